@@ -1,0 +1,343 @@
+//! Input before it is valid, and the reader that turns it into values while
+//! it notes *every* problem with its path.
+
+use super::problem::{Problem, Problems};
+use super::text::is_blank;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Input as it came: from a form (all leaves are text), from JSON or YAML.
+/// Nothing is assumed about it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Draft(pub Value);
+
+impl Draft {
+    /// The text at a path like `persona.name` or `conversation_flow[2].message`
+    /// as a form shows it; empty where there is none.
+    #[must_use]
+    pub fn text(&self, path: &str) -> String {
+        match self.at(path) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+
+    /// The number of entries in the list at `path`.
+    #[must_use]
+    pub fn len(&self, path: &str) -> usize {
+        self.at(path).and_then(Value::as_array).map_or(0, Vec::len)
+    }
+
+    /// Whether there is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Whether a box at `path` is ticked.
+    #[must_use]
+    pub fn flag(&self, path: &str, default: bool) -> bool {
+        self.at(path).and_then(as_bool).unwrap_or(default)
+    }
+
+    /// The value at `path`.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Option<&Value> {
+        let mut value = &self.0;
+        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
+            value = match step.strip_suffix(']') {
+                Some(index) => value.get(index.parse::<usize>().ok()?)?,
+                None => value.get(step)?,
+            };
+        }
+        Some(value)
+    }
+}
+
+fn as_bool(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) => match text.trim() {
+            "true" | "on" | "1" | "yes" => Some(true),
+            "false" | "off" | "0" | "no" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Reads one object of a draft. Every `get` notes what is wrong and goes on
+/// with a default, so that all problems come out together.
+pub struct Reader<'a> {
+    map: Option<&'a Map<String, Value>>,
+    path: String,
+    problems: &'a mut Problems,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `value`, which should be an object, standing at `path` (empty at
+    /// the top).
+    pub fn new(value: &'a Value, path: String, problems: &'a mut Problems) -> Self {
+        let map = value.as_object();
+        if map.is_none() {
+            let name = kind(value);
+            problems.push(Problem::new(path.clone(), format!("must be an object, not {name}")));
+        }
+        Self { map, path, problems, known: Vec::new() }
+    }
+
+    /// Whether there is an object to read at all.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.map.is_some()
+    }
+
+    /// The full path of one of its fields.
+    #[must_use]
+    pub fn path(&self, field: &str) -> String {
+        if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
+    }
+
+    /// Notes a problem with a field.
+    pub fn problem(&mut self, field: &str, message: impl Into<String>) {
+        let path = self.path(field);
+        self.problems.push(Problem::new(path, message));
+    }
+
+    /// The raw value of a field; null counts as absent.
+    pub fn value(&mut self, field: &'static str) -> Option<&'a Value> {
+        self.known.push(field);
+        self.map.and_then(|map| map.get(field)).filter(|value| !value.is_null())
+    }
+
+    /// Text as it is, within `max` bytes; absent is empty.
+    pub fn text(&mut self, field: &'static str, max: usize) -> String {
+        let Some(value) = self.value(field) else { return String::new() };
+        match value {
+            Value::String(text) => {
+                if text.len() > max {
+                    self.problem(field, format!("must be at most {max} bytes, is {}", text.len()));
+                }
+                if text.contains('\0') {
+                    self.problem(field, "must not contain the character U+0000");
+                }
+                text.clone()
+            }
+            Value::Number(number) => number.to_string(),
+            other => {
+                self.problem(field, format!("must be text, not {}", kind(other)));
+                String::new()
+            }
+        }
+    }
+
+    /// Text that must say something.
+    pub fn required_text(&mut self, field: &'static str, max: usize) -> String {
+        let before = self.problems.len();
+        let text = self.text(field, max);
+        if before == self.problems.len() && is_blank(&text) {
+            self.problem(field, "must not be empty");
+        }
+        text
+    }
+
+    /// A name: trimmed, not blank, at most `max` characters, on one line.
+    pub fn name(&mut self, field: &'static str, max: usize, required: bool) -> String {
+        let before = self.problems.len();
+        let text = self.text(field, usize::MAX).trim().to_owned();
+        let length = text.chars().count();
+        if before != self.problems.len() {
+            return text;
+        }
+        if required && is_blank(&text) {
+            self.problem(field, "must not be empty");
+        } else if length > max {
+            self.problem(field, format!("must be at most {max} characters, is {length}"));
+        } else if text.chars().any(char::is_control) {
+            self.problem(field, "must be on one line");
+        }
+        text
+    }
+
+    /// A whole number within a range; absent or blank is `default`.
+    pub fn integer(&mut self, field: &'static str, default: u32, min: u32, max: u32) -> u32 {
+        self.optional_integer(field, min, max).unwrap_or(default)
+    }
+
+    /// A whole number within a range, if given.
+    pub fn optional_integer(&mut self, field: &'static str, min: u32, max: u32) -> Option<u32> {
+        let number = self.optional_number(field, f64::from(min), f64::from(max))?;
+        if number.fract() != 0.0 {
+            self.problem(field, "must be a whole number");
+            return None;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within min..=max
+        Some(number as u32)
+    }
+
+    /// A number within a range, if given.
+    pub fn optional_number(&mut self, field: &'static str, min: f64, max: f64) -> Option<f64> {
+        let number = match self.value(field)? {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) if text.trim().is_empty() => return None,
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number.filter(|number| number.is_finite()) {
+            None => {
+                self.problem(field, "must be a number");
+                None
+            }
+            Some(number) if number < min || number > max => {
+                self.problem(field, format!("must be from {min} to {max}"));
+                None
+            }
+            some => some,
+        }
+    }
+
+    /// Yes or no; absent is `default`.
+    pub fn flag(&mut self, field: &'static str, default: bool) -> bool {
+        let Some(value) = self.value(field) else { return default };
+        as_bool(value).unwrap_or_else(|| {
+            self.problem(field, "must be true or false");
+            default
+        })
+    }
+
+    /// One of several words, compared without case; absent or blank is
+    /// `default`, and a problem where there is none.
+    pub fn choice<T: Copy>(
+        &mut self,
+        field: &'static str,
+        options: &[(&str, T)],
+        default: Option<T>,
+    ) -> Option<T> {
+        let text = match self.value(field) {
+            None => String::new(),
+            Some(Value::String(text)) => text.trim().to_owned(),
+            Some(other) => other.to_string(),
+        };
+        if text.is_empty() && default.is_some() {
+            return default;
+        }
+        let found = options.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        if found.is_none() {
+            let words: Vec<_> = options.iter().map(|(word, _)| *word).collect();
+            self.problem(field, format!("must be one of {}", words.join(", ")));
+        }
+        found.map(|(_, value)| *value).or(default)
+    }
+
+    /// A list, each entry with its own path; absent is empty.
+    pub fn list(&mut self, field: &'static str, max: usize) -> Vec<(String, &'a Value)> {
+        let Some(value) = self.value(field) else { return Vec::new() };
+        let path = self.path(field);
+        let entries: Vec<&'a Value> = match value {
+            Value::Array(entries) => entries.iter().collect(),
+            // A form's bracket names can leave gaps: {"0": …, "2": …}.
+            Value::Object(map) if map.keys().all(|key| key.parse::<u32>().is_ok()) => {
+                let mut keyed: Vec<_> = map.iter().collect();
+                keyed.sort_by_key(|(key, _)| key.parse::<u32>().unwrap_or(u32::MAX));
+                keyed.into_iter().map(|(_, entry)| entry).collect()
+            }
+            Value::String(text) if text.trim().is_empty() => Vec::new(),
+            other => {
+                self.problem(field, format!("must be a list, not {}", kind(other)));
+                Vec::new()
+            }
+        };
+        if entries.len() > max {
+            let count = entries.len();
+            self.problem(field, format!("must have at most {max} entries, has {count}"));
+        }
+        entries.into_iter().enumerate().map(|(i, v)| (format!("{path}[{i}]"), v)).collect()
+    }
+
+    /// A list of texts. A single text is read as one entry a line (text areas
+    /// of forms); blank lines there are left out, blank entries of a list are
+    /// problems.
+    pub fn texts(&mut self, field: &'static str, max: usize) -> Vec<String> {
+        if let Some(Value::String(text)) = self.value(field) {
+            let lines: Vec<_> =
+                text.lines().map(str::trim).filter(|l| !is_blank(l)).map(str::to_owned).collect();
+            if lines.len() > max {
+                self.problem(field, format!("must have at most {max} lines, has {}", lines.len()));
+            }
+            if text.contains('\0') {
+                self.problem(field, "must not contain the character U+0000");
+            }
+            return lines;
+        }
+        let mut texts = Vec::new();
+        for (path, value) in self.list(field, max) {
+            match value {
+                Value::String(text) if is_blank(text) => {
+                    self.problems.push(Problem::new(path, "must not be empty"));
+                }
+                Value::String(text) if text.contains('\0') => {
+                    let message = "must not contain the character U+0000";
+                    self.problems.push(Problem::new(path, message));
+                }
+                Value::String(text) if text.len() > super::limits::MESSAGE => {
+                    let message = format!("must be at most {} bytes", super::limits::MESSAGE);
+                    self.problems.push(Problem::new(path, message));
+                }
+                Value::String(text) => texts.push(text.trim().to_owned()),
+                Value::Number(number) => texts.push(number.to_string()),
+                other => {
+                    let message = format!("must be text, not {}", kind(other));
+                    self.problems.push(Problem::new(path, message));
+                }
+            }
+        }
+        texts
+    }
+
+    /// A reader for an entry of one of its lists.
+    pub fn entry(&mut self, path: String, value: &'a Value) -> Reader<'_>
+    where
+        'a: 'a,
+    {
+        Reader::new(value, path, self.problems)
+    }
+
+    /// A reader for an object field; absent reads as an empty object.
+    pub fn object(&mut self, field: &'static str) -> Reader<'_> {
+        static EMPTY: std::sync::LazyLock<Value> =
+            std::sync::LazyLock::new(|| Value::Object(Map::new()));
+        let value: &Value = self.value(field).unwrap_or(&EMPTY);
+        let path = self.path(field);
+        Reader::new(value, path, self.problems)
+    }
+
+    /// Notes every field that was never asked for, unless it is in `allowed`
+    /// (fields that answers carry and requests may send back, like `id`).
+    /// Catches `role`/`text` where `speaker`/`message` was meant.
+    pub fn finish(self, allowed: &[&str]) {
+        let Some(map) = self.map else { return };
+        for key in map.keys() {
+            if !self.known.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
+                let path =
+                    if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+                let hint = self.known.join(", ");
+                self.problems
+                    .push(Problem::new(path, format!("is not known here; known are {hint}")));
+            }
+        }
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,256 @@
+//! From a draft to a valid scenario, or to all of its problems.
+
+use super::problem::Problems;
+use super::scenario::{
+    Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona,
+    ScenarioSpec, SuccessCriteria, ToolMock,
+};
+use super::text::is_blank;
+use super::{Draft, Reader, Speaker, limits};
+use serde_json::{Map, Value};
+
+/// Fields of answers that a request may send back, and that are not ours to set.
+const SENT_BACK: [&str; 7] =
+    ["id", "revision", "slug", "is_built_in", "updated_at", "idempotency_key", "kind"];
+
+impl ScenarioSpec {
+    /// The valid scenario, or all problems of the draft.
+    ///
+    /// # Errors
+    /// Every problem, with its path.
+    pub fn parse(draft: &Draft) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let mut r = Reader::new(&draft.0, String::new(), &mut problems);
+        if !r.is_object() {
+            return Err(problems);
+        }
+        let name = r.name("name", limits::NAME, true);
+        let description = r.text("description", limits::MESSAGE);
+        let category = r.choice("category", Category::ALL, None);
+        let difficulty = r.choice("difficulty", Difficulty::ALL, Some(Difficulty::Medium));
+        let tags = tags(&mut r);
+        let persona = persona(&mut r);
+        let is_active = r.flag("is_active", true);
+        let mode = r.choice("mode", Mode::ALL, Some(Mode::Scripted));
+        let max_turns = r.integer("max_turns", 20, 1, 200);
+        let timeout_seconds = r.integer("timeout_seconds", 300, 10, 3600);
+        let conversation_flow = flow(&mut r);
+        let goal = r.text("goal", limits::MESSAGE);
+        let known_facts = r.texts("known_facts", limits::ITEMS);
+        let opening = r.text("opening_line", limits::MESSAGE);
+        conversation(&mut r, mode, &conversation_flow, &goal, max_turns);
+        let expected_behaviors = behaviors(&mut r);
+        let failure_conditions = r.texts("failure_conditions", limits::ITEMS);
+        let success_criteria = criteria(&mut r);
+        let required_tools = r.texts("required_tools", limits::ITEMS);
+        let agent_category = r.name("agent_category", limits::AGENT_CATEGORY, false);
+        let tool_mocks = mocks(&mut r);
+        let on_unmocked = r.choice("on_unmocked", OnUnmocked::ALL, Some(OnUnmocked::Error));
+        r.finish(&SENT_BACK);
+        let (Some(category), Some(difficulty), Some(mode), Some(on_unmocked)) =
+            (category, difficulty, mode, on_unmocked)
+        else {
+            return Err(problems);
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            name,
+            description,
+            category,
+            difficulty,
+            tags,
+            persona,
+            is_active,
+            mode,
+            conversation_flow,
+            goal,
+            known_facts,
+            opening_line: (!is_blank(&opening)).then_some(opening),
+            expected_behaviors,
+            failure_conditions,
+            success_criteria,
+            required_tools,
+            agent_category: (!is_blank(&agent_category)).then_some(agent_category),
+            tool_mocks,
+            on_unmocked,
+            max_turns,
+            timeout_seconds,
+        })
+    }
+}
+
+/// Tags as a list, or as one text with commas or lines between.
+fn tags(r: &mut Reader<'_>) -> Vec<String> {
+    let mut tags = match r.value("tags") {
+        Some(Value::String(text)) => {
+            text.split([',', '\n']).map(|t| t.trim().to_owned()).filter(|t| !is_blank(t)).collect()
+        }
+        _ => r.texts("tags", limits::ITEMS),
+    };
+    let mut seen = std::collections::HashSet::new();
+    tags.retain(|tag| seen.insert(tag.clone()));
+    if tags.len() > limits::ITEMS {
+        r.problem("tags", format!("must have at most {} entries", limits::ITEMS));
+    }
+    if tags.iter().any(|tag| tag.chars().count() > 50 || tag.chars().any(char::is_control)) {
+        r.problem("tags", "must each be at most 50 characters on one line");
+    }
+    tags
+}
+
+fn persona(r: &mut Reader<'_>) -> Persona {
+    let mut p = r.object("persona");
+    let persona = Persona {
+        name: p.name("name", limits::NAME, false),
+        mood: p.text("mood", limits::MESSAGE),
+        communication_style: p.text("communication_style", limits::MESSAGE),
+        background: p.text("background", limits::MESSAGE),
+    };
+    p.finish(&[]);
+    persona
+}
+
+fn flow(r: &mut Reader<'_>) -> Vec<FlowTurn> {
+    let mut turns = Vec::new();
+    for (path, value) in r.list("conversation_flow", limits::TURNS) {
+        let mut t = r.entry(path, value);
+        if !t.is_object() {
+            continue;
+        }
+        let speakers = [("user", Speaker::User), ("agent", Speaker::Agent)];
+        let speaker = t.choice("speaker", &speakers, None);
+        let message = t.required_text("message", limits::MESSAGE);
+        t.finish(&[]);
+        if let Some(speaker) = speaker {
+            turns.push(FlowTurn { speaker, message });
+        }
+    }
+    turns
+}
+
+/// What the mode asks of script and goal.
+fn conversation(
+    r: &mut Reader<'_>,
+    mode: Option<Mode>,
+    flow: &[FlowTurn],
+    goal: &str,
+    max_turns: u32,
+) {
+    match mode {
+        Some(Mode::Scripted) => {
+            let users = flow.iter().filter(|turn| turn.speaker == Speaker::User).count();
+            if users == 0 {
+                r.problem("conversation_flow", "must contain at least one user turn");
+            }
+            if u32::try_from(users).unwrap_or(u32::MAX) > max_turns {
+                let message = format!("has {users} user turns, more than max_turns ({max_turns})");
+                r.problem("conversation_flow", message);
+            }
+        }
+        Some(Mode::Simulated) if is_blank(goal) => {
+            r.problem("goal", "must not be empty: the simulated user plays towards it");
+        }
+        _ => {}
+    }
+}
+
+fn behaviors(r: &mut Reader<'_>) -> Vec<Behavior> {
+    // A text area of a form: one behaviour a line.
+    if let Some(Value::String(_)) = r.value("expected_behaviors") {
+        let texts = r.texts("expected_behaviors", limits::ITEMS);
+        let plain = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
+        return texts.into_iter().map(plain).collect();
+    }
+    let mut behaviors = Vec::new();
+    for (path, value) in r.list("expected_behaviors", limits::ITEMS) {
+        // A bare text is a required behaviour: the short spelling of YAML.
+        if let Value::String(text) = value
+            && !is_blank(text)
+            && text.len() <= limits::MESSAGE
+        {
+            let evidence = EvidenceRule::Optional;
+            behaviors.push(Behavior { text: text.trim().to_owned(), required: true, evidence });
+            continue;
+        }
+        let mut b = r.entry(path, value);
+        if !b.is_object() {
+            continue;
+        }
+        let text = b.required_text("text", limits::MESSAGE);
+        let required = b.flag("required", true);
+        let evidence = b.choice("evidence", EvidenceRule::ALL, Some(EvidenceRule::Optional));
+        b.finish(&[]);
+        let evidence = evidence.unwrap_or(EvidenceRule::Optional);
+        behaviors.push(Behavior { text, required, evidence });
+    }
+    behaviors
+}
+
+fn criteria(r: &mut Reader<'_>) -> SuccessCriteria {
+    let mut c = r.object("success_criteria");
+    let criteria = SuccessCriteria {
+        min_score: c.integer("min_score", 70, 0, 100),
+        must_include: c.texts("must_include", limits::ITEMS),
+        must_not_include: c.texts("must_not_include", limits::ITEMS),
+        must_call_tools: c.texts("must_call_tools", limits::ITEMS),
+        max_response_seconds: c.optional_number("max_response_seconds", 0.1, 3600.0),
+        criteria: c.texts("criteria", limits::ITEMS),
+    };
+    c.finish(&[]);
+    criteria
+}
+
+fn mocks(r: &mut Reader<'_>) -> Vec<ToolMock> {
+    let mut mocks = Vec::new();
+    for (path, value) in r.list("tool_mocks", limits::ITEMS) {
+        let mut m = r.entry(path, value);
+        if !m.is_object() {
+            continue;
+        }
+        let tool = m.name("tool", 64, true);
+        let when = match json_value(m.value("when")) {
+            Ok(None) => None,
+            Ok(Some(Value::Object(map))) => Some(map),
+            Ok(Some(_)) => problem(&mut m, "when", "must be an object of arguments"),
+            Err(message) => problem(&mut m, "when", &message),
+        };
+        let result = match m.value("result") {
+            Some(Value::String(text)) if text.trim().is_empty() => None,
+            // Text that is JSON is meant as JSON: that is how forms send it.
+            Some(Value::String(text)) => {
+                Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+            }
+            other => other.cloned(),
+        };
+        let error = m.text("error", limits::MESSAGE);
+        let error = (!is_blank(&error)).then_some(error);
+        match (&result, &error) {
+            (None, None) => m.problem("result", "must be given, or else error"),
+            (Some(_), Some(_)) => m.problem("error", "must not stand beside result"),
+            _ => {}
+        }
+        let delay_ms = m.optional_integer("delay_ms", 0, 60_000);
+        m.finish(&[]);
+        mocks.push(ToolMock { tool, when, result, error, delay_ms });
+    }
+    mocks
+}
+
+fn problem(r: &mut Reader<'_>, field: &str, message: &str) -> Option<Map<String, Value>> {
+    r.problem(field, message);
+    None
+}
+
+/// A value given as such, or as JSON text (forms); blank is absent.
+fn json_value(value: Option<&Value>) -> Result<Option<Value>, String> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => {
+            serde_json::from_str(text).map(Some).map_err(|error| format!("must be JSON: {error}"))
+        }
+        Some(other) => Ok(Some(other.clone())),
+    }
+}

@@ -1,0 +1,3 @@
+//! One folder or file a page.
+
+pub mod home;

@@ -1,0 +1,1 @@
+//! Server functions: thin doors to [`crate::backend::Backend`].

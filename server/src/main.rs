@@ -1,0 +1,2 @@
+//! Rehearsal.
+fn main() {}
