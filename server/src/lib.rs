@@ -1,1 +1,11 @@
-//! Rehearsal.
+//! Everything behind the port: store, engine, outbound calls, HTTP.
+//!
+//! Dependencies point one way: `http` → `backend` → `store`, `engine` →
+//! `llm`. `conversation` and `judge` are pure: no I/O, no database, no clock.
+
+#![recursion_limit = "512"]
+
+pub mod clock;
+pub mod conversation;
+pub mod judge;
+pub mod llm;

@@ -1,0 +1,1 @@
+//! The judge: prompt, schema, parsing, evidence check, verdict. Pure.
