@@ -9,6 +9,7 @@
 pub mod accounts;
 pub mod catalog;
 pub mod hub;
+pub mod memory;
 pub mod pick;
 pub mod queue;
 pub mod rows;

@@ -136,7 +136,8 @@ pub trait SuiteStore: Send + Sync + 'static {
     /// look at key, unfinished suites and queue in the same transaction.
     async fn create_suite(&self, suite: NewSuite) -> Stored<Created>;
     /// What a key answered before, without creating anything.
-    async fn answered(&self, user: UserId, key: &NewKey) -> Stored<Option<Created>>;
+    async fn answered(&self, user: UserId, key: &NewKey, now: Timestamp)
+    -> Stored<Option<Created>>;
     /// The unfinished suite of this agent over one of these scenarios.
     async fn unfinished_over(
         &self,

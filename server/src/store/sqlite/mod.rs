@@ -3,6 +3,10 @@
 //! Reads come from a pool; every write goes through one [`writer::Writer`],
 //! which commits what is queued in one transaction.
 
+mod events;
+mod queue;
+mod rows;
+mod suites;
 pub mod writer;
 
 use super::hub::Hub;
