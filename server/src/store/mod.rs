@@ -8,6 +8,8 @@
 
 pub mod accounts;
 pub mod catalog;
+#[cfg(test)]
+mod contract;
 pub mod hub;
 pub mod memory;
 pub mod pick;

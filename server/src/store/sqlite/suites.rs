@@ -193,9 +193,9 @@ async fn insert_run(
          user_turns_planned, status, parked, error_kind, error_message, attempt, recoveries, stalled, \
          active_ms, parked_ms, created_at, finished_at, usage, user_turns, turns, end_reason) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, 0, 0, 0, 0, 0, ?, ?, ?, \
-         COALESCE((SELECT user_turns FROM runs WHERE id = ?12), 0), \
-         COALESCE((SELECT turns FROM runs WHERE id = ?12), 0), \
-         (SELECT end_reason FROM runs WHERE id = ?12))",
+         COALESCE((SELECT user_turns FROM runs WHERE id = ?), 0), \
+         COALESCE((SELECT turns FROM runs WHERE id = ?), 0), \
+         (SELECT end_reason FROM runs WHERE id = ?))",
     )
     .bind(run.id.0)
     .bind(new.id.0)
@@ -217,6 +217,9 @@ async fn insert_run(
     .bind(new.at.0)
     .bind(run.error.is_some().then_some(new.at.0))
     .bind(text(&Usage::default())?)
+    .bind(run.source_run_id.map(|id| id.0))
+    .bind(run.source_run_id.map(|id| id.0))
+    .bind(run.source_run_id.map(|id| id.0))
     .execute(&mut *c)
     .await?;
     if let Some(source) = run.source_run_id {
