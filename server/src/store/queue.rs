@@ -40,8 +40,8 @@ pub struct Work {
 /// What a heartbeat found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Runs that are still the worker's.
-    pub held: Vec<RunId>,
+    /// Runs that are still the worker's, with their epochs.
+    pub held: Vec<Lease>,
     /// Of these, asked to stop.
     pub cancelled: Vec<RunId>,
     /// Re-evaluations that are still the worker's.

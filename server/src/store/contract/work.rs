@@ -526,6 +526,7 @@ fn again(run: &crate::store::rows::RunRow, n: u128) -> EvaluationRow {
             recommendations: Vec::new(),
             judge_model: "m".into(),
             prompt_version: 1,
+            asked: 0,
             raw_reply: None,
             latency_ms: None,
             input_tokens: 0,

@@ -470,7 +470,7 @@ impl QueueStore for MemoryWork {
         let mut beat = Heartbeat::default();
         for run in state.runs.values_mut().filter(|run| run.lease_owner.as_deref() == Some(owner)) {
             run.lease_until = Some(now.plus(LEASE));
-            beat.held.push(run.id);
+            beat.held.push(Lease { run_id: run.id, attempt: run.attempt });
             if run.cancel_requested_at.is_some() {
                 beat.cancelled.push(run.id);
             }

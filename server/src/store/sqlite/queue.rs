@@ -519,7 +519,7 @@ impl QueueStore for SqliteStore {
 async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> Stored<Heartbeat> {
     let rows = sqlx::query(
         "UPDATE runs SET lease_until = ? WHERE lease_owner = ? AND status = 'running' \
-         RETURNING id, cancel_requested_at IS NOT NULL AS stop",
+         RETURNING id, attempt, cancel_requested_at IS NOT NULL AS stop",
     )
     .bind(now.plus(LEASE).0)
     .bind(&owner)
@@ -531,7 +531,7 @@ async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> S
         if row.try_get("stop")? {
             beat.cancelled.push(id);
         }
-        beat.held.push(id);
+        beat.held.push(Lease { run_id: id, attempt: row.try_get("attempt")? });
     }
     let evaluations: Vec<Uuid> = sqlx::query_scalar(
         "UPDATE evaluations SET lease_until = ? WHERE is_first = 0 AND status = 'running' \
