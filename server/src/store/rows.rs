@@ -1,5 +1,6 @@
 //! What the tables of suites and runs hold, the same for every store.
 
+use super::suites::{NewRun, NewSuite};
 use app::domain::{
     AgentRef, ConnectionId, Counts, EndReason, Evaluation, EvaluationId, Finished, Run, RunError,
     RunId, RunStatus, ScenarioRef, SpaceId, Stage, Suite, SuiteId, SuiteProgress, SuiteStatus,
@@ -77,6 +78,47 @@ pub struct RunRow {
 }
 
 impl RunRow {
+    /// A run the moment it is asked for.
+    #[must_use]
+    pub fn fresh(new: &NewSuite, run: &NewRun, position: u32) -> Self {
+        Self {
+            id: run.id,
+            suite_id: new.id,
+            space_id: new.space_id,
+            user_id: new.user_id,
+            agent: new.agent.clone(),
+            scenario: run.scenario.clone(),
+            repetition: run.repetition,
+            position,
+            source_run_id: run.source_run_id,
+            frozen: new.frozen.clone(),
+            timeout_ms: run.timeout_ms,
+            user_turns_planned: run.user_turns_planned,
+            status: if run.error.is_some() { RunStatus::Error } else { RunStatus::Pending },
+            stage: None,
+            waiting: None,
+            parked: false,
+            score: None,
+            error: run.error.clone(),
+            end_reason: None,
+            attempt: 0,
+            recoveries: 0,
+            stalled: 0,
+            lease_owner: None,
+            lease_until: None,
+            deadline_at: None,
+            active_ms: 0,
+            parked_ms: 0,
+            cancel_requested_at: None,
+            created_at: new.at,
+            started_at: None,
+            finished_at: run.error.is_some().then_some(new.at),
+            usage: Usage::default(),
+            user_turns: 0,
+            turns: 0,
+        }
+    }
+
     /// As pages and API show it, without transcript and evaluations.
     #[must_use]
     pub fn view(&self) -> Run {

@@ -148,6 +148,8 @@ pub trait SuiteStore: Send + Sync + 'static {
     /// Inserts a re-evaluation; `Duplicate` while one is unfinished.
     async fn create_evaluation(&self, evaluation: NewEvaluation) -> Stored<Created>;
 
+    /// Whether the suite is the space's.
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool>;
     /// The suite with its runs, read in one transaction.
     async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>>;
     /// Suites from new to old with their counts.

@@ -8,7 +8,7 @@ use crate::store::rows::{
     CallDone, EvaluationRow, EventRow, Frozen, Intent, RunRow, SuiteRow, Transcript,
 };
 use crate::store::suites::{
-    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewRun, NewSuite, SuiteStore,
+    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
 use crate::store::transition::{
     Change, JUDGING, LEASE, Lease, MOST_RECOVERIES, Transition, transition,
@@ -17,7 +17,7 @@ use crate::store::{StoreError, Stored};
 use app::backend::HistoryFilter;
 use app::domain::{
     AgentId, Counts, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, Finished, RunError,
-    RunId, RunStatus, ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, Usage, UserId,
+    RunId, RunStatus, ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, UserId,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -177,53 +177,18 @@ impl State {
         };
         self.suites.insert(new.id, (row, new.frozen.clone()));
         for (position, run) in new.runs.iter().enumerate() {
-            let row = new_run(new, run, u32::try_from(position).unwrap_or(u32::MAX), self);
+            let position = u32::try_from(position).unwrap_or(u32::MAX);
+            let mut row = RunRow::fresh(new, run, position);
             if let Some(source) = run.source_run_id {
+                if let Some(source) = self.runs.get(&source) {
+                    row.end_reason = source.end_reason;
+                    (row.user_turns, row.turns) = (source.user_turns, source.turns);
+                }
                 let copied = self.turns.get(&source).cloned().unwrap_or_default();
                 self.turns.insert(run.id, copied);
             }
             self.runs.insert(run.id, row);
         }
-    }
-}
-
-fn new_run(new: &NewSuite, run: &NewRun, position: u32, state: &State) -> RunRow {
-    let source = run.source_run_id.and_then(|id| state.runs.get(&id));
-    RunRow {
-        id: run.id,
-        suite_id: new.id,
-        space_id: new.space_id,
-        user_id: new.user_id,
-        agent: new.agent.clone(),
-        scenario: run.scenario.clone(),
-        repetition: run.repetition,
-        position,
-        source_run_id: run.source_run_id,
-        frozen: new.frozen.clone(),
-        timeout_ms: run.timeout_ms,
-        user_turns_planned: run.user_turns_planned,
-        status: if run.error.is_some() { RunStatus::Error } else { RunStatus::Pending },
-        stage: None,
-        waiting: None,
-        parked: false,
-        score: None,
-        error: run.error.clone(),
-        end_reason: source.and_then(|run| run.end_reason),
-        attempt: 0,
-        recoveries: 0,
-        stalled: 0,
-        lease_owner: None,
-        lease_until: None,
-        deadline_at: None,
-        active_ms: 0,
-        parked_ms: 0,
-        cancel_requested_at: None,
-        created_at: new.at,
-        started_at: None,
-        finished_at: run.error.is_some().then_some(new.at),
-        usage: Usage::default(),
-        user_turns: source.map_or(0, |run| run.user_turns),
-        turns: source.map_or(0, |run| run.turns),
     }
 }
 
@@ -608,6 +573,10 @@ impl SuiteStore for MemoryWork {
         }
         self.published(suite);
         Ok(Created::New)
+    }
+
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
+        Ok(self.state.lock().suites.get(&id).is_some_and(|(row, _)| row.space_id == space))
     }
 
     async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>> {

@@ -324,6 +324,16 @@ impl SuiteStore for SqliteStore {
         Ok(created)
     }
 
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM suites WHERE id = ? AND space_id = ?")
+                .bind(id.0)
+                .bind(space.0)
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(found.is_some())
+    }
+
     async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>> {
         let mut tx = self.read.begin().await?;
         let found = sqlx::query("SELECT * FROM suites WHERE id = ? AND space_id = ?")
