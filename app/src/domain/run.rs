@@ -282,7 +282,8 @@ pub struct ToolAnswer {
     pub name: String,
     /// Whether it is an error.
     pub is_error: bool,
-    /// Whether a mock of the scenario answered; false = unmocked.
+    /// False where the scenario should have had a mock and has none; true also
+    /// for answers that need none (refusals, `end_conversation`).
     pub mocked: bool,
 }
 
