@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod conversation;
+pub mod engine;
 pub mod http;
 pub mod import;
 pub mod judge;

@@ -54,7 +54,11 @@ impl Line<'_> {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 let decision = Decision::GiveUp(error.kind);
-                return Err(Cut::Failed(CallError { decision, message: error.message, status: None }));
+                return Err(Cut::Failed(CallError {
+                    decision,
+                    message: error.message,
+                    status: None,
+                }));
             }
         };
         let watcher = Watcher { line: self, slot: Mutex::new(None) };
@@ -81,9 +85,10 @@ impl Line<'_> {
     async fn store(&self, change: Change) {
         let Some(lease) = self.lease.clone() else { return };
         let shared = self.shared.clone();
-        let stored = tokio::spawn(async move {
-            shared.queue.commit(&lease, change, shared.clock.now()).await
-        });
+        let stored =
+            tokio::spawn(
+                async move { shared.queue.commit(&lease, change, shared.clock.now()).await },
+            );
         match stored.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),

@@ -2,8 +2,8 @@
 //! another node or another tab asked for, and gives back what the database
 //! thinks is ours and is not.
 
-use super::registry::Stop;
 use super::Shared;
+use super::registry::Stop;
 use crate::store::queue::Heartbeat;
 use app::domain::RunId;
 use std::collections::HashSet;

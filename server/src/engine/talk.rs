@@ -12,9 +12,7 @@ use crate::llm::outbound::CallTimes;
 use crate::llm::{CallError, ChatReply, ChatRequest, Message};
 use crate::store::rows::{CallDone, Intent};
 use crate::store::transition::Change;
-use app::domain::{
-    ErrorKind, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul,
-};
+use app::domain::{ErrorKind, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
 use std::time::Duration;
 
 /// How often a stand-in (simulated user, invented result) is asked until its
@@ -89,7 +87,8 @@ pub(super) async fn agent(live: &Live, allow_tools: bool) -> Result<Change, Ende
 
 /// A call's texts without U+0000, which no database of ours can search.
 fn without_nul(call: ToolCall) -> ToolCall {
-    let arguments = serde_json::from_str(&call.arguments.to_string().replace("\\u0000", "\u{FFFD}"));
+    let arguments =
+        serde_json::from_str(&call.arguments.to_string().replace("\\u0000", "\u{FFFD}"));
     ToolCall {
         id: replace_nul(call.id),
         name: replace_nul(call.name),
@@ -101,7 +100,8 @@ fn without_nul(call: ToolCall) -> ToolCall {
 pub(super) async fn simulated_user(live: &Live) -> Result<Change, Ended> {
     let model = live.row.frozen.simulated_user.model.clone();
     let request = simulated_user_request(&live.scenario, &model, &live.transcript);
-    let (mut change, reply, (message, done)) = stand_in(live, request, parse_simulated_user).await?;
+    let (mut change, reply, (message, done)) =
+        stand_in(live, request, parse_simulated_user).await?;
     change.end_reason = done.end_reason(&live.transcript);
     change.turns.push(Turn {
         latency_ms: Some(millis(reply.latency)),

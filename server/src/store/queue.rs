@@ -85,6 +85,15 @@ pub trait QueueStore: Send + Sync + 'static {
         view: Evaluation,
         now: Timestamp,
     ) -> Stored<()>;
+    /// Reads a run and what it works with, for judging it again.
+    async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)>;
+    /// Notes a judge's call of a re-evaluation before it is made.
+    async fn intend_evaluation(
+        &self,
+        row: &EvaluationRow,
+        call: uuid::Uuid,
+        now: Timestamp,
+    ) -> Stored<()>;
     /// Gives a re-evaluation back in good order.
     async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()>;
 

@@ -421,6 +421,18 @@ impl QueueStore for MemoryWork {
         })
     }
 
+    async fn work_of(&self, id: RunId) -> Stored<(RunRow, Work)> {
+        let row = self.state.lock().runs.get(&id).cloned().ok_or(StoreError::LeaseLost)?;
+        let work = self.work(&row).await?;
+        Ok((row, work))
+    }
+
+    async fn intend_evaluation(&self, row: &EvaluationRow, call: Uuid, _: Timestamp) -> Stored<()> {
+        let intent = Intent { id: call, role: crate::store::rows::Role::Judge, turn: 0 };
+        self.state.lock().calls.push((row.run_id, intent, None));
+        Ok(())
+    }
+
     async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
         self.change_evaluation(id, attempt, |row| {
             row.attempt += 1;

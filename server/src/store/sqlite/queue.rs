@@ -435,6 +435,44 @@ impl QueueStore for SqliteStore {
             .await
     }
 
+    async fn work_of(&self, id: RunId) -> Stored<(RunRow, Work)> {
+        let row = sqlx::query(select_runs!("WHERE r.id = ?"))
+            .bind(id.0)
+            .fetch_optional(&self.read)
+            .await?;
+        let row = row.as_ref().map(run).transpose()?.ok_or(StoreError::LeaseLost)?;
+        let work = self.work(&row).await?;
+        Ok((row, work))
+    }
+
+    async fn intend_evaluation(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let (evaluation, run, attempt) = (row.id().0, row.run_id.0, row.attempt);
+        self.writer
+            .write(move |c| {
+                async move {
+                    sqlx::query(
+                        "INSERT INTO calls (id, run_id, evaluation_id, attempt, role, turn, created_at) \
+                         VALUES (?, ?, ?, ?, 'judge', 0, ?)",
+                    )
+                    .bind(call)
+                    .bind(run)
+                    .bind(evaluation)
+                    .bind(attempt)
+                    .bind(now.0)
+                    .execute(c)
+                    .await?;
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
+    }
+
     async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
         self.writer
             .write(move |c| {
