@@ -40,7 +40,7 @@ async fn claim(shared: &Arc<Shared>) -> usize {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
-                shared.tasks.spawn(run::live(shared.clone(), row));
+                shared.spawn(&shared.tasks, run::live(shared.clone(), row));
             }
             count
         }
@@ -56,7 +56,7 @@ async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
-                shared.tasks.spawn(evaluation::live(shared.clone(), row));
+                shared.spawn(&shared.tasks, evaluation::live(shared.clone(), row));
             }
             count
         }

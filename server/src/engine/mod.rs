@@ -18,6 +18,8 @@ mod registry;
 mod run;
 mod slots;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::SharedClock;
 use crate::llm::Endpoint;
@@ -90,6 +92,18 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     /// The last heartbeat that came through, in ms.
     beat: AtomicI64,
+    /// For tests that end a process without a word.
+    #[cfg(test)]
+    aborts: parking_lot::Mutex<Vec<tokio::task::AbortHandle>>,
+}
+
+impl Shared {
+    /// Starts a task that belongs to `tracker`.
+    fn spawn(&self, tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+        let _handle = tracker.spawn(task);
+        #[cfg(test)]
+        self.aborts.lock().push(_handle.abort_handle());
+    }
 }
 
 /// A handle to the running engine; cheap to clone.
@@ -128,13 +142,15 @@ impl Engine {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             beat: AtomicI64::new(now.0),
+            #[cfg(test)]
+            aborts: parking_lot::Mutex::default(),
             clock,
             settings,
         });
         let duties = TaskTracker::new();
-        duties.spawn(dispatcher::run(shared.clone()));
-        duties.spawn(heartbeat::run(shared.clone()));
-        duties.spawn(reaper::run(shared.clone()));
+        shared.spawn(&duties, dispatcher::run(shared.clone()));
+        shared.spawn(&duties, heartbeat::run(shared.clone()));
+        shared.spawn(&duties, reaper::run(shared.clone()));
         duties.close();
         Ok(Self { shared, duties })
     }
@@ -161,6 +177,17 @@ impl Engine {
     #[must_use]
     pub fn held(&self) -> usize {
         self.shared.registry.len()
+    }
+
+    /// Ends everything without a word, as a crash would.
+    #[cfg(test)]
+    pub(crate) async fn kill(self) {
+        for handle in self.shared.aborts.lock().drain(..) {
+            handle.abort();
+        }
+        self.duties.wait().await;
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
     }
 
     /// Stops claiming, drops calls in flight, gives everything back.

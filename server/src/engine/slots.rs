@@ -1,5 +1,6 @@
-//! Calls at once in this process. Whoever waits is served in turns: one call
-//! of each user, first come first served within a user.
+//! Calls at once in this process. Of the users that wait, the one whose last
+//! call began longest ago is next; first come first served within a user. So
+//! a user with hundreds of runs delays another's call by one call at most.
 
 use app::domain::UserId;
 use parking_lot::Mutex;
@@ -7,11 +8,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
+/// Users whose last call is remembered before those who do not wait are
+/// forgotten.
+const REMEMBERED: usize = 1000;
+
 #[derive(Debug, Default)]
 struct State {
     free: u32,
-    /// Users that wait, whose turn it is first.
-    turns: VecDeque<UserId>,
+    /// When (as a count of calls) each user was last served.
+    served: HashMap<UserId, u64>,
+    calls: u64,
     waiting: HashMap<UserId, VecDeque<oneshot::Sender<Slot>>>,
 }
 
@@ -27,6 +33,36 @@ pub(super) struct Slot {
     slots: Option<Slots>,
 }
 
+impl State {
+    fn serve(&mut self, user: UserId) {
+        if self.served.len() >= REMEMBERED {
+            let waiting = &self.waiting;
+            self.served.retain(|user, _| waiting.contains_key(user));
+        }
+        self.calls += 1;
+        self.served.insert(user, self.calls);
+    }
+
+    /// The next waiting sender: the first of the user served longest ago.
+    fn next(&mut self) -> Option<oneshot::Sender<Slot>> {
+        loop {
+            let last = |user: &UserId| (self.served.get(user).copied().unwrap_or(0), *user);
+            let user = *self.waiting.keys().min_by_key(|user| last(user))?;
+            let queue = self.waiting.get_mut(&user)?;
+            let sender = queue.pop_front();
+            if queue.is_empty() {
+                self.waiting.remove(&user);
+            }
+            if let Some(sender) = sender
+                && !sender.is_closed()
+            {
+                self.serve(user);
+                return Some(sender);
+            }
+        }
+    }
+}
+
 impl Slots {
     /// So many at once.
     pub(super) fn new(most: u32) -> Self {
@@ -40,44 +76,22 @@ impl Slots {
             let mut state = self.state.lock();
             if state.free > 0 {
                 state.free -= 1;
+                state.serve(user);
                 return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
-            let queue = state.waiting.entry(user).or_default();
-            queue.push_back(sender);
-            if queue.len() == 1 {
-                state.turns.push_back(user);
-            }
+            state.waiting.entry(user).or_default().push_back(sender);
             receiver
         };
         // The sender goes only with its slot, or with the process.
         receiver.await.unwrap_or(Slot { slots: None })
     }
 
-    /// The next waiting sender: the first of the user whose turn it is.
-    fn next(state: &mut State) -> Option<oneshot::Sender<Slot>> {
-        while let Some(user) = state.turns.pop_front() {
-            let Some(queue) = state.waiting.get_mut(&user) else { continue };
-            let sender = queue.pop_front();
-            if queue.is_empty() {
-                state.waiting.remove(&user);
-            } else {
-                state.turns.push_back(user);
-            }
-            if let Some(sender) = sender
-                && !sender.is_closed()
-            {
-                return Some(sender);
-            }
-        }
-        None
-    }
-
     fn give_back(&self) {
         loop {
             let sender = {
                 let mut state = self.state.lock();
-                let Some(sender) = Self::next(&mut state) else {
+                let Some(sender) = state.next() else {
                     state.free += 1;
                     return;
                 };
@@ -129,7 +143,7 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(*order.lock(), [1, 2, 3, 1, 1, 1]);
+        assert_eq!(*order.lock(), [2, 3, 1, 1, 1, 1]);
     }
 
     #[tokio::test]

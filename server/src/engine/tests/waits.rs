@@ -1,0 +1,50 @@
+//! Waiting instead of failing: visible, and without anybody else's place.
+
+use super::bench::{Bench, failure, obliging, scripted, user};
+use crate::clock::Clock;
+use crate::llm::Decision;
+use app::domain::{ErrorKind, RunStatus, WaitingOn};
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_is_waited_for_and_shown() {
+    let b = Bench::new(obliging);
+    let clock = b.clock;
+    b.answers(move |number, request| {
+        if number == 1 {
+            let until = Some(clock.now().plus(Duration::from_secs(40)));
+            return Box::pin(async move { failure(Decision::Wait { until, overloaded: false }) });
+        }
+        obliging(number, request)
+    });
+    let suite = b.suite(1, &[scripted(3)]).await;
+    let _engine = b.engine().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let waiting = b.runs(1, suite).await.remove(0);
+    assert_eq!(waiting.waiting.map(|w| w.what), Some(WaitingOn::RateLimit));
+    assert!(waiting.waiting.and_then(|w| w.until).is_some_and(|until| until > b.clock.now()));
+    assert!(waiting.parked, "its slots are free for others");
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Passed);
+    assert!(run.parked_ms >= 39_000, "{}", run.parked_ms);
+    assert!(run.active_ms < 2_000, "parked time is not active time: {}", run.active_ms);
+    let seen = b.seen();
+    let gap = seen[2].at.since(seen[1].at);
+    assert!(gap >= Duration::from_secs(40), "Retry-After is a floor: {gap:?}");
+    assert_eq!(user(1), run.user_id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_too_long_is_rate_limited_and_can_be_run_again() {
+    let b = Bench::new(obliging);
+    let clock = b.clock;
+    b.answers(move |_, _| {
+        let until = Some(clock.now().plus(Duration::from_secs(3600)));
+        Box::pin(async move { failure(Decision::Wait { until, overloaded: false }) })
+    });
+    let suite = b.suite(1, &[scripted(1)]).await;
+    let _engine = b.engine().await;
+    let run = b.finished(1, suite).await.remove(0);
+    let error = run.error.unwrap();
+    assert_eq!((error.kind, error.retryable), (ErrorKind::RateLimited, true));
+}
