@@ -127,6 +127,43 @@ pub struct Rejected {
     pub link: Option<String>,
 }
 
+/// What a document of an import is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
+pub enum ImportKind {
+    /// An agent.
+    Agent,
+    /// A scenario.
+    Scenario,
+}
+
+/// What an import did, or would do, with one document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
+pub struct ImportedDocument {
+    /// What it is.
+    pub kind: ImportKind,
+    /// Its name, as far as it has one.
+    pub name: String,
+    /// The id under which it is kept; `None` in a dry run.
+    #[cfg_attr(feature = "ssr", schema(value_type = Option<String>, format = Uuid))]
+    pub id: Option<uuid::Uuid>,
+    /// What is wrong with it; paths are those inside the document. Only a dry
+    /// run shows documents with problems.
+    pub problems: Problems,
+}
+
+/// What an import did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
+pub struct ImportReport {
+    /// Whether nothing was saved because nothing should be.
+    pub dry_run: bool,
+    /// One entry a document, in their order.
+    pub documents: Vec<ImportedDocument>,
+}
+
 /// Everything the server does for people and programs. Every method checks
 /// that what it touches is the caller's: what is somebody else's answers
 /// [`AppError::not_found`].
@@ -222,6 +259,21 @@ pub trait Backend: Send + Sync + 'static {
     async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<()>;
     /// A copy under another name; also of built-in ones.
     async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<Scenario>;
+
+    // --- import
+    /// Saves agents and scenarios, all or nothing. Each document is an object
+    /// whose `kind` is `agent` or `scenario`; an agent without `connection_id`
+    /// gets the caller's first connection (or the server's), one without
+    /// `model` what that connection offers.
+    ///
+    /// A dry run answers with the problems of each document; otherwise any
+    /// problem is a 422 with paths like `documents[3].name`.
+    async fn import(
+        &self,
+        caller: &Caller,
+        documents: Vec<Draft>,
+        dry_run: bool,
+    ) -> Answer<ImportReport>;
 
     // --- settings
     /// The models that judge and play users.

@@ -5,7 +5,13 @@
 
 #![recursion_limit = "512"]
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod conversation;
+pub mod engine;
+pub mod http;
+pub mod import;
 pub mod judge;
 pub mod llm;
+pub mod store;

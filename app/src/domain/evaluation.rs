@@ -142,7 +142,10 @@ pub struct Evaluation {
     pub judge_model: String,
     /// Version of the prompt that asked.
     pub prompt_version: u32,
-    /// The judge's words as they came.
+    /// How often the judge was asked: 2 when the first answer could not be read.
+    #[serde(default)]
+    pub asked: u32,
+    /// The judge's words as they came; the latest answer.
     pub raw_reply: Option<String>,
     /// Milliseconds of the judge's call.
     pub latency_ms: Option<u32>,

@@ -17,6 +17,7 @@ mod run;
 mod scenario;
 mod scenario_parse;
 mod settings;
+mod start_parse;
 mod suite;
 mod text;
 mod timestamp;
@@ -67,6 +68,8 @@ pub mod limits {
     pub const REPEATS: u32 = 20;
     /// Most runs of one suite at once.
     pub const CONCURRENCY: u32 = 64;
+    /// Most scenarios that one start names.
+    pub const SELECTED: usize = 1000;
     /// Longest request body of a form or of the API, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
 }

@@ -1,9 +1,125 @@
-//! The first page.
+//! The first page: what runs, what ran, and the first minute.
 
+use super::suites::list::suite_table;
+use crate::components::chip::suite_chip;
+use crate::components::load::{loaded, notice};
+use crate::components::title::heading;
+use crate::components::words::plural;
+use crate::domain::{Connection, Suite};
+use crate::server_fns::home::{HomeData, home};
 use leptos::prelude::*;
 
 /// The first page.
 #[component]
 pub fn HomePage() -> impl IntoView {
-    view! { <h1>"Rehearsal"</h1> }
+    let data = Resource::new(|| (), |()| home());
+    view! { {notice()} {loaded(data, show)} }
+}
+
+fn show(home: HomeData) -> AnyView {
+    let HomeData { dashboard, demo_key } = home;
+    let fresh = dashboard.live.is_empty() && dashboard.latest.is_empty();
+    if fresh {
+        return first_minute(dashboard.agents, dashboard.built_in_scenarios, demo_key);
+    }
+    let live = dashboard.live.iter().map(live_card).collect_view();
+    let live = (!dashboard.live.is_empty()).then(
+        || view! { <section><h2>"Running now"</h2><div class="cards">{live}</div></section> },
+    );
+    view! {
+        <div class="page-head">
+            {heading("Overview")}
+            <a class="button primary" href="/suites/new">"Run scenarios"</a>
+        </div>
+        {troubled(&dashboard.troubled)}
+        {live}
+        <section>
+            <h2>"Latest suites"</h2>
+            {suite_table(dashboard.latest)}
+            <p><a href="/suites">"All suites"</a></p>
+        </section>
+        <p class="hint">
+            {plural(dashboard.agents, "agent")} " · "
+            {plural(dashboard.scenarios, "scenario")} " of your own · "
+            {format!("{} built in", dashboard.built_in_scenarios)}
+        </p>
+    }
+    .into_any()
+}
+
+fn live_card(suite: &Suite) -> AnyView {
+    let progress = suite.progress;
+    let href = format!("/suites/{}", suite.id);
+    view! {
+        <a class="card" href=href>
+            <strong>{suite.agent.name.clone()}</strong>
+            {suite_chip(suite.status, suite.cancel_requested_at.is_some())}
+            <progress max=progress.total.to_string() value=progress.done.to_string()
+                aria-label="Runs done">
+            </progress>
+            <span class="hint num">{format!("{} of {}", progress.done, progress.total)}</span>
+        </a>
+    }
+    .into_any()
+}
+
+fn troubled(connections: &[Connection]) -> AnyView {
+    let items = connections.iter().map(|connection| {
+        let href = format!("/settings/connections/{}", connection.id);
+        let reason = connection.breaker.reason.clone().unwrap_or_default();
+        view! { <li><a href=href>{connection.name.clone()}</a> " " {reason}</li> }
+    });
+    if connections.is_empty() {
+        return ().into_any();
+    }
+    view! {
+        <div class="warning">
+            <h2>"Connections in trouble"</h2>
+            <ul>{items.collect_view()}</ul>
+        </div>
+    }
+    .into_any()
+}
+
+fn first_minute(agents: u32, built_in: u32, key: String) -> AnyView {
+    let own = if agents == 0 {
+        view! { <a class="button" href="/settings/connections/new">"Connect a real model"</a> }
+    } else {
+        view! { <a class="button" href="/suites/new">"Run your own agent"</a> }
+    };
+    view! {
+        {heading("See a rehearsal in a minute")}
+        <p class="lead">
+            "Rehearsal talks to an agent the way its users would, watches what it does and "
+            "judges it with quotes that you can check."
+        </p>
+        <section class="demo">
+            <h2>"Demo"</h2>
+            <p>
+                {format!("A demo agent against {built_in} built-in scenarios, in under a minute. ")}
+                "Some of them fail, so that you can see what a failure looks like."
+            </p>
+            <form method="post" action="/forms/demo">
+                <input type="hidden" name="idempotency_key" value=key/>
+                <button type="submit" class="primary">"Run the demo"</button>
+            </form>
+            <p class="hint">
+                <strong>"The demo model is a stand-in."</strong>
+                " It runs inside this server, needs no key and no network, and says what it was "
+                "told to say. Its results tell you nothing about a real model."
+            </p>
+        </section>
+        <section>
+            <h2>"With a real model"</h2>
+            <ol class="steps">
+                <li><a href="/settings/connections/new">"Add a connection"</a>
+                    ": a provider with its key, or any server that speaks OpenAI’s protocol."</li>
+                <li><a href="/agents/new">"Describe the agent"</a>
+                    ": its system prompt, its model, its tools."</li>
+                <li><a href="/scenarios">"Choose scenarios"</a> " or write one, and run them."</li>
+            </ol>
+            {own}
+        </section>
+    }
+    .into_any()
 }

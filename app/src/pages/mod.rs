@@ -1,3 +1,11 @@
-//! One folder or file a page.
+//! Pages, by feature and verb.
 
+pub mod account;
+pub mod agents;
 pub mod home;
+pub mod not_found;
+pub mod run;
+pub mod scenarios;
+pub mod settings;
+pub mod suite;
+pub mod suites;

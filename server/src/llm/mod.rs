@@ -1,12 +1,28 @@
 //! The outbound path: what is asked of a model, how, and what became of it.
 //!
 //! - [`types`]: requests, replies and errors, the same for every protocol.
-//! - `anthropic`, `openai`, `demo`: one thin adapter a protocol.
-//! - `classify`: from status, headers and body to a decision.
-//! - `outbound`: limiter → breaker → call → classify → retry, in one place.
+//! - [`anthropic`], [`openai`], [`demo`]: one thin adapter a protocol, chosen
+//!   by [`connector`], over the one client of [`http`].
+//! - [`classify`]: from status, headers and body to a decision.
+//! - [`outbound`]: limiter → breaker → call → classify → retry, in one place.
 
+pub mod anthropic;
+pub mod classify;
+
+pub mod http;
+pub mod openai;
+mod openai_wire;
+pub mod outbound;
+pub mod private_urls;
+mod reply;
+pub mod retry_after;
+#[cfg(test)]
+mod testing;
 pub mod types;
+mod words;
 
+pub use http::{HttpClient, HttpOptions, install_crypto};
+pub use outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
 pub use types::{
     CallError, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
     ToolSpec,

@@ -1,0 +1,254 @@
+//! The only place that touches the browser's window. On the server each of
+//! these does nothing: rendering never depends on them, effects and handlers
+//! do.
+
+#[cfg(feature = "hydrate")]
+pub use in_browser::*;
+#[cfg(not(feature = "hydrate"))]
+pub use on_server::*;
+
+#[cfg(feature = "hydrate")]
+mod in_browser {
+    use wasm_bindgen::JsCast;
+    use wasm_bindgen::closure::Closure;
+    use web_sys::{Document, FormData, HtmlElement, HtmlFormElement, Window};
+
+    fn window() -> Option<Window> {
+        web_sys::window()
+    }
+
+    fn document() -> Option<Document> {
+        window()?.document()
+    }
+
+    fn element(id: &str) -> Option<HtmlElement> {
+        document()?.get_element_by_id(id)?.dyn_into().ok()
+    }
+
+    /// Tells tests and styles that handlers are in place.
+    pub fn mark_hydrated() {
+        if let Some(body) = document().and_then(|document| document.body()) {
+            let _ = body.set_attribute("data-hydrated", "true");
+        }
+    }
+
+    /// Focuses the element with this id.
+    pub fn focus(id: &str) {
+        if let Some(element) = element(id) {
+            let _ = element.focus();
+        }
+    }
+
+    /// Focuses it once pending changes of the page are drawn.
+    pub fn focus_soon(id: String) {
+        later(0, move || focus(&id));
+    }
+
+    /// Runs something after so many milliseconds.
+    pub fn later(millis: i32, run: impl FnOnce() + 'static) {
+        let run = Closure::once_into_js(run);
+        if let Some(window) = window() {
+            let _ = window
+                .set_timeout_with_callback_and_timeout_and_arguments_0(run.unchecked_ref(), millis);
+        }
+    }
+
+    /// Milliseconds since 1970, by the browser's clock.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // far below 2^53
+    pub fn now() -> i64 {
+        js_sys::Date::now() as i64
+    }
+
+    /// A time as the browser's clock shows it: `2026-11-23 07:38:12`.
+    #[must_use]
+    pub fn local_time(millis: i64) -> Option<String> {
+        #[allow(clippy::cast_precision_loss)] // far below 2^53
+        let at = js_sys::Date::new(&(millis as f64).into());
+        let two = |n: u32| format!("{n:02}");
+        let date = [at.get_full_year().to_string(), two(at.get_month() + 1), two(at.get_date())];
+        let clock = [two(at.get_hours()), two(at.get_minutes()), two(at.get_seconds())];
+        Some(format!("{} {}", date.join("-"), clock.join(":")))
+    }
+
+    /// The fields of a form in their order, as it would post them.
+    #[must_use]
+    pub fn form_entries(form: &HtmlFormElement) -> Vec<(String, String)> {
+        let Ok(data) = FormData::new_with_form(form) else { return Vec::new() };
+        let mut entries = Vec::new();
+        for entry in data.entries().into_iter().flatten() {
+            let entry: js_sys::Array = entry.unchecked_into();
+            if let (Some(name), Some(value)) = (entry.get(0).as_string(), entry.get(1).as_string())
+            {
+                entries.push((name, value));
+            }
+        }
+        entries
+    }
+
+    /// The form that an event came from or bubbled to.
+    #[must_use]
+    pub fn form_of(event: &web_sys::Event) -> Option<HtmlFormElement> {
+        event.current_target()?.dyn_into().ok()
+    }
+
+    /// Whether the tab is hidden.
+    #[must_use]
+    pub fn is_hidden() -> bool {
+        document().is_some_and(|document| document.hidden())
+    }
+
+    /// Calls back whenever the tab is hidden or shown; for ever, so once a page.
+    pub fn on_visibility(run: impl FnMut() + 'static) -> Listener {
+        let closure = Closure::<dyn FnMut()>::new(run);
+        if let Some(document) = document() {
+            let _ = document.add_event_listener_with_callback(
+                "visibilitychange",
+                closure.as_ref().unchecked_ref(),
+            );
+        }
+        Listener { closure }
+    }
+
+    /// Stops calling back when dropped.
+    pub struct Listener {
+        closure: Closure<dyn FnMut()>,
+    }
+
+    impl Drop for Listener {
+        fn drop(&mut self) {
+            if let Some(document) = document() {
+                let _ = document.remove_event_listener_with_callback(
+                    "visibilitychange",
+                    self.closure.as_ref().unchecked_ref(),
+                );
+            }
+        }
+    }
+
+    /// Scrolls to what the address names after `#`.
+    pub fn scroll_to_hash() {
+        let hash = window().and_then(|window| window.location().hash().ok()).unwrap_or_default();
+        if let Some(target) = hash.strip_prefix('#').and_then(element) {
+            target.scroll_into_view();
+        }
+    }
+
+    /// Whether a scrolling element stands at its end.
+    #[must_use]
+    pub fn is_at_end(id: &str) -> bool {
+        element(id).is_none_or(|e| e.scroll_height() - e.scroll_top() - e.client_height() < 48)
+    }
+
+    /// Scrolls an element to its end.
+    pub fn scroll_to_end(id: &str) {
+        if let Some(element) = element(id) {
+            element.set_scroll_top(element.scroll_height());
+        }
+    }
+
+    /// Ticks or unticks every box of this name.
+    pub fn tick_all(name: &str, on: bool) {
+        let Some(document) = document() else { return };
+        let boxes = document.get_elements_by_name(name);
+        for i in 0..boxes.length() {
+            if let Some(input) =
+                boxes.get(i).and_then(|node| node.dyn_into::<web_sys::HtmlInputElement>().ok())
+            {
+                input.set_checked(on);
+            }
+        }
+    }
+
+    /// The page's address without its host: for coming back to it.
+    #[must_use]
+    pub fn here() -> String {
+        let Some(location) = window().map(|window| window.location()) else {
+            return "/".to_owned();
+        };
+        format!(
+            "{}{}",
+            location.pathname().unwrap_or_default(),
+            location.search().unwrap_or_default()
+        )
+    }
+
+    /// Follows the first link with this attribute after the focused element.
+    pub fn focus_next(selector: &str, back: bool) {
+        let Some(document) = document() else { return };
+        let Ok(all) = document.query_selector_all(selector) else { return };
+        let nodes: Vec<HtmlElement> =
+            (0..all.length()).filter_map(|i| all.get(i)?.dyn_into().ok()).collect();
+        let active = document.active_element();
+        let at = nodes
+            .iter()
+            .position(|node| active.as_ref().is_some_and(|active| node.contains(Some(active))));
+        let next = match (at, back) {
+            (None, _) => 0,
+            (Some(i), false) => i + 1,
+            (Some(i), true) => i.saturating_sub(1),
+        };
+        if let Some(node) = nodes.get(next) {
+            let _ = node.focus();
+        }
+    }
+
+    /// Whether a key press belongs to what is being typed.
+    #[must_use]
+    pub fn is_typing(event: &web_sys::KeyboardEvent) -> bool {
+        event.ctrl_key()
+            || event.meta_key()
+            || event.alt_key()
+            || event
+                .target()
+                .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+                .is_some_and(|e| matches!(e.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"))
+    }
+
+    /// Opens a dialog element.
+    pub fn open_dialog(id: &str) {
+        if let Some(dialog) =
+            element(id).and_then(|e| e.dyn_into::<web_sys::HtmlDialogElement>().ok())
+            && !dialog.open()
+        {
+            let _ = dialog.show_modal();
+        }
+    }
+}
+
+#[cfg(not(feature = "hydrate"))]
+#[allow(missing_docs, clippy::must_use_candidate)] // documented above, empty here
+mod on_server {
+    use leptos::web_sys::{Event, HtmlFormElement, KeyboardEvent};
+
+    pub fn mark_hydrated() {}
+    pub fn focus(_id: &str) {}
+    pub fn focus_soon(_id: String) {}
+    pub fn later(_millis: i32, _run: impl FnOnce() + 'static) {}
+    pub fn now() -> i64 {
+        0
+    }
+    pub fn local_time(_millis: i64) -> Option<String> {
+        None
+    }
+    pub fn form_entries(_form: &HtmlFormElement) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    pub fn form_of(_event: &Event) -> Option<HtmlFormElement> {
+        None
+    }
+    pub fn scroll_to_hash() {}
+    pub fn is_at_end(_id: &str) -> bool {
+        true
+    }
+    pub fn scroll_to_end(_id: &str) {}
+    pub fn tick_all(_name: &str, _on: bool) {}
+    pub fn here() -> String {
+        "/".to_owned()
+    }
+    pub fn focus_next(_selector: &str, _back: bool) {}
+    pub fn is_typing(_event: &KeyboardEvent) -> bool {
+        true
+    }
+    pub fn open_dialog(_id: &str) {}
+}

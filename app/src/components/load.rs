@@ -1,0 +1,120 @@
+//! Data of a page: while it comes, when it is there, when it could not be
+//! had, and one-off messages after a form.
+
+use super::title::heading;
+use crate::error::{AppError, ErrorCode};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The data of a page.
+pub type Data<T> = Resource<Result<T, AppError>>;
+
+/// Shows `view` of the data once it is there, or why it could not be had.
+/// While newer data comes the old stays.
+pub fn loaded<T>(
+    data: Data<T>,
+    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+) -> AnyView
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    view! {
+        <Transition fallback=|| {
+            view! { <p class="loading" role="status">"Loading…"</p> }
+        }>
+            {move || {
+                let view = view.clone();
+                Suspend::new(async move {
+                    match data.await {
+                        Ok(found) => view(found),
+                        Err(error) => error_page(&error),
+                    }
+                })
+            }}
+        </Transition>
+    }
+    .into_any()
+}
+
+/// A page that could not be had: what failed and what to do.
+pub fn error_page(error: &AppError) -> AnyView {
+    let (title, hint) = match error.code {
+        ErrorCode::NotFound => {
+            ("Not found", "It may have been deleted, or the link is not complete.")
+        }
+        ErrorCode::Unauthenticated => ("Not signed in", "Sign in to go on."),
+        ErrorCode::Unavailable => {
+            ("Not available at the moment", "Nothing is lost. Try again in a moment.")
+        }
+        _ => (error.code.title(), "Try again in a moment."),
+    };
+    let action = match error.code {
+        ErrorCode::NotFound => {
+            view! { <a class="button" href="/">"To the first page"</a> }.into_any()
+        }
+        ErrorCode::Unauthenticated => {
+            view! { <a class="button" href="/sign-in" rel="external">"Sign in"</a> }.into_any()
+        }
+        _ => view! { <a class="button" href="" rel="external">"Try again"</a> }.into_any(),
+    };
+    let log_id = error.log_id.clone().map(|id| {
+        view! { <p class="hint">"For whoever runs this server: look for " <code>{id}</code> " in the log."</p> }
+    });
+    view! {
+        <section class="empty">
+            {heading(title)}
+            <p>{error.detail.clone()}</p>
+            <p class="hint">{hint}</p>
+            {log_id}
+            {action}
+        </section>
+    }
+    .into_any()
+}
+
+/// Nothing there: what that means, and what to do now.
+pub fn empty(title: &'static str, text: &'static str, action: AnyView) -> AnyView {
+    view! {
+        <section class="empty">
+            <h2>{title}</h2>
+            <p>{text}</p>
+            {action}
+        </section>
+    }
+    .into_any()
+}
+
+/// The one-off message of `?notice=`.
+pub fn notice() -> AnyView {
+    let query = use_query_map();
+    let text = move || query.with(|query| query.get("notice").and_then(|code| words(&code)));
+    view! {
+        <div role="status">
+            {move || text().map(|text| view! { <p class="notice">{text}</p> })}
+        </div>
+    }
+    .into_any()
+}
+
+/// Words of a notice; unknown codes say nothing.
+fn words(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "saved" => "Saved.",
+        "created" => "Created.",
+        "deleted" => "Deleted. Its history stays.",
+        "duplicated" => "This is the copy. Change what you like; the original stays as it is.",
+        "token_created" | "token-created" => {
+            "The token is made. Copy it now: it is not shown again."
+        }
+        "token_deleted" | "token-deleted" => {
+            "The token is gone. Programs that use it are signed out."
+        }
+        "cancelled" | "cancelling" => "Asked to stop. What was said so far is kept.",
+        "evaluating" => "The transcript is being judged again. The run keeps its verdict.",
+        "signed_out" | "signed-out" => "You are signed out.",
+        "signed_up" | "signed-up" => "Welcome. Your account is ready.",
+        "replayed" => "This was started before; here it is.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,55 @@
+//! Points in time: UTC from the server, the reader's own clock once the page
+//! is alive.
+
+use super::browser;
+use crate::domain::Timestamp;
+use leptos::prelude::*;
+
+/// `2026-11-23 06:38 UTC`.
+#[must_use]
+pub fn utc(at: Timestamp) -> String {
+    let text = at.rfc3339();
+    format!("{} {} UTC", text.get(..10).unwrap_or_default(), text.get(11..16).unwrap_or_default())
+}
+
+/// `06:38:12 UTC`.
+fn utc_clock(at: Timestamp) -> String {
+    format!("{} UTC", at.rfc3339().get(11..19).unwrap_or_default())
+}
+
+/// A date with its time.
+pub fn time(at: Timestamp) -> AnyView {
+    shown(at, utc(at), |local| local.get(..16).map(str::to_owned))
+}
+
+/// The time of the day alone, to the second.
+pub fn clock(at: Timestamp) -> AnyView {
+    shown(at, utc_clock(at), |local| local.get(11..).map(str::to_owned))
+}
+
+/// A time, or a dash.
+pub fn maybe_time(at: Option<Timestamp>) -> AnyView {
+    at.map_or_else(|| "–".into_any(), time)
+}
+
+fn shown(at: Timestamp, utc: String, cut: fn(&str) -> Option<String>) -> AnyView {
+    let exact = at.rfc3339();
+    let text = RwSignal::new(utc);
+    Effect::new(move || {
+        if let Some(local) = browser::local_time(at.0).as_deref().and_then(cut) {
+            text.set(local);
+        }
+    });
+    view! { <time datetime=exact.clone() title=exact>{text}</time> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Timestamp, utc, utc_clock};
+
+    #[test]
+    fn times_are_cut_at_the_right_places() {
+        assert_eq!(utc(Timestamp(1_700_000_000_123)), "2023-11-14 22:13 UTC");
+        assert_eq!(utc_clock(Timestamp(1_700_000_000_123)), "22:13:20 UTC");
+    }
+}

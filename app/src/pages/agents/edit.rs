@@ -1,0 +1,153 @@
+//! The editor of an agent.
+
+use crate::components::form::{Control, Field, Form, action_button, delete_button};
+use crate::components::form_data::stored;
+use crate::components::load::{loaded, notice};
+use crate::components::rows::{Rows, rows};
+use crate::components::title::heading;
+use crate::domain::{AgentSpec, Connection, Draft, Problems};
+use crate::pages::suites::list::suite_table;
+use crate::server_fns::agents::{AgentData, agent_form};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use serde_json::{Value, json};
+
+/// The editor of an agent that is there.
+#[component]
+pub fn AgentPage() -> impl IntoView {
+    let params = use_params_map();
+    page(Signal::derive(move || params.with(|params| params.get("id"))))
+}
+
+/// The editor of a new one.
+#[component]
+pub fn NewAgentPage() -> impl IntoView {
+    page(Signal::stored(None))
+}
+
+fn page(id: Signal<Option<String>>) -> AnyView {
+    let query = use_query_map();
+    let data = Resource::new(
+        move || (id.get(), query.with(|query| query.get("draft"))),
+        |(id, draft)| agent_form(id, draft),
+    );
+    view! { {notice()} {loaded(data, editor)} }.into_any()
+}
+
+fn check(draft: &Draft) -> Problems {
+    AgentSpec::parse(draft).err().unwrap_or_default()
+}
+
+fn editor(data: AgentData) -> AnyView {
+    let AgentData { agent, rejected, connections, suites } = data;
+    let (title, action, revision, draft) = match &agent {
+        None => ("New agent".to_owned(), "/forms/agents".to_owned(), None, fresh(&connections)),
+        Some(agent) => (
+            agent.spec.name.clone(),
+            format!("/forms/agents/{}", agent.id),
+            Some(agent.revision),
+            stored(serde_json::to_value(&agent.spec).unwrap_or(Value::Null)),
+        ),
+    };
+    // What was typed was based on its own revision: the conflict must be seen.
+    let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
+    let revision = based_on.or(revision);
+    let form = Form::new(draft, rejected, check);
+    let tools = match &agent {
+        None => ().into_any(),
+        Some(agent) => head_actions(&agent.id.to_string()),
+    };
+    let hint = agent.as_ref().map(|agent| {
+        view! { <p class="hint">"Revision " {agent.revision} ". Every save makes a new one; runs keep the one they used."</p> }
+    });
+    let history = (!suites.is_empty()).then(|| {
+        view! { <section><h2>"Latest suites"</h2>{suite_table(suites)}</section> }
+    });
+    view! {
+        <nav class="crumbs" aria-label="Breadcrumb"><a href="/agents">"Agents"</a></nav>
+        <div class="page-head">{heading(title)} {tools}</div>
+        {hint}
+        <form method="post" action=action novalidate class="editor"
+            on:submit=move |event| form.submitted(&event)
+            on:input=move |event| form.corrected(&event)>
+            <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
+            {revision.map(|revision| view! {
+                <input type="hidden" name="revision" value=revision.to_string()/>
+            })}
+            {form.summary()}
+            {fields(form, &connections)}
+            <section aria-labelledby="tools-head">
+                <h2 id="tools-head">"Tools"</h2>
+                <p class="hint">"Rehearsal never executes a tool: scenarios answer the calls."</p>
+                {rows(form, TOOLS)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Save agent"</button></div>
+        </form>
+        {history}
+    }
+    .into_any()
+}
+
+fn head_actions(id: &str) -> AnyView {
+    let hint = "The agent goes; its runs and their transcripts stay.";
+    view! {
+        <div class="actions">
+            <a class="button primary" href=format!("/suites/new?agent={id}")>"Run"</a>
+            {action_button(format!("/forms/agents/{id}/duplicate"), "Duplicate", "", Vec::new())}
+            {delete_button(format!("/forms/agents/{id}/delete"), "Delete this agent", hint)}
+        </div>
+    }
+    .into_any()
+}
+
+fn fresh(connections: &[Connection]) -> Draft {
+    let connection = match connections {
+        [only] => only.id.to_string(),
+        _ => String::new(),
+    };
+    Draft(json!({"max_tokens": 1024, "connection_id": connection}))
+}
+
+fn fields(form: Form, connections: &[Connection]) -> AnyView {
+    let mut choices = vec![(String::new(), "Choose a connection".to_owned())];
+    choices.extend(connections.iter().map(|c| (c.id.to_string(), c.name.clone())));
+    let area = Control::Area;
+    view! {
+        <section class="fields" aria-label="About the agent">
+            {Field::new("name", "Name", Control::Line("text")).required().show(form)}
+            {Field::new("category", "Category", Control::Line("text"))
+                .hint("Free text; scenarios may ask for one.").show(form)}
+            {Field::new("description", "Description", area(2)).class("wide").show(form)}
+            {Field::new("system_prompt", "System prompt", area(14)).required()
+                .class("wide mono").show(form)}
+        </section>
+        <section class="fields" aria-labelledby="model-head">
+            <h2 id="model-head" class="wide">"Model"</h2>
+            {Field::new("connection_id", "Connection", Control::Select(choices)).required().show(form)}
+            {Field::new("model", "Model", Control::Line("text")).required()
+                .hint("Its name at the provider.").show(form)}
+            {Field::new("temperature", "Temperature", Control::Number)
+                .hint("0–2; empty for the provider’s default.").show(form)}
+            {Field::new("max_tokens", "Most tokens of one answer", Control::Number).show(form)}
+        </section>
+        <p class="hint"><a href="/settings/connections/new">"Add a connection"</a></p>
+    }
+    .into_any()
+}
+
+const TOOLS: Rows = Rows {
+    list: "tools",
+    noun: "Tool",
+    add: "Add tool",
+    blank: |_| json!({"parameters": "{\n  \"type\": \"object\",\n  \"properties\": {}\n}"}),
+    row: |form, index, row| {
+        let field = |name, label, control| Field::of_row("tools", index, name, label, control, row);
+        view! {
+            {field("name", "Name", Control::Line("text")).required().class("mono").show(form)}
+            {field("description", "Description", Control::Line("text")).show(form)}
+            {field("parameters", "Parameters", Control::Area(6)).class("wide mono")
+                .hint("JSON Schema of an object.").show(form)}
+        }
+        .into_any()
+    },
+};

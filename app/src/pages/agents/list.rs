@@ -1,0 +1,72 @@
+//! The list of agents.
+
+use crate::backend::Page;
+use crate::components::load::{empty, loaded, notice};
+use crate::components::time::time;
+use crate::components::title::heading;
+use crate::domain::Agent;
+use crate::server_fns::agents::agents;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+/// The list of agents.
+#[component]
+pub fn AgentsPage() -> impl IntoView {
+    let query = use_query_map();
+    let data = Resource::new(move || query.with(|query| query.get("after")), agents);
+    view! {
+        {notice()}
+        <div class="page-head">
+            {heading("Agents")}
+            <a class="button primary" href="/agents/new">"New agent"</a>
+        </div>
+        {loaded(data, table)}
+    }
+}
+
+fn table(page: Page<Agent>) -> AnyView {
+    if page.items.is_empty() {
+        let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
+        let text = "An agent is a system prompt, a model and its tools: what you want to test.";
+        return empty("No agents yet", text, action.into_any());
+    }
+    let rows = page.items.into_iter().map(|agent| {
+        let (edit, run) =
+            (format!("/agents/{}", agent.id), format!("/suites/new?agent={}", agent.id));
+        let label = format!("Run {}", agent.spec.name);
+        view! {
+            <tr>
+                <td><a href=edit>{agent.spec.name}</a>
+                    <div class="hint clip">{agent.spec.description}</div></td>
+                <td>{agent.spec.category}</td>
+                <td><code>{agent.spec.model}</code></td>
+                <td class="num">{agent.spec.tools.len()}</td>
+                <td class="num">{agent.revision}</td>
+                <td class="num">{time(agent.updated_at)}</td>
+                <td class="end"><a class="button small" href=run aria-label=label>"Run"</a></td>
+            </tr>
+        }
+    });
+    view! {
+        <div class="scroll" tabindex="0" role="region" aria-label="Agents">
+            <table>
+                <thead><tr>
+                    <th scope="col">"Agent"</th><th scope="col">"Category"</th>
+                    <th scope="col">"Model"</th><th scope="col" class="num">"Tools"</th>
+                    <th scope="col" class="num">"Revision"</th><th scope="col" class="num">"Saved"</th>
+                    <td></td>
+                </tr></thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        </div>
+        {more("/agents", page.next)}
+    }
+    .into_any()
+}
+
+/// The link to the next page of a list.
+pub fn more(base: &str, next: Option<String>) -> AnyView {
+    let Some(next) = next else { return ().into_any() };
+    let separator = if base.contains('?') { '&' } else { '?' };
+    view! { <p><a href=format!("{base}{separator}after={next}")>"More"</a></p> }.into_any()
+}

@@ -1,0 +1,4 @@
+//! Agents: what is under test.
+
+pub mod edit;
+pub mod list;

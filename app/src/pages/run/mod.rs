@@ -1,0 +1,129 @@
+//! A run: its verdict, what it rests on, and what was said.
+
+pub mod evaluation;
+pub mod parts;
+
+use crate::components::browser;
+use crate::components::chip::run_chip;
+use crate::components::form::action_button;
+use crate::components::load::{loaded, notice};
+use crate::components::title::heading;
+use crate::components::turns::turn;
+use crate::domain::{Evaluation, EvaluationStatus, Run, Turn};
+use crate::server_fns::runs::{RunData, run_view};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+/// The page of a run.
+#[component]
+pub fn RunPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
+    let data = Resource::new(move || id.get(), run_view);
+    // While it goes on, or is judged again, the page asks again.
+    Effect::new(move || {
+        let open = data.with(|data| match data {
+            Some(Ok(view)) => !view.run.status.is_final() || is_judged(&view.run),
+            _ => false,
+        });
+        if open {
+            browser::later(2000, move || {
+                if id.try_get_untracked().is_some() {
+                    data.refetch();
+                }
+            });
+        }
+    });
+    Effect::new(move || {
+        if data.with(Option::is_some) {
+            browser::later(0, browser::scroll_to_hash);
+        }
+    });
+    view! { {notice()} {loaded(data, show)} }
+}
+
+fn evaluations(run: &Run) -> &[Evaluation] {
+    run.evaluations.as_deref().unwrap_or_default()
+}
+
+/// Whether an evaluation of a final run is still to come.
+fn is_judged(run: &Run) -> bool {
+    let open =
+        |e: &Evaluation| matches!(e.status, EvaluationStatus::Pending | EvaluationStatus::Running);
+    evaluations(run).iter().any(open)
+}
+
+fn show(data: RunData) -> AnyView {
+    let RunData { run, key } = data;
+    let all = evaluations(&run);
+    let deciding = all.iter().find(|e| e.is_first).or_else(|| all.last());
+    let turns = run.transcript.clone().unwrap_or_default();
+    let title = format!("{} × {}", run.scenario.name, run.agent.name);
+    let suite = format!("/suites/{}", run.suite_id);
+    let open = !run.status.is_final() || is_judged(&run);
+    view! {
+        {open.then(parts::refresh)}
+        <nav class="crumbs" aria-label="Breadcrumb">
+            <a href="/suites">"Suites"</a> " / " <a href=suite>"Suite"</a>
+        </nav>
+        <div class="page-head">{heading(title)} {buttons(&run, key)}</div>
+        <div class="verdict">
+            {run_chip(run.status)}
+            <p class="lead">{parts::verdict_sentence(&run, deciding)}</p>
+        </div>
+        {parts::facts(&run)}
+        <div class="split">
+            <div class="judgement">
+                {deciding.map(|e| evaluation::items(e, &turns))}
+                {deciding.map(evaluation::details)}
+                {earlier(all, deciding)}
+                {parts::usage_table(&run.usage)}
+            </div>
+            {transcript(&turns, deciding)}
+        </div>
+    }
+    .into_any()
+}
+
+fn buttons(run: &Run, key: String) -> AnyView {
+    let (id, said) = (run.id, run.transcript.as_ref().is_some_and(|turns| !turns.is_empty()));
+    if !run.status.is_final() {
+        return action_button(format!("/forms/runs/{id}/cancel"), "Cancel run", "", Vec::new());
+    }
+    if !said || is_judged(run) {
+        return ().into_any();
+    }
+    let hidden = vec![("idempotency_key", key)];
+    action_button(format!("/forms/runs/{id}/evaluate"), "Judge again", "", hidden)
+}
+
+/// All evaluations but the one that is shown in full, newest first.
+fn earlier(all: &[Evaluation], shown: Option<&Evaluation>) -> AnyView {
+    let others: Vec<_> =
+        all.iter().filter(|e| shown.is_none_or(|shown| shown.id != e.id)).collect();
+    if others.is_empty() {
+        return ().into_any();
+    }
+    let rows = others.into_iter().map(evaluation::short);
+    view! {
+        <section>
+            <h2>"Judged again"</h2>
+            <p class="hint">"Newest first. These never change the run’s verdict."</p>
+            {rows.collect_view()}
+        </section>
+    }
+    .into_any()
+}
+
+fn transcript(turns: &[Turn], deciding: Option<&Evaluation>) -> AnyView {
+    let shown = turns.iter().map(|t| turn(t, evaluation::marks(deciding, t.index)));
+    let none = turns.is_empty().then(|| view! { <p class="hint">"Nothing was said yet."</p> });
+    view! {
+        <section class="transcript" aria-labelledby="transcript-head">
+            <h2 id="transcript-head">"Transcript"</h2>
+            {none}
+            {shown.collect_view()}
+        </section>
+    }
+    .into_any()
+}

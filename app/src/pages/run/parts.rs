@@ -1,0 +1,156 @@
+//! Parts of a run that several pages show.
+
+use crate::components::chip::run_chip;
+use crate::components::time::{maybe_time, time};
+use crate::components::words::{cost, duration, grouped, score};
+use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitingOn};
+use leptos::prelude::*;
+
+/// Without WASM an unfinished page asks for itself again. As HTML text: with
+/// scripts on, a parser reads what is inside as text, not as elements.
+pub fn refresh() -> AnyView {
+    view! { <noscript inner_html="<meta http-equiv=\"refresh\" content=\"3\">"></noscript> }
+        .into_any()
+}
+
+/// The verdict in one sentence.
+#[must_use]
+pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
+    match run.status {
+        RunStatus::Error => run.error.as_ref().map_or_else(
+            || "We could not find out.".to_owned(),
+            |error| format!("No verdict ({}): {}", error.kind.label(), error.message),
+        ),
+        RunStatus::Cancelled => "Stopped by hand. What was said so far is kept.".to_owned(),
+        RunStatus::Pending => now(run),
+        RunStatus::Running => now(run),
+        _ => match evaluation {
+            Some(e) if !e.summary.is_empty() => e.summary.clone(),
+            _ => run.status.label().to_owned(),
+        },
+    }
+}
+
+/// What an unfinished run is doing, or what it waits for.
+#[must_use]
+pub fn now(run: &Run) -> String {
+    if let Some(waiting) = run.waiting_on {
+        let until = match waiting.until.map(|until| until.rfc3339()) {
+            Some(until) => format!(", next try {} UTC", until.get(11..19).unwrap_or_default()),
+            None => String::new(),
+        };
+        return match waiting.what {
+            WaitingOn::Slot => format!("Waits for a free slot{until}"),
+            WaitingOn::RateLimit => format!("Waits for the rate limit{until}"),
+            WaitingOn::Circuit => format!("Circuit open{until}"),
+        };
+    }
+    match (run.status, run.stage) {
+        (RunStatus::Running, Some(stage)) => stage.label().to_owned(),
+        (status, _) => status.label().to_owned(),
+    }
+}
+
+/// `turn 3 of 6`
+#[must_use]
+pub fn turns_so_far(run: &Run) -> String {
+    format!("{} / {}", run.user_turns, run.user_turns_planned)
+}
+
+/// The numbers of a run.
+pub fn facts(run: &Run) -> AnyView {
+    let agent = format!("/agents/{}", run.agent.id);
+    let scenario = format!("/scenarios/{}", run.scenario.id);
+    let ended = run.end_reason.map(|reason| view! { <dt>"Ended"</dt><dd>{reason.label()}</dd> });
+    let taken = run.duration_ms.map(|ms| view! { <dt>"Took"</dt><dd>{duration(ms)}</dd> });
+    let recovered = (run.recoveries > 0).then(|| {
+        view! {
+            <dt>"Recovered"</dt><dd>{format!("{} × after a restart", run.recoveries)}</dd>
+        }
+    });
+    let source = run.source_run_id.map(|id| {
+        view! {
+            <dt>"Conversation of"</dt><dd><a href=format!("/runs/{id}")>"an earlier run"</a></dd>
+        }
+    });
+    let deadline = (!run.status.is_final())
+        .then(|| view! { <dt>"At the latest"</dt><dd>{maybe_time(run.deadline_at)}</dd> });
+    view! {
+        <dl class="facts-list">
+            <dt>"Score"</dt><dd class="num">{score(run.score)}</dd>
+            <dt>"Agent"</dt>
+            <dd><a href=agent>{run.agent.name.clone()}</a> " rev " {run.agent.revision}</dd>
+            <dt>"Scenario"</dt>
+            <dd><a href=scenario>{run.scenario.name.clone()}</a> " rev " {run.scenario.revision}</dd>
+            <dt>"Repetition"</dt><dd class="num">{run.repetition}</dd>
+            <dt>"User turns"</dt><dd class="num">{turns_so_far(run)}</dd>
+            {ended} {taken}
+            <dt>"Started"</dt><dd>{maybe_time(run.started_at)}</dd>
+            {deadline}
+            <dt>"Attempts"</dt><dd class="num">{run.attempt}</dd>
+            {recovered} {source}
+        </dl>
+    }
+    .into_any()
+}
+
+/// Calls, tokens and cost by role.
+pub fn usage_table(usage: &Usage) -> AnyView {
+    let roles =
+        [("Agent", usage.agent), ("Simulated user", usage.simulated_user), ("Judge", usage.judge)];
+    let rows = roles.into_iter().map(|(name, role)| {
+        view! {
+            <tr><th scope="row">{name}</th>
+                <td class="num">{role.calls}</td>
+                <td class="num">{grouped(role.input_tokens)}</td>
+                <td class="num">{grouped(role.output_tokens)}</td>
+                <td class="num">{cost(role.cost_usd)}</td></tr>
+        }
+    });
+    view! {
+        <section>
+            <h2>"Tokens and cost"</h2>
+            <table class="compact">
+                <thead><tr>
+                    <th scope="col">"Role"</th><th scope="col" class="num">"Calls"</th>
+                    <th scope="col" class="num">"In"</th><th scope="col" class="num">"Out"</th>
+                    <th scope="col" class="num">"Cost"</th>
+                </tr></thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        </section>
+    }
+    .into_any()
+}
+
+/// Runs in a table; `with_agent` where the agent is not clear from the page.
+pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
+    let rows = runs.iter().map(|run| {
+        let href = format!("/runs/{}", run.id);
+        let name = if with_agent { &run.agent.name } else { &run.scenario.name };
+        let took = run.duration_ms.map_or_else(|| "–".to_owned(), duration);
+        view! {
+            <tr>
+                <td>{run_chip(run.status)}</td>
+                <td><a href=href data-row="">{name.clone()}</a></td>
+                <td class="num">{score(run.score)}</td>
+                <td class="num">{took}</td>
+                <td class="num">{time(run.created_at)}</td>
+            </tr>
+        }
+    });
+    let first = if with_agent { "Agent" } else { "Scenario" };
+    view! {
+        <div class="scroll" tabindex="0" role="region" aria-label="Runs">
+            <table>
+                <thead><tr>
+                    <th scope="col">"Status"</th><th scope="col">{first}</th>
+                    <th scope="col" class="num">"Score"</th><th scope="col" class="num">"Took"</th>
+                    <th scope="col" class="num">"When"</th>
+                </tr></thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,197 @@
+//! The list of scenarios: filter, select, run.
+
+use crate::backend::Page;
+use crate::components::browser;
+use crate::components::load::{empty, loaded, notice};
+use crate::components::title::heading;
+use crate::components::words::plural;
+use crate::domain::{Category, Difficulty, Scenario};
+use crate::server_fns::scenarios::{FilterWords, scenarios};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use leptos_router::params::ParamsMap;
+
+/// The filter that an address names.
+#[must_use]
+pub fn filter_of(query: &ParamsMap) -> FilterWords {
+    let word = |name: &str| query.get(name).unwrap_or_default();
+    FilterWords {
+        q: word("q"),
+        category: word("category"),
+        difficulty: word("difficulty"),
+        tag: word("tag"),
+        built_in: word("built_in"),
+    }
+}
+
+/// The list of scenarios.
+#[component]
+pub fn ScenariosPage() -> impl IntoView {
+    let query = use_query_map();
+    let words = Memo::new(move |_| query.with(filter_of));
+    let after = Memo::new(move |_| query.with(|query| query.get("after")));
+    let data = Resource::new(move || (words.get(), after.get()), |(w, after)| scenarios(w, after));
+    view! {
+        {notice()}
+        <div class="page-head">
+            {heading("Scenarios")}
+            <a class="button primary" href="/scenarios/new">"New scenario"</a>
+        </div>
+        {move || filter_form(&words.get())}
+        {loaded(data, move |page| table(page, &words.get_untracked()))}
+    }
+}
+
+/// Options of a filter, the first one filtering nothing.
+fn choices<T: Copy>(
+    all: &[(&'static str, T)],
+    label: fn(T) -> &'static str,
+    any: &'static str,
+    chosen: &str,
+) -> AnyView {
+    let all = all.iter().map(|(word, value)| {
+        view! { <option value=*word selected=*word == chosen>{label(*value)}</option> }
+    });
+    view! { <option value="">{any}</option> {all.collect_view()} }.into_any()
+}
+
+fn filter_form(words: &FilterWords) -> AnyView {
+    let built_in = words.built_in.clone();
+    view! {
+        <form method="get" action="/scenarios" class="filters" role="search">
+            <label class="sr-only" for="q">"Search"</label>
+            <input type="search" id="q" name="q" placeholder="Search name and description"
+                value=words.q.clone() data-search=""/>
+            <label class="sr-only" for="category">"Category"</label>
+            <select id="category" name="category">
+                {choices(Category::ALL, Category::label, "Any category", &words.category)}
+            </select>
+            <label class="sr-only" for="difficulty">"Difficulty"</label>
+            <select id="difficulty" name="difficulty">
+                {choices(Difficulty::ALL, Difficulty::label, "Any difficulty", &words.difficulty)}
+            </select>
+            <label class="sr-only" for="tag">"Tag"</label>
+            <input type="text" id="tag" name="tag" placeholder="Tag" value=words.tag.clone()/>
+            <label class="sr-only" for="built_in">"Origin"</label>
+            <select id="built_in" name="built_in">
+                <option value="">"Own and built in"</option>
+                <option value="false" selected=built_in == "false">"Own"</option>
+                <option value="true" selected=built_in == "true">"Built in"</option>
+            </select>
+            <button type="submit">"Filter"</button>
+            {(!words.is_empty()).then(|| view! { <a href="/scenarios">"Clear filters"</a> })}
+        </form>
+    }
+    .into_any()
+}
+
+fn table(page: Page<Scenario>, words: &FilterWords) -> AnyView {
+    if page.items.is_empty() {
+        return if words.is_empty() {
+            let action = view! { <a class="button primary" href="/scenarios/new">"Write one"</a> };
+            let text = "A scenario is one conversation to have with an agent, and what a good one looks like.";
+            empty("No scenarios yet", text, action.into_any())
+        } else {
+            let action = view! { <a class="button" href="/scenarios">"Clear filters"</a> };
+            empty("Nothing matches", "No scenario fits these filters.", action.into_any())
+        };
+    }
+    let count = plural(u64::try_from(page.items.len()).unwrap_or_default(), "scenario");
+    let count = if page.next.is_some() { format!("The first {count}") } else { count };
+    let pairs = words.pairs();
+    let hidden = pairs.iter().map(|(name, value)| {
+        view! { <input type="hidden" name=*name value=value.clone()/> }
+    });
+    let rows = page.items.into_iter().map(row);
+    let mut next = String::from("/scenarios?");
+    for (name, value) in &pairs {
+        next.push_str(&format!("{name}={}&", query_value(value)));
+    }
+    view! {
+        <form method="get" action="/suites/new">
+            {hidden.collect_view()}
+            <div class="bar">
+                <span class="hint">{count}</span>
+                <button type="submit">"Run selected"</button>
+                <button type="submit" name="all" value="true">
+                    {if words.is_empty() { "Run all active" } else { "Run all of this filter" }}
+                </button>
+            </div>
+            <div class="scroll" tabindex="0" role="region" aria-label="Scenarios">
+                <table>
+                    <thead><tr>
+                        <th scope="col" class="check"><input type="checkbox"
+                            aria-label="Select all"
+                            on:change=move |event| {
+                                browser::tick_all("scenario", event_target_checked(&event));
+                            }/></th>
+                        <th scope="col">"Scenario"</th><th scope="col">"Category"</th>
+                        <th scope="col">"Difficulty"</th><th scope="col">"Kind"</th>
+                        <th scope="col" class="num">"Turns"</th><th scope="col">"Tags"</th>
+                    </tr></thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+        </form>
+        {page.next.map(|after| view! {
+            <p><a href=format!("{next}after={}", query_value(&after))>"More"</a></p>
+        })}
+    }
+    .into_any()
+}
+
+/// Percent-encoded for a query.
+#[must_use]
+pub fn query_value(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn row(scenario: Scenario) -> AnyView {
+    let spec = scenario.spec;
+    let id = scenario.id.to_string();
+    let href = format!("/scenarios/{id}");
+    let select = format!("Select {}", spec.name);
+    let tags: Vec<_> =
+        spec.tags.iter().map(|tag| view! { <span class="tag">{tag.clone()}</span> }).collect();
+    let turns = match spec.mode {
+        crate::domain::Mode::Scripted => spec.script().count().to_string(),
+        crate::domain::Mode::Simulated => format!("≤{}", spec.max_turns),
+    };
+    view! {
+        <tr>
+            <td class="check">
+                <input type="checkbox" name="scenario" value=id aria-label=select/>
+            </td>
+            <td>
+                <a href=href data-row="">{spec.name}</a>
+                {scenario.is_built_in.then(|| view! { " " <span class="tag">"built in"</span> })}
+                {(!spec.is_active).then(|| view! { " " <span class="tag warn">"inactive"</span> })}
+                <div class="hint clip">{spec.description}</div>
+            </td>
+            <td>{spec.category.label()}</td>
+            <td>{spec.difficulty.label()}</td>
+            <td>{spec.mode.label()}</td>
+            <td class="num">{turns}</td>
+            <td>{tags}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::query_value;
+
+    #[test]
+    fn values_survive_an_address() {
+        assert_eq!(query_value("a b&c=ü"), "a%20b%26c%3D%C3%BC");
+    }
+}

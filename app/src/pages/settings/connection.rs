@@ -1,0 +1,161 @@
+//! The editor of a connection, and its test.
+
+use super::connections::{breaker, kind_label};
+use super::tabs;
+use crate::components::chip::chip;
+use crate::components::form::{Control, Field, Form, delete_button, options};
+use crate::components::load::{loaded, notice};
+use crate::components::title::heading;
+use crate::components::words::duration;
+use crate::domain::{Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems};
+use crate::server_fns::settings::{ConnectionData, connection_form};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use serde_json::json;
+
+/// The editor of a connection that is there.
+#[component]
+pub fn ConnectionPage() -> impl IntoView {
+    let params = use_params_map();
+    page(Signal::derive(move || params.with(|params| params.get("id"))))
+}
+
+/// The editor of a new one.
+#[component]
+pub fn NewConnectionPage() -> impl IntoView {
+    page(Signal::stored(None))
+}
+
+fn page(id: Signal<Option<String>>) -> AnyView {
+    let query = use_query_map();
+    let data = Resource::new(
+        move || (id.get(), query.with(|query| query.get("draft"))),
+        |(id, draft)| connection_form(id, draft),
+    );
+    view! { {notice()} {tabs("connections")} {loaded(data, show)} }.into_any()
+}
+
+fn check(draft: &Draft) -> Problems {
+    ConnectionSpec::parse(draft).err().unwrap_or_default()
+}
+
+fn show(data: ConnectionData) -> AnyView {
+    let ConnectionData { connection, mut rejected } = data;
+    // A test posts back what it found under `test`; that is no draft to edit.
+    let found = rejected.as_ref().and_then(|rejected| {
+        let value = rejected.draft.at("test")?.clone();
+        serde_json::from_value::<ConnectionTest>(value).ok()
+    });
+    if found.is_some() {
+        rejected = None;
+    }
+    match connection {
+        Some(connection) if connection.server_wide => view! {
+            {heading(connection.name.clone())}
+            <p>"This server offers it from its environment: it is used, not edited."</p>
+            <p>{kind_label(connection.kind)} " · " {breaker(&connection.breaker)}</p>
+            {test(&connection, found)}
+        }
+        .into_any(),
+        Some(connection) => {
+            let draft = stored(&connection);
+            let action = format!("/forms/connections/{}", connection.id);
+            let form = Form::new(draft, rejected, check);
+            let key = match &connection.key_last4 {
+                Some(last) => format!("Stored, ends in {last}. Leave empty to keep it."),
+                None => "None is stored.".to_owned(),
+            };
+            let delete = format!("/forms/connections/{}/delete", connection.id);
+            let hint = "Agents that use it must be given another one first.";
+            view! {
+                <div class="page-head">
+                    {heading(connection.name.clone())}
+                    <div class="actions">{delete_button(delete, "Delete this connection", hint)}</div>
+                </div>
+                <p>"Circuit: " {breaker(&connection.breaker)}</p>
+                {test(&connection, found)}
+                {editor(form, action, key)}
+            }
+            .into_any()
+        }
+        None => {
+            let draft = Draft(json!({"kind": "anthropic"}));
+            let form = Form::new(draft, rejected, check);
+            let key = "Kept encrypted, never shown again. A local server may need none.".to_owned();
+            view! {
+                {heading("New connection")}
+                {editor(form, "/forms/connections".to_owned(), key)}
+            }
+            .into_any()
+        }
+    }
+}
+
+fn stored(connection: &Connection) -> Draft {
+    let headers: Vec<_> =
+        connection.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    Draft(json!({
+        "name": connection.name, "kind": connection.kind, "base_url": connection.base_url,
+        "headers": headers.join("\n"),
+    }))
+}
+
+fn editor(form: Form, action: String, key: String) -> AnyView {
+    view! {
+        <form method="post" action=action novalidate class="editor"
+            on:submit=move |event| form.submitted(&event)
+            on:input=move |event| form.corrected(&event)>
+            {form.summary()}
+            <section class="fields" aria-label="How the model is reached">
+                {Field::new("name", "Name", Control::Line("text")).required().show(form)}
+                {Field::new("kind", "Kind", options(&ConnectionKind::ALL, kind_label))
+                    .required().show(form)}
+                {Field::new("base_url", "Base URL", Control::Line("text")).class("wide")
+                    .hint("Empty: the provider’s own. As its SDK takes it, say http://localhost:11434/v1.")
+                    .show(form)}
+                {Field::new("api_key", "Key", Control::Line("password")).class("wide")
+                    .autocomplete("off").value(String::new()).show(form)}
+                <p class="hint wide">{key}</p>
+                {Field::new("headers", "Extra headers", Control::Area(3)).class("wide mono")
+                    .hint("One a line, Name: value.").show(form)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Save connection"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+fn test(connection: &Connection, found: Option<ConnectionTest>) -> AnyView {
+    let action = format!("/forms/connections/{}/test", connection.id);
+    let result = found.map(|found| {
+        let answer = if found.ok {
+            chip("passed", "✓", "It answers")
+        } else {
+            chip("failed", "✕", "It does not work")
+        };
+        let took = duration(u64::from(found.latency_ms));
+        view! {
+            <div role="status">
+                <p>{answer} " " {found.message} <span class="hint">" " {took}</span></p>
+                <details class="raw" open>
+                    <summary>"Request and answer"</summary>
+                    <pre tabindex="0">{found.request}</pre>
+                    <pre tabindex="0">{found.answer}</pre>
+                </details>
+            </div>
+        }
+    });
+    view! {
+        <section class="panel" aria-labelledby="test-head">
+            <h2 id="test-head">"Test"</h2>
+            <form method="post" action=action class="bar">
+                <label for="test-model">"Model"</label>
+                <input type="text" id="test-model" name="model" autocomplete="off"
+                    placeholder="any"/>
+                <button type="submit">"Test connection"</button>
+            </form>
+            {result}
+        </section>
+    }
+    .into_any()
+}

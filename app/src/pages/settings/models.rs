@@ -1,0 +1,49 @@
+//! Which models judge and play users.
+
+use super::tabs;
+use crate::components::form::{Control, Field, Form, unchecked};
+use crate::components::load::{loaded, notice};
+use crate::components::title::heading;
+use crate::domain::{Connection, Draft};
+use crate::server_fns::settings::{ModelsData, models_form};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+/// The models of judge and simulated user.
+#[component]
+pub fn ModelsPage() -> impl IntoView {
+    let query = use_query_map();
+    let data = Resource::new(move || query.with(|query| query.get("draft")), models_form);
+    view! { {notice()} {tabs("models")} {heading("Models")} {loaded(data, show)} }
+}
+
+fn show(data: ModelsData) -> AnyView {
+    let ModelsData { settings, connections, rejected } = data;
+    let draft = Draft(serde_json::to_value(&settings).unwrap_or_default());
+    let form = Form::new(draft, rejected, unchecked);
+    view! {
+        <p class="hint">"Left empty, each uses the connection and model of the agent under test."</p>
+        <form method="post" action="/forms/settings" novalidate class="editor">
+            {form.summary()}
+            <section class="fields" aria-labelledby="judge-head">
+                <h2 id="judge-head" class="wide">"Judge"</h2>
+                {Field::new("judge.connection_id", "Connection", choices(&connections)).show(form)}
+                {Field::new("judge.model", "Model", Control::Line("text")).show(form)}
+            </section>
+            <section class="fields" aria-labelledby="user-head">
+                <h2 id="user-head" class="wide">"Simulated user"</h2>
+                {Field::new("simulated_user.connection_id", "Connection", choices(&connections))
+                    .show(form)}
+                {Field::new("simulated_user.model", "Model", Control::Line("text")).show(form)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Save models"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+fn choices(connections: &[Connection]) -> Control {
+    let mut choices = vec![(String::new(), "The agent’s own".to_owned())];
+    choices.extend(connections.iter().map(|c| (c.id.to_string(), c.name.clone())));
+    Control::Select(choices)
+}

@@ -1,0 +1,75 @@
+//! Tokens for programs.
+
+use super::tabs;
+use crate::components::form::{Control, Field, Form, delete_button, unchecked};
+use crate::components::load::{loaded, notice};
+use crate::components::time::{maybe_time, time};
+use crate::components::title::heading;
+use crate::domain::{ApiToken, Draft};
+use crate::server_fns::settings::{TokensData, tokens_form};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+/// Tokens for programs.
+#[component]
+pub fn TokensPage() -> impl IntoView {
+    let query = use_query_map();
+    let data = Resource::new(move || query.with(|query| query.get("draft")), tokens_form);
+    view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded(data, show)} }
+}
+
+fn show(data: TokensData) -> AnyView {
+    let TokensData { tokens, mut rejected } = data;
+    let secret = rejected.as_ref().map(|r| r.draft.text("token")).filter(|t| !t.is_empty());
+    if secret.is_some() {
+        rejected = None;
+    }
+    let form = Form::new(Draft::default(), rejected, unchecked);
+    let secret = secret.map(|secret| {
+        view! {
+            <div class="panel" role="status">
+                <h2>"Your new token"</h2>
+                <p>"Copy it now: it is not shown again."</p>
+                <pre class="secret" tabindex="0">{secret}</pre>
+            </div>
+        }
+    });
+    view! {
+        <p class="hint">"Programs send one as " <code>"Authorization: Bearer …"</code> "."</p>
+        {secret}
+        <form method="post" action="/forms/tokens" novalidate class="editor">
+            {form.summary()}
+            <section class="fields" aria-label="New token">
+                {Field::new("name", "What is it for?", Control::Line("text")).required().show(form)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Make a token"</button></div>
+        </form>
+        {table(tokens)}
+    }
+    .into_any()
+}
+
+fn table(tokens: Vec<ApiToken>) -> AnyView {
+    if tokens.is_empty() {
+        return view! { <p class="hint">"There is no token yet."</p> }.into_any();
+    }
+    let rows = tokens.into_iter().map(|token| {
+        let delete = format!("/forms/tokens/{}/delete", token.id);
+        let hint = "Programs that use it are signed out.";
+        view! {
+            <tr><td>{token.name}</td><td class="num">{time(token.created_at)}</td>
+                <td class="num">{maybe_time(token.last_used_at)}</td>
+                <td class="end">{delete_button(delete, "Delete this token", hint)}</td></tr>
+        }
+    });
+    view! {
+        <div class="scroll" tabindex="0" role="region" aria-label="Tokens">
+            <table>
+                <thead><tr><th scope="col">"Token"</th><th scope="col" class="num">"Made"</th>
+                    <th scope="col" class="num">"Last used"</th><td></td></tr></thead>
+                <tbody>{rows.collect_view()}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,136 @@
+//! A suite: live while it runs, the report afterwards; the same address.
+
+pub mod live;
+pub mod live_state;
+mod progress;
+mod report;
+mod runs;
+#[cfg(feature = "hydrate")]
+mod stream;
+mod transcript;
+
+use crate::components::form::action_button;
+use crate::components::load::{loaded, notice};
+use crate::components::time::time;
+use crate::components::title::heading;
+use crate::domain::Suite;
+use crate::pages::run::parts::refresh;
+use crate::server_fns::suites::{SuiteData, suite_view};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use live::Live;
+
+/// The page of a suite.
+#[component]
+pub fn SuitePage() -> impl IntoView {
+    let (params, query) = (use_params_map(), use_query_map());
+    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
+    let run = Memo::new(move |_| query.with(|query| query.get("run")));
+    // Another followed run is no other page: only the id loads it anew.
+    let data = Resource::new(move || id.get(), move |id| suite_view(id, run.get_untracked()));
+    view! { {notice()} {loaded(data, move |view| show(view, run))} }
+}
+
+fn show(view: SuiteData, run: Memo<Option<String>>) -> AnyView {
+    let key = view.key.clone();
+    let live = Live::new(view, run.get_untracked().is_some());
+    Effect::new(move |before: Option<()>| {
+        let asked = run.get();
+        if before.is_none() {
+            return;
+        }
+        live.pinned.set(asked.is_some());
+        let run = match asked {
+            Some(run) => live.known(&run),
+            None => live.default_run(),
+        };
+        if let Some(run) = run {
+            live.follow(run);
+        }
+    });
+    #[cfg(feature = "hydrate")]
+    Effect::new(move |before: Option<()>| {
+        if before.is_none() {
+            stream::listen(live);
+        }
+    });
+    let suite = live.suite.get_untracked();
+    let title = format!("{} · {}", suite.agent.name, runs_of(&suite));
+    let is_final = Memo::new(move |_| live.suite.with(|suite| suite.status.is_final()));
+    view! {
+        {move || (!is_final.get()).then(refresh)}
+        <nav class="crumbs" aria-label="Breadcrumb"><a href="/suites">"Suites"</a></nav>
+        <div class="page-head">
+            {heading(title)}
+            {move || if is_final.get() { rerun(live, &key) } else { cancel(live) }}
+        </div>
+        {about(&suite)}
+        <p class="sr-only" role="status" aria-live="polite">{live.status}</p>
+        {progress::panel(live)}
+        <div class="split live">
+            <div>
+                {runs::table(live, is_final)}
+                {move || is_final.get().then(|| report::below(live))}
+            </div>
+            {transcript::panel(live)}
+        </div>
+    }
+    .into_any()
+}
+
+fn runs_of(suite: &Suite) -> String {
+    crate::components::words::plural(suite.total, "run")
+}
+
+fn about(suite: &Suite) -> AnyView {
+    let agent = format!("/agents/{}", suite.agent.id);
+    let parent = suite.parent_id.map(|parent| {
+        view! { " · reruns " <a href=format!("/suites/{parent}")>"an earlier suite"</a> }
+    });
+    let note = (!suite.note.is_empty()).then(|| view! { <p class="note">{suite.note.clone()}</p> });
+    view! {
+        {note}
+        <p class="hint">
+            <a href=agent>{suite.agent.name.clone()}</a> " rev " {suite.agent.revision} " · "
+            {suite.concurrency} " at once · " {suite.repeats} " × each · asked for "
+            {time(suite.created_at)} {parent}
+        </p>
+    }
+    .into_any()
+}
+
+/// Stops the suite: a form, which with WASM leaves the page where it is.
+fn cancel(live: Live) -> AnyView {
+    view! {
+        <form method="post" action=format!("/forms/suites/{}/cancel", live.id) class="inline"
+            on:submit=move |event| {
+                event.prevent_default();
+                live.cancel();
+            }>
+            <button type="submit" disabled=live.cancelling>
+                {move || if live.cancelling.get() { "Cancelling…" } else { "Cancel suite" }}
+            </button>
+        </form>
+    }
+    .into_any()
+}
+
+/// Runs part of it again. Each button has a key of its own, so that one used
+/// after another is not taken for a mistake.
+fn rerun(live: Live, key: &str) -> AnyView {
+    let counts = live.suite.with_untracked(|suite| suite.counts);
+    let action = format!("/forms/suites/{}/rerun", live.id);
+    let button = |which: &'static str, label: &'static str| {
+        let hidden =
+            vec![("which", which.to_owned()), ("idempotency_key", format!("{key}-{which}"))];
+        action_button(action.clone(), label, "", hidden)
+    };
+    view! {
+        <div class="actions">
+            {(counts.error > 0).then(|| button("errors", "Run errors again"))}
+            {(counts.failed > 0).then(|| button("failed", "Run failed again"))}
+            {button("all", "Run all again")}
+        </div>
+    }
+    .into_any()
+}

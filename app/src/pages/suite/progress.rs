@@ -1,0 +1,85 @@
+//! How far: bar, counts, time, and how the page hears of news.
+
+use super::live::{Hearing, Live};
+use crate::components::chip::{run_look, suite_chip};
+use crate::components::words::{about, percent, seconds, verdict_counts};
+use crate::domain::{RunStatus, Suite};
+use leptos::prelude::*;
+
+/// The panel at the top of a suite.
+pub(super) fn panel(live: Live) -> AnyView {
+    let suite = live.suite;
+    let total = move || suite.with(|s| s.progress.total.to_string());
+    let done = move || suite.with(|s| s.progress.done.to_string());
+    view! {
+        <section class="panel progress" aria-label="Progress">
+            <div class="bar">
+                {move || suite_chip(suite.with(|s| s.status), live.cancelling.get())}
+                <strong class="num big">{done} " / " {total}</strong>
+                <progress max=total value=done aria-label="Runs done"></progress>
+                <span class="num rate">
+                    <span class="hint">"pass rate "</span>
+                    <strong>{move || percent(suite.with(|s| s.pass_rate))}</strong>
+                </span>
+            </div>
+            <div class="bar counts">{move || suite.with(|s| counts(s))}</div>
+            <p class="hint">{move || sentence(live)}</p>
+            {move || hearing(live.hearing.get())}
+        </section>
+    }
+    .into_any()
+}
+
+fn counts(suite: &Suite) -> AnyView {
+    let mut all = suite.counts;
+    let items = RunStatus::ALL.iter().map(|(_, status)| {
+        let (tone, icon) = run_look(*status);
+        let count = *all.of(*status);
+        let class = if count == 0 { "count none".to_owned() } else { format!("count {tone}") };
+        view! {
+            <span class=class>
+                <span class="icon" aria-hidden="true">{icon}</span>
+                <span class="num">{count}</span> " " {status.label()}
+            </span>
+        }
+    });
+    items.collect_view().into_any()
+}
+
+/// What the numbers mean, how long it took, how long it will.
+fn sentence(live: Live) -> String {
+    let suite = live.suite.get();
+    let runs = live.rows.with(|rows| {
+        let errors = rows.iter().map(|row| row.run.get());
+        errors.filter(|run| run.status == RunStatus::Error).collect::<Vec<_>>()
+    });
+    let mut parts = vec![verdict_counts(&suite.counts, &runs)];
+    if let Some(started) = suite.started_at {
+        let end = suite.finished_at.map(|at| at.0 / 1000);
+        // On the server, and until the page is alive, there is no clock.
+        let now = Some(live.now.get()).filter(|now| *now > 0);
+        if let Some(end) = end.or(now) {
+            let taken = u64::try_from(end - started.0 / 1000).unwrap_or_default();
+            let word = if suite.status.is_final() { "took" } else { "running for" };
+            parts.push(format!("{word} {}", seconds(taken)));
+        }
+    }
+    if !suite.status.is_final()
+        && let Some(eta) = suite.progress.eta_seconds
+    {
+        parts.push(format!("{} left", about(eta)));
+    }
+    parts.join(" · ")
+}
+
+fn hearing(hearing: Hearing) -> AnyView {
+    let (class, text) = match hearing {
+        Hearing::Fine => return ().into_any(),
+        Hearing::Lost => {
+            ("wire lost", "Connection lost, reconnecting. The suite goes on on the server.")
+        }
+        Hearing::Back => ("wire", "Back, caught up."),
+        Hearing::Polling => ("wire", "No live stream here: this page asks every few seconds."),
+    };
+    view! { <p class=class>{text}</p> }.into_any()
+}

@@ -1,0 +1,112 @@
+//! The runs of a suite in a table: in their order while it runs, failures
+//! first afterwards.
+
+use super::live::{Live, Row};
+use crate::components::chip::run_chip;
+use crate::components::words::{duration, score};
+use crate::domain::{Run, RunStatus};
+use crate::pages::run::parts::{now, turns_so_far};
+use leptos::prelude::*;
+
+/// What is looked at first once all is done.
+fn weight(status: RunStatus) -> u8 {
+    match status {
+        RunStatus::Failed => 0,
+        RunStatus::Error => 1,
+        RunStatus::Inconclusive => 2,
+        RunStatus::Passed => 4,
+        RunStatus::Cancelled => 5,
+        RunStatus::Running | RunStatus::Pending => 3,
+    }
+}
+
+/// The table.
+pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
+    let rows = move || {
+        let mut rows = live.rows.get();
+        if is_final.get() {
+            rows.sort_by_key(|row| weight(row.run.with_untracked(|run| run.status)));
+        }
+        rows
+    };
+    let many = live.suite.with_untracked(|suite| suite.repeats > 1);
+    view! {
+        <section aria-labelledby="runs-head">
+            <h2 id="runs-head">
+                {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
+            </h2>
+            <div class="scroll" tabindex="0" role="region" aria-labelledby="runs-head">
+                <table class="runs">
+                    <thead><tr>
+                        <th scope="col">"Status"</th><th scope="col">"Scenario"</th>
+                        <th scope="col">"What"</th>
+                        <th scope="col" class="num">"Turns"</th><th scope="col" class="num">"Score"</th>
+                        <th scope="col" class="num">"Took"</th><td></td>
+                    </tr></thead>
+                    <tbody>
+                        <For each=rows key=|row| (row.id, row.run)
+                            children=move |row| one(live, row, many)/>
+                    </tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn what(run: &Run) -> String {
+    match (&run.error, run.end_reason) {
+        (Some(error), _) => format!("{}: {}", error.kind.label(), error.message),
+        (None, Some(reason)) if run.status.is_final() => reason.label().to_owned(),
+        _ if run.status.is_final() => String::new(),
+        _ => now(run),
+    }
+}
+
+fn one(live: Live, row: Row, many: bool) -> AnyView {
+    let (id, run) = (row.id, row.run);
+    let (name, repetition) = run.with_untracked(|run| (run.scenario.name.clone(), run.repetition));
+    let label = if many { format!("{name} #{repetition}") } else { name };
+    let status = Memo::new(move |_| run.with(|run| run.status));
+    let followed = move || live.followed.get() == Some(id);
+    let failure =
+        move || matches!(status.get(), RunStatus::Failed | RunStatus::Error).then_some("");
+    let spoken = label.clone();
+    view! {
+        <tr class:followed=followed>
+            <td>{move || run_chip(status.get())}</td>
+            <td><a href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a></td>
+            <td class="what">{move || run.with(what)}</td>
+            <td class="num">{move || run.with(turns_so_far)}</td>
+            <td class="num">{move || run.with(|run| score(run.score))}</td>
+            <td class="num">{move || run.with(|run| run.duration_ms.map_or_else(|| "–".to_owned(), duration))}</td>
+            <td class="end">
+                <a class="button small" href=live.address_of(id) data-noscroll=""
+                    aria-label=format!("Show what is said in {spoken}")
+                    aria-current=move || followed().then_some("true")>
+                    {move || if followed() { "Shown" } else { "Show" }}
+                </a>
+                {move || (!status.get().is_final()).then(|| cancel(live, row, &spoken))}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn cancel(live: Live, row: Row, name: &str) -> AnyView {
+    let asked = RwSignal::new(false);
+    view! {
+        <form method="post" action=format!("/forms/runs/{}/cancel", row.id) class="inline"
+            on:submit=move |event| {
+                event.prevent_default();
+                asked.set(true);
+                live.cancel_run(row.id);
+            }>
+            <button type="submit" class="small quiet" aria-label=format!("Cancel {name}")
+                disabled=move || asked.get() || live.cancelling.get()>
+                {move || if asked.get() { "Cancelling…" } else { "Cancel" }}
+            </button>
+        </form>
+    }
+    .into_any()
+}

@@ -1,0 +1,92 @@
+//! What is said in the run that is followed, as it is said.
+
+use super::live::{LOG, Live};
+use crate::components::browser;
+use crate::components::chip::run_chip;
+use crate::components::turns::turn;
+use crate::components::words::plural;
+use crate::domain::RunStatus;
+use leptos::prelude::*;
+
+/// The panel beside the runs.
+pub(super) fn panel(live: Live) -> AnyView {
+    let row = move || {
+        let id = live.followed.get()?;
+        live.rows.with(|rows| rows.iter().find(|row| row.id == id).copied())
+    };
+    let head = move || {
+        row().map(|row| {
+            let name = row.run.with_untracked(|run| run.scenario.name.clone());
+            let href = format!("/runs/{}", row.id);
+            view! {
+                <h2 id="said-head">{name}</h2>
+                {move || run_chip(row.run.with(|run| run.status))}
+                <a href=href>"Open"</a>
+                {mode(live)}
+            }
+        })
+    };
+    let quiet = move || {
+        let status = row().map(|row| row.run.with(|run| run.status));
+        live.turns.with(Vec::is_empty).then(|| match status {
+            Some(RunStatus::Pending) => "It has not begun.",
+            Some(RunStatus::Running) => "It is about to begin.",
+            Some(_) => "Nothing was said.",
+            None => "Choose a run to see what is said in it.",
+        })
+    };
+    let typing = move || {
+        let running = row().is_some_and(|row| row.run.with(|run| run.status == RunStatus::Running));
+        running.then(|| {
+            view! {
+                <p class="typing hint">
+                    {move || row().map(|row| row.run.with(crate::pages::run::parts::now))} "…"
+                </p>
+            }
+        })
+    };
+    let down = move |_| {
+        live.unread.set(0);
+        browser::scroll_to_end(LOG);
+    };
+    view! {
+        <section class="transcript following" aria-labelledby="said-head">
+            <header class="bar">{head}</header>
+            <div class="log" id=LOG role="log" aria-live="off" tabindex="0"
+                aria-label="Transcript"
+                on:scroll=move |_| {
+                    if live.unread.get_untracked() > 0 && browser::is_at_end(LOG) {
+                        live.unread.set(0);
+                    }
+                }>
+                <p class="hint">{quiet}</p>
+                <For each=move || live.turns.get()
+                    key=move |turn| (live.followed.get_untracked(), turn.index)
+                    children=|said| turn(&said, ().into_any())/>
+                {typing}
+            </div>
+            {move || (live.unread.get() > 0).then(|| view! {
+                <button type="button" class="unread" on:click=down>
+                    {format!("{} ↓", plural(live.unread.get(), "new turn"))}
+                </button>
+            })}
+        </section>
+    }
+    .into_any()
+}
+
+/// Whether the page moves on to the next run by itself.
+fn mode(live: Live) -> AnyView {
+    let shown = move || {
+        if live.suite.with(|suite| suite.status.is_final()) {
+            return ().into_any();
+        }
+        if live.pinned.get() {
+            let href = format!("/suites/{}", live.id);
+            view! { <a href=href data-noscroll="">"Follow whatever runs"</a> }.into_any()
+        } else {
+            view! { <span class="hint">"follows what runs"</span> }.into_any()
+        }
+    };
+    shown.into_any()
+}

@@ -1,0 +1,200 @@
+//! Starting a suite: agent × scenarios × repeats, with the pre-flight.
+
+use super::preflight;
+use crate::components::browser;
+use crate::components::form::{Control, Field, Form, unchecked};
+use crate::components::load::{empty, loaded, notice};
+use crate::components::title::heading;
+use crate::domain::{Draft, Scenario};
+use crate::pages::scenarios::list::{filter_of, query_value};
+use crate::server_fns::suites::{StartData, StartWords, start_form};
+use leptos::ev::Event;
+use leptos::prelude::*;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::params::ParamsMap;
+use serde_json::json;
+
+/// The start form.
+#[component]
+pub fn NewSuitePage() -> impl IntoView {
+    let query = use_query_map();
+    let words = Memo::new(move |_| query.with(words_of));
+    let data = Resource::new(move || words.get(), start_form);
+    view! {
+        {notice()}
+        {heading("Run scenarios")}
+        {loaded(data, show)}
+    }
+}
+
+/// What an address chooses. The names of the form count too: without WASM the
+/// form itself asks for the pre-flight by GET.
+fn words_of(query: &ParamsMap) -> StartWords {
+    let word = |name: &str| query.get(name).unwrap_or_default();
+    let first =
+        |one: &str, other: &str| query.get(one).or_else(|| query.get(other)).unwrap_or_default();
+    let mut scenarios = query.get_all("scenario").unwrap_or_default();
+    scenarios.extend(query.get_all("scenario_ids[]").unwrap_or_default());
+    StartWords {
+        agent: first("agent", "agent_id"),
+        scenarios,
+        all: word("all") == "true",
+        filter: filter_of(query),
+        repeats: word("repeats"),
+        concurrency: word("concurrency"),
+        note: word("note"),
+        allow_parallel: word_is_true(query, "allow_parallel"),
+        skip_incompatible: word_is_true(query, "skip_incompatible"),
+        draft: query.get("draft"),
+    }
+}
+
+/// Of a hidden `false` and a ticked `true` the last one counts.
+fn word_is_true(query: &ParamsMap, name: &str) -> bool {
+    query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
+}
+
+fn show(data: StartData) -> AnyView {
+    if data.agents.is_empty() {
+        let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
+        let text = "Runs need an agent: a system prompt, a model and its tools.";
+        return empty("No agent yet", text, action.into_any());
+    }
+    let StartData { key, chosen, agents, scenarios, preflight, refused, rejected } = data;
+    let draft = Draft(json!({
+        "agent_id": chosen.agent,
+        "repeats": if chosen.repeats.is_empty() { "1" } else { &chosen.repeats },
+        "concurrency": chosen.concurrency,
+        "note": chosen.note,
+        "allow_parallel": chosen.allow_parallel,
+        "skip_incompatible": chosen.skip_incompatible,
+    }));
+    let rejected = rejected.map(|mut rejected| {
+        // The values come from `chosen` on both ways.
+        rejected.draft = draft.clone();
+        rejected
+    });
+    let form = Form::new(draft, rejected, unchecked);
+    let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
+    choices.extend(agents.iter().map(|agent| (agent.id.to_string(), agent.spec.name.clone())));
+    let navigate = use_navigate();
+    let changed = move |event: Event| {
+        let Some(form) = browser::form_of(&event) else { return };
+        let to = address(&browser::form_entries(&form));
+        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
+        navigate(&to, options);
+    };
+    view! {
+        <form method="post" action="/forms/suites" class="start" on:change=changed novalidate>
+            <input type="hidden" name="idempotency_key" value=key/>
+            <div>
+                {form.summary()}
+                <section class="fields" aria-label="What runs">
+                    {Field::new("agent_id", "Agent", Control::Select(choices)).required().show(form)}
+                    {Field::new("repeats", "Repeats", Control::Number)
+                        .hint("How often each scenario, 1–20.").show(form)}
+                    {Field::new("concurrency", "At once", Control::Number)
+                        .hint("1–64; empty for the server’s default.").show(form)}
+                    {Field::new("note", "Note", Control::Line("text"))
+                        .hint("What you want to find out.").show(form)}
+                </section>
+                {choose(&chosen, &scenarios)}
+            </div>
+            {preflight::panel(form, &chosen, preflight, refused)}
+        </form>
+    }
+    .into_any()
+}
+
+/// The address of what a form says: the pre-flight follows it.
+fn address(entries: &[(String, String)]) -> String {
+    let mut to = String::from("/suites/new?");
+    for (name, value) in entries {
+        let name = match name.as_str() {
+            "idempotency_key" => continue,
+            "agent_id" => "agent",
+            "scenario_ids[]" => "scenario",
+            name => name,
+        };
+        if !value.is_empty() && value != "false" {
+            to.push_str(&format!("{name}={}&", query_value(value)));
+        }
+    }
+    to.pop();
+    to
+}
+
+fn choose(chosen: &StartWords, scenarios: &[Scenario]) -> AnyView {
+    let hidden = chosen.filter.pairs();
+    let hidden = hidden.into_iter().map(|(name, value)| {
+        view! { <input type="hidden" name=name value=value/> }
+    });
+    let rows = scenarios.iter().map(|scenario| row(chosen, scenario)).collect_view();
+    let filtered = (!chosen.filter.is_empty()).then(|| {
+        view! { <p class="hint">"Filtered. " <a href="/suites/new">"Choose from all"</a></p> }
+    });
+    view! {
+        <fieldset class="choose">
+            <legend>"Scenarios"</legend>
+            {hidden.collect_view()}
+            {filtered}
+            <label class="tick">
+                <input type="checkbox" name="all" value="true" checked=chosen.all/>
+                {if chosen.filter.is_empty() { " All active ones" } else { " All active ones of the filter" }}
+            </label>
+            <div class="pick" role="group" aria-label="Single scenarios">{rows}</div>
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn row(chosen: &StartWords, scenario: &Scenario) -> AnyView {
+    let id = scenario.id.to_string();
+    let ticked = chosen.scenarios.contains(&id);
+    let spec = &scenario.spec;
+    view! {
+        <label class="tick">
+            <input type="checkbox" name="scenario_ids[]" value=id checked=ticked
+                disabled=chosen.all/>
+            " " {spec.name.clone()} " "
+            <span class="hint">{spec.category.label()} " · " {spec.difficulty.label()}</span>
+        </label>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{address, words_of};
+    use leptos_router::params::ParamsMap;
+
+    #[test]
+    fn what_the_form_says_is_what_the_address_says() {
+        let entries = [
+            ("idempotency_key", "secret"),
+            ("agent_id", "a1"),
+            ("repeats", "3"),
+            ("note", ""),
+            ("scenario_ids[]", "s1"),
+            ("scenario_ids[]", "s2"),
+            ("allow_parallel", "false"),
+            ("allow_parallel", "true"),
+        ];
+        let entries: Vec<_> =
+            entries.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let to = address(&entries);
+        assert_eq!(
+            to,
+            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true"
+        );
+        let mut query = ParamsMap::new();
+        for pair in to.split_once('?').expect("query").1.split('&') {
+            let (name, value) = pair.split_once('=').expect("pair");
+            query.insert(name.to_owned(), value.to_owned());
+        }
+        let words = words_of(&query);
+        assert_eq!(words.scenarios, ["s1", "s2"]);
+        assert_eq!((words.agent.as_str(), words.allow_parallel, words.all), ("a1", true, false));
+    }
+}

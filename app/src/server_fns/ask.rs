@@ -1,0 +1,91 @@
+//! What every server function needs: the port, who asks, and how a no gets
+//! its HTTP status.
+
+use crate::backend::{Backend, Caller, Rejected};
+use crate::error::{AppError, ErrorCode};
+use leptos::prelude::{expect_context, use_context};
+use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
+use leptos_axum::ResponseOptions;
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The port; provided by the server for every request.
+pub(crate) fn backend() -> Arc<dyn Backend> {
+    expect_context::<Arc<dyn Backend>>()
+}
+
+/// Who asks, if somebody is signed in.
+pub(crate) fn visitor() -> Option<Caller> {
+    use_context::<Option<Caller>>().flatten()
+}
+
+/// Who asks. Nobody: a page goes to the sign-in page, a call from the browser
+/// answers 401.
+pub(crate) fn caller() -> Result<Caller, AppError> {
+    visitor().ok_or_else(|| {
+        to_sign_in();
+        AppError::unauthenticated()
+    })
+}
+
+fn to_sign_in() {
+    let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>())
+    else {
+        return;
+    };
+    if parts.uri.path().starts_with("/fn/") {
+        response.set_status(StatusCode::UNAUTHORIZED);
+        return;
+    }
+    let page = parts.uri.path_and_query().map_or("/", |page| page.as_str());
+    leptos_axum::redirect(&format!("/sign-in?next={}", encoded(page)));
+    response.set_status(StatusCode::FOUND);
+}
+
+/// Percent-encoded as the value of a query.
+fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+/// Passes an answer on; a no sets the status of the page or call.
+pub(crate) fn answered<T>(answer: Result<T, AppError>) -> Result<T, AppError> {
+    if let Err(error) = &answer
+        && error.code != ErrorCode::Unauthenticated
+        && let Some(response) = use_context::<ResponseOptions>()
+        && let Ok(status) = StatusCode::from_u16(error.code.status())
+    {
+        response.set_status(status);
+    }
+    answer
+}
+
+/// An id out of an address; anything else is simply not there.
+pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
+    text.parse().map_err(|_| AppError::not_found(what))
+}
+
+/// Rejected input of `?draft=`; an expired one is as if there were none.
+pub(crate) async fn rejected(draft: Option<&str>) -> Option<Rejected> {
+    let id = draft?.parse().ok()?;
+    let visitor = visitor();
+    backend().rejected(visitor.as_ref(), id).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::encoded;
+
+    #[test]
+    fn a_page_fits_into_a_query() {
+        assert_eq!(encoded("/suites/new?all=1&q=é"), "/suites/new%3Fall%3D1%26q%3D%C3%A9");
+    }
+}

@@ -1,0 +1,39 @@
+//! Runs: the page of one, and stopping it.
+
+use crate::domain::Run;
+use crate::error::AppError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use super::ask;
+
+/// What the page of a run shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunData {
+    /// The run with transcript and evaluations.
+    pub run: Run,
+    /// Key of the re-evaluation form.
+    pub key: String,
+}
+
+/// One run.
+#[server(prefix = "/fn", endpoint = "run", input = Json)]
+pub async fn run_view(id: String) -> Result<RunData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let id = ask::answered(ask::id(&id, "run"))?;
+    let mut run = ask::answered(backend.run(&caller, id).await)?;
+    if run.evaluations.is_none() {
+        run.evaluations = Some(ask::answered(backend.evaluations(&caller, id).await)?);
+    }
+    Ok(RunData { run, key: backend.mint_key() })
+}
+
+/// Asks a run to stop.
+#[server(prefix = "/fn", endpoint = "cancel-run", input = Json)]
+pub async fn cancel_run(id: String) -> Result<Run, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let id = ask::answered(ask::id(&id, "run"))?;
+    ask::answered(backend.cancel_run(&caller, id).await)
+}

@@ -1,0 +1,84 @@
+//! Connections, models and tokens.
+
+use crate::backend::Rejected;
+use crate::domain::{ApiToken, Connection, Settings};
+use crate::error::AppError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use super::ask;
+
+/// What the editor of a connection shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionData {
+    /// The connection as it is stored; `None` for a new one.
+    pub connection: Option<Connection>,
+    /// What was typed before and not accepted, or what a test found.
+    pub rejected: Option<Rejected>,
+}
+
+/// What the page of models shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelsData {
+    /// As they are.
+    pub settings: Settings,
+    /// How models can be reached.
+    pub connections: Vec<Connection>,
+    /// What was typed before and not accepted.
+    pub rejected: Option<Rejected>,
+}
+
+/// What the page of tokens shows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TokensData {
+    /// Tokens, newest first.
+    pub tokens: Vec<ApiToken>,
+    /// What was typed before and not accepted, or the secret that is shown once.
+    pub rejected: Option<Rejected>,
+}
+
+/// One's own connections and the server's.
+#[server(prefix = "/fn", endpoint = "connections", input = Json)]
+pub async fn connections() -> Result<Vec<Connection>, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    ask::answered(backend.connections(&caller).await)
+}
+
+/// The editor of one connection, or of a new one.
+#[server(prefix = "/fn", endpoint = "connection-form", input = Json)]
+pub async fn connection_form(
+    id: Option<String>,
+    draft: Option<String>,
+) -> Result<ConnectionData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let rejected = ask::rejected(draft.as_deref()).await;
+    let connection = match id {
+        Some(id) => {
+            let id = ask::answered(ask::id(&id, "connection"))?;
+            Some(ask::answered(backend.connection(&caller, id).await)?)
+        }
+        None => None,
+    };
+    Ok(ConnectionData { connection, rejected })
+}
+
+/// The models that judge and play users.
+#[server(prefix = "/fn", endpoint = "models-form", input = Json)]
+pub async fn models_form(draft: Option<String>) -> Result<ModelsData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    Ok(ModelsData {
+        settings: ask::answered(backend.settings(&caller).await)?,
+        connections: ask::answered(backend.connections(&caller).await)?,
+        rejected: ask::rejected(draft.as_deref()).await,
+    })
+}
+
+/// Tokens for programs.
+#[server(prefix = "/fn", endpoint = "tokens-form", input = Json)]
+pub async fn tokens_form(draft: Option<String>) -> Result<TokensData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let tokens = ask::answered(backend.tokens(&caller).await)?;
+    Ok(TokensData { tokens, rejected: ask::rejected(draft.as_deref()).await })
+}

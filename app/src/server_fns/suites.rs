@@ -1,0 +1,221 @@
+//! Suites: the list, the start form, the live page.
+
+use super::scenarios::FilterWords;
+use crate::backend::{Page, Rejected};
+use crate::domain::{Agent, Preflight, Run, Scenario, Suite, SuiteSnapshot};
+use crate::error::AppError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "ssr")]
+use super::ask;
+
+/// What was chosen for a start: words of the address or of the form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartWords {
+    /// The agent.
+    pub agent: String,
+    /// The scenarios, unless `all`.
+    pub scenarios: Vec<String>,
+    /// All active scenarios of the filter.
+    pub all: bool,
+    /// The filter.
+    pub filter: FilterWords,
+    /// How often each.
+    pub repeats: String,
+    /// The most at once.
+    pub concurrency: String,
+    /// A note.
+    pub note: String,
+    /// Start although one is unfinished.
+    pub allow_parallel: bool,
+    /// Record incompatible pairs as errors.
+    pub skip_incompatible: bool,
+    /// Rejected input to start from instead.
+    pub draft: Option<String>,
+}
+
+impl StartWords {
+    /// The request, where it can be told already.
+    #[must_use]
+    pub fn request(&self) -> Option<crate::domain::StartSuite> {
+        let ids: Vec<_> = self.scenarios.iter().filter_map(|id| id.parse().ok()).collect();
+        if !self.all && ids.is_empty() {
+            return None;
+        }
+        Some(crate::domain::StartSuite {
+            agent_id: self.agent.parse().ok()?,
+            scenario_ids: (!self.all).then_some(ids),
+            filter: self.all.then(|| self.filter.parse()),
+            repeats: self.repeats.trim().parse().unwrap_or(1),
+            concurrency: self.concurrency.trim().parse().ok(),
+            note: self.note.clone(),
+            allow_parallel: self.allow_parallel,
+            skip_incompatible: self.skip_incompatible,
+            judge: None,
+            simulated_user: None,
+        })
+    }
+}
+
+/// What the start form shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartData {
+    /// Its idempotency key.
+    pub key: String,
+    /// What is chosen.
+    pub chosen: StartWords,
+    /// Agents to choose from.
+    pub agents: Vec<Agent>,
+    /// Scenarios to choose from.
+    pub scenarios: Vec<Scenario>,
+    /// What a start would do; `None` until something is chosen.
+    pub preflight: Option<Preflight>,
+    /// Why there is no pre-flight although something is chosen.
+    pub refused: Option<AppError>,
+    /// What was typed before and not accepted.
+    pub rejected: Option<Rejected>,
+}
+
+/// The live page and report of a suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuiteData {
+    /// The suite and the seq at which it was read.
+    pub snapshot: SuiteSnapshot,
+    /// The followed run with its transcript.
+    pub followed: Option<Run>,
+    /// Key of the rerun form.
+    pub key: String,
+}
+
+/// Suites, newest first.
+#[server(prefix = "/fn", endpoint = "suites", input = Json)]
+pub async fn suites(
+    agent: Option<String>,
+    status: Option<String>,
+    after: Option<String>,
+) -> Result<Page<Suite>, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let filter = crate::backend::HistoryFilter {
+        agent: agent.and_then(|id| id.parse().ok()),
+        status: status.filter(|word| !word.is_empty()),
+        ..Default::default()
+    };
+    let cursor = crate::backend::Cursor { after, limit: None };
+    ask::answered(backend.suites(&caller, &filter, &cursor).await)
+}
+
+/// The start form, with its pre-flight.
+#[server(prefix = "/fn", endpoint = "start-form", input = Json)]
+pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
+    use crate::backend::Cursor;
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let rejected = ask::rejected(words.draft.as_deref()).await;
+    let mut chosen = match &rejected {
+        Some(rejected) => from_draft(&rejected.draft),
+        None => words,
+    };
+    let cursor = Cursor { after: None, limit: Some(200) };
+    let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
+    if chosen.agent.is_empty()
+        && let [only] = agents.as_slice()
+    {
+        chosen.agent = only.id.to_string();
+    }
+    let mut scenarios = Vec::new();
+    let mut after = None;
+    loop {
+        let cursor = Cursor { after, limit: Some(200) };
+        let page = backend.scenarios(&caller, &chosen.filter.parse(), &cursor).await;
+        let page = ask::answered(page)?;
+        scenarios.extend(page.items);
+        after = page.next;
+        if after.is_none() || scenarios.len() >= 2000 {
+            break;
+        }
+    }
+    let (mut preflight, mut refused) = (None, None);
+    if let Some(request) = chosen.request() {
+        match backend.preflight(&caller, &request).await {
+            Ok(found) => preflight = Some(found),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let key = backend.mint_key();
+    Ok(StartData { key, chosen, agents, scenarios, preflight, refused, rejected })
+}
+
+/// A start form that came back.
+#[cfg(feature = "ssr")]
+fn from_draft(draft: &crate::domain::Draft) -> StartWords {
+    let scenarios = match draft.at("scenario_ids") {
+        Some(serde_json::Value::Array(ids)) => {
+            ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+        }
+        Some(serde_json::Value::String(id)) => vec![id.clone()],
+        _ => Vec::new(),
+    };
+    StartWords {
+        agent: draft.text("agent_id"),
+        scenarios,
+        all: draft.flag("all", false),
+        filter: FilterWords {
+            q: draft.text("q"),
+            category: draft.text("category"),
+            difficulty: draft.text("difficulty"),
+            tag: draft.text("tag"),
+            built_in: draft.text("built_in"),
+        },
+        repeats: draft.text("repeats"),
+        concurrency: draft.text("concurrency"),
+        note: draft.text("note"),
+        allow_parallel: draft.flag("allow_parallel", false),
+        skip_incompatible: draft.flag("skip_incompatible", false),
+        draft: None,
+    }
+}
+
+/// A suite with the transcript of the run that is followed: the one asked
+/// for, or else the one that is worth looking at first.
+#[server(prefix = "/fn", endpoint = "suite", input = Json)]
+pub async fn suite_view(id: String, run: Option<String>) -> Result<SuiteData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let id = ask::answered(ask::id(&id, "suite"))?;
+    let snapshot = ask::answered(backend.suite(&caller, id).await)?;
+    let runs = snapshot.suite.runs.as_deref().unwrap_or_default();
+    let asked = run.and_then(|run| run.parse().ok());
+    let follow = asked
+        .filter(|id| runs.iter().any(|run| run.id == *id))
+        .or_else(|| crate::pages::suite::live_state::worth_following(runs));
+    let followed = match follow {
+        Some(run) => Some(ask::answered(backend.run(&caller, run).await)?),
+        None => None,
+    };
+    Ok(SuiteData { snapshot, followed, key: backend.mint_key() })
+}
+
+/// Asks a suite to stop.
+#[server(prefix = "/fn", endpoint = "cancel-suite", input = Json)]
+pub async fn cancel_suite(id: String) -> Result<Suite, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let id = ask::answered(ask::id(&id, "suite"))?;
+    ask::answered(backend.cancel_suite(&caller, id).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StartWords;
+
+    const ID: &str = "0190a000-0000-7000-8000-000000000001";
+
+    #[test]
+    fn nothing_chosen_is_no_request() {
+        let words = StartWords { agent: ID.into(), ..StartWords::default() };
+        assert_eq!(words.request(), None);
+        let words = StartWords { all: true, ..words };
+        let request = words.request().expect("agent and all");
+        assert_eq!((request.repeats, request.scenario_ids), (1, None));
+        assert!(request.filter.is_some());
+    }
+}

@@ -1,0 +1,412 @@
+//! The settings: flags and environment, read once at the start, checked all
+//! together, each refusal a sentence.
+
+use crate::http::{HttpSettings, Network};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Where the data is; what every command needs.
+#[derive(Args, Clone, Debug)]
+pub struct DataArgs {
+    /// The folder of the database, the secret key and the engine's lock
+    #[arg(long, env = "REHEARSAL_DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+
+    /// The database: `sqlite:PATH`; a file in the data folder when absent
+    #[arg(long, env = "REHEARSAL_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// 32 bytes in base64, under which keys are encrypted; made on the first
+    /// start into the data folder when absent
+    #[arg(long, env = "REHEARSAL_SECRET_KEY", hide_env_values = true)]
+    pub secret_key: Option<SecretKey>,
+}
+
+/// Everything `serve` can be told.
+#[derive(Args, Clone, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)] // the arguments say themselves
+    pub data: DataArgs,
+
+    /// Where to listen
+    #[arg(long, env = "REHEARSAL_ADDR", default_value = "127.0.0.1:3000")]
+    pub addr: SocketAddr,
+
+    /// The address that people use, like `https://rehearsal.example.com`
+    #[arg(long, env = "REHEARSAL_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// Proxies whose forwarded headers count: addresses or networks, with commas
+    #[arg(long, env = "REHEARSAL_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+
+    /// Whether connections may lead into private networks; by default only
+    /// while listening on loopback
+    #[arg(long, env = "REHEARSAL_ALLOW_PRIVATE_URLS")]
+    pub allow_private_urls: Option<bool>,
+
+    /// Who may sign up
+    #[arg(long, env = "REHEARSAL_SIGN_UP", value_enum, default_value_t = SignUp::First)]
+    pub sign_up: SignUp,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the arguments say themselves
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the arguments say themselves
+    pub providers: ProviderArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)] // the arguments say themselves
+    pub log: LogArgs,
+
+    /// The folder of the site's files
+    #[arg(long, env = "REHEARSAL_SITE_DIR", default_value = "target/site")]
+    pub site_dir: PathBuf,
+}
+
+/// How much at once, and how long.
+#[derive(Args, Clone, Debug)]
+pub struct LimitArgs {
+    /// Runs of one suite at once, where the suite does not say
+    #[arg(long, env = "REHEARSAL_RUNS_PER_SUITE", default_value_t = 3,
+        value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub runs_per_suite: u32,
+
+    /// Runs of one user at once
+    #[arg(long, env = "REHEARSAL_RUNS_PER_USER", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub runs_per_user: u32,
+
+    /// Model calls of this server at once
+    #[arg(long, env = "REHEARSAL_MAX_CALLS", default_value_t = 64,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub max_calls: u32,
+
+    /// Runs of one user that may wait
+    #[arg(long, env = "REHEARSAL_QUEUE_PER_USER", default_value_t = 500,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub queue_per_user: u32,
+
+    /// The longest model call, like `120s`
+    #[arg(long, env = "REHEARSAL_CALL_TIMEOUT", default_value = "120s", value_parser = duration)]
+    pub call_timeout: Duration,
+
+    /// How long a run waits for an open circuit, like `60s`; `0s` not at all
+    #[arg(long, env = "REHEARSAL_CIRCUIT_WAIT", default_value = "60s", value_parser = duration)]
+    pub circuit_wait: Duration,
+
+    /// How long a run waits for anything, like `10m`
+    #[arg(long, env = "REHEARSAL_MAX_WAIT", default_value = "10m", value_parser = duration)]
+    pub max_wait: Duration,
+}
+
+/// Server-wide connections. Each is there when its key is.
+#[derive(Args, Clone, Debug)]
+pub struct ProviderArgs {
+    /// Offers a connection to Anthropic to every user
+    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, value_parser = secret)]
+    pub anthropic_api_key: Option<SecretString>,
+
+    /// Where it leads
+    #[arg(long, env = "ANTHROPIC_BASE_URL", value_parser = base_url)]
+    pub anthropic_base_url: Option<String>,
+
+    /// Offers a connection to an OpenAI-compatible server to every user
+    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
+    pub openai_api_key: Option<SecretString>,
+
+    /// Where it leads
+    #[arg(long, env = "OPENAI_BASE_URL", value_parser = base_url)]
+    pub openai_base_url: Option<String>,
+}
+
+/// What is logged, and how.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// The level, or directives like `info,server::engine=debug`
+    #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info")]
+    pub directives: String,
+
+    /// The form of the lines
+    #[arg(long = "log-format", env = "REHEARSAL_LOG_FORMAT", value_enum,
+        default_value_t = LogFormat::Text)]
+    pub format: LogFormat,
+}
+
+/// Who may sign up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SignUp {
+    /// Only the first account.
+    First,
+    /// Everybody.
+    Open,
+    /// Nobody; `rehearsal user create` makes accounts.
+    Closed,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The key under which secrets are encrypted. Does not print itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey([u8; 32]);
+
+impl SecretKey {
+    /// A key of these bytes.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Its spelling in base64, as the settings take it.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = String;
+
+    /// Reads base64, with or without padding, of either alphabet.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let bytes = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+            .iter()
+            .find_map(|engine| engine.decode(text).ok())
+            .ok_or("must be base64, like the output of `openssl rand -base64 32`")?;
+        let length = bytes.len();
+        let bytes = <[u8; 32]>::try_from(bytes);
+        bytes.map(Self).map_err(|_| format!("must be 32 bytes in base64, is {length}"))
+    }
+}
+
+impl ServeArgs {
+    /// What the values say together, where each is right by itself.
+    ///
+    /// # Errors
+    /// Every contradiction, as a sentence.
+    pub fn check(&self) -> Result<(), Vec<String>> {
+        let mut wrong = Vec::new();
+        if self.limits.circuit_wait > self.limits.max_wait {
+            wrong.push("REHEARSAL_CIRCUIT_WAIT must not be longer than REHEARSAL_MAX_WAIT.".into());
+        }
+        if self.limits.call_timeout.is_zero() {
+            wrong.push("REHEARSAL_CALL_TIMEOUT must be longer than nothing.".into());
+        }
+        let providers = &self.providers;
+        for (key, url, name) in [
+            (&providers.anthropic_api_key, &providers.anthropic_base_url, "ANTHROPIC"),
+            (&providers.openai_api_key, &providers.openai_base_url, "OPENAI"),
+        ] {
+            if key.is_none() && url.is_some() {
+                wrong.push(format!("{name}_BASE_URL is set, but {name}_API_KEY is not."));
+            }
+        }
+        if let Some(url) = &self.data.database_url
+            && !url.starts_with("sqlite:")
+        {
+            wrong.push("REHEARSAL_DATABASE_URL must start with sqlite:".to_owned());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Whether connections may lead into private networks: as told, else only
+    /// while nobody but this machine can reach the server.
+    #[must_use]
+    pub fn private_urls_allowed(&self) -> bool {
+        self.allow_private_urls.unwrap_or_else(|| self.addr.ip().is_loopback())
+    }
+
+    /// What HTTP needs to know.
+    #[must_use]
+    pub fn http(&self) -> HttpSettings {
+        HttpSettings {
+            public_url: self.public_url.clone(),
+            trusted_proxies: self.trusted_proxies.clone(),
+            site: self.site_dir.clone(),
+        }
+    }
+}
+
+/// A time like `500ms`, `120s`, `10m`, `2h`; a plain number is seconds.
+///
+/// # Errors
+/// A sentence with an example.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let wrong = || format!("{text:?} is not a time like 500ms, 120s, 10m or 2h");
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let millis = match unit.trim() {
+        "ms" => Some(number),
+        "" | "s" => number.checked_mul(1000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => None,
+    };
+    let day = 24 * 3_600_000;
+    match millis {
+        Some(millis) if millis <= day => Ok(Duration::from_millis(millis)),
+        Some(_) => Err(format!("{text:?} is longer than a day")),
+        None => Err(wrong()),
+    }
+}
+
+fn secret(text: &str) -> Result<SecretString, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.into()) }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("must start with https:// or http:// and name a server".into()),
+    }
+}
+
+/// An origin: nothing after the host and port.
+fn public_url(text: &str) -> Result<String, String> {
+    let url = base_url(text)?;
+    let host = url.split_once("://").map_or("", |(_, host)| host);
+    if host.contains('/') {
+        return Err("must have no path: Rehearsal stands at the root of its address".into());
+    }
+    Ok(url.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SecretKey, ServeArgs, SignUp, duration};
+    use clap::Parser;
+    use rstest::rstest;
+    use std::time::Duration;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<ServeArgs, String> {
+        let args = std::iter::once("rehearsal").chain(args.iter().copied());
+        Alone::try_parse_from(args).map(|alone| alone.serve).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case("120s", 120_000)]
+    #[case("10m", 600_000)]
+    #[case("500ms", 500)]
+    #[case("2h", 7_200_000)]
+    #[case("45", 45_000)]
+    #[case("0s", 0)]
+    fn durations_are_read(#[case] text: &str, #[case] millis: u64) {
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("s")]
+    #[case("-5s")]
+    #[case("1.5h")]
+    #[case("10 minutes")]
+    #[case("48h")]
+    #[case("99999999999999999999s")]
+    #[case("18446744073709551615h")]
+    fn what_is_no_duration_is_told(#[case] text: &str) {
+        assert!(duration(text).is_err());
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_and_does_not_print_itself() {
+        let key = SecretKey::new([7; 32]);
+        let text = key.to_base64();
+        assert_eq!(text.parse(), Ok(key.clone()));
+        assert_eq!(text.trim_end_matches('=').parse(), Ok(key.clone()));
+        assert!(!format!("{key:?}").contains('7'));
+        assert!("c2hvcnQ=".parse::<SecretKey>().is_err_and(|e| e.contains("32 bytes")));
+        assert!("not base64!".parse::<SecretKey>().is_err());
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_manual() {
+        let args = parse(&[]).expect("defaults");
+        assert_eq!(args.addr.to_string(), "127.0.0.1:3000");
+        assert_eq!(args.sign_up, SignUp::First);
+        let limits = &args.limits;
+        let counts =
+            [limits.runs_per_suite, limits.runs_per_user, limits.max_calls, limits.queue_per_user];
+        assert_eq!(counts, [3, 8, 64, 500]);
+        let times = [limits.call_timeout, limits.circuit_wait, limits.max_wait];
+        assert_eq!(times.map(|time| time.as_secs()), [120, 60, 600]);
+        assert_eq!(args.check(), Ok(()));
+    }
+
+    #[test]
+    fn private_addresses_follow_where_it_listens() {
+        let allowed = |args: &[&str]| parse(args).expect("settings").private_urls_allowed();
+        assert!(allowed(&[]));
+        assert!(!allowed(&["--addr", "0.0.0.0:3000"]));
+        assert!(allowed(&["--addr", "0.0.0.0:3000", "--allow-private-urls", "true"]));
+        assert!(!allowed(&["--allow-private-urls", "false"]));
+    }
+
+    #[rstest]
+    #[case(&["--addr", "localhost"])]
+    #[case(&["--public-url", "rehearsal.example.com"])]
+    #[case(&["--public-url", "https://example.com/rehearsal"])]
+    #[case(&["--trusted-proxies", "10.0.0.1,proxy"])]
+    #[case(&["--runs-per-suite", "65"])]
+    #[case(&["--max-calls", "0"])]
+    #[case(&["--call-timeout", "soon"])]
+    #[case(&["--sign-up", "maybe"])]
+    fn what_is_wrong_is_refused(#[case] args: &[&str]) {
+        assert!(parse(args).is_err_and(|sentence| sentence.contains(args[1])));
+    }
+
+    #[test]
+    fn contradictions_come_together() {
+        let args = ["--circuit-wait", "11m", "--openai-base-url", "http://127.0.0.1:1/v1"];
+        let wrong = parse(&args).expect("each is right").check().expect_err("together wrong");
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let args = parse(&["--openai-api-key", "sk-secret"]).expect("settings");
+        assert!(!format!("{args:?}").contains("sk-secret"));
+    }
+}

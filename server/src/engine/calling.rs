@@ -1,0 +1,161 @@
+//! One call: its slot among the calls at once, its waits, and its stop.
+//!
+//! The HTTP future is dropped when the run has to stop. What is written to
+//! the database meanwhile runs in a task of its own: a database future is
+//! never dropped half-way.
+
+use super::Shared;
+use super::registry::{Stop, Stopper};
+use super::slots::Slot;
+use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Scope};
+use crate::llm::{CallError, ChatReply, ChatRequest, Decision};
+use crate::store::transition::{Change, Lease};
+use app::domain::{ConnectionId, ErrorKind, UserId, Waiting, WaitingOn};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Waits shorter than this are told to nobody.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+/// Between two looks for a free place after parking.
+const UNPARK_EVERY: Duration = Duration::from_millis(250);
+
+/// Why there is no answer.
+pub(super) enum Cut {
+    /// It had to stop.
+    Stopped(Stop),
+    /// The call failed for good.
+    Failed(CallError),
+}
+
+/// Who calls, and what it may use.
+pub(super) struct Line<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) stopper: &'a Stopper,
+    pub(super) user_id: UserId,
+    /// The run whose waits are stored; `None` for a re-evaluation.
+    pub(super) lease: Option<Lease>,
+    /// What is left of its active time.
+    pub(super) active_left: Duration,
+    /// What is left of its time parked.
+    pub(super) wait_left: Duration,
+}
+
+impl Line<'_> {
+    /// Asks the model, and adds what it took to `times`.
+    pub(super) async fn ask(
+        &self,
+        connection: ConnectionId,
+        request: &ChatRequest,
+        times: &mut CallTimes,
+    ) -> Result<ChatReply, Cut> {
+        let endpoint = match self.shared.endpoints.endpoint(connection).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                let decision = Decision::GiveUp(error.kind);
+                return Err(Cut::Failed(CallError {
+                    decision,
+                    message: error.message,
+                    status: None,
+                }));
+            }
+        };
+        let watcher = Watcher { line: self, slot: Mutex::new(None) };
+        let scope = Scope { user_id: self.user_id, probe: false };
+        tokio::select! {
+            biased;
+            why = self.stopper.told() => Err(Cut::Stopped(why)),
+            answer = async {
+                let waited = watcher.first_slot().await?;
+                times.parked += waited;
+                let limits = CallLimits {
+                    call_timeout: self.shared.settings.call_timeout,
+                    active_left: self.active_left,
+                    max_wait: self.wait_left.saturating_sub(waited),
+                    circuit_wait: self.shared.settings.circuit_wait,
+                };
+                let outbound = &self.shared.outbound;
+                outbound.call(&scope, &endpoint, request, &limits, &watcher, times).await
+            } => answer.map_err(Cut::Failed),
+        }
+    }
+
+    /// Stores that it waits, in a task of its own.
+    async fn store(&self, change: Change) {
+        let Some(lease) = self.lease.clone() else { return };
+        let shared = self.shared.clone();
+        let stored =
+            tokio::spawn(
+                async move { shared.queue.commit(&lease, change, shared.clock.now()).await },
+            );
+        match stored.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
+            Err(error) => tracing::error!(%error, "storing a wait failed"),
+        }
+    }
+}
+
+/// Gives the slots back while a call waits, and takes them again.
+struct Watcher<'a> {
+    line: &'a Line<'a>,
+    slot: Mutex<Option<Slot>>,
+}
+
+impl Watcher<'_> {
+    /// Waits for a slot to begin with; answers how long that took.
+    async fn first_slot(&self) -> Result<Duration, CallError> {
+        let began = tokio::time::Instant::now();
+        let acquire = self.line.shared.slots.acquire(self.line.user_id);
+        tokio::pin!(acquire);
+        let slot = match tokio::time::timeout(WORTH_TELLING, &mut acquire).await {
+            Ok(slot) => slot,
+            Err(_) => {
+                let waiting = Waiting { what: WaitingOn::Slot, until: None };
+                self.line.store(Change { waiting: Some(Some(waiting)), ..Change::default() }).await;
+                let left = self.line.wait_left.saturating_sub(began.elapsed());
+                let slot = tokio::time::timeout(left, acquire).await.map_err(|_| CallError {
+                    decision: Decision::GiveUp(ErrorKind::RateLimited),
+                    message: "It waited too long for a free place among the calls of this server. Run it again.".into(),
+                    status: None,
+                })?;
+                self.line.store(Change { waiting: Some(None), ..Change::default() }).await;
+                slot
+            }
+        };
+        *self.slot.lock() = Some(slot);
+        Ok(began.elapsed())
+    }
+}
+
+#[async_trait]
+impl CallWatcher for Watcher<'_> {
+    async fn waiting(&self, waiting: Waiting) {
+        drop(self.slot.lock().take());
+        let change =
+            Change { waiting: Some(Some(waiting)), parked: Some(true), ..Change::default() };
+        self.line.store(change).await;
+        self.line.shared.wake.notify_one();
+    }
+
+    async fn resumed(&self) {
+        let shared = self.line.shared;
+        if let Some(lease) = self.line.lease.clone() {
+            loop {
+                let (shared, lease) = (shared.clone(), lease.clone());
+                let most = shared.settings.runs_per_user;
+                let unparked = tokio::spawn(async move {
+                    shared.queue.unpark(&lease, most, shared.clock.now()).await
+                });
+                match unparked.await {
+                    Ok(Ok(false)) => tokio::time::sleep(UNPARK_EVERY).await,
+                    // Free again, or lost: the next commit says so.
+                    _ => break,
+                }
+            }
+        }
+        let slot = shared.slots.acquire(self.line.user_id).await;
+        *self.slot.lock() = Some(slot);
+    }
+}

@@ -1,0 +1,68 @@
+//! Claims what may work now and starts it.
+
+use super::{Shared, evaluation, run};
+use crate::store::queue::Claim;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Looked for at least so often, whoever forgot to wake us.
+const POLL: Duration = Duration::from_secs(1);
+/// Most claims in one transaction.
+const BATCH: u32 = 64;
+
+/// Claims until the engine is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    while !shared.closing.is_cancelled() {
+        let found = claim(&shared).await + claim_evaluations(&shared).await;
+        if found > 0 {
+            continue;
+        }
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+            () = shared.closing.cancelled() => {}
+        }
+    }
+}
+
+fn order(shared: &Shared) -> Claim {
+    Claim {
+        owner: shared.settings.owner.clone(),
+        runs_per_user: shared.settings.runs_per_user,
+        max_wait: shared.settings.max_wait,
+        most: BATCH,
+        now: shared.clock.now(),
+    }
+}
+
+async fn claim(shared: &Arc<Shared>) -> usize {
+    match shared.queue.claim(order(shared)).await {
+        Ok(rows) => {
+            let count = rows.len();
+            for row in rows {
+                shared.tasks.spawn(run::live(shared.clone(), row));
+            }
+            count
+        }
+        Err(error) => {
+            tracing::error!(%error, "no claim");
+            0
+        }
+    }
+}
+
+async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
+    match shared.queue.claim_evaluations(order(shared)).await {
+        Ok(rows) => {
+            let count = rows.len();
+            for row in rows {
+                shared.tasks.spawn(evaluation::live(shared.clone(), row));
+            }
+            count
+        }
+        Err(error) => {
+            tracing::error!(%error, "no claim of evaluations");
+            0
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! One heartbeat a process: it renews all leases, hears of cancels that
+//! another node or another tab asked for, and gives back what the database
+//! thinks is ours and is not.
+
+use super::Shared;
+use super::registry::Stop;
+use crate::store::queue::Heartbeat;
+use app::domain::RunId;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Between two heartbeats.
+const EVERY: Duration = Duration::from_secs(5);
+/// Without one for so long, somebody else may hold our runs soon: stop them.
+const GIVE_UP: Duration = Duration::from_secs(20);
+
+/// Beats until the engine is closed and holds nothing any more.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut strangers = HashSet::new();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shared.closing.cancelled() => return,
+        }
+        beat(&shared, &mut strangers).await;
+    }
+}
+
+/// One beat. `strangers` are runs that were ours only in the database at the
+/// beat before: seen twice, they are given back.
+pub(super) async fn beat(shared: &Shared, strangers: &mut HashSet<RunId>) {
+    let entered = shared.registry.ids();
+    let now = shared.clock.now();
+    match shared.queue.heartbeat(&shared.settings.owner, now).await {
+        Ok(found) => {
+            shared.beat.store(now.0, Ordering::Relaxed);
+            heard(shared, &found, &entered);
+            give_back(shared, &found, strangers).await;
+        }
+        Err(error) => {
+            let last = app::domain::Timestamp(shared.beat.load(Ordering::Relaxed));
+            let silent = shared.clock.now().since(last);
+            tracing::warn!(%error, silent_s = silent.as_secs(), "no heartbeat");
+            if silent >= GIVE_UP {
+                shared.registry.stop_all(Stop::Lost);
+            }
+        }
+    }
+}
+
+fn heard(shared: &Shared, found: &Heartbeat, entered: &[Uuid]) {
+    let runs = found.held.iter().map(|lease| lease.run_id.0);
+    let ours: HashSet<Uuid> = runs.chain(found.evaluations.iter().map(|id| id.0)).collect();
+    // What entered before the beat and is not ours any more was taken from us.
+    shared.registry.stop_others(&ours, entered);
+    for run in &found.cancelled {
+        shared.registry.stop(*run, Stop::Cancelled);
+    }
+}
+
+async fn give_back(shared: &Shared, found: &Heartbeat, strangers: &mut HashSet<RunId>) {
+    let mut now_strange = HashSet::new();
+    for lease in found.held.iter().filter(|lease| !shared.registry.holds(lease.run_id)) {
+        if !strangers.contains(&lease.run_id) {
+            now_strange.insert(lease.run_id);
+            continue;
+        }
+        tracing::warn!(run = %lease.run_id, "held in the database and by nobody here; given back");
+        if let Err(error) = shared.queue.hand_back(lease, shared.clock.now()).await {
+            tracing::warn!(%error, run = %lease.run_id, "could not be given back");
+        }
+        shared.wake.notify_one();
+    }
+    *strangers = now_strange;
+}

@@ -1,0 +1,175 @@
+//! The engine: takes runs from the queue and brings each to a final status.
+//!
+//! - `dispatcher`: claims what may work now and starts it.
+//! - `run`: one run's life; `talk`: its conversation; `judging`: its judge.
+//! - `evaluation`: a re-evaluation's life.
+//! - `calling`: one call, with its slot, its waits and its stop.
+//! - `heartbeat`, `reaper`: leases, one small duty a file.
+//! - `slots`: calls at once, users in turn.
+//! - `registry`: what this process holds, and how it is told to stop.
+
+mod calling;
+mod dispatcher;
+mod evaluation;
+mod heartbeat;
+mod judging;
+mod reaper;
+mod registry;
+mod run;
+mod slots;
+mod talk;
+
+use crate::clock::SharedClock;
+use crate::llm::Endpoint;
+use crate::llm::outbound::Outbound;
+use crate::store::{SharedQueue, Stored};
+use app::domain::{ConnectionId, RunError, RunId, Timestamp};
+use async_trait::async_trait;
+use registry::{Registry, Stop};
+use slots::Slots;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Where a connection leads, with its key, at the moment of a call.
+#[async_trait]
+pub trait Endpoints: Send + Sync + 'static {
+    /// The endpoint of a connection.
+    ///
+    /// # Errors
+    /// The error with which a run ends: the connection is gone, or its key
+    /// cannot be read.
+    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError>;
+}
+
+/// Numbers of the engine; see the settings for their defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Name of this process among those that share a database.
+    pub owner: String,
+    /// Most runs of one user at once.
+    pub runs_per_user: u32,
+    /// Most calls of this process at once.
+    pub max_calls: u32,
+    /// Longest single attempt.
+    pub call_timeout: Duration,
+    /// Longest time parked of a run.
+    pub max_wait: Duration,
+    /// The part of it that may be spent behind an open circuit.
+    pub circuit_wait: Duration,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            owner: "engine".to_owned(),
+            runs_per_user: 8,
+            max_calls: 64,
+            call_timeout: Duration::from_secs(120),
+            max_wait: Duration::from_secs(600),
+            circuit_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What every part of the engine works with.
+pub(crate) struct Shared {
+    queue: SharedQueue,
+    outbound: Arc<Outbound>,
+    endpoints: Arc<dyn Endpoints>,
+    clock: SharedClock,
+    settings: EngineSettings,
+    registry: Registry,
+    slots: Slots,
+    wake: Notify,
+    /// Claim no more.
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    /// The last heartbeat that came through, in ms.
+    beat: AtomicI64,
+}
+
+/// A handle to the running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    duties: TaskTracker,
+}
+
+impl Engine {
+    /// Starts the engine. With `alone` (an embedded store) every run that a
+    /// process of before held is taken up at once.
+    ///
+    /// # Errors
+    /// Of the store, at the look at what was left behind.
+    pub async fn start(
+        queue: SharedQueue,
+        outbound: Arc<Outbound>,
+        endpoints: Arc<dyn Endpoints>,
+        clock: SharedClock,
+        settings: EngineSettings,
+        alone: bool,
+    ) -> Stored<Self> {
+        let now = clock.now();
+        let left = if alone { queue.take_over(now).await? } else { queue.reap(now).await? };
+        if left.recovered + left.ended > 0 {
+            tracing::info!(recovered = left.recovered, ended = left.ended, "took up what was left");
+        }
+        let shared = Arc::new(Shared {
+            queue,
+            outbound,
+            endpoints,
+            slots: Slots::new(settings.max_calls),
+            registry: Registry::default(),
+            wake: Notify::new(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            beat: AtomicI64::new(now.0),
+            clock,
+            settings,
+        });
+        let duties = TaskTracker::new();
+        duties.spawn(dispatcher::run(shared.clone()));
+        duties.spawn(heartbeat::run(shared.clone()));
+        duties.spawn(reaper::run(shared.clone()));
+        duties.close();
+        Ok(Self { shared, duties })
+    }
+
+    /// Something may begin: look now instead of in a second.
+    pub fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// These runs are to stop: no new call, the one in flight is dropped.
+    pub fn cancel(&self, runs: &[RunId]) {
+        for run in runs {
+            self.shared.registry.stop(*run, Stop::Cancelled);
+        }
+    }
+
+    /// When the last heartbeat came through: for readiness.
+    #[must_use]
+    pub fn last_beat(&self) -> Timestamp {
+        Timestamp(self.shared.beat.load(Ordering::Relaxed))
+    }
+
+    /// Runs and re-evaluations that this process holds.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.registry.len()
+    }
+
+    /// Stops claiming, drops calls in flight, gives everything back.
+    pub async fn shutdown(&self) {
+        self.shared.closing.cancel();
+        // First the dispatcher ends, so that nothing enters after the word.
+        self.duties.wait().await;
+        self.shared.registry.stop_all(Stop::Shutdown);
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+}

@@ -1,0 +1,29 @@
+//! Frees what lapsed leases hold and ends what is past its deadline.
+
+use super::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two rounds.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Reaps until the engine is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shared.closing.cancelled() => return,
+        }
+        match shared.queue.reap(shared.clock.now()).await {
+            Ok(reaped) if reaped.recovered + reaped.ended > 0 => {
+                let (recovered, ended) = (reaped.recovered, reaped.ended);
+                tracing::warn!(recovered, ended, "leases lapsed or deadlines passed");
+                metrics::counter!("rehearsal_runs_recovered_total").increment(recovered.into());
+                metrics::counter!("rehearsal_runs_reaped_total").increment(ended.into());
+                shared.wake.notify_one();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the reaper could not look"),
+        }
+    }
+}

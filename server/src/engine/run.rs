@@ -1,0 +1,321 @@
+//! One run's life: claimed, talked, judged, final. What to do next is always
+//! derived from what is stored, so a run that is taken up again goes the same
+//! way as one that never stopped.
+
+use super::Shared;
+use super::calling::{Cut, Line};
+use super::judging;
+use super::registry::{Stop, Stopper};
+use super::talk;
+use crate::conversation::{JudgingState, Step, next_step};
+use crate::llm::CallError;
+use crate::llm::outbound::CallTimes;
+use crate::store::StoreError;
+use crate::store::rows::{Intent, Role, RunRow};
+use crate::store::transition::{Change, Final, JUDGING, Lease};
+use app::domain::{
+    AgentSpec, Draft, ErrorKind, Evaluation, EvaluationStatus, Problems, RunError, ScenarioSpec,
+    Turn, Usage,
+};
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::Instrument;
+
+/// How often a commit is tried again when the store does not answer.
+const STORE_TRIES: u32 = 8;
+
+/// Why a run stopped before it was final.
+pub(super) enum Ended {
+    /// It had to stop.
+    Stopped(Stop),
+    /// It ends with this.
+    Error(RunError),
+    /// It is somebody else's: nothing more is stored.
+    Lost,
+}
+
+impl From<Cut> for Ended {
+    fn from(cut: Cut) -> Self {
+        match cut {
+            Cut::Stopped(why) => Self::Stopped(why),
+            Cut::Failed(error) => Self::Error(RunError::new(error.kind(), error.message)),
+        }
+    }
+}
+
+/// A run at work: what is stored of it, and what it adds.
+pub(super) struct Live {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stopper: Stopper,
+    pub(super) row: RunRow,
+    pub(super) lease: Lease,
+    pub(super) agent: AgentSpec,
+    pub(super) scenario: ScenarioSpec,
+    pub(super) transcript: Vec<Turn>,
+    pub(super) evaluation: Option<Evaluation>,
+    pub(super) usage: Usage,
+    /// The intent of the call that comes next, already stored.
+    pub(super) intent: Option<Intent>,
+}
+
+/// Lives a claimed run to its end. A panic ends this run as `internal` and
+/// nothing else.
+pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
+    let span =
+        tracing::info_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
+    let lease = Lease { run_id: row.id, attempt: row.attempt };
+    async move {
+        let (stopper, held) = shared.registry.enter(row.id);
+        if shared.closing.is_cancelled() {
+            stopper.stop(Stop::Shutdown);
+        }
+        let life = AssertUnwindSafe(begin(&shared, &stopper, row)).catch_unwind().await;
+        let ended = life.unwrap_or_else(|_| {
+            let message = "Something went wrong on our side while this ran. Run it again.";
+            Err(Ended::Error(RunError::new(ErrorKind::Internal, message)))
+        });
+        if let Err(ended) = ended {
+            end(&shared, &lease, ended).await;
+        }
+        drop(held);
+        shared.wake.notify_one();
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(), Ended> {
+    let work = shared.queue.work(&row).await.map_err(|error| stored(&error))?;
+    let damaged = |kind, what: &str, problems: Problems| {
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        let message =
+            format!("The stored {what} cannot be used: {first}. Save it again and rerun.");
+        Ended::Error(RunError::new(kind, message))
+    };
+    let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
+        .map_err(|problems| damaged(ErrorKind::InvalidScenario, "scenario", problems))?;
+    let agent = AgentSpec::parse(&Draft(work.agent.unwrap_or_default()))
+        .map_err(|problems| damaged(ErrorKind::InvalidAgent, "agent", problems))?;
+    let lease = Lease { run_id: row.id, attempt: row.attempt };
+    let usage = row.usage;
+    let live = Live {
+        shared: shared.clone(),
+        stopper: stopper.clone(),
+        row,
+        lease,
+        agent,
+        scenario,
+        transcript: work.transcript,
+        evaluation: work.evaluation,
+        usage,
+        intent: None,
+    };
+    live.to_the_end().await
+}
+
+/// Stores how it ended, if it is ours to say.
+async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
+    let finish = match ended {
+        Ended::Lost | Ended::Stopped(Stop::Lost) => {
+            tracing::info!("the lease is lost; nothing more is stored");
+            return;
+        }
+        Ended::Stopped(Stop::Shutdown) => {
+            if let Err(error) = shared.queue.hand_back(lease, shared.clock.now()).await {
+                tracing::warn!(%error, "could not be handed back; its lease will lapse");
+            }
+            return;
+        }
+        Ended::Stopped(Stop::Cancelled) => Final::cancelled(),
+        Ended::Error(error) => {
+            tracing::info!(kind = error.kind.as_str(), "ended as an error");
+            Final::error(error.kind, error.message)
+        }
+    };
+    let change = Change { finish: Some(finish), ..Change::default() };
+    if let Err(error) = commit(shared, lease, change).await {
+        tracing::warn!(%error, "the end could not be stored; its lease will lapse");
+    }
+}
+
+/// Commits, and tries again when the store does not answer: what was paid for
+/// is in our hands.
+pub(super) async fn commit(
+    shared: &Shared,
+    lease: &Lease,
+    change: Change,
+) -> Result<RunRow, StoreError> {
+    let mut tries = 0;
+    loop {
+        match shared.queue.commit(lease, change.clone(), shared.clock.now()).await {
+            Err(StoreError::Unavailable(error)) if tries < STORE_TRIES => {
+                tries += 1;
+                tracing::warn!(error, tries, "not stored; trying again");
+                tokio::time::sleep(Duration::from_millis(100) * 2_u32.pow(tries.min(6))).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+pub(super) fn stored(error: &StoreError) -> Ended {
+    match error {
+        StoreError::LeaseLost => Ended::Lost,
+        other => {
+            tracing::error!(error = %other, "the store failed");
+            let message = "What belongs to this run could not be read or stored. Run it again.";
+            Ended::Error(RunError::new(ErrorKind::Internal, message))
+        }
+    }
+}
+
+impl Live {
+    /// Step by step until it is final.
+    async fn to_the_end(mut self) -> Result<(), Ended> {
+        let mut change = Change::default();
+        loop {
+            let step = self.settle(&mut change);
+            let finished = change.finish.is_some();
+            self.commit(std::mem::take(&mut change)).await?;
+            if finished {
+                return Ok(());
+            }
+            if let Some(why) = self.stopper.stopped() {
+                return Err(Ended::Stopped(why));
+            }
+            change = match step {
+                Step::CallAgent { allow_tools } => talk::agent(&self, allow_tools).await?,
+                Step::CallSimulatedUser => talk::simulated_user(&self).await?,
+                Step::AnswerTools { calls } => talk::answer(&self, &calls).await?,
+                Step::RefuseTools { calls } => talk::refuse(&self, &calls),
+                Step::Judge => judging::ask(&self).await?,
+                Step::ParseReply { .. } => judging::conclude(&mut self).await?,
+                // Settled above, or final already.
+                Step::SayUser { .. } | Step::End(_) | Step::Finished => return Ok(()),
+            };
+        }
+    }
+
+    /// Adds to `change` what follows without a call (the script's next user
+    /// turn, the end of the conversation), so that it shares the commit, and
+    /// the intent of the call that comes then. Answers that step.
+    fn settle(&mut self, change: &mut Change) -> Step {
+        let mut transcript = self.transcript.clone();
+        transcript.extend(change.turns.iter().cloned());
+        loop {
+            let over = change.end_reason.or(self.row.end_reason);
+            let evaluation = change.evaluation.as_deref().or(self.evaluation.as_ref());
+            let step = next_step(&self.scenario, &transcript, over, state(evaluation));
+            match step {
+                Step::SayUser { message } => {
+                    let turn = talk::user_turn(message, &transcript, self.shared.clock.now());
+                    transcript.push(turn.clone());
+                    change.turns.push(turn);
+                }
+                Step::End(reason) => change.end_reason = Some(reason),
+                Step::Judge => {
+                    if let Some(decided) = judging::without_asking(self, &transcript, over) {
+                        judging::finish(change, decided);
+                        return Step::Finished;
+                    }
+                    self.intend(change, Role::Judge, &transcript);
+                    return Step::Judge;
+                }
+                Step::CallAgent { .. } => {
+                    self.intend(change, Role::Agent, &transcript);
+                    return step;
+                }
+                Step::CallSimulatedUser => {
+                    self.intend(change, Role::SimulatedUser, &transcript);
+                    return step;
+                }
+                Step::AnswerTools { ref calls } => {
+                    if talk::needs_simulation(self, calls) {
+                        self.intend(change, Role::SimulatedUser, &transcript);
+                    }
+                    return step;
+                }
+                Step::RefuseTools { .. } | Step::ParseReply { .. } | Step::Finished => return step,
+            }
+        }
+    }
+
+    /// Notes the call that comes next, so that what a crash may have paid for
+    /// is known.
+    fn intend(&mut self, change: &mut Change, role: Role, transcript: &[Turn]) {
+        let turn = u32::try_from(transcript.len()).unwrap_or(u32::MAX);
+        let intent = Intent { id: self.shared.clock.uuid(), role, turn };
+        change.intents.push(intent.clone());
+        self.intent = Some(intent);
+    }
+
+    pub(super) async fn commit(&mut self, change: Change) -> Result<(), Ended> {
+        if change == Change::default() {
+            return Ok(());
+        }
+        let turns = change.turns.clone();
+        if let Some(evaluation) = &change.evaluation {
+            self.evaluation = Some((**evaluation).clone());
+        }
+        let first = self.row.turns;
+        self.row =
+            commit(&self.shared, &self.lease, change).await.map_err(|error| stored(&error))?;
+        self.usage = self.row.usage;
+        self.transcript
+            .extend(turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn }));
+        Ok(())
+    }
+
+    /// The line over which this run calls now.
+    pub(super) fn line(&self, judging: bool) -> Line<'_> {
+        let settings = &self.shared.settings;
+        let used = Duration::from_millis(self.row.active_ms);
+        let talk = Duration::from_millis(self.row.timeout_ms).saturating_sub(used);
+        let deadline = self.row.deadline_at.unwrap_or_default();
+        let left = deadline.since(self.shared.clock.now());
+        let parked = Duration::from_millis(self.row.parked_ms);
+        Line {
+            shared: &self.shared,
+            stopper: &self.stopper,
+            user_id: self.row.user_id,
+            lease: Some(self.lease.clone()),
+            active_left: if judging { JUDGING.min(left) } else { talk.min(left) },
+            wait_left: settings.max_wait.saturating_sub(parked).min(left),
+        }
+    }
+
+    /// The id under which the next call is noted.
+    pub(super) fn call_id(&self) -> String {
+        self.intent.as_ref().map(|intent| intent.id.to_string()).unwrap_or_default()
+    }
+
+    /// What a call left behind: its time and what became of it.
+    pub(super) fn accounted(
+        &self,
+        times: &CallTimes,
+        done: Result<&crate::llm::ChatReply, &CallError>,
+    ) -> Change {
+        let call = self.intent.as_ref().map(|intent| talk::call_done(intent, done));
+        Change {
+            active: times.active,
+            parked_time: times.parked,
+            calls_done: call.into_iter().collect(),
+            ..Change::default()
+        }
+    }
+}
+
+/// How far the judging has come, by the stored evaluation.
+pub(super) fn state(evaluation: Option<&Evaluation>) -> JudgingState {
+    match evaluation {
+        None => JudgingState::NotAsked,
+        Some(e) if matches!(e.status, EvaluationStatus::Done | EvaluationStatus::Error) => {
+            JudgingState::Done
+        }
+        Some(e) if e.raw_reply.is_none() => JudgingState::NotAsked,
+        Some(e) if e.asked >= 2 => JudgingState::Repaired,
+        Some(_) => JudgingState::RawReply,
+    }
+}

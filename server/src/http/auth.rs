@@ -1,0 +1,100 @@
+//! Who asks. A program sends a token, a browser its session cookie; a request
+//! with a token ignores the cookie.
+
+use super::problem::Failure;
+use super::{HttpState, sessions};
+use app::backend::{Answer, Caller};
+use app::error::{AppError, ErrorCode};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_sessions::Session;
+
+/// Who asks, found once a request by [`resolve`]; `None` is nobody.
+#[derive(Clone, Debug, Default)]
+pub struct Who(pub Option<Caller>);
+
+/// The caller of an endpoint that needs one; else 401.
+#[derive(Clone, Debug)]
+pub struct SignedIn(pub Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let who = parts.extensions.get::<Who>().and_then(|who| who.0.clone());
+        who.map(Self).ok_or_else(|| {
+            let sentence = "Please sign in, or send a token: Authorization: Bearer …";
+            AppError::new(ErrorCode::Unauthenticated, sentence).into()
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
+/// Finds out who asks and notes it in the request. A token that is not valid
+/// ends the request here: falling back to the cookie or to nobody would hide
+/// the mistake.
+pub(super) async fn resolve(
+    State(state): State<HttpState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let session = request.extensions().get::<Session>().cloned();
+    let who = match bearer(request.headers()) {
+        Ok(Some(token)) => state.backend.caller_of_token(&token).await.map(Some).map_err(no_token),
+        Ok(None) => of_session(&state, session).await,
+        Err(error) => Err(error),
+    };
+    match who {
+        Ok(caller) => {
+            request.extensions_mut().insert(Who(caller));
+            next.run(request).await
+        }
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header, if there is one. Another
+/// scheme (a proxy's basic authentication) is not ours to judge.
+fn bearer(headers: &HeaderMap) -> Answer<Option<String>> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let unreadable = || AppError::new(ErrorCode::Unauthenticated, "The token is not valid.");
+    let text = value.to_str().map_err(|_| unreadable())?;
+    let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let token = token.trim();
+    if token.is_empty() { Err(unreadable()) } else { Ok(Some(token.to_owned())) }
+}
+
+/// Whatever is wrong with a token, it is one sentence: no hints.
+fn no_token(error: AppError) -> AppError {
+    match error.code {
+        ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::TooMany => error,
+        _ => AppError::new(ErrorCode::Unauthenticated, "The token is not valid."),
+    }
+}
+
+async fn of_session(state: &HttpState, session: Option<Session>) -> Answer<Option<Caller>> {
+    let Some(session) = session else { return Ok(None) };
+    let Some(user) = sessions::user(&session, &state.clock).await? else { return Ok(None) };
+    match state.backend.caller_of_user(user).await {
+        Ok(caller) => Ok(Some(caller)),
+        // The account is gone: so is its session.
+        Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Unauthenticated) => {
+            sessions::end(&session).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

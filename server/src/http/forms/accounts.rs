@@ -1,0 +1,119 @@
+//! Signing up, in and out; and the theme.
+
+use super::{Posted, refuse, see_other};
+use crate::http::client_ip::client_ip;
+use crate::http::problem::Failure;
+use crate::http::spawned::spawned;
+use crate::http::{HttpState, sessions};
+use app::backend::{Answer, Caller};
+use axum::Router;
+use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use std::net::IpAddr;
+use tower_sessions::Session;
+
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .route("/forms/sign-up", post(sign_up))
+        .route("/forms/sign-in", post(sign_in))
+        .route("/forms/sign-out", post(sign_out))
+        .route("/forms/theme", post(theme))
+}
+
+/// What a form about an account brings.
+struct Credentials {
+    posted: Posted,
+    email: String,
+    password: String,
+    session: Session,
+    ip: IpAddr,
+}
+
+impl FromRequest<HttpState> for Credentials {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let session = Session::from_request_parts(&mut parts, state).await;
+        let session = session.map_err(IntoResponse::into_response)?;
+        let ip = client_ip(&parts.headers, &parts.extensions, &state.settings.trusted_proxies);
+        let posted = Posted::from_request(Request::from_parts(parts, body), state).await;
+        let posted = posted.map_err(IntoResponse::into_response)?;
+        let email = posted.text("email").trim().to_owned();
+        let password = posted.text("password");
+        Ok(Self { posted, email, password, session, ip })
+    }
+}
+
+async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response {
+    if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
+        return Failure::from(error).into_response();
+    }
+    let (backend, email, password) =
+        (state.backend.clone(), form.email.clone(), form.password.clone());
+    let work = async move { backend.sign_up(&email, &password).await };
+    let answer = spawned(&state.clock, work).await;
+    welcome(&state, form, answer, "/sign-up").await
+}
+
+async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response {
+    if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
+        return Failure::from(error).into_response();
+    }
+    let (backend, email, password) =
+        (state.backend.clone(), form.email.clone(), form.password.clone());
+    let work = async move { backend.sign_in(&email, &password).await };
+    let answer = spawned(&state.clock, work).await;
+    welcome(&state, form, answer, "/sign-in").await
+}
+
+/// Begins the session of whoever was let in, or shows the form again.
+async fn welcome(
+    state: &HttpState,
+    form: Credentials,
+    answer: Answer<Caller>,
+    page: &str,
+) -> Response {
+    let begun = match answer {
+        Ok(caller) => sessions::begin(&form.session, caller.user_id, &state.clock).await,
+        Err(error) => Err(error),
+    };
+    match begun {
+        Ok(()) => see_other(&form.posted.onward("/")),
+        Err(error) => {
+            // Where to go afterwards must outlive the detour; what else a
+            // stranger posts is not worth keeping.
+            let next = form.posted.next.clone();
+            let mut posted = form.posted;
+            posted.draft = app::domain::Draft(serde_json::json!({
+                "email": form.email.chars().take(320).collect::<String>(),
+            }));
+            posted.back = next.map(|next| format!("{page}?next={}", super::places::encode(&next)));
+            refuse(state, None, posted, page, error).await
+        }
+    }
+}
+
+async fn sign_out(session: Session) -> Response {
+    match sessions::end(&session).await {
+        Ok(()) => see_other("/sign-in"),
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+/// Light, dark, or as the system has it: a cookie, so that the first paint is
+/// right. Anything else means the system's.
+async fn theme(posted: Posted) -> Response {
+    let onward = posted.next.clone().or_else(|| posted.back.clone());
+    let mut response = see_other(onward.as_deref().unwrap_or("/"));
+    let cookie = match posted.text("theme").as_str() {
+        "light" => "theme=light; Path=/; Max-Age=31536000; SameSite=Lax",
+        "dark" => "theme=dark; Path=/; Max-Age=31536000; SameSite=Lax",
+        _ => "theme=system; Path=/; Max-Age=31536000; SameSite=Lax",
+    };
+    response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    response
+}

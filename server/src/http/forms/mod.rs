@@ -1,0 +1,137 @@
+//! Forms as browsers without script post them: read, done, and answered with
+//! a redirect (303). What is refused is kept, so that the page shows it again
+//! with its problems and nothing typed is lost.
+
+mod accounts;
+mod action;
+mod agents;
+mod connections;
+mod parse;
+mod places;
+mod posted;
+mod scenarios;
+mod settings;
+mod suites;
+mod tokens;
+
+pub use action::Action;
+pub use parse::draft;
+pub use places::local;
+pub use posted::Posted;
+
+use super::HttpState;
+use super::problem::Failure;
+use app::backend::{Answer, Caller, Rejected};
+use app::domain::Draft;
+use app::error::{AppError, ErrorCode};
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// All forms.
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .merge(accounts::routes())
+        .merge(agents::routes())
+        .merge(scenarios::routes())
+        .merge(connections::routes())
+        .merge(settings::routes())
+        .merge(tokens::routes())
+        .merge(suites::routes())
+}
+
+/// 303: the browser reads the page at `path` with GET.
+fn see_other(path: &str) -> Response {
+    let place = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+}
+
+/// `path` with a notice of what was done.
+fn notice(path: &str, what: &str) -> String {
+    places::with(path, "notice", what)
+}
+
+/// What never is kept: secrets, and keys of starts (the page gets a fresh one).
+const NOT_KEPT: [&str; 5] =
+    ["password", "current_password", "new_password", "api_key", "idempotency_key"];
+
+/// The draft without secrets.
+fn without_secrets(mut draft: Draft) -> Draft {
+    if let Some(fields) = draft.0.as_object_mut() {
+        fields.retain(|name, _| !NOT_KEPT.contains(&name.as_str()));
+    }
+    draft
+}
+
+/// The end of a form: to where `done` says, or back with what was typed.
+async fn finish<T>(
+    state: &HttpState,
+    caller: &Caller,
+    posted: Posted,
+    default_back: &str,
+    answer: Answer<T>,
+    done: impl FnOnce(T) -> String,
+) -> Response {
+    match answer {
+        Ok(value) => see_other(&done(value)),
+        Err(error) => refuse(state, Some(caller), posted, default_back, error).await,
+    }
+}
+
+/// Back to the page that the form was posted from, with what was typed and
+/// why it was refused. What no correction can mend (nothing there, nobody
+/// signed in, our own faults) is a page of its own.
+async fn refuse(
+    state: &HttpState,
+    caller: Option<&Caller>,
+    posted: Posted,
+    default_back: &str,
+    error: AppError,
+) -> Response {
+    match error.code {
+        ErrorCode::NotFound
+        | ErrorCode::Forbidden
+        | ErrorCode::Unavailable
+        | ErrorCode::Internal => return Failure::from(error).into_response(),
+        ErrorCode::Unauthenticated if caller.is_some() => {
+            return Failure::from(error).into_response();
+        }
+        ErrorCode::Unauthenticated
+        | ErrorCode::Malformed
+        | ErrorCode::Conflict
+        | ErrorCode::TooLarge
+        | ErrorCode::Invalid
+        | ErrorCode::TooMany => {}
+    }
+    let back = posted.back.clone().unwrap_or_else(|| default_back.to_owned());
+    let rejected = Rejected {
+        draft: without_secrets(posted.draft),
+        problems: error.problems,
+        detail: error.detail,
+        link: error.link,
+    };
+    match state.backend.keep_rejected(caller, &rejected).await {
+        Ok(id) => see_other(&places::with(&back, "draft", &id.to_string())),
+        Err(error) => Failure::from(error).into_response(),
+    }
+}
+
+/// The form again, changed by one of its list buttons; nothing is checked yet.
+async fn again(
+    state: &HttpState,
+    caller: &Caller,
+    mut posted: Posted,
+    default_back: &str,
+    action: &Action,
+) -> Response {
+    action.apply(&mut posted.draft);
+    let back = posted.back.as_deref().unwrap_or(default_back);
+    let rejected = Rejected { draft: without_secrets(posted.draft), ..Rejected::default() };
+    match state.backend.keep_rejected(Some(caller), &rejected).await {
+        Ok(id) => {
+            let place = places::with(back, "draft", &id.to_string());
+            see_other(&format!("{place}#{}", action.list()))
+        }
+        Err(error) => Failure::from(error).into_response(),
+    }
+}

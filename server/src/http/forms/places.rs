@@ -1,0 +1,115 @@
+//! Where a form leads: paths on this site, and never anywhere else.
+
+use axum::http::{HeaderMap, header};
+
+/// A path of this site that somebody may be sent to; `None` for anything that
+/// a browser could read as another place.
+#[must_use]
+pub fn local(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let second = text.as_bytes().get(1).copied();
+    let fine = text.starts_with('/')
+        && !matches!(second, Some(b'/' | b'\\'))
+        && text.len() <= 2000
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    fine.then_some(text)
+}
+
+/// The page that a form was posted from, if the browser told and it is ours:
+/// path and query.
+#[must_use]
+pub(super) fn posted_from(headers: &HeaderMap, public_url: Option<&str>) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let referer = text(header::REFERER)?;
+    let (origin, path) = split_origin(referer)?;
+    let public = public_url.and_then(split_origin).map(|(origin, _)| origin);
+    let ours = text(header::HOST) == Some(origin) || public == Some(origin);
+    let path = path.split('#').next().unwrap_or_default();
+    local(if path.is_empty() { "/" } else { path }).filter(|_| ours).map(str::to_owned)
+}
+
+/// Host with port, and the rest, of an absolute address.
+fn split_origin(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    Some(rest.split_at(rest.find('/').unwrap_or(rest.len())))
+}
+
+/// `path` with a parameter set; what an earlier form left in the query
+/// (`draft`, `notice`, `tested`) goes.
+#[must_use]
+pub(super) fn with(path: &str, name: &str, value: &str) -> String {
+    let (path, fragment) = path.split_once('#').unwrap_or((path, ""));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let gone = |pair: &str| {
+        let key = pair.split('=').next().unwrap_or_default();
+        key.is_empty() || key == name || ["draft", "notice", "tested"].contains(&key)
+    };
+    let mut pairs: Vec<String> =
+        query.split('&').filter(|pair| !gone(pair)).map(str::to_owned).collect();
+    pairs.push(format!("{name}={}", encode(value)));
+    let hash = if fragment.is_empty() { "" } else { "#" };
+    format!("{path}?{}{hash}{fragment}", pairs.join("&"))
+}
+
+/// Text as it may stand as a value in a query.
+#[must_use]
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{local, posted_from, with};
+    use axum::http::{HeaderMap, HeaderValue};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("/", true)]
+    #[case("/agents/1?draft=2#t7", true)]
+    #[case("", false)]
+    #[case("agents", false)]
+    #[case("//evil.example", false)]
+    #[case("/\\evil.example", false)]
+    #[case("/a\\b", false)]
+    #[case("https://evil.example", false)]
+    #[case("javascript:alert(1)", false)]
+    #[case("/a\r\nSet-Cookie: x", false)]
+    #[case("/\t/evil.example", false)]
+    fn only_paths_of_this_site(#[case] text: &str, #[case] fine: bool) {
+        assert_eq!(local(text).is_some(), fine);
+    }
+
+    #[rstest]
+    #[case("/agents/new", "/agents/new?draft=7")]
+    #[case("/agents/new?from=x&draft=1&notice=saved", "/agents/new?from=x&draft=7")]
+    #[case("/runs/1#t7", "/runs/1?draft=7#t7")]
+    fn a_parameter_replaces_what_was_left(#[case] path: &str, #[case] expected: &str) {
+        assert_eq!(with(path, "draft", "7"), expected);
+    }
+
+    #[rstest]
+    #[case("http://here:3000/a?b=1#c", None, Some("/a?b=1"))]
+    #[case("http://here:3000", None, Some("/"))]
+    #[case("http://evil.example/a", None, None)]
+    #[case("https://public.example/a", Some("https://public.example"), Some("/a"))]
+    #[case("http://here:3000//evil.example", None, None)]
+    #[case("about:blank", None, None)]
+    fn the_page_it_came_from(
+        #[case] referer: &str,
+        #[case] public: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let mut headers = HeaderMap::new();
+        headers.insert("host", HeaderValue::from_static("here:3000"));
+        headers.insert("referer", HeaderValue::from_str(referer).expect("a header"));
+        assert_eq!(posted_from(&headers, public).as_deref(), expected);
+    }
+}

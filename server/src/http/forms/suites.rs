@@ -1,0 +1,119 @@
+//! Forms of suites and runs: starting, stopping, running and judging again.
+
+use super::posted::Poster;
+use super::{Posted, finish, notice};
+use crate::http::HttpState;
+use crate::http::api::rerun_which;
+use crate::http::extract::Id;
+use crate::http::spawned::spawned;
+use app::backend::Started;
+use app::domain::{RunId, StartSuite, SuiteId};
+use app::error::AppError;
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::post;
+use serde_json::json;
+
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .route("/forms/suites", post(start))
+        .route("/forms/demo", post(demo))
+        .route("/forms/suites/{id}/cancel", post(cancel))
+        .route("/forms/suites/{id}/rerun", post(rerun))
+        .route("/forms/runs/{id}/cancel", post(cancel_run))
+        .route("/forms/runs/{id}/evaluate", post(evaluate))
+}
+
+fn page(id: SuiteId) -> String {
+    format!("/suites/{id}")
+}
+
+fn started(started: Started) -> String {
+    page(started.suite_id)
+}
+
+/// Starts a suite. Two posts of one page lead to the same suite; a refused
+/// one leads back to the form, which then gets a fresh key.
+async fn start(State(state): State<HttpState>, Poster(caller): Poster, posted: Posted) -> Response {
+    let answer = match StartSuite::parse(&posted.draft) {
+        Ok(request) => {
+            let keyed = posted.key().with_start("/suites", &request);
+            let (backend, who) = (state.backend.clone(), caller.clone());
+            let work = async move { backend.start(&who, &request, &keyed).await };
+            spawned(&state.clock, work).await
+        }
+        Err(problems) => Err(AppError::invalid(problems)),
+    };
+    finish(&state, &caller, posted, "/suites/new", answer, started).await
+}
+
+async fn demo(State(state): State<HttpState>, Poster(caller): Poster, posted: Posted) -> Response {
+    let keyed = posted.key().with("/demo", json!({}));
+    let (backend, who) = (state.backend.clone(), caller.clone());
+    let work = async move { backend.start_demo(&who, &keyed).await };
+    let answer = spawned(&state.clock, work).await;
+    finish(&state, &caller, posted, "/", answer, started).await
+}
+
+async fn cancel(
+    State(state): State<HttpState>,
+    Poster(caller): Poster,
+    Id(id): Id<SuiteId>,
+    posted: Posted,
+) -> Response {
+    let (backend, who) = (state.backend.clone(), caller.clone());
+    let work = async move { backend.cancel_suite(&who, id).await };
+    let answer = spawned(&state.clock, work).await;
+    let onward = notice(&posted.onward(&page(id)), "cancelling");
+    finish(&state, &caller, posted, &page(id), answer, |_| onward).await
+}
+
+async fn rerun(
+    State(state): State<HttpState>,
+    Poster(caller): Poster,
+    Id(id): Id<SuiteId>,
+    posted: Posted,
+) -> Response {
+    let answer = match rerun_which(&posted.draft) {
+        Ok(which) => {
+            let path = format!("/suites/{id}/rerun");
+            let keyed = posted.key().with(path, json!({ "which": which }));
+            let (backend, who) = (state.backend.clone(), caller.clone());
+            let work = async move { backend.rerun(&who, id, which, &keyed).await };
+            spawned(&state.clock, work).await
+        }
+        Err(error) => Err(error),
+    };
+    finish(&state, &caller, posted, &page(id), answer, started).await
+}
+
+async fn cancel_run(
+    State(state): State<HttpState>,
+    Poster(caller): Poster,
+    Id(id): Id<RunId>,
+    posted: Posted,
+) -> Response {
+    let back = format!("/runs/{id}");
+    let (backend, who) = (state.backend.clone(), caller.clone());
+    let work = async move { backend.cancel_run(&who, id).await };
+    let answer = spawned(&state.clock, work).await;
+    let from = posted.back.clone().unwrap_or_else(|| back.clone());
+    let onward = notice(&posted.onward(&from), "cancelling");
+    finish(&state, &caller, posted, &back, answer, |_| onward).await
+}
+
+async fn evaluate(
+    State(state): State<HttpState>,
+    Poster(caller): Poster,
+    Id(id): Id<RunId>,
+    posted: Posted,
+) -> Response {
+    let back = format!("/runs/{id}");
+    let keyed = posted.key().with(format!("/runs/{id}/evaluate"), json!({}));
+    let (backend, who) = (state.backend.clone(), caller.clone());
+    let work = async move { backend.evaluate(&who, id, &keyed).await };
+    let answer = spawned(&state.clock, work).await;
+    let onward = notice(&posted.onward(&back), "judging");
+    finish(&state, &caller, posted, &back, answer, |_| onward).await
+}

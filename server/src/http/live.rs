@@ -1,0 +1,30 @@
+//! What the streams read: the seam to store and engine.
+
+use app::backend::{Answer, Caller};
+use app::domain::{Progress, SuiteEvent, SuiteId, SuiteSnapshot};
+use async_trait::async_trait;
+
+/// What the streams read: stored events and a wake-up. None of its methods
+/// holds a database connection after it has answered.
+#[async_trait]
+pub trait Live: Send + Sync + 'static {
+    /// The suite as it is, with the seq at which it was read (one
+    /// transaction); 404 when it is not the caller's.
+    async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> Answer<SuiteSnapshot>;
+
+    /// Stored events after `seq` in order, at most `limit`; gapless. Each with
+    /// its seq. 404 when the suite is not the caller's.
+    async fn events_after(
+        &self,
+        caller: &Caller,
+        suite: SuiteId,
+        seq: i64,
+        limit: u32,
+    ) -> Answer<Vec<(i64, SuiteEvent)>>;
+
+    /// Computed progress.
+    async fn progress(&self, caller: &Caller, suite: SuiteId) -> Answer<Progress>;
+
+    /// The newest seq known, changed after commits of this suite.
+    fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<i64>;
+}

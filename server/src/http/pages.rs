@@ -1,0 +1,77 @@
+//! The pages: Leptos on the server, with what it needs in its context.
+
+use super::auth::Who;
+use super::{HttpState, security};
+use app::backend::{Backend, Caller};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use leptos::config::LeptosOptions;
+use leptos::prelude::{provide_context, use_context};
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
+use std::sync::Arc;
+
+/// All pages and server functions.
+pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
+    let paths = generate_route_list(app::App);
+    let options = state.leptos.clone();
+    Router::new().leptos_routes_with_context(state, paths, context(state), move || {
+        app::shell(options.clone())
+    })
+}
+
+/// What pages and server functions find in their context: the port
+/// (`Arc<dyn Backend>`), who asks (`Option<Caller>`); the request's parts are
+/// there already. A page also gets its policy here, for here is its nonce.
+fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
+    let backend: Arc<dyn Backend> = Arc::clone(&state.backend);
+    move || {
+        let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
+        provide_context::<Option<Caller>>(who.and_then(|who| who.0));
+        provide_context(Arc::clone(&backend));
+        if let (Some(nonce), Some(response)) =
+            (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
+            && let Ok(policy) = HeaderValue::from_str(&security::page_policy(&nonce))
+        {
+            response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+}
+
+/// The page for an address that leads nowhere, rendered by the application
+/// like every other page.
+pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
+    let options: LeptosOptions = state.leptos.clone();
+    let render = leptos_axum::render_app_to_stream_with_context(context(&state), move || {
+        app::shell(options.clone())
+    });
+    let mut response = render(request).await.into_response();
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// The statuses of server functions: Leptos answers every error with 500; the
+/// error itself knows better.
+pub(super) async fn statuses(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR
+        || !response.headers().contains_key("serverfnerror")
+    {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
+    let error: Option<app::error::AppError> = serde_json::from_slice(&bytes).ok();
+    if let Some(error) = error {
+        parts.status =
+            StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Some(seconds) = error.retry_after {
+            parts.headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+    }
+    Response::from_parts(parts, Body::from(bytes))
+}

@@ -1,0 +1,288 @@
+//! Server-sent events: a suite as it happens, and one's suites in short.
+//!
+//! A stream is pulled: the next events are read when the client took the ones
+//! before, so a slow reader costs nothing but its own delay. Between reads it
+//! holds no database connection, only a wake-up.
+
+use super::HttpState;
+use app::backend::{Answer, Caller};
+use app::domain::{Finished, Suite, SuiteEvent, SuiteId, SuiteSnapshot};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use futures::stream;
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Between two comments that keep the connection open.
+const PING: Duration = Duration::from_secs(15);
+/// After which a browser that lost the stream comes back.
+const RETRY: Duration = Duration::from_secs(2);
+/// Between two `progress` events.
+const PROGRESS: Duration = Duration::from_millis(250);
+/// Events read at once.
+const BATCH: u32 = 256;
+/// A look without a wake-up, in case one was lost.
+const LOOK: Duration = Duration::from_secs(5);
+/// Between two looks at the unfinished suites.
+const SHORT: Duration = Duration::from_secs(2);
+
+type Frame = Result<Event, Infallible>;
+
+/// The stream of one suite. `after` is the last event the reader has.
+///
+/// # Errors
+/// 404 when the suite is not the caller's.
+pub(super) async fn suite(
+    state: HttpState,
+    caller: Caller,
+    id: SuiteId,
+    after: Option<i64>,
+) -> Answer<Response> {
+    // Before the first read, so that no commit after it goes unnoticed.
+    let wake = state.live.watch(id);
+    let snapshot = state.live.snapshot(&caller, id).await?;
+    let over = snapshot.suite.status.is_final();
+    // A reader ahead of us saw a database that is no more: begin anew.
+    let after = after.filter(|after| *after <= snapshot.seq);
+    if over && after == Some(snapshot.seq) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let mut reader = Reader {
+        state,
+        caller,
+        id,
+        wake,
+        seq: after.unwrap_or(snapshot.seq),
+        ready: VecDeque::from([Event::default().retry(RETRY)]),
+        progress_due: Some(Instant::now()),
+        progress_sent: None,
+        done: false,
+        _open: OpenStream::new(),
+    };
+    if after.is_none() {
+        reader.begin(snapshot);
+    }
+    Ok(respond(stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok(event), reader))
+    })))
+}
+
+/// One reader of one suite.
+struct Reader {
+    state: HttpState,
+    caller: Caller,
+    id: SuiteId,
+    wake: watch::Receiver<i64>,
+    /// The last event that was told.
+    seq: i64,
+    /// Events that wait for the client, at most a batch.
+    ready: VecDeque<Event>,
+    /// When progress may be told next, if there is news.
+    progress_due: Option<Instant>,
+    progress_sent: Option<String>,
+    /// Nothing follows what is ready.
+    done: bool,
+    _open: OpenStream,
+}
+
+impl Reader {
+    /// Tells the whole; and the end, if it is over already.
+    fn begin(&mut self, snapshot: SuiteSnapshot) {
+        let status = snapshot.suite.status;
+        let counts = snapshot.suite.counts;
+        self.ready.push_back(event("snapshot", Some(snapshot.seq), &snapshot));
+        if status.is_final() {
+            self.ready.push_back(event("finished", None, &Finished { status, counts }));
+            self.done = true;
+        }
+    }
+
+    /// The next event; `None` ends the stream.
+    async fn next(&mut self) -> Option<Event> {
+        let shutdown = self.state.shutdown.clone();
+        loop {
+            if shutdown.is_cancelled() {
+                return None;
+            }
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if self.done {
+                return None;
+            }
+            if self.progress_due.is_some_and(|due| due <= Instant::now()) {
+                self.tell_progress().await;
+                continue;
+            }
+            // Seen before the read: what is committed during it wakes again.
+            self.wake.borrow_and_update();
+            if !self.read().await {
+                return None;
+            }
+            if self.ready.is_empty() {
+                tokio::select! {
+                    () = shutdown.cancelled() => return None,
+                    () = self.wait() => {}
+                }
+            }
+        }
+    }
+
+    /// Reads what is new. `false` when it cannot: the client comes back, with
+    /// the id of the last event it has.
+    async fn read(&mut self) -> bool {
+        let live = &self.state.live;
+        let events = match live.events_after(&self.caller, self.id, self.seq, BATCH).await {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(suite = %self.id, %error, "a stream could not go on");
+                return false;
+            }
+        };
+        for (seq, told) in events {
+            self.seq = seq;
+            self.progress_due.get_or_insert_with(Instant::now);
+            self.ready.push_back(frame(seq, &told));
+            if matches!(told, SuiteEvent::Finished(_)) {
+                self.done = true;
+                return true;
+            }
+        }
+        true
+    }
+
+    async fn tell_progress(&mut self) {
+        self.progress_due = None;
+        match self.state.live.progress(&self.caller, self.id).await {
+            Ok(progress) => {
+                let text = serde_json::to_string(&progress).unwrap_or_default();
+                if self.progress_sent.as_ref() != Some(&text) {
+                    self.ready.push_back(Event::default().event("progress").data(&text));
+                    self.progress_sent = Some(text);
+                    self.hold_progress();
+                }
+            }
+            // The events are what counts; progress is told again with the next.
+            Err(error) => tracing::debug!(suite = %self.id, %error, "no progress to tell"),
+        }
+    }
+
+    /// Lets no second progress follow within a quarter of a second.
+    fn hold_progress(&mut self) {
+        self.progress_due = Some(Instant::now() + PROGRESS);
+    }
+
+    /// Waits until there may be news.
+    async fn wait(&mut self) {
+        let look = Instant::now() + LOOK;
+        let until = self.progress_due.map_or(look, |due| due.min(look));
+        tokio::select! {
+            woken = self.wake.changed() => {
+                if woken.is_err() {
+                    // Nobody tells any more: ask for another one, not at once.
+                    sleep_until(Instant::now() + PROGRESS).await;
+                    self.wake = self.state.live.watch(self.id);
+                }
+            }
+            () = sleep_until(until) => {}
+        }
+    }
+}
+
+fn frame(seq: i64, told: &SuiteEvent) -> Event {
+    match told {
+        SuiteEvent::Snapshot(data) => event("snapshot", Some(seq), data),
+        SuiteEvent::Run(data) => event("run", Some(seq), data),
+        SuiteEvent::Turn(data) => event("turn", Some(seq), data),
+        SuiteEvent::Progress(data) => event("progress", None, data),
+        SuiteEvent::Finished(data) => event("finished", Some(seq), data),
+    }
+}
+
+fn event(name: &str, id: Option<i64>, data: &impl Serialize) -> Event {
+    // Serialising our own types does not fail; an empty object is skipped by
+    // every reader.
+    let text = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
+    let event = Event::default().event(name).data(text);
+    match id {
+        Some(id) => event.id(id.to_string()),
+        None => event,
+    }
+}
+
+/// The unfinished suites of the caller, told again when they change.
+///
+/// # Errors
+/// Those of reading them.
+pub(super) async fn suites(state: HttpState, caller: Caller) -> Answer<Response> {
+    let first = short(&state, &caller).await?;
+    let start = Event::default().event("suites").data(&first).retry(RETRY);
+    let open = OpenStream::new();
+    let begun = (state, caller, Some(start), first, open);
+    Ok(respond(stream::unfold(begun, |(state, caller, ready, mut told, open)| async move {
+        if state.shutdown.is_cancelled() {
+            return None;
+        }
+        if let Some(event) = ready {
+            return Some((Ok(event), (state, caller, None, told, open)));
+        }
+        loop {
+            // Ends at once on shutdown, else looks again after a while.
+            if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
+                return None;
+            }
+            let now = short(&state, &caller).await.ok()?;
+            if now != told {
+                let event = Event::default().event("suites").data(&now);
+                told = now;
+                return Some((Ok(event), (state, caller, None, told, open)));
+            }
+        }
+    })))
+}
+
+/// `{live: […]}` as text.
+async fn short(state: &HttpState, caller: &Caller) -> Answer<String> {
+    #[derive(Serialize)]
+    struct Short {
+        live: Vec<Suite>,
+    }
+    let mut live = state.backend.dashboard(caller).await?.live;
+    for suite in &mut live {
+        suite.runs = None;
+    }
+    Ok(serde_json::to_string(&Short { live }).unwrap_or_default())
+}
+
+fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
+    let ping = KeepAlive::new().interval(PING).text("ping");
+    let mut response = Sse::new(frames).keep_alive(ping).into_response();
+    // A proxy that collects would make a stream of it that comes all at once.
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Counts the streams that are open.
+struct OpenStream;
+
+impl OpenStream {
+    fn new() -> Self {
+        metrics::gauge!("rehearsal_open_streams").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        metrics::gauge!("rehearsal_open_streams").decrement(1.0);
+    }
+}

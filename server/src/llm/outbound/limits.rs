@@ -1,0 +1,64 @@
+//! What a caller allows a call, what it used, and who is told meanwhile.
+
+use app::domain::{UserId, Waiting};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// On whose behalf a call is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Breakers are per user and connection.
+    pub user_id: UserId,
+    /// A person asks to try now: goes through an open or latched circuit, and
+    /// its success closes it.
+    pub probe: bool,
+}
+
+/// What is left for one call, its waits and its retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Longest single attempt.
+    pub call_timeout: Duration,
+    /// What the run has left of its active time.
+    pub active_left: Duration,
+    /// What the run has left to spend parked.
+    pub max_wait: Duration,
+    /// The part of it that may be spent behind an open circuit.
+    pub circuit_wait: Duration,
+}
+
+/// Time that went by. Added to, never reset: one value can collect a run's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTimes {
+    /// In attempts and in the backoff between them.
+    pub active: Duration,
+    /// Parked: rate limit, circuit, and what the watcher took.
+    pub parked: Duration,
+    /// The part of `parked` behind an open circuit.
+    pub circuit: Duration,
+}
+
+/// Who wants to know what a call is doing. The call goes on when a method
+/// returns, so that a run can store `waiting_on`, give its slots back while it
+/// waits, and take them again before it goes on.
+#[async_trait]
+pub trait CallWatcher: Send + Sync {
+    /// It waits, for 1 s or more.
+    async fn waiting(&self, waiting: Waiting) {
+        let _ = waiting;
+    }
+
+    /// It goes on after a wait that was told of.
+    async fn resumed(&self) {}
+
+    /// An attempt begins, counted from 1: from here on it may cost money.
+    async fn attempt_started(&self, attempt: u32) {
+        let _ = attempt;
+    }
+}
+
+/// Nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwatched;
+
+impl CallWatcher for Unwatched {}

@@ -1,0 +1,89 @@
+//! What every adapter does alike with a reply.
+
+use super::types::ChatReply;
+use app::domain::{Finish, ToolCall, replace_nul};
+use serde_json::Value;
+use std::time::Duration;
+
+/// What stands in for words where a protocol does not accept none: a blank
+/// message of either side is part of the conversation all the same.
+pub(super) const NO_WORDS: &str = "(no answer)";
+
+/// The text, or [`NO_WORDS`] for one that is empty or white space.
+#[must_use]
+pub(super) fn never_blank(text: &str) -> &str {
+    if text.trim().is_empty() { NO_WORDS } else { text }
+}
+
+/// A reply put together the same way for every protocol: nothing the database
+/// cannot hold, and an ending that agrees with its calls. Latency and attempts
+/// are the outbound path's to fill in.
+#[must_use]
+pub(super) fn assemble(
+    text: String,
+    calls: Vec<ToolCall>,
+    finish: Finish,
+    tokens: (u64, u64),
+) -> ChatReply {
+    let tool_calls: Vec<ToolCall> = calls
+        .into_iter()
+        .map(|call| ToolCall {
+            id: replace_nul(call.id),
+            name: replace_nul(call.name),
+            arguments: without_nul(call.arguments),
+        })
+        .collect();
+    // Servers that are only compatible say "stop" beside calls, or the reverse.
+    let finish = match (finish, tool_calls.is_empty()) {
+        (Finish::Stop, false) => Finish::ToolCalls,
+        (Finish::ToolCalls, true) => Finish::Stop,
+        (finish, _) => finish,
+    };
+    ChatReply {
+        text: replace_nul(text),
+        tool_calls,
+        finish,
+        input_tokens: tokens.0,
+        output_tokens: tokens.1,
+        latency: Duration::ZERO,
+        attempts: 1,
+    }
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(replace_nul(text)),
+        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+        Value::Object(map) => {
+            map.into_iter().map(|(key, value)| (replace_nul(key), without_nul(value))).collect()
+        }
+        plain => plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(arguments: Value) -> ToolCall {
+        ToolCall { id: "1".into(), name: "t".into(), arguments }
+    }
+
+    #[test]
+    fn ending_and_calls_agree() {
+        let finish = |finish, calls| assemble(String::new(), calls, finish, (0, 0)).finish;
+        assert_eq!(finish(Finish::Stop, vec![call(json!({}))]), Finish::ToolCalls);
+        assert_eq!(finish(Finish::ToolCalls, vec![]), Finish::Stop);
+        assert_eq!(finish(Finish::Length, vec![call(json!({}))]), Finish::Length);
+        assert_eq!(finish(Finish::Refusal, vec![]), Finish::Refusal);
+    }
+
+    #[test]
+    fn nul_is_replaced_everywhere() {
+        let arguments = json!({ "a\0": ["b\0", { "c": "\0" }] });
+        let reply = assemble("x\0y".into(), vec![call(arguments)], Finish::Stop, (1, 2));
+        let seen = format!("{reply:?}");
+        assert!(!seen.contains("\\0") && reply.text == "x\u{FFFD}y", "{seen}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Small helpers of this folder's tests.
+
+use super::types::{ChatRequest, Endpoint, Message};
+use app::domain::{ConnectionId, ConnectionKind};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// An endpoint of an OpenAI-compatible server with the key `test-key`.
+pub(crate) fn endpoint(base_url: &str) -> Endpoint {
+    Endpoint {
+        connection_id: ConnectionId(Uuid::from_u128(1)),
+        kind: ConnectionKind::OpenAi,
+        base_url: base_url.to_owned(),
+        headers: BTreeMap::new(),
+        key: Some("test-key".into()),
+    }
+}
+
+/// A request with one user message.
+pub(crate) fn ask(text: &str) -> ChatRequest {
+    ChatRequest {
+        model: "m-1".into(),
+        system: "You help.".into(),
+        messages: vec![Message::User(text.into())],
+        max_tokens: 256,
+        call_id: "call-1".into(),
+        ..ChatRequest::default()
+    }
+}

@@ -1,0 +1,3 @@
+//! What every store must do: one set of stories, told to each of them.
+
+mod work;

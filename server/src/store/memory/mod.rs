@@ -1,0 +1,3 @@
+//! The stores in memory: for tests on paused time.
+
+pub mod work;

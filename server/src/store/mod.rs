@@ -1,0 +1,64 @@
+//! What is durable: one trait per aggregate, each implemented over SQLite and
+//! in memory, and one contract suite that runs against both.
+//!
+//! - [`rows`]: what the tables hold.
+//! - [`transition`]: how a run changes; the only code that sets a status.
+//! - `accounts`, `catalog`, `suites`, `queue`: the traits.
+//! - [`hub`]: wakes streams after a commit.
+
+pub mod accounts;
+pub mod catalog;
+#[cfg(test)]
+mod contract;
+pub mod hub;
+pub mod memory;
+pub mod pick;
+pub mod queue;
+pub mod rows;
+pub mod sqlite;
+pub mod suites;
+pub mod transition;
+
+use std::sync::Arc;
+
+/// Why the store gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else holds the run now: drop everything and stop.
+    #[error("the lease is lost")]
+    LeaseLost,
+    /// A row that must be unique is there already; the name of the rule.
+    #[error("there already: {0}")]
+    Duplicate(&'static str),
+    /// The revision that a change was based on is not the newest.
+    #[error("based on an older revision")]
+    Stale,
+    /// It is in use and cannot go.
+    #[error("in use: {0}")]
+    InUse(String),
+    /// What is stored cannot be read.
+    #[error("damaged row: {0}")]
+    Damaged(String),
+    /// The database does not answer as it should; for the log only.
+    #[error("store: {0}")]
+    Unavailable(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Self::Damaged(error.to_string())
+            }
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+/// What the store answers.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// A store of suites and of the queue, shared.
+pub type SharedQueue = Arc<dyn queue::QueueStore>;
+/// A store of suites, shared.
+pub type SharedSuites = Arc<dyn suites::SuiteStore>;

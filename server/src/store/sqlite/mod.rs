@@ -1,0 +1,96 @@
+//! The embedded store: SQLite in WAL mode with `synchronous=FULL`.
+//!
+//! Reads come from a pool; every write goes through one [`writer::Writer`],
+//! which commits what is queued in one transaction.
+
+mod events;
+mod queue;
+mod rows;
+mod suites;
+pub mod writer;
+
+use super::hub::Hub;
+use super::{StoreError, Stored};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use writer::Writer;
+
+/// The oldest SQLite without a known bug that can damage a database in WAL
+/// mode (as `sqlite3_libversion_number` counts: 3.51.3).
+const OLDEST: i64 = 3_051_003;
+
+/// All aggregates over one SQLite file.
+#[derive(Clone)]
+pub struct SqliteStore {
+    pub(super) read: SqlitePool,
+    pub(super) writer: Writer,
+    pub(super) hub: Arc<Hub>,
+    pub(super) any: watch::Sender<u64>,
+}
+
+impl SqliteStore {
+    /// Opens or makes the file, brings its schema up to date, starts the
+    /// writer.
+    ///
+    /// # Errors
+    /// `Unavailable` with a sentence for the operator: the file cannot be
+    /// opened, SQLite is too old, or the schema is newer than this program.
+    pub async fn open(path: &Path) -> Stored<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_secs(10))
+            .statement_cache_capacity(200);
+        let write =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let version: String =
+            sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&write).await?;
+        if number(&version) < OLDEST {
+            return Err(StoreError::Unavailable(format!(
+                "SQLite {version} has a known bug that can damage a database; 3.51.3 or newer is needed"
+            )));
+        }
+        sqlx::migrate!("../migrations/sqlite")
+            .run(&write)
+            .await
+            .map_err(|error| StoreError::Unavailable(format!("schema: {error}")))?;
+        let connection = write.acquire().await?.detach();
+        let read = SqlitePoolOptions::new()
+            .max_connections(5)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self {
+            read,
+            writer: Writer::start(connection),
+            hub: Arc::new(Hub::default()),
+            any: watch::channel(0).0,
+        })
+    }
+
+    /// Waits until what is queued is committed and closes the file.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.read.close().await;
+    }
+
+    /// Wakes whoever watches, after a commit.
+    pub(super) fn published(&self, suite: app::domain::SuiteId, seq: i64) {
+        self.hub.publish(suite, seq);
+        self.any.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// `3.51.3` as 3051003.
+fn number(version: &str) -> i64 {
+    let mut parts = version.split('.').map(|part| part.parse::<i64>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    next() * 1_000_000 + next() * 1000 + next()
+}

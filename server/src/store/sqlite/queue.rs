@@ -1,0 +1,634 @@
+//! The queue over SQLite. Every method that writes is one change of the
+//! writer, which holds `BEGIN IMMEDIATE`: what it reads first stays true until
+//! it commits, and `save_run` fences by the epoch all the same.
+
+use super::SqliteStore;
+use super::events::append;
+use super::rows::{evaluation, insert_turn, run, save_evaluation, save_run, select_runs};
+use crate::store::pick::{SuiteLoad, Take, pick};
+use crate::store::queue::{Claim, Heartbeat, QueueLoad, QueueStore, Reaped, Work};
+use crate::store::rows::{EvaluationRow, EventRow, RunRow};
+use crate::store::transition::{
+    Change, JUDGING, LEASE, Lease, MOST_RECOVERIES, Refused, Transition, transition,
+};
+use crate::store::{StoreError, Stored};
+use app::domain::{
+    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, RunId, SuiteId, Timestamp,
+    UserId,
+};
+use async_trait::async_trait;
+use futures::FutureExt;
+use serde_json::Value;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+
+/// What a change did to streams.
+type Published = Vec<(SuiteId, i64)>;
+
+impl SqliteStore {
+    pub(super) fn publish(&self, published: &Published) {
+        for (suite, seq) in published {
+            self.published(*suite, *seq);
+        }
+    }
+}
+
+/// Applies one transition to a stored run, together with its events.
+pub(super) async fn apply(
+    c: &mut SqliteConnection,
+    row: &mut RunRow,
+    what: Transition,
+    now: Timestamp,
+) -> Result<i64, StoreError> {
+    let was = Lease { run_id: row.id, attempt: row.attempt };
+    let events = transition(row, what, now).map_err(|_: Refused| StoreError::LeaseLost)?;
+    save_run(c, row, &was).await?;
+    append(c, row.suite_id, events, now).await
+}
+
+async fn loads(c: &mut SqliteConnection) -> Stored<Vec<SuiteLoad>> {
+    let rows = sqlx::query(
+        "SELECT s.id, s.user_id, s.created_at, s.concurrency, \
+         COUNT(*) FILTER (WHERE r.status = 'pending') AS pending, \
+         COUNT(*) FILTER (WHERE r.status = 'running') AS begun, \
+         COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NULL) AS orphaned, \
+         COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND NOT r.parked) AS active \
+         FROM suites s JOIN runs r ON r.suite_id = s.id AND r.status IN ('pending', 'running') \
+         WHERE s.status IN ('pending', 'running') AND s.cancel_requested_at IS NULL GROUP BY s.id",
+    )
+    .fetch_all(c)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(SuiteLoad {
+                suite_id: row.try_get::<Uuid, _>("id")?.into(),
+                user_id: row.try_get::<Uuid, _>("user_id")?.into(),
+                created_at: Timestamp(row.try_get("created_at")?),
+                concurrency: row.try_get("concurrency")?,
+                pending: row.try_get("pending")?,
+                begun: row.try_get("begun")?,
+                orphaned: row.try_get("orphaned")?,
+                active: row.try_get("active")?,
+            })
+        })
+        .collect()
+}
+
+async fn candidate(c: &mut SqliteConnection, take: Take) -> Stored<Option<RunRow>> {
+    let row = match take {
+        Take::Orphan(suite) => {
+            sqlx::query(select_runs!(
+                "WHERE r.suite_id = ? AND r.status = 'running' AND r.lease_owner IS NULL ORDER BY r.position LIMIT 1"
+            ))
+            .bind(suite.0)
+            .fetch_optional(c)
+            .await?
+        }
+        Take::Pending(suite) => {
+            sqlx::query(select_runs!(
+                "WHERE r.suite_id = ? AND r.status = 'pending' ORDER BY r.position LIMIT 1"
+            ))
+            .bind(suite.0)
+            .fetch_optional(c)
+            .await?
+        }
+    };
+    row.as_ref().map(run).transpose()
+}
+
+/// Ends a run whose row cannot be read, so that its neighbours run. What made
+/// it unreadable is put to rest, so that it can be shown.
+async fn bury(
+    c: &mut SqliteConnection,
+    take: Take,
+    why: &str,
+    now: Timestamp,
+) -> Stored<(SuiteId, i64)> {
+    let (suite, status) = match take {
+        Take::Orphan(suite) => (suite, "running"),
+        Take::Pending(suite) => (suite, "pending"),
+    };
+    tracing::error!(%suite, why, "a run's row is damaged; the run ends");
+    let id: Uuid = sqlx::query_scalar(
+        "UPDATE runs SET status = 'error', error_kind = 'invalid_scenario', \
+         error_message = 'The stored record of this run is damaged. Run the scenario again.', \
+         attempt = attempt + 1, stage = NULL, waiting = NULL, end_reason = NULL, score = NULL, \
+         parked = 0, lease_owner = NULL, lease_until = NULL, finished_at = ?1, usage = ?2 \
+         WHERE id = (SELECT id FROM runs WHERE suite_id = ?3 AND status = ?4 \
+         AND lease_owner IS NULL ORDER BY position LIMIT 1) RETURNING id",
+    )
+    .bind(now.0)
+    .bind(super::rows::text(&app::domain::Usage::default())?)
+    .bind(suite.0)
+    .bind(status)
+    .fetch_one(&mut *c)
+    .await?;
+    let row = read_run(c, id.into()).await?.ok_or(StoreError::LeaseLost)?;
+    let event = EventRow::Run(Box::new(row.view()));
+    Ok((suite, append(c, suite, vec![event], now).await?))
+}
+
+async fn claim(c: &mut SqliteConnection, claim: Claim) -> Stored<(Vec<RunRow>, Published)> {
+    let mut claimed = Vec::new();
+    let mut published = Vec::new();
+    let mut loads = loads(c).await?;
+    while claimed.len() < claim.most as usize {
+        let Some(take) = pick(&loads, claim.runs_per_user) else { break };
+        let mut row = match candidate(c, take).await {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(StoreError::Damaged(why)) => {
+                published.push(bury(c, take, &why, claim.now).await?);
+                loads = self::loads(c).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let what = Transition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };
+        if let Take::Pending(suite) = take {
+            sqlx::query(
+                "UPDATE suites SET status = 'running', started_at = COALESCE(started_at, ?) \
+                 WHERE id = ? AND status = 'pending'",
+            )
+            .bind(claim.now.0)
+            .bind(suite.0)
+            .execute(&mut *c)
+            .await?;
+        }
+        let seq = apply(c, &mut row, what, claim.now).await?;
+        published.push((row.suite_id, seq));
+        if let Some(load) = loads.iter_mut().find(|load| load.suite_id == row.suite_id) {
+            load.active += 1;
+            match take {
+                Take::Orphan(_) => load.orphaned -= 1,
+                Take::Pending(_) => {
+                    load.pending -= 1;
+                    load.begun += 1;
+                }
+            }
+        }
+        claimed.push(row);
+    }
+    Ok((claimed, published))
+}
+
+async fn read_run(c: &mut SqliteConnection, id: RunId) -> Stored<Option<RunRow>> {
+    let row = sqlx::query(select_runs!("WHERE r.id = ?")).bind(id.0).fetch_optional(c).await?;
+    row.as_ref().map(run).transpose()
+}
+
+async fn commit(
+    c: &mut SqliteConnection,
+    lease: Lease,
+    change: Change,
+    now: Timestamp,
+) -> Stored<(RunRow, i64)> {
+    let mut row = read_run(c, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+    let first_index = row.turns;
+    let (turns, intents) = (change.turns.clone(), change.intents.clone());
+    let (calls_done, shown) = (change.calls_done.clone(), change.evaluation.clone());
+    let what = Transition::Commit { attempt: lease.attempt, change: Box::new(change) };
+    let was = Lease { run_id: row.id, attempt: row.attempt };
+    let events = transition(&mut row, what, now).map_err(|_| StoreError::LeaseLost)?;
+    save_run(c, &row, &was).await?;
+    for (mut turn, index) in turns.into_iter().zip(first_index..) {
+        turn.index = index;
+        insert_turn(c, row.id.0, &turn).await?;
+    }
+    for done in calls_done {
+        sqlx::query(
+            "UPDATE calls SET outcome = ?, attempts = ?, latency_ms = ?, done_at = ? WHERE id = ?",
+        )
+        .bind(done.outcome)
+        .bind(done.attempts)
+        .bind(done.latency_ms)
+        .bind(now.0)
+        .bind(done.id)
+        .execute(&mut *c)
+        .await?;
+    }
+    for intent in intents {
+        sqlx::query("INSERT INTO calls (id, run_id, attempt, role, turn, created_at) VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(intent.id)
+            .bind(row.id.0)
+            .bind(lease.attempt)
+            .bind(intent.role.as_str())
+            .bind(intent.turn)
+            .bind(now.0)
+            .execute(&mut *c)
+            .await?;
+    }
+    if let Some(view) = shown {
+        save_evaluation(c, &own_evaluation(&row, *view)).await?;
+    }
+    // Without events nobody needs waking, and the suite's row stays untouched.
+    let seq = if events.is_empty() { 0 } else { append(c, row.suite_id, events, now).await? };
+    Ok((row, seq))
+}
+
+/// The run's own evaluation: it lives by the run's lease.
+fn own_evaluation(run: &RunRow, view: Evaluation) -> EvaluationRow {
+    EvaluationRow {
+        run_id: run.id,
+        suite_id: run.suite_id,
+        space_id: run.space_id,
+        user_id: run.user_id,
+        judge: run.frozen.judge.clone(),
+        view,
+        attempt: run.attempt,
+        recoveries: 0,
+        stalled: 0,
+        lease_owner: None,
+        lease_until: None,
+        deadline_at: run.deadline_at,
+    }
+}
+
+/// Frees, or ends, every held run of the query's ids.
+async fn recover(
+    c: &mut SqliteConnection,
+    held: Vec<RunRow>,
+    expired: Vec<RunRow>,
+    now: Timestamp,
+) -> Stored<(Reaped, Published)> {
+    let mut reaped = Reaped::default();
+    let mut published = Vec::new();
+    let work = held.into_iter().map(|row| (row, Transition::Recover));
+    let work = work.chain(expired.into_iter().map(|row| (row, Transition::Expire)));
+    for (mut row, what) in work {
+        match apply(c, &mut row, what, now).await {
+            Ok(seq) => {
+                if row.status.is_final() {
+                    reaped.ended += 1
+                } else {
+                    reaped.recovered += 1
+                }
+                published.push((row.suite_id, seq));
+            }
+            // Ended in the first half of this very loop.
+            Err(StoreError::LeaseLost) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((reaped, published))
+}
+
+async fn rows_of(
+    c: &mut SqliteConnection,
+    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+) -> Stored<Vec<RunRow>> {
+    let rows = query.fetch_all(c).await?;
+    Ok(rows.iter().filter_map(|row| run(row).inspect_err(damaged).ok()).collect())
+}
+
+fn damaged(error: &StoreError) {
+    tracing::error!(%error, "a run cannot be read");
+}
+
+async fn reap_evaluations(c: &mut SqliteConnection, all: bool, now: Timestamp) -> Stored<()> {
+    let rows = sqlx::query(
+        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'running' \
+         AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
+    )
+    .bind(all)
+    .bind(now.0)
+    .fetch_all(&mut *c)
+    .await?;
+    for row in &rows {
+        let mut row = evaluation(row)?;
+        row.attempt += 1;
+        row.lease_owner = None;
+        row.lease_until = None;
+        let late = row.deadline_at.is_some_and(|deadline| deadline <= now);
+        if late || row.stalled >= MOST_RECOVERIES {
+            row.view.status = EvaluationStatus::Error;
+            row.view.finished_at = Some(now);
+            let message = "No server finished this judging. Judge the run again.";
+            row.view.error = Some(RunError::new(ErrorKind::Abandoned, message));
+        } else {
+            row.view.status = EvaluationStatus::Pending;
+            row.recoveries += 1;
+            row.stalled += 1;
+        }
+        save_evaluation(c, &row).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl QueueStore for SqliteStore {
+    async fn claim(&self, order: Claim) -> Stored<Vec<RunRow>> {
+        let (claimed, published) = self.writer.write(|c| claim(c, order).boxed()).await?;
+        self.publish(&published);
+        Ok(claimed)
+    }
+
+    async fn work(&self, run: &RunRow) -> Stored<Work> {
+        let agent: Option<String> = sqlx::query_scalar(
+            "SELECT body FROM agent_revisions WHERE agent_id = ? AND revision = ?",
+        )
+        .bind(run.agent.id.0)
+        .bind(run.agent.revision)
+        .fetch_optional(&self.read)
+        .await?;
+        let scenario: Option<String> = sqlx::query_scalar(
+            "SELECT body FROM scenario_revisions WHERE scenario_id = ? AND revision = ?",
+        )
+        .bind(run.scenario.id.0)
+        .bind(run.scenario.revision)
+        .fetch_optional(&self.read)
+        .await?;
+        let own = sqlx::query("SELECT * FROM evaluations WHERE run_id = ? AND is_first = 1")
+            .bind(run.id.0)
+            .fetch_optional(&self.read)
+            .await?;
+        let read = |text: Option<String>| -> Option<Value> { serde_json::from_str(&text?).ok() };
+        Ok(Work {
+            agent: read(agent),
+            scenario: read(scenario),
+            transcript: if run.turns == 0 { Vec::new() } else { self.read_turns(run.id.0).await? },
+            evaluation: own.as_ref().map(evaluation).transpose()?.map(|row| row.view),
+        })
+    }
+
+    async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow> {
+        let lease = lease.clone();
+        let (row, seq) = self.writer.write(move |c| commit(c, lease, change, now).boxed()).await?;
+        if seq > 0 {
+            self.published(row.suite_id, seq);
+        }
+        Ok(row)
+    }
+
+    async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool> {
+        let lease = lease.clone();
+        let done = self.writer.write(move |c| {
+            async move {
+                let row = read_run(c, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+                let mut at_work = 0;
+                for load in loads(c).await? {
+                    if load.user_id == row.user_id {
+                        at_work += load.active;
+                    }
+                }
+                if row.parked && at_work >= runs_per_user {
+                    return Ok(None);
+                }
+                let change =
+                    Change { parked: Some(false), waiting: Some(None), ..Change::default() };
+                commit(c, lease, change, now).await.map(Some)
+            }
+            .boxed()
+        });
+        let Some((row, seq)) = done.await? else { return Ok(false) };
+        if seq > 0 {
+            self.published(row.suite_id, seq);
+        }
+        Ok(true)
+    }
+
+    async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()> {
+        let lease = lease.clone();
+        let published = self.writer.write(move |c| {
+            async move {
+                let mut row = read_run(c, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+                let what = Transition::HandBack { attempt: lease.attempt };
+                let seq = apply(c, &mut row, what, now).await?;
+                Ok(vec![(row.suite_id, seq)])
+            }
+            .boxed()
+        });
+        self.publish(&published.await?);
+        Ok(())
+    }
+
+    async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>> {
+        self.writer.write(move |c| claim_evaluations(c, claim).boxed()).await
+    }
+
+    async fn commit_evaluation(
+        &self,
+        id: EvaluationId,
+        attempt: u32,
+        view: Evaluation,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let update = move |mut row: EvaluationRow| {
+            row.stalled = if view.raw_reply.is_some() { 0 } else { row.stalled };
+            if !matches!(view.status, EvaluationStatus::Pending | EvaluationStatus::Running) {
+                row.lease_owner = None;
+                row.lease_until = None;
+            } else {
+                row.lease_until = Some(now.plus(LEASE));
+            }
+            row.view = view;
+            row
+        };
+        self.writer
+            .write(move |c| {
+                async move {
+                    let row = update(held_evaluation(c, id, attempt).await?);
+                    save_evaluation(c, &row).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn work_of(&self, id: RunId) -> Stored<(RunRow, Work)> {
+        let row = sqlx::query(select_runs!("WHERE r.id = ?"))
+            .bind(id.0)
+            .fetch_optional(&self.read)
+            .await?;
+        let row = row.as_ref().map(run).transpose()?.ok_or(StoreError::LeaseLost)?;
+        let work = self.work(&row).await?;
+        Ok((row, work))
+    }
+
+    async fn intend_evaluation(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let (evaluation, run, attempt) = (row.id().0, row.run_id.0, row.attempt);
+        self.writer
+            .write(move |c| {
+                async move {
+                    sqlx::query(
+                        "INSERT INTO calls (id, run_id, evaluation_id, attempt, role, turn, created_at) \
+                         VALUES (?, ?, ?, ?, 'judge', 0, ?)",
+                    )
+                    .bind(call)
+                    .bind(run)
+                    .bind(evaluation)
+                    .bind(attempt)
+                    .bind(now.0)
+                    .execute(c)
+                    .await?;
+                    Ok(())
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
+        self.writer
+            .write(move |c| {
+                async move {
+                    let mut row = held_evaluation(c, id, attempt).await?;
+                    row.attempt += 1;
+                    row.lease_owner = None;
+                    row.lease_until = None;
+                    row.view.status = EvaluationStatus::Pending;
+                    save_evaluation(c, &row).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
+        let owner = owner.to_owned();
+        self.writer.write(move |c| heartbeat(c, owner, now).boxed()).await
+    }
+
+    async fn reap(&self, now: Timestamp) -> Stored<Reaped> {
+        let (reaped, published) = self
+            .writer
+            .write(move |c| {
+                async move {
+                let lapsed = sqlx::query(select_runs!(
+                    "WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND r.lease_until < ?"
+                ));
+                let held = rows_of(c, lapsed.bind(now.0)).await?;
+                let late = sqlx::query(select_runs!(
+                    "WHERE (r.status = 'running' AND r.deadline_at <= ?) \
+                     OR (r.status = 'pending' AND r.created_at <= ? - 86400000)"
+                ));
+                let expired = rows_of(c, late.bind(now.0).bind(now.0)).await?;
+                reap_evaluations(c, false, now).await?;
+                recover(c, held, expired, now).await
+            }
+            .boxed()
+            })
+            .await?;
+        self.publish(&published);
+        Ok(reaped)
+    }
+
+    async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
+        let (reaped, published) = self
+            .writer
+            .write(move |c| {
+                async move {
+                    let all = sqlx::query(select_runs!(
+                        "WHERE r.status = 'running' AND r.lease_owner IS NOT NULL"
+                    ));
+                    let held = rows_of(c, all).await?;
+                    reap_evaluations(c, true, now).await?;
+                    recover(c, held, Vec::new(), now).await
+                }
+                .boxed()
+            })
+            .await?;
+        self.publish(&published);
+        Ok(reaped)
+    }
+
+    async fn load(&self, _now: Timestamp) -> Stored<QueueLoad> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) FILTER (WHERE status = 'pending') AS pending, \
+             COUNT(*) FILTER (WHERE status = 'running') AS running, \
+             COUNT(*) FILTER (WHERE parked) AS parked \
+             FROM runs WHERE status IN ('pending', 'running')",
+        )
+        .fetch_one(&self.read)
+        .await?;
+        Ok(QueueLoad {
+            pending: row.try_get("pending")?,
+            running: row.try_get("running")?,
+            parked: row.try_get("parked")?,
+        })
+    }
+}
+
+async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> Stored<Heartbeat> {
+    let rows = sqlx::query(
+        "UPDATE runs SET lease_until = ? WHERE lease_owner = ? AND status = 'running' \
+         RETURNING id, attempt, cancel_requested_at IS NOT NULL AS stop",
+    )
+    .bind(now.plus(LEASE).0)
+    .bind(&owner)
+    .fetch_all(&mut *c)
+    .await?;
+    let mut beat = Heartbeat::default();
+    for row in rows {
+        let id: RunId = row.try_get::<Uuid, _>("id")?.into();
+        if row.try_get("stop")? {
+            beat.cancelled.push(id);
+        }
+        beat.held.push(Lease { run_id: id, attempt: row.try_get("attempt")? });
+    }
+    let evaluations: Vec<Uuid> = sqlx::query_scalar(
+        "UPDATE evaluations SET lease_until = ? WHERE is_first = 0 AND status = 'running' \
+         AND lease_owner = ? RETURNING id",
+    )
+    .bind(now.plus(LEASE).0)
+    .bind(&owner)
+    .fetch_all(c)
+    .await?;
+    beat.evaluations = evaluations.into_iter().map(Into::into).collect();
+    Ok(beat)
+}
+
+async fn held_evaluation(
+    c: &mut SqliteConnection,
+    id: EvaluationId,
+    attempt: u32,
+) -> Stored<EvaluationRow> {
+    let row = sqlx::query(
+        "SELECT * FROM evaluations WHERE id = ? AND attempt = ? AND status = 'running' AND lease_owner IS NOT NULL",
+    )
+    .bind(id.0)
+    .bind(attempt)
+    .fetch_optional(c)
+    .await?;
+    row.as_ref().map(evaluation).transpose()?.ok_or(StoreError::LeaseLost)
+}
+
+async fn claim_evaluations(c: &mut SqliteConnection, claim: Claim) -> Stored<Vec<EvaluationRow>> {
+    let waiting = sqlx::query(
+        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'pending' ORDER BY created_at LIMIT ?",
+    )
+    .bind(claim.most)
+    .fetch_all(&mut *c)
+    .await?;
+    let running: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT user_id FROM evaluations WHERE is_first = 0 AND status = 'running'",
+    )
+    .fetch_all(&mut *c)
+    .await?;
+    let mut at_work: std::collections::HashMap<UserId, u32> = std::collections::HashMap::new();
+    for user in running {
+        *at_work.entry(user.into()).or_default() += 1;
+    }
+    let mut claimed = Vec::new();
+    for row in &waiting {
+        let mut row = evaluation(row)?;
+        let busy = at_work.entry(row.user_id).or_default();
+        if *busy >= claim.runs_per_user {
+            continue;
+        }
+        *busy += 1;
+        row.attempt += 1;
+        row.view.status = EvaluationStatus::Running;
+        row.lease_owner = Some(claim.owner.clone());
+        row.lease_until = Some(claim.now.plus(LEASE));
+        row.deadline_at.get_or_insert(claim.now.plus(claim.max_wait + JUDGING));
+        save_evaluation(c, &row).await?;
+        claimed.push(row);
+    }
+    Ok(claimed)
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask build` and `run`: the site, the server, and its start.
+
+use crate::command::{cargo, command, run as run_command, say};
+use crate::site;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+/// What to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// The site only.
+    Site,
+    /// The site, and a server for trying things, which reads it from its folder.
+    Debug,
+    /// One binary with the site inside.
+    Release,
+}
+
+impl What {
+    /// From the arguments of `build`.
+    pub(crate) fn parse(args: &[String]) -> Result<Self> {
+        match args {
+            [] => Ok(Self::Debug),
+            [one] if one == "--site" => Ok(Self::Site),
+            [one] if one == "--release" => Ok(Self::Release),
+            _ => bail!("`build` takes nothing, `--site` or `--release`"),
+        }
+    }
+}
+
+/// Builds, and answers with the server's path (for a site: the site's).
+pub(crate) fn build(workspace: &Workspace, what: What) -> Result<PathBuf> {
+    site::ensure(workspace, false)?;
+    match what {
+        What::Site => Ok(workspace.site()),
+        What::Debug => server(workspace, "debug", &[]),
+        What::Release => server(workspace, "release", &["--release", "--features", "embed-site"]),
+    }
+}
+
+/// The server's binary; cargo itself knows what changed.
+fn server(workspace: &Workspace, profile_folder: &str, flags: &[&str]) -> Result<PathBuf> {
+    say("server", "building (the first time takes some minutes)");
+    let mut cargo = cargo(&workspace.root);
+    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]).args(flags);
+    // Where `embed-site` takes the site from.
+    cargo.env("REHEARSAL_EMBED_SITE", workspace.site());
+    run_command(&mut cargo)?;
+    let binary = workspace.server_binary(profile_folder);
+    say("server", format!("is {}", binary.display()));
+    Ok(binary)
+}
+
+/// Builds what changed and becomes the server: Ctrl-C reaches it alone.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
+    let binary = build(workspace, What::Debug)?;
+    let mut serve = command(&binary, &workspace.root);
+    serve.arg("serve").args(args).stdin(Stdio::inherit());
+    if std::env::var_os("REHEARSAL_SITE_DIR").is_none() {
+        serve.env("REHEARSAL_SITE_DIR", workspace.site());
+    }
+    say("start", format!("{} serve {}", binary.display(), args.join(" ")));
+    become_program(serve)
+}
+
+#[cfg(unix)]
+fn become_program(mut program: Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(program.exec()).context("cannot start the server")
+}
+
+#[cfg(not(unix))]
+fn become_program(mut program: Command) -> Result<ExitCode> {
+    let status = program.status().context("cannot start the server")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn build_takes_one_flag_at_most() {
+        let parse = |args: &[&str]| {
+            let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+            What::parse(&args).ok()
+        };
+        assert_eq!(parse(&[]), Some(What::Debug));
+        assert_eq!(parse(&["--site"]), Some(What::Site));
+        assert_eq!(parse(&["--release"]), Some(What::Release));
+        assert_eq!(parse(&["--relase"]), None);
+        assert_eq!(parse(&["--site", "--release"]), None);
+    }
+}

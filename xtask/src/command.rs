@@ -1,0 +1,148 @@
+//! Starting programs: with the environment a build expects, stdin closed, and
+//! a sentence when one fails.
+
+use anyhow::{Context, Result, bail};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// One line that says what happens now.
+pub(crate) fn say(step: &str, text: impl std::fmt::Display) {
+    // Not `println!`: it panics where the reader has gone away.
+    let _ = writeln!(std::io::stdout(), "{step:>10}  {text}");
+}
+
+/// A command in `folder`, without stdin, and without what `cargo run` has put
+/// into the environment for xtask itself. Inherited, `CARGO_PKG_*` and
+/// `CARGO_MANIFEST_DIR` would make some build scripts run anew on each change
+/// between `cargo …` and `cargo xtask …`, and the library path of one compiler
+/// would be searched by another.
+pub(crate) fn command(program: impl AsRef<Path>, folder: &Path) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(set_by_cargo_run) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Whether `cargo run` sets this variable for the program it starts.
+fn set_by_cargo_run(name: &str) -> bool {
+    const PREFIXES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    const NAMES: [&str; 5] =
+        ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR", "LD_LIBRARY_PATH"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The cargo that started us.
+pub(crate) fn cargo(folder: &Path) -> Command {
+    command(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from), folder)
+}
+
+/// Runs with output streaming through; an error unless it succeeds.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs quietly; when it fails, its output is shown then.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        let _ = std::io::stderr().write_all(&output.stdout);
+        let _ = std::io::stderr().write_all(&output.stderr);
+        bail!("{shown} failed ({})", output.status);
+    }
+    Ok(())
+}
+
+/// What a command prints on stdout; stderr is shown only if it fails.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let shown = shown(command);
+    let output = command.output().with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("{shown} failed ({}): {}", output.status, why.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs, and hands each line of stdout to `each` (without its end) as it
+/// comes; stderr streams through. Answers whether the command succeeded.
+pub(crate) fn each_line(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool> {
+    let shown = shown(command);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
+    if let Some(stdout) = child.stdout.take() {
+        lines(stdout, &mut each).with_context(|| format!("cannot read what {shown} says"))?;
+    }
+    let status = child.wait().with_context(|| format!("lost sight of {shown}"))?;
+    Ok(status.success())
+}
+
+/// Lines of any bytes: a test may print what is not UTF-8.
+fn lines(from: impl Read, each: &mut impl FnMut(&str)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(from);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        each(text.trim_end_matches(['\n', '\r']));
+        line.clear();
+    }
+    Ok(())
+}
+
+/// The path of a program, if there is one of that name in `PATH`.
+pub(crate) fn which(name: &str) -> Option<PathBuf> {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(&file))
+        .find(|path| path.is_file())
+}
+
+/// A command as a person would type it.
+fn shown(command: &Command) -> String {
+    let mut text = format!("`{}", command.get_program().to_string_lossy());
+    for argument in command.get_args() {
+        text.push(' ');
+        text.push_str(&argument.to_string_lossy());
+    }
+    text.push('`');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_whatever_their_bytes_and_ends() {
+        let mut seen = Vec::new();
+        lines(&b"one\r\n\xfftwo\n\nlast"[..], &mut |line| seen.push(line.to_owned())).unwrap();
+        assert_eq!(seen, ["one", "\u{fffd}two", "", "last"]);
+    }
+
+    #[test]
+    fn only_the_settings_of_cargo_run_are_withheld() {
+        for name in ["CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR", "CARGO", "LD_LIBRARY_PATH"] {
+            assert!(set_by_cargo_run(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "PATH", "RUSTFLAGS"] {
+            assert!(!set_by_cargo_run(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failing_command_is_named_in_the_error() {
+        let mut command = command("sh", Path::new("."));
+        let error = capture(command.args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
+        assert!(error.contains("`sh -c") && error.contains("why"), "{error}");
+    }
+}

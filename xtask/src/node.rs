@@ -1,0 +1,138 @@
+//! Node and what comes from npm: `wasm-opt` and the browser tests' packages.
+
+use crate::command::{capture, command, run_quietly, say, which};
+use crate::stamp::{self, Fingerprint};
+use crate::workspace::Workspace;
+use crate::{apt, command::run};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The oldest Node that Playwright and binaryen start on.
+const OLDEST_NODE: u32 = 18;
+/// The oldest `wasm-opt` of the `PATH` that is taken: older ones do not read
+/// what today's compilers write.
+const OLDEST_WASM_OPT: u32 = 120;
+
+/// Node and npm, from Debian where they are missing.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
+    if (which("node").is_none() || which("npm").is_none()) && apt::is_here() {
+        apt::ensure(&["nodejs", "npm"], "wasm-opt and the browser tests")?;
+    }
+    if which("node").is_none() || which("npm").is_none() {
+        bail!("Node {OLDEST_NODE} or newer and npm are missing: install them, then again");
+    }
+    let version = capture(command("node", &workspace.root).arg("--version"))?;
+    if major(&version).is_none_or(|major| major < OLDEST_NODE) {
+        bail!("Node {} is too old: install {OLDEST_NODE} or newer", version.trim());
+    }
+    Ok(())
+}
+
+/// The first number in what a program says of its version.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end].parse().ok()
+}
+
+/// Brings the packages that the lock file of `folder` names into its
+/// `node_modules`, unless they are there.
+fn install(folder: &Path, what: &str) -> Result<()> {
+    let modules = folder.join("node_modules");
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.path(folder, "package.json")?;
+    fingerprint.path(folder, "package-lock.json")?;
+    let fingerprint = fingerprint.finish();
+    let stamp = modules.join(".installed");
+    if stamp::is_done(&stamp, &fingerprint) {
+        return Ok(());
+    }
+    say("npm", format!("installing {what}"));
+    stamp::begin(&stamp)?;
+    let mut npm = command("npm", folder);
+    // The browser is the system's: see browser.rs.
+    npm.args(["ci", "--no-audit", "--no-fund"]).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
+    run_quietly(&mut npm)?;
+    stamp::done(&stamp, &fingerprint)
+}
+
+/// Brings the packages of the browser tests.
+pub(crate) fn ensure_end2end(workspace: &Workspace) -> Result<()> {
+    ensure(workspace)?;
+    install(&workspace.end2end(), "Playwright and axe")
+}
+
+/// A way to start `wasm-opt`.
+#[derive(Clone, Debug)]
+pub(crate) struct WasmOpt {
+    program: PathBuf,
+    script: Option<PathBuf>,
+    /// For the fingerprint.
+    pub(crate) version: String,
+}
+
+impl WasmOpt {
+    /// The one of the `PATH` if it is new enough, else npm's `binaryen`; none
+    /// where neither can be had, which makes the site larger and no worse.
+    pub(crate) fn find(workspace: &Workspace) -> Option<Self> {
+        if let Some(program) = which("wasm-opt")
+            && let Ok(version) = capture(command(&program, &workspace.root).arg("--version"))
+            && major(&version).is_some_and(|major| major >= OLDEST_WASM_OPT)
+        {
+            return Some(Self { program, script: None, version });
+        }
+        match from_npm(workspace) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                say("wasm-opt", format!("left out, so the site is larger: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// Makes `wasm` small, in place.
+    pub(crate) fn shrink(&self, wasm: &Path, flags: &[&str]) -> Result<()> {
+        let folder = wasm.parent().context("a WebAssembly file stands in a folder")?;
+        let small = wasm.with_extension("small");
+        let mut command: Command = command(&self.program, folder);
+        command.args(self.script.as_ref()).args(flags).arg(wasm).arg("-o").arg(&small);
+        run(&mut command)?;
+        fs::rename(&small, wasm).with_context(|| format!("cannot replace {}", wasm.display()))
+    }
+}
+
+/// npm's package, installed below the target folder as its lock file says.
+fn from_npm(workspace: &Workspace) -> Result<WasmOpt> {
+    ensure(workspace)?;
+    let tools = workspace.tools();
+    fs::create_dir_all(&tools).with_context(|| format!("cannot make {}", tools.display()))?;
+    let files = [
+        ("package.json", include_str!("../tools/package.json")),
+        ("package-lock.json", include_str!("../tools/package-lock.json")),
+    ];
+    let mut fingerprint = Fingerprint::default();
+    for (name, text) in files {
+        fs::write(tools.join(name), text).with_context(|| format!("cannot write {name}"))?;
+        fingerprint.bytes(name, text.as_bytes());
+    }
+    install(&tools, "binaryen (wasm-opt)")?;
+    let script = tools.join("node_modules/binaryen/bin/wasm-opt");
+    if !script.is_file() {
+        bail!("{} is missing after npm ci", script.display());
+    }
+    Ok(WasmOpt { program: "node".into(), script: Some(script), version: fingerprint.finish() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_programs_say_them() {
+        assert_eq!(major("v20.20.2\n"), Some(20));
+        assert_eq!(major("wasm-opt version 132 (version_132)"), Some(132));
+        assert_eq!(major("unknown"), None);
+    }
+}

@@ -1,0 +1,270 @@
+//! The site: what the server sends besides pages.
+//!
+//! ```text
+//! <target>/site/site.json                          {"output_name": "rehearsal.3f2a…", …}
+//! <target>/site/pkg/rehearsal.3f2a….js             each with .br and .gz beside it
+//!                   rehearsal.3f2a…_bg.wasm
+//!                   rehearsal.3f2a….css
+//! ```
+//!
+//! One hash over all contents stands in every name, so all of `pkg/` may be
+//! cached for ever, and a page never mixes files of two builds. The server
+//! reads `output_name` once at its start and puts it into `LeptosOptions`;
+//! `HydrationScripts` and `HashedStylesheet` then name these files without
+//! reading a file for each page (`hash_files` would, and beside the binary).
+
+use crate::command::say;
+use crate::compress::{brotli, gzip};
+use crate::stamp::{Fingerprint, files_below};
+use crate::wasm::{self, Bundle, NAME};
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+/// What the WebAssembly should be at most, in brotli.
+const TARGET_KB: f64 = 300.0;
+/// What it may be at most.
+const LIMIT_KB: f64 = 400.0;
+
+/// A file of `pkg/` before it is compressed.
+struct Asset {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+/// Builds what changed; answers with the number of warnings of the browser
+/// half (`show_warnings`: see [`wasm::ensure`]).
+pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<u64> {
+    let bundle = wasm::ensure(workspace, show_warnings)?;
+    let (hash, assets) = assets(&workspace.root, &bundle)?;
+    let output_name = format!("{NAME}.{hash}");
+    let site = workspace.site();
+    let record = match finished(&site, &output_name) {
+        Some(record) => {
+            say("site", "nothing changed");
+            record
+        }
+        None => write(&site, &output_name, assets, bundle.optimised)?,
+    };
+    judge_size(&record)?;
+    Ok(bundle.warnings)
+}
+
+/// All files under the names they are served by, and the hash in them.
+fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let js = read(&bundle.folder.join(format!("{NAME}.js")))?;
+    let wasm = read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?;
+    let css = stylesheet(&root.join("style"))?;
+    let mut snippets = Vec::new();
+    for path in files_below(&bundle.folder.join("snippets"))? {
+        let name = path.strip_prefix(&bundle.folder).unwrap_or(&path);
+        // Their folder has a hash in its name already, and the JavaScript
+        // asks for them by it.
+        snippets.push(Asset { name: name.to_string_lossy().into_owned(), bytes: read(&path)? });
+    }
+
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.bytes("js", &js);
+    fingerprint.bytes("wasm", &wasm);
+    fingerprint.bytes("css", &css);
+    for snippet in &snippets {
+        fingerprint.bytes(&snippet.name, &snippet.bytes);
+    }
+    fingerprint.bytes("pipeline", include_bytes!("site.rs"));
+    let mut hash = fingerprint.finish();
+    hash.truncate(16);
+
+    let mut assets = vec![
+        Asset { name: format!("{NAME}.{hash}.js"), bytes: js },
+        Asset { name: format!("{NAME}.{hash}_bg.wasm"), bytes: wasm },
+        Asset { name: format!("{NAME}.{hash}.css"), bytes: css },
+    ];
+    assets.append(&mut snippets);
+    Ok((hash, assets))
+}
+
+/// `style/*.css` one after the other, by name.
+fn stylesheet(folder: &Path) -> Result<Vec<u8>> {
+    let mut css = Vec::new();
+    for path in files_below(folder)? {
+        if path.parent() == Some(folder) && path.extension().is_some_and(|e| e == "css") {
+            css.extend(fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+            css.push(b'\n');
+        }
+    }
+    Ok(css)
+}
+
+/// What `site.json` says, if it is of this very site.
+fn finished(site: &Path, output_name: &str) -> Option<Value> {
+    let text = fs::read_to_string(site.join("site.json")).ok()?;
+    let record: Value = serde_json::from_str(&text).ok()?;
+    (record["output_name"] == output_name).then_some(record)
+}
+
+/// Writes everything beside the old site, then puts it into its place: a
+/// broken build leaves the old one whole.
+fn write(site: &Path, output_name: &str, assets: Vec<Asset>, optimised: bool) -> Result<Value> {
+    let new = site.with_extension("new");
+    remove(&new)?;
+    let pkg = new.join("pkg");
+    let files = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            assets.iter().map(|asset| scope.spawn(|| write_asset(&pkg, asset))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect::<Result<Vec<Value>>>()
+    })?;
+    let record = json!({ "output_name": output_name, "optimised": optimised, "files": files });
+    fs::write(new.join("site.json"), format!("{record:#}\n")).context("cannot write site.json")?;
+    remove(site)?;
+    fs::rename(&new, site).with_context(|| format!("cannot put {} there", site.display()))?;
+    say("site", format!("written to {}", site.display()));
+    Ok(record)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// One file, its compressed neighbours, and its sizes in bytes.
+fn write_asset(pkg: &Path, asset: &Asset) -> Result<Value> {
+    let br = brotli(&asset.bytes)?;
+    let gz = gzip(&asset.bytes)?;
+    let path = pkg.join(&asset.name);
+    let folder = path.parent().unwrap_or(pkg);
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (ending, bytes) in [("", &asset.bytes), (".br", &br), (".gz", &gz)] {
+        let path = pkg.join(format!("{}{ending}", asset.name));
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(json!({
+        "name": asset.name, "raw": asset.bytes.len(), "gzip": gz.len(), "brotli": br.len(),
+    }))
+}
+
+/// Prints the sizes; an error if the WebAssembly is over its limit. One that
+/// `wasm-opt` never saw is not what we ship, and is only shown.
+fn judge_size(record: &Value) -> Result<()> {
+    let mut wasm_kb = 0.0;
+    for file in record["files"].as_array().context("site.json lists no files")? {
+        let kb = |key: &str| file[key].as_f64().unwrap_or(0.0) / 1000.0;
+        let name = file["name"].as_str().unwrap_or("?");
+        if name.ends_with(".wasm") {
+            wasm_kb = kb("brotli");
+        }
+        let (raw, gzip, brotli) = (kb("raw"), kb("gzip"), kb("brotli"));
+        say("", format!("{name}: {raw:.1} KB, gzip {gzip:.1} KB, brotli {brotli:.1} KB"));
+    }
+    let optimised = record["optimised"].as_bool().unwrap_or(false);
+    match verdict(wasm_kb, optimised) {
+        Size::Fits => Ok(()),
+        Size::OverTarget => {
+            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB in brotli"));
+            Ok(())
+        }
+        Size::OverLimit => bail!(
+            "the WebAssembly is {wasm_kb:.1} KB in brotli; {LIMIT_KB} KB is the most a page may cost"
+        ),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Size {
+    Fits,
+    OverTarget,
+    OverLimit,
+}
+
+fn verdict(kb: f64, optimised: bool) -> Size {
+    if kb > LIMIT_KB && optimised {
+        Size::OverLimit
+    } else if kb > TARGET_KB {
+        Size::OverTarget
+    } else {
+        Size::Fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle(folder: &Path, js: &str) -> Bundle {
+        fs::create_dir_all(folder.join("snippets/x-1")).unwrap();
+        fs::write(folder.join("rehearsal.js"), js).unwrap();
+        fs::write(folder.join("rehearsal_bg.wasm"), "wasm").unwrap();
+        fs::write(folder.join("snippets/x-1/inline0.js"), "snippet").unwrap();
+        Bundle { folder: folder.to_path_buf(), optimised: true, warnings: 0 }
+    }
+
+    #[test]
+    fn stylesheets_stand_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["20-parts.css", "10-tokens.css", "notes.md"] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let css = String::from_utf8(stylesheet(folder.path()).unwrap()).unwrap();
+        assert_eq!(css, "10-tokens.css\n20-parts.css\n");
+        assert!(stylesheet(&folder.path().join("absent")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_changed_file_changes_every_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, assets_of_first) =
+            assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
+        let (again, _) = assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
+        let (second, _) = assets(folder.path(), &bundle(folder.path(), "two")).unwrap();
+        assert_eq!(first, again);
+        assert_ne!(first, second);
+        let names: Vec<_> = assets_of_first.into_iter().map(|asset| asset.name).collect();
+        let expected = ["js", "_bg.wasm", "css"].map(|end| match end {
+            "_bg.wasm" => format!("rehearsal.{first}_bg.wasm"),
+            end => format!("rehearsal.{first}.{end}"),
+        });
+        assert_eq!(names[..3], expected);
+        assert_eq!(names[3], "snippets/x-1/inline0.js");
+    }
+
+    #[test]
+    fn a_new_site_replaces_the_old_one_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = folder.path().join("site");
+        for name in ["old.js", "new.js"] {
+            let asset = Asset { name: name.into(), bytes: b"text".to_vec() };
+            write(&site, name, vec![asset], true).unwrap();
+        }
+        let names: Vec<_> = files_below(&site)
+            .unwrap()
+            .iter()
+            .map(|path| path.strip_prefix(&site).unwrap().display().to_string())
+            .collect();
+        assert_eq!(names, ["pkg/new.js", "pkg/new.js.br", "pkg/new.js.gz", "site.json"]);
+        assert!(finished(&site, "new.js").is_some() && finished(&site, "old.js").is_none());
+        assert!(!site.with_extension("new").exists());
+    }
+
+    #[test]
+    fn only_what_is_shipped_is_held_to_the_limit() {
+        assert_eq!(verdict(300.0, true), Size::Fits);
+        assert_eq!(verdict(300.1, true), Size::OverTarget);
+        assert_eq!(verdict(400.0, true), Size::OverTarget);
+        assert_eq!(verdict(400.1, true), Size::OverLimit);
+        assert_eq!(verdict(900.0, false), Size::OverTarget);
+        let record = json!({ "optimised": true, "files": [
+            { "name": "a_bg.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 400_001 },
+            { "name": "a.css", "raw": 1, "gzip": 1, "brotli": 1 },
+        ]});
+        assert!(judge_size(&record).unwrap_err().to_string().contains("400.0 KB in brotli"));
+    }
+}
