@@ -17,6 +17,8 @@ pub mod private_urls;
 mod reply;
 pub mod retry_after;
 #[cfg(test)]
+mod stand_tests;
+#[cfg(test)]
 mod testing;
 pub mod types;
 mod words;
