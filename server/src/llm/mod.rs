@@ -8,7 +8,8 @@
 
 pub mod anthropic;
 pub mod classify;
-
+pub mod connector;
+pub mod demo;
 pub mod http;
 pub mod openai;
 mod openai_wire;
@@ -23,6 +24,8 @@ mod testing;
 pub mod types;
 mod words;
 
+pub use connector::Connector;
+pub use demo::Demo;
 pub use http::{HttpClient, HttpOptions, install_crypto};
 pub use outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
 pub use types::{
