@@ -25,7 +25,11 @@ impl Connector {
 
 #[async_trait]
 impl Provider for Connector {
-    async fn complete(&self, endpoint: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
+    async fn complete(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+    ) -> Result<ChatReply, CallError> {
         match endpoint.kind {
             ConnectionKind::Anthropic => self.anthropic.complete(endpoint, request).await,
             ConnectionKind::OpenAi => self.openai.complete(endpoint, request).await,

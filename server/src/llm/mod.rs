@@ -8,7 +8,8 @@
 
 pub mod anthropic;
 pub mod classify;
-
+pub mod connector;
+pub mod demo;
 pub mod http;
 pub mod openai;
 mod openai_wire;
@@ -17,10 +18,14 @@ pub mod private_urls;
 mod reply;
 pub mod retry_after;
 #[cfg(test)]
+mod stand_tests;
+#[cfg(test)]
 mod testing;
 pub mod types;
 mod words;
 
+pub use connector::Connector;
+pub use demo::Demo;
 pub use http::{HttpClient, HttpOptions, install_crypto};
 pub use outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
 pub use types::{

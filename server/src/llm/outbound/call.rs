@@ -268,7 +268,7 @@ impl<'a> Call<'a> {
                 (ErrorKind::RateLimited, "the provider's rate limit", self.limits.max_wait)
             }
         };
-        let said = &self.throttle_words;
+        let said = if kind == ErrorKind::RateLimited { self.throttle_words.as_str() } else { "" };
         let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
         let message = format!(
             "{said}Held back by {held}{until}, for longer than the {} s that a run waits.",

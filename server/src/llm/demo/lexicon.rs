@@ -1,0 +1,169 @@
+//! Words: what they have in common, crudely. Enough to tell whether a
+//! sentence is about a thing, without any model.
+
+use std::collections::BTreeSet;
+
+/// Words that carry no meaning of their own in an item or a sentence.
+const EMPTY: &str = " a an the and or but of to in on at by for from with about into as is are was were be been \
+ being it its this that these those there here i me my we us our you your he him his she her they them their \
+ who whom do does did done has have had having will would can could should may might shall must not no nor so \
+ if then than when while until before after very just also too any some all each every other another more most \
+ agent assistant caller callers customer customers user users patient patients client clients person's somebody someone \
+ please let lets get gets got make makes made give gives given clear clearly own out up down over again \
+ call calls called calling tool tools how what which when where why much many \
+ polite politely friendly calm calmly professional professionally properly correctly ";
+
+/// Words that mean nearly the same here; the first stands for all.
+const ALIKE: &[&[&str]] = &[
+    &["greet", "hello", "hi", "welcom"],
+    &[
+        "apologis",
+        "apologiz",
+        "apology",
+        "sorry",
+        "empathy",
+        "acknowledg",
+        "sympathy",
+        "regret",
+        "recognis",
+    ],
+    &["confirm", "book", "arrang", "reserv"],
+    &["appointment", "visit", "slot"],
+    &["transfer", "colleagu", "human", "person", "manager", "handover", "supervisor", "hand"],
+    &["identity", "verify", "birth", "identify", "authenticat"],
+    &["price", "cost", "euro", "fee"],
+    &["refund", "reimburs"],
+    &["hour", "open", "clos"],
+    &["ask", "request", "enquir", "question"],
+    &["offer", "suggest", "propos"],
+    &["refus", "declin", "cannot"],
+    &["instruction", "prompt"],
+    &["disclos", "reveal", "shar", "tell", "read"],
+    &["address", "street"],
+    &["cancel", "cancellation"],
+    &["reschedul", "mov"],
+    &["explain", "step", "guid"],
+    &["restart", "reboot"],
+    &["day", "date", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"],
+    &["promis", "guarante"],
+    &["complaint", "complain", "frustrat", "anger", "angry"],
+];
+
+/// Phrases of ordinary speech and what they amount to.
+const PHRASES: &[(&str, &str)] = &[
+    ("put you through", "transfer"),
+    ("would you like", "offer"),
+    ("how much", "price"),
+    ("shall i", "offer"),
+    ("i can offer", "offer"),
+    ("good morning", "greet"),
+    ("good afternoon", "greet"),
+    ("you are welcome", "thank"),
+    ("date of birth", "identity"),
+    ("i do not know", "uncertain"),
+    ("not sure", "uncertain"),
+];
+
+/// What a text is about: its words without endings, alike ones as one.
+pub(super) fn concepts(text: &str) -> BTreeSet<String> {
+    let lower = text.to_lowercase();
+    let mut found: BTreeSet<String> = words(&lower)
+        .filter(|word| !EMPTY.contains(&format!(" {word} ")))
+        .map(|word| alike(&stem(word)))
+        .collect();
+    found.extend(
+        PHRASES.iter().filter(|(phrase, _)| lower.contains(phrase)).map(|(_, is)| (*is).to_owned()),
+    );
+    if text.contains('?') {
+        found.insert("ask".to_owned());
+    }
+    found
+}
+
+/// The share of `wanted` that is in `found`, 0–1; 0 if nothing is wanted.
+pub(super) fn coverage(wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> f64 {
+    if wanted.is_empty() {
+        return 0.0;
+    }
+    let hits = wanted.intersection(found).count();
+    #[allow(clippy::cast_precision_loss)] // a handful of words
+    let share = hits as f64 / wanted.len() as f64;
+    share
+}
+
+/// Runs of letters and digits; `_` separates, so that names of tools are words.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// The sentences of a text, as slices of it.
+pub(super) fn sentences(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map(|(_, next)| *next);
+        let ends =
+            c == '\n' || (matches!(c, '.' | '!' | '?') && next.is_none_or(char::is_whitespace));
+        if ends {
+            found.push(text[start..at + c.len_utf8()].trim());
+            start = at + c.len_utf8();
+        }
+    }
+    found.push(text[start..].trim());
+    found.retain(|sentence| !sentence.is_empty());
+    found
+}
+
+/// A word without its ending.
+fn stem(word: &str) -> String {
+    let cut =
+        |ending: &str, least: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= least);
+    if let Some(rest) = cut("ies", 2).or_else(|| cut("ied", 2)) {
+        return format!("{rest}y");
+    }
+    for (ending, least) in [("ing", 3), ("ed", 3), ("es", 4), ("e", 3)] {
+        if let Some(rest) = cut(ending, least) {
+            return rest.to_owned();
+        }
+    }
+    match cut("s", 3) {
+        Some(rest) if !rest.ends_with('s') => rest.to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+fn alike(stem: &str) -> String {
+    let group = ALIKE.iter().find(|group| group.contains(&stem)).and_then(|group| group.first());
+    group.map_or_else(|| stem.to_owned(), |first| (*first).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("Confirms the appointment", "You are booked for Tuesday, your visit is at 3.", 1.0)]
+    #[case("Apologises for the delay", "I am sorry.", 0.5)]
+    #[case("Asks for the name", "May I have your full name?", 1.0)]
+    #[case("Verifies the identity", "What is your date of birth?", 1.0)]
+    #[case("Offers a refund", "We open at eight.", 0.0)]
+    #[case("Calls look_up_order", "look_up_order({\"id\":7})", 1.0)]
+    fn covers(#[case] wanted: &str, #[case] said: &str, #[case] share: f64) {
+        let got = coverage(&concepts(wanted), &concepts(said));
+        assert!(
+            (got - share).abs() < 0.01,
+            "{:?} in {:?}: {got}",
+            concepts(wanted),
+            concepts(said)
+        );
+    }
+
+    #[test]
+    fn sentences_are_slices() {
+        let text = "Hello. It costs 3.50 euros!\nWhy? Ünd";
+        assert_eq!(sentences(text), ["Hello.", "It costs 3.50 euros!", "Why?", "Ünd"]);
+        assert_eq!(sentences(" \n"), Vec::<&str>::new());
+    }
+}
