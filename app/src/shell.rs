@@ -214,7 +214,7 @@ fn help() -> AnyView {
         ("Alt+↑  Alt+↓", "move a row of an editor"),
     ];
     let rows = keys.into_iter().map(|(key, what)| {
-        view! { <dt><kbd>{key}</kbd></dt><dd>{what}</dd> }
+        view! { <div><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div> }
     });
     view! {
         <dialog id="help" aria-labelledby="help-head">

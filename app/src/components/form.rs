@@ -6,6 +6,8 @@ use super::browser;
 use super::form_data::{capital, field_id, field_name, lines, spoken, to_draft};
 use crate::backend::Rejected;
 use crate::domain::{Draft, Problem, Problems};
+use crate::error::AppError;
+use crate::server_fns::accounts::refused;
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
 
@@ -31,7 +33,7 @@ impl Form {
     pub fn new(draft: Draft, rejected: Option<Rejected>, check: Checker) -> Self {
         let rejected = rejected.unwrap_or_default();
         let asked = !rejected.problems.is_empty();
-        let draft = if rejected.draft.is_empty() { draft } else { rejected.draft };
+        let draft = if is_of_form(&rejected.draft) { rejected.draft } else { draft };
         Self {
             problems: RwSignal::new(rejected.problems),
             asked: RwSignal::new(asked),
@@ -116,7 +118,7 @@ impl Form {
                 view! { <li><a href=href rel="external">{text}</a></li> }
             });
             let link = link.map(|link| {
-                view! { <p><a href=link>"Look at what it is in conflict with"</a></p> }
+                view! { <p><a href=link>"Look at it"</a></p> }
             });
             view! {
                 <div class="errors" role="alert" id=SUMMARY tabindex="-1">
@@ -141,6 +143,12 @@ impl Form {
         };
         shown.into_any()
     }
+}
+
+/// Whether what was refused is this form's own content: a button beside it
+/// (delete, duplicate) comes back with nothing to show but a sentence.
+fn is_of_form(draft: &Draft) -> bool {
+    ["name", "email", "judge", "agent_id"].iter().any(|field| draft.at(field).is_some())
 }
 
 /// Where a field stands in the draft; of a row it moves with the row.
@@ -330,8 +338,8 @@ impl Field {
         view! {
             <div class=format!("field {}", self.class)>
                 <label for=id>{self.label} {needed}</label>
-                {hint_of(hint, id)}
                 {control}
+                {hint_of(hint, id)}
                 {move || problem().map(|text| view! {
                     <p class="problem" id=format!("{}-problem", id())>{text}</p>
                 })}
@@ -368,6 +376,24 @@ pub fn options<T: Copy>(all: &[(&str, T)], label: fn(T) -> &'static str) -> Cont
 #[must_use]
 pub fn unchecked(_: &Draft) -> Problems {
     Problems::new()
+}
+
+/// Why a button of this page was refused, where the page has no form of its
+/// own to say so.
+pub fn refusal() -> AnyView {
+    let query = leptos_router::hooks::use_query_map();
+    let draft = Memo::new(move |_| query.with(|query| query.get("draft")));
+    let data: Resource<Result<Option<Rejected>, AppError>> =
+        Resource::new(move || draft.get(), refused);
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                let rejected = data.await.ok().flatten();
+                rejected.map(|rejected| Form::new(Draft::default(), Some(rejected), unchecked).summary())
+            })}
+        </Transition>
+    }
+    .into_any()
 }
 
 /// A form with nothing but a button: an action on something.

@@ -11,10 +11,34 @@ use serde::{Serialize, de::DeserializeOwned};
 pub type Data<T> = Resource<Result<T, AppError>>;
 
 /// Shows `view` of the data once it is there, or why it could not be had.
-/// While newer data comes the old stays.
+/// While newer data comes the old stays. The heading is the view's own.
 pub fn loaded<T>(
     data: Data<T>,
     view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+) -> AnyView
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    loaded_or(data, view, error_page)
+}
+
+/// The same below a heading that stands already.
+pub fn loaded_below<T>(
+    data: Data<T>,
+    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+) -> AnyView
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    loaded_or(data, view, |error| {
+        error_section(error, |title| view! { <h2>{title}</h2> }.into_any())
+    })
+}
+
+fn loaded_or<T>(
+    data: Data<T>,
+    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+    failed: fn(&AppError) -> AnyView,
 ) -> AnyView
 where
     T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
@@ -28,7 +52,7 @@ where
                 Suspend::new(async move {
                     match data.await {
                         Ok(found) => view(found),
-                        Err(error) => error_page(&error),
+                        Err(error) => failed(&error),
                     }
                 })
             }}
@@ -39,6 +63,10 @@ where
 
 /// A page that could not be had: what failed and what to do.
 pub fn error_page(error: &AppError) -> AnyView {
+    error_section(error, |title| heading(title))
+}
+
+fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView {
     let (title, hint) = match error.code {
         ErrorCode::NotFound => {
             ("Not found", "It may have been deleted, or the link is not complete.")
@@ -63,7 +91,7 @@ pub fn error_page(error: &AppError) -> AnyView {
     });
     view! {
         <section class="empty">
-            {heading(title)}
+            {head(title)}
             <p>{error.detail.clone()}</p>
             <p class="hint">{hint}</p>
             {log_id}
@@ -111,7 +139,9 @@ fn words(code: &str) -> Option<&'static str> {
             "The token is gone. Programs that use it are signed out."
         }
         "cancelled" | "cancelling" => "Asked to stop. What was said so far is kept.",
-        "evaluating" => "The transcript is being judged again. The run keeps its verdict.",
+        "evaluating" | "judging" => {
+            "The transcript is being judged again. The run keeps its verdict."
+        }
         "signed_out" | "signed-out" => "You are signed out.",
         "signed_up" | "signed-up" => "Welcome. Your account is ready.",
         "replayed" => "This was started before; here it is.",

@@ -21,8 +21,8 @@ pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
     };
     let unmocked = turn.tool.as_ref().is_some_and(|tool| !tool.mocked);
     let body = if turn.message.trim().is_empty() {
-        let word = if turn.tool_calls.is_empty() { "(said nothing)" } else { "" };
-        view! { <p class="said hint">{word}</p> }.into_any()
+        let silent = turn.tool_calls.is_empty();
+        silent.then(|| view! { <p class="said hint">"(said nothing)"</p> }).into_any()
     } else if turn.speaker == Speaker::Tool {
         view! { <pre class="said" tabindex="0">{turn.message.clone()}</pre> }.into_any()
     } else {
@@ -39,7 +39,7 @@ pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
                 <strong>{who}</strong>
                 {unmocked.then(|| view! { <span class="tag warn">"no mock"</span> })}
                 {finish.map(|finish| view! { <span class="tag warn">{finish.label()}</span> })}
-                <span class="facts">{facts(turn)} {clock(turn.at)}</span>
+                <span class="facts">{facts(turn)} " " {clock(turn.at)}</span>
             </header>
             {body}
             {calls}

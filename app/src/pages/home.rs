@@ -2,6 +2,7 @@
 
 use super::suites::list::suite_table;
 use crate::components::chip::suite_chip;
+use crate::components::form::refusal;
 use crate::components::load::{loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
@@ -13,7 +14,7 @@ use leptos::prelude::*;
 #[component]
 pub fn HomePage() -> impl IntoView {
     let data = Resource::new(|| (), |()| home());
-    view! { {notice()} {loaded(data, show)} }
+    view! { {notice()} {refusal()} {loaded(data, show)} }
 }
 
 fn show(home: HomeData) -> AnyView {

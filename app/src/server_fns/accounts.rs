@@ -31,6 +31,12 @@ pub async fn session() -> Result<Visitor, AppError> {
     Ok(Visitor { email: ask::visitor().map(|caller| caller.email) })
 }
 
+/// Why something was refused, for pages without a form that says so.
+#[server(prefix = "/fn", endpoint = "refused", input = Json)]
+pub async fn refused(draft: Option<String>) -> Result<Option<Rejected>, AppError> {
+    Ok(ask::rejected(draft.as_deref()).await)
+}
+
 /// The sign-in and sign-up forms.
 #[server(prefix = "/fn", endpoint = "account-form", input = Json)]
 pub async fn account_form(draft: Option<String>) -> Result<AccountData, AppError> {

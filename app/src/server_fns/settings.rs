@@ -1,7 +1,7 @@
 //! Connections, models and tokens.
 
 use crate::backend::Rejected;
-use crate::domain::{ApiToken, Connection, Settings};
+use crate::domain::{ApiToken, Connection, ConnectionTest, Settings};
 use crate::error::AppError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
@@ -15,8 +15,10 @@ use super::ask;
 pub struct ConnectionData {
     /// The connection as it is stored; `None` for a new one.
     pub connection: Option<Connection>,
-    /// What was typed before and not accepted, or what a test found.
+    /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
+    /// What a test just found.
+    pub tested: Option<ConnectionTest>,
 }
 
 /// What the page of models shows.
@@ -51,6 +53,7 @@ pub async fn connections() -> Result<Vec<Connection>, AppError> {
 pub async fn connection_form(
     id: Option<String>,
     draft: Option<String>,
+    tested: Option<String>,
 ) -> Result<ConnectionData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let rejected = ask::rejected(draft.as_deref()).await;
@@ -61,7 +64,9 @@ pub async fn connection_form(
         }
         None => None,
     };
-    Ok(ConnectionData { connection, rejected })
+    let tested = ask::rejected(tested.as_deref()).await;
+    let tested = tested.and_then(|kept| serde_json::from_value(kept.draft.0).ok());
+    Ok(ConnectionData { connection, rejected, tested })
 }
 
 /// The models that judge and play users.

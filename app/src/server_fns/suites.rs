@@ -70,12 +70,23 @@ pub struct StartData {
     pub agents: Vec<Agent>,
     /// Scenarios to choose from.
     pub scenarios: Vec<Scenario>,
-    /// What a start would do; `None` until something is chosen.
-    pub preflight: Option<Preflight>,
-    /// Why there is no pre-flight although something is chosen.
-    pub refused: Option<AppError>,
     /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
+}
+
+/// What a start would do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PreflightData {
+    /// `None` until something is chosen.
+    pub found: Option<Preflight>,
+    /// Why there is none although something is chosen.
+    pub refused: Option<AppError>,
+    /// Whether an agent is chosen.
+    pub has_agent: bool,
+    /// Start although one is unfinished.
+    pub allow_parallel: bool,
+    /// Record incompatible pairs as errors.
+    pub skip_incompatible: bool,
 }
 
 /// The live page and report of a suite.
@@ -106,23 +117,15 @@ pub async fn suites(
     ask::answered(backend.suites(&caller, &filter, &cursor).await)
 }
 
-/// The start form, with its pre-flight.
+/// The start form; its pre-flight comes apart.
 #[server(prefix = "/fn", endpoint = "start-form", input = Json)]
 pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
     use crate::backend::Cursor;
     let (backend, caller) = (ask::backend(), ask::caller()?);
-    let rejected = ask::rejected(words.draft.as_deref()).await;
-    let mut chosen = match &rejected {
-        Some(rejected) => from_draft(&rejected.draft),
-        None => words,
-    };
     let cursor = Cursor { after: None, limit: Some(200) };
     let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
-    if chosen.agent.is_empty()
-        && let [only] = agents.as_slice()
-    {
-        chosen.agent = only.id.to_string();
-    }
+    let rejected = ask::rejected(words.draft.as_deref()).await;
+    let chosen = resolve(words, rejected.as_ref(), &agents);
     let mut scenarios = Vec::new();
     let mut after = None;
     loop {
@@ -135,15 +138,47 @@ pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
             break;
         }
     }
-    let (mut preflight, mut refused) = (None, None);
+    let key = backend.mint_key();
+    Ok(StartData { key, chosen, agents, scenarios, rejected })
+}
+
+/// What a start would do.
+#[server(prefix = "/fn", endpoint = "preflight", input = Json)]
+pub async fn preflight(words: StartWords) -> Result<PreflightData, AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let cursor = crate::backend::Cursor { after: None, limit: Some(2) };
+    let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
+    let rejected = ask::rejected(words.draft.as_deref()).await;
+    let chosen = resolve(words, rejected.as_ref(), &agents);
+    let mut data = PreflightData {
+        has_agent: !chosen.agent.is_empty(),
+        allow_parallel: chosen.allow_parallel,
+        skip_incompatible: chosen.skip_incompatible,
+        ..PreflightData::default()
+    };
     if let Some(request) = chosen.request() {
         match backend.preflight(&caller, &request).await {
-            Ok(found) => preflight = Some(found),
-            Err(error) => refused = Some(error),
+            Ok(found) => data.found = Some(found),
+            Err(error) => data.refused = Some(error),
         }
     }
-    let key = backend.mint_key();
-    Ok(StartData { key, chosen, agents, scenarios, preflight, refused, rejected })
+    Ok(data)
+}
+
+/// What is chosen: by what came back, else by the address; of one agent that
+/// one.
+#[cfg(feature = "ssr")]
+fn resolve(words: StartWords, rejected: Option<&Rejected>, agents: &[Agent]) -> StartWords {
+    let mut chosen = match rejected {
+        Some(rejected) if rejected.draft.at("agent_id").is_some() => from_draft(&rejected.draft),
+        _ => words,
+    };
+    if let [only] = agents
+        && chosen.agent.is_empty()
+    {
+        chosen.agent = only.id.to_string();
+    }
+    chosen
 }
 
 /// A start form that came back.
@@ -161,11 +196,11 @@ fn from_draft(draft: &crate::domain::Draft) -> StartWords {
         scenarios,
         all: draft.flag("all", false),
         filter: FilterWords {
-            q: draft.text("q"),
-            category: draft.text("category"),
-            difficulty: draft.text("difficulty"),
-            tag: draft.text("tag"),
-            built_in: draft.text("built_in"),
+            q: draft.text("filter.q"),
+            category: draft.text("filter.category"),
+            difficulty: draft.text("filter.difficulty"),
+            tag: draft.text("filter.tag"),
+            built_in: draft.text("filter.built_in"),
         },
         repeats: draft.text("repeats"),
         concurrency: draft.text("concurrency"),

@@ -1,7 +1,7 @@
 //! The list of agents.
 
 use crate::backend::Page;
-use crate::components::load::{empty, loaded, notice};
+use crate::components::load::{empty, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::domain::Agent;
@@ -20,7 +20,7 @@ pub fn AgentsPage() -> impl IntoView {
             {heading("Agents")}
             <a class="button primary" href="/agents/new">"New agent"</a>
         </div>
-        {loaded(data, table)}
+        {loaded_below(data, table)}
     }
 }
 

@@ -51,7 +51,8 @@ fn answer(item: &Item) -> AnyView {
 fn item(index: usize, item: &Item, turns: &[Turn]) -> AnyView {
     let absence = (item.basis == Some(Basis::Absence) && item.met.is_some())
         .then(|| view! { <span class="tag">"by absence"</span> });
-    let required = item.required.then(|| view! { <span class="tag">"required"</span> });
+    let required = (item.required && item.kind != ItemKind::FailureCondition)
+        .then(|| view! { <span class="tag">"required"</span> });
     let evidence = item.evidence.iter().map(|e| quote(e, turns)).collect_view();
     view! {
         <li class="item" id=format!("i{}", index + 1)>

@@ -5,7 +5,7 @@ pub mod parts;
 
 use crate::components::browser;
 use crate::components::chip::run_chip;
-use crate::components::form::action_button;
+use crate::components::form::{action_button, refusal};
 use crate::components::load::{loaded, notice};
 use crate::components::title::heading;
 use crate::components::turns::turn;
@@ -39,7 +39,7 @@ pub fn RunPage() -> impl IntoView {
             browser::later(0, browser::scroll_to_hash);
         }
     });
-    view! { {notice()} {loaded(data, show)} }
+    view! { {notice()} {refusal()} {loaded(data, show)} }
 }
 
 fn evaluations(run: &Run) -> &[Evaluation] {

@@ -57,38 +57,40 @@ pub fn turns_so_far(run: &Run) -> String {
     format!("{} / {}", run.user_turns, run.user_turns_planned)
 }
 
+/// One fact of a list of facts.
+pub fn fact(name: &'static str, value: impl IntoAny) -> AnyView {
+    view! { <div><dt>{name}</dt><dd>{value.into_any()}</dd></div> }.into_any()
+}
+
 /// The numbers of a run.
 pub fn facts(run: &Run) -> AnyView {
     let agent = format!("/agents/{}", run.agent.id);
+    let agent = view! {
+        <a href=agent>{run.agent.name.clone()}</a> " rev " {run.agent.revision}
+    };
     let scenario = format!("/scenarios/{}", run.scenario.id);
-    let ended = run.end_reason.map(|reason| view! { <dt>"Ended"</dt><dd>{reason.label()}</dd> });
-    let taken = run.duration_ms.map(|ms| view! { <dt>"Took"</dt><dd>{duration(ms)}</dd> });
-    let recovered = (run.recoveries > 0).then(|| {
-        view! {
-            <dt>"Recovered"</dt><dd>{format!("{} × after a restart", run.recoveries)}</dd>
-        }
-    });
+    let scenario = view! {
+        <a href=scenario>{run.scenario.name.clone()}</a> " rev " {run.scenario.revision}
+    };
     let source = run.source_run_id.map(|id| {
-        view! {
-            <dt>"Conversation of"</dt><dd><a href=format!("/runs/{id}")>"an earlier run"</a></dd>
-        }
+        let link = view! { <a href=format!("/runs/{id}")>"an earlier run"</a> };
+        fact("Conversation of", link)
     });
-    let deadline = (!run.status.is_final())
-        .then(|| view! { <dt>"At the latest"</dt><dd>{maybe_time(run.deadline_at)}</dd> });
     view! {
         <dl class="facts-list">
-            <dt>"Score"</dt><dd class="num">{score(run.score)}</dd>
-            <dt>"Agent"</dt>
-            <dd><a href=agent>{run.agent.name.clone()}</a> " rev " {run.agent.revision}</dd>
-            <dt>"Scenario"</dt>
-            <dd><a href=scenario>{run.scenario.name.clone()}</a> " rev " {run.scenario.revision}</dd>
-            <dt>"Repetition"</dt><dd class="num">{run.repetition}</dd>
-            <dt>"User turns"</dt><dd class="num">{turns_so_far(run)}</dd>
-            {ended} {taken}
-            <dt>"Started"</dt><dd>{maybe_time(run.started_at)}</dd>
-            {deadline}
-            <dt>"Attempts"</dt><dd class="num">{run.attempt}</dd>
-            {recovered} {source}
+            {fact("Score", score(run.score))}
+            {fact("Agent", agent)}
+            {fact("Scenario", scenario)}
+            {(run.repetition > 1).then(|| fact("Repetition", run.repetition.to_string()))}
+            {fact("User turns", turns_so_far(run))}
+            {run.end_reason.map(|reason| fact("Ended", reason.label()))}
+            {run.duration_ms.map(|ms| fact("Took", duration(ms)))}
+            {fact("Started", maybe_time(run.started_at))}
+            {(!run.status.is_final()).then(|| fact("At the latest", maybe_time(run.deadline_at)))}
+            {fact("Attempts", run.attempt.to_string())}
+            {(run.recoveries > 0)
+                .then(|| fact("Recovered", format!("{} × after a restart", run.recoveries)))}
+            {source}
         </dl>
     }
     .into_any()

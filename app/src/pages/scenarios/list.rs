@@ -2,7 +2,7 @@
 
 use crate::backend::Page;
 use crate::components::browser;
-use crate::components::load::{empty, loaded, notice};
+use crate::components::load::{empty, loaded_below, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
 use crate::domain::{Category, Difficulty, Scenario};
@@ -38,7 +38,7 @@ pub fn ScenariosPage() -> impl IntoView {
             <a class="button primary" href="/scenarios/new">"New scenario"</a>
         </div>
         {move || filter_form(&words.get())}
-        {loaded(data, move |page| table(page, &words.get_untracked()))}
+        {loaded_below(data, move |page| table(page, &words.get_untracked()))}
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scenario to be read: built-in ones.
 
 use crate::domain::{Mode, ScenarioSpec, Speaker};
+use crate::pages::run::parts::fact;
 use leptos::prelude::*;
 
 /// All of it, without a form.
@@ -17,9 +18,10 @@ pub fn scenario(spec: &ScenarioSpec) -> AnyView {
         ("Most user turns", spec.max_turns.to_string()),
         ("Active time", format!("{} s", spec.timeout_seconds)),
     ];
-    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| {
-        view! { <dt>{name}</dt><dd>{value}</dd> }
-    });
+    let facts = facts
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| fact(name, value));
     let criteria = &spec.success_criteria;
     view! {
         <p class="lead">{spec.description.clone()}</p>

@@ -29,8 +29,11 @@ pub fn NewConnectionPage() -> impl IntoView {
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data = Resource::new(
-        move || (id.get(), query.with(|query| query.get("draft"))),
-        |(id, draft)| connection_form(id, draft),
+        move || {
+            let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
+            (id.get(), draft, tested)
+        },
+        |(id, draft, tested)| connection_form(id, draft, tested),
     );
     view! { {notice()} {tabs("connections")} {loaded(data, show)} }.into_any()
 }
@@ -40,15 +43,7 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn show(data: ConnectionData) -> AnyView {
-    let ConnectionData { connection, mut rejected } = data;
-    // A test posts back what it found under `test`; that is no draft to edit.
-    let found = rejected.as_ref().and_then(|rejected| {
-        let value = rejected.draft.at("test")?.clone();
-        serde_json::from_value::<ConnectionTest>(value).ok()
-    });
-    if found.is_some() {
-        rejected = None;
-    }
+    let ConnectionData { connection, rejected, tested: found } = data;
     match connection {
         Some(connection) if connection.server_wide => view! {
             {heading(connection.name.clone())}

@@ -2,7 +2,7 @@
 
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::load::{empty, loaded, notice};
+use crate::components::load::{empty, loaded_below, notice};
 use crate::components::time::clock;
 use crate::components::title::heading;
 use crate::domain::{Breaker, BreakerState, Connection, ConnectionKind};
@@ -20,7 +20,7 @@ pub fn ConnectionsPage() -> impl IntoView {
             {heading("Connections")}
             <a class="button primary" href="/settings/connections/new">"Add connection"</a>
         </div>
-        {loaded(data, table)}
+        {loaded_below(data, table)}
     }
 }
 

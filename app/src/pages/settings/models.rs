@@ -2,7 +2,7 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{loaded_below, notice};
 use crate::components::title::heading;
 use crate::domain::{Connection, Draft};
 use crate::server_fns::settings::{ModelsData, models_form};
@@ -14,7 +14,7 @@ use leptos_router::hooks::use_query_map;
 pub fn ModelsPage() -> impl IntoView {
     let query = use_query_map();
     let data = Resource::new(move || query.with(|query| query.get("draft")), models_form);
-    view! { {notice()} {tabs("models")} {heading("Models")} {loaded(data, show)} }
+    view! { {notice()} {tabs("models")} {heading("Models")} {loaded_below(data, show)} }
 }
 
 fn show(data: ModelsData) -> AnyView {

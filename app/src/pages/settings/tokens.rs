@@ -2,7 +2,7 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, delete_button, unchecked};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{loaded_below, notice};
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
 use crate::domain::{ApiToken, Draft};
@@ -15,7 +15,7 @@ use leptos_router::hooks::use_query_map;
 pub fn TokensPage() -> impl IntoView {
     let query = use_query_map();
     let data = Resource::new(move || query.with(|query| query.get("draft")), tokens_form);
-    view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded(data, show)} }
+    view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded_below(data, show)} }
 }
 
 fn show(data: TokensData) -> AnyView {

@@ -91,7 +91,7 @@ impl Live {
     /// Whether nothing will change any more.
     #[must_use]
     pub fn is_final(self) -> bool {
-        self.suite.with_untracked(|suite| suite.status.is_final())
+        self.suite.try_with_untracked(|suite| suite.status.is_final()).unwrap_or(true)
     }
 
     /// The newest event that is contained.
@@ -261,7 +261,7 @@ impl Live {
     /// Says something on the polite line, when there is room.
     pub fn say(self, text: impl Into<String>) {
         let text = text.into();
-        self.line.update_value(|line| line.say(text));
+        let _ = self.line.try_update_value(|line| line.say(text));
     }
 
     /// A second has passed.

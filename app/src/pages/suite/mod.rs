@@ -9,7 +9,7 @@ mod runs;
 mod stream;
 mod transcript;
 
-use crate::components::form::action_button;
+use crate::components::form::{action_button, refusal};
 use crate::components::load::{loaded, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
@@ -28,7 +28,7 @@ pub fn SuitePage() -> impl IntoView {
     let run = Memo::new(move |_| query.with(|query| query.get("run")));
     // Another followed run is no other page: only the id loads it anew.
     let data = Resource::new(move || id.get(), move |id| suite_view(id, run.get_untracked()));
-    view! { {notice()} {loaded(data, move |view| show(view, run))} }
+    view! { {notice()} {refusal()} {loaded(data, move |view| show(view, run))} }
 }
 
 fn show(view: SuiteData, run: Memo<Option<String>>) -> AnyView {

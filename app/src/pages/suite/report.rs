@@ -4,7 +4,7 @@ use super::live::Live;
 use crate::components::chip::run_look;
 use crate::components::words::{duration, p50_p95};
 use crate::domain::{RoleUsage, Run, ScenarioId, Usage};
-use crate::pages::run::parts::usage_table;
+use crate::pages::run::parts::{fact, usage_table};
 use leptos::prelude::*;
 
 /// Matrix, times and tokens of a finished suite.
@@ -66,8 +66,8 @@ fn times(runs: &[Run]) -> AnyView {
         <section>
             <h2>"Time of a run"</h2>
             <dl class="facts-list">
-                <dt>"Half are faster than"</dt><dd class="num">{duration(half)}</dd>
-                <dt>"95 % are faster than"</dt><dd class="num">{duration(most)}</dd>
+                {fact("Half are faster than", duration(half))}
+                {fact("95 % are faster than", duration(most))}
             </dl>
         </section>
     }

@@ -4,7 +4,7 @@
 use super::live::{Live, Row};
 use crate::components::chip::run_chip;
 use crate::components::words::{duration, score};
-use crate::domain::{Run, RunStatus};
+use crate::domain::{EndReason, Run, RunStatus};
 use crate::pages::run::parts::{now, turns_so_far};
 use leptos::prelude::*;
 
@@ -39,7 +39,6 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
                 <table class="runs">
                     <thead><tr>
                         <th scope="col">"Status"</th><th scope="col">"Scenario"</th>
-                        <th scope="col">"What"</th>
                         <th scope="col" class="num">"Turns"</th><th scope="col" class="num">"Score"</th>
                         <th scope="col" class="num">"Took"</th><td></td>
                     </tr></thead>
@@ -57,7 +56,11 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
 fn what(run: &Run) -> String {
     match (&run.error, run.end_reason) {
         (Some(error), _) => format!("{}: {}", error.kind.label(), error.message),
+        (None, Some(EndReason::ScriptFinished)) if run.status.is_final() => String::new(),
         (None, Some(reason)) if run.status.is_final() => reason.label().to_owned(),
+        (None, _) if matches!(run.status, RunStatus::Pending) && run.waiting_on.is_none() => {
+            String::new()
+        }
         _ if run.status.is_final() => String::new(),
         _ => now(run),
     }
@@ -75,8 +78,8 @@ fn one(live: Live, row: Row, many: bool) -> AnyView {
     view! {
         <tr class:followed=followed>
             <td>{move || run_chip(status.get())}</td>
-            <td><a href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a></td>
-            <td class="what">{move || run.with(what)}</td>
+            <td><a href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a>
+                <div class="hint what">{move || run.with(what)}</div></td>
             <td class="num">{move || run.with(turns_so_far)}</td>
             <td class="num">{move || run.with(|run| score(run.score))}</td>
             <td class="num">{move || run.with(|run| run.duration_ms.map_or_else(|| "–".to_owned(), duration))}</td>

@@ -52,7 +52,7 @@ struct Listening {
 }
 
 /// Listens until the page goes; a hidden tab does not, and catches up.
-pub fn listen(live: Live) {
+pub(super) fn listen(live: Live) {
     let listening = Listening {
         live,
         stream: StoredValue::new_local(None),

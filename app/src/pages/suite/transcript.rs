@@ -15,16 +15,18 @@ pub(super) fn panel(live: Live) -> AnyView {
         live.rows.with(|rows| rows.iter().find(|row| row.id == id).copied())
     };
     let head = move || {
-        row().map(|row| {
-            let name = row.run.with_untracked(|run| run.scenario.name.clone());
-            let href = format!("/runs/{}", row.id);
-            view! {
-                <h2 id="said-head">{name}</h2>
-                {move || run_chip(row.run.with(|run| run.status))}
-                <a href=href>"Open"</a>
-                {mode(live)}
-            }
-        })
+        let Some(row) = row() else {
+            return view! { <h2 id="said-head">"Transcript"</h2> }.into_any();
+        };
+        let name = row.run.with_untracked(|run| run.scenario.name.clone());
+        let href = format!("/runs/{}", row.id);
+        view! {
+            <h2 id="said-head">{name}</h2>
+            {move || run_chip(row.run.with(|run| run.status))}
+            <a href=href>"Open"</a>
+            {mode(live)}
+        }
+        .into_any()
     };
     let quiet = move || {
         let status = row().map(|row| row.run.with(|run| run.status));

@@ -2,7 +2,7 @@
 
 use crate::backend::Page;
 use crate::components::chip::suite_chip;
-use crate::components::load::{empty, loaded, notice};
+use crate::components::load::{empty, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::components::words::{percent, verdict_counts};
@@ -26,7 +26,7 @@ pub fn SuitesPage() -> impl IntoView {
             <a class="button primary" href="/suites/new">"Run scenarios"</a>
         </div>
         {move || filters(&words().1.unwrap_or_default())}
-        {loaded(data, move |page| show(page, words().1.is_some() || words().0.is_some()))}
+        {loaded_below(data, move |page| show(page, words().1.is_some() || words().0.is_some()))}
     }
 }
 

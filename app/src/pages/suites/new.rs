@@ -1,13 +1,14 @@
 //! Starting a suite: agent × scenarios × repeats, with the pre-flight.
 
-use super::preflight;
+use super::preflight::panel;
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{empty, loaded, notice};
+use crate::components::load::{Data, empty, loaded_below, notice};
 use crate::components::title::heading;
 use crate::domain::{Draft, Scenario};
 use crate::pages::scenarios::list::{filter_of, query_value};
-use crate::server_fns::suites::{StartData, StartWords, start_form};
+use crate::server_fns::scenarios::FilterWords;
+use crate::server_fns::suites::{PreflightData, StartData, StartWords, preflight, start_form};
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
@@ -20,11 +21,17 @@ use serde_json::json;
 pub fn NewSuitePage() -> impl IntoView {
     let query = use_query_map();
     let words = Memo::new(move |_| query.with(words_of));
-    let data = Resource::new(move || words.get(), start_form);
+    // The form is drawn anew only for another list of scenarios: what is typed
+    // and where the focus stands must survive each change of the address.
+    let list = Memo::new(move |_| {
+        words.with(|words| (words.filter.clone(), words.all && !words.filter.is_empty()))
+    });
+    let data = Resource::new(move || list.get(), move |_| start_form(words.get_untracked()));
+    let found = Resource::new(move || words.get(), preflight);
     view! {
         {notice()}
         {heading("Run scenarios")}
-        {loaded(data, show)}
+        {loaded_below(data, move |data| show(data, words, found))}
     }
 }
 
@@ -55,13 +62,13 @@ fn word_is_true(query: &ParamsMap, name: &str) -> bool {
     query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
 }
 
-fn show(data: StartData) -> AnyView {
+fn show(data: StartData, words: Memo<StartWords>, found: Data<PreflightData>) -> AnyView {
     if data.agents.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
         let text = "Runs need an agent: a system prompt, a model and its tools.";
         return empty("No agent yet", text, action.into_any());
     }
-    let StartData { key, chosen, agents, scenarios, preflight, refused, rejected } = data;
+    let StartData { key, chosen, agents, scenarios, rejected } = data;
     let draft = Draft(json!({
         "agent_id": chosen.agent,
         "repeats": if chosen.repeats.is_empty() { "1" } else { &chosen.repeats },
@@ -79,9 +86,10 @@ fn show(data: StartData) -> AnyView {
     let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
     choices.extend(agents.iter().map(|agent| (agent.id.to_string(), agent.spec.name.clone())));
     let navigate = use_navigate();
+    let filter = chosen.filter.clone();
     let changed = move |event: Event| {
         let Some(form) = browser::form_of(&event) else { return };
-        let to = address(&browser::form_entries(&form));
+        let to = address(&browser::form_entries(&form), &filter);
         let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
         navigate(&to, options);
     };
@@ -99,64 +107,97 @@ fn show(data: StartData) -> AnyView {
                     {Field::new("note", "Note", Control::Line("text"))
                         .hint("What you want to find out.").show(form)}
                 </section>
-                {choose(&chosen, &scenarios)}
+                {choose(&chosen, &scenarios, words)}
             </div>
-            {preflight::panel(form, &chosen, preflight, refused)}
+            {panel(form, found)}
         </form>
     }
     .into_any()
 }
 
 /// The address of what a form says: the pre-flight follows it.
-fn address(entries: &[(String, String)]) -> String {
+fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
     let mut to = String::from("/suites/new?");
     for (name, value) in entries {
         let name = match name.as_str() {
             "idempotency_key" => continue,
             "agent_id" => "agent",
             "scenario_ids[]" => "scenario",
+            name if name.starts_with("filter") => continue,
             name => name,
         };
         if !value.is_empty() && value != "false" {
             to.push_str(&format!("{name}={}&", query_value(value)));
         }
     }
+    for (name, value) in filter.pairs() {
+        to.push_str(&format!("{name}={}&", query_value(&value)));
+    }
     to.pop();
     to
 }
 
-fn choose(chosen: &StartWords, scenarios: &[Scenario]) -> AnyView {
-    let hidden = chosen.filter.pairs();
-    let hidden = hidden.into_iter().map(|(name, value)| {
-        view! { <input type="hidden" name=name value=value/> }
+fn choose(chosen: &StartWords, scenarios: &[Scenario], words: Memo<StartWords>) -> AnyView {
+    let came_back_with_all = chosen.all;
+    let all = Memo::new(move |_| {
+        words.with(|words| words.all || (words.draft.is_some() && came_back_with_all))
     });
-    let rows = scenarios.iter().map(|scenario| row(chosen, scenario)).collect_view();
-    let filtered = (!chosen.filter.is_empty()).then(|| {
-        view! { <p class="hint">"Filtered. " <a href="/suites/new">"Choose from all"</a></p> }
-    });
+    let rows = scenarios.iter().map(|scenario| row(chosen, scenario, all)).collect_view();
     view! {
         <fieldset class="choose">
             <legend>"Scenarios"</legend>
-            {hidden.collect_view()}
-            {filtered}
-            <label class="tick">
-                <input type="checkbox" name="all" value="true" checked=chosen.all/>
-                {if chosen.filter.is_empty() { " All active ones" } else { " All active ones of the filter" }}
-            </label>
+            {all_of(chosen)}
             <div class="pick" role="group" aria-label="Single scenarios">{rows}</div>
         </fieldset>
     }
     .into_any()
 }
 
-fn row(chosen: &StartWords, scenario: &Scenario) -> AnyView {
+/// All active ones. Of a filter they are chosen by a link, not a box: what is
+/// posted must never be more than the page shows.
+fn all_of(chosen: &StartWords) -> AnyView {
+    if chosen.filter.is_empty() {
+        return view! {
+            <label class="tick">
+                <input type="checkbox" name="all" value="true" checked=chosen.all/>
+                " All active ones"
+            </label>
+        }
+        .into_any();
+    }
+    let mut entries = vec![("agent_id".to_owned(), chosen.agent.clone())];
+    if chosen.all {
+        let hidden = chosen.filter.pairs().into_iter().map(|(name, value)| {
+            view! { <input type="hidden" name=format!("filter[{name}]") value=value/> }
+        });
+        return view! {
+            <input type="hidden" name="all" value="true"/>
+            {hidden.collect_view()}
+            <p class="hint">
+                "All active ones of the filter. "
+                <a href=address(&entries, &chosen.filter)>"Choose single ones"</a>
+            </p>
+        }
+        .into_any();
+    }
+    entries.push(("all".to_owned(), "true".to_owned()));
+    view! {
+        <p class="hint">
+            "Filtered. " <a href=address(&entries, &chosen.filter)>"All active ones of the filter"</a>
+            " · " <a href="/suites/new">"No filter"</a>
+        </p>
+    }
+    .into_any()
+}
+
+fn row(chosen: &StartWords, scenario: &Scenario, all: Memo<bool>) -> AnyView {
     let id = scenario.id.to_string();
     let ticked = chosen.scenarios.contains(&id);
     let spec = &scenario.spec;
     view! {
         <label class="tick">
             <input type="checkbox" name="scenario_ids[]" value=id checked=ticked
-                disabled=chosen.all/>
+                disabled=all/>
             " " {spec.name.clone()} " "
             <span class="hint">{spec.category.label()} " · " {spec.difficulty.label()}</span>
         </label>
@@ -166,7 +207,7 @@ fn row(chosen: &StartWords, scenario: &Scenario) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, words_of};
+    use super::{FilterWords, address, words_of};
     use leptos_router::params::ParamsMap;
 
     #[test]
@@ -183,7 +224,8 @@ mod tests {
         ];
         let entries: Vec<_> =
             entries.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let to = address(&entries);
+        let filter = FilterWords { q: "a b".into(), ..FilterWords::default() };
+        let to = address(&entries, &filter);
         assert_eq!(
             to,
             "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true"

@@ -1,100 +1,108 @@
 //! What a start would do, and the button that does it.
 
 use crate::components::form::{Control, Field, Form};
+use crate::components::load::Data;
 use crate::components::words::{about, cost, plural};
 use crate::domain::{Incompatibility, Preflight};
-use crate::error::AppError;
-use crate::server_fns::suites::StartWords;
+use crate::pages::run::parts::fact;
+use crate::server_fns::suites::PreflightData;
 use leptos::prelude::*;
 
 /// Why the button is off; `None` = it is on.
-fn reason_against(chosen: &StartWords, preflight: Option<&Preflight>) -> Option<String> {
-    let Some(found) = preflight else {
-        let what = if chosen.agent.is_empty() { "an agent" } else { "scenarios" };
+fn reason_against(data: &PreflightData) -> Option<String> {
+    if let Some(error) = &data.refused {
+        return Some(error.detail.clone());
+    }
+    let Some(found) = &data.found else {
+        let what = if data.has_agent { "scenarios" } else { "an agent" };
         return Some(format!("Choose {what} first."));
     };
     if !found.problems.is_empty() {
-        return Some("Something below must be put right first.".to_owned());
+        return Some("Something above must be put right first.".to_owned());
     }
-    if found.unfinished_suite.is_some() && !chosen.allow_parallel {
+    if found.unfinished_suite.is_some() && !data.allow_parallel {
         return Some("This agent is already being run against some of these scenarios.".to_owned());
     }
-    if !found.incompatible.is_empty() && !chosen.skip_incompatible {
-        return Some("Some pairs cannot work. Leave them out, or tick the box below.".to_owned());
+    if !found.incompatible.is_empty() && !data.skip_incompatible {
+        return Some("Some pairs cannot work. Leave them out, or tick the box above.".to_owned());
     }
     (found.jobs == 0).then(|| "Nothing would run.".to_owned())
 }
 
-/// The pre-flight with the Run button.
-pub fn panel(
-    form: Form,
-    chosen: &StartWords,
-    preflight: Option<Preflight>,
-    refused: Option<AppError>,
-) -> AnyView {
-    let against = match &refused {
-        Some(error) => Some(error.detail.clone()),
-        None => reason_against(chosen, preflight.as_ref()),
+/// The pre-flight with the Run button. What can be ticked stands still; only
+/// what was found is drawn again.
+pub fn panel(form: Form, data: Data<PreflightData>) -> AnyView {
+    let now = move || match data.get() {
+        Some(Ok(now)) => now,
+        Some(Err(error)) => PreflightData { refused: Some(error), ..PreflightData::default() },
+        None => PreflightData::default(),
     };
-    let off = against.is_some();
-    let label = match &preflight {
+    let found = move |look: fn(&Preflight) -> bool| now().found.as_ref().is_some_and(look);
+    let busy = move || found(|found| found.unfinished_suite.is_some());
+    let clash = move || found(|found| !found.incompatible.is_empty());
+    let against = move || reason_against(&now());
+    let label = move || match now().found {
         Some(found) if found.jobs > 0 => format!("Run {}", plural(found.jobs, "conversation")),
         _ => "Run".to_owned(),
     };
-    let found = preflight.map(|found| body(form, chosen, found));
+    let again = "<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">\
+        Check again</button>";
     view! {
         <aside class="panel preflight" aria-labelledby="preflight-head">
             <h2 id="preflight-head">"Before it starts"</h2>
-            {found}
-            <p id="why-not" class="why-not" role="status">{against}</p>
-            <div class="actions">
-                <button type="submit" class="primary" disabled=off aria-describedby="why-not">
-                    {label}
-                </button>
-                <noscript inner_html="<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">Check again</button>"></noscript>
-            </div>
+            <Transition>
+                {move || now().found.map(|found| body(&found))}
+                <div class:gone=move || !clash()>
+                    {Field::new("skip_incompatible", "Run the others; record these as errors",
+                        Control::Tick).show(form)}
+                </div>
+                <div class:gone=move || !busy()>
+                    {Field::new("allow_parallel", "Run beside it all the same", Control::Tick)
+                        .show(form)}
+                </div>
+                <p id="why-not" class="why-not" role="status">{against}</p>
+                <div class="actions">
+                    <button type="submit" class="primary" disabled=move || against().is_some()
+                        aria-describedby="why-not">
+                        {label}
+                    </button>
+                    <noscript inner_html=again></noscript>
+                </div>
+            </Transition>
         </aside>
     }
     .into_any()
 }
 
-fn body(form: Form, chosen: &StartWords, found: Preflight) -> AnyView {
-    let time =
-        found.expected_seconds.map(|seconds| view! { <dt>"Time"</dt><dd>{about(seconds)}</dd> });
-    let price =
-        found.expected_cost_usd.map(|usd| view! { <dt>"Cost"</dt><dd>{cost(Some(usd))}</dd> });
-    let unfinished = found.unfinished_suite.map(|id| view! {
-        <div class="warning">
-            <p><a href=format!("/suites/{id}")>"Look at the suite that is running"</a></p>
-            {Field::new("allow_parallel", "Run beside it all the same", Control::Tick).show(form)}
-        </div>
-    });
+fn body(found: &Preflight) -> AnyView {
     let problems = found.problems.iter().map(|problem| {
         view! { <li class="problem">{problem.message.clone()}</li> }
     });
     let problems = problems.collect_view();
-    let incompatible = (!found.incompatible.is_empty()).then(|| view! {
-        {pairs("Cannot work", &found.incompatible)}
-        {Field::new("skip_incompatible", "Run the others; record these as errors", Control::Tick)
-            .show(form)}
+    let busy = found.unfinished_suite.map(|id| {
+        let href = format!("/suites/{id}");
+        view! { <p class="warning"><a href=href>"Look at the suite that is running"</a></p> }
     });
-    let _ = chosen;
     view! {
         <dl class="facts-list">
-            <dt>"Runs"</dt><dd class="num">{found.jobs}</dd>
-            <dt>"Scenarios"</dt><dd class="num">{found.scenarios}</dd>
-            <dt>"Model calls, at most"</dt><dd class="num">{found.expected_calls}</dd>
-            {time} {price}
+            {fact("Runs", found.jobs.to_string())}
+            {fact("Scenarios", found.scenarios.to_string())}
+            {fact("Model calls, at most", found.expected_calls.to_string())}
+            {found.expected_seconds.map(|seconds| fact("Time", about(seconds)))}
+            {found.expected_cost_usd.map(|usd| fact("Cost", cost(Some(usd))))}
         </dl>
-        {unfinished}
         <ul class="plain">{problems}</ul>
-        {incompatible}
-        {(!found.unmocked_tools.is_empty()).then(|| pairs("Tools that nothing answers", &found.unmocked_tools))}
+        {pairs("Tools that nothing answers", &found.unmocked_tools)}
+        {pairs("Cannot work", &found.incompatible)}
+        {busy}
     }
     .into_any()
 }
 
 fn pairs(title: &'static str, all: &[Incompatibility]) -> AnyView {
+    if all.is_empty() {
+        return ().into_any();
+    }
     let more = all.len().saturating_sub(8);
     let items = all.iter().take(8).map(|pair| {
         let href = format!("/scenarios/{}", pair.scenario_id);
@@ -114,26 +122,30 @@ fn pairs(title: &'static str, all: &[Incompatibility]) -> AnyView {
 mod tests {
     use super::reason_against;
     use crate::domain::{Preflight, Problem};
-    use crate::server_fns::suites::StartWords;
+    use crate::server_fns::suites::PreflightData;
 
-    fn says(chosen: &StartWords, found: &Preflight, part: &str) {
-        let reason = reason_against(chosen, Some(found)).expect("a reason");
+    fn with(found: Preflight) -> PreflightData {
+        PreflightData { found: Some(found), has_agent: true, ..PreflightData::default() }
+    }
+
+    fn says(data: &PreflightData, part: &str) {
+        let reason = reason_against(data).expect("a reason");
         assert!(reason.contains(part), "{reason}");
     }
 
     #[test]
     fn the_button_is_off_with_its_reason_and_on_without() {
-        let mut chosen = StartWords { agent: "a".into(), ..StartWords::default() };
-        assert!(reason_against(&chosen, None).is_some_and(|r| r.contains("scenarios")));
+        says(&PreflightData::default(), "an agent");
+        says(&PreflightData { has_agent: true, ..PreflightData::default() }, "scenarios");
         let ready = Preflight { jobs: 3, ..Preflight::default() };
-        assert_eq!(reason_against(&chosen, Some(&ready)), None);
-        says(&chosen, &Preflight::default(), "Nothing would run");
+        assert_eq!(reason_against(&with(ready.clone())), None);
+        says(&with(Preflight::default()), "Nothing would run");
         let bad = Preflight { problems: vec![Problem::new("agent", "no key")], ..ready.clone() };
-        says(&chosen, &bad, "put right");
+        says(&with(bad), "put right");
         let id = "0190a000-0000-7000-8000-000000000001".parse().expect("id");
-        let busy = Preflight { unfinished_suite: Some(id), ..ready };
-        says(&chosen, &busy, "already");
-        chosen.allow_parallel = true;
-        assert_eq!(reason_against(&chosen, Some(&busy)), None);
+        let mut busy = with(Preflight { unfinished_suite: Some(id), ..ready });
+        says(&busy, "already");
+        busy.allow_parallel = true;
+        assert_eq!(reason_against(&busy), None);
     }
 }
