@@ -208,7 +208,8 @@ mod tests {
                     let branched = pairs.iter().any(|(n, _)| n.starts_with(&format!("{name}[")));
                     let last = pairs.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
                     if !branched {
-                        prop_assert_eq!(draft.0.get(name), last.map(Value::String).as_ref());
+                        let last = last.map(Value::String);
+                        prop_assert_eq!(draft.0.get(name), last.as_ref());
                     }
                 }
             }
