@@ -5,7 +5,7 @@ use crate::http::{HttpSettings, Network};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -45,8 +45,8 @@ pub struct ServeArgs {
     pub public_url: Option<String>,
 
     /// Proxies whose forwarded headers count: addresses or networks, with commas
-    #[arg(long, env = "REHEARSAL_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub trusted_proxies: Vec<Network>,
+    #[arg(long, env = "REHEARSAL_TRUSTED_PROXIES", value_parser = networks, default_value = "")]
+    pub trusted_proxies: Networks,
 
     /// Whether connections may lead into private networks; by default only
     /// while listening on loopback
@@ -110,24 +110,56 @@ pub struct LimitArgs {
     pub max_wait: Duration,
 }
 
-/// Server-wide connections. Each is there when its key is.
+/// Networks, as one setting.
+pub type Networks = std::sync::Arc<[Network]>;
+
+/// Server-wide connections. Each is there when its key is; a variable that is
+/// set and empty is as good as none, for that is how scripts spell it.
 #[derive(Args, Clone, Debug)]
 pub struct ProviderArgs {
     /// Offers a connection to Anthropic to every user
     #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, value_parser = secret)]
-    pub anthropic_api_key: Option<SecretString>,
+    anthropic_api_key: Option<SecretString>,
 
     /// Where it leads
     #[arg(long, env = "ANTHROPIC_BASE_URL", value_parser = base_url)]
-    pub anthropic_base_url: Option<String>,
+    anthropic_base_url: Option<String>,
 
     /// Offers a connection to an OpenAI-compatible server to every user
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
-    pub openai_api_key: Option<SecretString>,
+    openai_api_key: Option<SecretString>,
 
     /// Where it leads
     #[arg(long, env = "OPENAI_BASE_URL", value_parser = base_url)]
-    pub openai_base_url: Option<String>,
+    openai_base_url: Option<String>,
+}
+
+/// A server-wide connection.
+#[derive(Clone, Debug)]
+pub struct ServerWide {
+    /// Its key.
+    pub key: SecretString,
+    /// Where it leads; the vendor's own address when absent.
+    pub base_url: Option<String>,
+}
+
+impl ProviderArgs {
+    /// The connection to Anthropic, if there is one.
+    #[must_use]
+    pub fn anthropic(&self) -> Option<ServerWide> {
+        server_wide(self.anthropic_api_key.as_ref(), self.anthropic_base_url.as_ref())
+    }
+
+    /// The connection to an OpenAI-compatible server, if there is one.
+    #[must_use]
+    pub fn openai(&self) -> Option<ServerWide> {
+        server_wide(self.openai_api_key.as_ref(), self.openai_base_url.as_ref())
+    }
+}
+
+fn server_wide(key: Option<&SecretString>, url: Option<&String>) -> Option<ServerWide> {
+    let key = key.filter(|key| !key.expose_secret().is_empty())?.clone();
+    Some(ServerWide { key, base_url: url.filter(|url| !url.is_empty()).cloned() })
 }
 
 /// What is logged, and how.
@@ -223,11 +255,11 @@ impl ServeArgs {
             wrong.push("REHEARSAL_CALL_TIMEOUT must be longer than nothing.".into());
         }
         let providers = &self.providers;
-        for (key, url, name) in [
-            (&providers.anthropic_api_key, &providers.anthropic_base_url, "ANTHROPIC"),
-            (&providers.openai_api_key, &providers.openai_base_url, "OPENAI"),
+        for (made, url, name) in [
+            (providers.anthropic(), &providers.anthropic_base_url, "ANTHROPIC"),
+            (providers.openai(), &providers.openai_base_url, "OPENAI"),
         ] {
-            if key.is_none() && url.is_some() {
+            if made.is_none() && url.as_ref().is_some_and(|url| !url.is_empty()) {
                 wrong.push(format!("{name}_BASE_URL is set, but {name}_API_KEY is not."));
             }
         }
@@ -250,8 +282,8 @@ impl ServeArgs {
     #[must_use]
     pub fn http(&self) -> HttpSettings {
         HttpSettings {
-            public_url: self.public_url.clone(),
-            trusted_proxies: self.trusted_proxies.clone(),
+            public_url: self.public_url.clone().filter(|url| !url.is_empty()),
+            trusted_proxies: self.trusted_proxies.to_vec(),
             site: self.site_dir.clone(),
         }
     }
@@ -283,12 +315,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 fn secret(text: &str) -> Result<SecretString, String> {
-    let text = text.trim();
-    if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.into()) }
+    match text.trim() {
+        text if text.chars().any(|c| c.is_control() || !c.is_ascii()) => {
+            Err("must be plain ASCII on one line".into())
+        }
+        text => Ok(text.into()),
+    }
+}
+
+fn networks(text: &str) -> Result<Networks, String> {
+    text.split(',').filter(|part| !part.trim().is_empty()).map(str::parse).collect()
 }
 
 fn base_url(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
         Some(rest) if !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) => {
@@ -394,7 +437,7 @@ mod tests {
     #[case(&["--call-timeout", "soon"])]
     #[case(&["--sign-up", "maybe"])]
     fn what_is_wrong_is_refused(#[case] args: &[&str]) {
-        assert!(parse(args).is_err_and(|sentence| sentence.contains(args[1])));
+        assert!(parse(args).is_err_and(|sentence| sentence.contains(args[0])));
     }
 
     #[test]
@@ -402,6 +445,19 @@ mod tests {
         let args = ["--circuit-wait", "11m", "--openai-base-url", "http://127.0.0.1:1/v1"];
         let wrong = parse(&args).expect("each is right").check().expect_err("together wrong");
         assert_eq!(wrong.len(), 2, "{wrong:?}");
+    }
+
+    #[test]
+    fn empty_is_as_good_as_none() {
+        let args =
+            ["--openai-api-key=", "--openai-base-url=", "--public-url=", "--trusted-proxies="];
+        let args = parse(&args).expect("settings");
+        assert!(args.providers.openai().is_none() && args.check().is_ok());
+        assert_eq!((args.http().public_url, args.http().trusted_proxies.len()), (None, 0));
+        let args = parse(&["--openai-api-key", "sk", "--trusted-proxies", "10.0.0.1, ::1"]);
+        let args = args.expect("settings");
+        assert!(args.providers.openai().is_some_and(|openai| openai.base_url.is_none()));
+        assert_eq!(args.http().trusted_proxies.len(), 2);
     }
 
     #[test]

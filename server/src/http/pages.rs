@@ -75,3 +75,43 @@ pub(super) async fn statuses(request: Request, next: Next) -> Response {
     }
     Response::from_parts(parts, Body::from(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::statuses;
+    use app::error::{AppError, ErrorCode};
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use axum::middleware::from_fn;
+    use axum::routing::post;
+    use rstest::rstest;
+    use tower::ServiceExt;
+
+    /// As Leptos answers an error of a server function.
+    fn refusal(body: String) -> Response<Body> {
+        let response = Response::builder().status(500).header("serverfnerror", "/fn/x");
+        response.body(Body::from(body)).expect("a response")
+    }
+
+    #[rstest]
+    #[case(serde_json::to_string(&AppError::not_found("suite")), 404)]
+    #[case(serde_json::to_string(&AppError::new(ErrorCode::Malformed, "no")), 400)]
+    #[case(serde_json::to_string(&AppError::new(ErrorCode::Internal, "oh")), 500)]
+    #[case(Ok("no error of ours".to_owned()), 500)]
+    #[tokio::test]
+    async fn errors_of_server_functions_have_their_status(
+        #[case] body: Result<String, serde_json::Error>,
+        #[case] status: u16,
+    ) {
+        let body = body.expect("JSON");
+        let answer = body.clone();
+        let handler = post(move || std::future::ready(refusal(answer.clone())));
+        let router: Router = Router::new().route("/fn/x", handler).layer(from_fn(statuses));
+        let request = Request::post("/fn/x").body(Body::empty()).expect("a request");
+        let response = router.oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), status);
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.expect("a body");
+        assert_eq!(bytes, body.as_bytes());
+    }
+}

@@ -170,7 +170,7 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Gives every refusal its words: problem documents under `/api`, a page
+/// Gives every refusal its words: problem documents under `/api/`, a page
 /// elsewhere. Refusals that already speak (pages, server functions) pass.
 pub(super) async fn dress(
     State(state): State<HttpState>,
@@ -192,7 +192,7 @@ pub(super) async fn dress(
     if status.is_server_error() && failure.error.log_id.is_none() {
         tracing::error!(%status, detail = %document.detail, %log_id, "a request failed");
     }
-    if path.starts_with("/api/v1") || path.starts_with("/fn/") {
+    if (path.starts_with("/api/") && path != "/api/docs") || path.starts_with("/fn/") {
         as_json(response, &document)
     } else if path.starts_with("/health/") {
         rewrite(response, "text/plain; charset=utf-8", format!("{}\n", document.detail))

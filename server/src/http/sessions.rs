@@ -23,7 +23,9 @@ const TOUCH_EVERY: Duration = Duration::from_secs(5 * 60);
 const USER: &str = "user_id";
 const TOUCHED: &str = "touched_at";
 
-/// Any session store, shared.
+/// Any session store, shared. Its `save` must not bring back a session that
+/// was deleted: a request that is still running while somebody signs out
+/// would otherwise sign them in again.
 #[derive(Clone, Debug)]
 pub struct SharedSessions(pub Arc<dyn SessionStore>);
 

@@ -26,3 +26,34 @@ pub async fn spawned<T: Send + 'static>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::spawned;
+    use crate::clock::{SharedClock, SystemClock};
+    use app::error::AppError;
+    use std::sync::Arc;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn work_goes_on_when_nobody_waits_for_it_any_more() {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (begun, has_begun) = oneshot::channel();
+        let (go, may_go) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let client = tokio::spawn(async move {
+            let work = async move {
+                let _ = begun.send(());
+                let _ = may_go.await;
+                let _ = done.send(7);
+                Ok::<_, AppError>(())
+            };
+            spawned(&clock, work).await
+        });
+        has_begun.await.expect("begun");
+        client.abort();
+        assert!(client.await.is_err_and(|error| error.is_cancelled()));
+        go.send(()).expect("the work is still there");
+        assert_eq!(is_done.await, Ok(7));
+    }
+}

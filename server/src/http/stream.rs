@@ -46,11 +46,8 @@ pub(super) async fn suite(
 ) -> Answer<Response> {
     // Before the first read, so that no commit after it goes unnoticed.
     let wake = state.live.watch(id);
-    let snapshot = state.live.snapshot(&caller, id).await?;
-    let over = snapshot.suite.status.is_final();
-    // A reader ahead of us saw a database that is no more: begin anew.
-    let after = after.filter(|after| *after <= snapshot.seq);
-    if over && after == Some(snapshot.seq) {
+    let begin = begin(&state, &caller, id, after).await?;
+    if matches!(begin, Begin::Never) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let mut reader = Reader {
@@ -58,20 +55,58 @@ pub(super) async fn suite(
         caller,
         id,
         wake,
-        seq: after.unwrap_or(snapshot.seq),
+        seq: after.unwrap_or(0),
         ready: VecDeque::from([Event::default().retry(RETRY)]),
         progress_due: Some(Instant::now()),
         progress_sent: None,
         done: false,
         _open: OpenStream::new(),
     };
-    if after.is_none() {
-        reader.begin(snapshot);
+    match begin {
+        Begin::Snapshot(snapshot) => reader.tell_all(*snapshot),
+        Begin::Events(events) => reader.tell(events),
+        Begin::Waiting | Begin::Never => {}
     }
     Ok(respond(stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok(event), reader))
     })))
+}
+
+/// How a stream begins.
+enum Begin {
+    /// With everything as it is.
+    Snapshot(Box<SuiteSnapshot>),
+    /// With what the reader missed.
+    Events(Vec<(i64, SuiteEvent)>),
+    /// With nothing yet: the reader has it all.
+    Waiting,
+    /// Not at all: it has it all, and nothing will come.
+    Never,
+}
+
+/// A reader that returns mostly missed something; the whole suite is read only
+/// where it did not.
+async fn begin(
+    state: &HttpState,
+    caller: &Caller,
+    id: SuiteId,
+    after: Option<i64>,
+) -> Answer<Begin> {
+    if let Some(after) = after {
+        let missed = state.live.events_after(caller, id, after, BATCH).await?;
+        if !missed.is_empty() {
+            return Ok(Begin::Events(missed));
+        }
+    }
+    let snapshot = state.live.snapshot(caller, id).await?;
+    Ok(match after {
+        Some(after) if after == snapshot.seq && snapshot.suite.status.is_final() => Begin::Never,
+        // Where something was committed in between, the next read brings it.
+        Some(after) if after <= snapshot.seq => Begin::Waiting,
+        // Ahead of us: it saw a database that is no more, and begins anew.
+        Some(_) | None => Begin::Snapshot(Box::new(snapshot)),
+    })
 }
 
 /// One reader of one suite.
@@ -94,7 +129,8 @@ struct Reader {
 
 impl Reader {
     /// Tells the whole; and the end, if it is over already.
-    fn begin(&mut self, snapshot: SuiteSnapshot) {
+    fn tell_all(&mut self, snapshot: SuiteSnapshot) {
+        self.seq = snapshot.seq;
         let status = snapshot.suite.status;
         let counts = snapshot.suite.counts;
         self.ready.push_back(event("snapshot", Some(snapshot.seq), &snapshot));
@@ -146,16 +182,21 @@ impl Reader {
                 return false;
             }
         };
+        self.tell(events);
+        true
+    }
+
+    /// Makes events ready for the client; the last of a suite ends the stream.
+    fn tell(&mut self, events: Vec<(i64, SuiteEvent)>) {
         for (seq, told) in events {
             self.seq = seq;
             self.progress_due.get_or_insert_with(Instant::now);
             self.ready.push_back(frame(seq, &told));
             if matches!(told, SuiteEvent::Finished(_)) {
                 self.done = true;
-                return true;
+                return;
             }
         }
-        true
     }
 
     async fn tell_progress(&mut self) {

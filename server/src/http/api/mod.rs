@@ -6,6 +6,7 @@ mod agents;
 mod connections;
 mod docs;
 mod events;
+mod export;
 mod import;
 mod openapi;
 mod paging;
@@ -51,6 +52,7 @@ fn described() -> OpenApiRouter<HttpState> {
     let areas = OpenApiRouter::new()
         .merge(agents::routes())
         .merge(scenarios::routes())
+        .merge(export::routes())
         .merge(import::routes())
         .merge(connections::routes())
         .merge(settings::routes())

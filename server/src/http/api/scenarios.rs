@@ -30,7 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // describes parameters; `ScenarioFilter::read` reads them
-struct FilterParams {
+pub(super) struct FilterParams {
     /// Of this category.
     category: Option<Category>,
     /// Of this difficulty.

@@ -99,7 +99,7 @@ async fn welcome(
 
 async fn sign_out(session: Session) -> Response {
     match sessions::end(&session).await {
-        Ok(()) => see_other("/sign-in"),
+        Ok(()) => see_other("/sign-in?notice=signed_out"),
         Err(error) => Failure::from(error).into_response(),
     }
 }

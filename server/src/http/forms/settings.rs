@@ -20,7 +20,7 @@ async fn update(
     Poster(caller): Poster,
     posted: Posted,
 ) -> Response {
-    const BACK: &str = "/settings";
+    const BACK: &str = "/settings/models";
     let answer = match Settings::parse(&posted.draft) {
         Ok(settings) => {
             let (backend, who) = (state.backend.clone(), caller.clone());

@@ -30,7 +30,8 @@ fn page(id: SuiteId) -> String {
 }
 
 fn started(started: Started) -> String {
-    page(started.suite_id)
+    let page = page(started.suite_id);
+    if started.replayed { notice(&page, "replayed") } else { page }
 }
 
 /// Starts a suite. Two posts of one page lead to the same suite; a refused
@@ -114,6 +115,6 @@ async fn evaluate(
     let (backend, who) = (state.backend.clone(), caller.clone());
     let work = async move { backend.evaluate(&who, id, &keyed).await };
     let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(&back), "judging");
+    let onward = notice(&posted.onward(&back), "evaluating");
     finish(&state, &caller, posted, &back, answer, |_| onward).await
 }

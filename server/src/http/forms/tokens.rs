@@ -1,7 +1,7 @@
 //! Forms of tokens.
 
 use super::posted::Poster;
-use super::{Posted, finish, notice, places, refuse, see_other};
+use super::{Posted, finish, notice, refuse, see_other};
 use crate::http::HttpState;
 use crate::http::api::token_name;
 use crate::http::extract::Id;
@@ -45,7 +45,7 @@ async fn create(
     let fresh = json!({ "token": token.token, "name": token.listed.name });
     let kept = Rejected { draft: Draft(fresh), ..Rejected::default() };
     match state.backend.keep_rejected(Some(&caller), &kept).await {
-        Ok(draft) => see_other(&places::with(PAGE, "draft", &draft.to_string())),
+        Ok(draft) => see_other(&format!("{PAGE}?notice=token_created&draft={draft}")),
         Err(error) => Failure::from(error).into_response(),
     }
 }
@@ -59,5 +59,5 @@ async fn delete(
     let (backend, who) = (state.backend.clone(), caller.clone());
     let work = async move { backend.delete_token(&who, id).await };
     let answer = spawned(&state.clock, work).await;
-    finish(&state, &caller, posted, PAGE, answer, |()| notice(PAGE, "deleted")).await
+    finish(&state, &caller, posted, PAGE, answer, |()| notice(PAGE, "token_deleted")).await
 }

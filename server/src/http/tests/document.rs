@@ -1,0 +1,159 @@
+//! The OpenAPI document and the router say the same, and no input upsets any
+//! route.
+
+use super::fake_backend::id;
+use super::support::{Ask, Server};
+use serde_json::Value;
+
+/// Every operation of the document: method and path, ids filled in.
+fn operations(id: &str) -> Vec<(String, String)> {
+    let document = serde_json::to_value(crate::http::api::document()).expect("a document");
+    let paths = document["paths"].as_object().expect("paths");
+    let mut operations = Vec::new();
+    for (path, item) in paths {
+        for method in ["get", "post", "put", "delete"] {
+            if item.get(method).is_some() {
+                operations.push((method.to_uppercase(), path.replace("{id}", id)));
+            }
+        }
+    }
+    operations
+}
+
+/// The table of the manual, as far as it is there today.
+const MANUAL: [(&str, &str); 41] = [
+    ("GET", "/agents"),
+    ("POST", "/agents"),
+    ("GET", "/agents/{id}"),
+    ("PUT", "/agents/{id}"),
+    ("DELETE", "/agents/{id}"),
+    ("POST", "/agents/{id}/duplicate"),
+    ("GET", "/agents/{id}/revisions"),
+    ("GET", "/scenarios"),
+    ("POST", "/scenarios"),
+    ("GET", "/scenarios/{id}"),
+    ("PUT", "/scenarios/{id}"),
+    ("DELETE", "/scenarios/{id}"),
+    ("POST", "/scenarios/{id}/duplicate"),
+    ("GET", "/scenarios/{id}/revisions"),
+    ("POST", "/scenarios/validate"),
+    ("GET", "/scenarios/export"),
+    ("POST", "/import"),
+    ("GET", "/connections"),
+    ("POST", "/connections"),
+    ("GET", "/connections/{id}"),
+    ("PUT", "/connections/{id}"),
+    ("DELETE", "/connections/{id}"),
+    ("POST", "/connections/{id}/test"),
+    ("GET", "/settings"),
+    ("PUT", "/settings"),
+    ("GET", "/tokens"),
+    ("POST", "/tokens"),
+    ("DELETE", "/tokens/{id}"),
+    ("POST", "/suites"),
+    ("POST", "/suites/preflight"),
+    ("GET", "/suites"),
+    ("GET", "/suites/{id}"),
+    ("POST", "/suites/{id}/cancel"),
+    ("POST", "/suites/{id}/rerun"),
+    ("GET", "/suites/{id}/events"),
+    ("POST", "/runs"),
+    ("GET", "/runs"),
+    ("GET", "/runs/{id}"),
+    ("POST", "/runs/{id}/cancel"),
+    ("POST", "/runs/{id}/evaluate"),
+    ("GET", "/events"),
+];
+
+#[test]
+fn the_document_has_the_manuals_table() {
+    let mut expected: Vec<_> =
+        MANUAL.iter().map(|(m, p)| ((*m).to_owned(), format!("/api/v1{p}"))).collect();
+    let mut told = operations("{id}");
+    expected.sort();
+    told.sort();
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn every_operation_is_there_and_closed_to_nobody() {
+    let server = Server::new();
+    let id = id(5).to_string();
+    for (method, path) in operations(&id) {
+        let told = server.told(Ask::new(&method, &path, "")).await;
+        assert_eq!(told.status, 401, "{method} {path}");
+        told.problem();
+    }
+}
+
+#[tokio::test]
+async fn references_inside_the_document_lead_somewhere() {
+    let told = Server::new().told(Ask::get("/api/v1/openapi.json")).await;
+    let document = told.json();
+    assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    assert!(references.len() > 50);
+    for reference in references {
+        let pointer = reference.trim_start_matches('#');
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::String(reference)) = map.get("$ref") {
+                references.push(reference.clone());
+            }
+            map.values().for_each(|value| collect(value, references));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect(value, references)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn people_can_read_it() {
+    let told = Server::new().told(Ask::get("/api/docs")).await;
+    assert_eq!(told.status, 200);
+    for words in ["/api/v1/suites/{id}/rerun", "Idempotency-Key", "id=\"conflict\""] {
+        assert!(told.text.contains(words), "{words}");
+    }
+    assert!(!told.text.contains("<script") && !told.text.contains("http://"));
+}
+
+#[tokio::test]
+async fn no_input_is_a_500() {
+    let server = Server::new();
+    let deep = "[".repeat(100_000);
+    let bodies = [
+        "",
+        "{",
+        "null",
+        "[]",
+        "7",
+        "\"text\"",
+        "{\"\\u0000\": \"\\u0000\"}",
+        "{\"name\": [[]], \"tools\": {\"0\": 1}, \"revision\": -1, \"which\": {}}",
+        "{\"agent_id\": [], \"scenario_ids\": {\"a\": 1}, \"filter\": [], \"repeats\": 1e400}",
+        "{\"judge\": 1, \"simulated_user\": {\"model\": {}}, \"headers\": [1]}",
+        "\u{FFFD}",
+        deep.as_str(),
+    ];
+    let known = id(5).to_string();
+    for id in [known.as_str(), "x", "%00", "%FF", "..%2f"] {
+        for (method, path) in operations(id) {
+            for body in bodies {
+                for query in ["", "?cursor=%00&limit=-1&after=x&dry_run=%FF"] {
+                    let ask = Ask::new(&method, &format!("{path}{query}"), body.to_owned());
+                    let ask = ask.header("content-type", "application/json");
+                    let response = server.send(ask.header("authorization", "Bearer good").0).await;
+                    // Streams stay open: their head is enough.
+                    let status = response.status();
+                    assert!(!status.is_server_error(), "{method} {path}{query} {body:.40}");
+                }
+            }
+        }
+    }
+}

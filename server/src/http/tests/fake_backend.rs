@@ -1,0 +1,219 @@
+//! A backend with one account and a few scripted answers: only what tests of
+//! HTTP need to see go through.
+
+use app::backend::{
+    Answer, Backend, Caller, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
+    Started, Which,
+};
+use app::domain::{
+    Agent, AgentId, AgentSpec, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId,
+    Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId, Settings,
+    SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, UserId,
+};
+use app::error::{AppError, ErrorCode};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use uuid::Uuid;
+
+/// Its answers depend on its input alone; it notes what it was asked.
+#[derive(Default)]
+pub(super) struct FakeBackend {
+    pub(super) kept: Mutex<Vec<Rejected>>,
+    pub(super) starts: Mutex<Vec<(StartSuite, Keyed)>>,
+    pub(super) settings: Mutex<Option<Settings>>,
+    pub(super) filters: Mutex<Vec<ScenarioFilter>>,
+    pub(super) imported: Mutex<Vec<(Vec<Draft>, bool)>>,
+    next: AtomicU64,
+}
+
+pub(super) fn id(n: u64) -> Uuid {
+    Uuid::from_u64_pair(0x0190_a000_0000_7000, 0x8000_0000_0000_0000 | n)
+}
+
+pub(super) fn caller() -> Caller {
+    let (user_id, space_id) = (UserId(id(1)), SpaceId(id(2)));
+    Caller { user_id, space_id, email: "ada@example.com".to_owned() }
+}
+
+fn nothing<T>() -> Answer<T> {
+    Err(AppError::not_found("thing"))
+}
+
+fn internal() -> AppError {
+    AppError {
+        log_id: Some(id(77).to_string()),
+        ..AppError::new(ErrorCode::Internal, "Something went wrong on our side.")
+    }
+}
+
+impl FakeBackend {
+    /// An agent of the draft, unless its name asks for trouble.
+    fn agent_of(&self, draft: &Draft, revision: u32) -> Answer<Agent> {
+        let spec = AgentSpec::parse(draft).map_err(AppError::invalid)?;
+        match spec.name.as_str() {
+            "Internal" => return Err(internal()),
+            "Panic" => std::panic::panic_any("a secret path /var/lib/x".to_owned()),
+            "Twice" => return Err(AppError::conflict("It is there.").with_link("/agents".into())),
+            _ => {}
+        }
+        Ok(Agent { id: AgentId(id(10)), revision, updated_at: Timestamp(0), spec })
+    }
+
+    fn started(&self, keyed: &Keyed) -> Answer<Started> {
+        match keyed.key.as_deref() {
+            Some("reused") => Err(AppError {
+                link: Some("/suites/1".to_owned()),
+                ..AppError::new(ErrorCode::Invalid, "This key was used for another request.")
+            }),
+            Some("full") => Err(AppError {
+                retry_after: Some(30),
+                ..AppError::new(ErrorCode::TooMany, "500 runs wait already.")
+            }),
+            key => Ok(Started {
+                suite_id: SuiteId(id(20)),
+                // Odd spacing, so that only the very bytes pass.
+                body: "{ \"id\":\"the suite\" }".to_owned(),
+                replayed: key == Some("again"),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+#[rustfmt::skip] // one line a method: nothing happens here
+impl Backend for FakeBackend {
+    async fn sign_up_open(&self) -> Answer<bool> { Ok(true) }
+    async fn sign_up(&self, email: &str, password: &str) -> Answer<Caller> {
+        if password.len() < 3 {
+            return Err(AppError::problem("password", "must have at least 3 characters"));
+        }
+        Ok(Caller { email: email.to_owned(), ..caller() })
+    }
+    async fn sign_in(&self, email: &str, password: &str) -> Answer<Caller> {
+        if email == "ada@example.com" && password == "right" {
+            return Ok(caller());
+        }
+        Err(AppError::new(ErrorCode::Unauthenticated, "E-mail or password is not right."))
+    }
+    async fn caller_of_token(&self, token: &str) -> Answer<Caller> {
+        match token {
+            "good" => Ok(caller()),
+            "broken" => Err(AppError::new(ErrorCode::Unavailable, "Not now.")),
+            _ => nothing(),
+        }
+    }
+    async fn caller_of_user(&self, user: UserId) -> Answer<Caller> {
+        if user == caller().user_id { Ok(caller()) } else { nothing() }
+    }
+    async fn tokens(&self, _: &Caller) -> Answer<Vec<ApiToken>> { Ok(Vec::new()) }
+    async fn create_token(&self, _: &Caller, name: &str) -> Answer<NewToken> {
+        let listed = ApiToken { id: TokenId(id(30)), name: name.to_owned(),
+            created_at: Timestamp(0), last_used_at: None };
+        Ok(NewToken { listed, token: "rhs_secret".to_owned() })
+    }
+    async fn delete_token(&self, _: &Caller, _: TokenId) -> Answer<()> { Ok(()) }
+
+    async fn connections(&self, _: &Caller) -> Answer<Vec<Connection>> { Ok(Vec::new()) }
+    async fn connection(&self, _: &Caller, _: ConnectionId) -> Answer<Connection> { nothing() }
+    async fn create_connection(&self, _: &Caller, _: &Draft) -> Answer<Connection> {
+        Err(AppError::problem("base_url", "must not be private"))
+    }
+    async fn update_connection(&self, _: &Caller, _: ConnectionId, _: &Draft)
+        -> Answer<Connection> { nothing() }
+    async fn delete_connection(&self, _: &Caller, _: ConnectionId) -> Answer<()> {
+        Err(AppError::conflict("An agent uses it.").with_link("/agents/1".to_owned()))
+    }
+    async fn test_connection(&self, _: &Caller, _: ConnectionId, model: Option<String>)
+        -> Answer<ConnectionTest> {
+        Ok(ConnectionTest { ok: true, message: format!("{model:?} answers"),
+            request: String::new(), answer: String::new(), latency_ms: 1 })
+    }
+
+    async fn agents(&self, _: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
+        Ok(Page { items: Vec::new(), next: cursor.after.clone() })
+    }
+    async fn agent(&self, _: &Caller, _: AgentId) -> Answer<Agent> { nothing() }
+    async fn agent_revisions(&self, _: &Caller, _: AgentId) -> Answer<Vec<Agent>> {
+        Ok(Vec::new())
+    }
+    async fn create_agent(&self, _: &Caller, draft: &Draft) -> Answer<Agent> {
+        self.agent_of(draft, 1)
+    }
+    async fn update_agent(&self, _: &Caller, _: AgentId, revision: u32, draft: &Draft)
+        -> Answer<Agent> {
+        if revision != 1 {
+            return Err(AppError::conflict("There is a newer revision."));
+        }
+        self.agent_of(draft, 2)
+    }
+    async fn delete_agent(&self, _: &Caller, _: AgentId) -> Answer<()> { Ok(()) }
+    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> Answer<Agent> { nothing() }
+
+    async fn scenarios(&self, _: &Caller, filter: &ScenarioFilter, _: &Cursor)
+        -> Answer<Page<Scenario>> {
+        self.filters.lock().push(filter.clone());
+        Ok(Page { items: Vec::new(), next: None })
+    }
+    async fn scenario(&self, _: &Caller, _: ScenarioId) -> Answer<Scenario> { nothing() }
+    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> Answer<Vec<Scenario>> {
+        nothing()
+    }
+    async fn create_scenario(&self, _: &Caller, _: &Draft) -> Answer<Scenario> { nothing() }
+    async fn update_scenario(&self, _: &Caller, _: ScenarioId, _: u32, _: &Draft)
+        -> Answer<Scenario> { nothing() }
+    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> Answer<()> { nothing() }
+    async fn duplicate_scenario(&self, _: &Caller, _: ScenarioId) -> Answer<Scenario> {
+        nothing()
+    }
+
+    async fn import(&self, _: &Caller, documents: Vec<Draft>, dry_run: bool)
+        -> Answer<ImportReport> {
+        self.imported.lock().push((documents, dry_run));
+        Ok(ImportReport { dry_run, documents: Vec::new() })
+    }
+    async fn settings(&self, _: &Caller) -> Answer<Settings> { Ok(Settings::default()) }
+    async fn update_settings(&self, _: &Caller, settings: &Settings) -> Answer<Settings> {
+        *self.settings.lock() = Some(settings.clone());
+        Ok(settings.clone())
+    }
+
+    async fn preflight(&self, _: &Caller, _: &StartSuite) -> Answer<Preflight> {
+        Ok(Preflight::default())
+    }
+    async fn start(&self, _: &Caller, request: &StartSuite, keyed: &Keyed) -> Answer<Started> {
+        self.starts.lock().push((request.clone(), keyed.clone()));
+        self.started(keyed)
+    }
+    async fn start_demo(&self, _: &Caller, keyed: &Keyed) -> Answer<Started> {
+        self.started(keyed)
+    }
+    async fn suites(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> Answer<Page<Suite>> {
+        Ok(Page { items: Vec::new(), next: None })
+    }
+    async fn suite(&self, _: &Caller, _: SuiteId) -> Answer<SuiteSnapshot> { nothing() }
+    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> Answer<Suite> { nothing() }
+    async fn rerun(&self, _: &Caller, _: SuiteId, _: Which, keyed: &Keyed) -> Answer<Started> {
+        self.started(keyed)
+    }
+    async fn runs(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> Answer<Page<Run>> {
+        Ok(Page { items: Vec::new(), next: None })
+    }
+    async fn run(&self, _: &Caller, _: RunId) -> Answer<Run> { nothing() }
+    async fn cancel_run(&self, _: &Caller, _: RunId) -> Answer<Run> { nothing() }
+    async fn evaluate(&self, _: &Caller, _: RunId, keyed: &Keyed) -> Answer<Started> {
+        self.started(keyed)
+    }
+    async fn evaluations(&self, _: &Caller, _: RunId) -> Answer<Vec<Evaluation>> { nothing() }
+    async fn dashboard(&self, _: &Caller) -> Answer<Dashboard> {
+        Ok(Dashboard { live: Vec::new(), latest: Vec::new(), agents: 0, scenarios: 0,
+            built_in_scenarios: 0, troubled: Vec::new() })
+    }
+
+    async fn keep_rejected(&self, _: Option<&Caller>, rejected: &Rejected) -> Answer<DraftId> {
+        self.kept.lock().push(rejected.clone());
+        Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
+    }
+    async fn rejected(&self, _: Option<&Caller>, _: DraftId) -> Answer<Rejected> { nothing() }
+    fn mint_key(&self) -> String { "minted".to_owned() }
+}
