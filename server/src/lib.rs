@@ -9,3 +9,4 @@ pub mod clock;
 pub mod conversation;
 pub mod judge;
 pub mod llm;
+pub mod site;

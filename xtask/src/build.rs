@@ -35,18 +35,24 @@ pub(crate) fn build(workspace: &Workspace, what: What) -> Result<PathBuf> {
     site::ensure(workspace, false)?;
     match what {
         What::Site => Ok(workspace.site()),
-        What::Debug => server(workspace, "debug", &[]),
-        What::Release => server(workspace, "release", &["--release", "--features", "embed-site"]),
+        What::Debug => server(workspace, "debug", |_| ()),
+        What::Release => server(workspace, "release", |cargo| {
+            cargo.args(["--release", "--features", "embed-site"]);
+            cargo.env("REHEARSAL_EMBED_SITE", workspace.site());
+        }),
     }
 }
 
 /// The server's binary; cargo itself knows what changed.
-fn server(workspace: &Workspace, profile_folder: &str, flags: &[&str]) -> Result<PathBuf> {
+fn server(
+    workspace: &Workspace,
+    profile_folder: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<PathBuf> {
     say("server", "building (the first time takes some minutes)");
     let mut cargo = cargo(&workspace.root);
-    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]).args(flags);
-    // Where `embed-site` takes the site from.
-    cargo.env("REHEARSAL_EMBED_SITE", workspace.site());
+    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);
+    more(&mut cargo);
     run_command(&mut cargo)?;
     let binary = workspace.server_binary(profile_folder);
     say("server", format!("is {}", binary.display()));
