@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 /// A name below the site's folder, and the contents.
 type File = (&'static str, &'static [u8]);
 
-/// The files inside this binary.
+/// The files inside this binary: `cargo xtask build --release` writes the list
+/// and names it here.
 #[cfg(feature = "embed-site")]
-const EMBEDDED: &[File] = include!(concat!(env!("OUT_DIR"), "/embedded_site.rs"));
+const EMBEDDED: &[File] = include!(env!("REHEARSAL_EMBED_SITE"));
 #[cfg(not(feature = "embed-site"))]
 const EMBEDDED: &[File] = &[];
 
