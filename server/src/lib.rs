@@ -15,3 +15,4 @@ pub mod import;
 pub mod judge;
 pub mod llm;
 pub mod store;
+pub mod site;

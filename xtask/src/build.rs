@@ -2,9 +2,10 @@
 
 use crate::command::{cargo, command, run as run_command, say};
 use crate::site;
+use crate::stamp::files_below;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 /// What to build.
@@ -35,18 +36,40 @@ pub(crate) fn build(workspace: &Workspace, what: What) -> Result<PathBuf> {
     site::ensure(workspace, false)?;
     match what {
         What::Site => Ok(workspace.site()),
-        What::Debug => server(workspace, "debug", &[]),
-        What::Release => server(workspace, "release", &["--release", "--features", "embed-site"]),
+        What::Debug => server(workspace, "debug", |_| ()),
+        What::Release => {
+            let list = workspace.target.join("embedded_site.rs");
+            std::fs::write(&list, embed_list(&workspace.site())?)
+                .with_context(|| format!("cannot write {}", list.display()))?;
+            server(workspace, "release", |cargo| {
+                cargo.args(["--release", "--features", "embed-site"]);
+                cargo.env("REHEARSAL_EMBED_SITE", list);
+            })
+        }
     }
 }
 
+/// The list of the site's files as `server/src/site.rs` includes it.
+fn embed_list(site: &Path) -> Result<String> {
+    let mut list = String::from("&[\n");
+    for path in files_below(site)? {
+        let name = path.strip_prefix(site).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        list.push_str(&format!("    ({name:?}, include_bytes!({path:?})),\n"));
+    }
+    list.push_str("]\n");
+    Ok(list)
+}
+
 /// The server's binary; cargo itself knows what changed.
-fn server(workspace: &Workspace, profile_folder: &str, flags: &[&str]) -> Result<PathBuf> {
+fn server(
+    workspace: &Workspace,
+    profile_folder: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<PathBuf> {
     say("server", "building (the first time takes some minutes)");
     let mut cargo = cargo(&workspace.root);
-    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]).args(flags);
-    // Where `embed-site` takes the site from.
-    cargo.env("REHEARSAL_EMBED_SITE", workspace.site());
+    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);
+    more(&mut cargo);
     run_command(&mut cargo)?;
     let binary = workspace.server_binary(profile_folder);
     say("server", format!("is {}", binary.display()));
@@ -81,6 +104,22 @@ fn become_program(mut program: Command) -> Result<ExitCode> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_names_every_file_as_it_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pkg")).unwrap();
+        for name in ["pkg/a.js", "site.json"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let folder = folder.path();
+        let expected = format!(
+            "&[\n    (\"pkg/a.js\", include_bytes!({:?})),\n    (\"site.json\", include_bytes!({:?})),\n]\n",
+            folder.join("pkg/a.js"),
+            folder.join("site.json"),
+        );
+        assert_eq!(embed_list(folder).unwrap(), expected);
+    }
 
     #[test]
     fn build_takes_one_flag_at_most() {

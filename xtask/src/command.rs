@@ -8,8 +8,14 @@ use std::process::{Command, Stdio};
 
 /// One line that says what happens now.
 pub(crate) fn say(step: &str, text: impl std::fmt::Display) {
-    // Not `println!`: it panics where the reader has gone away.
-    let _ = writeln!(std::io::stdout(), "{step:>10}  {text}");
+    let line = format!("{step:>10}  {text}");
+    if cfg!(test) {
+        // Kept back with the rest of what a test prints.
+        println!("{line}");
+    } else {
+        // `println!` panics where the reader has gone away.
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
 }
 
 /// A command in `folder`, without stdin, and without what `cargo run` has put

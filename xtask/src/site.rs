@@ -5,6 +5,7 @@
 //! <target>/site/pkg/rehearsal.3f2a….js             each with .br and .gz beside it
 //!                   rehearsal.3f2a…_bg.wasm
 //!                   rehearsal.3f2a….css
+//! <target>/site/favicon.svg                        style/public/*, under their own names
 //! ```
 //!
 //! One hash over all contents stands in every name, so all of `pkg/` may be
@@ -28,8 +29,9 @@ const TARGET_KB: f64 = 300.0;
 /// What it may be at most.
 const LIMIT_KB: f64 = 400.0;
 
-/// A file of `pkg/` before it is compressed.
+/// A file of the site before it is compressed.
 struct Asset {
+    /// Its path below the site's folder, with `/`.
     name: String,
     bytes: Vec<u8>,
 }
@@ -59,31 +61,37 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let js = read(&bundle.folder.join(format!("{NAME}.js")))?;
     let wasm = read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?;
     let css = stylesheet(&root.join("style"))?;
-    let mut snippets = Vec::new();
-    for path in files_below(&bundle.folder.join("snippets"))? {
-        let name = path.strip_prefix(&bundle.folder).unwrap_or(&path);
-        // Their folder has a hash in its name already, and the JavaScript
-        // asks for them by it.
-        snippets.push(Asset { name: name.to_string_lossy().into_owned(), bytes: read(&path)? });
+    // Under their own names: a snippet's folder has a hash in its name
+    // already, by which the JavaScript asks for it; the others are asked for
+    // by people and programs that know no hash (`/favicon.svg`).
+    let mut others = Vec::new();
+    for (folder, below, prefix) in [
+        (bundle.folder.join("snippets"), bundle.folder.clone(), "pkg/"),
+        (root.join("style/public"), root.join("style/public"), ""),
+    ] {
+        for path in files_below(&folder)? {
+            let name = path.strip_prefix(&below).unwrap_or(&path).to_string_lossy();
+            others.push(Asset { name: format!("{prefix}{name}"), bytes: read(&path)? });
+        }
     }
 
     let mut fingerprint = Fingerprint::default();
     fingerprint.bytes("js", &js);
     fingerprint.bytes("wasm", &wasm);
     fingerprint.bytes("css", &css);
-    for snippet in &snippets {
-        fingerprint.bytes(&snippet.name, &snippet.bytes);
+    for other in &others {
+        fingerprint.bytes(&other.name, &other.bytes);
     }
     fingerprint.bytes("pipeline", include_bytes!("site.rs"));
     let mut hash = fingerprint.finish();
     hash.truncate(16);
 
     let mut assets = vec![
-        Asset { name: format!("{NAME}.{hash}.js"), bytes: js },
-        Asset { name: format!("{NAME}.{hash}_bg.wasm"), bytes: wasm },
-        Asset { name: format!("{NAME}.{hash}.css"), bytes: css },
+        Asset { name: format!("pkg/{NAME}.{hash}.js"), bytes: js },
+        Asset { name: format!("pkg/{NAME}.{hash}_bg.wasm"), bytes: wasm },
+        Asset { name: format!("pkg/{NAME}.{hash}.css"), bytes: css },
     ];
-    assets.append(&mut snippets);
+    assets.append(&mut others);
     Ok((hash, assets))
 }
 
@@ -111,10 +119,9 @@ fn finished(site: &Path, output_name: &str) -> Option<Value> {
 fn write(site: &Path, output_name: &str, assets: Vec<Asset>, optimised: bool) -> Result<Value> {
     let new = site.with_extension("new");
     remove(&new)?;
-    let pkg = new.join("pkg");
     let files = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            assets.iter().map(|asset| scope.spawn(|| write_asset(&pkg, asset))).collect();
+            assets.iter().map(|asset| scope.spawn(|| write_asset(&new, asset))).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
@@ -137,14 +144,14 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 /// One file, its compressed neighbours, and its sizes in bytes.
-fn write_asset(pkg: &Path, asset: &Asset) -> Result<Value> {
+fn write_asset(site: &Path, asset: &Asset) -> Result<Value> {
     let br = brotli(&asset.bytes)?;
     let gz = gzip(&asset.bytes)?;
-    let path = pkg.join(&asset.name);
-    let folder = path.parent().unwrap_or(pkg);
+    let path = site.join(&asset.name);
+    let folder = path.parent().unwrap_or(site);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (ending, bytes) in [("", &asset.bytes), (".br", &br), (".gz", &gz)] {
-        let path = pkg.join(format!("{}{ending}", asset.name));
+        let path = site.join(format!("{}{ending}", asset.name));
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(json!({
@@ -221,6 +228,8 @@ mod tests {
     #[test]
     fn a_changed_file_changes_every_name() {
         let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("style/public")).unwrap();
+        fs::write(folder.path().join("style/public/favicon.svg"), "<svg/>").unwrap();
         let (first, assets_of_first) =
             assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
         let (again, _) = assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
@@ -229,18 +238,18 @@ mod tests {
         assert_ne!(first, second);
         let names: Vec<_> = assets_of_first.into_iter().map(|asset| asset.name).collect();
         let expected = ["js", "_bg.wasm", "css"].map(|end| match end {
-            "_bg.wasm" => format!("rehearsal.{first}_bg.wasm"),
-            end => format!("rehearsal.{first}.{end}"),
+            "_bg.wasm" => format!("pkg/rehearsal.{first}_bg.wasm"),
+            end => format!("pkg/rehearsal.{first}.{end}"),
         });
         assert_eq!(names[..3], expected);
-        assert_eq!(names[3], "snippets/x-1/inline0.js");
+        assert_eq!(names[3..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
     }
 
     #[test]
     fn a_new_site_replaces_the_old_one_whole() {
         let folder = tempfile::tempdir().unwrap();
         let site = folder.path().join("site");
-        for name in ["old.js", "new.js"] {
+        for name in ["pkg/old.js", "pkg/new.js"] {
             let asset = Asset { name: name.into(), bytes: b"text".to_vec() };
             write(&site, name, vec![asset], true).unwrap();
         }
@@ -250,7 +259,7 @@ mod tests {
             .map(|path| path.strip_prefix(&site).unwrap().display().to_string())
             .collect();
         assert_eq!(names, ["pkg/new.js", "pkg/new.js.br", "pkg/new.js.gz", "site.json"]);
-        assert!(finished(&site, "new.js").is_some() && finished(&site, "old.js").is_none());
+        assert!(finished(&site, "pkg/new.js").is_some() && finished(&site, "pkg/old.js").is_none());
         assert!(!site.with_extension("new").exists());
     }
 

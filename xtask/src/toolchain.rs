@@ -73,7 +73,12 @@ impl Toolchain {
         }
         // Set by cargo-leptos, it would change the names the pages ask for.
         cargo.env_remove("LEPTOS_OUTPUT_NAME");
-        cargo.args(["--target", TARGET]).env("CARGO_TARGET_DIR", workspace.wasm_target());
+        cargo.args(["--target", TARGET]);
+        // Apart, also where a setting of the machine names one build folder
+        // for everything.
+        for folder in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
+            cargo.env(folder, workspace.wasm_target());
+        }
         cargo
     }
 }
