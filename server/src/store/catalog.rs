@@ -7,6 +7,7 @@ use app::domain::{
 };
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A connection as it is stored; the key only encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,7 +213,7 @@ pub trait ScenarioStore: Send + Sync + 'static {
 }
 
 /// Rejected form input is kept so long.
-pub const KEPT_DRAFTS_MS: i64 = 24 * 3600 * 1000;
+pub const KEPT_DRAFTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Settings, rejected form input, and small facts about the database.
 #[async_trait]

@@ -2,17 +2,13 @@
 
 use super::SqliteStore;
 use super::rows::{maybe_time, time_of, uuid_of};
-use crate::store::accounts::{AccountStore, UserRow};
+use crate::store::accounts::{AccountStore, NOTE_USE_EVERY, UserRow};
 use crate::store::{StoreError, Stored};
 use app::domain::{ApiToken, Timestamp, TokenId, UserId};
 use async_trait::async_trait;
 use futures::FutureExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-
-/// A token's use is noted at most so often: a write a request would be a
-/// commit a request.
-pub(crate) const NOTE_USE_EVERY_MS: i64 = 5 * 60 * 1000;
 
 /// A user with the personal space.
 macro_rules! select_users {
@@ -156,7 +152,7 @@ impl AccountStore for SqliteStore {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let noted = maybe_time(&row, "last_used_at")?;
-        if noted.is_none_or(|noted| now.0 - noted.0 >= NOTE_USE_EVERY_MS) {
+        if noted.is_none_or(|noted| now.since(noted) >= NOTE_USE_EVERY) {
             let id = uuid_of(&row, "token_id")?;
             let written = self.writer.write(move |c| {
                 async move {

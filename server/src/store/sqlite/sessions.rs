@@ -4,8 +4,8 @@
 //! gets in nowhere. A session is touched at most every 5 minutes.
 
 use super::SqliteStore;
-use super::accounts::NOTE_USE_EVERY_MS;
 use crate::clock::SharedClock;
+use crate::store::accounts::NOTE_USE_EVERY;
 use crate::store::{StoreError, Stored};
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
@@ -156,8 +157,8 @@ impl SessionStore for SqliteSessions {
     async fn save(&self, record: &Record) -> Result<()> {
         let (data, expires_at) = (encode(record)?, millis(record.expiry_date));
         let Some(stand) = self.stand(&record.id).await.map_err(backend)? else { return Ok(()) };
-        let moved = (expires_at - stand.expires_at).abs();
-        if stand.data == record.data && moved < NOTE_USE_EVERY_MS {
+        let moved = Duration::from_millis(expires_at.abs_diff(stand.expires_at));
+        if stand.data == record.data && moved < NOTE_USE_EVERY {
             return Ok(());
         }
         let id = hash(&record.id);

@@ -4,7 +4,7 @@ use super::SqliteStore;
 use super::agents::document;
 use super::rows::json;
 use crate::store::Stored;
-use crate::store::catalog::{KEPT_DRAFTS_MS, SettingStore};
+use crate::store::catalog::{KEPT_DRAFTS, SettingStore};
 use app::domain::{DraftId, Settings, SpaceId, Timestamp};
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -56,7 +56,7 @@ impl SettingStore for SqliteStore {
                     "DELETE FROM drafts WHERE rowid IN \
                      (SELECT rowid FROM drafts WHERE created_at <= ? LIMIT 20)",
                 )
-                .bind(now.0 - KEPT_DRAFTS_MS)
+                .bind(now.minus(KEPT_DRAFTS).0)
                 .execute(&mut *c)
                 .await?;
                 sqlx::query(
@@ -86,7 +86,7 @@ impl SettingStore for SqliteStore {
         )
         .bind(id.0)
         .bind(space.map(|space| space.0))
-        .bind(now.0 - KEPT_DRAFTS_MS)
+        .bind(now.minus(KEPT_DRAFTS).0)
         .fetch_optional(&self.read)
         .await?;
         Ok(body)
