@@ -4,6 +4,7 @@ use super::Stored;
 use app::backend::Caller;
 use app::domain::{ApiToken, SpaceId, Timestamp, TokenId, UserId};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// A user as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,10 @@ impl UserRow {
         Caller { user_id: self.id, space_id: self.space_id, email: self.email.clone() }
     }
 }
+
+/// A token's use, and that of a session, is noted at most so often: a write a
+/// request would be a commit a request.
+pub const NOTE_USE_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// Users and tokens.
 #[async_trait]

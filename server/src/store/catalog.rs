@@ -2,11 +2,12 @@
 
 use super::Stored;
 use app::domain::{
-    Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, DraftId, Scenario, ScenarioFilter,
-    ScenarioId, ScenarioSpec, Settings, SpaceId, Timestamp,
+    Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Difficulty, DraftId, Scenario,
+    ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId, Timestamp,
 };
 use async_trait::async_trait;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A connection as it is stored; the key only encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,63 @@ pub struct After {
     pub id: uuid::Uuid,
 }
 
+/// Where a scenario stands in lists: category, difficulty, name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderKey {
+    /// The word of the category.
+    pub category: String,
+    /// 0 easy, 1 medium, 2 hard.
+    pub difficulty: u8,
+    /// The name.
+    pub name: String,
+}
+
+impl OrderKey {
+    /// The place of a spec.
+    #[must_use]
+    pub fn of(spec: &ScenarioSpec) -> Self {
+        Self {
+            category: spec.category.as_str().to_owned(),
+            difficulty: rank(spec.difficulty),
+            name: spec.name.clone(),
+        }
+    }
+
+    /// As the text of an [`After`].
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}/{}/{}", self.category, self.difficulty, self.name)
+    }
+
+    /// Reads that text again.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '/');
+        let (category, difficulty, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let difficulty = difficulty.parse().ok()?;
+        Some(Self { category: category.to_owned(), difficulty, name: name.to_owned() })
+    }
+}
+
+/// The number by which a difficulty is sorted and stored.
+#[must_use]
+pub fn rank(difficulty: Difficulty) -> u8 {
+    match difficulty {
+        Difficulty::Easy => 0,
+        Difficulty::Medium => 1,
+        Difficulty::Hard => 2,
+    }
+}
+
+/// Whether the words of a search stand in name or description, taken
+/// literally and without regard to case. One rule for every store: what
+/// databases call case-insensitive ends at ASCII.
+#[must_use]
+pub fn says(q: Option<&str>, name: &str, description: &str) -> bool {
+    let q = q.map_or_else(String::new, |q| q.trim().to_lowercase());
+    q.is_empty() || name.to_lowercase().contains(&q) || description.to_lowercase().contains(&q)
+}
+
 /// Connections.
 #[async_trait]
 pub trait ConnectionStore: Send + Sync + 'static {
@@ -58,8 +116,8 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// Removes one; `false` if there is none.
     ///
     /// # Errors
-    /// `InUse` with words: agents or unfinished runs use it. Look and delete
-    /// are one transaction.
+    /// `InUse` with words: agents, settings or unfinished runs use it. Look
+    /// and delete are one transaction.
     async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> Stored<bool>;
 }
 
@@ -88,10 +146,13 @@ pub trait AgentStore: Send + Sync + 'static {
     ) -> Stored<Option<Agent>>;
     /// One at its newest revision, not deleted.
     async fn agent(&self, space: SpaceId, id: AgentId) -> Stored<Option<Agent>>;
-    /// By name, not deleted.
+    /// By name, not deleted. A damaged row is left out and logged, and the
+    /// page is filled from those that follow.
     async fn agents(&self, space: SpaceId, after: Option<After>, limit: u32) -> Stored<Vec<Agent>>;
-    /// Newest first.
+    /// Newest first; also those of a deleted agent, because runs point at them.
     async fn agent_revisions(&self, space: SpaceId, id: AgentId) -> Stored<Vec<Agent>>;
+    /// How many there are, deleted ones left out.
+    async fn count_agents(&self, space: SpaceId) -> Stored<u32>;
     /// Hides one; its history stays. `false` if there is none.
     async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> Stored<bool>;
 }
@@ -125,7 +186,7 @@ pub trait ScenarioStore: Send + Sync + 'static {
     /// Several of them, in the order of `ids`; missing ones left out.
     async fn scenarios_by_id(&self, space: SpaceId, ids: &[ScenarioId]) -> Stored<Vec<Scenario>>;
     /// Own and built-in ones of a filter, by category, difficulty, name. The
-    /// keyset's text is built by the store (see [`Scenario`] ordering there).
+    /// keyset's text is that of [`OrderKey`].
     async fn scenarios(
         &self,
         space: SpaceId,
@@ -133,8 +194,10 @@ pub trait ScenarioStore: Send + Sync + 'static {
         after: Option<After>,
         limit: u32,
     ) -> Stored<Vec<Scenario>>;
-    /// Newest first.
+    /// Newest first; also those of a deleted scenario, because runs point at them.
     async fn scenario_revisions(&self, space: SpaceId, id: ScenarioId) -> Stored<Vec<Scenario>>;
+    /// How many there are of the space, and how many built-in ones.
+    async fn count_scenarios(&self, space: SpaceId) -> Stored<(u32, u32)>;
     /// Hides one of the space; its history stays. `false` if there is none.
     async fn delete_scenario(&self, space: SpaceId, id: ScenarioId, now: Timestamp)
     -> Stored<bool>;
@@ -148,6 +211,9 @@ pub trait ScenarioStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Stored<ScenarioId>;
 }
+
+/// Rejected form input is kept so long.
+pub const KEPT_DRAFTS: Duration = Duration::from_secs(24 * 3600);
 
 /// Settings, rejected form input, and small facts about the database.
 #[async_trait]

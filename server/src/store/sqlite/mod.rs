@@ -3,9 +3,15 @@
 //! Reads come from a pool; every write goes through one [`writer::Writer`],
 //! which commits what is queued in one transaction.
 
+mod accounts;
+mod agents;
+mod connections;
 mod events;
 mod queue;
 mod rows;
+mod scenarios;
+pub mod sessions;
+mod settings;
 mod suites;
 pub mod writer;
 

@@ -24,7 +24,7 @@ macro_rules! select_runs {
 pub(super) use select_runs;
 
 /// A whole number of the database as ours; a damaged one reads as 0.
-fn u32_of(row: &SqliteRow, column: &str) -> Stored<u32> {
+pub(super) fn u32_of(row: &SqliteRow, column: &str) -> Stored<u32> {
     Ok(u32::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
 }
 
@@ -32,20 +32,20 @@ fn u64_of(row: &SqliteRow, column: &str) -> Stored<u64> {
     Ok(u64::try_from(row.try_get::<i64, _>(column)?).unwrap_or(0))
 }
 
-fn uuid_of(row: &SqliteRow, column: &str) -> Stored<Uuid> {
+pub(super) fn uuid_of(row: &SqliteRow, column: &str) -> Stored<Uuid> {
     Ok(row.try_get::<Uuid, _>(column)?)
 }
 
-fn time_of(row: &SqliteRow, column: &str) -> Stored<Timestamp> {
+pub(super) fn time_of(row: &SqliteRow, column: &str) -> Stored<Timestamp> {
     Ok(Timestamp(row.try_get(column)?))
 }
 
-fn maybe_time(row: &SqliteRow, column: &str) -> Stored<Option<Timestamp>> {
+pub(super) fn maybe_time(row: &SqliteRow, column: &str) -> Stored<Option<Timestamp>> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
 }
 
 /// A word of an enum, or a damaged row.
-fn word<T>(row: &SqliteRow, column: &str, read: fn(&str) -> Option<T>) -> Stored<T> {
+pub(super) fn word<T>(row: &SqliteRow, column: &str, read: fn(&str) -> Option<T>) -> Stored<T> {
     let text: String = row.try_get(column)?;
     read(&text).ok_or_else(|| StoreError::Damaged(format!("{column} = {text:?}")))
 }
@@ -62,7 +62,7 @@ fn maybe_word<T>(row: &SqliteRow, column: &str, read: fn(&str) -> Option<T>) -> 
 }
 
 /// A JSON document of a column.
-fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Stored<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Stored<T> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|error| StoreError::Damaged(format!("{column}: {error}")))
 }

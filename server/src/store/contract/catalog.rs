@@ -1,0 +1,347 @@
+//! Stories about what people write.
+
+use super::{ANNA, BEN, House, at, told_to_both};
+use crate::store::StoreError;
+use crate::store::catalog::{After, ConnectionRow, KEPT_DRAFTS, OrderKey};
+use app::domain::{
+    AgentId, AgentSpec, Category, ConnectionId, ConnectionKind, Difficulty, Draft, DraftId,
+    ModelChoice, ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId,
+};
+use serde_json::json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+told_to_both! {
+    a_connection_is_its_space_s,
+    a_connection_in_use_stays,
+    an_agent_has_revisions,
+    a_deleted_agent_is_hidden_and_its_history_stays,
+    agents_come_in_pages_without_gaps_or_doubles,
+    a_scenario_has_revisions_and_an_owner,
+    built_in_scenarios_are_put_by_slug,
+    scenarios_are_filtered,
+    words_are_taken_literally_and_without_case,
+    scenarios_come_in_pages_in_their_order,
+    scenarios_are_fetched_by_id_in_order,
+    settings_are_their_space_s,
+    a_draft_is_kept_for_a_day_for_its_writer,
+    facts_are_replaced,
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn connection(n: u128, space: SpaceId) -> ConnectionRow {
+    ConnectionRow {
+        id: ConnectionId(id(n)),
+        space_id: space,
+        name: format!("Connection {n}"),
+        kind: ConnectionKind::OpenAi,
+        base_url: "https://models.example.org/v1".into(),
+        headers: BTreeMap::from([("x-team".into(), "front desk".into())]),
+        key_ciphertext: Some(vec![1, 2, 3]),
+        key_last4: Some("abcd".into()),
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+fn agent(name: &str, connection: u128) -> AgentSpec {
+    let draft = json!({
+        "name": name, "system_prompt": "Help.", "connection_id": id(connection).to_string(),
+        "model": "m", "tools": [{"name": "look_up", "parameters": {"type": "object"}}],
+    });
+    AgentSpec::parse(&Draft(draft)).unwrap()
+}
+
+fn scenario(name: &str, category: &str, difficulty: &str, tags: &[&str]) -> ScenarioSpec {
+    let draft = json!({
+        "name": name, "description": format!("About {name}."), "category": category,
+        "difficulty": difficulty, "tags": tags,
+        "conversation_flow": [{"speaker": "user", "message": "Hello"}],
+    });
+    ScenarioSpec::parse(&Draft(draft)).unwrap()
+}
+
+async fn a_connection_is_its_space_s(house: House) {
+    let row = connection(5, ANNA);
+    house.connections.create_connection(&row).await.unwrap();
+    assert_eq!(house.connections.connections(ANNA).await.unwrap(), [row.clone()]);
+    assert_eq!(house.connections.connections(BEN).await.unwrap(), []);
+    assert_eq!(house.connections.connection(BEN, row.id).await.unwrap(), None);
+    assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(row.clone()));
+    let for_engine = house.connections.connection_for_engine(row.id).await.unwrap();
+    assert_eq!(for_engine, Some(row.clone()));
+
+    let stolen = ConnectionRow { space_id: BEN, name: "Stolen".into(), ..row.clone() };
+    assert!(!house.connections.update_connection(&stolen).await.unwrap());
+    let changed = ConnectionRow {
+        name: "Changed".into(),
+        key_ciphertext: None,
+        key_last4: None,
+        updated_at: at(9),
+        ..row.clone()
+    };
+    assert!(house.connections.update_connection(&changed).await.unwrap());
+    assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(changed));
+
+    assert!(!house.connections.delete_connection(BEN, row.id).await.unwrap());
+    assert!(house.connections.delete_connection(ANNA, row.id).await.unwrap());
+    assert!(!house.connections.delete_connection(ANNA, row.id).await.unwrap());
+}
+
+async fn a_connection_in_use_stays(house: House) {
+    let (row, other) = (connection(5, ANNA), connection(6, ANNA));
+    house.connections.create_connection(&row).await.unwrap();
+    house.connections.create_connection(&other).await.unwrap();
+    let agent_id = AgentId(id(20));
+    house.agents.create_agent(ANNA, agent_id, &agent("Desk", 5), at(0)).await.unwrap();
+    let held = house.connections.delete_connection(ANNA, row.id).await;
+    assert!(matches!(&held, Err(StoreError::InUse(why)) if why.contains("Desk")), "{held:?}");
+    assert!(house.connections.connection(ANNA, row.id).await.unwrap().is_some());
+    let strange = house.connections.delete_connection(BEN, row.id).await.unwrap();
+    assert!(!strange, "another space learns nothing of its use");
+
+    // An older revision does not hold it, nor does a deleted agent.
+    house.agents.update_agent(ANNA, agent_id, 1, &agent("Desk", 6), at(1)).await.unwrap();
+    assert!(house.connections.delete_connection(ANNA, row.id).await.unwrap());
+    house.agents.delete_agent(ANNA, agent_id, at(2)).await.unwrap();
+    let judge = ModelChoice { connection_id: other.id, model: "m".into() };
+    let settings = Settings { judge: Some(judge), simulated_user: None };
+    house.settings.put_settings(ANNA, &settings).await.unwrap();
+    let held = house.connections.delete_connection(ANNA, other.id).await;
+    assert!(matches!(held, Err(StoreError::InUse(_))), "{held:?}");
+    house.settings.put_settings(ANNA, &Settings::default()).await.unwrap();
+    assert!(house.connections.delete_connection(ANNA, other.id).await.unwrap());
+}
+
+async fn an_agent_has_revisions(house: House) {
+    let key = AgentId(id(20));
+    let first = house.agents.create_agent(ANNA, key, &agent("One", 5), at(0)).await.unwrap();
+    assert_eq!((first.revision, first.updated_at), (1, at(0)));
+    let second = house.agents.update_agent(ANNA, key, 1, &agent("Two", 5), at(5)).await.unwrap();
+    let second = second.unwrap();
+    assert_eq!((second.revision, second.updated_at), (2, at(5)));
+    assert_eq!(house.agents.agent(ANNA, key).await.unwrap(), Some(second.clone()));
+    for stale in [0, 1, 3] {
+        let late = house.agents.update_agent(ANNA, key, stale, &agent("X", 5), at(6)).await;
+        assert!(matches!(late, Err(StoreError::Stale)), "{stale}: {late:?}");
+    }
+    let theirs = house.agents.update_agent(BEN, key, 2, &agent("X", 5), at(6)).await.unwrap();
+    assert_eq!(theirs, None);
+    assert_eq!(house.agents.agent(BEN, key).await.unwrap(), None);
+    assert_eq!(house.agents.agent_revisions(ANNA, key).await.unwrap(), [second, first]);
+    assert_eq!(house.agents.agent_revisions(BEN, key).await.unwrap(), []);
+}
+
+async fn a_deleted_agent_is_hidden_and_its_history_stays(house: House) {
+    let key = AgentId(id(20));
+    let made = house.agents.create_agent(ANNA, key, &agent("One", 5), at(0)).await.unwrap();
+    assert_eq!(house.agents.count_agents(ANNA).await.unwrap(), 1);
+    assert!(!house.agents.delete_agent(BEN, key, at(1)).await.unwrap());
+    assert!(house.agents.delete_agent(ANNA, key, at(1)).await.unwrap());
+    assert!(!house.agents.delete_agent(ANNA, key, at(2)).await.unwrap());
+    assert_eq!(house.agents.agent(ANNA, key).await.unwrap(), None);
+    assert_eq!(house.agents.agents(ANNA, None, 50).await.unwrap(), []);
+    assert_eq!(house.agents.count_agents(ANNA).await.unwrap(), 0);
+    let late = house.agents.update_agent(ANNA, key, 1, &agent("Two", 5), at(3)).await.unwrap();
+    assert_eq!(late, None);
+    assert_eq!(house.agents.agent_revisions(ANNA, key).await.unwrap(), [made]);
+}
+
+async fn agents_come_in_pages_without_gaps_or_doubles(house: House) {
+    // The same name twice: the id decides, and neither is lost between pages.
+    let names = ["Cedar", "Ash", "Birch", "Birch", "Birch", "Elm", "Ähre"];
+    for (n, name) in (20..).zip(names) {
+        let key = AgentId(id(n));
+        house.agents.create_agent(ANNA, key, &agent(name, 5), at(0)).await.unwrap();
+    }
+    house.agents.create_agent(BEN, AgentId(id(90)), &agent("Alder", 5), at(0)).await.unwrap();
+    for limit in 1..=8 {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = house.agents.agents(ANNA, after.take(), limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            let Some(last) = page.last() else { break };
+            after = Some(After { key: last.spec.name.clone(), id: last.id.0 });
+            seen.extend(page.into_iter().map(|agent| (agent.spec.name, agent.id.0.as_u128())));
+        }
+        let seen: Vec<_> = seen.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        let order = [
+            ("Ash", 21),
+            ("Birch", 22),
+            ("Birch", 23),
+            ("Birch", 24),
+            ("Cedar", 20),
+            ("Elm", 25),
+            ("Ähre", 26),
+        ];
+        assert_eq!(seen, order, "in pages of {limit}");
+    }
+}
+
+async fn a_scenario_has_revisions_and_an_owner(house: House) {
+    let key = ScenarioId(id(30));
+    let one = scenario("One", "booking", "easy", &[]);
+    let first = house.scenarios.create_scenario(ANNA, key, &one, at(0)).await.unwrap();
+    assert_eq!((first.revision, first.is_built_in, &first.slug), (1, false, &None));
+    let two = scenario("Two", "stress", "hard", &["night"]);
+    let second = house.scenarios.update_scenario(ANNA, key, 1, &two, at(1)).await.unwrap().unwrap();
+    let late = house.scenarios.update_scenario(ANNA, key, 1, &two, at(2)).await;
+    assert!(matches!(late, Err(StoreError::Stale)), "{late:?}");
+    assert_eq!(house.scenarios.update_scenario(BEN, key, 2, &two, at(2)).await.unwrap(), None);
+    assert_eq!(house.scenarios.scenario(ANNA, key).await.unwrap(), Some(second.clone()));
+    assert_eq!(house.scenarios.scenario(BEN, key).await.unwrap(), None);
+    assert_eq!(house.scenarios.count_scenarios(ANNA).await.unwrap(), (1, 0));
+    assert_eq!(house.scenarios.count_scenarios(BEN).await.unwrap(), (0, 0));
+
+    assert!(!house.scenarios.delete_scenario(BEN, key, at(3)).await.unwrap());
+    assert!(house.scenarios.delete_scenario(ANNA, key, at(3)).await.unwrap());
+    assert!(!house.scenarios.delete_scenario(ANNA, key, at(4)).await.unwrap());
+    assert_eq!(house.scenarios.scenario(ANNA, key).await.unwrap(), None);
+    let all = ScenarioFilter::default();
+    assert_eq!(house.scenarios.scenarios(ANNA, &all, None, 50).await.unwrap(), []);
+    assert_eq!(house.scenarios.scenario_revisions(ANNA, key).await.unwrap(), [second, first]);
+    assert_eq!(house.scenarios.scenario_revisions(BEN, key).await.unwrap(), []);
+}
+
+async fn built_in_scenarios_are_put_by_slug(house: House) {
+    let store = &house.scenarios;
+    let one = scenario("Opening hours", "information", "easy", &[]);
+    let key = store.put_built_in("hours", ScenarioId(id(40)), &one, at(0)).await.unwrap();
+    assert_eq!(key, ScenarioId(id(40)));
+    let again = store.put_built_in("hours", ScenarioId(id(41)), &one, at(1)).await.unwrap();
+    assert_eq!(again, key, "found by its slug");
+    let seen = store.scenario(BEN, key).await.unwrap().unwrap();
+    assert_eq!((seen.revision, seen.is_built_in, seen.slug.as_deref()), (1, true, Some("hours")));
+
+    let two = scenario("Opening hours, asked politely", "information", "easy", &[]);
+    assert_eq!(store.put_built_in("hours", ScenarioId(id(42)), &two, at(2)).await.unwrap(), key);
+    let seen = store.scenario(ANNA, key).await.unwrap().unwrap();
+    assert_eq!((seen.revision, &seen.spec, seen.updated_at), (2, &two, at(2)));
+    assert_eq!(store.scenario_revisions(ANNA, key).await.unwrap().len(), 2);
+    assert_eq!(store.count_scenarios(ANNA).await.unwrap(), (0, 1));
+
+    // It belongs to nobody: nobody edits or deletes it.
+    assert_eq!(store.update_scenario(ANNA, key, 2, &one, at(3)).await.unwrap(), None);
+    assert!(!store.delete_scenario(ANNA, key, at(3)).await.unwrap());
+}
+
+async fn stocked(house: &House) {
+    let shelf = [
+        (50, scenario("Late bus", "booking", "hard", &["travel", "night"])),
+        (51, scenario("Early bird", "booking", "easy", &["travel"])),
+        (52, scenario("Refund", "support", "medium", &[])),
+        (53, scenario("Early bird", "booking", "easy", &["night owls"])),
+    ];
+    for (n, spec) in shelf {
+        let key = ScenarioId(id(n));
+        house.scenarios.create_scenario(ANNA, key, &spec, at(0)).await.unwrap();
+    }
+    let built_in = scenario("Hello", "greeting", "easy", &["travel"]);
+    house.scenarios.put_built_in("hello", ScenarioId(id(60)), &built_in, at(0)).await.unwrap();
+    let theirs = scenario("Theirs", "booking", "easy", &["travel"]);
+    house.scenarios.create_scenario(BEN, ScenarioId(id(70)), &theirs, at(0)).await.unwrap();
+}
+
+async fn listed(house: &House, filter: ScenarioFilter) -> Vec<u128> {
+    let found = house.scenarios.scenarios(ANNA, &filter, None, 50).await.unwrap();
+    found.into_iter().map(|scenario| scenario.id.0.as_u128()).collect()
+}
+
+async fn scenarios_are_filtered(house: House) {
+    stocked(&house).await;
+    let all = ScenarioFilter::default();
+    assert_eq!(listed(&house, all.clone()).await, [51, 53, 50, 60, 52]);
+    let of = |category| ScenarioFilter { category: Some(category), ..all.clone() };
+    assert_eq!(listed(&house, of(Category::Booking)).await, [51, 53, 50]);
+    let hard = ScenarioFilter { difficulty: Some(Difficulty::Hard), ..all.clone() };
+    assert_eq!(listed(&house, hard).await, [50]);
+    let tagged = |tag: &str| ScenarioFilter { tag: Some(tag.into()), ..all.clone() };
+    assert_eq!(listed(&house, tagged("travel")).await, [51, 50, 60]);
+    assert_eq!(listed(&house, tagged("night")).await, [50], "a tag is compared as a whole");
+    let built_in = |built_in| ScenarioFilter { built_in: Some(built_in), ..all.clone() };
+    assert_eq!(listed(&house, built_in(true)).await, [60]);
+    assert_eq!(listed(&house, built_in(false)).await, [51, 53, 50, 52]);
+    let both = ScenarioFilter { tag: Some("travel".into()), ..of(Category::Booking) };
+    assert_eq!(listed(&house, both).await, [51, 50]);
+}
+
+async fn words_are_taken_literally_and_without_case(house: House) {
+    let shelf = [(50, "100% sure"), (51, "100 percent"), (52, "snake_case"), (53, "ÄRGER im Café")];
+    for (n, name) in shelf {
+        let spec = scenario(name, "support", "easy", &[]);
+        house.scenarios.create_scenario(ANNA, ScenarioId(id(n)), &spec, at(0)).await.unwrap();
+    }
+    let q = |words: &str| ScenarioFilter { q: Some(words.into()), ..ScenarioFilter::default() };
+    assert_eq!(listed(&house, q("100%")).await, [50]);
+    assert_eq!(listed(&house, q("e_c")).await, [52]);
+    assert_eq!(listed(&house, q("SNAKE")).await, [52]);
+    assert_eq!(listed(&house, q("ärger")).await, [53]);
+    assert_eq!(listed(&house, q("CAFÉ")).await, [53]);
+    assert_eq!(listed(&house, q("about 100")).await, [51, 50], "the description counts too");
+    assert_eq!(listed(&house, q("'; --")).await, []);
+    assert_eq!(listed(&house, q("  ")).await.len(), 4);
+}
+
+async fn scenarios_come_in_pages_in_their_order(house: House) {
+    stocked(&house).await;
+    for limit in 1..=6 {
+        for q in [None, Some("early".to_owned())] {
+            let wanted: &[u128] = if q.is_some() { &[51, 53] } else { &[51, 53, 50, 60, 52] };
+            let filter = ScenarioFilter { q, ..ScenarioFilter::default() };
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = house.scenarios.scenarios(ANNA, &filter, after.take(), limit).await;
+                let page = page.unwrap();
+                let Some(last) = page.last() else { break };
+                let key = OrderKey::of(&last.spec).text();
+                after = Some(After { key, id: last.id.0 });
+                seen.extend(page.iter().map(|scenario| scenario.id.0.as_u128()));
+            }
+            assert_eq!(seen, wanted, "in pages of {limit}");
+        }
+    }
+}
+
+async fn scenarios_are_fetched_by_id_in_order(house: House) {
+    stocked(&house).await;
+    let ids = [60, 52, 70, 99, 50].map(|n| ScenarioId(id(n)));
+    let found = house.scenarios.scenarios_by_id(ANNA, &ids).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|scenario| scenario.id.0.as_u128()).collect();
+    assert_eq!(found, [60, 52, 50], "those of others and missing ones are left out");
+}
+
+async fn settings_are_their_space_s(house: House) {
+    let judge = Some(ModelChoice { connection_id: ConnectionId(id(5)), model: "judge".into() });
+    let mine = Settings { judge, simulated_user: None };
+    assert_eq!(house.settings.settings(ANNA).await.unwrap(), Settings::default());
+    house.settings.put_settings(ANNA, &mine).await.unwrap();
+    assert_eq!(house.settings.settings(ANNA).await.unwrap(), mine);
+    assert_eq!(house.settings.settings(BEN).await.unwrap(), Settings::default());
+    house.settings.put_settings(ANNA, &Settings::default()).await.unwrap();
+    assert_eq!(house.settings.settings(ANNA).await.unwrap(), Settings::default());
+}
+
+async fn a_draft_is_kept_for_a_day_for_its_writer(house: House) {
+    let day = KEPT_DRAFTS.as_secs();
+    let (mine, nobody_s) = (DraftId(id(80)), DraftId(id(81)));
+    house.settings.put_draft(Some(ANNA), mine, "typed", at(0)).await.unwrap();
+    house.settings.put_draft(None, nobody_s, "before sign-in", at(0)).await.unwrap();
+    let read = async |space, id, now| house.settings.draft(space, id, now).await.unwrap();
+    assert_eq!(read(Some(ANNA), mine, at(day - 1)).await.as_deref(), Some("typed"));
+    assert_eq!(read(Some(ANNA), mine, at(day)).await, None, "a day later");
+    assert_eq!(read(Some(BEN), mine, at(1)).await, None);
+    assert_eq!(read(None, mine, at(1)).await, None);
+    assert_eq!(read(None, nobody_s, at(1)).await.as_deref(), Some("before sign-in"));
+    assert_eq!(read(Some(ANNA), nobody_s, at(1)).await, None);
+}
+
+async fn facts_are_replaced(house: House) {
+    assert_eq!(house.settings.fact("canary").await.unwrap(), None);
+    house.settings.put_fact("canary", b"one").await.unwrap();
+    house.settings.put_fact("canary", b"two").await.unwrap();
+    assert_eq!(house.settings.fact("canary").await.unwrap().as_deref(), Some(&b"two"[..]));
+    house.settings.writable(at(0)).await.unwrap();
+}

@@ -1,0 +1,153 @@
+//! What only a database can suffer: rows damaged from outside, and unfinished
+//! suites that hold a connection.
+
+use super::{ANNA, at, open_sqlite, person};
+use crate::store::accounts::AccountStore;
+use crate::store::catalog::{After, AgentStore, ConnectionRow, ConnectionStore, ScenarioStore};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{StoreError, Stored};
+use app::domain::{
+    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ScenarioFilter, ScenarioId,
+    ScenarioSpec,
+};
+use futures::FutureExt;
+use serde_json::json;
+use uuid::Uuid;
+
+async fn lived_in() -> (tempfile::TempDir, SqliteStore) {
+    let (folder, store) = open_sqlite().await;
+    store.create_user(&person(1, "anna@example.org"), true).await.unwrap();
+    (folder, store)
+}
+
+async fn sql(store: &SqliteStore, statement: &'static str, id: Uuid) -> Stored<()> {
+    let written = store.writer.write(move |c| {
+        async move {
+            sqlx::query(statement).bind(id).execute(c).await?;
+            Ok(())
+        }
+        .boxed()
+    });
+    written.await
+}
+
+#[tokio::test]
+async fn a_damaged_agent_hides_no_other() {
+    let (_folder, store) = lived_in().await;
+    let spec = |name: &str| {
+        let draft = json!({"name": name, "system_prompt": "Help.", "model": "m",
+            "connection_id": Uuid::from_u128(5).to_string()});
+        AgentSpec::parse(&Draft(draft)).unwrap()
+    };
+    for (n, name) in (1..).zip(["Ash", "Birch", "Cedar", "Elm", "Fir"]) {
+        let id = AgentId(Uuid::from_u128(n));
+        store.create_agent(ANNA, id, &spec(name), at(0)).await.unwrap();
+    }
+    for (n, how) in [
+        (2, "UPDATE agent_revisions SET body = '{' WHERE agent_id = ?"),
+        (3, "DELETE FROM agent_revisions WHERE agent_id = ?"),
+    ] {
+        sql(&store, how, Uuid::from_u128(n)).await.unwrap();
+        let read = store.agent(ANNA, AgentId(Uuid::from_u128(n))).await;
+        assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.agents(ANNA, after.take(), 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(After { key: last.spec.name.clone(), id: last.id.0 });
+        seen.push(page.iter().map(|agent| agent.spec.name.clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(seen, [vec!["Ash", "Elm"], vec!["Fir"]], "pages are filled from what follows");
+    // Saving over a damaged one repairs it.
+    let id = AgentId(Uuid::from_u128(2));
+    store.update_agent(ANNA, id, 1, &spec("Birch"), at(1)).await.unwrap().unwrap();
+    assert_eq!(store.agent(ANNA, id).await.unwrap().unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_damaged_scenario_hides_no_other() {
+    let (_folder, store) = lived_in().await;
+    let spec = |name: &str| {
+        let draft = json!({"name": name, "category": "booking", "tags": ["all"],
+            "conversation_flow": [{"speaker": "user", "message": "Hello"}]});
+        ScenarioSpec::parse(&Draft(draft)).unwrap()
+    };
+    let key = |n| ScenarioId(Uuid::from_u128(n));
+    for (n, name) in (1..).zip(["Ash", "Birch", "Cedar"]) {
+        store.create_scenario(ANNA, key(n), &spec(name), at(0)).await.unwrap();
+    }
+    store.put_built_in("hello", key(9), &spec("Hello"), at(0)).await.unwrap();
+    let names = async |filter: &ScenarioFilter| {
+        let found = store.scenarios(ANNA, filter, None, 50).await.unwrap();
+        found.into_iter().map(|scenario| scenario.spec.name).collect::<Vec<_>>()
+    };
+    sql(&store, "UPDATE scenario_revisions SET body = 'x' WHERE scenario_id = ?", key(2).0)
+        .await
+        .unwrap();
+    sql(&store, "UPDATE scenarios SET tags = 'x' WHERE id = ?", key(3).0).await.unwrap();
+    assert_eq!(names(&ScenarioFilter::default()).await, ["Ash", "Cedar", "Hello"]);
+    let tagged = ScenarioFilter { tag: Some("all".into()), ..ScenarioFilter::default() };
+    assert_eq!(names(&tagged).await, ["Ash", "Hello"]);
+
+    // A damaged built-in one is repaired by the next start.
+    sql(&store, "UPDATE scenario_revisions SET body = 'x' WHERE scenario_id = ?", key(9).0)
+        .await
+        .unwrap();
+    store.put_built_in("hello", key(10), &spec("Hello"), at(1)).await.unwrap();
+    assert_eq!(store.scenario(ANNA, key(9)).await.unwrap().unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_connection_is_held_by_unfinished_suites_alone() {
+    let (_folder, store) = lived_in().await;
+    let id = ConnectionId(Uuid::from_u128(5));
+    let row = ConnectionRow {
+        id,
+        space_id: ANNA,
+        name: "Mine".into(),
+        kind: ConnectionKind::Demo,
+        base_url: String::new(),
+        headers: std::collections::BTreeMap::new(),
+        key_ciphertext: None,
+        key_last4: None,
+        created_at: at(0),
+        updated_at: at(0),
+    };
+    store.create_connection(&row).await.unwrap();
+    // Damaged JSON in a neighbour must not stand in the way of the look.
+    for frozen in ["{", &judged_over(id)] {
+        let frozen = frozen.to_owned();
+        let written = store.writer.write(move |c| {
+            async move {
+                sqlx::query(
+                    "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, \
+                     agent_name, frozen, status, total, concurrency, repeats, note, seq, \
+                     created_at) VALUES (?, ?, ?, x'00', 1, 'A', ?, 'running', 1, 1, 1, '', 0, 0)",
+                )
+                .bind(Uuid::from_u128(frozen.len() as u128))
+                .bind(ANNA.0)
+                .bind(Uuid::from_u128(1))
+                .bind(frozen)
+                .execute(c)
+                .await?;
+                Ok(())
+            }
+            .boxed()
+        });
+        written.await.unwrap();
+    }
+    let held = store.delete_connection(ANNA, id).await;
+    assert!(matches!(held, Err(StoreError::InUse(_))), "{held:?}");
+    sql(&store, "UPDATE suites SET status = 'finished' WHERE space_id = ?", ANNA.0).await.unwrap();
+    assert!(store.delete_connection(ANNA, id).await.unwrap());
+}
+
+/// What a suite froze whose judge is reached over `id`.
+fn judged_over(id: ConnectionId) -> String {
+    use crate::store::rows::{Frozen, ModelRef};
+    let other = ModelRef { connection_id: ConnectionId(Uuid::from_u128(6)), model: "m".into() };
+    let judge = ModelRef { connection_id: id, model: "m".into() };
+    let frozen = Frozen { agent: other.clone(), judge, simulated_user: other };
+    serde_json::to_string(&frozen).unwrap()
+}
