@@ -143,8 +143,8 @@ pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
 }
 
 /// What a start would do.
-#[server(prefix = "/fn", endpoint = "preflight", input = Json)]
-pub async fn preflight(words: StartWords) -> Result<PreflightData, AppError> {
+#[server(prefix = "/fn", endpoint = "check-start", input = Json)]
+pub async fn check_start(words: StartWords) -> Result<PreflightData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let cursor = crate::backend::Cursor { after: None, limit: Some(2) };
     let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;

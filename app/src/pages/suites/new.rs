@@ -8,7 +8,7 @@ use crate::components::title::heading;
 use crate::domain::{Draft, Scenario};
 use crate::pages::scenarios::list::{filter_of, query_value};
 use crate::server_fns::scenarios::FilterWords;
-use crate::server_fns::suites::{PreflightData, StartData, StartWords, preflight, start_form};
+use crate::server_fns::suites::{PreflightData, StartData, StartWords, check_start, start_form};
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
@@ -27,7 +27,7 @@ pub fn NewSuitePage() -> impl IntoView {
         words.with(|words| (words.filter.clone(), words.all && !words.filter.is_empty()))
     });
     let data = Resource::new(move || list.get(), move |_| start_form(words.get_untracked()));
-    let found = Resource::new(move || words.get(), preflight);
+    let found = Resource::new(move || words.get(), check_start);
     view! {
         {notice()}
         {heading("Run scenarios")}
