@@ -46,7 +46,8 @@ fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
 /// like every other page.
 pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
     let options: LeptosOptions = state.leptos.clone();
-    let render = leptos_axum::render_app_to_stream_with_context(context(&state), move || {
+    // As a whole, not as a stream: it must also be complete without script.
+    let render = leptos_axum::render_app_async_with_context(context(&state), move || {
         app::shell(options.clone())
     });
     let mut response = render(request).await.into_response();

@@ -49,6 +49,7 @@ fn internal() -> AppError {
 
 impl FakeBackend {
     /// An agent of the draft, unless its name asks for trouble.
+    #[allow(clippy::panic)] // that a panic stays inside is what is tested
     fn agent_of(&self, draft: &Draft, revision: u32) -> Answer<Agent> {
         let spec = AgentSpec::parse(draft).map_err(AppError::invalid)?;
         match spec.name.as_str() {
