@@ -3,7 +3,7 @@
 //! sentence, no yes.
 
 use super::lexicon::{concepts, coverage, sentences};
-use super::reading::Question;
+use crate::judge::JudgeQuestion;
 use app::domain::{ItemKind, Speaker};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ struct Answer<'a> {
 }
 
 /// The judgement, in the words of the judge's form.
-pub(super) fn judge(question: &Question) -> Value {
+pub(super) fn judge(question: &JudgeQuestion) -> Value {
     let quotes = quotes(question);
     let mut good = 0_u32;
     let (mut items, mut issues) = (Vec::new(), Vec::new());
@@ -196,7 +196,7 @@ fn best<'a>(text: &str, quotes: &'a [Quote]) -> Option<&'a Quote> {
 
 /// Everything of the agent's that can be quoted: sentences, neighbours of two,
 /// and calls of tools.
-fn quotes(question: &Question) -> Vec<Quote> {
+fn quotes(question: &JudgeQuestion) -> Vec<Quote> {
     let mut quotes = Vec::new();
     let mut push = |turn: u32, text: &str| {
         quotes.push(Quote { turn, text: text.to_owned(), about: concepts(text) });
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn met(kind: ItemKind, item: &str, agent: &str) -> (bool, Option<String>) {
-        let question = Question {
+        let question = JudgeQuestion {
             items: vec![(0, kind, item.into())],
             transcript: vec![(0, Speaker::User, item.into()), (1, Speaker::Agent, agent.into())],
             calls: vec![(1, "look_up_order({\"id\":7})".into())],

@@ -1,9 +1,10 @@
-//! The seam between the stand-in and the questions that are put to models:
-//! which role is asked for, and what the question holds. Roles are known by
-//! the form that the answer must have, not by its name.
+//! Which role a request asks for, and the least that fits a form. Roles are
+//! known by the form that the answer must have, not by its name; what a
+//! question holds is read back by the code that wrote it.
 
 use super::super::types::{ChatRequest, Message};
-use app::domain::{ItemKind, Speaker};
+use crate::conversation::{SimulatedRole, read_simulated_prompt};
+use crate::judge::{JudgeQuestion, read_prompt};
 use serde_json::{Map, Value, json};
 
 /// What a request asks for.
@@ -11,31 +12,11 @@ pub(super) enum Asked {
     /// The agent's next turn.
     Agent,
     /// A judgement.
-    Judge { question: Question, schema: Value },
+    Judge { question: JudgeQuestion, schema: Value },
     /// The next turn of a simulated user.
-    User { role: Role, schema: Value },
+    User { role: SimulatedRole, schema: Value },
     /// Anything else in a form: the made-up result of a tool.
     Form { schema: Value },
-}
-
-/// What is to be judged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Question {
-    /// Index, kind and words of each item.
-    pub(super) items: Vec<(u32, ItemKind, String)>,
-    /// Number, speaker and words of each turn.
-    pub(super) transcript: Vec<(u32, Speaker, String)>,
-    /// Calls of tools: number of the turn, `name(arguments)`.
-    pub(super) calls: Vec<(u32, String)>,
-}
-
-/// Who is to be played.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Role {
-    /// What they want.
-    pub(super) goal: String,
-    /// What they know.
-    pub(super) facts: Vec<String>,
 }
 
 /// Reads a request.
@@ -49,70 +30,18 @@ pub(super) fn read(request: &ChatRequest) -> Asked {
             Message::User(text) => Some(text.as_str()),
             _ => None,
         });
-        return Asked::Judge { question: question(first.unwrap_or_default()), schema };
+        return Asked::Judge {
+            question: read_prompt(first.unwrap_or_default()).unwrap_or_default(),
+            schema,
+        };
     }
     if asks_for("message") && asks_for("done") {
-        return Asked::User { role: role(&request.system), schema };
+        return Asked::User {
+            role: read_simulated_prompt(&request.system).unwrap_or_default(),
+            schema,
+        };
     }
     Asked::Form { schema }
-}
-
-/// The judge's question: sections `# ITEMS` and `# TRANSCRIPT`, entries
-/// labelled `[3] AGENT` with their text on lines that begin with `| `.
-fn question(text: &str) -> Question {
-    let mut read = Question::default();
-    for (label, text) in section(text, "ITEMS") {
-        let Some((index, rest)) = numbered(label) else { continue };
-        let kind = match rest {
-            rest if rest.starts_with("failure") => ItemKind::FailureCondition,
-            rest if rest.starts_with("criterion") => ItemKind::Criterion,
-            _ => ItemKind::Behavior,
-        };
-        read.items.push((index, kind, text));
-    }
-    for (label, text) in section(text, "TRANSCRIPT") {
-        match numbered(label) {
-            Some((turn, "AGENT CALLS")) => read.calls.push((turn, text)),
-            Some((turn, "AGENT")) => read.transcript.push((turn, Speaker::Agent, text)),
-            Some((turn, "USER")) => read.transcript.push((turn, Speaker::User, text)),
-            Some((turn, _)) => read.transcript.push((turn, Speaker::Tool, text)),
-            None => {}
-        }
-    }
-    read
-}
-
-/// The simulated user's role: sections `# GOAL` and `# FACTS` of its system
-/// prompt.
-fn role(system: &str) -> Role {
-    let goal = section(system, "GOAL").into_iter().next().map(|(_, text)| text);
-    let facts = section(system, "FACTS").into_iter().map(|(_, text)| text);
-    Role { goal: goal.unwrap_or_default(), facts: facts.collect() }
-}
-
-fn section<'a>(prompt: &'a str, title: &str) -> Vec<(&'a str, String)> {
-    let mut lines = prompt.split('\n').skip_while(|line| line.strip_prefix("# ") != Some(title));
-    lines.next();
-    let mut entries: Vec<(&str, Option<String>)> = Vec::new();
-    for line in lines.take_while(|line| !line.starts_with("# ")) {
-        match (line.strip_prefix("| "), entries.last_mut()) {
-            (Some(data), Some((_, Some(text)))) => {
-                text.push('\n');
-                text.push_str(data);
-            }
-            (Some(data), Some((_, empty))) => *empty = Some(data.to_owned()),
-            (Some(data), None) => entries.push(("", Some(data.to_owned()))),
-            (None, _) if line.is_empty() => {}
-            (None, _) => entries.push((line, None)),
-        }
-    }
-    entries.into_iter().filter_map(|(label, text)| Some((label, text?))).collect()
-}
-
-/// `[3] AGENT` → 3 and `AGENT`.
-fn numbered(label: &str) -> Option<(u32, &str)> {
-    let (number, rest) = label.strip_prefix('[')?.split_once(']')?;
-    Some((number.parse().ok()?, rest.trim()))
 }
 
 /// An answer with exactly the fields of a schema: what the schema does not

@@ -3,7 +3,7 @@
 
 use super::super::types::Message;
 use super::lexicon::{concepts, coverage, words};
-use super::reading::Role;
+use crate::conversation::SimulatedRole;
 use serde_json::{Value, json};
 
 /// Turns after which it has had enough, one way or the other.
@@ -23,7 +23,7 @@ const SETTLED: [&str; 9] = [
 ];
 
 /// The next turn, in the words of the simulated user's form.
-pub(super) fn turn(role: &Role, messages: &[Message]) -> Value {
+pub(super) fn turn(role: &SimulatedRole, messages: &[Message]) -> Value {
     let said: Vec<&str> = messages
         .iter()
         .filter_map(|message| match message {
@@ -70,7 +70,7 @@ fn opening(goal: &str) -> String {
 }
 
 /// The fact that is asked for, else one that was not told yet.
-fn reply(role: &Role, heard: &str, said: &[&str], turns: usize) -> String {
+fn reply(role: &SimulatedRole, heard: &str, said: &[&str], turns: usize) -> String {
     let asked = concepts(heard);
     let told =
         |fact: &str| said.iter().any(|text| text.contains(spoken(fact).trim_end_matches('.')));
@@ -115,7 +115,10 @@ mod tests {
     #[case("A refund for order 7", "Hello. It is about a refund for order 7.")]
     #[case("", "Hello. I have a question, can you help me?")]
     fn openings(#[case] goal: &str, #[case] said: &str) {
-        assert_eq!(turn(&Role { goal: goal.into(), facts: vec![] }, &[])["message"], said);
+        assert_eq!(
+            turn(&SimulatedRole { name: String::new(), goal: goal.into(), facts: vec![] }, &[])["message"],
+            said
+        );
     }
 
     fn answer(text: &str) -> Message {
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn tells_what_it_is_asked_and_each_fact_once() {
         let facts = vec!["Phone: 555 0199".into(), "Name: Dana Reed".into()];
-        let role = Role { goal: "Book a visit".into(), facts };
+        let role = SimulatedRole { name: String::new(), goal: "Book a visit".into(), facts };
         let mut talk = vec![
             Message::User("(seed)".into()),
             answer("Hello."),
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn ends_when_it_is_settled_or_patience_is_used_up() {
-        let role = Role { goal: "Book a visit".into(), facts: vec![] };
+        let role =
+            SimulatedRole { name: String::new(), goal: "Book a visit".into(), facts: vec![] };
         let mut talk = vec![Message::User("(seed)".into())];
         for _ in 0..2 {
             talk.extend([answer("x"), Message::User("Sure.".into())]);
