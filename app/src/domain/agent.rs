@@ -1,5 +1,6 @@
 //! Agents: what is under test.
 
+use super::draft::storable;
 use super::ids::{AgentId, ConnectionId};
 use super::problem::{Problem, Problems};
 use super::timestamp::Timestamp;
@@ -80,7 +81,12 @@ impl AgentSpec {
         let system_prompt = reader.required_text("system_prompt", limits::SYSTEM_PROMPT);
         let connection = reader.text("connection_id", limits::NAME);
         let connection_id = connection.parse::<ConnectionId>().ok();
-        if connection_id.is_none() {
+        // What cannot be text has its problem already.
+        let no_text = matches!(
+            draft.0.get("connection_id"),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))
+        );
+        if connection_id.is_none() && !no_text {
             let message = if connection.trim().is_empty() {
                 "must be chosen: without a connection the model cannot be reached"
             } else {
@@ -120,6 +126,9 @@ fn parse_tools(reader: &mut Reader<'_>) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     for (path, value) in reader.list("tools", limits::ITEMS) {
         let mut entry = reader.entry(path, value);
+        if !entry.is_object() {
+            continue;
+        }
         let name = entry.name("name", 64, true);
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !name.is_empty() && !name.chars().all(allowed) {
@@ -128,7 +137,7 @@ fn parse_tools(reader: &mut Reader<'_>) -> Vec<Tool> {
         if name == END_CONVERSATION {
             entry.problem("name", "is built in already");
         }
-        if tools.iter().any(|tool| tool.name == name) {
+        if !name.is_empty() && tools.iter().any(|tool| tool.name == name) {
             entry.problem("name", format!("is used twice: {name}"));
         }
         let description = entry.text("description", limits::MESSAGE);
@@ -158,6 +167,7 @@ fn parse_schema(value: Option<&Value>) -> Result<Value, String> {
     let Value::Object(map) = &parsed else {
         return Err("must be a JSON Schema, an object".to_owned());
     };
+    storable(&parsed)?;
     match map.get("type") {
         Some(Value::String(kind)) if kind == "object" => Ok(parsed),
         _ => Err("must have \"type\": \"object\": arguments are passed by name".to_owned()),

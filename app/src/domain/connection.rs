@@ -153,6 +153,9 @@ impl ConnectionSpec {
         if kind.is_some_and(|kind| kind != ConnectionKind::Demo) && !web {
             reader.problem("base_url", "must start with https:// or http:// and name a server");
         }
+        if base_url.contains(char::is_whitespace) {
+            reader.problem("base_url", "must not contain spaces");
+        }
         if base_url.contains('@') || base_url.contains('?') || base_url.contains('#') {
             reader.problem("base_url", "must not contain a user, a query or a fragment");
         }
@@ -212,7 +215,10 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
     }
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    for (name, value) in &pairs {
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
+            reader.problem("headers", format!("{name} is given twice"));
+        }
         if name.is_empty() || !name.chars().all(token) {
             reader.problem("headers", format!("{name:?} is not the name of a header"));
         }

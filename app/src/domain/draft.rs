@@ -56,6 +56,31 @@ impl Draft {
     }
 }
 
+/// PostgreSQL cannot store it.
+const NUL: &str = "must not contain the character U+0000";
+
+/// Whether JSON that is kept as it came can be stored and read again.
+///
+/// # Errors
+/// What is wrong, in words that follow a path.
+pub(super) fn storable(value: &Value) -> Result<(), &'static str> {
+    storable_at(value, 0)
+}
+
+fn storable_at(value: &Value, depth: usize) -> Result<(), &'static str> {
+    if depth > super::limits::DEPTH {
+        return Err("is nested too deeply");
+    }
+    match value {
+        Value::String(text) if text.contains('\0') => Err(NUL),
+        Value::Array(list) => list.iter().try_for_each(|child| storable_at(child, depth + 1)),
+        Value::Object(map) => map.iter().try_for_each(|(key, child)| {
+            if key.contains('\0') { Err(NUL) } else { storable_at(child, depth + 1) }
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn as_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(flag) => Some(*flag),
@@ -122,7 +147,7 @@ impl<'a> Reader<'a> {
                     self.problem(field, format!("must be at most {max} bytes, is {}", text.len()));
                 }
                 if text.contains('\0') {
-                    self.problem(field, "must not contain the character U+0000");
+                    self.problem(field, NUL);
                 }
                 text.clone()
             }
@@ -268,33 +293,32 @@ impl<'a> Reader<'a> {
                 self.problem(field, format!("must have at most {max} lines, has {}", lines.len()));
             }
             if text.contains('\0') {
-                self.problem(field, "must not contain the character U+0000");
+                self.problem(field, NUL);
+            }
+            if lines.iter().any(|line| line.len() > super::limits::MESSAGE) {
+                let max = super::limits::MESSAGE;
+                self.problem(field, format!("must have lines of at most {max} bytes"));
             }
             return lines;
         }
-        let mut texts = Vec::new();
-        for (path, value) in self.list(field, max) {
-            match value {
-                Value::String(text) if is_blank(text) => {
-                    self.problems.push(Problem::new(path, "must not be empty"));
-                }
-                Value::String(text) if text.contains('\0') => {
-                    let message = "must not contain the character U+0000";
-                    self.problems.push(Problem::new(path, message));
-                }
-                Value::String(text) if text.len() > super::limits::MESSAGE => {
-                    let message = format!("must be at most {} bytes", super::limits::MESSAGE);
-                    self.problems.push(Problem::new(path, message));
-                }
-                Value::String(text) => texts.push(text.trim().to_owned()),
-                Value::Number(number) => texts.push(number.to_string()),
-                other => {
-                    let message = format!("must be text, not {}", kind(other));
-                    self.problems.push(Problem::new(path, message));
-                }
+        let entries = self.list(field, max);
+        entries.into_iter().filter_map(|(path, value)| self.entry_text(path, value)).collect()
+    }
+
+    /// An entry of a list that is a text: trimmed, not blank.
+    pub fn entry_text(&mut self, path: String, value: &Value) -> Option<String> {
+        let message = match value {
+            Value::String(text) if is_blank(text) => "must not be empty".to_owned(),
+            Value::String(text) if text.contains('\0') => NUL.to_owned(),
+            Value::String(text) if text.len() > super::limits::MESSAGE => {
+                format!("must be at most {} bytes, is {}", super::limits::MESSAGE, text.len())
             }
-        }
-        texts
+            Value::String(text) => return Some(text.trim().to_owned()),
+            Value::Number(number) => return Some(number.to_string()),
+            other => format!("must be text, not {}", kind(other)),
+        };
+        self.problems.push(Problem::new(path, message));
+        None
     }
 
     /// A reader for an entry of one of its lists.

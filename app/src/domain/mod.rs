@@ -22,6 +22,15 @@ mod suite;
 mod text;
 mod timestamp;
 
+#[cfg(test)]
+mod tests_agent;
+#[cfg(test)]
+mod tests_connection;
+#[cfg(test)]
+mod tests_drafts;
+#[cfg(test)]
+mod tests_scenario;
+
 pub use agent::{Agent, AgentSpec, END_CONVERSATION, Tool};
 pub use connection::{
     Breaker, BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest,
@@ -70,6 +79,9 @@ pub mod limits {
     pub const CONCURRENCY: u32 = 64;
     /// Most scenarios that one start names.
     pub const SELECTED: usize = 1000;
+    /// Deepest nesting of JSON that is stored as it is (schemas, results of
+    /// mocks). Readers of JSON stop at 128, and ours stands inside more.
+    pub const DEPTH: usize = 64;
     /// Longest request body of a form or of the API, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
 }

@@ -1,5 +1,6 @@
 //! From a draft to a valid scenario, or to all of its problems.
 
+use super::draft::storable;
 use super::problem::Problems;
 use super::scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona,
@@ -157,21 +158,17 @@ fn conversation(
 }
 
 fn behaviors(r: &mut Reader<'_>) -> Vec<Behavior> {
+    let plain = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
     // A text area of a form: one behaviour a line.
     if let Some(Value::String(_)) = r.value("expected_behaviors") {
         let texts = r.texts("expected_behaviors", limits::ITEMS);
-        let plain = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
         return texts.into_iter().map(plain).collect();
     }
     let mut behaviors = Vec::new();
     for (path, value) in r.list("expected_behaviors", limits::ITEMS) {
         // A bare text is a required behaviour: the short spelling of YAML.
-        if let Value::String(text) = value
-            && !is_blank(text)
-            && text.len() <= limits::MESSAGE
-        {
-            let evidence = EvidenceRule::Optional;
-            behaviors.push(Behavior { text: text.trim().to_owned(), required: true, evidence });
+        if value.is_string() {
+            behaviors.extend(r.entry_text(path, value).map(plain));
             continue;
         }
         let mut b = r.entry(path, value);
@@ -216,13 +213,13 @@ fn mocks(r: &mut Reader<'_>) -> Vec<ToolMock> {
             Ok(Some(_)) => problem(&mut m, "when", "must be an object of arguments"),
             Err(message) => problem(&mut m, "when", &message),
         };
-        let result = match m.value("result") {
-            Some(Value::String(text)) if text.trim().is_empty() => None,
-            // Text that is JSON is meant as JSON: that is how forms send it.
-            Some(Value::String(text)) => {
-                Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())))
+        let result = match mock_result(m.value("result")) {
+            Ok(result) => result,
+            Err(message) => {
+                m.problem("result", message);
+                // Something is given, only not of use: not also "must be given".
+                Some(Value::Null)
             }
-            other => other.cloned(),
         };
         let error = m.text("error", limits::MESSAGE);
         let error = (!is_blank(&error)).then_some(error);
@@ -238,6 +235,22 @@ fn mocks(r: &mut Reader<'_>) -> Vec<ToolMock> {
     mocks
 }
 
+/// The result of a mock. Text that is a JSON object or list is meant as such:
+/// that is how forms send it. Other text stays text, so that what is stored
+/// reads the same again (`"5"` must not become 5, nor `"null"` nothing).
+fn mock_result(value: Option<&Value>) -> Result<Option<Value>, &'static str> {
+    let result = match value {
+        None => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(Value::String(text)) => match serde_json::from_str(text) {
+            Ok(json @ (Value::Object(_) | Value::Array(_))) => json,
+            _ => Value::String(text.clone()),
+        },
+        Some(other) => other.clone(),
+    };
+    storable(&result).map(|()| Some(result))
+}
+
 fn problem(r: &mut Reader<'_>, field: &str, message: &str) -> Option<Map<String, Value>> {
     r.problem(field, message);
     None
@@ -245,12 +258,14 @@ fn problem(r: &mut Reader<'_>, field: &str, message: &str) -> Option<Map<String,
 
 /// A value given as such, or as JSON text (forms); blank is absent.
 fn json_value(value: Option<&Value>) -> Result<Option<Value>, String> {
-    match value {
-        None => Ok(None),
-        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+    let value = match value {
+        None => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
         Some(Value::String(text)) => {
-            serde_json::from_str(text).map(Some).map_err(|error| format!("must be JSON: {error}"))
+            serde_json::from_str(text).map_err(|error| format!("must be JSON: {error}"))?
         }
-        Some(other) => Ok(Some(other.clone())),
-    }
+        Some(other) => other.clone(),
+    };
+    storable(&value)?;
+    Ok(Some(value))
 }

@@ -150,15 +150,15 @@ fn item(question: Question, answer: ItemAnswer, quotable: &Quotable) -> Item {
 /// The share of behaviours and criteria that are met and verified, required
 /// ones counting double. Failure conditions are no achievements: they decide
 /// the verdict and do not enter the share. Where there is nothing to share
-/// out, it is all or nothing: 100 if every check holds and every failure
-/// condition was answered with "did not happen", else 0.
+/// out, it is all or nothing: 0 if a check fails or a failure condition
+/// happened, else 100; what is open then is for the verdict to say.
 fn score(items: &[Item], checks: &[Check]) -> f64 {
     let weight = |item: &Item| if item.required { 2_u32 } else { 1 };
     let wanted: Vec<&Item> = items.iter().filter(|item| !is_accusation(item)).collect();
     let all: u32 = wanted.iter().map(|item| weight(item)).sum();
     if all == 0 {
-        let clean =
-            checks.iter().all(|check| check.ok) && items.iter().all(|item| item.met == Some(false));
+        let happened = items.iter().any(|item| item.met == Some(true) && item.verified);
+        let clean = !happened && checks.iter().all(|check| check.ok);
         return if clean { 100.0 } else { 0.0 };
     }
     let shown = wanted.iter().filter(|item| item.met == Some(true) && item.verified);
