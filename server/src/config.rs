@@ -69,9 +69,10 @@ pub struct ServeArgs {
     #[allow(missing_docs)] // the arguments say themselves
     pub log: LogArgs,
 
-    /// The folder of the site's files
-    #[arg(long, env = "REHEARSAL_SITE_DIR", default_value = "target/site")]
-    pub site_dir: PathBuf,
+    /// The folder of the site's files; found by itself beside a build and
+    /// inside a release
+    #[arg(long, env = "REHEARSAL_SITE_DIR")]
+    pub site_dir: Option<PathBuf>,
 }
 
 /// How much at once, and how long.
@@ -278,13 +279,13 @@ impl ServeArgs {
         self.allow_private_urls.unwrap_or_else(|| self.addr.ip().is_loopback())
     }
 
-    /// What HTTP needs to know.
+    /// What HTTP needs to know; `site` is the folder of the site's files.
     #[must_use]
-    pub fn http(&self) -> HttpSettings {
+    pub fn http(&self, site: PathBuf) -> HttpSettings {
         HttpSettings {
             public_url: self.public_url.clone().filter(|url| !url.is_empty()),
             trusted_proxies: self.trusted_proxies.to_vec(),
-            site: self.site_dir.clone(),
+            site,
         }
     }
 }

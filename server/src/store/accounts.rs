@@ -46,6 +46,8 @@ pub trait AccountStore: Send + Sync + 'static {
     async fn count_users(&self) -> Stored<u32>;
     /// By address, compared in lower case.
     async fn user_by_email(&self, email: &str) -> Stored<Option<UserRow>>;
+    /// The first account that was made, if there is one.
+    async fn first_user(&self) -> Stored<Option<UserRow>>;
     /// By id.
     async fn user(&self, id: UserId) -> Stored<Option<UserRow>>;
     /// Makes a token; only its hash is stored.

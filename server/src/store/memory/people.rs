@@ -31,6 +31,12 @@ impl AccountStore for MemoryStore {
         Ok(self.state.lock().people.users.values().find(|user| user.email == email).cloned())
     }
 
+    async fn first_user(&self) -> Stored<Option<UserRow>> {
+        let state = self.state.lock();
+        let first = state.people.users.values().min_by_key(|user| (user.created_at, user.id));
+        Ok(first.cloned())
+    }
+
     async fn user(&self, id: UserId) -> Stored<Option<UserRow>> {
         Ok(self.state.lock().people.users.get(&id).cloned())
     }

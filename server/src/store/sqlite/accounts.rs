@@ -98,6 +98,13 @@ impl AccountStore for SqliteStore {
         row.as_ref().map(user).transpose()
     }
 
+    async fn first_user(&self) -> Stored<Option<UserRow>> {
+        let row = sqlx::query(select_users!("ORDER BY u.created_at, u.id LIMIT 1"))
+            .fetch_optional(&self.read)
+            .await?;
+        row.as_ref().map(user).transpose()
+    }
+
     async fn user(&self, id: UserId) -> Stored<Option<UserRow>> {
         let row = sqlx::query(select_users!("WHERE u.id = ?"))
             .bind(id.0)

@@ -1,0 +1,191 @@
+//! What the subcommands do. Errors are sentences for the operator.
+
+use crate::backend::outside::OutboundTester;
+use crate::backend::{CatalogStores, Rehearsal, SignUp};
+use crate::cli::{Cli, Command, TokenCommand, UserCommand};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{DataArgs, LogArgs, LogFormat};
+use crate::endpoints::{Endpoints, ServerConnection};
+use crate::llm::connector::Connector;
+use crate::llm::demo::Demo;
+use crate::llm::outbound::Outbound;
+use crate::llm::{HttpClient, HttpOptions};
+use crate::secrets::Secrets;
+use crate::store::sqlite::SqliteStore;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// A sentence that says what went wrong and what to do.
+pub async fn run(cli: Cli) -> Result<(), String> {
+    match cli.command {
+        Command::Serve(args) => {
+            log(&args.log);
+            args.check().map_err(|sentences| sentences.join("\n           "))?;
+            crate::serve::serve(*args).await
+        }
+        Command::User(args) => match args.command {
+            UserCommand::Create { data, email, .. } => create_user(&data, &email).await,
+        },
+        Command::Token(args) => match args.command {
+            TokenCommand::Create { data, email, name } => create_token(&data, &email, &name).await,
+        },
+        Command::Import(args) => import(args).await,
+    }
+}
+
+fn log(args: &LogArgs) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&args.directives)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// The file of the embedded database.
+///
+/// # Errors
+/// A sentence when the data folder cannot be made.
+pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
+    std::fs::create_dir_all(&data.data_dir).map_err(|error| {
+        format!("the data folder {} cannot be made: {error}", data.data_dir.display())
+    })?;
+    Ok(match data.database_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) => {
+            let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+            PathBuf::from(path.split('?').next().unwrap_or(path))
+        }
+        None => data.data_dir.join("rehearsal.db"),
+    })
+}
+
+/// The store, opened and up to date.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn store(data: &DataArgs) -> Result<Arc<SqliteStore>, String> {
+    let file = database_file(data)?;
+    let store = SqliteStore::open(&file).await;
+    store.map(Arc::new).map_err(|error| format!("{} cannot be used: {error}", file.display()))
+}
+
+/// The secret key, and whether it belongs to this database.
+///
+/// # Errors
+/// A sentence for the operator.
+pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets>, String> {
+    let secrets = match &data.secret_key {
+        Some(key) => Secrets::new(key.bytes()),
+        None => Secrets::load_or_create(&data.data_dir).map_err(|error| error.to_string())?,
+    };
+    secrets.check(store).await.map_err(|error| error.to_string())?;
+    Ok(Arc::new(secrets))
+}
+
+/// The outbound path over real providers and the stand-in.
+///
+/// # Errors
+/// A sentence when no HTTP client can be made.
+pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Outbound>, String> {
+    let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
+    let http = HttpClient::new(options, clock.clone())
+        .map_err(|error| format!("no HTTP client can be made: {error}"))?;
+    let provider = Arc::new(Connector::new(http, Demo::default()));
+    let seed = u64::from_le_bytes(crate::secrets::random());
+    Ok(Arc::new(Outbound::new(provider, clock.clone(), SmallRng::seed_from_u64(seed))))
+}
+
+/// The use cases of people.
+pub fn people(
+    store: &Arc<SqliteStore>,
+    clock: &SharedClock,
+    secrets: Arc<Secrets>,
+    offered: Vec<ServerConnection>,
+    outbound: Arc<Outbound>,
+    allow_private_urls: bool,
+    sign_up: SignUp,
+) -> Arc<Rehearsal> {
+    let endpoints = Endpoints::new(store.clone(), secrets, offered);
+    let tester = Arc::new(OutboundTester { outbound, allow_private_urls });
+    let stores = CatalogStores::of(store);
+    Arc::new(Rehearsal::new(stores, clock.clone(), endpoints, tester, sign_up))
+}
+
+/// The use cases for a command beside a running server.
+async fn beside(data: &DataArgs) -> Result<(Arc<Rehearsal>, Arc<SqliteStore>), String> {
+    let store = store(data).await?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let secrets = secrets(data, &store).await?;
+    let outbound = outbound(&clock, true)?;
+    let people = people(&store, &clock, secrets, Vec::new(), outbound, true, SignUp::Closed);
+    Ok((people, store))
+}
+
+fn sentence(error: &app::error::AppError) -> String {
+    let problems: Vec<_> = error.problems.iter().map(|p| format!("\n  {p}")).collect();
+    format!("{}{}", error.detail, problems.concat())
+}
+
+async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
+    let mut password = String::new();
+    let read = std::io::stdin().read_to_string(&mut password);
+    read.map_err(|error| format!("the password cannot be read: {error}"))?;
+    let password = password.trim_end_matches(['\r', '\n']);
+    let (people, store) = beside(data).await?;
+    let made = people.create_user(email, password).await.map_err(|error| sentence(&error));
+    store.close().await;
+    println!("{}", made?.email);
+    Ok(())
+}
+
+async fn create_token(data: &DataArgs, email: &str, name: &str) -> Result<(), String> {
+    let (people, store) = beside(data).await?;
+    let made = people.create_token_for(email, name).await.map_err(|error| sentence(&error));
+    store.close().await;
+    println!("{}", made?.token);
+    Ok(())
+}
+
+async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
+    let mut documents = Vec::new();
+    for file in &args.files {
+        let shown = file.display();
+        let format = crate::import::Format::of_file(file)
+            .ok_or_else(|| format!("{shown}: only .yaml, .yml, .json and .md files are read"))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let read = crate::import::read(&name.unwrap_or_default(), &text, format);
+        documents.extend(read.map_err(|error| format!("{shown}: {}", sentence(&error)))?);
+    }
+    let (people, store) = beside(&args.data).await?;
+    let imported = async {
+        let caller = match &args.email {
+            Some(email) => people.caller_of_email(email).await?,
+            None => people.only_caller().await?,
+        };
+        people.import(&caller, documents, false).await
+    }
+    .await;
+    store.close().await;
+    let report = imported.map_err(|error| sentence(&error))?;
+    for document in &report.documents {
+        let kind = match document.kind {
+            app::backend::ImportKind::Agent => "agent",
+            app::backend::ImportKind::Scenario => "scenario",
+        };
+        println!("{kind} {}", document.name);
+        for problem in &document.problems {
+            println!("  {problem}");
+        }
+    }
+    println!("{} imported", report.documents.len());
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! `rehearsal serve`: puts the house together, serves it, and takes it apart
+//! in good order.
+
+use crate::backend::suites::{SuiteLimits, Suites};
+use crate::backend::{Port, Rehearsal, SignUp};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::commands;
+use crate::config::{self, ServeArgs, ServerWide};
+use crate::endpoints::ServerConnection;
+use crate::engine::{Endpoints, Engine, EngineSettings};
+use crate::http::{HttpState, Readiness, SharedSessions, SignInLimits, router};
+use crate::llm::Endpoint;
+use crate::site::Site;
+use crate::store::catalog::SettingStore;
+use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
+use app::domain::{ConnectionId, ConnectionKind, RunError};
+use async_trait::async_trait;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A heartbeat older than this is not fresh: six were missed.
+const STALE_BEAT: Duration = Duration::from_secs(30);
+/// How long open requests may take to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// A sentence for the operator: what cannot be opened, bound or read.
+pub async fn serve(args: ServeArgs) -> Result<(), String> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = commands::store(&args.data).await?;
+    let _lock = lock(&args.data.data_dir)?;
+    let secrets = commands::secrets(&args.data, &store).await?;
+    crate::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
+    let private = args.private_urls_allowed();
+    let outbound = commands::outbound(&clock, private)?;
+    let people = commands::people(
+        &store,
+        &clock,
+        secrets,
+        offered(&args),
+        outbound.clone(),
+        private,
+        sign_up(args.sign_up),
+    );
+    let settings = engine_settings(&args);
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().ok();
+    let engine =
+        Engine::start(store.clone(), outbound, people.clone(), clock.clone(), settings, true)
+            .await
+            .map_err(|error| format!("the engine cannot start: {error}"))?;
+    let suites = suites(&store, &people, &engine, &clock, &args);
+    let sessions = SqliteSessions::new((*store).clone(), clock.clone());
+    if let Err(error) = sessions.sweep().await {
+        tracing::warn!(%error, "old sessions could not be deleted");
+    }
+    let site = Site::find(args.site_dir.as_deref(), &args.data.data_dir.join("site"))
+        .map_err(|error| error.to_string())?;
+    let shutdown = CancellationToken::new();
+    let readiness =
+        Arc::new(Ready { store: store.clone(), engine: engine.clone(), clock: clock.clone() });
+    let state = HttpState {
+        backend: Arc::new(Port { people, suites: suites.clone() }),
+        live: Arc::new(suites),
+        readiness,
+        sessions: SharedSessions(Arc::new(sessions)),
+        clock,
+        leptos: site.leptos_options(args.addr),
+        settings: Arc::new(args.http(site.folder)),
+        metrics,
+        sign_ins: Arc::new(SignInLimits::default()),
+        shutdown: shutdown.clone(),
+    };
+    let served = listen(args.addr, state, shutdown).await;
+    engine.shutdown().await;
+    store.close().await;
+    tracing::info!("stopped");
+    served
+}
+
+/// One engine a data folder: a second one would take the runs of the first.
+fn lock(folder: &Path) -> Result<File, String> {
+    let path = folder.join("engine.lock");
+    let file =
+        File::create(&path).map_err(|e| format!("{} cannot be made: {e}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(format!(
+            "another rehearsal serves from {}; stop it, or use another REHEARSAL_DATA_DIR",
+            folder.display()
+        )),
+    }
+}
+
+fn sign_up(mode: config::SignUp) -> SignUp {
+    match mode {
+        config::SignUp::First => SignUp::First,
+        config::SignUp::Open => SignUp::Open,
+        config::SignUp::Closed => SignUp::Closed,
+    }
+}
+
+/// Connections that the environment offers to everybody.
+fn offered(args: &ServeArgs) -> Vec<ServerConnection> {
+    let one = |kind, found: Option<ServerWide>| {
+        found.map(|found| ServerConnection::new(kind, found.base_url.as_deref(), Some(found.key)))
+    };
+    let anthropic = one(ConnectionKind::Anthropic, args.providers.anthropic());
+    let openai = one(ConnectionKind::OpenAi, args.providers.openai());
+    anthropic.into_iter().chain(openai).collect()
+}
+
+fn engine_settings(args: &ServeArgs) -> EngineSettings {
+    let limits = &args.limits;
+    EngineSettings {
+        owner: format!("{}-{}", std::process::id(), SystemClock.uuid()),
+        runs_per_user: limits.runs_per_user,
+        max_calls: limits.max_calls,
+        call_timeout: limits.call_timeout,
+        max_wait: limits.max_wait,
+        circuit_wait: limits.circuit_wait,
+    }
+}
+
+fn suites(
+    store: &Arc<SqliteStore>,
+    people: &Arc<Rehearsal>,
+    engine: &Engine,
+    clock: &SharedClock,
+    args: &ServeArgs,
+) -> Suites {
+    Suites {
+        suites: store.clone(),
+        agents: store.clone(),
+        scenarios: store.clone(),
+        settings: store.clone(),
+        reach: people.clone(),
+        executor: Arc::new(engine.clone()),
+        clock: clock.clone(),
+        limits: SuiteLimits {
+            runs_per_suite: args.limits.runs_per_suite,
+            queue_per_user: args.limits.queue_per_user,
+        },
+    }
+}
+
+async fn listen(
+    addr: SocketAddr,
+    state: HttpState,
+    shutdown: CancellationToken,
+) -> Result<(), String> {
+    let listener = tokio::net::TcpListener::bind(addr)
+        .await
+        .map_err(|error| format!("{addr} cannot be listened on: {error}"))?;
+    let addr = listener.local_addr().unwrap_or(addr);
+    tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
+    println!("Rehearsal serves http://{addr}");
+    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let asked = shutdown.clone();
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("asked to stop");
+        asked.cancel();
+    });
+    let ending = shutdown.clone();
+    let serving =
+        axum::serve(listener, app).with_graceful_shutdown(async move { ending.cancelled().await });
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = async move { serving.await } => served.map_err(|error| format!("serving ended: {error}")),
+        () = late => {
+            tracing::warn!("some requests did not end in time; they are dropped");
+            Ok(())
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be heard");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[async_trait]
+impl Endpoints for Rehearsal {
+    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
+        self.endpoints().endpoint(id).await
+    }
+}
+
+/// Whether store and engine work.
+struct Ready {
+    store: Arc<SqliteStore>,
+    engine: Engine,
+    clock: SharedClock,
+}
+
+#[async_trait]
+impl Readiness for Ready {
+    async fn ready(&self) -> Result<(), String> {
+        let now = self.clock.now();
+        if now.since(self.engine.last_beat()) > STALE_BEAT {
+            return Err("The engine's heartbeat is late.".to_owned());
+        }
+        self.store.writable(now).await.map_err(|_| "The database takes no writes.".to_owned())
+    }
+}
