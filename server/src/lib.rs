@@ -5,8 +5,12 @@
 
 #![recursion_limit = "512"]
 
+pub mod backend;
+pub mod builtin;
 pub mod clock;
 pub mod conversation;
+pub mod endpoints;
 pub mod judge;
 pub mod llm;
+pub mod secrets;
 pub mod store;
