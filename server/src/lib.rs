@@ -5,14 +5,20 @@
 
 #![recursion_limit = "512"]
 
+pub mod backend;
+pub mod builtin;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod conversation;
+pub mod endpoints;
 pub mod engine;
 pub mod http;
 pub mod import;
 pub mod judge;
 pub mod llm;
-pub mod store;
+pub mod secrets;
+pub mod serve;
 pub mod site;
+pub mod store;

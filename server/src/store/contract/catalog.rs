@@ -67,7 +67,7 @@ fn scenario(name: &str, category: &str, difficulty: &str, tags: &[&str]) -> Scen
 async fn a_connection_is_its_space_s(house: House) {
     let row = connection(5, ANNA);
     house.connections.create_connection(&row).await.unwrap();
-    assert_eq!(house.connections.connections(ANNA).await.unwrap(), [row.clone()]);
+    assert_eq!(house.connections.connections(ANNA).await.unwrap(), std::slice::from_ref(&row));
     assert_eq!(house.connections.connections(BEN).await.unwrap(), []);
     assert_eq!(house.connections.connection(BEN, row.id).await.unwrap(), None);
     assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(row.clone()));

@@ -1,0 +1,119 @@
+//! Agents.
+
+use super::{Rehearsal, cursor, naming};
+use crate::store::catalog::After;
+use app::backend::{Answer, Caller, Cursor, Page};
+use app::domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem};
+use app::error::AppError;
+use uuid::Uuid;
+
+fn no_agent() -> AppError {
+    AppError::not_found("agent")
+}
+
+fn place(agent: &Agent) -> After {
+    After { key: agent.spec.name.clone(), id: agent.id.0 }
+}
+
+impl Rehearsal {
+    /// Agents by name.
+    pub async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
+        let (after, limit) = cursor::read(cursor)?;
+        let agents = self.stores.agents.agents(caller.space_id, after, limit + 1).await?;
+        Ok(cursor::page(agents, limit, place))
+    }
+
+    /// One, at its newest revision.
+    pub async fn agent(&self, caller: &Caller, id: AgentId) -> Answer<Agent> {
+        self.stores.agents.agent(caller.space_id, id).await?.ok_or_else(no_agent)
+    }
+
+    /// All revisions, newest first; also of a deleted one, whose runs stay.
+    pub async fn agent_revisions(&self, caller: &Caller, id: AgentId) -> Answer<Vec<Agent>> {
+        let revisions = self.stores.agents.agent_revisions(caller.space_id, id).await?;
+        if revisions.is_empty() { Err(no_agent()) } else { Ok(revisions) }
+    }
+
+    /// The valid agent, or all that is wrong with it: the connection too must
+    /// be one that the caller may use.
+    async fn agent_spec(&self, caller: &Caller, draft: &Draft) -> Answer<AgentSpec> {
+        let parsed = AgentSpec::parse(draft);
+        let connection = draft.text("connection_id").parse::<ConnectionId>();
+        let foreign = match connection {
+            Ok(id) => !self.may_use(caller, id).await?,
+            Err(_) => false, // said by the parser
+        };
+        let foreign =
+            foreign.then(|| Problem::new("connection_id", "is not one of your connections"));
+        match (parsed, foreign) {
+            (Ok(spec), None) => Ok(spec),
+            (parsed, foreign) => {
+                let mut problems = parsed.err().unwrap_or_default();
+                problems.extend(foreign);
+                Err(AppError::invalid(problems))
+            }
+        }
+    }
+
+    /// Makes one.
+    pub async fn create_agent(&self, caller: &Caller, draft: &Draft) -> Answer<Agent> {
+        let spec = self.agent_spec(caller, draft).await?;
+        self.put_agent(caller, &spec).await
+    }
+
+    pub(super) async fn put_agent(&self, caller: &Caller, spec: &AgentSpec) -> Answer<Agent> {
+        let (id, now) = (self.clock.uuid().into(), self.clock.now());
+        Ok(self.stores.agents.create_agent(caller.space_id, id, spec, now).await?)
+    }
+
+    /// Saves a new revision based on `revision`; 409 if that is not the newest.
+    pub async fn update_agent(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        revision: u32,
+        draft: &Draft,
+    ) -> Answer<Agent> {
+        // Whose it is comes first: a stranger hears nothing of their draft.
+        self.own_agent(caller, id).await?;
+        let spec = self.agent_spec(caller, draft).await?;
+        let now = self.clock.now();
+        let saved = self.stores.agents.update_agent(caller.space_id, id, revision, &spec, now);
+        saved.await?.ok_or_else(no_agent)
+    }
+
+    /// That it is the caller's; a damaged one is theirs too, to be repaired.
+    async fn own_agent(&self, caller: &Caller, id: AgentId) -> Answer<()> {
+        match self.stores.agents.agent(caller.space_id, id).await {
+            Ok(None) => Err(no_agent()),
+            Ok(Some(_)) | Err(crate::store::StoreError::Damaged(_)) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Removes one; its history stays.
+    pub async fn delete_agent(&self, caller: &Caller, id: AgentId) -> Answer<()> {
+        let now = self.clock.now();
+        let gone = self.stores.agents.delete_agent(caller.space_id, id, now).await?;
+        if gone { Ok(()) } else { Err(no_agent()) }
+    }
+
+    /// A copy under another name.
+    pub async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> Answer<Agent> {
+        let original = self.agent(caller, id).await?;
+        for name in naming::copies(&original.spec.name) {
+            if self.agent_named(caller, &name).await?.is_none() {
+                let spec = AgentSpec { name, ..original.spec.clone() };
+                return self.put_agent(caller, &spec).await;
+            }
+        }
+        Err(AppError::conflict("There are too many copies of this agent."))
+    }
+
+    /// The first agent of exactly this name.
+    pub(crate) async fn agent_named(&self, caller: &Caller, name: &str) -> Answer<Option<Agent>> {
+        let before = After { key: name.to_owned(), id: Uuid::nil() };
+        let next = self.stores.agents.agents(caller.space_id, Some(before), 1).await?;
+        Ok(next.into_iter().next().filter(|agent| agent.spec.name == name))
+    }
+}

@@ -1,0 +1,196 @@
+//! Connections: those of the caller, and those that the server offers.
+
+use super::Rehearsal;
+use super::errors::internal;
+use crate::endpoints::last4;
+use crate::llm::Endpoint;
+use crate::store::catalog::ConnectionRow;
+use app::backend::{Answer, Caller};
+use app::domain::{
+    Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
+};
+use app::error::AppError;
+use async_trait::async_trait;
+
+/// What the outbound path knows and does about connections.
+#[async_trait]
+pub trait ConnectionTester: Send + Sync + 'static {
+    /// Calls the provider once, with `model` or any. A success ends a latch
+    /// and closes an open circuit of this caller.
+    async fn test(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> ConnectionTest;
+
+    /// Why this base URL may not be called, in words that follow "base_url".
+    async fn refuses(&self, base_url: &str) -> Option<String>;
+
+    /// The caller's circuit on a connection.
+    fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
+        let _ = (caller, id);
+        Breaker::default()
+    }
+
+    /// A connection was edited: what latched it may be gone.
+    fn edited(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
+}
+
+fn offered_by_server() -> AppError {
+    AppError::conflict(
+        "This connection is offered by the server and set up in its environment. It cannot be \
+         changed here.",
+    )
+}
+
+impl Rehearsal {
+    fn shown(&self, caller: &Caller, row: ConnectionRow) -> Connection {
+        Connection {
+            breaker: self.tester.breaker(caller, row.id),
+            id: row.id,
+            name: row.name,
+            kind: row.kind,
+            base_url: row.base_url,
+            headers: row.headers,
+            key_last4: row.key_last4,
+            server_wide: false,
+            updated_at: row.updated_at,
+        }
+    }
+
+    /// The caller's connections, then the server's.
+    pub async fn connections(&self, caller: &Caller) -> Answer<Vec<Connection>> {
+        let own = self.stores.connections.connections(caller.space_id).await?;
+        let own = own.into_iter().map(|row| self.shown(caller, row));
+        let offered = self.endpoints.server_wide().iter();
+        let offered = offered.map(|one| one.view(self.tester.breaker(caller, one.id)));
+        Ok(own.chain(offered).collect())
+    }
+
+    /// One of them.
+    pub async fn connection(&self, caller: &Caller, id: ConnectionId) -> Answer<Connection> {
+        if let Some(offered) = self.endpoints.of_server(id) {
+            return Ok(offered.view(self.tester.breaker(caller, id)));
+        }
+        Ok(self.shown(caller, self.own_connection(caller, id).await?))
+    }
+
+    async fn own_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<ConnectionRow> {
+        let row = self.stores.connections.connection(caller.space_id, id).await?;
+        row.ok_or_else(|| AppError::not_found("connection"))
+    }
+
+    /// Whether the caller may use a connection: their own or the server's.
+    pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> Answer<bool> {
+        let offered = self.endpoints.of_server(id).is_some();
+        Ok(offered || self.stores.connections.connection(caller.space_id, id).await?.is_some())
+    }
+
+    /// The valid connection, or all that is wrong with it.
+    async fn connection_spec(&self, draft: &Draft) -> Answer<ConnectionSpec> {
+        let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
+        if spec.kind != ConnectionKind::Demo
+            && let Some(why) = self.tester.refuses(&spec.base_url).await
+        {
+            return Err(AppError::problem("base_url", why));
+        }
+        Ok(spec)
+    }
+
+    /// The key's columns. Nothing is kept for a stand-in that needs none.
+    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<()> {
+        if spec.kind == ConnectionKind::Demo {
+            row.key_ciphertext = None;
+            row.key_last4 = None;
+        } else if let Some(key) = &spec.api_key {
+            let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
+            row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
+            row.key_last4 = last4(key);
+        }
+        Ok(())
+    }
+
+    /// Makes one.
+    pub async fn create_connection(&self, caller: &Caller, draft: &Draft) -> Answer<Connection> {
+        let spec = self.connection_spec(draft).await?;
+        let now = self.clock.now();
+        let mut row = ConnectionRow {
+            id: self.clock.uuid().into(),
+            space_id: caller.space_id,
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            headers: spec.headers.clone(),
+            key_ciphertext: None,
+            key_last4: None,
+            created_at: now,
+            updated_at: now,
+        };
+        self.put_key(&mut row, &spec)?;
+        self.stores.connections.create_connection(&row).await?;
+        Ok(self.shown(caller, row))
+    }
+
+    /// Changes one; an empty key keeps the stored one.
+    pub async fn update_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        draft: &Draft,
+    ) -> Answer<Connection> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let known = self.own_connection(caller, id).await?;
+        let spec = self.connection_spec(draft).await?;
+        let mut row = ConnectionRow {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            headers: spec.headers.clone(),
+            updated_at: self.clock.now(),
+            ..known
+        };
+        self.put_key(&mut row, &spec)?;
+        if !self.stores.connections.update_connection(&row).await? {
+            return Err(AppError::not_found("connection"));
+        }
+        self.tester.edited(caller, id);
+        Ok(self.shown(caller, row))
+    }
+
+    /// Removes one; 409 while agents, settings or unfinished runs use it.
+    pub async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<()> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let gone = self.stores.connections.delete_connection(caller.space_id, id).await?;
+        if gone { Ok(()) } else { Err(AppError::not_found("connection")) }
+    }
+
+    /// Calls its provider once, with `model` or any.
+    pub async fn test_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        model: Option<String>,
+    ) -> Answer<ConnectionTest> {
+        if !self.may_use(caller, id).await? {
+            return Err(AppError::not_found("connection"));
+        }
+        let model = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
+        Ok(match self.endpoints.endpoint(id).await {
+            Ok(endpoint) => self.tester.test(caller, endpoint, model).await,
+            Err(error) => ConnectionTest {
+                ok: false,
+                message: error.message,
+                request: String::new(),
+                answer: String::new(),
+                latency_ms: 0,
+            },
+        })
+    }
+}

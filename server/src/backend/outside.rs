@@ -1,0 +1,135 @@
+//! What the use cases know of the world: whether somebody answers at a
+//! connection's address, and what a model says when it is asked once.
+
+use super::Rehearsal;
+use super::connections::ConnectionTester;
+use super::suites::Reach;
+use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use crate::llm::private_urls;
+use crate::llm::{ChatRequest, Endpoint, Message};
+use app::backend::Caller;
+use app::domain::{ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an address may take to take a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long a test may take.
+const TEST: Duration = Duration::from_secs(30);
+/// Characters of an answer that are shown.
+const SHOWN: usize = 500;
+
+/// Tests over the outbound path, as runs call.
+pub struct OutboundTester {
+    /// The path.
+    pub outbound: Arc<Outbound>,
+    /// Whether private networks may be called.
+    pub allow_private_urls: bool,
+}
+
+#[async_trait]
+impl ConnectionTester for OutboundTester {
+    async fn test(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> ConnectionTest {
+        let request = ChatRequest {
+            model: model.unwrap_or_default(),
+            messages: vec![Message::User("Answer with the single word: ready".to_owned())],
+            max_tokens: 16,
+            ..ChatRequest::default()
+        };
+        let scope = Scope { user_id: caller.user_id, probe: true };
+        let limits = CallLimits {
+            call_timeout: TEST,
+            active_left: TEST,
+            max_wait: Duration::ZERO,
+            circuit_wait: Duration::ZERO,
+        };
+        let mut times = CallTimes::default();
+        let answer =
+            self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await;
+        let shown = request_line(&endpoint, &request.model);
+        let latency_ms = u32::try_from(times.active.as_millis()).unwrap_or(u32::MAX);
+        match answer {
+            Ok(reply) => ConnectionTest {
+                ok: true,
+                message: format!("The model answered in {} ms.", reply.latency.as_millis()),
+                request: shown,
+                answer: reply.text.chars().take(SHOWN).collect(),
+                latency_ms: u32::try_from(reply.latency.as_millis()).unwrap_or(u32::MAX),
+            },
+            Err(error) => ConnectionTest {
+                ok: false,
+                message: error.message.clone(),
+                request: shown,
+                answer: error.status.map(|status| format!("HTTP {status}")).unwrap_or_default(),
+                latency_ms,
+            },
+        }
+    }
+
+    async fn refuses(&self, base_url: &str) -> Option<String> {
+        private_urls::check_base_url(base_url, self.allow_private_urls).await.err()
+    }
+
+    fn edited(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.forget(id);
+    }
+}
+
+/// The request as it is sent, with what is secret left out.
+fn request_line(endpoint: &Endpoint, model: &str) -> String {
+    let key = if endpoint.key.is_some() { "•••" } else { "none" };
+    let headers: Vec<_> = endpoint.headers.keys().map(|name| format!("\n{name}: •••")).collect();
+    let (path, auth) = match endpoint.kind {
+        ConnectionKind::Anthropic => ("/v1/messages", format!("x-api-key: {key}")),
+        ConnectionKind::OpenAi => ("/chat/completions", format!("authorization: Bearer {key}")),
+        ConnectionKind::Demo => return format!("demo (no network)\nmodel: {model}"),
+    };
+    format!("POST {}{path}\n{auth}{}\nmodel: {model}", endpoint.base_url, headers.concat())
+}
+
+#[async_trait]
+impl Reach for Rehearsal {
+    async fn check(&self, space: SpaceId, connection: ConnectionId) -> Result<(), String> {
+        if self.endpoints.of_server(connection).is_none() {
+            let own = self.stores.connections.connection(space, connection).await;
+            let own = own.map_err(|_| "cannot be looked up at the moment".to_owned())?;
+            own.ok_or("was deleted; choose another connection")?;
+        }
+        let endpoint = self.endpoints.endpoint(connection).await.map_err(|error| error.message)?;
+        if endpoint.kind == ConnectionKind::Demo {
+            return Ok(());
+        }
+        let vendors = endpoint.base_url == endpoint.kind.default_base_url();
+        if endpoint.key.is_none() && vendors {
+            return Err("has no key; add one in the settings".to_owned());
+        }
+        if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
+            return Err(format!("base_url {sentence}"));
+        }
+        answers(&endpoint.base_url).await
+    }
+}
+
+/// Whether somebody takes a connection at the address of a URL.
+async fn answers(base_url: &str) -> Result<(), String> {
+    let url = reqwest::Url::parse(base_url).map_err(|_| "has no usable base URL".to_owned())?;
+    let host = url.host_str().ok_or("has no usable base URL")?.trim_matches(['[', ']']).to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let connect = tokio::net::TcpStream::connect((host.as_str(), port));
+    match tokio::time::timeout(CONNECT, connect).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            Err(format!("cannot be reached: nobody answers at {host}:{port} ({})", error.kind()))
+        }
+        Err(_) => Err(format!(
+            "cannot be reached: {host}:{port} did not answer within {} s",
+            CONNECT.as_secs()
+        )),
+    }
+}

@@ -1,0 +1,91 @@
+//! Judging a stored transcript again: a row of its own, which never changes
+//! the run.
+
+use super::Suites;
+use super::start::new_key;
+use crate::judge::PROMPT_VERSION;
+use crate::store::rows::EvaluationRow;
+use crate::store::suites::{Created, NewEvaluation};
+use app::backend::{Answer, Caller, Keyed, Started};
+use app::domain::{Evaluation, EvaluationStatus, RunId};
+use app::error::AppError;
+
+impl Suites {
+    /// Judges the stored transcript again; no agent call.
+    pub async fn evaluate(&self, caller: &Caller, id: RunId, keyed: &Keyed) -> Answer<Started> {
+        if let Some(known) = self.replayed(caller, keyed).await? {
+            return Ok(known);
+        }
+        let run = self.suites.run(caller.space_id, id).await?;
+        let run = run.ok_or_else(|| AppError::not_found("run"))?;
+        if !run.status.is_final() {
+            return Err(AppError::conflict(
+                "This run is not finished; it will be judged by itself.",
+            ));
+        }
+        if run.end_reason.is_none() {
+            return Err(AppError::conflict(
+                "The conversation of this run was not finished, so there is nothing to judge. Run it again.",
+            ));
+        }
+        // The judge of today's settings, else the agent's own model.
+        let settings = self.settings.settings(caller.space_id).await?;
+        let judge = settings.judge.map_or(run.frozen.judge.clone(), |choice| {
+            crate::store::rows::ModelRef {
+                connection_id: choice.connection_id,
+                model: choice.model,
+            }
+        });
+        if let Err(sentence) = self.reach.check(caller.space_id, judge.connection_id).await {
+            return Err(AppError::problem("judge.connection_id", sentence));
+        }
+        let view = Evaluation {
+            id: self.clock.uuid().into(),
+            status: EvaluationStatus::Pending,
+            is_first: false,
+            score: None,
+            judge_score: None,
+            verdict: None,
+            summary: String::new(),
+            items: Vec::new(),
+            checks: Vec::new(),
+            issues: Vec::new(),
+            recommendations: Vec::new(),
+            judge_model: judge.model.clone(),
+            prompt_version: PROMPT_VERSION,
+            asked: 0,
+            raw_reply: None,
+            latency_ms: None,
+            input_tokens: 0,
+            output_tokens: 0,
+            error: None,
+            created_at: self.clock.now(),
+            finished_at: None,
+        };
+        let body = serde_json::to_string(&view).map_err(|error| {
+            AppError::from(crate::store::StoreError::Damaged(error.to_string()))
+        })?;
+        let row = EvaluationRow {
+            run_id: run.id,
+            suite_id: run.suite_id,
+            space_id: run.space_id,
+            user_id: caller.user_id,
+            judge,
+            view,
+            attempt: 0,
+            recoveries: 0,
+            stalled: 0,
+            lease_owner: None,
+            lease_until: None,
+            deadline_at: None,
+        };
+        let new = NewEvaluation { row, key: new_key(keyed, body.clone()) };
+        let created = self.suites.create_evaluation(new).await?;
+        self.executor.wake();
+        if let Created::AlreadyRunning { .. } = created {
+            return Err(AppError::conflict("This run is being judged again already.")
+                .with_link(format!("/runs/{id}")));
+        }
+        self.answer(created, Some(Started { suite_id: run.suite_id, body, replayed: false }))
+    }
+}

@@ -1,0 +1,114 @@
+//! The use cases of suites and runs: planned, started, read, cancelled,
+//! judged again.
+//!
+//! - [`plan`]: what a start would do; pure.
+//! - `start`, `rerun`, `evaluate`, `cancel`: what changes something.
+//! - `read`: what is shown. [`eta`]: how long it will take; pure.
+//! - `live`: what the streams read.
+
+mod cancel;
+pub mod eta;
+mod evaluate;
+mod live;
+pub mod plan;
+mod read;
+mod rerun;
+mod start;
+
+use crate::clock::SharedClock;
+use crate::engine::Engine;
+use crate::store::SharedSuites;
+use crate::store::catalog::{AgentStore, ScenarioStore, SettingStore};
+use app::backend::Answer;
+use app::domain::{ConnectionId, Problem, RunId, SpaceId};
+use app::error::AppError;
+use async_trait::async_trait;
+use std::sync::Arc;
+
+/// Whether a connection can be used at all, found out without a paid call.
+#[async_trait]
+pub trait Reach: Send + Sync + 'static {
+    /// `Err` with a sentence: there is no such connection for this space, its
+    /// key is missing, or nobody answers at its address.
+    async fn check(&self, space: SpaceId, connection: ConnectionId) -> Result<(), String>;
+}
+
+/// What is told of a start and of a cancel.
+pub trait Executor: Send + Sync + 'static {
+    /// Something may begin.
+    fn wake(&self);
+    /// These runs are to stop.
+    fn cancel(&self, runs: &[RunId]);
+}
+
+impl Executor for Engine {
+    fn wake(&self) {
+        Self::wake(self);
+    }
+
+    fn cancel(&self, runs: &[RunId]) {
+        Self::cancel(self, runs);
+    }
+}
+
+/// Numbers of the settings that suites need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuiteLimits {
+    /// Default of `concurrency`.
+    pub runs_per_suite: u32,
+    /// Most unfinished runs of a user.
+    pub queue_per_user: u32,
+}
+
+impl Default for SuiteLimits {
+    fn default() -> Self {
+        Self { runs_per_suite: 3, queue_per_user: 500 }
+    }
+}
+
+/// The use cases of suites and runs.
+#[derive(Clone)]
+pub struct Suites {
+    /// Suites, runs, events.
+    pub suites: SharedSuites,
+    /// Agents.
+    pub agents: Arc<dyn AgentStore>,
+    /// Scenarios.
+    pub scenarios: Arc<dyn ScenarioStore>,
+    /// Settings of spaces.
+    pub settings: Arc<dyn SettingStore>,
+    /// Whether connections can be used.
+    pub reach: Arc<dyn Reach>,
+    /// The engine.
+    pub executor: Arc<dyn Executor>,
+    /// Time and ids.
+    pub clock: SharedClock,
+    /// Numbers.
+    pub limits: SuiteLimits,
+}
+
+/// A cursor of a list from new to old: `millis-id`.
+fn before(cursor: &app::backend::Cursor) -> Answer<Option<crate::store::suites::Before>> {
+    let Some(text) = cursor.after.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let parse = || {
+        let (millis, id) = text.split_once('-')?;
+        let at = app::domain::Timestamp(millis.parse().ok()?);
+        Some(crate::store::suites::Before { at, id: id.parse().ok()? })
+    };
+    parse().map(Some).ok_or_else(|| AppError::problem("after", "is not a cursor of this list"))
+}
+
+/// How many entries of a list.
+fn limit(cursor: &app::backend::Cursor) -> Answer<u32> {
+    match cursor.limit.unwrap_or(50) {
+        limit @ 1..=200 => Ok(limit),
+        _ => Err(AppError::problem("limit", "must be from 1 to 200")),
+    }
+}
+
+/// 422 with problems, or nothing.
+fn none_of(problems: Vec<Problem>) -> Answer<()> {
+    if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
+}
