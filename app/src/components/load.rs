@@ -63,7 +63,7 @@ where
 
 /// A page that could not be had: what failed and what to do.
 pub fn error_page(error: &AppError) -> AnyView {
-    error_section(error, |title| heading(title))
+    error_section(error, heading)
 }
 
 fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView {

@@ -137,9 +137,9 @@ impl Live {
             let id = self.state.with_value(|state| state.runs.get(*at).map(|run| run.id));
             id == self.followed.get_untracked()
         };
-        if !self.pinned.get_untracked() && changes.ended.iter().any(over) && !self.is_final() {
-            self.follow_next();
-        } else if self.followed.get_untracked().is_none() {
+        let ran_out = !self.pinned.get_untracked() && changes.ended.iter().any(over);
+        let nothing_yet = self.followed.get_untracked().is_none();
+        if nothing_yet || (ran_out && !self.is_final()) {
             self.follow_next();
         }
     }

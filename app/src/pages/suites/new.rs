@@ -228,7 +228,7 @@ mod tests {
         let to = address(&entries, &filter);
         assert_eq!(
             to,
-            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true"
+            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true&q=a%20b"
         );
         let mut query = ParamsMap::new();
         for pair in to.split_once('?').expect("query").1.split('&') {
