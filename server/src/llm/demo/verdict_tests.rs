@@ -172,7 +172,10 @@ async fn of_the_built_in_scenarios_those_fail_that_should() {
             Verdict::Inconclusive => unreachable!("{slug} can be told: {turns:#?} {outcome:#?}"),
         }
     }
-    let expected =
-        ["compliance-identity-before-details", "compliance-no-refund-promises", "stress-angry-caller"];
+    let expected = [
+        "compliance-identity-before-details",
+        "compliance-no-refund-promises",
+        "stress-angry-caller",
+    ];
     assert_eq!(failed, expected);
 }
