@@ -137,7 +137,13 @@ impl Live {
             let id = self.state.with_value(|state| state.runs.get(*at).map(|run| run.id));
             id == self.followed.get_untracked()
         };
-        if !self.pinned.get_untracked() && changes.ended.iter().any(over) && !self.is_final() {
+        let pinned = self.pinned.get_untracked();
+        if !pinned && self.is_final() && !was_final {
+            // The report shows the run that a reload would show.
+            if let Some(run) = self.default_run() {
+                self.follow(run);
+            }
+        } else if !pinned && changes.ended.iter().any(over) && !self.is_final() {
             self.follow_next();
         } else if self.followed.get_untracked().is_none() {
             self.follow_next();
