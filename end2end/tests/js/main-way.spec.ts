@@ -95,7 +95,7 @@ async function writeScenario(page: Page): Promise<void> {
   const about = page.getByRole("region", { name: "About the scenario" });
   await about.getByLabel("Name").fill("Opening hours");
   await about.getByLabel("Category").selectOption("information");
-  await page.getByLabel("What the agent does").fill("Tells when the practice is open");
+  await page.getByLabel("What the agent does").fill("Says that it is open from Monday to Friday");
   const save = page.getByRole("button", { name: "Save scenario" });
   await save.click();
 
@@ -107,7 +107,7 @@ async function writeScenario(page: Page): Promise<void> {
   await expect(message).toHaveAccessibleDescription(/must not be empty/i);
   await expect(about.getByLabel("Name")).toHaveValue("Opening hours");
   await expect(page.getByLabel("What the agent does")).toHaveValue(
-    "Tells when the practice is open",
+    "Says that it is open from Monday to Friday",
   );
   await summary.getByRole("link").click();
   await expect(message).toBeFocused();
@@ -134,7 +134,7 @@ async function checkEvidence(page: Page): Promise<void> {
   const turn = page.locator(`#t${number}`);
   await expect(turn).toBeInViewport();
   await expect(turn).toContainText(said);
-  await turn.getByRole("link", { name: /Tells when the practice is open/ }).click();
+  await turn.getByRole("link", { name: /Says that it is open from Monday to Friday/ }).click();
   await expect(page).toHaveURL(/#i1$/);
   await expect(page.locator("#i1")).toBeInViewport();
 }

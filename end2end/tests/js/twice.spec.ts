@@ -9,21 +9,24 @@ import { expect, test } from "../../support/test";
  */
 async function clickTwice(page: Page, button: Locator, path: string): Promise<string[]> {
   const places: string[] = [];
-  const both = Promise.withResolvers<void>();
+  let posted: () => void = () => undefined;
+  const both = new Promise<void>((done) => {
+    posted = done;
+  });
   await page.route(`**${path}`, async (route) => {
     const answer = await route.fetch({ maxRedirects: 0 });
     places.push(answer.headers().location?.split("?")[0] ?? "");
     if (places.length === 2) {
-      both.resolve();
+      posted();
     }
-    await both.promise;
+    await both;
     // The browser gave the first one up for the second.
     await route.fulfill({ response: answer }).catch(() => undefined);
   });
   await button.click({ noWaitAfter: true });
   await expect.poll(() => places.length).toBe(1);
   await button.click({ noWaitAfter: true });
-  await both.promise;
+  await both;
   await page.waitForURL(/\/suites\/[0-9a-f-]{36}/);
   return places;
 }
