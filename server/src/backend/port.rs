@@ -187,7 +187,8 @@ impl Backend for Port {
             filter: Some(ScenarioFilter { built_in: Some(true), ..ScenarioFilter::default() }),
             repeats: 1,
             concurrency: None,
-            note: "Demo".to_owned(),
+            note: "Demo: the model is a stand-in. These results tell you nothing about a real one."
+                .to_owned(),
             allow_parallel: false,
             skip_incompatible: true,
             judge: None,

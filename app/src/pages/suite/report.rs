@@ -44,7 +44,7 @@ fn matrix(runs: &[Run]) -> AnyView {
         view! { <tr><th scope="row">{name}</th>{cells.collect_view()}</tr> }
     });
     view! {
-        <section aria-labelledby="matrix-head">
+        <section>
             <h2 id="matrix-head">"Repetitions"</h2>
             <div class="scroll" tabindex="0" role="region" aria-label="Matrix of repetitions">
                 <table class="matrix">

@@ -31,7 +31,7 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
     };
     let many = live.suite.with_untracked(|suite| suite.repeats > 1);
     view! {
-        <section aria-labelledby="runs-head">
+        <section>
             <h2 id="runs-head">
                 {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
             </h2>

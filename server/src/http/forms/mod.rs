@@ -51,6 +51,10 @@ fn notice(path: &str, what: &str) -> String {
     places::with(path, "notice", what)
 }
 
+/// What a form says whose key was used with other content.
+const KEY_USED: &str =
+    "This form has started something else already. Look at that, or send the form once more.";
+
 /// What never is kept: secrets, and keys of starts (the page gets a fresh one).
 const NOT_KEPT: [&str; 5] =
     ["password", "current_password", "new_password", "api_key", "idempotency_key"];
@@ -104,12 +108,18 @@ async fn refuse(
         | ErrorCode::TooMany => {}
     }
     let back = posted.back.clone().unwrap_or_else(|| default_back.to_owned());
-    let rejected = Rejected {
+    let mut rejected = Rejected {
         draft: without_secrets(posted.draft),
         problems: error.problems,
         detail: error.detail,
         link: error.link,
     };
+    // A key is no field that somebody could correct; the page has a fresh one.
+    let asked = rejected.problems.len();
+    rejected.problems.retain(|problem| problem.path != "idempotency_key");
+    if rejected.problems.len() < asked {
+        KEY_USED.clone_into(&mut rejected.detail);
+    }
     match state.backend.keep_rejected(caller, &rejected).await {
         Ok(id) => see_other(&places::with(&back, "draft", &id.to_string())),
         Err(error) => Failure::from(error).into_response(),

@@ -1,0 +1,112 @@
+import { type APIRequestContext, type APIResponse, expect } from "@playwright/test";
+
+/*
+ * The API as programs use it: tests arrange with it what they are not about,
+ * and compare with it what a page shows.
+ */
+
+export interface Turn {
+  index: number;
+  speaker: "user" | "agent" | "tool";
+  message: string;
+}
+
+export interface Run {
+  id: string;
+  suite_id: string;
+  status: string;
+  recoveries: number;
+  scenario: { id: string; name: string };
+  transcript: Turn[];
+  evaluations: { id: string; status: string }[];
+}
+
+export interface Suite {
+  id: string;
+  status: string;
+  total: number;
+  counts: Record<string, number>;
+  progress: { done: number; total: number };
+  runs: Run[];
+}
+
+/** Whether nothing changes any more. */
+export function isFinal(status: string): boolean {
+  return !["pending", "running"].includes(status);
+}
+
+async function body<T>(answer: APIResponse, status: number): Promise<T> {
+  expect(answer.status(), `${answer.url()}: ${await answer.text()}`).toBe(status);
+  return (await answer.json()) as T;
+}
+
+/** The rehearsal of one signed-in person. */
+export class Api {
+  constructor(readonly request: APIRequestContext) {}
+
+  async get<T>(path: string): Promise<T> {
+    return body<T>(await this.request.get(`/api/v1${path}`), 200);
+  }
+
+  async post<T>(path: string, data: unknown, status = 201): Promise<T> {
+    return body<T>(await this.request.post(`/api/v1${path}`, { data }), status);
+  }
+
+  async suites(): Promise<Suite[]> {
+    return (await this.get<{ items: Suite[] }>("/suites")).items;
+  }
+
+  suite(id: string): Promise<Suite> {
+    return this.get(`/suites/${id}`);
+  }
+
+  run(id: string): Promise<Run> {
+    return this.get(`/runs/${id}`);
+  }
+
+  /** The suite with the transcripts of all its runs, once everything is final. */
+  async finished(id: string, timeout = 60_000): Promise<Suite> {
+    const status = async () => isFinal((await this.suite(id)).status);
+    await expect.poll(status, { timeout, message: "the suite ends" }).toBe(true);
+    const suite = await this.suite(id);
+    return { ...suite, runs: await Promise.all(suite.runs.map((run) => this.run(run.id))) };
+  }
+
+  /** A connection to the stand-in, and its id. */
+  async connection(): Promise<string> {
+    const made = await this.post<{ id: string }>("/connections", { name: "Demo", kind: "demo" });
+    return made.id;
+  }
+
+  /** An agent over the stand-in, and its id. */
+  async agent(name = "Front desk"): Promise<string> {
+    const made = await this.post<{ id: string }>("/agents", {
+      name,
+      system_prompt: "You are the receptionist of Harbour Dental. Be brief and kind.",
+      connection_id: await this.connection(),
+      model: "demo",
+    });
+    return made.id;
+  }
+
+  /** A scripted scenario with so many user turns, and its id. */
+  async scenario(name: string, turns = 2): Promise<string> {
+    const message = (n: number) => `${name}, question ${n + 1}: when are you open?`;
+    const made = await this.post<{ id: string }>("/scenarios", {
+      name,
+      category: "information",
+      conversation_flow: Array.from({ length: turns }, (_, n) => ({
+        speaker: "user",
+        message: message(n),
+      })),
+      expected_behaviors: [{ text: "Tells when the practice is open" }],
+      max_turns: turns,
+    });
+    return made.id;
+  }
+
+  /** Starts a suite over these scenarios. */
+  start(agent: string, scenarios: string[], more: Record<string, unknown> = {}): Promise<Suite> {
+    return this.post("/suites", { agent_id: agent, scenario_ids: scenarios, ...more }, 202);
+  }
+}
