@@ -18,6 +18,8 @@ pub mod rows;
 pub mod sqlite;
 pub mod suites;
 pub mod transition;
+#[cfg(test)]
+mod transition_tests;
 
 use std::sync::Arc;
 

@@ -15,6 +15,8 @@ pub mod sessions;
 mod settings;
 mod suites;
 pub mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use super::hub::Hub;
 use super::{StoreError, Stored};
