@@ -3,7 +3,7 @@
 //! a provider of its own process that takes 50 ms a call.
 
 use crate::build::{What, build};
-use crate::command::{cargo, run, say};
+use crate::command::{cargo, run};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
