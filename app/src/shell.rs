@@ -1,6 +1,7 @@
 //! The document around every page, the header, and the routes.
 
 use crate::components::browser;
+use crate::components::load::{Data, ask};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::agents::edit::{AgentPage, NewAgentPage};
@@ -17,7 +18,8 @@ use crate::pages::settings::tokens::TokensPage;
 use crate::pages::suite::SuitePage;
 use crate::pages::suites::list::SuitesPage;
 use crate::pages::suites::new::NewSuitePage;
-use crate::server_fns::accounts::{Visitor, session};
+use crate::server_fns::Ask;
+use crate::server_fns::accounts::Visitor;
 use leptos::prelude::*;
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
@@ -121,7 +123,7 @@ fn routes() -> impl IntoView {
 }
 
 fn header() -> AnyView {
-    let session = Resource::new(|| (), |()| session());
+    let session: Data<Visitor> = ask(|| Ask::Session);
     let path = use_location().pathname;
     let place = move |href: &'static str, label: &'static str, part: &'static str| {
         let current = move || path.with(|path| path.starts_with(part)).then_some("page");
@@ -138,7 +140,7 @@ fn header() -> AnyView {
             </nav>
             <Suspense fallback=|| ()>
                 {move || Suspend::new(async move {
-                    account(session.await.unwrap_or_default())
+                    account(session.wait().await.unwrap_or_default())
                 })}
             </Suspense>
         </header>

@@ -4,10 +4,10 @@
 
 use super::browser;
 use super::form_data::{capital, field_id, field_name, lines, spoken, to_draft};
+use super::load::{Data, ask};
 use crate::backend::Rejected;
 use crate::domain::{Draft, Problem, Problems};
-use crate::error::AppError;
-use crate::server_fns::accounts::refused;
+use crate::server_fns::Ask;
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
 
@@ -382,13 +382,12 @@ pub fn unchecked(_: &Draft) -> Problems {
 /// own to say so.
 pub fn refusal() -> AnyView {
     let query = leptos_router::hooks::use_query_map();
-    let draft = Memo::new(move |_| query.with(|query| query.get("draft")));
-    let data: Resource<Result<Option<Rejected>, AppError>> =
-        Resource::new(move || draft.get(), refused);
+    let data: Data<Option<Rejected>> =
+        ask(move || Ask::Refused { draft: query.with(|query| query.get("draft")) });
     view! {
         <Transition>
             {move || Suspend::new(async move {
-                let rejected = data.await.ok().flatten();
+                let rejected = data.wait().await.ok().flatten();
                 rejected.map(|rejected| Form::new(Draft::default(), Some(rejected), unchecked).summary())
             })}
         </Transition>

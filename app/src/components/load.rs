@@ -3,57 +3,115 @@
 
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
+use crate::server_fns::{Ask, read};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-/// The data of a page.
-pub type Data<T> = Resource<Result<T, AppError>>;
+/// What a page asked, and the answer once it is there.
+///
+/// Inside it is always the same resource of a text, whatever the type: see
+/// [`crate::server_fns`].
+pub struct Data<T> {
+    text: Resource<Answered>,
+    kind: PhantomData<fn() -> T>,
+}
+
+type Answered = Result<String, AppError>;
+
+impl<T> Clone for Data<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Data<T> {}
+
+/// Asks, and asks anew whenever `what` changes.
+pub fn ask<T>(what: impl Fn() -> Ask + Send + Sync + 'static) -> Data<T> {
+    Data { text: resource(Box::new(what)), kind: PhantomData }
+}
+
+fn resource(what: Box<dyn Fn() -> Ask + Send + Sync>) -> Resource<Answered> {
+    Resource::new(move || what(), read)
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
+    serde_json::from_str(text).map_err(|_| {
+        let detail = "The answer could not be read: the server may be newer than this page.";
+        AppError::new(ErrorCode::Internal, detail)
+    })
+}
+
+/// Asks once, outside of any view.
+///
+/// # Errors
+/// The server's no, or that it could not be reached.
+pub async fn ask_once<T: DeserializeOwned>(what: Ask) -> Result<T, AppError> {
+    parse(&read(what).await?)
+}
+
+impl<T: DeserializeOwned> Data<T> {
+    /// The answer as it is known; for effects, and below a `Transition`.
+    #[must_use]
+    pub fn get(self) -> Option<Result<T, AppError>> {
+        let answer = self.text.get()?;
+        Some(answer.and_then(|text| parse(&text)))
+    }
+
+    /// The answer, waited for.
+    ///
+    /// # Errors
+    /// The server's no, or that it could not be reached.
+    pub async fn wait(self) -> Result<T, AppError> {
+        parse(&self.text.await?)
+    }
+
+    /// Asks again.
+    pub fn refetch(self) {
+        self.text.refetch();
+    }
+
+    /// Whether there is an answer.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        self.text.with(Option::is_some)
+    }
+}
 
 /// Shows `view` of the data once it is there, or why it could not be had.
 /// While newer data comes the old stays. The heading is the view's own.
-pub fn loaded<T>(
+pub fn loaded<T: DeserializeOwned + 'static>(
     data: Data<T>,
-    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-) -> AnyView
-where
-    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
-{
-    loaded_or(data, view, error_page)
+    view: impl Fn(T) -> AnyView + Send + Sync + 'static,
+) -> AnyView {
+    shown(data.text, Arc::new(move |text| parse(text).map(&view)), error_page)
 }
 
 /// The same below a heading that stands already.
-pub fn loaded_below<T>(
+pub fn loaded_below<T: DeserializeOwned + 'static>(
     data: Data<T>,
-    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-) -> AnyView
-where
-    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
-{
-    loaded_or(data, view, |error| {
+    view: impl Fn(T) -> AnyView + Send + Sync + 'static,
+) -> AnyView {
+    shown(data.text, Arc::new(move |text| parse(text).map(&view)), |error| {
         error_section(error, |title| view! { <h2>{title}</h2> }.into_any())
     })
 }
 
-fn loaded_or<T>(
-    data: Data<T>,
-    view: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static,
-    failed: fn(&AppError) -> AnyView,
-) -> AnyView
-where
-    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
-{
+type View = Arc<dyn Fn(&str) -> Result<AnyView, AppError> + Send + Sync>;
+
+fn shown(text: Resource<Answered>, view: View, failed: fn(&AppError) -> AnyView) -> AnyView {
     view! {
         <Transition fallback=|| {
             view! { <p class="loading" role="status">"Loading…"</p> }
         }>
             {move || {
-                let view = view.clone();
+                let view = Arc::clone(&view);
                 Suspend::new(async move {
-                    match data.await {
-                        Ok(found) => view(found),
-                        Err(error) => failed(&error),
-                    }
+                    let answer = text.await;
+                    answer.and_then(|text| view(&text)).unwrap_or_else(|error| failed(&error))
                 })
             }}
         </Transition>
@@ -63,7 +121,7 @@ where
 
 /// A page that could not be had: what failed and what to do.
 pub fn error_page(error: &AppError) -> AnyView {
-    error_section(error, |title| heading(title))
+    error_section(error, heading)
 }
 
 fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView {

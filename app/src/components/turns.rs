@@ -8,7 +8,7 @@ use leptos::prelude::*;
 /// One turn of a transcript. `marks` are words about it (what the judge
 /// quoted from it).
 pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
-    let number = turn.index + 1;
+    let number = turn.index;
     let who = match (&turn.speaker, &turn.tool) {
         (Speaker::Tool, Some(tool)) => format!("Tool · {}", tool.name),
         (speaker, _) => speaker.label().to_owned(),

@@ -3,17 +3,18 @@
 use super::suites::list::suite_table;
 use crate::components::chip::suite_chip;
 use crate::components::form::refusal;
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
 use crate::domain::{Connection, Suite};
-use crate::server_fns::home::{HomeData, home};
+use crate::server_fns::Ask;
+use crate::server_fns::home::HomeData;
 use leptos::prelude::*;
 
 /// The first page.
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let data = Resource::new(|| (), |()| home());
+    let data = ask(|| Ask::Home);
     view! { {notice()} {refusal()} {loaded(data, show)} }
 }
 

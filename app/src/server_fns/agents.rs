@@ -1,10 +1,12 @@
 //! Agents: the list and the editor.
 
-use crate::backend::{Page, Rejected};
-use crate::domain::{Agent, Connection, Suite};
+use super::Choice;
+#[cfg(feature = "ssr")]
+use crate::backend::Page;
+use crate::backend::Rejected;
+use crate::domain::{AgentId, Draft, Suite, Timestamp};
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -13,37 +15,89 @@ use super::ask;
 /// What the editor of an agent shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentData {
-    /// The agent as it is stored; `None` for a new one.
-    pub agent: Option<Agent>,
+    /// Which one; `None` for a new one.
+    pub agent: Option<AgentHead>,
+    /// It as it is stored, as a form shows it.
+    pub stored: Draft,
     /// What was typed before and not accepted, or is only half done.
     pub rejected: Option<Rejected>,
     /// How models can be reached.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Choice>,
     /// Its latest suites.
     pub suites: Vec<Suite>,
 }
 
+/// An agent in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Its category.
+    pub category: String,
+    /// Its model.
+    pub model: String,
+    /// How many tools it has.
+    pub tools: u32,
+    /// Its revision.
+    pub revision: u32,
+    /// When that was saved.
+    pub updated_at: Timestamp,
+}
+
+/// Which agent is edited.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentHead {
+    /// Its id.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: u32,
+}
+
 /// Agents by name.
-#[server(prefix = "/fn", endpoint = "agents", input = Json)]
-pub async fn agents(after: Option<String>) -> Result<Page<Agent>, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn agents(after: Option<String>) -> Result<Page<AgentRow>, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let cursor = crate::backend::Cursor { after, limit: Some(100) };
-    ask::answered(backend.agents(&caller, &cursor).await)
+    let page = ask::answered(backend.agents(&caller, &cursor).await)?;
+    let row = |agent: crate::domain::Agent| AgentRow {
+        id: agent.id,
+        name: agent.spec.name,
+        description: agent.spec.description,
+        category: agent.spec.category,
+        model: agent.spec.model,
+        tools: u32::try_from(agent.spec.tools.len()).unwrap_or(u32::MAX),
+        revision: agent.revision,
+        updated_at: agent.updated_at,
+    };
+    Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
 /// The editor of one agent, or of a new one.
-#[server(prefix = "/fn", endpoint = "agent-form", input = Json)]
-pub async fn agent_form(id: Option<String>, draft: Option<String>) -> Result<AgentData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn agent_form(
+    id: Option<String>,
+    draft: Option<String>,
+) -> Result<AgentData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let mut form = AgentData {
         agent: None,
+        stored: Draft::default(),
         rejected: ask::rejected(draft.as_deref()).await,
-        connections: ask::answered(backend.connections(&caller).await)?,
+        connections: super::settings::choices(&caller).await?,
         suites: Vec::new(),
     };
     if let Some(id) = id {
         let id = ask::answered(ask::id(&id, "agent"))?;
-        form.agent = Some(ask::answered(backend.agent(&caller, id).await)?);
+        let agent = ask::answered(backend.agent(&caller, id).await)?;
+        let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
+        form.stored = crate::components::form_data::stored(spec);
+        form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
         let filter = crate::backend::HistoryFilter { agent: Some(id), ..Default::default() };
         let cursor = crate::backend::Cursor { after: None, limit: Some(5) };
         form.suites = ask::answered(backend.suites(&caller, &filter, &cursor).await)?.items;

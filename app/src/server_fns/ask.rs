@@ -68,6 +68,12 @@ pub(crate) fn answered<T>(answer: Result<T, AppError>) -> Result<T, AppError> {
     answer
 }
 
+/// An answer as the text that travels.
+pub(crate) fn json<T: serde::Serialize>(answer: Result<T, AppError>) -> Result<String, AppError> {
+    let internal = |_| AppError::new(ErrorCode::Internal, "Something went wrong.");
+    serde_json::to_string(&answer?).map_err(internal)
+}
+
 /// An id out of an address; anything else is simply not there.
 pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
     text.parse().map_err(|_| AppError::not_found(what))

@@ -1,9 +1,8 @@
 //! The first page.
 
 use crate::backend::Dashboard;
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -19,8 +18,8 @@ pub struct HomeData {
 }
 
 /// The first page.
-#[server(prefix = "/fn", endpoint = "home", input = Json)]
-pub async fn home() -> Result<HomeData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn home() -> Result<HomeData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let dashboard = ask::answered(backend.dashboard(&caller).await)?;
     Ok(HomeData { dashboard, demo_key: backend.mint_key() })

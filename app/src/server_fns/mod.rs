@@ -1,5 +1,10 @@
-//! Server functions: what pages ask. Thin: who asks, then the port. They are
-//! public endpoints, so nothing is decided here but the HTTP status.
+//! What pages ask of the server.
+//!
+//! One server function reads, whatever the page; one cancels. Each further
+//! function, and each further type of a resource, would bring its own copy of
+//! the machinery around it into every browser (together about a third of the
+//! WASM). They are public endpoints, so nothing is decided here but the HTTP
+//! status: behind them stands the port.
 
 // The macro makes public structs of the arguments, whose fields no comment can
 // reach.
@@ -15,3 +20,114 @@ pub mod suites;
 
 #[cfg(feature = "ssr")]
 pub(crate) mod ask;
+
+use crate::error::AppError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+use scenarios::FilterWords;
+use serde::{Deserialize, Serialize};
+use suites::StartWords;
+
+/// What a page asks. Ids and cursors are words of the address: nothing is
+/// assumed of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// Who is signed in: [`accounts::Visitor`].
+    Session,
+    /// Sign-in and sign-up forms: [`accounts::AccountData`].
+    Account { draft: Option<String> },
+    /// Why something was refused: `Option<Rejected>`.
+    Refused { draft: Option<String> },
+    /// The first page: [`home::HomeData`].
+    Home,
+    /// Agents: a page of [`agents::AgentRow`].
+    Agents { after: Option<String> },
+    /// The editor of an agent: [`agents::AgentData`].
+    Agent { id: Option<String>, draft: Option<String> },
+    /// Scenarios: a page of [`scenarios::ScenarioRow`].
+    Scenarios { words: FilterWords, after: Option<String> },
+    /// The editor of a scenario: [`scenarios::ScenarioData`].
+    Scenario { id: Option<String>, draft: Option<String> },
+    /// Suites: a page of [`crate::domain::Suite`].
+    Suites { agent: Option<String>, status: Option<String>, after: Option<String> },
+    /// The start form: [`suites::StartData`].
+    Start { words: StartWords },
+    /// What a start would do: [`suites::PreflightData`].
+    CheckStart { words: StartWords },
+    /// A suite: [`suites::SuiteData`].
+    Suite { id: String, run: Option<String> },
+    /// A run: [`runs::RunData`].
+    Run { id: String },
+    /// Connections: a list of [`crate::domain::Connection`].
+    Connections,
+    /// The editor of a connection: [`settings::ConnectionData`].
+    Connection { id: Option<String>, draft: Option<String>, tested: Option<String> },
+    /// The models of judge and simulated user: [`settings::ModelsData`].
+    Models { draft: Option<String> },
+    /// Tokens: [`settings::TokensData`].
+    Tokens { draft: Option<String> },
+}
+
+/// What is asked to stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    Suite(String),
+    Run(String),
+}
+
+/// Answers a page, as JSON of the type that stands at [`Ask`].
+#[server(prefix = "/fn", endpoint = "read", input = Json)]
+pub async fn read(ask: Ask) -> Result<String, AppError> {
+    match ask {
+        Ask::Session => ask::json(accounts::session().await),
+        Ask::Account { draft } => ask::json(accounts::account_form(draft).await),
+        Ask::Refused { draft } => ask::json(accounts::refused(draft).await),
+        Ask::Home => ask::json(home::home().await),
+        Ask::Agents { after } => ask::json(agents::agents(after).await),
+        Ask::Agent { id, draft } => ask::json(agents::agent_form(id, draft).await),
+        Ask::Scenarios { words, after } => ask::json(scenarios::scenarios(words, after).await),
+        Ask::Scenario { id, draft } => ask::json(scenarios::scenario_form(id, draft).await),
+        Ask::Suites { agent, status, after } => {
+            ask::json(suites::suites(agent, status, after).await)
+        }
+        Ask::Start { words } => ask::json(suites::start_form(words).await),
+        Ask::CheckStart { words } => ask::json(suites::check_start(words).await),
+        Ask::Suite { id, run } => ask::json(suites::suite_view(id, run).await),
+        Ask::Run { id } => ask::json(runs::run_view(id).await),
+        Ask::Connections => ask::json(settings::connections().await),
+        Ask::Connection { id, draft, tested } => {
+            ask::json(settings::connection_form(id, draft, tested).await)
+        }
+        Ask::Models { draft } => ask::json(settings::models_form(draft).await),
+        Ask::Tokens { draft } => ask::json(settings::tokens_form(draft).await),
+    }
+}
+
+/// Asks a suite or a run to stop; fine when it was asked before.
+#[server(prefix = "/fn", endpoint = "cancel", input = Json)]
+pub async fn cancel(what: Stop) -> Result<(), AppError> {
+    let (backend, caller) = (ask::backend(), ask::caller()?);
+    match what {
+        Stop::Suite(id) => {
+            let id = ask::answered(ask::id(&id, "suite"))?;
+            ask::answered(backend.cancel_suite(&caller, id).await).map(drop)
+        }
+        Stop::Run(id) => {
+            let id = ask::answered(ask::id(&id, "run"))?;
+            ask::answered(backend.cancel_run(&caller, id).await).map(drop)
+        }
+    }
+}
+
+/// Something to choose: its id and its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The id.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// What it is about, in few words.
+    pub about: String,
+}

@@ -1,9 +1,8 @@
 //! Runs: the page of one, and stopping it.
 
 use crate::domain::Run;
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -19,8 +18,8 @@ pub struct RunData {
 }
 
 /// One run.
-#[server(prefix = "/fn", endpoint = "run", input = Json)]
-pub async fn run_view(id: String) -> Result<RunData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn run_view(id: String) -> Result<RunData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let id = ask::answered(ask::id(&id, "run"))?;
     let mut run = ask::answered(backend.run(&caller, id).await)?;
@@ -28,12 +27,4 @@ pub async fn run_view(id: String) -> Result<RunData, AppError> {
         run.evaluations = Some(ask::answered(backend.evaluations(&caller, id).await)?);
     }
     Ok(RunData { run, key: backend.mint_key() })
-}
-
-/// Asks a run to stop.
-#[server(prefix = "/fn", endpoint = "cancel-run", input = Json)]
-pub async fn cancel_run(id: String) -> Result<Run, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let id = ask::answered(ask::id(&id, "run"))?;
-    ask::answered(backend.cancel_run(&caller, id).await)
 }

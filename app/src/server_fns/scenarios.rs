@@ -1,10 +1,11 @@
 //! Scenarios: the list and the editor.
 
-use crate::backend::{Page, Rejected};
-use crate::domain::{Run, Scenario};
+#[cfg(feature = "ssr")]
+use crate::backend::Page;
+use crate::backend::Rejected;
+use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -65,37 +66,108 @@ impl FilterWords {
 /// What the editor of a scenario shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioData {
-    /// The scenario as it is stored; `None` for a new one.
-    pub scenario: Option<Scenario>,
+    /// Which one; `None` for a new one.
+    pub scenario: Option<ScenarioHead>,
+    /// It as it is stored, as a form shows it.
+    pub stored: Draft,
     /// What was typed before and not accepted, or is only half done.
     pub rejected: Option<Rejected>,
     /// Its latest runs.
     pub runs: Vec<Run>,
 }
 
+/// A scenario in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioRow {
+    /// Its id.
+    pub id: ScenarioId,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// What it is about.
+    pub category: Category,
+    /// How hard.
+    pub difficulty: Difficulty,
+    /// Where its user turns come from.
+    pub mode: Mode,
+    /// User turns of its script, or the most there can be.
+    pub turns: u32,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// Whether "run all" takes it.
+    pub is_active: bool,
+    /// Whether it is built in.
+    pub is_built_in: bool,
+}
+
+/// Which scenario is edited or read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioHead {
+    /// Its id.
+    pub id: ScenarioId,
+    /// Its name.
+    pub name: String,
+    /// Its revision.
+    pub revision: u32,
+    /// Whether it is built in.
+    pub is_built_in: bool,
+}
+
 /// Scenarios of a filter.
-#[server(prefix = "/fn", endpoint = "scenarios", input = Json)]
-pub async fn scenarios(
+#[cfg(feature = "ssr")]
+pub(super) async fn scenarios(
     words: FilterWords,
     after: Option<String>,
-) -> Result<Page<Scenario>, AppError> {
+) -> Result<Page<ScenarioRow>, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let cursor = crate::backend::Cursor { after, limit: Some(200) };
-    ask::answered(backend.scenarios(&caller, &words.parse(), &cursor).await)
+    let page = ask::answered(backend.scenarios(&caller, &words.parse(), &cursor).await)?;
+    Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
+}
+
+#[cfg(feature = "ssr")]
+fn row(scenario: crate::domain::Scenario) -> ScenarioRow {
+    let spec = scenario.spec;
+    let turns = match spec.mode {
+        Mode::Scripted => u32::try_from(spec.script().count()).unwrap_or(u32::MAX),
+        Mode::Simulated => spec.max_turns,
+    };
+    ScenarioRow {
+        id: scenario.id,
+        name: spec.name,
+        description: spec.description,
+        category: spec.category,
+        difficulty: spec.difficulty,
+        mode: spec.mode,
+        turns,
+        tags: spec.tags,
+        is_active: spec.is_active,
+        is_built_in: scenario.is_built_in,
+    }
 }
 
 /// The editor of one scenario, or of a new one.
-#[server(prefix = "/fn", endpoint = "scenario-form", input = Json)]
-pub async fn scenario_form(
+#[cfg(feature = "ssr")]
+pub(super) async fn scenario_form(
     id: Option<String>,
     draft: Option<String>,
 ) -> Result<ScenarioData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let rejected = ask::rejected(draft.as_deref()).await;
-    let mut form = ScenarioData { scenario: None, rejected, runs: Vec::new() };
+    let mut form =
+        ScenarioData { scenario: None, stored: Draft::default(), rejected, runs: Vec::new() };
     if let Some(id) = id {
         let id = ask::answered(ask::id(&id, "scenario"))?;
-        form.scenario = Some(ask::answered(backend.scenario(&caller, id).await)?);
+        let scenario = ask::answered(backend.scenario(&caller, id).await)?;
+        let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
+        form.stored = crate::components::form_data::stored(spec);
+        form.scenario = Some(ScenarioHead {
+            id,
+            name: scenario.spec.name,
+            revision: scenario.revision,
+            is_built_in: scenario.is_built_in,
+        });
         let filter = crate::backend::HistoryFilter { scenario: Some(id), ..Default::default() };
         let cursor = crate::backend::Cursor { after: None, limit: Some(10) };
         form.runs = ask::answered(backend.runs(&caller, &filter, &cursor).await)?.items;

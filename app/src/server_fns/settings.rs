@@ -1,10 +1,10 @@
 //! Connections, models and tokens.
 
+use super::Choice;
 use crate::backend::Rejected;
-use crate::domain::{ApiToken, Connection, ConnectionTest, Settings};
+use crate::domain::{ApiToken, Connection, ConnectionTest, Draft};
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -25,9 +25,9 @@ pub struct ConnectionData {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelsData {
     /// As they are.
-    pub settings: Settings,
+    pub stored: Draft,
     /// How models can be reached.
-    pub connections: Vec<Connection>,
+    pub connections: Vec<Choice>,
     /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
 }
@@ -42,15 +42,23 @@ pub struct TokensData {
 }
 
 /// One's own connections and the server's.
-#[server(prefix = "/fn", endpoint = "connections", input = Json)]
-pub async fn connections() -> Result<Vec<Connection>, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn connections() -> Result<Vec<Connection>, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     ask::answered(backend.connections(&caller).await)
 }
 
+/// Connections to choose from.
+#[cfg(feature = "ssr")]
+pub(super) async fn choices(caller: &crate::backend::Caller) -> Result<Vec<Choice>, AppError> {
+    let all = ask::answered(ask::backend().connections(caller).await)?;
+    let choice = |c: Connection| Choice { id: c.id.to_string(), name: c.name, about: c.base_url };
+    Ok(all.into_iter().map(choice).collect())
+}
+
 /// The editor of one connection, or of a new one.
-#[server(prefix = "/fn", endpoint = "connection-form", input = Json)]
-pub async fn connection_form(
+#[cfg(feature = "ssr")]
+pub(super) async fn connection_form(
     id: Option<String>,
     draft: Option<String>,
     tested: Option<String>,
@@ -70,19 +78,20 @@ pub async fn connection_form(
 }
 
 /// The models that judge and play users.
-#[server(prefix = "/fn", endpoint = "models-form", input = Json)]
-pub async fn models_form(draft: Option<String>) -> Result<ModelsData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn models_form(draft: Option<String>) -> Result<ModelsData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
+    let settings = ask::answered(backend.settings(&caller).await)?;
     Ok(ModelsData {
-        settings: ask::answered(backend.settings(&caller).await)?,
-        connections: ask::answered(backend.connections(&caller).await)?,
+        stored: Draft(serde_json::to_value(settings).unwrap_or_default()),
+        connections: choices(&caller).await?,
         rejected: ask::rejected(draft.as_deref()).await,
     })
 }
 
 /// Tokens for programs.
-#[server(prefix = "/fn", endpoint = "tokens-form", input = Json)]
-pub async fn tokens_form(draft: Option<String>) -> Result<TokensData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn tokens_form(draft: Option<String>) -> Result<TokensData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let tokens = ask::answered(backend.tokens(&caller).await)?;
     Ok(TokensData { tokens, rejected: ask::rejected(draft.as_deref()).await })

@@ -1,11 +1,14 @@
 //! Suites: the list, the start form, the live page.
 
+use super::Choice;
 use super::scenarios::FilterWords;
-use crate::backend::{Page, Rejected};
-use crate::domain::{Agent, Preflight, Run, Scenario, Suite, SuiteSnapshot};
+#[cfg(feature = "ssr")]
+use crate::backend::Page;
+use crate::backend::Rejected;
+#[cfg(feature = "ssr")]
+use crate::domain::{Agent, Scenario, Suite};
+use crate::domain::{Preflight, Run, SuiteSnapshot};
 use crate::error::AppError;
-use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -67,9 +70,9 @@ pub struct StartData {
     /// What is chosen.
     pub chosen: StartWords,
     /// Agents to choose from.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<Choice>,
     /// Scenarios to choose from.
-    pub scenarios: Vec<Scenario>,
+    pub scenarios: Vec<Choice>,
     /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
 }
@@ -101,8 +104,8 @@ pub struct SuiteData {
 }
 
 /// Suites, newest first.
-#[server(prefix = "/fn", endpoint = "suites", input = Json)]
-pub async fn suites(
+#[cfg(feature = "ssr")]
+pub(super) async fn suites(
     agent: Option<String>,
     status: Option<String>,
     after: Option<String>,
@@ -118,8 +121,8 @@ pub async fn suites(
 }
 
 /// The start form; its pre-flight comes apart.
-#[server(prefix = "/fn", endpoint = "start-form", input = Json)]
-pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn start_form(words: StartWords) -> Result<StartData, AppError> {
     use crate::backend::Cursor;
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let cursor = Cursor { after: None, limit: Some(200) };
@@ -132,19 +135,31 @@ pub async fn start_form(words: StartWords) -> Result<StartData, AppError> {
         let cursor = Cursor { after, limit: Some(200) };
         let page = backend.scenarios(&caller, &chosen.filter.parse(), &cursor).await;
         let page = ask::answered(page)?;
-        scenarios.extend(page.items);
+        scenarios.extend(page.items.into_iter().map(pick));
         after = page.next;
         if after.is_none() || scenarios.len() >= 2000 {
             break;
         }
     }
-    let key = backend.mint_key();
+    let agents = agents.into_iter().map(|agent| Choice {
+        id: agent.id.to_string(),
+        name: agent.spec.name,
+        about: agent.spec.model,
+    });
+    let (agents, key) = (agents.collect(), backend.mint_key());
     Ok(StartData { key, chosen, agents, scenarios, rejected })
 }
 
+#[cfg(feature = "ssr")]
+fn pick(scenario: Scenario) -> Choice {
+    let spec = scenario.spec;
+    let about = format!("{} · {}", spec.category.label(), spec.difficulty.label());
+    Choice { id: scenario.id.to_string(), name: spec.name, about }
+}
+
 /// What a start would do.
-#[server(prefix = "/fn", endpoint = "check-start", input = Json)]
-pub async fn check_start(words: StartWords) -> Result<PreflightData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn check_start(words: StartWords) -> Result<PreflightData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let cursor = crate::backend::Cursor { after: None, limit: Some(2) };
     let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
@@ -213,8 +228,8 @@ fn from_draft(draft: &crate::domain::Draft) -> StartWords {
 
 /// A suite with the transcript of the run that is followed: the one asked
 /// for, or else the one that is worth looking at first.
-#[server(prefix = "/fn", endpoint = "suite", input = Json)]
-pub async fn suite_view(id: String, run: Option<String>) -> Result<SuiteData, AppError> {
+#[cfg(feature = "ssr")]
+pub(super) async fn suite_view(id: String, run: Option<String>) -> Result<SuiteData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let id = ask::answered(ask::id(&id, "suite"))?;
     let snapshot = ask::answered(backend.suite(&caller, id).await)?;
@@ -228,14 +243,6 @@ pub async fn suite_view(id: String, run: Option<String>) -> Result<SuiteData, Ap
         None => None,
     };
     Ok(SuiteData { snapshot, followed, key: backend.mint_key() })
-}
-
-/// Asks a suite to stop.
-#[server(prefix = "/fn", endpoint = "cancel-suite", input = Json)]
-pub async fn cancel_suite(id: String) -> Result<Suite, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let id = ask::answered(ask::id(&id, "suite"))?;
-    ask::answered(backend.cancel_suite(&caller, id).await)
 }
 
 #[cfg(test)]

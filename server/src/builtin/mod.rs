@@ -88,6 +88,9 @@ pub async fn install(store: &dyn ScenarioStore, clock: &dyn Clock) -> Result<usi
 }
 
 #[cfg(test)]
+mod demo_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::SystemClock;

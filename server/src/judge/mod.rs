@@ -41,6 +41,8 @@ mod parse_tests;
 #[cfg(test)]
 mod prompt_tests;
 #[cfg(test)]
+mod recordings_tests;
+#[cfg(test)]
 mod step_tests;
 #[cfg(test)]
 mod verdict_tests;

@@ -1,10 +1,11 @@
 //! Signing in and up.
 
 use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::domain::Draft;
-use crate::server_fns::accounts::{AccountData, account_form};
+use crate::server_fns::Ask;
+use crate::server_fns::accounts::AccountData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -23,7 +24,7 @@ pub fn SignUpPage() -> impl IntoView {
 fn page(new: bool) -> AnyView {
     let query = use_query_map();
     let next = query.with_untracked(|query| query.get("next")).unwrap_or_default();
-    let data = Resource::new(move || query.with(|query| query.get("draft")), account_form);
+    let data = ask(move || Ask::Account { draft: query.with(|query| query.get("draft")) });
     view! {
         {notice()}
         <div class="account">{loaded(data, move |form| show(form, new, next.clone()))}</div>

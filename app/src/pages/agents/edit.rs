@@ -1,16 +1,16 @@
 //! The editor of an agent.
 
 use crate::components::form::{Control, Field, Form, action_button, delete_button};
-use crate::components::form_data::stored;
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::{Rows, rows};
 use crate::components::title::heading;
-use crate::domain::{AgentSpec, Connection, Draft, Problems};
+use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
-use crate::server_fns::agents::{AgentData, agent_form};
+use crate::server_fns::agents::AgentData;
+use crate::server_fns::{Ask, Choice};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The editor of an agent that is there.
 #[component]
@@ -27,10 +27,8 @@ pub fn NewAgentPage() -> impl IntoView {
 
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
-    let data = Resource::new(
-        move || (id.get(), query.with(|query| query.get("draft"))),
-        |(id, draft)| agent_form(id, draft),
-    );
+    let data =
+        ask(move || Ask::Agent { id: id.get(), draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {loaded(data, editor)} }.into_any()
 }
 
@@ -39,14 +37,14 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn editor(data: AgentData) -> AnyView {
-    let AgentData { agent, rejected, connections, suites } = data;
+    let AgentData { agent, stored, rejected, connections, suites } = data;
     let (title, action, revision, draft) = match &agent {
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), None, fresh(&connections)),
         Some(agent) => (
-            agent.spec.name.clone(),
+            agent.name.clone(),
             format!("/forms/agents/{}", agent.id),
             Some(agent.revision),
-            stored(serde_json::to_value(&agent.spec).unwrap_or(Value::Null)),
+            stored,
         ),
     };
     // What was typed was based on its own revision: the conflict must be seen.
@@ -100,17 +98,17 @@ fn head_actions(id: &str) -> AnyView {
     .into_any()
 }
 
-fn fresh(connections: &[Connection]) -> Draft {
+fn fresh(connections: &[Choice]) -> Draft {
     let connection = match connections {
-        [only] => only.id.to_string(),
+        [only] => only.id.clone(),
         _ => String::new(),
     };
     Draft(json!({"max_tokens": 1024, "connection_id": connection}))
 }
 
-fn fields(form: Form, connections: &[Connection]) -> AnyView {
+fn fields(form: Form, connections: &[Choice]) -> AnyView {
     let mut choices = vec![(String::new(), "Choose a connection".to_owned())];
-    choices.extend(connections.iter().map(|c| (c.id.to_string(), c.name.clone())));
+    choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
     let area = Control::Area;
     view! {
         <section class="fields" aria-label="About the agent">

@@ -1,11 +1,11 @@
 //! The list of agents.
 
 use crate::backend::Page;
-use crate::components::load::{empty, loaded_below, notice};
+use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::domain::Agent;
-use crate::server_fns::agents::agents;
+use crate::server_fns::Ask;
+use crate::server_fns::agents::AgentRow;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -13,7 +13,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn AgentsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = Resource::new(move || query.with(|query| query.get("after")), agents);
+    let data = ask(move || Ask::Agents { after: query.with(|query| query.get("after")) });
     view! {
         {notice()}
         <div class="page-head">
@@ -24,7 +24,7 @@ pub fn AgentsPage() -> impl IntoView {
     }
 }
 
-fn table(page: Page<Agent>) -> AnyView {
+fn table(page: Page<AgentRow>) -> AnyView {
     if page.items.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
         let text = "An agent is a system prompt, a model and its tools: what you want to test.";
@@ -33,14 +33,14 @@ fn table(page: Page<Agent>) -> AnyView {
     let rows = page.items.into_iter().map(|agent| {
         let (edit, run) =
             (format!("/agents/{}", agent.id), format!("/suites/new?agent={}", agent.id));
-        let label = format!("Run {}", agent.spec.name);
+        let label = format!("Run {}", agent.name);
         view! {
             <tr>
-                <td><a href=edit>{agent.spec.name}</a>
-                    <div class="hint clip">{agent.spec.description}</div></td>
-                <td>{agent.spec.category}</td>
-                <td><code>{agent.spec.model}</code></td>
-                <td class="num">{agent.spec.tools.len()}</td>
+                <td><a href=edit>{agent.name}</a>
+                    <div class="hint clip">{agent.description}</div></td>
+                <td>{agent.category}</td>
+                <td><code>{agent.model}</code></td>
+                <td class="num">{agent.tools}</td>
                 <td class="num">{agent.revision}</td>
                 <td class="num">{time(agent.updated_at)}</td>
                 <td class="end"><a class="button small" href=run aria-label=label>"Run"</a></td>

@@ -71,7 +71,7 @@ fn item(index: usize, item: &Item, turns: &[Turn]) -> AnyView {
 }
 
 fn quote(evidence: &Evidence, turns: &[Turn]) -> AnyView {
-    let number = evidence.turn + 1;
+    let number = evidence.turn;
     let who = turns.iter().find(|t| t.index == evidence.turn).map(|t| t.speaker.label());
     let place = format!("Turn {number}{}", who.map(|w| format!(", {w}")).unwrap_or_default());
     let class = if evidence.verified { "quote" } else { "quote unverified" };

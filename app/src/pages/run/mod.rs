@@ -6,11 +6,12 @@ pub mod parts;
 use crate::components::browser;
 use crate::components::chip::run_chip;
 use crate::components::form::{action_button, refusal};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::turns::turn;
 use crate::domain::{Evaluation, EvaluationStatus, Run, Turn};
-use crate::server_fns::runs::{RunData, run_view};
+use crate::server_fns::Ask;
+use crate::server_fns::runs::RunData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
@@ -19,13 +20,13 @@ use leptos_router::hooks::use_params_map;
 pub fn RunPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
-    let data = Resource::new(move || id.get(), run_view);
+    let data = ask::<RunData>(move || Ask::Run { id: id.get() });
     // While it goes on, or is judged again, the page asks again.
     Effect::new(move || {
-        let open = data.with(|data| match data {
+        let open = match data.get() {
             Some(Ok(view)) => !view.run.status.is_final() || is_judged(&view.run),
             _ => false,
-        });
+        };
         if open {
             browser::later(2000, move || {
                 if id.try_get_untracked().is_some() {
@@ -35,7 +36,7 @@ pub fn RunPage() -> impl IntoView {
         }
     });
     Effect::new(move || {
-        if data.with(Option::is_some) {
+        if data.is_there() {
             browser::later(0, browser::scroll_to_hash);
         }
     });

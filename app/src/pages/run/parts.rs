@@ -112,6 +112,7 @@ pub fn usage_table(usage: &Usage) -> AnyView {
     view! {
         <section>
             <h2>"Tokens and cost"</h2>
+            <div class="scroll" tabindex="0" role="region" aria-label="Tokens and cost by role">
             <table class="compact">
                 <thead><tr>
                     <th scope="col">"Role"</th><th scope="col" class="num">"Calls"</th>
@@ -120,6 +121,7 @@ pub fn usage_table(usage: &Usage) -> AnyView {
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>
+            </div>
         </section>
     }
     .into_any()

@@ -2,16 +2,16 @@
 
 use super::{fields, read};
 use crate::components::form::{Form, action_button, delete_button};
-use crate::components::form_data::stored;
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::rows;
 use crate::components::title::heading;
 use crate::domain::{Draft, Problems, Run, ScenarioSpec};
 use crate::pages::run::parts::run_table;
-use crate::server_fns::scenarios::{ScenarioData, scenario_form};
+use crate::server_fns::Ask;
+use crate::server_fns::scenarios::ScenarioData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A scenario that is there: edited, or read where it is built in.
 #[component]
@@ -28,10 +28,8 @@ pub fn NewScenarioPage() -> impl IntoView {
 
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
-    let data = Resource::new(
-        move || (id.get(), query.with(|query| query.get("draft"))),
-        |(id, draft)| scenario_form(id, draft),
-    );
+    let data =
+        ask(move || Ask::Scenario { id: id.get(), draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {loaded(data, show)} }.into_any()
 }
 
@@ -40,15 +38,15 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn show(data: ScenarioData) -> AnyView {
-    match data.scenario {
+    match &data.scenario {
         Some(scenario) if scenario.is_built_in => view! {
             {crumbs()}
             <div class="page-head">
-                {heading(scenario.spec.name.clone())}
+                {heading(scenario.name.clone())}
                 {actions(&scenario.id.to_string(), true)}
             </div>
             <p class="hint">"Built in: it can be read, run and duplicated, not edited."</p>
-            {read::scenario(&scenario.spec)}
+            {ScenarioSpec::parse(&data.stored).ok().map(|spec| read::scenario(&spec))}
             {latest(data.runs)}
         }
         .into_any(),
@@ -94,14 +92,14 @@ fn fresh() -> Draft {
 }
 
 fn editor(data: ScenarioData) -> AnyView {
-    let ScenarioData { scenario, rejected, runs } = data;
+    let ScenarioData { scenario, stored, rejected, runs } = data;
     let (title, action, revision, draft) = match &scenario {
         None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), None, fresh()),
         Some(scenario) => (
-            scenario.spec.name.clone(),
+            scenario.name.clone(),
             format!("/forms/scenarios/{}", scenario.id),
             Some(scenario.revision),
-            stored(serde_json::to_value(&scenario.spec).unwrap_or(Value::Null)),
+            stored,
         ),
     };
     // What was typed was based on its own revision: the conflict must be seen.

@@ -2,11 +2,12 @@
 
 use crate::backend::Page;
 use crate::components::browser;
-use crate::components::load::{empty, loaded_below, notice};
+use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
-use crate::domain::{Category, Difficulty, Scenario};
-use crate::server_fns::scenarios::{FilterWords, scenarios};
+use crate::domain::{Category, Difficulty};
+use crate::server_fns::Ask;
+use crate::server_fns::scenarios::{FilterWords, ScenarioRow};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
@@ -30,7 +31,7 @@ pub fn ScenariosPage() -> impl IntoView {
     let query = use_query_map();
     let words = Memo::new(move |_| query.with(filter_of));
     let after = Memo::new(move |_| query.with(|query| query.get("after")));
-    let data = Resource::new(move || (words.get(), after.get()), |(w, after)| scenarios(w, after));
+    let data = ask(move || Ask::Scenarios { words: words.get(), after: after.get() });
     view! {
         {notice()}
         <div class="page-head">
@@ -85,7 +86,7 @@ fn filter_form(words: &FilterWords) -> AnyView {
     .into_any()
 }
 
-fn table(page: Page<Scenario>, words: &FilterWords) -> AnyView {
+fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
     if page.items.is_empty() {
         return if words.is_empty() {
             let action = view! { <a class="button primary" href="/scenarios/new">"Write one"</a> };
@@ -154,16 +155,15 @@ pub fn query_value(text: &str) -> String {
     out
 }
 
-fn row(scenario: Scenario) -> AnyView {
-    let spec = scenario.spec;
+fn row(scenario: ScenarioRow) -> AnyView {
     let id = scenario.id.to_string();
     let href = format!("/scenarios/{id}");
-    let select = format!("Select {}", spec.name);
+    let select = format!("Select {}", scenario.name);
     let tags: Vec<_> =
-        spec.tags.iter().map(|tag| view! { <span class="tag">{tag.clone()}</span> }).collect();
-    let turns = match spec.mode {
-        crate::domain::Mode::Scripted => spec.script().count().to_string(),
-        crate::domain::Mode::Simulated => format!("≤{}", spec.max_turns),
+        scenario.tags.iter().map(|tag| view! { <span class="tag">{tag.clone()}</span> }).collect();
+    let turns = match scenario.mode {
+        crate::domain::Mode::Scripted => scenario.turns.to_string(),
+        crate::domain::Mode::Simulated => format!("≤{}", scenario.turns),
     };
     view! {
         <tr>
@@ -171,14 +171,14 @@ fn row(scenario: Scenario) -> AnyView {
                 <input type="checkbox" name="scenario" value=id aria-label=select/>
             </td>
             <td>
-                <a href=href data-row="">{spec.name}</a>
+                <a href=href data-row="">{scenario.name}</a>
                 {scenario.is_built_in.then(|| view! { " " <span class="tag">"built in"</span> })}
-                {(!spec.is_active).then(|| view! { " " <span class="tag warn">"inactive"</span> })}
-                <div class="hint clip">{spec.description}</div>
+                {(!scenario.is_active).then(|| view! { " " <span class="tag warn">"inactive"</span> })}
+                <div class="hint clip">{scenario.description}</div>
             </td>
-            <td>{spec.category.label()}</td>
-            <td>{spec.difficulty.label()}</td>
-            <td>{spec.mode.label()}</td>
+            <td>{scenario.category.label()}</td>
+            <td>{scenario.difficulty.label()}</td>
+            <td>{scenario.mode.label()}</td>
             <td class="num">{turns}</td>
             <td>{tags}</td>
         </tr>

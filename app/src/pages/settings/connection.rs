@@ -4,11 +4,12 @@ use super::connections::{breaker, kind_label};
 use super::tabs;
 use crate::components::chip::chip;
 use crate::components::form::{Control, Field, Form, delete_button, options};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::duration;
 use crate::domain::{Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems};
-use crate::server_fns::settings::{ConnectionData, connection_form};
+use crate::server_fns::Ask;
+use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
@@ -28,13 +29,10 @@ pub fn NewConnectionPage() -> impl IntoView {
 
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
-    let data = Resource::new(
-        move || {
-            let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
-            (id.get(), draft, tested)
-        },
-        |(id, draft, tested)| connection_form(id, draft, tested),
-    );
+    let data = ask(move || {
+        let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
+        Ask::Connection { id: id.get(), draft, tested }
+    });
     view! { {notice()} {tabs("connections")} {loaded(data, show)} }.into_any()
 }
 

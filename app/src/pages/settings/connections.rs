@@ -2,17 +2,17 @@
 
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::load::{empty, loaded_below, notice};
+use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::time::clock;
 use crate::components::title::heading;
 use crate::domain::{Breaker, BreakerState, Connection, ConnectionKind};
-use crate::server_fns::settings::connections;
+use crate::server_fns::Ask;
 use leptos::prelude::*;
 
 /// The list of connections.
 #[component]
 pub fn ConnectionsPage() -> impl IntoView {
-    let data = Resource::new(|| (), |()| connections());
+    let data = ask(|| Ask::Connections);
     view! {
         {notice()}
         {tabs("connections")}

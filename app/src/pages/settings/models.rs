@@ -2,10 +2,10 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{loaded_below, notice};
+use crate::components::load::{ask, loaded_below, notice};
 use crate::components::title::heading;
-use crate::domain::{Connection, Draft};
-use crate::server_fns::settings::{ModelsData, models_form};
+use crate::server_fns::settings::ModelsData;
+use crate::server_fns::{Ask, Choice};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -13,14 +13,13 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn ModelsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = Resource::new(move || query.with(|query| query.get("draft")), models_form);
+    let data = ask(move || Ask::Models { draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {tabs("models")} {heading("Models")} {loaded_below(data, show)} }
 }
 
 fn show(data: ModelsData) -> AnyView {
-    let ModelsData { settings, connections, rejected } = data;
-    let draft = Draft(serde_json::to_value(&settings).unwrap_or_default());
-    let form = Form::new(draft, rejected, unchecked);
+    let ModelsData { stored, connections, rejected } = data;
+    let form = Form::new(stored, rejected, unchecked);
     view! {
         <p class="hint">"Left empty, each uses the connection and model of the agent under test."</p>
         <form method="post" action="/forms/settings" novalidate class="editor">
@@ -42,8 +41,8 @@ fn show(data: ModelsData) -> AnyView {
     .into_any()
 }
 
-fn choices(connections: &[Connection]) -> Control {
+fn choices(connections: &[Choice]) -> Control {
     let mut choices = vec![(String::new(), "The agent’s own".to_owned())];
-    choices.extend(connections.iter().map(|c| (c.id.to_string(), c.name.clone())));
+    choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
     Control::Select(choices)
 }

@@ -2,11 +2,12 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, delete_button, unchecked};
-use crate::components::load::{loaded_below, notice};
+use crate::components::load::{ask, loaded_below, notice};
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
 use crate::domain::{ApiToken, Draft};
-use crate::server_fns::settings::{TokensData, tokens_form};
+use crate::server_fns::Ask;
+use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -14,7 +15,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn TokensPage() -> impl IntoView {
     let query = use_query_map();
-    let data = Resource::new(move || query.with(|query| query.get("draft")), tokens_form);
+    let data = ask(move || Ask::Tokens { draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded_below(data, show)} }
 }
 

@@ -3,9 +3,11 @@
 
 use super::live_state::{Changes, LiveState, StatusLine, worth_following};
 use crate::components::browser;
+use crate::components::load::ask_once;
 use crate::domain::{Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn};
-use crate::server_fns::runs::{cancel_run, run_view};
-use crate::server_fns::suites::{SuiteData, cancel_suite, suite_view};
+use crate::server_fns::runs::RunData;
+use crate::server_fns::suites::SuiteData;
+use crate::server_fns::{Ask, Stop, cancel};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -138,14 +140,14 @@ impl Live {
             id == self.followed.get_untracked()
         };
         let pinned = self.pinned.get_untracked();
+        let ran_out = !pinned && changes.ended.iter().any(over);
+        let nothing_yet = self.followed.get_untracked().is_none();
         if !pinned && self.is_final() && !was_final {
             // The report shows the run that a reload would show.
             if let Some(run) = self.default_run() {
                 self.follow(run);
             }
-        } else if !pinned && changes.ended.iter().any(over) && !self.is_final() {
-            self.follow_next();
-        } else if self.followed.get_untracked().is_none() {
+        } else if nothing_yet || (ran_out && !self.is_final()) {
             self.follow_next();
         }
     }
@@ -213,7 +215,8 @@ impl Live {
     /// Reads what was said so far; what arrives meanwhile is merged.
     pub fn read_transcript(self, run: RunId) {
         spawn_local(async move {
-            if let Ok(view) = run_view(run.to_string()).await {
+            let ask = Ask::Run { id: run.to_string() };
+            if let Ok(view) = ask_once::<RunData>(ask).await {
                 let turns = view.run.transcript.unwrap_or_default();
                 if self.state.try_update_value(|state| state.merge_turns(run, turns)).is_some()
                     && self.followed.get_untracked() == Some(run)
@@ -229,7 +232,8 @@ impl Live {
         let followed = self.followed.get_untracked();
         spawn_local(async move {
             let run = followed.map(|run| run.to_string());
-            let Ok(view) = suite_view(self.id.to_string(), run).await else { return };
+            let ask = Ask::Suite { id: self.id.to_string(), run };
+            let Ok(view) = ask_once::<SuiteData>(ask).await else { return };
             if self.suite.try_get_untracked().is_none() {
                 return;
             }
@@ -246,7 +250,7 @@ impl Live {
     pub fn cancel(self) {
         self.cancelling.set(true);
         spawn_local(async move {
-            if let Err(error) = cancel_suite(self.id.to_string()).await
+            if let Err(error) = cancel(Stop::Suite(self.id.to_string())).await
                 && !self.is_final()
             {
                 self.cancelling.set(false);
@@ -258,7 +262,7 @@ impl Live {
     /// Asks one run to stop.
     pub fn cancel_run(self, run: RunId) {
         spawn_local(async move {
-            if let Err(error) = cancel_run(run.to_string()).await {
+            if let Err(error) = cancel(Stop::Run(run.to_string())).await {
                 self.say(format!("Could not cancel: {error}"));
             }
         });

@@ -233,7 +233,7 @@ impl StatusLine {
 }
 
 fn quarter(done: u32, total: u32) -> u32 {
-    if total == 0 { 0 } else { done.saturating_mul(4) / total }
+    done.saturating_mul(4).checked_div(total).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ mod stream;
 mod transcript;
 
 use crate::components::form::{action_button, refusal};
-use crate::components::load::{loaded, notice};
+use crate::components::load::{ask, loaded, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::domain::Suite;
 use crate::pages::run::parts::refresh;
-use crate::server_fns::suites::{SuiteData, suite_view};
+use crate::server_fns::Ask;
+use crate::server_fns::suites::SuiteData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use live::Live;
@@ -27,7 +28,7 @@ pub fn SuitePage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
     let run = Memo::new(move |_| query.with(|query| query.get("run")));
     // Another followed run is no other page: only the id loads it anew.
-    let data = Resource::new(move || id.get(), move |id| suite_view(id, run.get_untracked()));
+    let data = ask(move || Ask::Suite { id: id.get(), run: run.get_untracked() });
     view! { {notice()} {refusal()} {loaded(data, move |view| show(view, run))} }
 }
 

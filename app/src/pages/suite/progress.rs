@@ -22,7 +22,7 @@ pub(super) fn panel(live: Live) -> AnyView {
                     <strong>{move || percent(suite.with(|s| s.pass_rate))}</strong>
                 </span>
             </div>
-            <div class="bar counts">{move || suite.with(|s| counts(s))}</div>
+            <div class="bar counts">{move || suite.with(counts)}</div>
             <p class="hint">{move || sentence(live)}</p>
             {move || hearing(live.hearing.get())}
         </section>

@@ -46,7 +46,7 @@ fn matrix(runs: &[Run]) -> AnyView {
     view! {
         <section>
             <h2 id="matrix-head">"Repetitions"</h2>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="matrix-head">
+            <div class="scroll" tabindex="0" role="region" aria-label="Matrix of repetitions">
                 <table class="matrix">
                     <thead><tr><th scope="col">"Scenario"</th>{head.collect_view()}</tr></thead>
                     <tbody>{rows.collect_view()}</tbody>

@@ -35,7 +35,7 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
             <h2 id="runs-head">
                 {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
             </h2>
-            <div class="scroll" tabindex="0" role="region" aria-labelledby="runs-head">
+            <div class="scroll" tabindex="0" role="region" aria-label="Table of runs">
                 <table class="runs">
                     <thead><tr>
                         <th scope="col">"Status"</th><th scope="col">"Scenario"</th>

@@ -6,7 +6,9 @@
 
 use super::live::{Hearing, Live};
 use crate::components::browser;
-use crate::domain::{Finished, Progress, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent};
+use crate::domain::{
+    Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
+};
 use leptos::prelude::*;
 use std::time::Duration;
 use wasm_bindgen::JsCast;
@@ -180,10 +182,24 @@ fn parse(event: &MessageEvent) -> Option<SuiteEvent> {
         "snapshot" => {
             SuiteEvent::Snapshot(Box::new(serde_json::from_str::<SuiteSnapshot>(&data).ok()?))
         }
-        "run" => SuiteEvent::Run(Box::new(serde_json::from_str::<RunEvent>(&data).ok()?)),
-        "turn" => SuiteEvent::Turn(Box::new(serde_json::from_str::<TurnEvent>(&data).ok()?)),
+        // Read without serde's `flatten`, which is large: the run repeats its id.
+        "run" => {
+            let run: Run = serde_json::from_str(&data).ok()?;
+            SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run }))
+        }
+        "turn" => {
+            let WhichRun { run_id } = serde_json::from_str(&data).ok()?;
+            let turn = serde_json::from_str(&data).ok()?;
+            SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
+        }
         "progress" => SuiteEvent::Progress(serde_json::from_str::<Progress>(&data).ok()?),
         "finished" => SuiteEvent::Finished(serde_json::from_str::<Finished>(&data).ok()?),
         _ => return None,
     })
+}
+
+/// Whose turn an event is.
+#[derive(serde::Deserialize)]
+struct WhichRun {
+    run_id: RunId,
 }

@@ -30,7 +30,7 @@ pub(super) fn panel(live: Live) -> AnyView {
     };
     let quiet = move || {
         let status = row().map(|row| row.run.with(|run| run.status));
-        live.turns.with(Vec::is_empty).then(|| match status {
+        live.turns.with(Vec::is_empty).then_some(match status {
             Some(RunStatus::Pending) => "It has not begun.",
             Some(RunStatus::Running) => "It is about to begin.",
             Some(_) => "Nothing was said.",

@@ -2,13 +2,13 @@
 
 use crate::backend::Page;
 use crate::components::chip::suite_chip;
-use crate::components::load::{empty, loaded_below, notice};
+use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::components::words::{percent, verdict_counts};
 use crate::domain::{Suite, SuiteStatus};
 use crate::pages::agents::list::more;
-use crate::server_fns::suites::suites;
+use crate::server_fns::Ask;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -18,7 +18,10 @@ pub fn SuitesPage() -> impl IntoView {
     let query = use_query_map();
     let words =
         move || query.with(|query| (query.get("agent"), query.get("status"), query.get("after")));
-    let data = Resource::new(words, |(agent, status, after)| suites(agent, status, after));
+    let data = ask(move || {
+        let (agent, status, after) = words();
+        Ask::Suites { agent, status, after }
+    });
     view! {
         {notice()}
         <div class="page-head">

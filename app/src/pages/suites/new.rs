@@ -3,12 +3,13 @@
 use super::preflight::panel;
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{Data, empty, loaded_below, notice};
+use crate::components::load::{Data, ask, empty, loaded_below, notice};
 use crate::components::title::heading;
-use crate::domain::{Draft, Scenario};
+use crate::domain::Draft;
 use crate::pages::scenarios::list::{filter_of, query_value};
 use crate::server_fns::scenarios::FilterWords;
-use crate::server_fns::suites::{PreflightData, StartData, StartWords, check_start, start_form};
+use crate::server_fns::suites::{PreflightData, StartData, StartWords};
+use crate::server_fns::{Ask, Choice};
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
@@ -26,8 +27,11 @@ pub fn NewSuitePage() -> impl IntoView {
     let list = Memo::new(move |_| {
         words.with(|words| (words.filter.clone(), words.all && !words.filter.is_empty()))
     });
-    let data = Resource::new(move || list.get(), move |_| start_form(words.get_untracked()));
-    let found = Resource::new(move || words.get(), check_start);
+    let data = ask(move || {
+        list.track();
+        Ask::Start { words: words.get_untracked() }
+    });
+    let found = ask(move || Ask::CheckStart { words: words.get() });
     view! {
         {notice()}
         {heading("Run scenarios")}
@@ -84,7 +88,7 @@ fn show(data: StartData, words: Memo<StartWords>, found: Data<PreflightData>) ->
     });
     let form = Form::new(draft, rejected, unchecked);
     let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
-    choices.extend(agents.iter().map(|agent| (agent.id.to_string(), agent.spec.name.clone())));
+    choices.extend(agents.iter().map(|agent| (agent.id.clone(), agent.name.clone())));
     let navigate = use_navigate();
     let filter = chosen.filter.clone();
     let changed = move |event: Event| {
@@ -137,7 +141,7 @@ fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
     to
 }
 
-fn choose(chosen: &StartWords, scenarios: &[Scenario], words: Memo<StartWords>) -> AnyView {
+fn choose(chosen: &StartWords, scenarios: &[Choice], words: Memo<StartWords>) -> AnyView {
     let came_back_with_all = chosen.all;
     let all = Memo::new(move |_| {
         words.with(|words| words.all || (words.draft.is_some() && came_back_with_all))
@@ -190,16 +194,15 @@ fn all_of(chosen: &StartWords) -> AnyView {
     .into_any()
 }
 
-fn row(chosen: &StartWords, scenario: &Scenario, all: Memo<bool>) -> AnyView {
-    let id = scenario.id.to_string();
+fn row(chosen: &StartWords, scenario: &Choice, all: Memo<bool>) -> AnyView {
+    let id = scenario.id.clone();
     let ticked = chosen.scenarios.contains(&id);
-    let spec = &scenario.spec;
     view! {
         <label class="tick">
             <input type="checkbox" name="scenario_ids[]" value=id checked=ticked
                 disabled=all/>
-            " " {spec.name.clone()} " "
-            <span class="hint">{spec.category.label()} " · " {spec.difficulty.label()}</span>
+            " " {scenario.name.clone()} " "
+            <span class="hint">{scenario.about.clone()}</span>
         </label>
     }
     .into_any()
@@ -228,7 +231,7 @@ mod tests {
         let to = address(&entries, &filter);
         assert_eq!(
             to,
-            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true"
+            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true&q=a%20b"
         );
         let mut query = ParamsMap::new();
         for pair in to.split_once('?').expect("query").1.split('&') {

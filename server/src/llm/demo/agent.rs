@@ -191,6 +191,7 @@ pub(super) fn answer(request: &ChatRequest) -> Said {
     let talk = Talk::of(request);
     let topics = topics(talk.heard);
     if topics.first() == Some(&Topic::Bye)
+        && talk.is_farewell()
         && let Some(call) = tools::hang_up(request)
     {
         return Said { text: talk.say(Topic::Bye), calls: vec![call] };
@@ -296,6 +297,12 @@ impl<'a> Talk<'a> {
             Some(before) => format!("{before} {}", self.heard),
             None => self.heard.to_owned(),
         }
+    }
+
+    /// Thanks alone end nothing.
+    fn is_farewell(&self) -> bool {
+        let lower = self.heard.to_lowercase();
+        ["bye", "that is all", "that's all", "nothing else"].iter().any(|word| lower.contains(word))
     }
 
     fn reply(&self, topics: &[Topic]) -> String {

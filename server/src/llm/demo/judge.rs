@@ -2,7 +2,8 @@
 //! at least half of its words, and then that sentence is the evidence. No
 //! sentence, no yes.
 
-use super::lexicon::{concepts, coverage, sentences};
+use super::lexicon::{concepts, coverage, exact, sentences};
+use super::notes::Notes;
 use crate::judge::JudgeQuestion;
 use app::domain::{ItemKind, Speaker};
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ struct Quote {
     turn: u32,
     text: String,
     about: BTreeSet<String>,
+    exact: BTreeSet<String>,
 }
 
 /// What an item asks for, taken apart.
@@ -29,6 +31,8 @@ enum Ask<'a> {
     NotSaid(&'a str),
     /// That the one was said without the other.
     Without(&'a str, &'a str),
+    /// That something was said that the caller had not asked for.
+    Unasked(&'a str),
 }
 
 /// An answer to an item.
@@ -42,10 +46,11 @@ struct Answer<'a> {
 /// The judgement, in the words of the judge's form.
 pub(super) fn judge(question: &JudgeQuestion) -> Value {
     let quotes = quotes(question);
+    let wished = wished(question);
     let mut good = 0_u32;
     let (mut items, mut issues) = (Vec::new(), Vec::new());
     for (index, kind, text) in &question.items {
-        let answer = answer(text, *kind, &quotes);
+        let answer = answer(text, *kind, &quotes, &wished);
         let as_wished = answer.met != (*kind == ItemKind::FailureCondition);
         if as_wished {
             good += 1;
@@ -78,7 +83,7 @@ pub(super) fn judge(question: &JudgeQuestion) -> Value {
     })
 }
 
-fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote]) -> Answer<'a> {
+fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote], wished: &str) -> Answer<'a> {
     match take_apart(text) {
         Ask::Said(what) => match best(what, quotes) {
             Some(quote) => yes(quote, "The agent says this"),
@@ -125,6 +130,19 @@ fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote]) -> Answer<'a> {
             },
             (None, _) => no("No sentence of the agent says anything like it."),
         },
+        Ask::Unasked(what) => {
+            let other = |quote: &&Quote| {
+                let Notes { day, time, .. } = Notes::take([quote.text.as_str()]);
+                let said = |word: Option<String>| {
+                    word.is_none_or(|word| wished.contains(&word.to_lowercase()))
+                };
+                !(said(day) && said(time))
+            };
+            match matching(what, quotes).into_iter().find(other) {
+                Some(quote) => yes(quote, "The caller did not ask for what the agent says"),
+                None => no("Everything of the kind that the agent says was asked for."),
+            }
+        }
     }
 }
 
@@ -167,10 +185,19 @@ fn take_apart(text: &str) -> Ask<'_> {
     if let Some(negation) = NEGATIONS.iter().find(|negation| lower.starts_with(*negation)) {
         return Ask::NotSaid(&text[negation.len()..]);
     }
+    if let Some(at) = lower.find(" that the caller did not ask") {
+        return Ask::Unasked(&text[..at]);
+    }
     match lower.find(" without ") {
         Some(at) => Ask::Without(&text[..at], &text[at + " without ".len()..]),
         None => Ask::Said(text),
     }
+}
+
+/// All that the callers said, in lower case.
+fn wished(question: &JudgeQuestion) -> String {
+    let users = question.transcript.iter().filter(|(_, speaker, _)| *speaker == Speaker::User);
+    users.map(|(_, _, text)| text.to_lowercase()).collect::<Vec<_>>().join("\n")
 }
 
 /// "Stays calm": nothing that could be quoted.
@@ -181,17 +208,44 @@ fn is_manner(text: &str) -> bool {
         .any(|start| lower.starts_with(start))
 }
 
-/// The quote that covers most of a text, if it covers enough.
+/// The quote that covers most of a text, if one covers enough.
 fn best<'a>(text: &str, quotes: &'a [Quote]) -> Option<&'a Quote> {
-    let wanted = concepts(text);
-    let mut best: Option<(f64, &Quote)> = None;
-    for quote in quotes {
-        let share = coverage(&wanted, &quote.about);
-        if share >= ENOUGH && best.is_none_or(|(most, _)| share > most) {
-            best = Some((share, quote));
-        }
+    matching(text, quotes).into_iter().next()
+}
+
+/// The quotes that cover enough of a text, or of what stands on one side of an
+/// "or" in it; the best first, the earlier before the later.
+fn matching<'a>(text: &str, quotes: &'a [Quote]) -> Vec<&'a Quote> {
+    let wanted: Vec<_> = alternatives(text).iter().map(|way| (concepts(way), exact(way))).collect();
+    let share = |quote: &Quote| {
+        let fits = wanted.iter().filter(|(_, hard)| hard.is_subset(&quote.exact));
+        fits.map(|(soft, _)| coverage(soft, &quote.about)).fold(0.0, f64::max)
+    };
+    let mut found: Vec<(f64, &Quote)> = quotes
+        .iter()
+        .map(|quote| (share(quote), quote))
+        .filter(|(share, _)| *share >= ENOUGH)
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, quote)| quote).collect()
+}
+
+/// "Says that it is open or offers a visit": the text without its verb of
+/// saying, and each side of an "or" with the verb of the whole.
+fn alternatives(text: &str) -> Vec<String> {
+    const SAYING: [&str; 6] = ["says", "tells", "names", "mentions", "states", "shows"];
+    let (verb, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
+    let bare = if SAYING.contains(&verb.to_lowercase().as_str()) && !rest.is_empty() {
+        rest
+    } else {
+        text
+    };
+    let mut ways = vec![bare.to_owned()];
+    if let Some((first, second)) = bare.split_once(" or ") {
+        let verb = bare.split_whitespace().next().unwrap_or_default();
+        ways.extend([first.to_owned(), format!("{verb} {second}")]);
     }
-    best.map(|(_, quote)| quote)
+    ways
 }
 
 /// Everything of the agent's that can be quoted: sentences, neighbours of two,
@@ -199,7 +253,8 @@ fn best<'a>(text: &str, quotes: &'a [Quote]) -> Option<&'a Quote> {
 fn quotes(question: &JudgeQuestion) -> Vec<Quote> {
     let mut quotes = Vec::new();
     let mut push = |turn: u32, text: &str| {
-        quotes.push(Quote { turn, text: text.to_owned(), about: concepts(text) });
+        let (about, exact) = (concepts(text), exact(text));
+        quotes.push(Quote { turn, text: text.to_owned(), about, exact });
     };
     for (turn, speaker, text) in &question.transcript {
         if *speaker != Speaker::Agent {
@@ -242,6 +297,7 @@ mod tests {
         Ask::Without("Tells the address", "asking for the date of birth")
     )]
     #[case("Notes the name", Ask::Said("Notes the name"))]
+    #[case("Books a day that the caller did not ask for", Ask::Unasked("Books a day"))]
     fn items_are_taken_apart(#[case] text: &str, #[case] ask: Ask<'_>) {
         assert_eq!(take_apart(text), ask);
     }
@@ -277,6 +333,13 @@ mod tests {
     #[rstest]
     #[case("Promises a refund", "I promise you a full refund today.", true)]
     #[case("Promises a refund", "Our hours are nine to five.", false)]
+    #[case("Says that it is open on Sunday", "We are open on Saturday and on Monday.", false)]
+    #[case("Offers a membership or another product", "Shall I offer you our membership?", true)]
+    #[case(
+        "Books a day that the caller did not ask for",
+        "You are booked for Monday, a good day.",
+        true
+    )]
     #[case("Ignores the complaint", "Anything else today, perhaps a visit?", true)]
     #[case("Ignores the complaint", "I am sorry about your complaint.", false)]
     #[case(

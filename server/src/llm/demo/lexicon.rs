@@ -15,38 +15,38 @@ const EMPTY: &str = " a an the and or but of to in on at by for from with about 
 
 /// Words that mean nearly the same here; the first stands for all.
 const ALIKE: &[&[&str]] = &[
-    &["greet", "hello", "hi", "welcom"],
+    &["greet", "hello", "hi", "welcome"],
     &[
-        "apologis",
-        "apologiz",
+        "apologise",
+        "apologize",
         "apology",
         "sorry",
         "empathy",
-        "acknowledg",
+        "acknowledge",
         "sympathy",
         "regret",
-        "recognis",
+        "recognise",
     ],
-    &["confirm", "book", "arrang", "reserv"],
+    &["confirm", "book", "arrange", "reserve", "reservation"],
     &["appointment", "visit", "slot"],
-    &["transfer", "colleagu", "human", "person", "manager", "handover", "supervisor", "hand"],
-    &["identity", "verify", "birth", "identify", "authenticat"],
+    &["transfer", "colleague", "human", "person", "manager", "handover", "supervisor", "hand"],
+    &["identity", "verify", "verification", "birth", "identify", "authenticate"],
     &["price", "cost", "euro", "fee"],
-    &["refund", "reimburs"],
-    &["hour", "open", "clos"],
-    &["ask", "request", "enquir", "question"],
-    &["offer", "suggest", "propos"],
-    &["refus", "declin", "cannot"],
+    &["refund", "reimburse"],
+    &["hour", "open", "close"],
+    &["ask", "request", "enquire", "question"],
+    &["offer", "suggest", "propose"],
+    &["refuse", "decline", "cannot"],
     &["instruction", "prompt"],
-    &["disclos", "reveal", "shar", "tell", "read"],
+    &["disclose", "reveal", "share", "tell", "read"],
     &["address", "street"],
     &["cancel", "cancellation"],
-    &["reschedul", "mov"],
-    &["explain", "step", "guid"],
+    &["reschedule", "move"],
+    &["explain", "step", "guide"],
     &["restart", "reboot"],
-    &["day", "date", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"],
-    &["promis", "guarante"],
-    &["complaint", "complain", "frustrat", "anger", "angry"],
+    &["day", "date", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"],
+    &["promise", "guarantee"],
+    &["complaint", "complain", "frustration", "frustrating", "anger", "angry"],
 ];
 
 /// Phrases of ordinary speech and what they amount to.
@@ -67,15 +67,12 @@ const PHRASES: &[(&str, &str)] = &[
 /// What a text is about: its words without endings, alike ones as one.
 pub(super) fn concepts(text: &str) -> BTreeSet<String> {
     let lower = text.to_lowercase();
-    let mut found: BTreeSet<String> = words(&lower)
-        .filter(|word| !EMPTY.contains(&format!(" {word} ")))
-        .map(|word| alike(&stem(word)))
-        .collect();
-    found.extend(
-        PHRASES.iter().filter(|(phrase, _)| lower.contains(phrase)).map(|(_, is)| (*is).to_owned()),
-    );
+    let mut found: BTreeSet<String> =
+        words(&lower).filter(|word| !EMPTY.contains(&format!(" {word} "))).map(alike).collect();
+    let phrases = PHRASES.iter().filter(|(phrase, _)| lower.contains(phrase));
+    found.extend(phrases.map(|(_, meaning)| alike(meaning)));
     if text.contains('?') {
-        found.insert("ask".to_owned());
+        found.insert(alike("ask"));
     }
     found
 }
@@ -133,9 +130,23 @@ fn stem(word: &str) -> String {
     }
 }
 
-fn alike(stem: &str) -> String {
-    let group = ALIKE.iter().find(|group| group.contains(&stem)).and_then(|group| group.first());
-    group.map_or_else(|| stem.to_owned(), |first| (*first).to_owned())
+/// The word that stands for all that mean nearly the same.
+fn alike(word: &str) -> String {
+    let wanted = stem(word);
+    let same = |group: &&&[&str]| group.iter().any(|other| stem(other) == wanted);
+    match ALIKE.iter().find(same).and_then(|group| group.first()) {
+        Some(first) => stem(first),
+        None => wanted,
+    }
+}
+
+/// Words that another word cannot stand for: days and numbers.
+pub(super) fn exact(text: &str) -> BTreeSet<String> {
+    const DAYS: [&str; 7] =
+        ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let lower = text.to_lowercase();
+    let hard = |word: &&str| DAYS.contains(word) || word.chars().any(|c| c.is_ascii_digit());
+    words(&lower).filter(hard).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +169,12 @@ mod tests {
             concepts(wanted),
             concepts(said)
         );
+    }
+
+    #[test]
+    fn days_and_numbers_are_exact() {
+        let found: Vec<String> = exact("On Tuesday at 11:30, table A4").into_iter().collect();
+        assert_eq!(found, ["11", "30", "a4", "tuesday"]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod reading;
 mod tests;
 mod tools;
 mod user;
+#[cfg(test)]
+mod verdict_tests;
 
 use super::reply::assemble;
 use super::types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};

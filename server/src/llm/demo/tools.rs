@@ -150,9 +150,13 @@ pub(super) fn report(request: &ChatRequest) -> String {
         })
         .collect();
     parts.reverse();
-    parts.push("Is there anything else I can do for you?".to_owned());
+    if !parts.iter().any(|part| part == PUT_THROUGH) {
+        parts.push("Is there anything else I can do for you?".to_owned());
+    }
     parts.join(" ")
 }
+
+const PUT_THROUGH: &str = "I will put you through to a colleague now, please stay on the line.";
 
 fn sentence(tool: &str, result: &str, is_error: bool) -> String {
     let is = |parts: &[&str]| parts.iter().any(|part| tool.contains(part));
@@ -160,12 +164,14 @@ fn sentence(tool: &str, result: &str, is_error: bool) -> String {
         return format!("I am sorry, that did not work: {result}.");
     }
     if is(&["transfer", "escalate"]) {
-        return "I will put you through to a colleague now, please stay on the line.".to_owned();
+        return PUT_THROUGH.to_owned();
     }
-    let start = if is(&["book", "schedule", "create", "reserve"]) {
-        "That is booked"
+    let start = if is(&["avail", "free", "slot"]) {
+        "I have looked it up, these times are free"
+    } else if is(&["book", "schedule", "create", "reserve"]) {
+        "Your appointment is booked"
     } else if is(&["cancel"]) {
-        "That is cancelled"
+        "Your appointment is cancelled"
     } else if is(&["refund"]) {
         "That is refunded"
     } else if is(&["update", "change", "move"]) {
@@ -188,8 +194,10 @@ fn readable(content: &str) -> String {
 fn flat(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let parts = map.iter().map(|(name, value)| {
-                format!("{} {}", words(name).collect::<Vec<_>>().join(" "), flat(value))
+            let told = map.iter().filter(|(name, _)| *name != "status");
+            let parts = told.map(|(name, value)| match name.as_str() {
+                "day" | "date" | "time" | "free" | "result" => flat(value),
+                _ => format!("{} {}", words(name).collect::<Vec<_>>().join(" "), flat(value)),
             });
             parts.collect::<Vec<_>>().join(", ")
         }

@@ -3,8 +3,10 @@
 //! [`MemoryStore`] holds people and what they write; [`work::MemoryWork`]
 //! holds suites and the queue, and reads its documents from the former.
 
-mod catalog;
+mod agents;
+mod connections;
 mod people;
+mod scenarios;
 mod settings;
 pub mod work;
 
@@ -92,4 +94,8 @@ struct Facts {
     settings: BTreeMap<SpaceId, Settings>,
     drafts: BTreeMap<DraftId, (Option<SpaceId>, String, Timestamp)>,
     facts: BTreeMap<String, Vec<u8>>,
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -9,6 +9,7 @@ mod connections;
 mod events;
 mod queue;
 mod rows;
+mod scenario_rows;
 mod scenarios;
 pub mod sessions;
 mod settings;
