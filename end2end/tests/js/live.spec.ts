@@ -22,7 +22,7 @@ async function shown(page: Page): Promise<{ ids: string[]; said: string[] }> {
 /** Nothing is missing and nothing is there twice. */
 async function expectSame(page: Page, turns: Turn[]): Promise<void> {
   expect(await shown(page)).toEqual({
-    ids: turns.map((turn) => `t${turn.index + 1}`),
+    ids: turns.map((turn) => `t${turn.index}`),
     said: turns.map((turn) => turn.message),
   });
 }
