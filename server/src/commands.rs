@@ -58,6 +58,9 @@ pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
         format!("the data folder {} cannot be made: {error}", data.data_dir.display())
     })?;
     Ok(match data.database_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) if !url.starts_with("sqlite:") => {
+            return Err("REHEARSAL_DATABASE_URL must start with sqlite:".to_owned());
+        }
         Some(url) => {
             let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
             PathBuf::from(path.split('?').next().unwrap_or(path))

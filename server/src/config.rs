@@ -454,11 +454,17 @@ mod tests {
             ["--openai-api-key=", "--openai-base-url=", "--public-url=", "--trusted-proxies="];
         let args = parse(&args).expect("settings");
         assert!(args.providers.openai().is_none() && args.check().is_ok());
-        assert_eq!((args.http().public_url, args.http().trusted_proxies.len()), (None, 0));
+        assert_eq!(
+            (
+                args.http(std::path::PathBuf::new()).public_url,
+                args.http(std::path::PathBuf::new()).trusted_proxies.len()
+            ),
+            (None, 0)
+        );
         let args = parse(&["--openai-api-key", "sk", "--trusted-proxies", "10.0.0.1, ::1"]);
         let args = args.expect("settings");
         assert!(args.providers.openai().is_some_and(|openai| openai.base_url.is_none()));
-        assert_eq!(args.http().trusted_proxies.len(), 2);
+        assert_eq!(args.http(std::path::PathBuf::new()).trusted_proxies.len(), 2);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Instant;
 const SERVER_HALF: [&str; 6] = ["--package", "app", "--package", "server", "--features", "app/ssr"];
 /// This crate apart, so that its libraries are those `cargo xtask` was built
 /// with and nothing is compiled twice.
-const XTASK: [&str; 2] = ["--package", "xtask"];
+const XTASK: [&str; 4] = ["--package", "xtask", "--package", "stand"];
 
 /// Runs everything and prints the closing line.
 pub(crate) fn test(workspace: &Workspace) -> Result<ExitCode> {

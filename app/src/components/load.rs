@@ -35,7 +35,7 @@ pub fn ask<T>(what: impl Fn() -> Ask + Send + Sync + 'static) -> Data<T> {
 }
 
 fn resource(what: Box<dyn Fn() -> Ask + Send + Sync>) -> Resource<Answered> {
-    Resource::new(move || what(), read)
+    Resource::new(what, read)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {

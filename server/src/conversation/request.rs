@@ -9,15 +9,18 @@ use serde_json::json;
 const SILENCE: &str = "(no answer)";
 
 /// The question to the agent's model: its prompt, all that was said, and its
-/// tools with `end_conversation`; without any tools where `allow_tools` is
-/// false. `call_id` is left empty.
+/// tools with `end_conversation`. Where `allow_tools` is false it is told of
+/// them all the same, for providers refuse a conversation with calls of tools
+/// that they are not told of, and forbidden to call one. `call_id` is left
+/// empty.
 #[must_use]
 pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) -> ChatRequest {
     ChatRequest {
         model: agent.model.clone(),
         system: agent.system_prompt.clone(),
         messages: transcript.iter().map(message).collect(),
-        tools: if allow_tools { tools(agent) } else { Vec::new() },
+        tools: tools(agent),
+        no_tool_calls: !allow_tools,
         temperature: agent.temperature,
         max_tokens: agent.max_tokens,
         ..ChatRequest::default()

@@ -179,7 +179,7 @@ fn the_agent_is_asked_with_its_prompt_its_tools_and_all_that_was_said() {
     assert_eq!(names, ["find_slot", "transfer", "end_conversation"]);
     assert_eq!((request.temperature, request.max_tokens), (Some(0.3), 77));
     assert_eq!((&request.system, &request.model), (&agent.system_prompt, &agent.model));
-    assert!(agent_request(&agent, &turns, false).tools.is_empty());
+    assert!(agent_request(&agent, &turns, false).no_tool_calls);
 }
 
 /// What a model or a person in the test does when it is asked.
@@ -344,7 +344,7 @@ proptest! {
             let step = next_step(&scenario, &stored.transcript, stored.end_reason, JudgingState::NotAsked);
             if let Step::CallAgent { allow_tools } = step {
                 let request = agent_request(&agent, &stored.transcript, allow_tools);
-                prop_assert_eq!(request.tools.is_empty(), !allow_tools);
+                prop_assert_eq!(request.no_tool_calls, !allow_tools);
                 prop_assert!(matches!(request.messages.first(), Some(Message::User(_))));
                 let own_words_last = matches!(request.messages.last(), Some(Message::Assistant { .. }));
                 prop_assert!(!own_words_last);

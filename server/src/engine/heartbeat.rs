@@ -56,6 +56,7 @@ fn heard(shared: &Shared, found: &Heartbeat, entered: &[Uuid]) {
     let ours: HashSet<Uuid> = runs.chain(found.evaluations.iter().map(|id| id.0)).collect();
     // What entered before the beat and is not ours any more was taken from us.
     shared.registry.stop_others(&ours, entered);
+    shared.registry.forget_early();
     for run in &found.cancelled {
         shared.registry.stop(*run, Stop::Cancelled);
     }

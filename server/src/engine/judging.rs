@@ -151,11 +151,15 @@ pub(super) async fn ask(live: &Live) -> Result<Change, Ended> {
     let now = live.shared.clock.now();
     let mut evaluation =
         evaluation.cloned().unwrap_or_else(|| fresh(live.shared.clock.uuid().into(), model, now));
-    let asked =
-        live.line(true).ask(live.row.frozen.judge.connection_id, &request, &mut times).await;
-    let reply = match asked.map_err(Ended::from) {
+    let connection = live.row.frozen.judge.connection_id;
+    let asked = live.ask(true, connection, &request, &mut times).await;
+    let reply = match asked {
         Ok(reply) => reply,
-        Err(Ended::Error(error)) => return Ok(ended(evaluation, unreached(&error), now)),
+        Err(Ended::Failed(error, account)) => {
+            let end = ended(evaluation, unreached(&error), now);
+            let Change { active, parked_time, calls_done, .. } = *account;
+            return Ok(Change { active, parked_time, calls_done, ..end });
+        }
         Err(other) => return Err(other),
     };
     heard(&mut evaluation, &reply);

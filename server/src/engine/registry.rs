@@ -2,7 +2,7 @@
 
 use app::domain::{EvaluationId, RunId};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,9 @@ impl Stopper {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     held: Mutex<HashMap<Uuid, Stopper>>,
+    /// Told to stop before they entered: claimed in the database, and not yet
+    /// begun here.
+    early: Mutex<HashSet<Uuid>>,
 }
 
 /// Takes its entry out when it is dropped, however the task ended.
@@ -76,15 +79,30 @@ impl Registry {
 
     fn enter_id(&self, id: Uuid) -> (Stopper, Held<'_>) {
         let stopper = Stopper::default();
-        self.held.lock().insert(id, stopper.clone());
+        // `held` first, as in `stop`: nobody slips between the two.
+        let mut held = self.held.lock();
+        if self.early.lock().remove(&id) {
+            stopper.stop(Stop::Cancelled);
+        }
+        held.insert(id, stopper.clone());
         (stopper, Held { registry: self, id })
     }
 
-    /// Tells one to stop, if it is here.
+    /// Tells one to stop. One that is to be cancelled and is not here yet is
+    /// told as it enters.
     pub(super) fn stop(&self, run: RunId, why: Stop) {
-        if let Some(stopper) = self.held.lock().get(&run.0) {
+        let held = self.held.lock();
+        if let Some(stopper) = held.get(&run.0) {
             stopper.stop(why);
+        } else if why == Stop::Cancelled {
+            self.early.lock().insert(run.0);
         }
+    }
+
+    /// Forgets who was told early; by now they have entered, or are another
+    /// process's.
+    pub(super) fn forget_early(&self) {
+        self.early.lock().clear();
     }
 
     /// Tells all to stop.

@@ -8,14 +8,14 @@ use super::judging;
 use super::registry::{Stop, Stopper};
 use super::talk;
 use crate::conversation::{JudgingState, Step, next_step};
-use crate::llm::CallError;
 use crate::llm::outbound::CallTimes;
+use crate::llm::{CallError, ChatReply, ChatRequest};
 use crate::store::StoreError;
 use crate::store::rows::{Intent, Role, RunRow};
 use crate::store::transition::{Change, Final, JUDGING, Lease};
 use app::domain::{
-    AgentSpec, Draft, ErrorKind, Evaluation, EvaluationStatus, Problems, RunError, ScenarioSpec,
-    Turn, Usage,
+    AgentSpec, ConnectionId, Draft, ErrorKind, Evaluation, EvaluationStatus, Problems, RunError,
+    ScenarioSpec, Turn, Usage,
 };
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -32,17 +32,10 @@ pub(super) enum Ended {
     Stopped(Stop),
     /// It ends with this.
     Error(RunError),
+    /// It ends with this, and a call left something to be stored with it.
+    Failed(RunError, Box<Change>),
     /// It is somebody else's: nothing more is stored.
     Lost,
-}
-
-impl From<Cut> for Ended {
-    fn from(cut: Cut) -> Self {
-        match cut {
-            Cut::Stopped(why) => Self::Stopped(why),
-            Cut::Failed(error) => Self::Error(RunError::new(error.kind(), error.message)),
-        }
-    }
 }
 
 /// A run at work: what is stored of it, and what it adds.
@@ -112,11 +105,15 @@ async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(
         usage,
         intent: None,
     };
-    live.to_the_end().await
+    live.run_out().await
 }
 
 /// Stores how it ended, if it is ours to say.
 async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
+    let (ended, change) = match ended {
+        Ended::Failed(error, change) => (Ended::Error(error), *change),
+        other => (other, Change::default()),
+    };
     let finish = match ended {
         Ended::Lost | Ended::Stopped(Stop::Lost) => {
             tracing::info!("the lease is lost; nothing more is stored");
@@ -129,12 +126,12 @@ async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
             return;
         }
         Ended::Stopped(Stop::Cancelled) => Final::cancelled(),
-        Ended::Error(error) => {
+        Ended::Error(error) | Ended::Failed(error, _) => {
             tracing::info!(kind = error.kind.as_str(), "ended as an error");
             Final::error(error.kind, error.message)
         }
     };
-    let change = Change { finish: Some(finish), ..Change::default() };
+    let change = Change { finish: Some(finish), ..change };
     if let Err(error) = commit(shared, lease, change).await {
         tracing::warn!(%error, "the end could not be stored; its lease will lapse");
     }
@@ -173,7 +170,7 @@ pub(super) fn stored(error: &StoreError) -> Ended {
 
 impl Live {
     /// Step by step until it is final.
-    async fn to_the_end(mut self) -> Result<(), Ended> {
+    async fn run_out(mut self) -> Result<(), Ended> {
         let mut change = Change::default();
         loop {
             let step = self.settle(&mut change);
@@ -286,6 +283,27 @@ impl Live {
         }
     }
 
+    /// Asks the model; a call that fails for good leaves its account behind.
+    pub(super) async fn ask(
+        &self,
+        judging: bool,
+        connection: ConnectionId,
+        request: &ChatRequest,
+        times: &mut CallTimes,
+    ) -> Result<ChatReply, Ended> {
+        let line = self.line(judging);
+        let line = Line { active_left: line.active_left.saturating_sub(times.active), ..line };
+        match line.ask(connection, request, times).await {
+            Ok(reply) => Ok(reply),
+            Err(Cut::Stopped(why)) => Err(Ended::Stopped(why)),
+            Err(Cut::Failed(error)) => {
+                let account = self.accounted(times, Err(&error));
+                let error = RunError::new(error.kind(), error.message);
+                Err(Ended::Failed(error, Box::new(account)))
+            }
+        }
+    }
+
     /// The id under which the next call is noted.
     pub(super) fn call_id(&self) -> String {
         self.intent.as_ref().map(|intent| intent.id.to_string()).unwrap_or_default()
@@ -295,7 +313,7 @@ impl Live {
     pub(super) fn accounted(
         &self,
         times: &CallTimes,
-        done: Result<&crate::llm::ChatReply, &CallError>,
+        done: Result<&ChatReply, &CallError>,
     ) -> Change {
         let call = self.intent.as_ref().map(|intent| talk::call_done(intent, done));
         Change {

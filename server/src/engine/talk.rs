@@ -69,7 +69,7 @@ pub(super) async fn agent(live: &Live, allow_tools: bool) -> Result<Change, Ende
     request.call_id = live.call_id();
     let mut times = CallTimes::default();
     let connection = live.row.frozen.agent.connection_id;
-    let reply = live.line(false).ask(connection, &request, &mut times).await?;
+    let reply = live.ask(false, connection, &request, &mut times).await?;
     let mut change = live.accounted(&times, Ok(&reply));
     let mut usage = live.usage;
     usage.agent.add(reply.input_tokens, reply.output_tokens);
@@ -125,12 +125,7 @@ async fn stand_in<T>(
     let connection = live.row.frozen.simulated_user.connection_id;
     let mut problem = String::new();
     for _ in 0..TRIES {
-        let line = live.line(false);
-        let line = super::calling::Line {
-            active_left: line.active_left.saturating_sub(times.active),
-            ..line
-        };
-        let reply = line.ask(connection, &request, &mut times).await?;
+        let reply = live.ask(false, connection, &request, &mut times).await?;
         usage.simulated_user.add(reply.input_tokens, reply.output_tokens);
         match parse(&reply.text) {
             Ok(parsed) => {

@@ -86,6 +86,9 @@ fn body(request: &ChatRequest) -> Value {
             .map(|tool| json!({ "name": tool.name, "description": tool.description, "input_schema": schema(&tool.parameters) }))
             .collect();
         body.insert("tools".into(), Value::Array(tools));
+        if request.no_tool_calls {
+            body.insert("tool_choice".into(), json!({ "type": "none" }));
+        }
     }
     Value::Object(body)
 }

@@ -35,6 +35,9 @@ pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
                 json!({ "type": "function", "function": { "name": tool.name, "description": tool.description, "parameters": tool.parameters } })
             });
             body.insert("tools".into(), tools.collect());
+            if request.no_tool_calls {
+                body.insert("tool_choice".into(), "none".into());
+            }
         }
         None => {}
     }

@@ -18,7 +18,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use stand::{Action, Call, Outcome, RateLimit, RetryAfter, Role, Rule, Script, Stand, When};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 const OPTIONS: HttpOptions = HttpOptions {

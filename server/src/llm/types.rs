@@ -33,6 +33,9 @@ pub struct ChatRequest {
     pub messages: Vec<Message>,
     /// Tools that it may call.
     pub tools: Vec<ToolSpec>,
+    /// It is told of its tools (the conversation so far has calls of them) and
+    /// must not call one now.
+    pub no_tool_calls: bool,
     /// Sampling temperature.
     pub temperature: Option<f64>,
     /// Most tokens of the answer.

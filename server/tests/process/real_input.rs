@@ -94,7 +94,7 @@ async fn check(user: &super::house::User, suite: &Value, records: &[Value]) {
         let number = name.rsplit(' ').next().unwrap();
         let record = records
             .iter()
-            .find(|r| r["task_id"].to_string() == number)
+            .find(|r| r["task_id"].as_u64() == number.parse().ok())
             .unwrap_or_else(|| panic!("{name}"));
         let first =
             record["traj"].as_array().unwrap().iter().find(|m| m["role"] == "user").unwrap();

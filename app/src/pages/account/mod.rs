@@ -51,7 +51,7 @@ fn show(data: AccountData, new: bool, next: String) -> AnyView {
     let email = Field::new("email", "Email", Control::Line("email")).required();
     let password = Field::new("password", "Password", Control::Line("password")).required();
     let (title, action, password) = if new {
-        let password = password.autocomplete("new-password").hint("At least 8 characters.");
+        let password = password.autocomplete("new-password").hint("At least 10 characters.");
         ("Sign up", "/forms/sign-up", password)
     } else {
         ("Sign in", "/forms/sign-in", password.autocomplete("current-password"))

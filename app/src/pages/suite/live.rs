@@ -140,15 +140,16 @@ impl Live {
             id == self.followed.get_untracked()
         };
         let pinned = self.pinned.get_untracked();
-        let ran_out = !pinned && changes.ended.iter().any(over);
-        let nothing_yet = self.followed.get_untracked().is_none();
         if !pinned && self.is_final() && !was_final {
             // The report shows the run that a reload would show.
             if let Some(run) = self.default_run() {
                 self.follow(run);
             }
-        } else if nothing_yet || (ran_out && !self.is_final()) {
-            self.follow_next();
+        } else {
+            let ran_out = !pinned && changes.ended.iter().any(over) && !self.is_final();
+            if ran_out || self.followed.get_untracked().is_none() {
+                self.follow_next();
+            }
         }
     }
 

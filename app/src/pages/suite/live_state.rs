@@ -2,8 +2,8 @@
 //! twice, late or out of order leave the same state.
 
 use crate::domain::{
-    Counts, Finished, Progress, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent, SuiteSnapshot,
-    SuiteStatus, Turn, TurnEvent, pass_rate,
+    Counts, Finished, Progress, Run, RunEvent, RunId, RunStatus, Speaker, Suite, SuiteEvent,
+    SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
 };
 use std::collections::BTreeMap;
 
@@ -137,11 +137,20 @@ impl LiveState {
     }
 
     fn turn(&mut self, event: TurnEvent) -> Changes {
-        if self.followed != Some(event.run_id) || self.turns.contains_key(&event.turn.index) {
-            return Changes::default();
+        let mut changes = Changes::default();
+        let spoken = event.turn.speaker == Speaker::User;
+        if let Some(at) = self.runs.iter().position(|run| run.id == event.run_id)
+            && spoken
+        {
+            // Each turn is told once (by its seq), so counting is enough.
+            self.runs[at].user_turns += 1;
+            changes.runs.push(at);
         }
-        self.turns.insert(event.turn.index, event.turn.clone());
-        Changes { new_turns: vec![event.turn], ..Changes::default() }
+        if self.followed == Some(event.run_id) && !self.turns.contains_key(&event.turn.index) {
+            self.turns.insert(event.turn.index, event.turn.clone());
+            changes.new_turns.push(event.turn);
+        }
+        changes
     }
 
     fn progress(&mut self, progress: &Progress) -> Changes {

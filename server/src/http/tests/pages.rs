@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 #[tokio::test]
 async fn the_policy_of_a_page_names_the_nonce_of_its_scripts() {
     let server = Server::new();
-    let (one, two) = (server.told(Ask::get("/")).await, server.told(Ask::get("/")).await);
+    let (one, two) =
+        (server.told(Ask::get("/sign-in")).await, server.told(Ask::get("/sign-in")).await);
     assert_eq!(one.status, StatusCode::OK);
     let nonce = |policy: &str| {
         let start = policy.find("'nonce-").expect("a nonce") + "'nonce-".len();

@@ -82,6 +82,13 @@ async fn keep_answer(
     .bind(now.0 - KEPT_KEYS_MS)
     .execute(&mut *c)
     .await?;
+    // This very key may be one of the old ones that are still there.
+    sqlx::query("DELETE FROM idempotency_keys WHERE user_id = ? AND path = ? AND key = ?")
+        .bind(user.0)
+        .bind(&key.path)
+        .bind(&key.key)
+        .execute(&mut *c)
+        .await?;
     sqlx::query(
         "INSERT INTO idempotency_keys (user_id, path, key, request, suite_id, response, created_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?)",
