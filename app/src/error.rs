@@ -113,7 +113,8 @@ impl AppError {
     pub fn invalid(problems: Problems) -> Self {
         let detail = match problems.as_slice() {
             [one] => format!("One problem: {one}."),
-            many => format!("{} problems.", many.len()),
+            [first, ..] => format!("{} problems. The first: {first}.", problems.len()),
+            [] => "Not valid.".to_owned(),
         };
         Self { problems, ..Self::new(ErrorCode::Invalid, detail) }
     }

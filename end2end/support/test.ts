@@ -83,11 +83,23 @@ export async function hydrated(page: Page): Promise<void> {
 
 /** No violation of WCAG 2.2 A and AA, and of axe's best practices, on this page. */
 export async function expectAccessible(page: Page): Promise<void> {
+  await expectNoViolations(page, (axe) =>
+    axe.withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]),
+  );
+}
+
+/** The same of the colours alone: all that another theme changes. */
+export async function expectContrast(page: Page): Promise<void> {
+  await expectNoViolations(page, (axe) => axe.withRules(["color-contrast"]));
+}
+
+async function expectNoViolations(
+  page: Page,
+  rules: (axe: AxeBuilder) => AxeBuilder,
+): Promise<void> {
   const scriptless = await page.evaluate(() => matchMedia("(scripting: none)").matches);
   const examined = scriptless ? await twin(page) : page;
-  const { violations } = await new AxeBuilder({ page: examined })
-    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
-    .analyze();
+  const { violations } = await rules(new AxeBuilder({ page: examined })).analyze();
   if (scriptless) {
     await examined.context().close();
   }

@@ -1,6 +1,6 @@
 import { expect, hydrated, test } from "../../support/test";
 import { Api } from "../../support/api";
-import { signUp } from "../../support/people";
+import { signedUp, signUp } from "../../support/people";
 
 test("an empty database becomes a finished suite with one click", async ({ page }) => {
   await signUp(page);
@@ -72,4 +72,25 @@ test("the report of the demo says that its model is a stand-in", async ({ page, 
   await expect(page.locator("main")).toContainText(/stand-in/);
   await visit("/settings/connections");
   await expect(page.locator("main")).toContainText("stand-in, no real model");
+});
+
+test("the demo's judge fails what should fail, and nothing else", async ({ page }) => {
+  await signedUp(page);
+  const started = await page.request.post("/forms/demo", { form: {}, maxRedirects: 0 });
+  const id = started.headers().location?.split("/").pop() ?? "";
+  const suite = await new Api(page.request).finished(id);
+  const verdicts = Object.fromEntries(suite.runs.map((run) => [run.scenario.name, run.status]));
+  expect(verdicts).toMatchObject({
+    // The agent answers, books, and offers what it was told to.
+    "First contact": "passed",
+    "A booking where all goes well": "passed",
+    "Booking a cleaning": "passed",
+    "Hours, price, parking": "passed",
+    "Too expensive": "passed",
+    "A real person, please": "passed",
+    // It tells an address to anybody, promises a refund, talks past anger.
+    "Who is calling?": "failed",
+    "Money back": "failed",
+    "The third call": "failed",
+  });
 });

@@ -22,7 +22,7 @@ async function shown(page: Page): Promise<{ ids: string[]; said: string[] }> {
 /** Nothing is missing and nothing is there twice. */
 async function expectSame(page: Page, turns: Turn[]): Promise<void> {
   expect(await shown(page)).toEqual({
-    ids: turns.map((turn) => `t${turn.index + 1}`),
+    ids: turns.map((turn) => `t${turn.index}`),
     said: turns.map((turn) => turn.message),
   });
 }
@@ -137,4 +137,34 @@ test("another run can be followed, and its address shows it to others", async ({
   });
   await expect(heading, "a chosen run stays").toBeVisible();
   await expectSame(page, (await api.run(right ?? "")).transcript);
+});
+
+test("who comes in the middle stands at the end, and stays where they scroll to", async ({
+  page,
+  visit,
+}) => {
+  await signedUp(page);
+  const api = new Api(page.request);
+  const suite = await api.start(await api.agent(), [await api.scenario("Middle", 120)]);
+  const run = suite.runs[0]?.id ?? "";
+  await talksOn(api, run, 20);
+  await visit(`/suites/${suite.id}`);
+  const log = page.getByRole("log", { name: "Transcript" });
+  const below = () => log.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight);
+  const count = () => log.getByRole("article").count();
+  await expect.poll(below).toBeLessThan(48);
+  const before = await count();
+  await expect.poll(count).toBeGreaterThan(before + 1);
+  await expect.poll(below, { message: "it follows" }).toBeLessThan(48);
+
+  // Somebody reads further up: nothing moves under them, and the news is told.
+  await log.evaluate((e) => e.scrollTo({ top: 0 }));
+  const news = page.getByRole("button", { name: /new turns? ↓/ });
+  await expect(news).toBeVisible();
+  expect(await log.evaluate((e) => e.scrollTop)).toBe(0);
+  await news.click();
+  await expect.poll(below).toBeLessThan(48);
+  await expect(news).toBeHidden();
+  await api.post(`/suites/${suite.id}/cancel`, {}, 202);
+  await api.finished(suite.id);
 });

@@ -85,7 +85,7 @@ impl Failure {
         };
         match code {
             Some(code) => AppError::new(code, sentence(code)).into(),
-            None => Self::with_status(status, plain_words(status).1),
+            None => Self::with_status(status, format!("{}.", plain_words(status).1)),
         }
     }
 

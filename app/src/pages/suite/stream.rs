@@ -4,7 +4,7 @@
 //! so that they arrive in the order of the wire and errors are seen as they
 //! are: reconnecting or refused for good.
 
-use super::live::{Hearing, Live};
+use super::live::{Hearing, LOG, Live};
 use crate::components::browser;
 use crate::domain::{
     Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
@@ -61,6 +61,10 @@ pub(super) fn listen(live: Live) {
         times: StoredValue::new(Times::default()),
     };
     listening.open();
+    if !live.is_final() {
+        // Whoever comes in the middle wants to hear what is said now.
+        browser::later(0, || browser::scroll_to_end(LOG));
+    }
     let visibility = StoredValue::new_local(Some(browser::on_visibility(move || {
         if browser::is_hidden() {
             listening.close();

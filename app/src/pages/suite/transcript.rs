@@ -29,11 +29,12 @@ pub(super) fn panel(live: Live) -> AnyView {
         .into_any()
     };
     let quiet = move || {
-        let status = row().map(|row| row.run.with(|run| run.status));
-        live.turns.with(Vec::is_empty).then_some(match status {
-            Some(RunStatus::Pending) => "It has not begun.",
-            Some(RunStatus::Running) => "It is about to begin.",
-            Some(_) => "Nothing was said.",
+        let known = row().map(|row| row.run.with(|run| (run.status, run.user_turns)));
+        live.turns.with(Vec::is_empty).then_some(match known {
+            Some((RunStatus::Pending, _)) => "It has not begun.",
+            Some((RunStatus::Running, 0)) => "It is about to begin.",
+            Some((_, 0)) => "Nothing was said.",
+            Some(_) => "What was said is on its way…",
             None => "Choose a run to see what is said in it.",
         })
     };
