@@ -9,6 +9,7 @@ export interface Turn {
   index: number;
   speaker: "user" | "agent" | "tool";
   message: string;
+  at: string;
 }
 
 export interface Run {
@@ -16,6 +17,7 @@ export interface Run {
   suite_id: string;
   status: string;
   recoveries: number;
+  finished_at: string | null;
   scenario: { id: string; name: string };
   transcript: Turn[];
   evaluations: { id: string; status: string }[];
@@ -25,6 +27,7 @@ export interface Suite {
   id: string;
   status: string;
   total: number;
+  cancel_requested_at: string | null;
   counts: Record<string, number>;
   progress: { done: number; total: number };
   runs: Run[];
