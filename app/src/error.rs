@@ -113,7 +113,7 @@ impl AppError {
     pub fn invalid(problems: Problems) -> Self {
         let detail = match problems.as_slice() {
             [one] => format!("One problem: {one}."),
-            [first, ..] => format!("{} problems. The first: {first}.", problems.len()),
+            [first, ..] => format!("There are {} problems. The first: {first}.", problems.len()),
             [] => "Not valid.".to_owned(),
         };
         Self { problems, ..Self::new(ErrorCode::Invalid, detail) }
