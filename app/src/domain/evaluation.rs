@@ -160,3 +160,34 @@ pub struct Evaluation {
     /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
+
+impl Evaluation {
+    /// One without an answer yet: pending, and not its run's first, unless
+    /// the caller says otherwise.
+    #[must_use]
+    pub fn asked(id: EvaluationId, judge_model: &str, prompt_version: u32, at: Timestamp) -> Self {
+        Self {
+            id,
+            status: EvaluationStatus::Pending,
+            is_first: false,
+            score: None,
+            judge_score: None,
+            verdict: None,
+            summary: String::new(),
+            items: Vec::new(),
+            checks: Vec::new(),
+            issues: Vec::new(),
+            recommendations: Vec::new(),
+            judge_model: judge_model.to_owned(),
+            prompt_version,
+            asked: 0,
+            raw_reply: None,
+            latency_ms: None,
+            input_tokens: 0,
+            output_tokens: 0,
+            error: None,
+            created_at: at,
+            finished_at: None,
+        }
+    }
+}

@@ -313,6 +313,25 @@ pub struct Turn {
     pub at: Timestamp,
 }
 
+impl Turn {
+    /// Plain words: no calls, nothing measured, the first of its transcript.
+    #[must_use]
+    pub fn said(speaker: Speaker, message: impl Into<String>, at: Timestamp) -> Self {
+        Self {
+            index: 0,
+            speaker,
+            message: message.into(),
+            tool_calls: Vec::new(),
+            tool: None,
+            finish: None,
+            latency_ms: None,
+            input_tokens: None,
+            output_tokens: None,
+            at,
+        }
+    }
+}
+
 /// A run as pages and API show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]

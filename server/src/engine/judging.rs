@@ -14,31 +14,10 @@ use app::domain::{
     replace_nul,
 };
 
-/// An evaluation that was just begun.
-pub(super) fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
-    Evaluation {
-        id,
-        status: EvaluationStatus::Running,
-        is_first: true,
-        score: None,
-        judge_score: None,
-        verdict: None,
-        summary: String::new(),
-        items: Vec::new(),
-        checks: Vec::new(),
-        issues: Vec::new(),
-        recommendations: Vec::new(),
-        judge_model: model.to_owned(),
-        prompt_version: PROMPT_VERSION,
-        asked: 0,
-        raw_reply: None,
-        latency_ms: None,
-        input_tokens: 0,
-        output_tokens: 0,
-        error: None,
-        created_at: at,
-        finished_at: None,
-    }
+/// A run's own evaluation that was just begun.
+fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
+    let asked = Evaluation::asked(id, model, PROMPT_VERSION, at);
+    Evaluation { status: EvaluationStatus::Running, is_first: true, ..asked }
 }
 
 /// The raw replies that are stored, oldest first: of two only the newest.

@@ -19,26 +19,10 @@ use std::time::Duration;
 /// answer can be read.
 const TRIES: u32 = 3;
 
-/// A turn without anything special.
-fn turn(speaker: Speaker, message: String, at: Timestamp) -> Turn {
-    Turn {
-        index: 0,
-        speaker,
-        message,
-        tool_calls: Vec::new(),
-        tool: None,
-        finish: None,
-        latency_ms: None,
-        input_tokens: None,
-        output_tokens: None,
-        at,
-    }
-}
-
 /// A user's turn of the script.
 pub(super) fn user_turn(message: String, transcript: &[Turn], at: Timestamp) -> Turn {
     let index = u32::try_from(transcript.len()).unwrap_or(u32::MAX);
-    Turn { index, ..turn(Speaker::User, message, at) }
+    Turn { index, ..Turn::said(Speaker::User, message, at) }
 }
 
 /// What became of a call.
@@ -80,7 +64,7 @@ pub(super) async fn agent(live: &Live, allow_tools: bool) -> Result<Change, Ende
         latency_ms: Some(millis(reply.latency)),
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
-        ..turn(Speaker::Agent, replace_nul(reply.text), live.shared.clock.now())
+        ..Turn::said(Speaker::Agent, replace_nul(reply.text), live.shared.clock.now())
     });
     Ok(change)
 }
@@ -107,7 +91,7 @@ pub(super) async fn simulated_user(live: &Live) -> Result<Change, Ended> {
         latency_ms: Some(millis(reply.latency)),
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
-        ..turn(Speaker::User, replace_nul(message), live.shared.clock.now())
+        ..Turn::said(Speaker::User, replace_nul(message), live.shared.clock.now())
     });
     Ok(change)
 }
@@ -215,7 +199,7 @@ pub(super) fn refuse(live: &Live, calls: &[ToolCall]) -> Change {
 fn tool_turn(live: &Live, call: &ToolCall, outcome: &ToolOutcome) -> Turn {
     Turn {
         tool: Some(outcome.answer_to(call)),
-        ..turn(Speaker::Tool, replace_nul(outcome.message.clone()), live.shared.clock.now())
+        ..Turn::said(Speaker::Tool, replace_nul(outcome.message.clone()), live.shared.clock.now())
     }
 }
 

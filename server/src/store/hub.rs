@@ -33,9 +33,4 @@ impl Hub {
             newer
         });
     }
-
-    /// Suites that are watched.
-    pub fn watched(&self) -> usize {
-        self.suites.lock().len()
-    }
 }

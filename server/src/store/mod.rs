@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod catalog;
 #[cfg(test)]
 mod contract;
+mod evaluation_lease;
 pub mod hub;
 pub mod memory;
 pub mod pick;

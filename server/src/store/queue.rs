@@ -103,17 +103,4 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn reap(&self, now: Timestamp) -> Stored<Reaped>;
     /// At boot of the only engine: every run that somebody held is free now.
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped>;
-    /// Runs by status, and the age of the oldest lease in ms, for metrics.
-    async fn load(&self, now: Timestamp) -> Stored<QueueLoad>;
-}
-
-/// What the queue holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueLoad {
-    /// Runs not begun.
-    pub pending: u32,
-    /// Runs begun.
-    pub running: u32,
-    /// Of these, parked.
-    pub parked: u32,
 }

@@ -4,8 +4,8 @@ use super::Stored;
 use super::rows::{EvaluationRow, EventRow, Frozen, RunRow, SuiteRow, Transcript};
 use app::backend::HistoryFilter;
 use app::domain::{
-    AgentRef, Counts, EvaluationId, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId,
-    Timestamp, Turn, UserId,
+    AgentRef, Counts, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, Turn,
+    UserId,
 };
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -176,8 +176,6 @@ pub trait SuiteStore: Send + Sync + 'static {
     async fn transcript(&self, run: RunId) -> Stored<Transcript>;
     /// Judgings, newest first.
     async fn evaluations(&self, run: RunId) -> Stored<Vec<EvaluationRow>>;
-    /// One judging.
-    async fn evaluation(&self, id: EvaluationId) -> Stored<Option<EvaluationRow>>;
     /// Mean duration of the space's latest finished runs of these scenarios, in ms.
     async fn past_duration_ms(
         &self,
@@ -209,6 +207,4 @@ pub trait SuiteStore: Send + Sync + 'static {
     ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>>;
     /// A receiver woken after each commit of the suite's events.
     fn watch(&self, suite: SuiteId) -> watch::Receiver<i64>;
-    /// A receiver woken after each commit of any suite's events.
-    fn watch_all(&self) -> watch::Receiver<u64>;
 }

@@ -44,21 +44,6 @@ fn fresh() -> RunRow {
     RunRow::fresh(&suite, &run, 0)
 }
 
-fn turn(speaker: Speaker) -> Turn {
-    Turn {
-        index: 0,
-        speaker,
-        message: "x".into(),
-        tool_calls: Vec::new(),
-        tool: None,
-        finish: None,
-        latency_ms: None,
-        input_tokens: None,
-        output_tokens: None,
-        at: T0,
-    }
-}
-
 /// Something that happens, after some seconds. `stale` commits carry an epoch
 /// that was lost.
 #[derive(Clone, Debug)]
@@ -117,7 +102,7 @@ fn asked(what: &What, run: &RunRow) -> Transition {
                 status => Final { status, score: Some(50.0), error: None },
             });
             let change = Change {
-                turns: vec![turn(Speaker::Agent); *turns],
+                turns: vec![Turn::said(Speaker::Agent, "x", T0); *turns],
                 end_reason: over.then_some(EndReason::AgentEnded),
                 waiting: Some(wait.then_some(waiting)),
                 parked: Some(*wait),

@@ -7,7 +7,7 @@ use crate::judge::PROMPT_VERSION;
 use crate::store::rows::EvaluationRow;
 use crate::store::suites::{Created, NewEvaluation};
 use app::backend::{Answer, Caller, Keyed, Started};
-use app::domain::{Evaluation, EvaluationStatus, RunId};
+use app::domain::{Evaluation, RunId};
 use app::error::AppError;
 
 impl Suites {
@@ -39,46 +39,13 @@ impl Suites {
         if let Err(sentence) = self.reach.check(caller.space_id, judge.connection_id).await {
             return Err(AppError::problem("judge.connection_id", sentence));
         }
-        let view = Evaluation {
-            id: self.clock.uuid().into(),
-            status: EvaluationStatus::Pending,
-            is_first: false,
-            score: None,
-            judge_score: None,
-            verdict: None,
-            summary: String::new(),
-            items: Vec::new(),
-            checks: Vec::new(),
-            issues: Vec::new(),
-            recommendations: Vec::new(),
-            judge_model: judge.model.clone(),
-            prompt_version: PROMPT_VERSION,
-            asked: 0,
-            raw_reply: None,
-            latency_ms: None,
-            input_tokens: 0,
-            output_tokens: 0,
-            error: None,
-            created_at: self.clock.now(),
-            finished_at: None,
-        };
+        let fresh = self.clock.uuid().into();
+        let view = Evaluation::asked(fresh, &judge.model, PROMPT_VERSION, self.clock.now());
         let body = serde_json::to_string(&view).map_err(|error| {
             AppError::from(crate::store::StoreError::Damaged(error.to_string()))
         })?;
-        let row = EvaluationRow {
-            run_id: run.id,
-            suite_id: run.suite_id,
-            space_id: run.space_id,
-            user_id: caller.user_id,
-            judge,
-            view,
-            attempt: 0,
-            recoveries: 0,
-            stalled: 0,
-            lease_owner: None,
-            lease_until: None,
-            deadline_at: None,
-        };
+        let row = EvaluationRow::asked_for(&run, judge, view);
+        let row = EvaluationRow { user_id: caller.user_id, ..row };
         let new = NewEvaluation { row, key: new_key(keyed, body.clone()) };
         let created = self.suites.create_evaluation(new).await?;
         self.executor.wake();

@@ -68,31 +68,15 @@ async fn judging_again_stands_beside_and_changes_no_run() {
     let engine = b.engine().await;
     let run = b.finished(1, suite).await.remove(0);
     b.answers(|_, _| Box::pin(async { rejected() }));
-    let again = super::super::judging::fresh(
-        crate::clock::Clock::uuid(&b.clock).into(),
-        "m",
-        super::bench::T0,
-    );
-    let again =
-        app::domain::Evaluation { is_first: false, status: EvaluationStatus::Pending, ..again };
-    let row = crate::store::rows::EvaluationRow {
-        run_id: run.id,
-        suite_id: suite,
-        space_id: run.space_id,
-        user_id: run.user_id,
-        judge: run.frozen.judge.clone(),
-        view: again.clone(),
-        attempt: 0,
-        recoveries: 0,
-        stalled: 0,
-        lease_owner: None,
-        lease_until: None,
-        deadline_at: None,
-    };
+    let asked = crate::clock::Clock::uuid(&b.clock).into();
+    let again = app::domain::Evaluation::asked(asked, "m", 1, super::bench::T0);
+    let judge = run.frozen.judge.clone();
+    let row = crate::store::rows::EvaluationRow::asked_for(&run, judge, again.clone());
     b.work.create_evaluation(crate::store::suites::NewEvaluation { row, key: None }).await.unwrap();
     engine.wake();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let stored = b.work.evaluation(again.id).await.unwrap().unwrap().view;
+    let all = b.work.evaluations(run.id).await.unwrap();
+    let stored = all.into_iter().find(|row| row.view.id == again.id).unwrap().view;
     assert_eq!(stored.status, EvaluationStatus::Error);
     assert_eq!(stored.error.map(|e| e.kind), Some(ErrorKind::EvaluationUnavailable));
     let untouched = b.work.run(space(1), run.id).await.unwrap().unwrap();

@@ -9,9 +9,9 @@ use crate::store::suites::{Created, NewEvaluation, NewKey, NewRun, NewSuite, Sui
 use crate::store::transition::{Change, Final, LEASE, Lease, MOST_RECOVERIES};
 use app::backend::HistoryFilter;
 use app::domain::{
-    AgentId, AgentRef, ConnectionId, EndReason, ErrorKind, EvaluationId, EvaluationStatus,
-    RunError, RunStatus, ScenarioId, ScenarioRef, SpaceId, Speaker, Stage, SuiteId, SuiteStatus,
-    Timestamp, Turn, UserId, Waiting, WaitingOn,
+    AgentId, AgentRef, ConnectionId, EndReason, ErrorKind, Evaluation, EvaluationId,
+    EvaluationStatus, RunError, RunStatus, ScenarioId, ScenarioRef, SpaceId, Speaker, Stage,
+    SuiteId, SuiteStatus, Timestamp, Turn, UserId, Waiting, WaitingOn,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -122,23 +122,8 @@ fn claim(most: u32, now: Timestamp) -> Claim {
     Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, now }
 }
 
-fn said(speaker: Speaker, message: &str) -> Turn {
-    Turn {
-        index: 0,
-        speaker,
-        message: message.into(),
-        tool_calls: Vec::new(),
-        tool: None,
-        finish: None,
-        latency_ms: None,
-        input_tokens: None,
-        output_tokens: None,
-        at: T0,
-    }
-}
-
 fn turns(messages: &[&str]) -> Change {
-    let turns = messages.iter().map(|message| said(Speaker::User, message)).collect();
+    let turns = messages.iter().map(|message| Turn::said(Speaker::User, *message, T0)).collect();
     Change { turns, ..Change::default() }
 }
 
@@ -180,6 +165,7 @@ stories! {
     a_finished_conversation_is_copied,
     parked_runs_keep_the_suite_place_and_free_the_users,
     judging_again_has_a_lease_of_its_own,
+    a_judging_that_takes_its_server_down_is_given_up,
     lists_go_from_new_to_old_without_gap_or_double,
     what_is_somebody_elses_is_not_there,
     handing_back_is_no_recovery,
@@ -505,43 +491,28 @@ async fn judging_again_has_a_lease_of_its_own(b: Bench) {
     assert_eq!(untouched.status, RunStatus::Passed, "judging again never changes the run");
 }
 
-fn again(run: &crate::store::rows::RunRow, n: u128) -> EvaluationRow {
-    EvaluationRow {
-        run_id: run.id,
-        suite_id: run.suite_id,
-        space_id: run.space_id,
-        user_id: run.user_id,
-        judge: run.frozen.judge.clone(),
-        view: app::domain::Evaluation {
-            id: EvaluationId(id(8000 + n)),
-            status: EvaluationStatus::Pending,
-            is_first: false,
-            score: None,
-            judge_score: None,
-            verdict: None,
-            summary: String::new(),
-            items: Vec::new(),
-            checks: Vec::new(),
-            issues: Vec::new(),
-            recommendations: Vec::new(),
-            judge_model: "m".into(),
-            prompt_version: 1,
-            asked: 0,
-            raw_reply: None,
-            latency_ms: None,
-            input_tokens: 0,
-            output_tokens: 0,
-            error: None,
-            created_at: at(2),
-            finished_at: None,
-        },
-        attempt: 0,
-        recoveries: 0,
-        stalled: 0,
-        lease_owner: None,
-        lease_until: None,
-        deadline_at: None,
+async fn a_judging_that_takes_its_server_down_is_given_up(b: Bench) {
+    b.suites.create_suite(suite(1, 1, 1)).await.unwrap();
+    let run = b.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let lease = Lease { run_id: run.id, attempt: run.attempt };
+    b.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
+    let new = NewEvaluation { row: again(&run, 1), key: None };
+    b.suites.create_evaluation(new).await.unwrap();
+    for n in 0..=MOST_RECOVERIES {
+        let claimed = b.queue.claim_evaluations(claim(9, at(2))).await.unwrap();
+        assert_eq!(claimed[0].recoveries, n);
+        b.queue.take_over(at(3)).await.unwrap();
     }
+    assert!(b.queue.claim_evaluations(claim(9, at(4))).await.unwrap().is_empty());
+    let ended = b.suites.evaluations(run.id).await.unwrap().remove(0).view;
+    assert_eq!(ended.status, EvaluationStatus::Error);
+    assert_eq!(ended.error.map(|error| error.kind), Some(ErrorKind::Abandoned));
+    assert_eq!(ended.finished_at, Some(at(3)));
+}
+
+fn again(run: &crate::store::rows::RunRow, n: u128) -> EvaluationRow {
+    let view = Evaluation::asked(EvaluationId(id(8000 + n)), "m", 1, at(2));
+    EvaluationRow::asked_for(run, run.frozen.judge.clone(), view)
 }
 
 async fn lists_go_from_new_to_old_without_gap_or_double(b: Bench) {

@@ -3,21 +3,19 @@
 
 use crate::store::hub::Hub;
 use crate::store::pick::{SuiteLoad, Take, pick};
-use crate::store::queue::{Claim, Heartbeat, QueueLoad, QueueStore, Reaped, Work};
+use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{
     CallDone, EvaluationRow, EventRow, Frozen, Intent, RunRow, SuiteRow, Transcript,
 };
 use crate::store::suites::{
     Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
-use crate::store::transition::{
-    Change, JUDGING, LEASE, Lease, MOST_RECOVERIES, Transition, transition,
-};
+use crate::store::transition::{Change, LEASE, Lease, Transition, transition};
 use crate::store::{StoreError, Stored};
 use app::backend::HistoryFilter;
 use app::domain::{
-    AgentId, Counts, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, Finished, RunError,
-    RunId, RunStatus, ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, UserId,
+    AgentId, Counts, Evaluation, EvaluationId, EvaluationStatus, Finished, RunId, RunStatus,
+    ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, UserId,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -56,7 +54,6 @@ pub struct MemoryWork {
     state: Mutex<State>,
     documents: Arc<dyn Documents>,
     hub: Hub,
-    any: watch::Sender<u64>,
 }
 
 impl State {
@@ -196,8 +193,7 @@ impl MemoryWork {
     /// An empty store over these documents.
     #[must_use]
     pub fn new(documents: Arc<dyn Documents>) -> Self {
-        let any = watch::channel(0).0;
-        Self { state: Mutex::default(), documents, hub: Hub::default(), any }
+        Self { state: Mutex::default(), documents, hub: Hub::default() }
     }
 
     /// Every call that was decided, in order: for tests that lay it beside a
@@ -210,7 +206,6 @@ impl MemoryWork {
     fn published(&self, suite: SuiteId) {
         let seq = self.state.lock().suites.get(&suite).map_or(0, |(row, _)| row.seq);
         self.hub.publish(suite, seq);
-        self.any.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn change_evaluation(
@@ -221,8 +216,7 @@ impl MemoryWork {
     ) -> Stored<()> {
         let mut state = self.state.lock();
         let row = state.evaluations.get_mut(&id).ok_or(StoreError::LeaseLost)?;
-        let held = row.lease_owner.is_some() && row.view.status == EvaluationStatus::Running;
-        if row.attempt != attempt || !held {
+        if !row.is_held(attempt) {
             return Err(StoreError::LeaseLost);
         }
         change(row);
@@ -258,17 +252,7 @@ impl MemoryWork {
             if !held || !(lapsed(row.lease_until) || late) {
                 continue;
             }
-            row.attempt += 1;
-            row.lease_owner = None;
-            if late || row.stalled >= MOST_RECOVERIES {
-                row.view.status = EvaluationStatus::Error;
-                let message = "No server finished this judging. Judge the run again.";
-                row.view.error = Some(RunError::new(ErrorKind::Abandoned, message));
-            } else {
-                row.view.status = EvaluationStatus::Pending;
-                row.recoveries += 1;
-                row.stalled += 1;
-            }
+            row.recover(now);
         }
         let suites: Vec<SuiteId> = state.suites.keys().copied().collect();
         drop(state);
@@ -347,7 +331,7 @@ impl QueueStore for MemoryWork {
             }
             state.calls.extend(intents.into_iter().map(|intent| (row.id, intent, None)));
             if let Some(view) = evaluation {
-                let own = own_evaluation(&row, *view);
+                let own = EvaluationRow::of_run(&row, *view);
                 state.evaluations.insert(own.view.id, own);
             }
             row
@@ -393,11 +377,7 @@ impl QueueStore for MemoryWork {
                 continue;
             }
             *busy += 1;
-            row.attempt += 1;
-            row.view.status = EvaluationStatus::Running;
-            row.lease_owner = Some(claim.owner.clone());
-            row.lease_until = Some(claim.now.plus(LEASE));
-            row.deadline_at.get_or_insert(claim.now.plus(claim.max_wait + JUDGING));
+            row.claim(claim.owner.clone(), claim.max_wait, claim.now);
             claimed.push(row.clone());
         }
         Ok(claimed)
@@ -410,15 +390,7 @@ impl QueueStore for MemoryWork {
         view: Evaluation,
         now: Timestamp,
     ) -> Stored<()> {
-        self.change_evaluation(id, attempt, |row| {
-            if view.raw_reply.is_some() {
-                row.stalled = 0;
-            }
-            let open = matches!(view.status, EvaluationStatus::Pending | EvaluationStatus::Running);
-            row.lease_owner = row.lease_owner.take().filter(|_| open);
-            row.lease_until = open.then(|| now.plus(LEASE));
-            row.view = view;
-        })
+        self.change_evaluation(id, attempt, |row| row.commit(view, now))
     }
 
     async fn work_of(&self, id: RunId) -> Stored<(RunRow, Work)> {
@@ -434,12 +406,7 @@ impl QueueStore for MemoryWork {
     }
 
     async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
-        self.change_evaluation(id, attempt, |row| {
-            row.attempt += 1;
-            row.lease_owner = None;
-            row.lease_until = None;
-            row.view.status = EvaluationStatus::Pending;
-        })
+        self.change_evaluation(id, attempt, EvaluationRow::hand_back)
     }
 
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
@@ -467,35 +434,6 @@ impl QueueStore for MemoryWork {
 
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
         Ok(self.recover(|_| true, false, now))
-    }
-
-    async fn load(&self, _now: Timestamp) -> Stored<QueueLoad> {
-        let state = self.state.lock();
-        let count = |wanted: &dyn Fn(&RunRow) -> bool| {
-            u32::try_from(state.runs.values().filter(|run| wanted(run)).count()).unwrap_or(u32::MAX)
-        };
-        Ok(QueueLoad {
-            pending: count(&|run| run.status == RunStatus::Pending),
-            running: count(&|run| run.status == RunStatus::Running),
-            parked: count(&|run| run.parked),
-        })
-    }
-}
-
-fn own_evaluation(run: &RunRow, view: Evaluation) -> EvaluationRow {
-    EvaluationRow {
-        run_id: run.id,
-        suite_id: run.suite_id,
-        space_id: run.space_id,
-        user_id: run.user_id,
-        judge: run.frozen.judge.clone(),
-        view,
-        attempt: run.attempt,
-        recoveries: 0,
-        stalled: 0,
-        lease_owner: None,
-        lease_until: None,
-        deadline_at: run.deadline_at,
     }
 }
 
@@ -673,10 +611,6 @@ impl SuiteStore for MemoryWork {
         Ok(rows)
     }
 
-    async fn evaluation(&self, id: EvaluationId) -> Stored<Option<EvaluationRow>> {
-        Ok(self.state.lock().evaluations.get(&id).cloned())
-    }
-
     async fn past_duration_ms(
         &self,
         space: SpaceId,
@@ -761,9 +695,5 @@ impl SuiteStore for MemoryWork {
 
     fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
         self.hub.watch(suite)
-    }
-
-    fn watch_all(&self) -> watch::Receiver<u64> {
-        self.any.subscribe()
     }
 }

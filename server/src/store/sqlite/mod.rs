@@ -26,7 +26,6 @@ use sqlx::sqlite::{
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 use writer::Writer;
 
 /// The oldest SQLite without a known bug that can damage a database in WAL
@@ -39,7 +38,6 @@ pub struct SqliteStore {
     pub(super) read: SqlitePool,
     pub(super) writer: Writer,
     pub(super) hub: Arc<Hub>,
-    pub(super) any: watch::Sender<u64>,
 }
 
 impl SqliteStore {
@@ -76,12 +74,7 @@ impl SqliteStore {
             .max_connections(5)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self {
-            read,
-            writer: Writer::start(connection),
-            hub: Arc::new(Hub::default()),
-            any: watch::channel(0).0,
-        })
+        Ok(Self { read, writer: Writer::start(connection), hub: Arc::new(Hub::default()) })
     }
 
     /// Waits until what is queued is committed and closes the file.
@@ -93,7 +86,6 @@ impl SqliteStore {
     /// Wakes whoever watches, after a commit.
     pub(super) fn published(&self, suite: app::domain::SuiteId, seq: i64) {
         self.hub.publish(suite, seq);
-        self.any.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 

@@ -6,16 +6,11 @@ use super::SqliteStore;
 use super::events::append;
 use super::rows::{evaluation, insert_turn, run, save_evaluation, save_run, select_runs};
 use crate::store::pick::{SuiteLoad, Take, pick};
-use crate::store::queue::{Claim, Heartbeat, QueueLoad, QueueStore, Reaped, Work};
+use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{EvaluationRow, EventRow, RunRow};
-use crate::store::transition::{
-    Change, JUDGING, LEASE, Lease, MOST_RECOVERIES, Refused, Transition, transition,
-};
+use crate::store::transition::{Change, LEASE, Lease, Refused, Transition, transition};
 use crate::store::{StoreError, Stored};
-use app::domain::{
-    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, RunId, SuiteId, Timestamp,
-    UserId,
-};
+use app::domain::{Evaluation, EvaluationId, RunId, SuiteId, Timestamp, UserId};
 use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
@@ -219,29 +214,11 @@ async fn commit(
             .await?;
     }
     if let Some(view) = shown {
-        save_evaluation(c, &own_evaluation(&row, *view)).await?;
+        save_evaluation(c, &EvaluationRow::of_run(&row, *view)).await?;
     }
     // Without events nobody needs waking, and the suite's row stays untouched.
     let seq = if events.is_empty() { 0 } else { append(c, row.suite_id, events, now).await? };
     Ok((row, seq))
-}
-
-/// The run's own evaluation: it lives by the run's lease.
-fn own_evaluation(run: &RunRow, view: Evaluation) -> EvaluationRow {
-    EvaluationRow {
-        run_id: run.id,
-        suite_id: run.suite_id,
-        space_id: run.space_id,
-        user_id: run.user_id,
-        judge: run.frozen.judge.clone(),
-        view,
-        attempt: run.attempt,
-        recoveries: 0,
-        stalled: 0,
-        lease_owner: None,
-        lease_until: None,
-        deadline_at: run.deadline_at,
-    }
 }
 
 /// Frees, or ends, every held run of the query's ids.
@@ -296,20 +273,7 @@ async fn reap_evaluations(c: &mut SqliteConnection, all: bool, now: Timestamp) -
     .await?;
     for row in &rows {
         let mut row = evaluation(row)?;
-        row.attempt += 1;
-        row.lease_owner = None;
-        row.lease_until = None;
-        let late = row.deadline_at.is_some_and(|deadline| deadline <= now);
-        if late || row.stalled >= MOST_RECOVERIES {
-            row.view.status = EvaluationStatus::Error;
-            row.view.finished_at = Some(now);
-            let message = "No server finished this judging. Judge the run again.";
-            row.view.error = Some(RunError::new(ErrorKind::Abandoned, message));
-        } else {
-            row.view.status = EvaluationStatus::Pending;
-            row.recoveries += 1;
-            row.stalled += 1;
-        }
+        row.recover(now);
         save_evaluation(c, &row).await?;
     }
     Ok(())
@@ -413,21 +377,11 @@ impl QueueStore for SqliteStore {
         view: Evaluation,
         now: Timestamp,
     ) -> Stored<()> {
-        let update = move |mut row: EvaluationRow| {
-            row.stalled = if view.raw_reply.is_some() { 0 } else { row.stalled };
-            if !matches!(view.status, EvaluationStatus::Pending | EvaluationStatus::Running) {
-                row.lease_owner = None;
-                row.lease_until = None;
-            } else {
-                row.lease_until = Some(now.plus(LEASE));
-            }
-            row.view = view;
-            row
-        };
         self.writer
             .write(move |c| {
                 async move {
-                    let row = update(held_evaluation(c, id, attempt).await?);
+                    let mut row = held_evaluation(c, id, attempt).await?;
+                    row.commit(view, now);
                     save_evaluation(c, &row).await
                 }
                 .boxed()
@@ -478,10 +432,7 @@ impl QueueStore for SqliteStore {
             .write(move |c| {
                 async move {
                     let mut row = held_evaluation(c, id, attempt).await?;
-                    row.attempt += 1;
-                    row.lease_owner = None;
-                    row.lease_until = None;
-                    row.view.status = EvaluationStatus::Pending;
+                    row.hand_back();
                     save_evaluation(c, &row).await
                 }
                 .boxed()
@@ -536,22 +487,6 @@ impl QueueStore for SqliteStore {
         self.publish(&published);
         Ok(reaped)
     }
-
-    async fn load(&self, _now: Timestamp) -> Stored<QueueLoad> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) FILTER (WHERE status = 'pending') AS pending, \
-             COUNT(*) FILTER (WHERE status = 'running') AS running, \
-             COUNT(*) FILTER (WHERE parked) AS parked \
-             FROM runs WHERE status IN ('pending', 'running')",
-        )
-        .fetch_one(&self.read)
-        .await?;
-        Ok(QueueLoad {
-            pending: row.try_get("pending")?,
-            running: row.try_get("running")?,
-            parked: row.try_get("parked")?,
-        })
-    }
 }
 
 async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> Stored<Heartbeat> {
@@ -588,14 +523,10 @@ async fn held_evaluation(
     id: EvaluationId,
     attempt: u32,
 ) -> Stored<EvaluationRow> {
-    let row = sqlx::query(
-        "SELECT * FROM evaluations WHERE id = ? AND attempt = ? AND status = 'running' AND lease_owner IS NOT NULL",
-    )
-    .bind(id.0)
-    .bind(attempt)
-    .fetch_optional(c)
-    .await?;
-    row.as_ref().map(evaluation).transpose()?.ok_or(StoreError::LeaseLost)
+    let row =
+        sqlx::query("SELECT * FROM evaluations WHERE id = ?").bind(id.0).fetch_optional(c).await?;
+    let row = row.as_ref().map(evaluation).transpose()?;
+    row.filter(|row| row.is_held(attempt)).ok_or(StoreError::LeaseLost)
 }
 
 async fn claim_evaluations(c: &mut SqliteConnection, claim: Claim) -> Stored<Vec<EvaluationRow>> {
@@ -622,11 +553,7 @@ async fn claim_evaluations(c: &mut SqliteConnection, claim: Claim) -> Stored<Vec
             continue;
         }
         *busy += 1;
-        row.attempt += 1;
-        row.view.status = EvaluationStatus::Running;
-        row.lease_owner = Some(claim.owner.clone());
-        row.lease_until = Some(claim.now.plus(LEASE));
-        row.deadline_at.get_or_insert(claim.now.plus(claim.max_wait + JUDGING));
+        row.claim(claim.owner.clone(), claim.max_wait, claim.now);
         save_evaluation(c, &row).await?;
         claimed.push(row);
     }

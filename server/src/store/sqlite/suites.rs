@@ -11,8 +11,7 @@ use crate::store::transition::Transition;
 use crate::store::{StoreError, Stored};
 use app::backend::HistoryFilter;
 use app::domain::{
-    AgentId, Counts, EvaluationId, RunId, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, Usage,
-    UserId,
+    AgentId, Counts, RunId, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, Usage, UserId,
 };
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -447,14 +446,6 @@ impl SuiteStore for SqliteStore {
         rows.iter().map(evaluation).collect()
     }
 
-    async fn evaluation(&self, id: EvaluationId) -> Stored<Option<EvaluationRow>> {
-        let row = sqlx::query("SELECT * FROM evaluations WHERE id = ?")
-            .bind(id.0)
-            .fetch_optional(&self.read)
-            .await?;
-        row.as_ref().map(evaluation).transpose()
-    }
-
     async fn past_duration_ms(
         &self,
         space: SpaceId,
@@ -552,10 +543,6 @@ impl SuiteStore for SqliteStore {
 
     fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
         self.hub.watch(suite)
-    }
-
-    fn watch_all(&self) -> watch::Receiver<u64> {
-        self.any.subscribe()
     }
 }
 
