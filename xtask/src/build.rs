@@ -39,14 +39,21 @@ pub(crate) fn build(workspace: &Workspace, what: What) -> Result<PathBuf> {
         What::Debug => server(workspace, "debug", |_| ()),
         What::Release => {
             let list = workspace.target.join("embedded_site.rs");
-            std::fs::write(&list, embed_list(&workspace.site())?)
-                .with_context(|| format!("cannot write {}", list.display()))?;
+            write_if_changed(&list, &embed_list(&workspace.site())?)?;
             server(workspace, "release", |cargo| {
                 cargo.args(["--release", "--features", "embed-site"]);
                 cargo.env("REHEARSAL_EMBED_SITE", list);
             })
         }
     }
+}
+
+/// A file that is written anew is compiled anew, so the same is left alone.
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The list of the site's files as `server/src/site.rs` includes it.
@@ -119,6 +126,19 @@ mod tests {
             folder.join("site.json"),
         );
         assert_eq!(embed_list(folder).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_did_not_change_is_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.rs");
+        write_if_changed(&path, "one").unwrap();
+        let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        write_if_changed(&path, "one").unwrap();
+        assert_eq!(path.metadata().unwrap().modified().unwrap(), long_ago);
+        write_if_changed(&path, "two").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two");
     }
 
     #[test]

@@ -26,21 +26,53 @@ pub fn field_id(path: &str) -> String {
     steps(path).collect::<Vec<_>>().join("-")
 }
 
-/// A path for a person: `conversation_flow[3].message` → `Conversation flow 4, message`.
+/// A path in the page's own words: `conversation_flow[3].message` → `Turn 4, message`.
 #[must_use]
 pub fn spoken(path: &str) -> String {
     let mut out = String::new();
     for step in steps(path) {
         if let Ok(index) = step.parse::<u32>() {
             out.push_str(&format!(" {}", index + 1));
-        } else if out.is_empty() {
-            out.push_str(&step.replace('_', " "));
-        } else {
-            out.push_str(", ");
-            out.push_str(&step.replace('_', " "));
+            continue;
         }
+        let word = label(step);
+        if !out.is_empty() && !word.is_empty() {
+            out.push_str(", ");
+        }
+        out.push_str(&word);
     }
     capital(&out)
+}
+
+/// What a page calls a field, where that is not its name; empty for a group
+/// that has no heading of its own.
+fn label(step: &str) -> String {
+    match step {
+        "conversation_flow" => "turn",
+        "expected_behaviors" => "behaviour",
+        "tool_mocks" => "answer",
+        "tools" => "tool",
+        "persona" => "who calls",
+        "success_criteria" => "",
+        "text" => "what the agent does",
+        "evidence" => "shown by",
+        "delay_ms" => "delay",
+        "min_score" => "least score",
+        "max_response_seconds" => "slowest answer",
+        "must_include" => "must say",
+        "must_not_include" => "must not say",
+        "must_call_tools" => "must call",
+        "max_turns" => "most user turns",
+        "timeout_seconds" => "active time",
+        "max_tokens" => "most tokens of one answer",
+        "agent_id" => "agent",
+        "connection_id" => "connection",
+        "base_url" => "base URL",
+        "api_key" => "key",
+        "concurrency" => "at once",
+        other => return other.replace('_', " "),
+    }
+    .to_owned()
 }
 
 /// With a capital first letter.
@@ -178,7 +210,9 @@ mod tests {
         assert_eq!(field_name("persona.name"), "persona[name]");
         assert_eq!(field_name("conversation_flow[3].message"), "conversation_flow[3][message]");
         assert_eq!(field_id("conversation_flow[3].message"), "conversation_flow-3-message");
-        assert_eq!(spoken("conversation_flow[3].message"), "Conversation flow 4, message");
+        assert_eq!(spoken("conversation_flow[3].message"), "Turn 4, message");
+        assert_eq!(spoken("success_criteria.min_score"), "Least score");
+        assert_eq!(spoken("base_url"), "Base URL");
         assert_eq!(spoken("system_prompt"), "System prompt");
     }
 

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod chip;
+mod field;
 pub mod form;
 pub mod form_data;
 pub mod load;

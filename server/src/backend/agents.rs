@@ -36,7 +36,7 @@ impl Rehearsal {
 
     /// The valid agent, or all that is wrong with it: the connection too must
     /// be one that the caller may use.
-    async fn agent_spec(&self, caller: &Caller, draft: &Draft) -> Answer<AgentSpec> {
+    pub(super) async fn agent_spec(&self, caller: &Caller, draft: &Draft) -> Answer<AgentSpec> {
         let parsed = AgentSpec::parse(draft);
         let connection = draft.text("connection_id").parse::<ConnectionId>();
         let foreign = match connection {

@@ -1,20 +1,16 @@
 //! Importing agents and scenarios: every document is checked before the first
-//! one is saved.
+//! one is saved, and they are saved together or not at all.
 
 use super::Rehearsal;
+use crate::store::catalog::NewDocument;
 use app::backend::{Answer, Caller, ImportKind, ImportReport, ImportedDocument};
-use app::domain::{AgentSpec, ConnectionKind, Draft, Problem, Problems, ScenarioSpec};
+use app::domain::{ConnectionKind, Draft, Problem, Problems, ScenarioSpec};
 use app::error::AppError;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A model's name for agents that come without one: what a stand-in answers to.
 const DEMO_MODEL: &str = "demo";
-
-enum Valid {
-    Agent(Box<AgentSpec>, Draft),
-    Scenario(Box<ScenarioSpec>, Draft),
-}
 
 impl Rehearsal {
     /// Saves agents and scenarios, all or none of them; see the port.
@@ -29,8 +25,8 @@ impl Rehearsal {
         for document in documents {
             let (kind, checked) = self.checked(caller, document).await?;
             let (name, problems) = match &checked {
-                Ok(Valid::Agent(spec, _)) => (spec.name.clone(), Vec::new()),
-                Ok(Valid::Scenario(spec, _)) => (spec.name.clone(), Vec::new()),
+                Ok(NewDocument::Agent(_, spec)) => (spec.name.clone(), Vec::new()),
+                Ok(NewDocument::Scenario(_, spec)) => (spec.name.clone(), Vec::new()),
                 Err((name, problems)) => (name.clone(), problems.clone()),
             };
             report.documents.push(ImportedDocument { kind, name, id: None, problems });
@@ -55,12 +51,13 @@ impl Rehearsal {
         if !problems.is_empty() {
             return Err(AppError::invalid(problems));
         }
-        for (document, valid) in report.documents.iter_mut().zip(valid) {
+        for (document, valid) in report.documents.iter_mut().zip(&valid) {
             document.id = Some(match valid {
-                Valid::Agent(_, draft) => self.create_agent(caller, &draft).await?.id.0,
-                Valid::Scenario(_, draft) => self.create_scenario(caller, &draft).await?.id.0,
+                NewDocument::Agent(id, _) => id.0,
+                NewDocument::Scenario(id, _) => id.0,
             });
         }
+        self.stores.imports.save_all(caller.space_id, valid, self.clock.now()).await?;
         Ok(report)
     }
 
@@ -68,7 +65,7 @@ impl Rehearsal {
         &self,
         caller: &Caller,
         mut document: Draft,
-    ) -> Answer<(ImportKind, Result<Valid, (String, Problems)>)> {
+    ) -> Answer<(ImportKind, Result<NewDocument, (String, Problems)>)> {
         let name = document.text("name");
         let word = document.text("kind");
         let kind = match word.as_str() {
@@ -82,11 +79,14 @@ impl Rehearsal {
         let checked = match kind {
             ImportKind::Agent => {
                 self.fill_in(caller, &mut document).await?;
-                AgentSpec::parse(&document).map(|spec| Valid::Agent(Box::new(spec), document))
+                match self.agent_spec(caller, &document).await {
+                    Ok(spec) => Ok(NewDocument::Agent(self.clock.uuid().into(), Box::new(spec))),
+                    Err(error) if error.problems.is_empty() => return Err(error),
+                    Err(error) => Err(error.problems),
+                }
             }
-            ImportKind::Scenario => {
-                ScenarioSpec::parse(&document).map(|spec| Valid::Scenario(Box::new(spec), document))
-            }
+            ImportKind::Scenario => ScenarioSpec::parse(&document)
+                .map(|spec| NewDocument::Scenario(self.clock.uuid().into(), Box::new(spec))),
         };
         Ok((kind, checked.map_err(|problems| (name, problems))))
     }

@@ -30,7 +30,9 @@ use crate::clock::SharedClock;
 use crate::endpoints::Endpoints;
 use crate::secrets::Passwords;
 use crate::store::accounts::AccountStore;
-use crate::store::catalog::{AgentStore, ConnectionStore, ScenarioStore, SettingStore};
+use crate::store::catalog::{
+    AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore,
+};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -70,6 +72,8 @@ pub struct CatalogStores {
     pub agents: Arc<dyn AgentStore>,
     /// Scenarios.
     pub scenarios: Arc<dyn ScenarioStore>,
+    /// Many agents and scenarios at once.
+    pub imports: Arc<dyn ImportStore>,
     /// Settings, drafts and facts.
     pub settings: Arc<dyn SettingStore>,
 }
@@ -79,13 +83,14 @@ impl CatalogStores {
     #[must_use]
     pub fn of<S>(store: &Arc<S>) -> Self
     where
-        S: AccountStore + ConnectionStore + AgentStore + ScenarioStore + SettingStore,
+        S: AccountStore + ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
     {
         Self {
             accounts: store.clone(),
             connections: store.clone(),
             agents: store.clone(),
             scenarios: store.clone(),
+            imports: store.clone(),
             settings: store.clone(),
         }
     }

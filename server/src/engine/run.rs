@@ -184,8 +184,8 @@ impl Live {
             }
             change = match step {
                 Step::CallAgent { allow_tools } => talk::agent(&self, allow_tools).await?,
-                Step::CallSimulatedUser => talk::simulated_user(&self).await?,
-                Step::AnswerTools { calls } => talk::answer(&self, &calls).await?,
+                Step::CallSimulatedUser => talk::simulated_user(&mut self).await?,
+                Step::AnswerTools { calls } => talk::answer(&mut self, &calls).await?,
                 Step::RefuseTools { calls } => talk::refuse(&self, &calls),
                 Step::Judge => judging::ask(&self).await?,
                 Step::ParseReply { .. } => judging::conclude(&mut self).await?,
@@ -241,7 +241,7 @@ impl Live {
 
     /// Notes the call that comes next, so that what a crash may have paid for
     /// is known.
-    fn intend(&mut self, change: &mut Change, role: Role, transcript: &[Turn]) {
+    pub(super) fn intend(&mut self, change: &mut Change, role: Role, transcript: &[Turn]) {
         let turn = u32::try_from(transcript.len()).unwrap_or(u32::MAX);
         let intent = Intent { id: self.shared.clock.uuid(), role, turn };
         change.intents.push(intent.clone());

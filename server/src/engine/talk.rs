@@ -10,7 +10,7 @@ use crate::conversation::{
 };
 use crate::llm::outbound::CallTimes;
 use crate::llm::{CallError, ChatReply, ChatRequest, Message};
-use crate::store::rows::{CallDone, Intent};
+use crate::store::rows::{CallDone, Intent, Role};
 use crate::store::transition::Change;
 use app::domain::{ErrorKind, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
 use std::time::Duration;
@@ -81,7 +81,7 @@ fn without_nul(call: ToolCall) -> ToolCall {
 }
 
 /// Asks the model that plays the user.
-pub(super) async fn simulated_user(live: &Live) -> Result<Change, Ended> {
+pub(super) async fn simulated_user(live: &mut Live) -> Result<Change, Ended> {
     let model = live.row.frozen.simulated_user.model.clone();
     let request = simulated_user_request(&live.scenario, &model, &live.transcript);
     let (mut change, reply, (message, done)) =
@@ -97,27 +97,31 @@ pub(super) async fn simulated_user(live: &Live) -> Result<Change, Ended> {
 }
 
 /// Asks the simulated-user model for something in a given form, and again
-/// with the problem named when it cannot be read.
+/// with the problem named when it cannot be read. Each question is noted
+/// before it is asked: what a crash may have paid for is known.
 async fn stand_in<T>(
-    live: &Live,
+    live: &mut Live,
     mut request: ChatRequest,
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<(Change, ChatReply, T), Ended> {
-    request.call_id = live.call_id();
-    let mut times = CallTimes::default();
-    let mut usage = live.usage;
     let connection = live.row.frozen.simulated_user.connection_id;
     let mut problem = String::new();
-    for _ in 0..TRIES {
+    for tried in 1..=TRIES {
+        request.call_id = live.call_id();
+        let mut times = CallTimes::default();
         let reply = live.ask(false, connection, &request, &mut times).await?;
+        let mut change = live.accounted(&times, Ok(&reply));
+        let mut usage = live.usage;
         usage.simulated_user.add(reply.input_tokens, reply.output_tokens);
+        change.usage = Some(usage);
         match parse(&reply.text) {
-            Ok(parsed) => {
-                let mut change = live.accounted(&times, Ok(&reply));
-                change.usage = Some(usage);
-                return Ok((change, reply, parsed));
-            }
+            Ok(parsed) => return Ok((change, reply, parsed)),
             Err(why) => {
+                if tried < TRIES {
+                    let transcript = live.transcript.clone();
+                    live.intend(&mut change, Role::SimulatedUser, &transcript);
+                }
+                live.commit(change).await?;
                 let text = reply.text;
                 request.messages.push(Message::Assistant { text, tool_calls: Vec::new() });
                 request.messages.push(Message::User(why.clone()));
@@ -139,7 +143,7 @@ pub(super) fn needs_simulation(live: &Live, calls: &[ToolCall]) -> bool {
 }
 
 /// Answers open calls: mocked ones together, an invented one by itself.
-pub(super) async fn answer(live: &Live, calls: &[ToolCall]) -> Result<Change, Ended> {
+pub(super) async fn answer(live: &mut Live, calls: &[ToolCall]) -> Result<Change, Ended> {
     let mut change = Change::default();
     for call in calls {
         match answer_call(&live.scenario, &live.agent, call) {
@@ -175,10 +179,10 @@ async fn wait(stopper: &Stopper, delay: Duration, left: Duration) -> Result<(), 
     }
 }
 
-async fn invent(live: &Live, call: &ToolCall) -> Result<Change, Ended> {
-    let model = &live.row.frozen.simulated_user.model;
+async fn invent(live: &mut Live, call: &ToolCall) -> Result<Change, Ended> {
+    let model = live.row.frozen.simulated_user.model.clone();
     let request =
-        invented_result_request(&live.scenario, &live.agent, &live.transcript, call, model);
+        invented_result_request(&live.scenario, &live.agent, &live.transcript, call, &model);
     let (mut change, reply, result) = stand_in(live, request, parse_invented_result).await?;
     let outcome = ToolOutcome::invented(result);
     change.turns.push(Turn {

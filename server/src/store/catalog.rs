@@ -244,3 +244,28 @@ pub trait SettingStore: Send + Sync + 'static {
     /// Whether a write goes through now: for readiness.
     async fn writable(&self, now: Timestamp) -> Stored<()>;
 }
+
+/// A document that is saved together with others, under an id of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NewDocument {
+    /// An agent.
+    Agent(AgentId, Box<AgentSpec>),
+    /// A scenario.
+    Scenario(ScenarioId, Box<ScenarioSpec>),
+}
+
+/// Saving many documents at once.
+#[async_trait]
+pub trait ImportStore: Send + Sync + 'static {
+    /// Saves all of them, or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`](super::StoreError::Duplicate) when one of the
+    /// ids is there already.
+    async fn save_all(
+        &self,
+        space: SpaceId,
+        documents: Vec<NewDocument>,
+        now: Timestamp,
+    ) -> Stored<()>;
+}

@@ -36,20 +36,20 @@ fn table(page: Page<AgentRow>) -> AnyView {
         let label = format!("Run {}", agent.name);
         view! {
             <tr>
-                <td><a href=edit>{agent.name}</a>
+                <td class="main"><a href=edit>{agent.name}</a>
                     <div class="hint clip">{agent.description}</div></td>
                 <td>{agent.category}</td>
                 <td><code>{agent.model}</code></td>
-                <td class="num">{agent.tools}</td>
-                <td class="num">{agent.revision}</td>
-                <td class="num">{time(agent.updated_at)}</td>
+                <td class="num" data-label="Tools">{agent.tools}</td>
+                <td class="num" data-label="Revision">{agent.revision}</td>
+                <td class="num" data-label="Saved">{time(agent.updated_at)}</td>
                 <td class="end"><a class="button small" href=run aria-label=label>"Run"</a></td>
             </tr>
         }
     });
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Agents">
-            <table>
+            <table class="list">
                 <thead><tr>
                     <th scope="col">"Agent"</th><th scope="col">"Category"</th>
                     <th scope="col">"Model"</th><th scope="col" class="num">"Tools"</th>

@@ -137,16 +137,16 @@ pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
             <tr>
                 <td>{run_chip(run.status)}</td>
                 <td><a href=href data-row="">{name.clone()}</a></td>
-                <td class="num">{score(run.score)}</td>
-                <td class="num">{took}</td>
-                <td class="num">{time(run.created_at)}</td>
+                <td class="num" data-label="Score">{score(run.score)}</td>
+                <td class="num" data-label="Took">{took}</td>
+                <td class="num" data-label="When">{time(run.created_at)}</td>
             </tr>
         }
     });
     let first = if with_agent { "Agent" } else { "Scenario" };
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Runs">
-            <table>
+            <table class="list">
                 <thead><tr>
                     <th scope="col">"Status"</th><th scope="col">{first}</th>
                     <th scope="col" class="num">"Score"</th><th scope="col" class="num">"Took"</th>

@@ -119,7 +119,7 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
                 </button>
             </div>
             <div class="scroll" tabindex="0" role="region" aria-label="Scenarios">
-                <table>
+                <table class="list">
                     <thead><tr>
                         <th scope="col" class="check"><input type="checkbox"
                             aria-label="Select all"
@@ -170,7 +170,7 @@ fn row(scenario: ScenarioRow) -> AnyView {
             <td class="check">
                 <input type="checkbox" name="scenario" value=id aria-label=select/>
             </td>
-            <td>
+            <td class="main">
                 <a href=href data-row="">{scenario.name}</a>
                 {scenario.is_built_in.then(|| view! { " " <span class="tag">"built in"</span> })}
                 {(!scenario.is_active).then(|| view! { " " <span class="tag warn">"inactive"</span> })}
@@ -179,7 +179,7 @@ fn row(scenario: ScenarioRow) -> AnyView {
             <td>{scenario.category.label()}</td>
             <td>{scenario.difficulty.label()}</td>
             <td>{scenario.mode.label()}</td>
-            <td class="num">{turns}</td>
+            <td class="num" data-label="Turns">{turns}</td>
             <td>{tags}</td>
         </tr>
     }

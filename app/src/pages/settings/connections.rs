@@ -63,19 +63,19 @@ fn table(connections: Vec<Connection>) -> AnyView {
         let key = connection.key_last4.map_or_else(|| "none".to_owned(), |last| format!("…{last}"));
         view! {
             <tr>
-                <td><a href=href data-row="">{connection.name}</a>
+                <td class="main"><a href=href data-row="">{connection.name}</a>
                     {connection.server_wide.then(|| view! { " " <span class="tag">"server-wide"</span> })}
                 </td>
                 <td>{kind_label(connection.kind)}</td>
                 <td class="hint">{connection.base_url}</td>
-                <td><code>{key}</code></td>
-                <td>{breaker(&connection.breaker)}</td>
+                <td data-label="Key"><code>{key}</code></td>
+                <td data-label="Circuit">{breaker(&connection.breaker)}</td>
             </tr>
         }
     });
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Connections">
-            <table>
+            <table class="list">
                 <thead><tr>
                     <th scope="col">"Name"</th><th scope="col">"Kind"</th>
                     <th scope="col">"Address"</th><th scope="col">"Key"</th>

@@ -58,14 +58,14 @@ fn table(tokens: Vec<ApiToken>) -> AnyView {
         let delete = format!("/forms/tokens/{}/delete", token.id);
         let hint = "Programs that use it are signed out.";
         view! {
-            <tr><td>{token.name}</td><td class="num">{time(token.created_at)}</td>
-                <td class="num">{maybe_time(token.last_used_at)}</td>
+            <tr><td>{token.name}</td><td class="num" data-label="Made">{time(token.created_at)}</td>
+                <td class="num" data-label="Last used">{maybe_time(token.last_used_at)}</td>
                 <td class="end">{delete_button(delete, "Delete this token", hint)}</td></tr>
         }
     });
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Tokens">
-            <table>
+            <table class="list">
                 <thead><tr><th scope="col">"Token"</th><th scope="col" class="num">"Made"</th>
                     <th scope="col" class="num">"Last used"</th><td></td></tr></thead>
                 <tbody>{rows.collect_view()}</tbody>

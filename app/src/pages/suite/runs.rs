@@ -36,7 +36,7 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
                 {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
             </h2>
             <div class="scroll" tabindex="0" role="region" aria-label="Table of runs">
-                <table class="runs">
+                <table class="runs list">
                     <thead><tr>
                         <th scope="col">"Status"</th><th scope="col">"Scenario"</th>
                         <th scope="col" class="num">"Turns"</th><th scope="col" class="num">"Score"</th>
@@ -80,9 +80,9 @@ fn one(live: Live, row: Row, many: bool) -> AnyView {
             <td>{move || run_chip(status.get())}</td>
             <td><a href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a>
                 <div class="hint what">{move || run.with(what)}</div></td>
-            <td class="num">{move || run.with(turns_so_far)}</td>
-            <td class="num">{move || run.with(|run| score(run.score))}</td>
-            <td class="num">{move || run.with(|run| run.duration_ms.map_or_else(|| "–".to_owned(), duration))}</td>
+            <td class="num" data-label="Turns">{move || run.with(turns_so_far)}</td>
+            <td class="num" data-label="Score">{move || run.with(|run| score(run.score))}</td>
+            <td class="num" data-label="Took">{move || run.with(|run| run.duration_ms.map_or_else(|| "–".to_owned(), duration))}</td>
             <td class="end">
                 <a class="button small" href=live.address_of(id) data-noscroll=""
                     aria-label=format!("Show what is said in {spoken}")

@@ -70,18 +70,18 @@ pub fn suite_table(suites: Vec<Suite>) -> AnyView {
         view! {
             <tr>
                 <td>{suite_chip(suite.status, cancelling)}</td>
-                <td><a href=href data-row="">{suite.agent.name}</a>
+                <td class="main"><a href=href data-row="">{suite.agent.name}</a>
                     <span class="hint">" rev " {suite.agent.revision}</span>
                     <div class="hint clip">{suite.note}</div></td>
-                <td class="num">{percent(suite.pass_rate)}</td>
+                <td class="num" data-label="Pass rate">{percent(suite.pass_rate)}</td>
                 <td>{verdict_counts(&suite.counts, &[])}</td>
-                <td class="num">{time(suite.created_at)}</td>
+                <td class="num" data-label="Started">{time(suite.created_at)}</td>
             </tr>
         }
     });
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Suites">
-            <table>
+            <table class="list">
                 <thead><tr>
                     <th scope="col">"Status"</th><th scope="col">"Agent"</th>
                     <th scope="col" class="num">"Pass rate"</th><th scope="col">"Runs"</th>

@@ -134,3 +134,27 @@ async fn the_demo_agent_is_made_once() {
     it.delete_agent(anna, ids[0]).await.unwrap();
     assert_ne!(it.demo_agent(anna).await.unwrap().id, ids[0]);
 }
+
+#[tokio::test]
+async fn an_import_is_all_or_nothing() {
+    let stage = stage().await;
+    let (it, anna) = (&stage.it, &stage.anna);
+    let theirs = stage.connect(&stage.ben, "").await;
+    let kind = |kind: &str, mut draft: Draft| {
+        draft.0["kind"] = json!(kind);
+        draft
+    };
+    let good = kind("scenario", scenario("Late bus"));
+    let bad = kind("agent", agent("Desk", theirs));
+    let refused = it.import(anna, vec![good.clone(), bad], false).await;
+    assert_eq!(paths(refused), ["documents[1].connection_id"]);
+    let filter = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
+    let all = it.scenarios(anna, &filter, &Cursor::default()).await.unwrap();
+    assert!(all.items.is_empty(), "nothing is saved: {:?}", all.items);
+    let ours = kind("agent", agent("Desk", stage.offered));
+    let report = it.import(anna, vec![good, ours], false).await.unwrap();
+    assert_eq!(report.documents.len(), 2);
+    let made = it.scenarios(anna, &filter, &Cursor::default()).await.unwrap().items;
+    assert_eq!(report.documents[0].id, Some(made[0].id.0));
+    assert_eq!(it.agents(anna, &Cursor::default()).await.unwrap().items.len(), 1);
+}

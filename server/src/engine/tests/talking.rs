@@ -132,3 +132,30 @@ async fn a_simulated_user_leads_to_its_goal() {
     assert_eq!(speakers[..3], [Speaker::User, Speaker::Agent, Speaker::User]);
     b.every_call_was_noted();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_simulated_user_is_asked_again_under_a_note_of_its_own() {
+    let b = Bench::new(|number, request| {
+        Box::pin(async move {
+            match request.output.as_ref().map(|output| output.name.as_str()) {
+                None => reply("The agent answers at length."),
+                Some(crate::conversation::SIMULATED_USER) if number < 3 => reply("I am not JSON"),
+                Some(crate::conversation::SIMULATED_USER) => {
+                    reply(json!({"message": "Thank you!", "done": "goal_reached"}).to_string())
+                }
+                Some(_) => reply(verdict(&request, true, "The agent answers at length")),
+            }
+        })
+    });
+    let scenario = json!({"name": "S", "category": "support", "mode": "simulated",
+        "goal": "to know", "opening_line": "Hello", "expected_behaviors": ["answers"]});
+    let suite = b.suite(1, &[scenario]).await;
+    let _engine = b.engine().await;
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Passed, "{:?}", run.error);
+    assert_eq!(run.usage.simulated_user.calls, 3, "what was not understood was paid for too");
+    let seen = b.seen();
+    let ids: std::collections::HashSet<_> = seen.iter().map(|seen| &seen.call_id).collect();
+    assert_eq!(ids.len(), seen.len(), "each question has its own note");
+    b.every_call_was_noted();
+}

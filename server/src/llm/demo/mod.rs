@@ -14,6 +14,7 @@ mod reading;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod topics;
 mod user;
 #[cfg(test)]
 mod verdict_tests;

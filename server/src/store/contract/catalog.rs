@@ -28,7 +28,7 @@ told_to_both! {
     facts_are_replaced,
 }
 
-fn id(n: u128) -> Uuid {
+pub(super) fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
@@ -47,7 +47,7 @@ fn connection(n: u128, space: SpaceId) -> ConnectionRow {
     }
 }
 
-fn agent(name: &str, connection: u128) -> AgentSpec {
+pub(super) fn agent(name: &str, connection: u128) -> AgentSpec {
     let draft = json!({
         "name": name, "system_prompt": "Help.", "connection_id": id(connection).to_string(),
         "model": "m", "tools": [{"name": "look_up", "parameters": {"type": "object"}}],
@@ -55,7 +55,12 @@ fn agent(name: &str, connection: u128) -> AgentSpec {
     AgentSpec::parse(&Draft(draft)).unwrap()
 }
 
-fn scenario(name: &str, category: &str, difficulty: &str, tags: &[&str]) -> ScenarioSpec {
+pub(super) fn scenario(
+    name: &str,
+    category: &str,
+    difficulty: &str,
+    tags: &[&str],
+) -> ScenarioSpec {
     let draft = json!({
         "name": name, "description": format!("About {name}."), "category": category,
         "difficulty": difficulty, "tags": tags,

@@ -3,11 +3,14 @@
 mod accounts;
 mod catalog;
 mod damage;
+mod imports;
 mod sessions;
 mod work;
 
 use crate::store::accounts::{AccountStore, UserRow};
-use crate::store::catalog::{AgentStore, ConnectionStore, ScenarioStore, SettingStore};
+use crate::store::catalog::{
+    AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore,
+};
 use crate::store::memory::MemoryStore;
 use crate::store::sqlite::SqliteStore;
 use app::domain::{SpaceId, Timestamp, UserId};
@@ -21,6 +24,7 @@ struct House {
     connections: Arc<dyn ConnectionStore>,
     agents: Arc<dyn AgentStore>,
     scenarios: Arc<dyn ScenarioStore>,
+    imports: Arc<dyn ImportStore>,
     settings: Arc<dyn SettingStore>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -57,6 +61,7 @@ async fn sqlite() -> House {
         connections: store.clone(),
         agents: store.clone(),
         scenarios: store.clone(),
+        imports: store.clone(),
         settings: store,
         _folder: Some(folder),
     };
@@ -70,6 +75,7 @@ async fn memory() -> House {
         connections: store.clone(),
         agents: store.clone(),
         scenarios: store.clone(),
+        imports: store.clone(),
         settings: store,
         _folder: None,
     };

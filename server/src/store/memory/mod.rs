@@ -5,6 +5,7 @@
 
 mod agents;
 mod connections;
+mod imports;
 mod people;
 mod scenarios;
 mod settings;
@@ -72,6 +73,7 @@ struct Catalog {
 }
 
 /// Something with revisions: the newest is the last; never empty.
+#[derive(Clone)]
 struct Kept<T> {
     /// `None` for what is built in.
     space: Option<SpaceId>,

@@ -141,7 +141,7 @@ impl ScenarioStore for MemoryStore {
     }
 }
 
-fn revision(
+pub(super) fn revision(
     id: ScenarioId,
     revision: u32,
     slug: Option<&str>,

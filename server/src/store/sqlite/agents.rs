@@ -57,6 +57,29 @@ async fn save_revision(
     Ok(())
 }
 
+/// A new agent at its first revision.
+pub(super) async fn insert(
+    c: &mut SqliteConnection,
+    space: SpaceId,
+    id: AgentId,
+    spec: &AgentSpec,
+    now: Timestamp,
+) -> Stored<()> {
+    sqlx::query(
+        "INSERT INTO agents (id, space_id, name, connection_id, revision, created_at) \
+         VALUES (?, ?, ?, ?, 1, ?)",
+    )
+    .bind(id.0)
+    .bind(space.0)
+    .bind(&spec.name)
+    .bind(spec.connection_id.0)
+    .bind(now.0)
+    .execute(&mut *c)
+    .await
+    .map_err(unique("agent"))?;
+    save_revision(c, id, 1, document(spec)?, now).await
+}
+
 #[async_trait]
 impl AgentStore for SqliteStore {
     async fn create_agent(
@@ -67,25 +90,10 @@ impl AgentStore for SqliteStore {
         now: Timestamp,
     ) -> Stored<Agent> {
         let made = Agent { id, revision: 1, updated_at: now, spec: spec.clone() };
-        let (spec, body) = (spec.clone(), document(spec)?);
-        let written = self.writer.write(move |c| {
-            async move {
-                sqlx::query(
-                    "INSERT INTO agents (id, space_id, name, connection_id, revision, created_at) \
-                     VALUES (?, ?, ?, ?, 1, ?)",
-                )
-                .bind(id.0)
-                .bind(space.0)
-                .bind(spec.name)
-                .bind(spec.connection_id.0)
-                .bind(now.0)
-                .execute(&mut *c)
-                .await
-                .map_err(unique("agent"))?;
-                save_revision(c, id, 1, body, now).await
-            }
-            .boxed()
-        });
+        let spec = spec.clone();
+        let written = self
+            .writer
+            .write(move |c| async move { insert(c, space, id, &spec, now).await }.boxed());
         written.await.map(|()| made)
     }
 

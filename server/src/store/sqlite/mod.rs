@@ -7,6 +7,7 @@ mod accounts;
 mod agents;
 mod connections;
 mod events;
+mod imports;
 mod queue;
 mod rows;
 mod scenario_rows;
