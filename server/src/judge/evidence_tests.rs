@@ -26,7 +26,7 @@ fn spoken() -> Vec<Turn> {
 #[case::dots_around(1, "…look that up for you…", Some(1))]
 #[case::wrong_number(5, "Let me look that up for you.", Some(1))]
 #[case::no_such_turn(99, "Let me look that up for you.", Some(1))]
-#[case::call(1, "find_slot({\"count\": 2, \"day\": \"Monday\"})", Some(1))]
+#[case::call(1, "find_slot({\"day\": \"Monday\", \"count\": 2})", Some(1))]
 #[case::tool_result(2, "\"free\": [\"09:00\", \"10:30\"]", Some(2))]
 #[case::whole_short_turn(5, "Okay", Some(5))]
 #[case::whole_short_turn_as_is(5, "Okay.", Some(5))]

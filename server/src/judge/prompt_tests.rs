@@ -217,3 +217,12 @@ proptest! {
         let _ = read_prompt(&text);
     }
 }
+
+#[test]
+fn the_schema_asks_for_the_reason_before_the_answer() {
+    let (agent, scenario) = (agent(json!({})), graded());
+    let request = request(&agent, &scenario, &transcript(vec![user("Hi"), says("Hello there.")]));
+    let sent = request.output.expect("a form").schema.to_string();
+    let at = |field: &str| sent.find(&format!("{field:?}:{{")).expect("is asked for");
+    assert!(at("reason") < at("met"), "a model writes fields in this order: {sent}");
+}

@@ -57,7 +57,7 @@ async fn the_judge_quotes_the_transcript_and_fails_what_should_fail() {
     let reply = reply(&ChatRequest { output: Some(judge_form()), ..ask(QUESTION) }).await;
     let judged: Value = serde_json::from_str(&reply.text).expect("JSON");
     let fields: Vec<&String> = judged.as_object().expect("an object").keys().collect();
-    assert_eq!(fields, ["confidence", "issues", "items"], "exactly what the schema has");
+    assert_eq!(fields, ["items", "issues", "confidence"], "exactly what the schema has");
     let met: Vec<&Value> =
         judged["items"].as_array().expect("items").iter().map(|item| &item["met"]).collect();
     assert_eq!(met, [&json!(false), &json!(true), &json!(true)]);

@@ -331,7 +331,7 @@ mod tests {
         ]);
         let report = report(&request);
         assert!(
-            report.contains("late no, order status shipped")
+            report.contains("order status shipped, late no")
                 && report.contains("did not work: no free slot."),
             "{report}"
         );
