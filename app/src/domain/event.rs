@@ -1,8 +1,9 @@
 //! What the stream of a suite tells.
 
 use super::ids::RunId;
-use super::run::{Run, Turn};
+use super::run::{Run, Turn, WaitingOn};
 use super::suite::{Counts, Suite, SuiteStatus};
+use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The whole suite as it is at one point of its events.
@@ -40,6 +41,43 @@ pub struct Progress {
     pub eta_seconds: Option<u32>,
     /// What runs now.
     pub current: Vec<RunId>,
+    /// What is waited for, where anything is; runs that are not begun are
+    /// among them when their first call could not be made now.
+    #[serde(default)]
+    pub waiting: Vec<HeldRuns>,
+}
+
+/// Runs of a suite that wait for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
+pub struct HeldRuns {
+    /// For what.
+    pub what: WaitingOn,
+    /// Until when the first of them waits, where known.
+    pub until: Option<Timestamp>,
+    /// How many.
+    pub runs: u32,
+}
+
+impl HeldRuns {
+    /// What these runs wait for, each thing once.
+    #[must_use]
+    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for waiting in runs.into_iter().filter_map(|run| run.waiting_on) {
+            match all.iter_mut().find(|held| held.what == waiting.what) {
+                Some(held) => {
+                    held.runs += 1;
+                    held.until = match (held.until, waiting.until) {
+                        (Some(one), Some(other)) => Some(one.min(other)),
+                        (one, other) => one.or(other),
+                    };
+                }
+                None => all.push(Self { what: waiting.what, until: waiting.until, runs: 1 }),
+            }
+        }
+        all
+    }
 }
 
 /// One message of the stream. The name of each variant in lower case is the

@@ -39,7 +39,7 @@ pub use draft::{Draft, Reader};
 pub use evaluation::{
     Basis, Check, Evaluation, EvaluationStatus, Evidence, Item, ItemKind, Verdict,
 };
-pub use event::{Finished, Progress, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent};
+pub use event::{Finished, HeldRuns, Progress, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent};
 pub use ids::{
     AgentId, ConnectionId, DraftId, EvaluationId, RunId, ScenarioId, SpaceId, SuiteId, TokenId,
     UserId,

@@ -39,6 +39,17 @@ pub trait ConnectionTester: Send + Sync + 'static {
     }
 }
 
+/// A test that came to its end before a call.
+fn not_asked(message: String) -> ConnectionTest {
+    ConnectionTest {
+        ok: false,
+        message,
+        request: String::new(),
+        answer: String::new(),
+        latency_ms: 0,
+    }
+}
+
 fn offered_by_server() -> AppError {
     AppError::conflict(
         "This connection is offered by the server and set up in its environment. It cannot be \
@@ -171,7 +182,8 @@ impl Rehearsal {
         if gone { Ok(()) } else { Err(AppError::not_found("connection")) }
     }
 
-    /// Calls its provider once, with `model` or any.
+    /// Calls its provider once, with `model`, else with one that an agent of
+    /// the caller uses there.
     pub async fn test_connection(
         &self,
         caller: &Caller,
@@ -181,16 +193,19 @@ impl Rehearsal {
         if !self.may_use(caller, id).await? {
             return Err(AppError::not_found("connection"));
         }
-        let model = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
-        Ok(match self.endpoints.endpoint(id).await {
-            Ok(endpoint) => self.tester.test(caller, endpoint, model).await,
-            Err(error) => ConnectionTest {
-                ok: false,
-                message: error.message,
-                request: String::new(),
-                answer: String::new(),
-                latency_ms: 0,
-            },
-        })
+        let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
+        let endpoint = match self.endpoints.endpoint(id).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Ok(not_asked(error.message)),
+        };
+        let model = match named {
+            Some(model) => Some(model),
+            None => self.a_model_of(caller, id).await?,
+        };
+        if model.is_none() && endpoint.kind != ConnectionKind::Demo {
+            let message = "Name the model to ask: no agent of yours uses this connection yet.";
+            return Ok(not_asked(message.to_owned()));
+        }
+        Ok(self.tester.test(caller, endpoint, model).await)
     }
 }

@@ -116,7 +116,7 @@ impl Rehearsal {
         Ok(())
     }
 
-    async fn a_model_of(
+    pub(super) async fn a_model_of(
         &self,
         caller: &Caller,
         connection: app::domain::ConnectionId,

@@ -7,7 +7,9 @@ use crate::components::form::{Control, Field, Form, delete_button, options};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::duration;
-use crate::domain::{Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems};
+use crate::domain::{
+    BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
+};
 use crate::server_fns::Ask;
 use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
@@ -46,7 +48,8 @@ fn show(data: ConnectionData) -> AnyView {
         Some(connection) if connection.server_wide => view! {
             {heading(connection.name.clone())}
             <p>"This server offers it from its environment: it is used, not edited."</p>
-            <p>{kind_label(connection.kind)} " · " {breaker(&connection.breaker)}</p>
+            <p>{kind_label(connection.kind)}</p>
+            {circuit(&connection)}
             {test(&connection, found)}
         }
         .into_any(),
@@ -65,7 +68,7 @@ fn show(data: ConnectionData) -> AnyView {
                     {heading(connection.name.clone())}
                     <div class="actions">{delete_button(delete, "Delete this connection", hint)}</div>
                 </div>
-                <p>"Circuit: " {breaker(&connection.breaker)}</p>
+                {circuit(&connection)}
                 {test(&connection, found)}
                 {editor(form, action, key)}
             }
@@ -82,6 +85,37 @@ fn show(data: ConnectionData) -> AnyView {
             .into_any()
         }
     }
+}
+
+/// The circuit: whether calls go through, and if not, why, until when, and a
+/// button that tries now.
+fn circuit(connection: &Connection) -> AnyView {
+    let action = format!("/forms/connections/{}/test", connection.id);
+    let closed = connection.breaker.state == BreakerState::Closed;
+    let sentence = match connection.breaker.state {
+        BreakerState::Closed => "",
+        BreakerState::Open | BreakerState::HalfOpen => {
+            "Your runs wait for it. It tries by itself; one answer may be enough."
+        }
+        BreakerState::Latched => {
+            "Your runs end with this error. It opens again when you save a change here, when a test succeeds, or by itself when a call in five minutes does."
+        }
+    };
+    let now = (!closed).then(|| {
+        view! {
+            <p class="hint">{sentence}</p>
+            <form method="post" action=action class="inline">
+                <button type="submit" class="primary">"Try now"</button>
+            </form>
+        }
+    });
+    view! {
+        <div class="panel circuit">
+            <p>"Circuit: " {breaker(&connection.breaker)}</p>
+            {now}
+        </div>
+    }
+    .into_any()
 }
 
 fn stored(connection: &Connection) -> Draft {
@@ -144,7 +178,7 @@ fn test(connection: &Connection, found: Option<ConnectionTest>) -> AnyView {
             <form method="post" action=action class="bar">
                 <label for="test-model">"Model"</label>
                 <input type="text" id="test-model" name="model" autocomplete="off"
-                    placeholder="any"/>
+                    placeholder="that of an agent"/>
                 <button type="submit">"Test connection"</button>
             </form>
             {result}

@@ -4,7 +4,9 @@
 use super::live_state::{Changes, LiveState, StatusLine, worth_following};
 use crate::components::browser;
 use crate::components::load::ask_once;
-use crate::domain::{Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn};
+use crate::domain::{
+    HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
+};
 use crate::server_fns::runs::RunData;
 use crate::server_fns::suites::SuiteData;
 use crate::server_fns::{Ask, Stop, cancel};
@@ -47,6 +49,8 @@ pub struct Live {
     pub suite: RwSignal<Suite>,
     /// Its runs in their order.
     pub rows: RwSignal<Vec<Row>>,
+    /// What they wait for.
+    pub waiting: RwSignal<Vec<HeldRuns>>,
     /// Whose transcript is shown.
     pub followed: RwSignal<Option<RunId>>,
     /// Its turns.
@@ -76,6 +80,7 @@ impl Live {
         Self {
             id: suite.id,
             rows: RwSignal::new(rows_of(&state.runs)),
+            waiting: RwSignal::new(state.waiting.clone()),
             followed: RwSignal::new(state.followed),
             turns: RwSignal::new(state.turns.values().cloned().collect()),
             pinned: RwSignal::new(pinned),
@@ -176,6 +181,10 @@ impl Live {
             }
         }
         if changes.suite {
+            let waiting = self.state.with_value(|state| state.waiting.clone());
+            if self.waiting.with_untracked(|known| *known != waiting) {
+                self.waiting.set(waiting);
+            }
             self.suite.set(self.state.with_value(|state| state.suite.clone()));
         }
         if !changes.new_turns.is_empty() {

@@ -2,8 +2,8 @@
 //! twice, late or out of order leave the same state.
 
 use crate::domain::{
-    Counts, Finished, Progress, Run, RunEvent, RunId, RunStatus, Speaker, Suite, SuiteEvent,
-    SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
+    Counts, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker, Suite,
+    SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
 };
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub struct LiveState {
     pub suite: Suite,
     /// Its runs in the order of their making: nothing jumps.
     pub runs: Vec<Run>,
+    /// What runs wait for.
+    pub waiting: Vec<HeldRuns>,
     /// The run whose transcript is shown.
     pub followed: Option<RunId>,
     /// Its turns by position.
@@ -56,7 +58,8 @@ impl LiveState {
     pub fn new(snapshot: SuiteSnapshot, followed: Option<Run>) -> Self {
         let SuiteSnapshot { seq, mut suite } = snapshot;
         let runs = suite.runs.take().unwrap_or_default();
-        let mut state = Self { seq, suite, runs, followed: None, turns: BTreeMap::new() };
+        let waiting = HeldRuns::of(&runs);
+        let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
         if let Some(run) = followed {
             state.follow(run.id);
             state.merge_turns(run.id, run.transcript.unwrap_or_default());
@@ -114,6 +117,7 @@ impl LiveState {
         self.seq = fresh.seq;
         self.suite = fresh.suite;
         self.runs = fresh.runs;
+        self.waiting = fresh.waiting;
         Changes { all: true, suite: true, ended, ..Changes::default() }
     }
 
@@ -159,6 +163,7 @@ impl LiveState {
             return Changes::default();
         }
         self.suite.progress.eta_seconds = progress.eta_seconds;
+        self.waiting.clone_from(&progress.waiting);
         Changes { suite: true, ..Changes::default() }
     }
 
@@ -168,6 +173,7 @@ impl LiveState {
         self.suite.pass_rate = pass_rate(&finished.counts);
         self.suite.progress.done = finished.counts.done();
         self.suite.progress.eta_seconds = None;
+        self.waiting.clear();
         if self.suite.finished_at.is_none() {
             self.suite.finished_at = self.runs.iter().filter_map(|run| run.finished_at).max();
         }

@@ -1,7 +1,7 @@
 use super::{Changes, LiveState, StatusLine, worth_following};
 use crate::domain::{
-    Counts, Finished, Progress, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent, SuiteSnapshot,
-    SuiteStatus, Turn, TurnEvent,
+    Counts, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent,
+    SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting, WaitingOn,
 };
 use serde_json::json;
 
@@ -168,11 +168,46 @@ fn progress_never_goes_back() {
         by_status: Counts::default(),
         eta_seconds: Some(99),
         current: vec![],
+        waiting: vec![],
     };
     state.apply(None, SuiteEvent::Progress(late.clone()));
     assert_eq!((state.suite.progress.done, state.suite.progress.eta_seconds), (1, None));
     state.apply(None, SuiteEvent::Progress(Progress { done: 1, eta_seconds: Some(8), ..late }));
     assert_eq!(state.suite.progress.eta_seconds, Some(8));
+}
+
+#[test]
+fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
+    let waits = |n, what, until| {
+        let waiting_on = Some(Waiting { what, until });
+        Run { waiting_on, ..run(n, RunStatus::Running) }
+    };
+    let runs = [
+        waits(1, WaitingOn::RateLimit, None),
+        waits(2, WaitingOn::Circuit, Some(Timestamp(9))),
+        run(3, RunStatus::Running),
+        waits(4, WaitingOn::RateLimit, Some(Timestamp(7))),
+        waits(5, WaitingOn::RateLimit, Some(Timestamp(8))),
+    ];
+    let held = HeldRuns::of(&runs);
+    let limit = HeldRuns { what: WaitingOn::RateLimit, until: Some(Timestamp(7)), runs: 3 };
+    let circuit = HeldRuns { what: WaitingOn::Circuit, until: Some(Timestamp(9)), runs: 1 };
+    assert_eq!(held, [limit, circuit]);
+    let mut state = start();
+    let counts = Counts::default();
+    let told = Progress {
+        done: 0,
+        total: 2,
+        by_status: counts,
+        eta_seconds: None,
+        current: vec![],
+        waiting: vec![circuit],
+    };
+    assert!(state.apply(None, SuiteEvent::Progress(told)).suite);
+    assert_eq!(state.waiting, [circuit]);
+    let status = SuiteStatus::Cancelled;
+    state.apply(Some(12), SuiteEvent::Finished(Finished { status, counts }));
+    assert_eq!(state.waiting, [], "nothing waits when all is over");
 }
 
 #[test]

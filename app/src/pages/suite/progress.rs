@@ -2,8 +2,9 @@
 
 use super::live::{Hearing, Live};
 use crate::components::chip::{run_look, suite_chip};
-use crate::components::words::{about, percent, seconds, verdict_counts};
-use crate::domain::{RunStatus, Suite};
+use crate::components::time::clock;
+use crate::components::words::{about, percent, plural, seconds, verdict_counts};
+use crate::domain::{HeldRuns, RunStatus, Suite, WaitingOn};
 use leptos::prelude::*;
 
 /// The panel at the top of a suite.
@@ -24,6 +25,7 @@ pub(super) fn panel(live: Live) -> AnyView {
             </div>
             <div class="bar counts">{move || suite.with(counts)}</div>
             <p class="hint">{move || sentence(live)}</p>
+            {move || live.waiting.with(|all| all.iter().map(held).collect_view())}
             {move || hearing(live.hearing.get())}
         </section>
     }
@@ -70,6 +72,26 @@ fn sentence(live: Live) -> String {
         parts.push(format!("{} left", about(eta)));
     }
     parts.join(" · ")
+}
+
+/// What is waited for, by how many runs, until when.
+fn held(held: &HeldRuns) -> AnyView {
+    let (what, next) = match held.what {
+        WaitingOn::Slot => ("a free slot", " from "),
+        WaitingOn::RateLimit => ("the rate limit", ", next call at "),
+        WaitingOn::Circuit => ("the circuit, which is open", ", next try at "),
+    };
+    let runs = plural(held.runs, "run");
+    let verb = if held.runs == 1 { "waits" } else { "wait" };
+    let until = held.until.map(|until| view! { {next} {clock(until)} });
+    let why = (held.what == WaitingOn::Circuit).then(|| {
+        view! { " · " <a href="/settings/connections">"why, and try now"</a> }
+    });
+    view! {
+        <p class="waits"><span class="icon" aria-hidden="true">"⧗"</span>
+            {runs} " " {verb} " for " {what} {until} {why}</p>
+    }
+    .into_any()
 }
 
 fn hearing(hearing: Hearing) -> AnyView {

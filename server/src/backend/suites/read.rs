@@ -5,7 +5,7 @@ use super::{Suites, before, limit};
 use crate::store::rows::{RunRow, SuiteRow};
 use app::backend::{Answer, Caller, Cursor, HistoryFilter, Page};
 use app::domain::{
-    Counts, Evaluation, Progress, Run, RunId, RunStatus, Suite, SuiteId, SuiteSnapshot,
+    Counts, Evaluation, HeldRuns, Progress, Run, RunId, RunStatus, Suite, SuiteId, SuiteSnapshot,
     SuiteStatus, Timestamp,
 };
 use app::error::AppError;
@@ -50,12 +50,14 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
+        let views: Vec<_> = runs.iter().map(RunRow::view).collect();
         Ok(Progress {
             done: counts.done(),
             total: row.total,
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
+            waiting: HeldRuns::of(&views),
         })
     }
 

@@ -21,7 +21,17 @@ async fn a_key_goes_in_and_never_out() {
         stage.it.test_connection(&stage.anna, made.id, model).await.unwrap().message
     };
     assert_eq!(test(" gpt ").await, r#"Some("sk-1234567890") Some("gpt")"#);
-    assert_eq!(test("").await, r#"Some("sk-1234567890") None"#);
+}
+
+#[tokio::test]
+async fn a_test_without_a_model_asks_that_of_an_agent() {
+    let stage = stage().await;
+    let id = stage.connect(&stage.anna, "sk-1234567890").await;
+    let test = async || stage.it.test_connection(&stage.anna, id, Some(" ".into())).await.unwrap();
+    let tested = test().await;
+    assert!(!tested.ok && tested.message.contains("Name the model"), "{tested:?}");
+    stage.it.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
+    assert_eq!(test().await.message, r#"Some("sk-1234567890") Some("m")"#);
 }
 
 #[tokio::test]
@@ -31,7 +41,7 @@ async fn an_empty_key_keeps_the_stored_one() {
     let draft = connection("Renamed", URL, "");
     let saved = stage.it.update_connection(&stage.anna, id, &draft).await.unwrap();
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("7890")));
-    let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
+    let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
     assert_eq!(*stage.outbound.edited.lock(), [id], "the latch hears of it");
 
@@ -82,7 +92,7 @@ async fn what_the_server_offers_is_used_and_not_changed() {
     assert_eq!(status(it.update_connection(&stage.anna, id, &draft).await), 409);
     assert_eq!(status(it.delete_connection(&stage.anna, id).await), 409);
     let tested = it.test_connection(&stage.anna, id, None).await.unwrap();
-    assert_eq!(tested.message, r#"Some("sk-of-the-server") None"#);
+    assert_eq!(tested.message, r#"Some("sk-of-the-server") Some("m")"#);
     let stored = it.stores.connections.connections(stage.anna.space_id).await.unwrap();
     assert_eq!(stored, [], "it is not stored");
 }

@@ -134,6 +134,7 @@ impl Live for FakeLive {
             by_status: Counts::default(),
             eta_seconds: None,
             current: Vec::new(),
+            waiting: Vec::new(),
         })
     }
 
