@@ -375,7 +375,7 @@ async fn a_huge_answer_is_not_read_to_its_end() {
         let rig = rig(kind, Script::of([Rule::always(Action::Huge(500 * 1024 * 1024))])).await;
         let error = rig.error().await;
         assert_eq!(error.decision, Decision::Retry);
-        assert!(error.message.contains("larger than 1 MB"), "{}", error.message);
+        assert!(error.message.contains("larger than 1 MiB"), "{}", error.message);
         assert!(began.elapsed() < Duration::from_secs(2), "500 MB were not sent");
     }
 }

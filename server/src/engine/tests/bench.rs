@@ -91,11 +91,12 @@ pub(super) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         output_tokens: 5,
         latency: Duration::ZERO,
         attempts: 1,
+        told: None,
     })
 }
 
 pub(super) fn failure(decision: Decision) -> Result<ChatReply, CallError> {
-    Err(CallError { decision, message: "the provider's own words".into(), status: None })
+    Err(CallError::new(decision, "the provider's own words"))
 }
 
 pub(super) fn rejected() -> Result<ChatReply, CallError> {

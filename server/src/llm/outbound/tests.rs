@@ -1,5 +1,6 @@
 //! The path on paused time, over a provider that answers by a script.
 
+use super::gate::{Admission, CallKey, Permit};
 use super::*;
 use crate::clock::{Clock, TokioClock};
 use crate::llm::classify::{Effect, effect};
@@ -63,7 +64,7 @@ impl Provider for ScriptedAt {
         tokio::time::sleep(SECOND).await;
         whole.1 = true;
         let error =
-            |decision, status| CallError { decision, message: "It said so.".into(), status };
+            |decision, status| CallError { status, ..CallError::new(decision, "It said so.") };
         match step {
             Step::Answer | Step::Hang => Ok(ChatReply {
                 text: request.model.clone(),
@@ -73,6 +74,7 @@ impl Provider for ScriptedAt {
                 output_tokens: 1,
                 latency: Duration::ZERO,
                 attempts: 0,
+                told: None,
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {
@@ -189,7 +191,7 @@ async fn four_failures_are_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_not_multiplied() {
     // 10 retries at the start: 3 + 3 + 3 + 1, then every call is tried once.
-    let rig = rig(vec![Step::Fail; 100]);
+    let (rig, _, _) = gated(vec![Step::Fail; 100], Duration::ZERO);
     for expected in [4, 8, 12, 14, 15, 16] {
         assert_eq!(kind(&rig.call().await.0), Some(ErrorKind::ProviderUnavailable));
         assert_eq!(rig.begun(), expected);
@@ -375,10 +377,12 @@ impl Gate for Turnstile {
             return Admission::Granted(Box::new(Ticket(Arc::clone(&self.log), None)));
         }
         let (wait, open) = (self.opens.since(now), Arc::clone(&self.open));
-        let ready = Box::pin(async move {
+        let ticket: Box<dyn Permit> = Box::new(Ticket(Arc::clone(&self.log), None));
+        let turn = Box::pin(async move {
             tokio::select! { () = tokio::time::sleep(wait) => {}, () = open.notified() => {} }
+            Ok(ticket)
         });
-        Admission::Wait { what: self.what, until: Some(self.opens), ready }
+        Admission::Wait { what: self.what, until: Some(self.opens), turn }
     }
 }
 

@@ -119,7 +119,7 @@ fn new_run(n: u128) -> NewRun {
 
 fn claim(most: u32, now: Timestamp) -> Claim {
     let max_wait = Duration::from_secs(600);
-    Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, now }
+    Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, holds: Vec::new(), now }
 }
 
 fn turns(messages: &[&str]) -> Change {
