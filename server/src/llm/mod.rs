@@ -16,6 +16,8 @@ mod openai_wire;
 pub mod outbound;
 pub mod private_urls;
 pub mod rate_headers;
+#[cfg(test)]
+mod raw_tests;
 mod reply;
 pub mod retry_after;
 #[cfg(test)]

@@ -84,19 +84,19 @@ impl Bucket {
     }
 
     /// Call `number` was not made after all.
-    pub(super) fn unsent(&mut self, number: u64) {
+    pub(super) fn unsent(&mut self, number: u64, now: Timestamp) {
         self.out.remove(&number);
         for window in self.windows.iter_mut().flatten() {
-            window.back(number, 0);
+            window.back(number, 0, now);
         }
     }
 
     /// Call `number` was dropped on its way: the provider has counted it.
-    pub(super) fn dropped(&mut self, number: u64) {
+    pub(super) fn dropped(&mut self, number: u64, now: Timestamp) {
         let Some(out) = self.out.remove(&number) else { return };
         for (window, cost) in self.windows.iter_mut().zip(out.cost) {
             if let Some(window) = window {
-                window.back(number, cost);
+                window.back(number, cost, now);
             }
         }
     }
@@ -136,8 +136,8 @@ impl Bucket {
                     *window = Some(Window::told(known.as_deref(), &limit, number, now));
                 }
                 // Told before what is known: that counts this call already.
-                (Some(known), Some(_)) => known.back(number, 0),
-                (Some(known), None) => known.back(number, cost),
+                (Some(known), Some(_)) => known.back(number, 0, now),
+                (Some(known), None) => known.back(number, cost, now),
                 (None, _) => {}
             }
         }
@@ -221,7 +221,7 @@ mod tests {
         }
         assert_eq!((bucket.may(T0), bucket.dry(T0)), (Ready::Later, Some(None)));
         assert_eq!(bucket.ready(SMALL, true, T0), Ready::Now, "a person is not kept waiting");
-        bucket.unsent(3);
+        bucket.unsent(3, T0);
         assert_eq!(bucket.may(T0), Ready::Now);
     }
 
@@ -325,7 +325,7 @@ mod tests {
                             && let Some(left) = window.left(now)
                         {
                             let unknown = out.iter().filter(|call| **call > window.by()).count();
-                            prop_assert!(unknown as u64 + 10 <= left, "{unknown} of {left}");
+                            prop_assert!(unknown as f64 + 10.0 <= left, "{unknown} of {left}");
                         }
                     }
                     Act::Ask => {}
@@ -343,13 +343,13 @@ mod tests {
                         let error = CallError::new(Decision::GiveUp(ErrorKind::ProviderRejected), "no");
                         bucket.done(call, Err(&error), true, now);
                     },
-                    Act::Drop(n) => if let Some(call) = pick(n, &mut out) { bucket.dropped(call) },
-                    Act::Unsent(n) => if let Some(call) = pick(n, &mut out) { bucket.unsent(call) },
+                    Act::Drop(n) => if let Some(call) = pick(n, &mut out) { bucket.dropped(call, now) },
+                    Act::Unsent(n) => if let Some(call) = pick(n, &mut out) { bucket.unsent(call, now) },
                 }
                 prop_assert!(bucket.in_flight() <= super::super::crowd::MOST);
                 prop_assert_eq!(bucket.in_flight() as usize, out.len());
             }
-            for call in out { bucket.unsent(call); }
+            for call in out { bucket.unsent(call, now); }
             prop_assert_eq!(bucket.in_flight(), 0);
             let ready = bucket.ready(SMALL, false, now);
             prop_assert!(ready != Ready::Later, "nobody is out, so nobody can be waited for");

@@ -105,8 +105,9 @@ impl<'a> Call<'a> {
                     }
                 }
             }
-            if let (Some(limited), Some(passed)) = (limited.take(), passed.take()) {
-                return Ok([limited, passed]);
+            match (limited, passed) {
+                (Some(limited), Some(passed)) => return Ok([limited, passed]),
+                other => (limited, passed) = other,
             }
         }
     }
@@ -196,7 +197,7 @@ impl<'a> Call<'a> {
         // Cut off by the run's end, not for being slow: the permits go back by
         // being dropped.
         let cut = matches!(&outcome, Err(error) if error.cause == Cause::Timeout && took >= left);
-        if cut && left <= self.limits.call_timeout {
+        if cut && left <= self.limits.call_timeout && !self.key.probe {
             return Err(out_of_time(None));
         }
         for permit in permits {
@@ -218,6 +219,8 @@ impl<'a> Call<'a> {
                 self.throttle_words = format!("{} ", error.message);
                 self.throttle(until, overloaded).await
             }
+            // A person who tries hears of this one try.
+            Decision::Retry if self.key.probe => Err(unavailable(&error, "")),
             Decision::Retry => self.back_off(error).await,
         }
     }
@@ -293,10 +296,11 @@ impl<'a> Call<'a> {
         };
         let said = if kind == ErrorKind::RateLimited { self.throttle_words.as_str() } else { "" };
         let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
-        let message = format!(
-            "{said}Held back by {held}{until}, for longer than the {} s that were left to wait.",
-            left.as_secs()
-        );
+        let longer = match left.as_secs() {
+            0 => String::new(),
+            left => format!(", for longer than the {left} s that were left to wait"),
+        };
+        let message = format!("{said}Held back by {held}{until}{longer}.");
         CallError::new(Decision::GiveUp(kind), message)
     }
 
@@ -338,7 +342,7 @@ fn out_of_time(last: Option<&CallError>) -> CallError {
 }
 
 fn unavailable(error: &CallError, why: &str) -> CallError {
-    let message = format!("{} {why}", error.message);
+    let message = format!("{} {why}", error.message).trim_end().to_owned();
     CallError {
         status: error.status,
         cause: error.cause,

@@ -249,11 +249,12 @@ impl Permit for Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         if !self.done {
+            let now = self.cell.clock.now();
             let mut inner = self.cell.inner.lock();
             if self.sent {
-                inner.bucket.dropped(self.number);
+                inner.bucket.dropped(self.number, now);
             } else {
-                inner.bucket.unsent(self.number);
+                inner.bucket.unsent(self.number, now);
             }
         }
         self.cell.kick.notify_one();

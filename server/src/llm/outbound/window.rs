@@ -41,9 +41,10 @@ enum Fill {
 #[derive(Clone, Debug)]
 pub(super) struct Window {
     limit: u64,
-    remaining: u64,
+    /// What was left at `at`; a fraction, for buckets fill steadily.
+    remaining: f64,
     reset: Timestamp,
-    /// When this was told.
+    /// When this was told, or last reckoned.
     at: Timestamp,
     /// Number of the call that was told it: what went out later comes on top.
     by: u64,
@@ -63,8 +64,10 @@ impl Window {
             Some(period) => (Fill::Steadily(period), None),
             None => compare(before, limit, reset.since(now)),
         };
-        let Limit { limit, remaining, .. } = *limit;
-        Self { limit, remaining, reset, at: now, by, fill, sample, scout: None }
+        let (limit, remaining) = (limit.limit, limit.remaining as f64);
+        // One that is still out goes on looking: this was told before it.
+        let scout = before.and_then(|before| before.scout).filter(|(scout, _)| *scout > by);
+        Self { limit, remaining, reset, at: now, by, fill, sample, scout }
     }
 
     /// Number of the call that was told this.
@@ -80,20 +83,22 @@ impl Window {
         let wanted = cost.min(self.limit - reserve).saturating_add(reserve).saturating_add(spent);
         match self.fill {
             Fill::Steadily(period) => {
-                if self.level(period, now) >= wanted {
+                if self.level(period, now) >= wanted as f64 {
                     Ready::Now
                 } else if wanted > self.limit {
                     Ready::Later
                 } else {
-                    let missing = wanted.saturating_sub(self.remaining);
-                    Ready::At(self.at.plus(share(period, missing, self.limit)))
+                    let part = (wanted as f64 - self.remaining) / self.limit as f64;
+                    let millis = (part * period.as_millis() as f64).ceil() / 1000.0;
+                    let wait = Duration::try_from_secs_f64(millis).unwrap_or(period);
+                    Ready::At(self.at.plus(wait).max(now.plus(Duration::from_millis(1))))
                 }
             }
             Fill::AtReset if now >= self.reset => match self.scout {
                 Some((_, went)) if now < went.plus(PATIENCE) => Ready::At(went.plus(PATIENCE)),
                 _ => Ready::Now,
             },
-            Fill::AtReset if self.remaining >= wanted => Ready::Now,
+            Fill::AtReset if self.remaining >= wanted as f64 => Ready::Now,
             Fill::AtReset => Ready::At(self.reset),
         }
     }
@@ -106,27 +111,28 @@ impl Window {
     }
 
     /// Call `number` is back without news; it has used `cost`.
-    pub(super) fn back(&mut self, number: u64, cost: u64) {
+    pub(super) fn back(&mut self, number: u64, cost: u64, now: Timestamp) {
         if self.scout.is_some_and(|(scout, _)| scout == number) {
             self.scout = None;
         }
         if number > self.by {
-            self.remaining = self.remaining.saturating_sub(cost);
+            if let Fill::Steadily(period) = self.fill {
+                (self.remaining, self.at) = (self.level(period, now), now);
+            }
+            self.remaining = (self.remaining - cost as f64).max(0.0);
         }
     }
 
     /// What was told to be left, while it holds.
     #[cfg(test)]
-    pub(super) fn left(&self, now: Timestamp) -> Option<u64> {
+    pub(super) fn left(&self, now: Timestamp) -> Option<f64> {
         (now < self.reset).then_some(self.remaining)
     }
 
     /// What is there of a bucket that fills in `period`.
-    fn level(&self, period: Duration, now: Timestamp) -> u64 {
-        let millis = period.as_millis().max(1);
-        let filled = now.since(self.at).as_millis().saturating_mul(self.limit.into()) / millis;
-        let filled = u64::try_from(filled).unwrap_or(u64::MAX);
-        self.remaining.saturating_add(filled).min(self.limit)
+    fn level(&self, period: Duration, now: Timestamp) -> f64 {
+        let periods = now.since(self.at).as_secs_f64() / period.as_secs_f64().max(0.001);
+        (self.remaining + periods * self.limit as f64).min(self.limit as f64)
     }
 }
 
@@ -153,12 +159,6 @@ fn compare(before: Option<&Window>, limit: &Limit, left: Duration) -> (Fill, Opt
         Fill::AtReset
     };
     (fill, Some((used, left)))
-}
-
-/// The time in which `part` of `whole` comes back, rounded up.
-fn share(period: Duration, part: u64, whole: u64) -> Duration {
-    let millis = (period.as_millis().saturating_mul(part.into())).div_ceil(whole.max(1).into());
-    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(window.ready(1, 1, at(61)), Ready::At(at(70)), "another looks if it hangs");
         let known = Window::told(Some(&window), &limit(50, 49, 119), 2, at(62));
         assert_eq!(known.ready(1, 0, at(62)), Ready::Now);
-        window.back(2, 1);
+        window.back(2, 1, at(62));
         assert_eq!(window.ready(1, 0, at(62)), Ready::Now, "or comes back without news");
     }
 
@@ -226,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_that_tells_no_more_is_reckoned_on() {
+        let bucket = Limit { period: Some(Duration::from_secs(60)), ..limit(60, 6, 54) };
+        let mut window = Window::told(None, &bucket, 1, T0);
+        // One a second, whenever it may, and never a word.
+        let mut went = 0;
+        for tick in 1..=1000_u64 {
+            let now = T0.plus(Duration::from_millis(tick * 100));
+            if window.ready(1, 0, now) == Ready::Now {
+                went += 1;
+                window.back(1 + went, 1, now);
+            }
+        }
+        assert!((98..=100).contains(&went), "{went} in 100 s");
+    }
+
+    #[test]
     fn untold_resets_are_looked_for() {
         let told = Limit { reset: None, ..limit(10, 0, 0) };
         let window = Window::told(None, &told, 1, T0);
@@ -236,9 +252,9 @@ mod tests {
     #[test]
     fn what_came_back_without_news_is_taken_off() {
         let mut window = Window::told(None, &limit(10, 3, 60), 5, T0);
-        window.back(4, 1);
+        window.back(4, 1, T0);
         assert_eq!(window.ready(2, 0, T0), Ready::Now, "the window knew of call 4");
-        window.back(6, 1);
+        window.back(6, 1, T0);
         assert_eq!(window.ready(2, 0, T0), Ready::At(at(60)));
     }
 }
