@@ -8,7 +8,7 @@ use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
 use crate::llm::private_urls;
 use crate::llm::{ChatRequest, Endpoint, Message};
 use app::backend::Caller;
-use app::domain::{ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
+use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +74,10 @@ impl ConnectionTester for OutboundTester {
 
     async fn refuses(&self, base_url: &str) -> Option<String> {
         private_urls::check_base_url(base_url, self.allow_private_urls).await.err()
+    }
+
+    fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
+        self.outbound.circuit(caller.user_id, id)
     }
 
     fn edited(&self, _: &Caller, id: ConnectionId) {
