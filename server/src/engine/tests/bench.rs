@@ -4,6 +4,7 @@ use crate::clock::{Clock, TokioClock};
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::llm::outbound::Outbound;
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use crate::store::SharedQueue;
 use crate::store::memory::work::{Documents, MemoryWork};
 use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite, SuiteStore};
@@ -209,10 +210,15 @@ impl Bench {
 
     /// A process: an engine over this store.
     pub(super) async fn engine(&self) -> Engine {
+        self.engine_over(self.work.clone()).await
+    }
+
+    /// A process over a store that stands before this one.
+    pub(super) async fn engine_over(&self, queue: SharedQueue) -> Engine {
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Outbound::new(self.provider.clone(), Arc::new(self.clock), rng);
         Engine::start(
-            self.work.clone(),
+            queue,
             Arc::new(outbound),
             Arc::new(Anywhere),
             Arc::new(self.clock),

@@ -1,6 +1,7 @@
 //! Stories about suites and the queue.
 
 use crate::store::StoreError;
+use crate::store::cleaning::{CleanStore, Old};
 use crate::store::memory::work::{Documents, MemoryWork};
 use crate::store::queue::{Claim, QueueStore};
 use crate::store::rows::{EvaluationRow, EventRow, Frozen, Intent, ModelRef, Role};
@@ -22,6 +23,7 @@ use uuid::Uuid;
 struct Bench {
     suites: Arc<dyn SuiteStore>,
     queue: Arc<dyn QueueStore>,
+    dust: Arc<dyn CleanStore>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -38,7 +40,7 @@ impl Documents for NoDocuments {
 
 fn memory() -> Bench {
     let store = Arc::new(MemoryWork::new(Arc::new(NoDocuments)));
-    Bench { suites: store.clone(), queue: store, _folder: None }
+    Bench { suites: store.clone(), queue: store.clone(), dust: store, _folder: None }
 }
 
 async fn sqlite() -> Bench {
@@ -67,7 +69,7 @@ async fn sqlite() -> Bench {
         .await
         .expect("seeds");
     let store = Arc::new(store);
-    Bench { suites: store.clone(), queue: store, _folder: Some(folder) }
+    Bench { suites: store.clone(), queue: store.clone(), dust: store, _folder: Some(folder) }
 }
 
 fn user(n: u128) -> UserId {
