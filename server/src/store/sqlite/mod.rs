@@ -19,6 +19,10 @@ pub(super) mod trouble;
 mod wal;
 pub mod writer;
 #[cfg(test)]
+mod clean_tests;
+#[cfg(test)]
+mod migration_tests;
+#[cfg(test)]
 mod trouble_tests;
 #[cfg(test)]
 mod writer_tests;
