@@ -88,8 +88,8 @@ async fn end(shared: &Shared, stopper: &Stopper, mut row: EvaluationRow, ended: 
     row.view.error = why;
     row.view.finished_at = Some(now);
     let (id, attempt) = (row.id(), row.attempt);
-    let stored = patience
-        .hold_on(|| shared.queue.commit_evaluation(id, attempt, row.view.clone(), now));
+    let stored =
+        patience.hold_on(|| shared.queue.commit_evaluation(id, attempt, row.view.clone(), now));
     if let Err(error) = stored.await {
         tracing::warn!(%error, "the end could not be stored; its lease will lapse");
     }

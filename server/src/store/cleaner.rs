@@ -117,11 +117,8 @@ mod tests {
 
     async fn rounds(keep_days: Option<u32>, left: u64, life: Duration) -> Arc<Dusty> {
         let clock = TokioClock::starting_at(Timestamp(1_700_000_000_000));
-        let store = Arc::new(Dusty {
-            left: Mutex::new(left),
-            clock: Some(clock),
-            ..Dusty::default()
-        });
+        let store =
+            Arc::new(Dusty { left: Mutex::new(left), clock: Some(clock), ..Dusty::default() });
         let closing = CancellationToken::new();
         let cleaner = run(store.clone(), Arc::new(clock), keep_days, closing.clone());
         let cleaner = tokio::spawn(cleaner);

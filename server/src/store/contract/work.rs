@@ -181,7 +181,8 @@ async fn ended(b: &Bench, n: u128, runs: u128, end: Timestamp) -> SuiteId {
     b.suites.create_suite(suite(n, 1, runs)).await.unwrap();
     for run in b.queue.claim(claim(99, T0)).await.unwrap() {
         let lease = Lease { run_id: run.id, attempt: run.attempt };
-        let intent = Intent { id: Uuid::from_u128(run.id.0.as_u128() << 32), role: Role::Agent, turn: 1 };
+        let intent =
+            Intent { id: Uuid::from_u128(run.id.0.as_u128() << 32), role: Role::Agent, turn: 1 };
         let said = Change { intents: vec![intent], ..turns(&["hello", "bye"]) };
         b.queue.commit(&lease, said, T0).await.unwrap();
         b.queue.commit(&lease, finish(passed()), end).await.unwrap();

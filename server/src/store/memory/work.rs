@@ -153,9 +153,9 @@ impl State {
     /// Suites that ended by then, oldest end first.
     fn ended(&self, before: Timestamp) -> Vec<SuiteId> {
         let rows = self.suites.values().map(|(row, _)| row);
-        let mut old: Vec<_> =
-            rows.filter_map(|row| Some((row.finished_at.filter(|at| *at <= before)?, row.id)))
-                .collect();
+        let mut old: Vec<_> = rows
+            .filter_map(|row| Some((row.finished_at.filter(|at| *at <= before)?, row.id)))
+            .collect();
         old.sort_unstable();
         old.into_iter().map(|(_, id)| id).collect()
     }

@@ -133,8 +133,8 @@ impl Step {
             .bind(suite)
             .execute(&mut *c)
             .await?;
-            let empty = self.delete(c, "events", EVENTS, suite).await?
-                && self.runs_of(c, suite).await?;
+            let empty =
+                self.delete(c, "events", EVENTS, suite).await? && self.runs_of(c, suite).await?;
             if empty {
                 sqlx::query("DELETE FROM suites WHERE id = ?").bind(suite).execute(&mut *c).await?;
                 self.count("suites", 1);
@@ -172,11 +172,11 @@ const SESSIONS: &str = "DELETE FROM sessions WHERE rowid IN \
     (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)";
 const NEXT_EVENTS: &str = "SELECT id FROM suites \
     WHERE events_state < 2 AND finished_at <= ? ORDER BY finished_at LIMIT 1";
-const NEXT_SUITE: &str = "SELECT id FROM suites WHERE finished_at <= ? ORDER BY finished_at LIMIT 1";
+const NEXT_SUITE: &str =
+    "SELECT id FROM suites WHERE finished_at <= ? ORDER BY finished_at LIMIT 1";
 const EVENTS: &str = "DELETE FROM events WHERE rowid IN \
     (SELECT rowid FROM events WHERE suite_id = ? LIMIT ?)";
-const CALLS: &str =
-    "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE run_id = ? LIMIT ?)";
+const CALLS: &str = "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE run_id = ? LIMIT ?)";
 const EVALUATIONS: &str = "DELETE FROM evaluations WHERE rowid IN \
     (SELECT rowid FROM evaluations WHERE run_id = ? LIMIT ?)";
 const TURNS: &str = "DELETE FROM turns WHERE rowid IN \

@@ -6,8 +6,12 @@
 mod accounts;
 mod agents;
 mod clean;
+#[cfg(test)]
+mod clean_tests;
 mod connections;
 mod events;
+#[cfg(test)]
+mod migration_tests;
 mod queue;
 mod rows;
 mod scenario_rows;
@@ -16,14 +20,10 @@ pub mod sessions;
 mod settings;
 mod suites;
 pub(super) mod trouble;
-mod wal;
-pub mod writer;
-#[cfg(test)]
-mod clean_tests;
-#[cfg(test)]
-mod migration_tests;
 #[cfg(test)]
 mod trouble_tests;
+mod wal;
+pub mod writer;
 #[cfg(test)]
 mod writer_tests;
 

@@ -328,12 +328,13 @@ impl SuiteStore for SqliteStore {
     }
 
     async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL")
-                .bind(id.0)
-                .bind(space.0)
-                .fetch_optional(&self.read)
-                .await?;
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+        )
+        .bind(id.0)
+        .bind(space.0)
+        .fetch_optional(&self.read)
+        .await?;
         Ok(found.is_some())
     }
 
@@ -421,11 +422,7 @@ impl SuiteStore for SqliteStore {
 
     async fn run(&self, space: SpaceId, id: RunId) -> Stored<Option<RunRow>> {
         let one = select_runs!("WHERE r.id = ? AND r.space_id = ? AND s.deleted_at IS NULL");
-        let row = sqlx::query(one)
-            .bind(id.0)
-            .bind(space.0)
-            .fetch_optional(&self.read)
-            .await?;
+        let row = sqlx::query(one).bind(id.0).bind(space.0).fetch_optional(&self.read).await?;
         row.as_ref().map(run).transpose()
     }
 

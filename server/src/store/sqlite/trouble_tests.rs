@@ -181,9 +181,8 @@ async fn a_full_disk_in_the_middle_of_a_batch_stores_nothing_half() {
     b.tell("PRAGMA max_page_count = 200").await;
     let big = 4096 * 400;
     let all = |n| {
-        ["a", "b", "c", "d", "e", "f"].map(|name: &str| -> &'static str {
-            Box::leak(format!("{name}{n}").into_boxed_str())
-        })
+        ["a", "b", "c", "d", "e", "f"]
+            .map(|name: &str| -> &'static str { Box::leak(format!("{name}{n}").into_boxed_str()) })
     };
     // The fault stands first, in the middle and last in its transaction.
     for place in 0..3 {

@@ -47,14 +47,23 @@ impl Default for Patience {
     }
 }
 
-type Change<T> =
-    dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Stored<T>> + Send;
+type Change<T> = dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Stored<T>> + Send;
 type Deliver = Box<dyn FnOnce(Stored<()>) + Send>;
+
+/// What a change left.
+enum Left {
+    /// Something to be committed.
+    Keep,
+    /// Nothing, for an error of its own.
+    Undo,
+    /// Nothing, for trouble of the database: this.
+    Trouble(String),
+}
 
 /// A change that waits for its transaction.
 trait Job: Send {
-    /// Runs it; whether it is to be kept, and how its caller is told.
-    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (bool, Deliver)>;
+    /// Runs it; what it left, and how its caller is told.
+    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (Left, Deliver)>;
     /// Tells its caller that it was not run.
     fn refuse(self: Box<Self>, why: StoreError);
 }
@@ -65,17 +74,21 @@ struct Queued<T> {
 }
 
 impl<T: Send + 'static> Job for Queued<T> {
-    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (bool, Deliver)> {
+    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (Left, Deliver)> {
         let Self { change, answer } = *self;
         async move {
             let result = AssertUnwindSafe(change(c)).catch_unwind().await;
             let result =
                 result.unwrap_or_else(|_| Err(StoreError::Fault("a write panicked".into())));
-            let keep = result.is_ok();
+            let left = match &result {
+                Ok(_) => Left::Keep,
+                Err(StoreError::Unavailable(why)) => Left::Trouble(why.clone()),
+                Err(_) => Left::Undo,
+            };
             let deliver: Deliver = Box::new(move |committed| {
                 let _ = answer.send(committed.and(result));
             });
-            (keep, deliver)
+            (left, deliver)
         }
         .boxed()
     }
@@ -156,8 +169,9 @@ struct Ran {
     kept: Vec<Deliver>,
     /// Those that were not run, because the transaction broke before.
     left: Vec<Box<dyn Job>>,
-    /// The transaction is gone: nothing of it may be answered as stored.
-    broken: Option<sqlx::Error>,
+    /// The transaction is gone, for this: nothing of it may be answered as
+    /// stored.
+    broken: Option<String>,
 }
 
 impl Desk {
@@ -190,7 +204,8 @@ impl Desk {
     async fn transaction(&mut self, batch: Vec<Box<dyn Job>>) {
         let size = batch.len();
         if let Err(error) = self.begin().await {
-            let why = self.failed("begin", &error, size);
+            let why = trouble::of_transaction(&error);
+            self.failed("begin", &why, size);
             for job in batch {
                 job.refuse(StoreError::Unavailable(why.clone()));
             }
@@ -199,27 +214,24 @@ impl Desk {
         let began = Instant::now();
         let Ran { kept, left, broken } = self.run(batch).await;
         let done = match broken {
-            None if kept.is_empty() => execute(&mut self.connection, "ROLLBACK").await,
-            None => self.commit().await,
-            Some(error) => Err(error),
+            // Each has heard its own error; an empty transaction just ends.
+            None if kept.is_empty() => Ok(()),
+            None => self.commit().await.map_err(|error| trouble::of_transaction(&error)),
+            Some(why) => Err(why),
         };
-        let outcome = match done {
-            Ok(()) => {
-                self.went_well(began, size);
-                Ok(())
-            }
-            Err(error) => {
-                // Harmless where SQLite gave the transaction up by itself.
-                let _ = execute(&mut self.connection, "ROLLBACK").await;
-                Err(self.failed("commit", &error, size))
-            }
-        };
+        if done.is_err() || kept.is_empty() {
+            // Harmless where SQLite gave the transaction up by itself.
+            let _ = execute(&mut self.connection, "ROLLBACK").await;
+        }
+        match &done {
+            Ok(()) => self.went_well(began, size),
+            Err(why) => self.failed("commit", why, size),
+        }
         for deliver in kept {
-            deliver(outcome.clone().map_err(StoreError::Unavailable));
+            deliver(done.clone().map_err(StoreError::Unavailable));
         }
         for job in left {
-            let why = outcome.as_ref().err().cloned().unwrap_or_default();
-            job.refuse(StoreError::Unavailable(why));
+            job.refuse(StoreError::Unavailable(done.as_ref().err().cloned().unwrap_or_default()));
         }
     }
 
@@ -232,23 +244,29 @@ impl Desk {
         let mut batch = batch.into_iter();
         for job in batch.by_ref() {
             if alone {
-                let (keep, deliver) = job.run(c).await;
-                if keep { ran.kept.push(deliver) } else { deliver(Ok(())) }
+                match job.run(c).await {
+                    (Left::Keep, deliver) => ran.kept.push(deliver),
+                    (Left::Undo | Left::Trouble(_), deliver) => deliver(Ok(())),
+                }
                 break;
             }
             if let Err(error) = execute(c, "SAVEPOINT one").await {
-                ran.broken = Some(error);
+                ran.broken = Some(trouble::of_transaction(&error));
                 ran.left.push(job);
                 break;
             }
-            let (keep, deliver) = job.run(c).await;
+            let (left, deliver) = job.run(c).await;
+            let keep = matches!(left, Left::Keep);
             match end_savepoint(c, keep).await {
                 Ok(()) if keep => ran.kept.push(deliver),
                 Ok(()) => deliver(Ok(())),
                 Err(error) => {
-                    // Its own error goes out, or the transaction's.
+                    // Everybody hears what began it.
                     ran.kept.push(deliver);
-                    ran.broken = Some(error);
+                    ran.broken = Some(match left {
+                        Left::Trouble(why) => why,
+                        Left::Keep | Left::Undo => trouble::of_transaction(&error),
+                    });
                     break;
                 }
             }
@@ -308,16 +326,19 @@ impl Desk {
         }
     }
 
-    /// Counts and logs a transaction that did not happen; answers why.
-    fn failed(&mut self, what: &'static str, error: &sqlx::Error, size: usize) -> String {
+    /// Counts and logs a transaction that did not happen.
+    fn failed(&mut self, what: &'static str, why: &str, size: usize) {
         metrics::counter!("rehearsal_store_errors_total", "what" => what).increment(1);
-        let why = trouble::of_transaction(error);
         if std::mem::replace(&mut self.troubled, true) {
             tracing::debug!(why, size, what, "the store still takes no changes");
         } else {
-            tracing::error!(why, size, what, "the store takes no changes; nothing of these is kept");
+            tracing::error!(
+                why,
+                size,
+                what,
+                "the store takes no changes; nothing of these is kept"
+            );
         }
-        why
     }
 
     /// Now and then: keeps the log from growing without end.
