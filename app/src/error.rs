@@ -81,7 +81,7 @@ pub struct AppError {
     /// Where to look instead, a path on this site (the suite that runs already).
     #[serde(default)]
     pub link: Option<String>,
-    /// For [`ErrorCode::TooMany`]: seconds.
+    /// For [`ErrorCode::TooMany`] and [`ErrorCode::Unavailable`]: seconds.
     #[serde(default)]
     pub retry_after: Option<u32>,
     /// To find it in the log.

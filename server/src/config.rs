@@ -61,6 +61,11 @@ pub struct ServeArgs {
     #[allow(missing_docs)] // the arguments say themselves
     pub limits: LimitArgs,
 
+    /// Days after which finished suites are deleted with everything in them;
+    /// kept for ever when absent
+    #[arg(long, env = "REHEARSAL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub keep_days: Option<u32>,
+
     #[command(flatten)]
     #[allow(missing_docs)] // the arguments say themselves
     pub providers: ProviderArgs,
@@ -409,7 +414,7 @@ mod tests {
     fn the_defaults_are_those_of_the_manual() {
         let args = parse(&[]).expect("defaults");
         assert_eq!(args.addr.to_string(), "127.0.0.1:3000");
-        assert_eq!(args.sign_up, SignUp::First);
+        assert_eq!((args.sign_up, args.keep_days), (SignUp::First, None));
         let limits = &args.limits;
         let counts =
             [limits.runs_per_suite, limits.runs_per_user, limits.max_calls, limits.queue_per_user];
@@ -435,6 +440,7 @@ mod tests {
     #[case(&["--trusted-proxies", "10.0.0.1,proxy"])]
     #[case(&["--runs-per-suite", "65"])]
     #[case(&["--max-calls", "0"])]
+    #[case(&["--keep-days", "0"])]
     #[case(&["--call-timeout", "soon"])]
     #[case(&["--sign-up", "maybe"])]
     fn what_is_wrong_is_refused(#[case] args: &[&str]) {

@@ -12,6 +12,7 @@ use crate::http::{HttpState, Readiness, SharedSessions, SignInLimits, router};
 use crate::llm::Endpoint;
 use crate::site::Site;
 use crate::store::catalog::SettingStore;
+use crate::store::cleaner;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
 use app::domain::{ConnectionId, ConnectionKind, RunError};
 use async_trait::async_trait;
@@ -62,6 +63,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let site = Site::find(args.site_dir.as_deref(), &args.data.data_dir.join("site"))
         .map_err(|error| error.to_string())?;
     let shutdown = CancellationToken::new();
+    tokio::spawn(cleaner::run(store.clone(), clock.clone(), args.keep_days, shutdown.clone()));
     let readiness =
         Arc::new(Ready { store: store.clone(), engine: engine.clone(), clock: clock.clone() });
     let state = HttpState {

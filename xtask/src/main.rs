@@ -8,6 +8,7 @@
 
 mod apt;
 mod bench;
+mod bench_store;
 mod browser;
 mod build;
 mod command;
@@ -63,7 +64,11 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             }
             test::test(&Workspace::find()?)
         }
-        "bench" => bench::bench(&Workspace::find()?),
+        "bench" => match rest {
+            [] => bench::bench(&Workspace::find()?),
+            [what, rest @ ..] if what == "store" => bench_store::bench(&Workspace::find()?, rest),
+            [other, ..] => bail!("`bench` alone, or `bench store`; it got `{other}`"),
+        },
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

@@ -14,6 +14,8 @@ use std::time::Instant;
 /// The server half. `app` is built for the server here, so the two stand in
 /// one build; `frontend` never does.
 const SERVER_HALF: [&str; 6] = ["--package", "app", "--package", "server", "--features", "app/ssr"];
+/// What measures the store: built to be looked at, not to be tested.
+const STORE_BENCH: [&str; 2] = ["--package", "store-bench"];
 /// This crate apart, so that its libraries are those `cargo xtask` was built
 /// with and nothing is compiled twice.
 const XTASK: [&str; 4] = ["--package", "xtask", "--package", "stand"];
@@ -29,6 +31,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<ExitCode> {
     all.step("clippy", || {
         component(workspace, "clippy", "clippy")?;
         clippy(workspace, &SERVER_HALF)?;
+        clippy(workspace, &STORE_BENCH)?;
         clippy(workspace, &XTASK)
     });
     all.step("deny", || deny(workspace));

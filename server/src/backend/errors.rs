@@ -6,6 +6,9 @@ use crate::store::StoreError;
 use app::error::{AppError, ErrorCode};
 use std::fmt::Display;
 
+/// After so many seconds a request may find the database well again.
+const TRY_AGAIN_S: u32 = 5;
+
 /// Something that should not happen: logged, and named by its id alone.
 pub fn internal(error: &dyn Display, doing: &str) -> AppError {
     let id = log_id();
@@ -35,10 +38,13 @@ impl From<StoreError> for AppError {
                 let id = log_id();
                 tracing::error!(log_id = %id, %error, "the store does not answer");
                 let detail = format!(
-                    "The database does not answer. Please try again; the log has it under {id}."
+                    "The database does not answer at the moment, and nothing was changed. \
+                     Please try again in a few seconds; the log has it under {id}."
                 );
-                Self { log_id: Some(id), ..Self::new(ErrorCode::Unavailable, detail) }
+                let unavailable = Self::new(ErrorCode::Unavailable, detail);
+                Self { log_id: Some(id), retry_after: Some(TRY_AGAIN_S), ..unavailable }
             }
+            StoreError::Fault(_) => internal(&error, "the store refused it"),
             StoreError::LeaseLost => internal(&error, "a use case met a lease"),
         }
     }
@@ -57,6 +63,7 @@ mod tests {
             (StoreError::Duplicate("users.email"), 409),
             (StoreError::Damaged(secret.into()), 500),
             (StoreError::Unavailable(secret.into()), 503),
+            (StoreError::Fault(secret.into()), 500),
             (StoreError::LeaseLost, 500),
         ];
         for (error, status) in cases {
@@ -64,6 +71,7 @@ mod tests {
             let answer = AppError::from(error);
             assert_eq!(answer.code.status(), status, "{answer:?}");
             assert_eq!(answer.log_id.is_some(), logged, "{answer:?}");
+            assert_eq!(answer.retry_after.is_some(), status == 503, "{answer:?}");
             for word in ["table", "/srv", "users", "the lease"] {
                 assert!(!answer.detail.contains(word), "{answer:?}");
             }

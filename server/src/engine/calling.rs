@@ -9,6 +9,7 @@ use super::registry::{Stop, Stopper};
 use super::slots::Slot;
 use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Scope};
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision};
+use crate::store::StoreError;
 use crate::store::transition::{Change, Lease};
 use app::domain::{ConnectionId, ErrorKind, UserId, Waiting, WaitingOn};
 use async_trait::async_trait;
@@ -146,7 +147,10 @@ impl CallWatcher for Watcher<'_> {
                     shared.queue.unpark(&lease, most, shared.clock.now()).await
                 });
                 match unparked.await {
-                    Ok(Ok(false)) => tokio::time::sleep(UNPARK_EVERY).await,
+                    // Nothing free yet, or the store is away: it holds on.
+                    Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {
+                        tokio::time::sleep(UNPARK_EVERY).await;
+                    }
                     // Free again, or lost: the next commit says so.
                     _ => break,
                 }

@@ -4,6 +4,7 @@
 use super::Shared;
 use super::calling::{Cut, Line};
 use super::judging::{decide, heard, raw_replies, unparseable, unreached};
+use super::patience::Patience;
 use super::registry::{Stop, Stopper};
 use crate::judge::{Case, JudgeStep, judge_step};
 use crate::llm::outbound::CallTimes;
@@ -45,7 +46,7 @@ pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
         let internal = "Something went wrong on our side while this was judged. Judge it again.";
         let ended = life.unwrap_or_else(|_| Err(error(ErrorKind::Internal, internal)));
         if let Err(ended) = ended {
-            end(&shared, row, ended).await;
+            end(&shared, &stopper, row, ended).await;
         }
         drop(held);
         shared.wake.notify_one();
@@ -54,13 +55,19 @@ pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
     .await;
 }
 
-async fn end(shared: &Shared, mut row: EvaluationRow, ended: Ended) {
+async fn end(shared: &Shared, stopper: &Stopper, mut row: EvaluationRow, ended: Ended) {
     let now = shared.clock.now();
+    let patience = Patience { shared, stopper, deadline: row.deadline_at };
     let why = match ended {
         Ended::Stopped(Stop::Lost) | Ended::Store(StoreError::LeaseLost) => return,
+        Ended::Store(StoreError::Unavailable(why)) => {
+            tracing::warn!(why, "the store does not answer; it is taken up again later");
+            return;
+        }
         Ended::Stopped(Stop::Shutdown) => {
-            let back = shared.queue.hand_back_evaluation(row.id(), row.attempt).await;
-            if let Err(error) = back {
+            let (id, attempt) = (row.id(), row.attempt);
+            let back = patience.hold_on(|| shared.queue.hand_back_evaluation(id, attempt));
+            if let Err(error) = back.await {
                 tracing::warn!(%error, "could not be handed back; its lease will lapse");
             }
             return;
@@ -80,8 +87,10 @@ async fn end(shared: &Shared, mut row: EvaluationRow, ended: Ended) {
     };
     row.view.error = why;
     row.view.finished_at = Some(now);
-    let stored = shared.queue.commit_evaluation(row.id(), row.attempt, row.view, now).await;
-    if let Err(error) = stored {
+    let (id, attempt) = (row.id(), row.attempt);
+    let stored =
+        patience.hold_on(|| shared.queue.commit_evaluation(id, attempt, row.view.clone(), now));
+    if let Err(error) = stored.await {
         tracing::warn!(%error, "the end could not be stored; its lease will lapse");
     }
 }
@@ -91,7 +100,9 @@ async fn judge(
     stopper: &Stopper,
     row: &mut EvaluationRow,
 ) -> Result<(), Ended> {
-    let (run, work) = shared.queue.work_of(row.run_id).await?;
+    let patience = Patience { shared, stopper, deadline: row.deadline_at };
+    let id = row.run_id;
+    let (run, work) = patience.hold_on(|| shared.queue.work_of(id)).await?;
     let damaged = "The stored agent or scenario cannot be used any more, so it cannot be judged.";
     let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidScenario, damaged))?;
@@ -108,13 +119,13 @@ async fn judge(
         match judge_step(&case, &raw_replies(Some(&row.view)), &row.judge.model) {
             JudgeStep::Decided(outcome) => {
                 decide(&mut row.view, *outcome, now);
-                return store(shared, row).await;
+                return store(&patience, row).await;
             }
             JudgeStep::Unparseable { problem } => return Err(Ended::Error(unparseable(&problem))),
             JudgeStep::Ask(mut request) => {
                 let call = shared.clock.uuid();
                 request.call_id = call.to_string();
-                shared.queue.intend_evaluation(row, call, now).await?;
+                patience.hold_on(|| shared.queue.intend_evaluation(row, call, now)).await?;
                 let mut times = CallTimes::default();
                 let line = line(shared, stopper, row);
                 let reply = line.ask(row.judge.connection_id, &request, &mut times).await;
@@ -125,7 +136,7 @@ async fn judge(
                     }
                 })?;
                 heard(&mut row.view, &reply);
-                store(shared, row).await?;
+                store(&patience, row).await?;
             }
         }
     }
@@ -145,8 +156,9 @@ fn line<'a>(shared: &'a Arc<Shared>, stopper: &'a Stopper, row: &EvaluationRow) 
     }
 }
 
-async fn store(shared: &Shared, row: &EvaluationRow) -> Result<(), Ended> {
+async fn store(patience: &Patience<'_>, row: &EvaluationRow) -> Result<(), Ended> {
+    let shared = patience.shared;
     let now = shared.clock.now();
-    let stored = shared.queue.commit_evaluation(row.id(), row.attempt, row.view.clone(), now);
-    Ok(stored.await?)
+    let commit = || shared.queue.commit_evaluation(row.id(), row.attempt, row.view.clone(), now);
+    Ok(patience.hold_on(commit).await?)
 }

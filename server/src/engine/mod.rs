@@ -6,6 +6,7 @@
 //! - `calling`: one call, with its slot, its waits and its stop.
 //! - `heartbeat`, `reaper`: leases, one small duty a file.
 //! - `slots`: calls at once, users in turn.
+//! - `patience`: holding on while the store does not answer.
 //! - `registry`: what this process holds, and how it is told to stop.
 
 mod calling;
@@ -13,6 +14,7 @@ mod dispatcher;
 mod evaluation;
 mod heartbeat;
 mod judging;
+mod patience;
 mod reaper;
 mod registry;
 mod run;
@@ -31,7 +33,7 @@ use async_trait::async_trait;
 use registry::{Registry, Stop};
 use slots::Slots;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -93,6 +95,8 @@ pub(crate) struct Shared {
     tasks: TaskTracker,
     /// The last heartbeat that came through, in ms.
     beat: AtomicI64,
+    /// The store did not answer the last heartbeat.
+    away: AtomicBool,
     /// For tests that end a process without a word.
     #[cfg(test)]
     aborts: parking_lot::Mutex<Vec<tokio::task::AbortHandle>>,
@@ -143,6 +147,7 @@ impl Engine {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             beat: AtomicI64::new(now.0),
+            away: AtomicBool::new(false),
             #[cfg(test)]
             aborts: parking_lot::Mutex::default(),
             clock,

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Between two rounds.
@@ -13,6 +14,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = shared.closing.cancelled() => return,
+        }
+        // After an outage the heartbeat goes first: leases that lapsed because
+        // nothing could be stored are ours still, and no run is to blame.
+        if shared.away.load(Ordering::Relaxed) {
+            continue;
         }
         match shared.queue.reap(shared.clock.now()).await {
             Ok(reaped) if reaped.recovered + reaped.ended > 0 => {

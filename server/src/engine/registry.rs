@@ -122,8 +122,8 @@ impl Registry {
     }
 
     /// Whether it is here.
-    pub(super) fn holds(&self, run: RunId) -> bool {
-        self.held.lock().contains_key(&run.0)
+    pub(super) fn holds(&self, id: Uuid) -> bool {
+        self.held.lock().contains_key(&id)
     }
 
     /// Ids of everything here.

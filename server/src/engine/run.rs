@@ -5,6 +5,7 @@
 use super::Shared;
 use super::calling::{Cut, Line};
 use super::judging;
+use super::patience::Patience;
 use super::registry::{Stop, Stopper};
 use super::talk;
 use crate::conversation::{JudgingState, Step, next_step};
@@ -23,9 +24,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How often a commit is tried again when the store does not answer.
-const STORE_TRIES: u32 = 8;
-
 /// Why a run stopped before it was final.
 pub(super) enum Ended {
     /// It had to stop.
@@ -36,6 +34,9 @@ pub(super) enum Ended {
     Failed(RunError, Box<Change>),
     /// It is somebody else's: nothing more is stored.
     Lost,
+    /// The store did not answer as long as it could hold on: it is taken up
+    /// again from what is stored.
+    Away,
 }
 
 /// A run at work: what is stored of it, and what it adds.
@@ -59,6 +60,7 @@ pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
     let span =
         tracing::info_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
     let lease = Lease { run_id: row.id, attempt: row.attempt };
+    let deadline = row.deadline_at;
     async move {
         let (stopper, held) = shared.registry.enter(row.id);
         if shared.closing.is_cancelled() {
@@ -70,7 +72,7 @@ pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
             Err(Ended::Error(RunError::new(ErrorKind::Internal, message)))
         });
         if let Err(ended) = ended {
-            end(&shared, &lease, ended).await;
+            end(&Patience { shared: &shared, stopper: &stopper, deadline }, &lease, ended).await;
         }
         drop(held);
         shared.wake.notify_one();
@@ -80,7 +82,9 @@ pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
 }
 
 async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(), Ended> {
-    let work = shared.queue.work(&row).await.map_err(|error| stored(&error))?;
+    let patience = Patience { shared, stopper, deadline: row.deadline_at };
+    let work = patience.hold_on(|| shared.queue.work(&row)).await;
+    let work = work.map_err(|error| stored(&error))?;
     let damaged = |kind, what: &str, problems: Problems| {
         let first = problems.first().map(ToString::to_string).unwrap_or_default();
         let message =
@@ -109,7 +113,8 @@ async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(
 }
 
 /// Stores how it ended, if it is ours to say.
-async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
+async fn end(patience: &Patience<'_>, lease: &Lease, ended: Ended) {
+    let shared = patience.shared;
     let (ended, change) = match ended {
         Ended::Failed(error, change) => (Ended::Error(error), *change),
         other => (other, Change::default()),
@@ -119,8 +124,13 @@ async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
             tracing::info!("the lease is lost; nothing more is stored");
             return;
         }
+        Ended::Away => {
+            tracing::warn!("the store does not answer; it is taken up again later");
+            return;
+        }
         Ended::Stopped(Stop::Shutdown) => {
-            if let Err(error) = shared.queue.hand_back(lease, shared.clock.now()).await {
+            let back = patience.hold_on(|| shared.queue.hand_back(lease, shared.clock.now()));
+            if let Err(error) = back.await {
                 tracing::warn!(%error, "could not be handed back; its lease will lapse");
             }
             return;
@@ -132,34 +142,26 @@ async fn end(shared: &Shared, lease: &Lease, ended: Ended) {
         }
     };
     let change = Change { finish: Some(finish), ..change };
-    if let Err(error) = commit(shared, lease, change).await {
+    if let Err(error) = commit(patience, lease, change).await {
         tracing::warn!(%error, "the end could not be stored; its lease will lapse");
     }
 }
 
-/// Commits, and tries again when the store does not answer: what was paid for
-/// is in our hands.
-pub(super) async fn commit(
-    shared: &Shared,
+/// Commits, and holds on while the store does not answer: what was paid for is
+/// in our hands.
+async fn commit(
+    patience: &Patience<'_>,
     lease: &Lease,
     change: Change,
 ) -> Result<RunRow, StoreError> {
-    let mut tries = 0;
-    loop {
-        match shared.queue.commit(lease, change.clone(), shared.clock.now()).await {
-            Err(StoreError::Unavailable(error)) if tries < STORE_TRIES => {
-                tries += 1;
-                tracing::warn!(error, tries, "not stored; trying again");
-                tokio::time::sleep(Duration::from_millis(100) * 2_u32.pow(tries.min(6))).await;
-            }
-            other => return other,
-        }
-    }
+    let shared = patience.shared;
+    patience.hold_on(|| shared.queue.commit(lease, change.clone(), shared.clock.now())).await
 }
 
 pub(super) fn stored(error: &StoreError) -> Ended {
     match error {
         StoreError::LeaseLost => Ended::Lost,
+        StoreError::Unavailable(_) => Ended::Away,
         other => {
             tracing::error!(error = %other, "the store failed");
             let message = "What belongs to this run could not be read or stored. Run it again.";
@@ -257,12 +259,17 @@ impl Live {
             self.evaluation = Some((**evaluation).clone());
         }
         let first = self.row.turns;
-        self.row =
-            commit(&self.shared, &self.lease, change).await.map_err(|error| stored(&error))?;
+        let committed = commit(&self.patience(), &self.lease, change).await;
+        self.row = committed.map_err(|error| stored(&error))?;
         self.usage = self.row.usage;
         self.transcript
             .extend(turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn }));
         Ok(())
+    }
+
+    fn patience(&self) -> Patience<'_> {
+        let deadline = self.row.deadline_at;
+        Patience { shared: &self.shared, stopper: &self.stopper, deadline }
     }
 
     /// The line over which this run calls now.

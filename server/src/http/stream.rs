@@ -100,8 +100,16 @@ async fn begin(
         }
     }
     let snapshot = state.live.snapshot(caller, id).await?;
+    let over = snapshot.suite.status.is_final();
     Ok(match after {
-        Some(after) if after == snapshot.seq && snapshot.suite.status.is_final() => Begin::Never,
+        Some(after) if after == snapshot.seq && over => Begin::Never,
+        Some(after) if after < snapshot.seq && over => {
+            // It ended in between, or so long ago that its events are deleted.
+            match state.live.events_after(caller, id, after, BATCH).await? {
+                gone if gone.is_empty() => Begin::Snapshot(Box::new(snapshot)),
+                missed => Begin::Events(missed),
+            }
+        }
         // Where something was committed in between, the next read brings it.
         Some(after) if after <= snapshot.seq => Begin::Waiting,
         // Ahead of us: it saw a database that is no more, and begins anew.

@@ -4,10 +4,13 @@
 //! - [`rows`]: what the tables hold.
 //! - [`transition`]: how a run changes; the only code that sets a status.
 //! - `accounts`, `catalog`, `suites`, `queue`: the traits.
+//! - `cleaning`, [`cleaner`]: what is old, and the duty that deletes it.
 //! - [`hub`]: wakes streams after a commit.
 
 pub mod accounts;
 pub mod catalog;
+pub mod cleaner;
+pub mod cleaning;
 #[cfg(test)]
 mod contract;
 mod evaluation_lease;
@@ -42,19 +45,19 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error("damaged row: {0}")]
     Damaged(String),
-    /// The database does not answer as it should; for the log only.
+    /// The database does not answer or takes no changes now (locked, full, I/O
+    /// errors); the reason, for the log only. Nothing of what was asked is
+    /// stored, and it may be asked again.
     #[error("store: {0}")]
     Unavailable(String),
+    /// The database refuses it, and would again: a fault of ours.
+    #[error("refused by the store: {0}")]
+    Fault(String),
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-                Self::Damaged(error.to_string())
-            }
-            other => Self::Unavailable(other.to_string()),
-        }
+        sqlite::trouble::of(&error)
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Heartbeat {
     pub held: Vec<Lease>,
     /// Of these, asked to stop.
     pub cancelled: Vec<RunId>,
-    /// Re-evaluations that are still the worker's.
-    pub evaluations: Vec<EvaluationId>,
+    /// Re-evaluations that are still the worker's, with their epochs.
+    pub evaluations: Vec<(EvaluationId, u32)>,
 }
 
 /// What a reaper did.

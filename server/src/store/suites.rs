@@ -8,6 +8,7 @@ use app::domain::{
     UserId,
 };
 use async_trait::async_trait;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A run that is asked for.
@@ -61,6 +62,9 @@ pub struct NewSuite {
     /// Now.
     pub at: Timestamp,
 }
+
+/// An idempotency key is kept so long.
+pub const KEPT_KEYS: Duration = Duration::from_secs(24 * 3600);
 
 /// An idempotency key and the answer that it will give again.
 #[derive(Clone, Debug, PartialEq)]
@@ -198,7 +202,8 @@ pub trait SuiteStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Stored<Option<CancelOutcome>>;
 
-    /// Events after `seq`, in order, each with its turn where it has one.
+    /// Events after `seq`, in order, each with its turn where it has one. None
+    /// of a suite that ended so long ago that its events are deleted.
     async fn events_after(
         &self,
         suite: SuiteId,

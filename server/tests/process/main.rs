@@ -1,11 +1,14 @@
 //! The real binary, driven from outside: processes that are killed, many at
 //! once at the door, users that want each other's things, recorded
-//! conversations. Every provider is the stand, on loopback.
+//! conversations, a database that others lock; and beside them how SQLite goes
+//! about each statement. Every provider is the stand, on loopback.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
 mod house;
 mod kills;
+mod locked;
 mod once;
+mod plans;
 mod real_input;
 mod two_users;

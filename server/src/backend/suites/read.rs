@@ -50,7 +50,7 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
-        let views: Vec<_> = runs.iter().map(RunRow::view).collect();
+        let views: Vec<_> = runs.iter().map(|run| self.shown(run)).collect();
         Ok(Progress {
             done: counts.done(),
             total: row.total,

@@ -4,6 +4,7 @@ use crate::clock::{Clock, TokioClock};
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::llm::outbound::Outbound;
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use crate::store::SharedQueue;
 use crate::store::memory::work::{Documents, MemoryWork};
 use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite, SuiteStore};
@@ -214,7 +215,7 @@ impl Bench {
 
     /// A process: an engine over this store.
     pub(super) async fn engine(&self) -> Engine {
-        self.engine_over(self.outbound()).await
+        self.engine_with(self.work.clone(), self.outbound()).await
     }
 
     /// An outbound path to this provider that has learned nothing yet.
@@ -223,9 +224,19 @@ impl Bench {
         Arc::new(Outbound::new(self.provider.clone(), Arc::new(self.clock), rng))
     }
 
+    /// A process over a store that stands before this one.
+    pub(super) async fn engine_on(&self, queue: SharedQueue) -> Engine {
+        self.engine_with(queue, self.outbound()).await
+    }
+
+    /// A process with an outbound path that knows something.
     pub(super) async fn engine_over(&self, outbound: Arc<Outbound>) -> Engine {
+        self.engine_with(self.work.clone(), outbound).await
+    }
+
+    async fn engine_with(&self, queue: SharedQueue, outbound: Arc<Outbound>) -> Engine {
         Engine::start(
-            self.work.clone(),
+            queue,
             outbound,
             Arc::new(Anywhere),
             Arc::new(self.clock),

@@ -1,6 +1,7 @@
 //! The engine's promises, each once, with a scripted provider over the store
 //! in memory and on paused time.
 
+mod away;
 mod bench;
 mod crash;
 mod ends;

@@ -10,7 +10,7 @@ use app::domain::{
 use app::error::AppError;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use tokio::sync::watch;
 
 /// The suite that there is.
@@ -25,6 +25,7 @@ pub(super) struct FakeLive {
     pub(super) progress_reads: AtomicU32,
     /// The most events that were asked for and given at once.
     pub(super) largest_read: AtomicU32,
+    forgotten: AtomicBool,
 }
 
 impl Default for FakeLive {
@@ -34,6 +35,7 @@ impl Default for FakeLive {
             newest: Mutex::new(Some(watch::Sender::new(0))),
             progress_reads: AtomicU32::new(0),
             largest_read: AtomicU32::new(0),
+            forgotten: AtomicBool::new(false),
         }
     }
 }
@@ -70,6 +72,11 @@ impl FakeLive {
         if let Some(newest) = &*self.newest.lock() {
             newest.send_replace(seq);
         }
+    }
+
+    /// Its events are deleted, as long after its end.
+    pub(super) fn forget(&self) {
+        self.forgotten.store(true, Ordering::SeqCst);
     }
 
     /// Stops waking anybody.
@@ -117,6 +124,9 @@ impl Live for FakeLive {
         seq: i64,
         limit: u32,
     ) -> Answer<Vec<(i64, SuiteEvent)>> {
+        if self.forgotten.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         let events = self.events.lock();
         let all = (1i64..).zip(events.iter().cloned());
         let some: Vec<_> = all.filter(|(n, _)| *n > seq).take(limit as usize).collect();

@@ -144,6 +144,23 @@ async fn after_the_end_there_is_nothing_to_come_back_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_of_deleted_events_gets_the_whole_and_the_end() {
+    let server = Server::new();
+    server.live.say("one");
+    server.live.say("two");
+    server.live.finish();
+    server.live.forget();
+    assert_eq!(Client::open(&server, "", Some("3")).await.0, StatusCode::NO_CONTENT);
+    for last in ["0", "1"] {
+        let (_, mut client) = Client::open(&server, "", Some(last)).await;
+        let told = client.told().await.expect("a frame");
+        assert_eq!((told.name.as_str(), told.id), ("snapshot", Some(3)));
+        assert_eq!(client.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+        assert_eq!(client.frame().await, None, "nothing to wait for");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn progress_comes_at_most_four_times_a_second() {
     let server = Server::new();
     let (_, mut client) = Client::open(&server, "", None).await;

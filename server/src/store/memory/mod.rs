@@ -4,6 +4,7 @@
 //! holds suites and the queue, and reads its documents from the former.
 
 mod agents;
+mod clean;
 mod connections;
 mod imports;
 mod people;

@@ -8,7 +8,7 @@ use crate::store::rows::{
     CallDone, EvaluationRow, EventRow, Frozen, Intent, RunRow, SuiteRow, Transcript,
 };
 use crate::store::suites::{
-    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
+    Before, CancelOutcome, Created, KEPT_KEYS, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
 use crate::store::transition::{Change, LEASE, Lease, Transition, transition};
 use crate::store::{StoreError, Stored};
@@ -20,7 +20,7 @@ use app::domain::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -47,6 +47,8 @@ struct State {
     evaluations: BTreeMap<EvaluationId, EvaluationRow>,
     events: HashMap<SuiteId, Vec<EventRow>>,
     keys: Keys,
+    /// Suites whose events are told no more.
+    untold: HashSet<SuiteId>,
 }
 
 /// Suites and the queue in memory.
@@ -122,7 +124,7 @@ impl State {
 
     fn answered(&self, user: UserId, key: &NewKey, now: Timestamp) -> Option<Created> {
         let (known, suite_id, at) = self.keys.get(&(user, key.path.clone(), key.key.clone()))?;
-        if now.since(*at).as_secs() >= 24 * 3600 {
+        if now.since(*at) >= KEPT_KEYS {
             return None;
         }
         Some(if known.request == key.request {
@@ -147,6 +149,16 @@ impl State {
             run.space_id == space && run.agent.id == agent && scenarios.contains(&run.scenario.id)
         })
         .map(|run| run.suite_id)
+    }
+
+    /// Suites that ended by then, oldest end first.
+    fn ended(&self, before: Timestamp) -> Vec<SuiteId> {
+        let rows = self.suites.values().map(|(row, _)| row);
+        let mut old: Vec<_> = rows
+            .filter_map(|row| Some((row.finished_at.filter(|at| *at <= before)?, row.id)))
+            .collect();
+        old.sort_unstable();
+        old.into_iter().map(|(_, id)| id).collect()
     }
 
     fn counts(&self, suite: SuiteId) -> Counts {
@@ -202,6 +214,52 @@ impl MemoryWork {
     #[must_use]
     pub fn calls(&self) -> Vec<StoredCall> {
         self.state.lock().calls.clone()
+    }
+
+    /// Forgets keys that were used by then; answers how many.
+    pub(super) fn forget_keys(&self, before: Timestamp, most: usize) -> usize {
+        let mut state = self.state.lock();
+        let old = state.keys.iter().filter(|(_, (_, _, at))| *at <= before);
+        let old: Vec<_> = old.map(|(key, _)| key.clone()).take(most).collect();
+        for key in &old {
+            state.keys.remove(key);
+        }
+        old.len()
+    }
+
+    /// Forgets events of suites that ended by then; how many, and whether
+    /// there may be more.
+    pub(super) fn forget_events(&self, before: Timestamp, most: usize) -> (usize, bool) {
+        let mut state = self.state.lock();
+        let mut left = most;
+        for suite in state.ended(before) {
+            state.untold.insert(suite);
+            let Some(events) = state.events.get_mut(&suite) else { continue };
+            let gone = events.len().min(left);
+            events.drain(..gone);
+            left -= gone;
+            if left == 0 {
+                return (most, true);
+            }
+        }
+        (most - left, false)
+    }
+
+    /// Forgets suites that ended by then, with everything in them.
+    pub(super) fn forget_suites(&self, before: Timestamp) -> usize {
+        let mut state = self.state.lock();
+        let old = state.ended(before);
+        for suite in &old {
+            let runs = state.runs.values().filter(|run| run.suite_id == *suite);
+            let runs: HashSet<RunId> = runs.map(|run| run.id).collect();
+            state.runs.retain(|id, _| !runs.contains(id));
+            state.turns.retain(|id, _| !runs.contains(id));
+            state.calls.retain(|call| !runs.contains(&call.0));
+            state.evaluations.retain(|_, row| !runs.contains(&row.run_id));
+            state.events.remove(suite);
+            state.suites.remove(suite);
+        }
+        old.len()
     }
 
     fn published(&self, suite: SuiteId) {
@@ -425,7 +483,7 @@ impl QueueStore for MemoryWork {
         for row in state.evaluations.values_mut() {
             if row.lease_owner.as_deref() == Some(owner) {
                 row.lease_until = Some(now.plus(LEASE));
-                beat.evaluations.push(row.view.id);
+                beat.evaluations.push((row.view.id, row.attempt));
             }
         }
         Ok(beat)
@@ -680,7 +738,8 @@ impl SuiteStore for MemoryWork {
         limit: u32,
     ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>> {
         let state = self.state.lock();
-        let Some(events) = state.events.get(&suite) else { return Ok(Vec::new()) };
+        let events = state.events.get(&suite).filter(|_| !state.untold.contains(&suite));
+        let Some(events) = events else { return Ok(Vec::new()) };
         let skip = usize::try_from(seq).unwrap_or(0);
         let rows = events.iter().enumerate().skip(skip).take(limit as usize);
         Ok(rows

@@ -9,6 +9,11 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use std::time::Duration;
+
+/// How long a request waits until the use of its token or session is noted. The
+/// note itself goes on without it.
+pub(super) const NOTE_WAIT: Duration = Duration::from_millis(250);
 
 /// A user with the personal space.
 macro_rules! select_users {
@@ -172,7 +177,11 @@ impl AccountStore for SqliteStore {
                 }
                 .boxed()
             });
-            written.await?;
+            // A note only: while the store takes no changes, reading goes on.
+            match tokio::time::timeout(NOTE_WAIT, written).await {
+                Ok(Err(error)) => tracing::warn!(%error, "a token's use was not noted"),
+                Ok(Ok(())) | Err(_) => {}
+            }
         }
         user(&row).map(Some)
     }

@@ -102,7 +102,8 @@ impl SqliteStore {
             "SELECT e.seq, e.kind, e.run_id AS event_run, e.payload, t.idx, t.speaker, t.message, \
              t.tool_calls, t.tool, t.finish, t.latency_ms, t.input_tokens, t.output_tokens, t.at \
              FROM events e LEFT JOIN turns t ON t.run_id = e.run_id AND t.idx = e.turn \
-             WHERE e.suite_id = ? AND e.seq > ? ORDER BY e.seq LIMIT ?",
+             WHERE e.suite_id = ?1 AND e.seq > ?2 \
+             AND (SELECT events_state FROM suites WHERE id = ?1) = 0 ORDER BY e.seq LIMIT ?3",
         )
         .bind(suite.0)
         .bind(seq)

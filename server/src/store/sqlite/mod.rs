@@ -5,9 +5,14 @@
 
 mod accounts;
 mod agents;
+mod clean;
+#[cfg(test)]
+mod clean_tests;
 mod connections;
 mod events;
 mod imports;
+#[cfg(test)]
+mod migration_tests;
 mod queue;
 mod rows;
 mod scenario_rows;
@@ -15,6 +20,10 @@ mod scenarios;
 pub mod sessions;
 mod settings;
 mod suites;
+pub(super) mod trouble;
+#[cfg(test)]
+mod trouble_tests;
+mod wal;
 pub mod writer;
 #[cfg(test)]
 mod writer_tests;
@@ -27,7 +36,7 @@ use sqlx::sqlite::{
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use writer::Writer;
+use writer::{ONE_TRY, Patience, Writer};
 
 /// The oldest SQLite without a known bug that can damage a database in WAL
 /// mode (as `sqlite3_libversion_number` counts: 3.51.3).
@@ -70,12 +79,16 @@ impl SqliteStore {
             .run(&write)
             .await
             .map_err(|error| StoreError::Unavailable(format!("schema: {error}")))?;
-        let connection = write.acquire().await?.detach();
+        let mut connection = write.acquire().await?.detach();
+        // The writer waits by itself, in short tries.
+        sqlx::query("PRAGMA busy_timeout = 200").execute(&mut connection).await?;
+        let again = options.clone().busy_timeout(ONE_TRY).create_if_missing(false);
+        let writer = Writer::start(connection, again, Patience::default());
         let read = SqlitePoolOptions::new()
             .max_connections(5)
             .connect_with(options.read_only(true))
             .await?;
-        Ok(Self { read, writer: Writer::start(connection), hub: Arc::new(Hub::default()) })
+        Ok(Self { read, writer, hub: Arc::new(Hub::default()) })
     }
 
     /// Waits until what is queued is committed and closes the file.

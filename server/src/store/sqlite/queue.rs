@@ -509,15 +509,17 @@ async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> S
         }
         beat.held.push(Lease { run_id: id, attempt: row.try_get("attempt")? });
     }
-    let evaluations: Vec<Uuid> = sqlx::query_scalar(
+    let evaluations = sqlx::query(
         "UPDATE evaluations SET lease_until = ? WHERE is_first = 0 AND status = 'running' \
-         AND lease_owner = ? RETURNING id",
+         AND lease_owner = ? RETURNING id, attempt",
     )
     .bind(now.plus(LEASE).0)
     .bind(&owner)
     .fetch_all(c)
     .await?;
-    beat.evaluations = evaluations.into_iter().map(Into::into).collect();
+    for row in evaluations {
+        beat.evaluations.push((row.try_get::<Uuid, _>("id")?.into(), row.try_get("attempt")?));
+    }
     Ok(beat)
 }
 

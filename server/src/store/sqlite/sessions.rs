@@ -4,6 +4,7 @@
 //! gets in nowhere. A session is touched at most every 5 minutes.
 
 use super::SqliteStore;
+use super::accounts::NOTE_WAIT;
 use crate::clock::SharedClock;
 use crate::store::accounts::NOTE_USE_EVERY;
 use crate::store::{StoreError, Stored};
@@ -174,7 +175,13 @@ impl SessionStore for SqliteSessions {
             }
             .boxed()
         });
-        written.await.map_err(backend)
+        // Only touches come here, for a sign-in makes a new session. While the
+        // store takes no changes, pages are shown all the same.
+        match tokio::time::timeout(NOTE_WAIT, written).await {
+            Ok(Err(error)) => tracing::warn!(%error, "a session was not touched"),
+            Ok(Ok(())) | Err(_) => {}
+        }
+        Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {

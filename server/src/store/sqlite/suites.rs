@@ -5,7 +5,7 @@ use super::queue::apply;
 use super::rows::{counts, evaluation, run, save_evaluation, select_runs, suite, text};
 use crate::store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::store::suites::{
-    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
+    Before, CancelOutcome, Created, KEPT_KEYS, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
 use crate::store::transition::Transition;
 use crate::store::{StoreError, Stored};
@@ -15,7 +15,7 @@ use app::domain::{
 };
 use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -37,9 +37,6 @@ macro_rules! select_suites {
     };
 }
 
-/// Keys are kept so long.
-const KEPT_KEYS_MS: i64 = 24 * 3600 * 1000;
-
 async fn answered(
     c: &mut SqliteConnection,
     user: UserId,
@@ -53,7 +50,7 @@ async fn answered(
     .bind(user.0)
     .bind(&key.path)
     .bind(&key.key)
-    .bind(now.0 - KEPT_KEYS_MS)
+    .bind(now.minus(KEPT_KEYS).0)
     .fetch_optional(c)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -78,7 +75,7 @@ async fn keep_answer(
         "DELETE FROM idempotency_keys WHERE rowid IN \
          (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT 20)",
     )
-    .bind(now.0 - KEPT_KEYS_MS)
+    .bind(now.minus(KEPT_KEYS).0)
     .execute(&mut *c)
     .await?;
     // This very key may be one of the old ones that are still there.
@@ -331,22 +328,25 @@ impl SuiteStore for SqliteStore {
     }
 
     async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM suites WHERE id = ? AND space_id = ?")
-                .bind(id.0)
-                .bind(space.0)
-                .fetch_optional(&self.read)
-                .await?;
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+        )
+        .bind(id.0)
+        .bind(space.0)
+        .fetch_optional(&self.read)
+        .await?;
         Ok(found.is_some())
     }
 
     async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>> {
         let mut tx = self.read.begin().await?;
-        let found = sqlx::query("SELECT * FROM suites WHERE id = ? AND space_id = ?")
-            .bind(id.0)
-            .bind(space.0)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let found = sqlx::query(
+            "SELECT * FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+        )
+        .bind(id.0)
+        .bind(space.0)
+        .fetch_optional(&mut *tx)
+        .await?;
         let Some(found) = found else { return Ok(None) };
         let found = suite(&found)?;
         let all = sqlx::query(select_runs!("WHERE r.suite_id = ? ORDER BY r.position")).bind(id.0);
@@ -362,24 +362,21 @@ impl SuiteStore for SqliteStore {
         before: Option<Before>,
         limit: u32,
     ) -> Stored<Vec<(SuiteRow, Counts)>> {
-        let rows = sqlx::query(select_suites!(
-            "WHERE s.id IN (SELECT id FROM suites x WHERE x.space_id = ?1 \
-             AND (?2 IS NULL OR x.agent_id = ?2) AND (?3 IS NULL OR x.status = ?3) \
-             AND (?4 IS NULL OR x.created_at >= ?4) AND (?5 IS NULL OR x.created_at < ?5) \
-             AND (?6 IS NULL OR (x.created_at, x.id) < (?6, ?7)) \
-             ORDER BY x.created_at DESC, x.id DESC LIMIT ?8) \
-             GROUP BY s.id ORDER BY s.created_at DESC, s.id DESC"
-        ))
-        .bind(space.0)
-        .bind(filter.agent.map(|id| id.0))
-        .bind(filter.status.as_deref())
-        .bind(time(filter.since.as_deref()))
-        .bind(time(filter.until.as_deref()))
-        .bind(before.map(|before| before.at.0))
-        .bind(before.map(|before| before.id))
-        .bind(limit)
-        .fetch_all(&self.read)
-        .await?;
+        // Only the filters that are set stand in the query: each has its index.
+        let mut query = QueryBuilder::<Sqlite>::new(select_suites!(
+            "WHERE s.id IN (SELECT id FROM suites x WHERE x.deleted_at IS NULL AND x.space_id = "
+        ));
+        query.push_bind(space.0);
+        if let Some(agent) = filter.agent {
+            query.push(" AND x.agent_id = ").push_bind(agent.0);
+        }
+        if let Some(status) = &filter.status {
+            query.push(" AND x.status = ").push_bind(status);
+        }
+        within(&mut query, "x", filter, before);
+        query.push(" ORDER BY x.created_at DESC, x.id DESC LIMIT ").push_bind(limit);
+        query.push(") GROUP BY s.id ORDER BY s.created_at DESC, s.id DESC");
+        let rows = query.build().fetch_all(&self.read).await?;
         rows.iter().map(|row| Ok((suite(row)?, counts(row)?))).collect()
     }
 
@@ -401,34 +398,31 @@ impl SuiteStore for SqliteStore {
         before: Option<Before>,
         limit: u32,
     ) -> Stored<Vec<RunRow>> {
-        let query = sqlx::query(select_runs!(
-            "WHERE r.space_id = ?1 AND (?2 IS NULL OR r.agent_id = ?2) \
-             AND (?3 IS NULL OR r.scenario_id = ?3) AND (?4 IS NULL OR r.status = ?4) \
-             AND (?5 IS NULL OR r.error_kind = ?5) \
-             AND (?6 IS NULL OR r.created_at >= ?6) AND (?7 IS NULL OR r.created_at < ?7) \
-             AND (?8 IS NULL OR (r.created_at, r.id) < (?8, ?9)) \
-             ORDER BY r.created_at DESC, r.id DESC LIMIT ?10"
-        ))
-        .bind(space.0)
-        .bind(filter.agent.map(|id| id.0))
-        .bind(filter.scenario.map(|id| id.0))
-        .bind(filter.status.as_deref())
-        .bind(filter.error_kind.as_deref())
-        .bind(time(filter.since.as_deref()))
-        .bind(time(filter.until.as_deref()))
-        .bind(before.map(|before| before.at.0))
-        .bind(before.map(|before| before.id))
-        .bind(limit);
+        let mut query = QueryBuilder::<Sqlite>::new(select_runs!(
+            "WHERE s.deleted_at IS NULL AND r.space_id = "
+        ));
+        query.push_bind(space.0);
+        if let Some(agent) = filter.agent {
+            query.push(" AND r.agent_id = ").push_bind(agent.0);
+        }
+        if let Some(scenario) = filter.scenario {
+            query.push(" AND r.scenario_id = ").push_bind(scenario.0);
+        }
+        if let Some(status) = &filter.status {
+            query.push(" AND r.status = ").push_bind(status);
+        }
+        if let Some(kind) = &filter.error_kind {
+            query.push(" AND r.error_kind = ").push_bind(kind);
+        }
+        within(&mut query, "r", filter, before);
+        query.push(" ORDER BY r.created_at DESC, r.id DESC LIMIT ").push_bind(limit);
         let mut c = self.read.acquire().await?;
-        read_runs(&mut c, query).await
+        read_runs(&mut c, query.build()).await
     }
 
     async fn run(&self, space: SpaceId, id: RunId) -> Stored<Option<RunRow>> {
-        let row = sqlx::query(select_runs!("WHERE r.id = ? AND r.space_id = ?"))
-            .bind(id.0)
-            .bind(space.0)
-            .fetch_optional(&self.read)
-            .await?;
+        let one = select_runs!("WHERE r.id = ? AND r.space_id = ? AND s.deleted_at IS NULL");
+        let row = sqlx::query(one).bind(id.0).bind(space.0).fetch_optional(&self.read).await?;
         row.as_ref().map(run).transpose()
     }
 
@@ -543,6 +537,25 @@ impl SuiteStore for SqliteStore {
 
     fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
         self.hub.watch(suite)
+    }
+}
+
+/// The part of a list's condition that is about time, for the table `t`.
+fn within(
+    query: &mut QueryBuilder<Sqlite>,
+    t: &'static str,
+    filter: &HistoryFilter,
+    before: Option<Before>,
+) {
+    if let Some(since) = time(filter.since.as_deref()) {
+        query.push(format_args!(" AND {t}.created_at >= ")).push_bind(since);
+    }
+    if let Some(until) = time(filter.until.as_deref()) {
+        query.push(format_args!(" AND {t}.created_at < ")).push_bind(until);
+    }
+    if let Some(Before { at, id }) = before {
+        query.push(format_args!(" AND ({t}.created_at, {t}.id) < ("));
+        query.push_bind(at.0).push(", ").push_bind(id).push(")");
     }
 }
 

@@ -1,0 +1,222 @@
+//! The store takes nothing for a while: what was paid for is held on to, and
+//! nobody is to blame.
+
+use super::bench::{Bench, obliging, scripted, user};
+use crate::clock::Clock;
+use crate::store::memory::work::MemoryWork;
+use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
+use crate::store::rows::{EvaluationRow, RunRow};
+use crate::store::suites::{NewEvaluation, SuiteStore};
+use crate::store::transition::{Change, Lease};
+use crate::store::{StoreError, Stored};
+use app::domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A store that is away on command.
+struct Moody {
+    inner: Arc<MemoryWork>,
+    away: AtomicBool,
+    /// Commits that were refused.
+    refused: AtomicU32,
+}
+
+impl Moody {
+    fn over(b: &Bench) -> Arc<Self> {
+        Arc::new(Self { inner: b.work.clone(), away: AtomicBool::new(false), refused: 0.into() })
+    }
+
+    fn go(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Stored<&MemoryWork> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl QueueStore for Moody {
+    async fn claim(&self, claim: Claim) -> Stored<Vec<RunRow>> {
+        self.there()?.claim(claim).await
+    }
+    async fn work(&self, run: &RunRow) -> Stored<Work> {
+        self.there()?.work(run).await
+    }
+    async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow> {
+        let there = self.there();
+        if there.is_err() {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        there?.commit(lease, change, now).await
+    }
+    async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool> {
+        self.there()?.unpark(lease, runs_per_user, now).await
+    }
+    async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()> {
+        self.there()?.hand_back(lease, now).await
+    }
+    async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>> {
+        self.there()?.claim_evaluations(claim).await
+    }
+    async fn commit_evaluation(
+        &self,
+        id: EvaluationId,
+        attempt: u32,
+        view: Evaluation,
+        now: Timestamp,
+    ) -> Stored<()> {
+        self.there()?.commit_evaluation(id, attempt, view, now).await
+    }
+    async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)> {
+        self.there()?.work_of(run).await
+    }
+    async fn intend_evaluation(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        now: Timestamp,
+    ) -> Stored<()> {
+        self.there()?.intend_evaluation(row, call, now).await
+    }
+    async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
+        self.there()?.hand_back_evaluation(id, attempt).await
+    }
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
+        self.there()?.heartbeat(owner, now).await
+    }
+    async fn reap(&self, now: Timestamp) -> Stored<Reaped> {
+        self.there()?.reap(now).await
+    }
+    async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
+        self.there()?.take_over(now).await
+    }
+}
+
+async fn pass(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_a_while_costs_no_call_and_no_turn() {
+    // The run takes 6 × 100 ms; the store goes away at every point of it.
+    for gone_at in (1..=13).map(|n| n * 50) {
+        let b = Bench::new(obliging);
+        let suite = b.suite(1, &[scripted(5)]).await;
+        let store = Moody::over(&b);
+        let _engine = b.engine_on(store.clone()).await;
+        pass(gone_at).await;
+        store.go(true);
+        pass(12_000).await;
+        store.go(false);
+        let run = b.finished(1, suite).await.remove(0);
+        assert_eq!(run.status, RunStatus::Passed, "away at {gone_at} ms: {:?}", run.error);
+        assert_eq!(b.said(run.id).await.len(), 10, "away at {gone_at} ms");
+        assert_eq!(b.seen().len(), 6, "no call is made again, away at {gone_at} ms");
+        assert_eq!((run.attempt, run.recoveries), (1, 0), "the same holder");
+        b.every_call_was_noted();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_heartbeat_for_20_s_runs_are_stopped_and_later_taken_up_again() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5), scripted(5), scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    store.go(true);
+    pass(15_000).await;
+    assert_eq!(engine.held(), 3, "held on to");
+    pass(13_000).await;
+    assert_eq!(engine.held(), 0, "somebody else may hold them soon");
+    let calls = b.seen().len();
+    // Long enough that every lease has lapsed, and every look at it too.
+    pass(600_000).await;
+    assert_eq!(b.seen().len(), calls, "nothing is asked while nothing can be stored");
+    assert!(store.refused.load(Ordering::SeqCst) > 0);
+    store.go(false);
+    pass(20_000).await;
+    for run in b.finished(1, suite).await {
+        assert_eq!((run.status, run.recoveries), (RunStatus::Passed, 0), "{:?}", run.error);
+        assert_eq!(b.said(run.id).await.len(), 10);
+    }
+    assert!(b.seen().len() <= 3 * 6 + 3, "at most the reply in hand is asked for again");
+    b.every_call_was_noted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_a_cancel_is_stored_though_the_store_was_away() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    // The first reply comes back to a store that is away.
+    pass(50).await;
+    store.go(true);
+    pass(1_000).await;
+    let run = b.runs(1, suite).await.remove(0).id;
+    engine.cancel(&[run]);
+    pass(5_000).await;
+    assert_eq!(b.seen().len(), 1, "no new call after the cancel");
+    store.go(false);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Cancelled);
+    assert!(b.said(run.id).await.len() >= 2, "the reply that was paid for is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_a_store_that_is_away() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5), scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    store.go(true);
+    pass(2_000).await;
+    let began = tokio::time::Instant::now();
+    engine.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    store.go(false);
+    let _next = b.engine_on(store).await;
+    for run in b.finished(1, suite).await {
+        assert_eq!(run.status, RunStatus::Passed);
+        assert_eq!(b.said(run.id).await.len(), 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judging_holds_on_and_is_taken_up_again_too() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(2)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    let run = b.finished(1, suite).await.remove(0);
+    // Away for less than the process may hold on, then for longer.
+    for (away_ms, calls) in [(10_000, 1), (60_000, 2)] {
+        let before = b.seen().len();
+        let now = b.clock.now();
+        let asked = Evaluation::asked(b.clock.uuid().into(), "m", 1, now);
+        let id = asked.id;
+        let row = EvaluationRow::asked_for(&run, run.frozen.judge.clone(), asked);
+        b.work.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+        engine.wake();
+        pass(50).await;
+        store.go(true);
+        pass(away_ms).await;
+        store.go(false);
+        pass(60_000).await;
+        let all = b.work.evaluations(run.id).await.unwrap();
+        let judged = all.into_iter().find(|row| row.id() == id).unwrap();
+        assert_eq!(judged.view.status, EvaluationStatus::Done, "{:?}", judged.view.error);
+        assert_eq!(judged.recoveries, 0, "no judging is to blame");
+        assert!(b.seen().len() - before <= calls, "away for {away_ms} ms");
+        assert_eq!(judged.user_id, user(1));
+    }
+}
