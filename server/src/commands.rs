@@ -26,6 +26,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve(args) => {
             log(&args.log);
+            std::panic::set_hook(Box::new(panicked));
             args.check().map_err(|sentences| sentences.join("\n           "))?;
             crate::serve::serve(*args).await
         }
@@ -47,6 +48,16 @@ fn log(args: &LogArgs) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
+}
+
+/// A panic of the server, in the log: with the place, within the spans of the
+/// run or request. Its words may quote what was said, so they are for debugging
+/// alone.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a panic");
+    let words = panic.payload_as_str().unwrap_or("none");
+    tracing::debug!(place, words, "what the panic said");
 }
 
 /// The file of the embedded database.

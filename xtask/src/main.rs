@@ -14,6 +14,7 @@ mod command;
 mod compress;
 mod counts;
 mod node;
+mod promtool;
 mod site;
 mod stamp;
 mod test;

@@ -5,6 +5,7 @@ use super::Shared;
 use super::calling::{Cut, Line};
 use super::judging::{decide, heard, raw_replies, unparseable, unreached};
 use super::registry::{Stop, Stopper};
+use super::run::panicked;
 use crate::judge::{Case, JudgeStep, judge_step};
 use crate::llm::outbound::CallTimes;
 use crate::store::StoreError;
@@ -35,7 +36,10 @@ fn error(kind: ErrorKind, message: &str) -> Ended {
 
 /// Lives a claimed re-evaluation to its end.
 pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
-    let span = tracing::info_span!("evaluation", evaluation = %row.id(), run = %row.run_id);
+    let span = tracing::error_span!(
+        "evaluation",
+        evaluation = %row.id(), run = %row.run_id, suite = %row.suite_id, attempt = row.attempt,
+    );
     async move {
         let (stopper, held) = shared.registry.enter_evaluation(row.id());
         if shared.closing.is_cancelled() {
@@ -43,7 +47,10 @@ pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
         }
         let life = AssertUnwindSafe(judge(&shared, &stopper, &mut row)).catch_unwind().await;
         let internal = "Something went wrong on our side while this was judged. Judge it again.";
-        let ended = life.unwrap_or_else(|_| Err(error(ErrorKind::Internal, internal)));
+        let ended = life.unwrap_or_else(|panic| {
+            panicked(panic.as_ref());
+            Err(error(ErrorKind::Internal, internal))
+        });
         if let Err(ended) = ended {
             end(&shared, row, ended).await;
         }
@@ -78,11 +85,16 @@ async fn end(shared: &Shared, mut row: EvaluationRow, ended: Ended) {
         Some(_) => EvaluationStatus::Error,
         None => EvaluationStatus::Cancelled,
     };
+    let kind = why.as_ref().map(|error| error.kind.as_str());
     row.view.error = why;
     row.view.finished_at = Some(now);
+    let status = row.view.status;
     let stored = shared.queue.commit_evaluation(row.id(), row.attempt, row.view, now).await;
-    if let Err(error) = stored {
-        tracing::warn!(%error, "the end could not be stored; its lease will lapse");
+    match stored {
+        Ok(()) => tracing::info!(status = status.as_str(), kind, "evaluation ended"),
+        Err(error) => {
+            tracing::warn!(%error, "the end could not be stored; its lease will lapse");
+        }
     }
 }
 
@@ -108,7 +120,9 @@ async fn judge(
         match judge_step(&case, &raw_replies(Some(&row.view)), &row.judge.model) {
             JudgeStep::Decided(outcome) => {
                 decide(&mut row.view, *outcome, now);
-                return store(shared, row).await;
+                store(shared, row).await?;
+                tracing::info!(status = row.view.status.as_str(), "evaluation ended");
+                return Ok(());
             }
             JudgeStep::Unparseable { problem } => return Err(Ended::Error(unparseable(&problem))),
             JudgeStep::Ask(mut request) => {

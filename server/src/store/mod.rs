@@ -5,11 +5,15 @@
 //! - [`transition`]: how a run changes; the only code that sets a status.
 //! - `accounts`, `catalog`, `suites`, `queue`: the traits.
 //! - [`hub`]: wakes streams after a commit.
+//! - `ended`: counts and logs ends after their commit; [`census`]: what is not
+//!   ended, for metrics.
 
 pub mod accounts;
 pub mod catalog;
+pub mod census;
 #[cfg(test)]
 mod contract;
+mod ended;
 mod evaluation_lease;
 pub mod hub;
 pub mod memory;

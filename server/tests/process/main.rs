@@ -6,6 +6,9 @@
 
 mod house;
 mod kills;
+mod logs;
+mod numbers;
 mod once;
 mod real_input;
+mod stops;
 mod two_users;

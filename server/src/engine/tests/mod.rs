@@ -6,5 +6,7 @@ mod crash;
 mod ends;
 mod judging;
 mod limits;
+mod logs;
+mod metrics;
 mod talking;
 mod waits;

@@ -177,7 +177,7 @@ async fn a_run_goes_its_way_and_events_tell_of_it(b: Bench) {
     let run = b.queue.claim(claim(5, at(1))).await.unwrap().remove(0);
     assert_eq!((run.status, run.attempt), (RunStatus::Running, 1));
     assert_eq!(run.deadline_at, Some(at(1 + 300 + 600 + 180)));
-    assert!(*woken.borrow_and_update() > 0, "streams are woken");
+    assert!(woken.borrow_and_update().seq > 0, "streams are woken");
     let lease = Lease { run_id: run.id, attempt: run.attempt };
     let intent = Intent { id: id(77), role: Role::Agent, turn: 1 };
     let change = Change { intents: vec![intent], ..turns(&["hello"]) };

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod agents;
+mod census;
 mod connections;
 mod events;
 mod queue;

@@ -4,7 +4,7 @@
 //! `synchronous=FULL` costs an fsync a commit (about 6 ms on an ordinary
 //! disk): one commit a turn would cap the server at some 170 turns a second.
 
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, Stored, ended};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::{Connection, SqliteConnection};
@@ -51,12 +51,17 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             async move {
-                let result = AssertUnwindSafe(change(connection)).catch_unwind().await;
+                let work = AssertUnwindSafe(change(connection)).catch_unwind();
+                let (result, ended) = ended::gathering(work).await;
                 let result = result
                     .unwrap_or_else(|_| Err(StoreError::Unavailable("a write panicked".into())));
                 let keep = result.is_ok();
                 let deliver: Deliver = Box::new(move |committed| {
-                    let _ = answer.send(committed.and(result));
+                    let result = committed.and(result);
+                    if result.is_ok() {
+                        ended.tell();
+                    }
+                    let _ = answer.send(result);
                 });
                 (keep, deliver)
             }
