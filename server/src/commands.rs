@@ -14,7 +14,7 @@ use crate::secrets::Secrets;
 use crate::store::sqlite::SqliteStore;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -43,7 +43,12 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 fn log(args: &LogArgs) {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.directives)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes: not in a file, nor in a service manager's journal.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     match args.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

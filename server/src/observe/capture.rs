@@ -3,9 +3,9 @@
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::io;
-use std::sync::Arc;
-use tracing::Level;
+use std::sync::{Arc, LazyLock};
 use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What was logged, as JSON lines in the form of the real log.
@@ -15,6 +15,13 @@ pub(crate) struct Capture(Arc<Mutex<Vec<u8>>>);
 impl Capture {
     /// Catches from `level` up until the guard is dropped.
     pub(crate) fn new(level: Level) -> (Self, DefaultGuard) {
+        // With one subscriber in the process, a line that another thread meets
+        // first is judged by that thread's, which is none, and is lost here too.
+        static SECOND: LazyLock<Dispatch> = LazyLock::new(|| {
+            let lines = tracing_subscriber::fmt().with_max_level(Level::ERROR);
+            Dispatch::new(lines.with_writer(io::sink).finish())
+        });
+        LazyLock::force(&SECOND);
         let capture = Self::default();
         let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(capture.clone());
         let guard = tracing::subscriber::set_default(lines.json().finish());

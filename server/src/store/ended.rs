@@ -107,3 +107,37 @@ pub(super) fn of_new(new: &NewSuite) -> Vec<EventRow> {
     }
     events
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EventRow, Finished, note};
+    use crate::observe::capture::Capture;
+    use crate::store::StoreError;
+    use crate::store::sqlite::SqliteStore;
+    use app::domain::{Counts, SuiteId, SuiteStatus};
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn what_is_undone_is_never_told() {
+        let (log, _captured) = Capture::new(tracing::Level::INFO);
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
+        let end = |number: u128, fails: bool| {
+            store.writer.write(move |_| {
+                Box::pin(async move {
+                    let finished =
+                        Finished { status: SuiteStatus::Finished, counts: Counts::default() };
+                    note(SuiteId(Uuid::from_u128(number)), &[EventRow::Finished(finished)]);
+                    if fails { Err(StoreError::Stale) } else { Ok(()) }
+                })
+            })
+        };
+        // All in one transaction: what fails is undone alone.
+        let (kept, undone, last) = tokio::join!(end(1, false), end(2, true), end(3, false));
+        assert!(kept.is_ok() && undone.is_err() && last.is_ok());
+        let told: Vec<_> =
+            log.lines().iter().map(|line| line["fields"]["suite"].to_string()).collect();
+        let suites = [1, 3].map(|n| format!("\"{}\"", Uuid::from_u128(n)));
+        assert_eq!(told, suites);
+    }
+}

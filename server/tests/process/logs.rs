@@ -5,7 +5,7 @@ use super::house::{House, PASSWORD, User, id};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
-use stand::{Action, Call, Rule, Script, When};
+use stand::{Action, Call, Role, Rule, Script, When};
 use std::collections::BTreeMap;
 
 const KEY: &str = "sk-zzkey-4711-do-not-log";
@@ -15,7 +15,11 @@ const WORDS: [&str; 4] = ["zzprompt", "zzmessage", "zzargument", "zzreply"];
 /// The stand calls a tool, says something, and refuses one call with words that
 /// quote the key and what was said.
 fn script() -> Script {
-    let contains = |text: &str| When { contains: Some(text.to_owned()), ..When::default() };
+    let contains = |text: &str| When {
+        contains: Some(text.to_owned()),
+        role: Some(Role::Agent),
+        ..When::default()
+    };
     let call = Call { name: "look".to_owned(), arguments: json!({"at": "zzargument"}) };
     let words = format!("Incorrect key {KEY} for zzmessage");
     let body = json!({"error": {"message": words, "type": "invalid_request_error"}});
@@ -67,6 +71,12 @@ fn no_secrets(house: &House, user: &User) {
     }
 }
 
+/// The id of the request that a line belongs to.
+fn request(line: &Value) -> Option<&str> {
+    let spans = line["spans"].as_array()?;
+    spans.iter().find(|span| span["name"] == "request")?["id"].as_str()
+}
+
 #[tokio::test]
 async fn at_info_nobodys_words_and_the_ids_of_everything() {
     let house = House::with(&[("REHEARSAL_LOG_FORMAT", "json")]).await;
@@ -95,7 +105,7 @@ async fn at_info_nobodys_words_and_the_ids_of_everything() {
     let started = told("suite started");
     assert_eq!(started.len(), 1);
     assert_eq!(started[0]["fields"]["suite"], suite["id"]);
-    assert!(started[0]["span"]["id"].as_str().is_some_and(|id| id.len() == 36), "{}", started[0]);
+    assert_eq!(request(started[0]).map(str::len), Some(36), "{}", started[0]);
     assert_eq!(told("suite ended").len(), 1);
 }
 
@@ -131,5 +141,5 @@ async fn one_id_in_header_body_and_log() {
     let mine = lines.iter().find(|line| line["fields"]["log_id"] == header.as_str());
     let mine = mine.unwrap_or_else(|| panic!("{header} is not in the log:\n{log}"));
     // Errors name their request at every level that lets them through.
-    assert_eq!(mine["span"]["id"], header.as_str(), "{mine}");
+    assert_eq!(request(mine), Some(header.as_str()), "{mine}");
 }
