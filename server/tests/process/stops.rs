@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection};
 use stand::{Action, Outcome, Rule, Script, Stand, When};
 use std::collections::HashSet;
+use std::io::Write;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -175,4 +176,20 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(code, Some(1), "not in good order");
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(house.log().contains("asked to stop again"));
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_request_is_not_waited_for_long() {
+    let mut house = House::new().await;
+    let mut slow = std::net::TcpStream::connect(house.addr).unwrap();
+    let head = "POST /forms/sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nemail=";
+    slow.write_all(head.as_bytes()).unwrap();
+    // Its request is being read by now: another one, sent later, is answered.
+    let live = format!("http://{}/health/live", house.addr);
+    assert!(house.client.get(live).send().await.unwrap().status().is_success());
+    house.signal();
+    let (code, took) = house.ended().await;
+    assert_eq!(code, Some(0), "a client's fault is none of ours");
+    assert!(took < SOON, "{took:?}");
+    drop(slow);
 }
