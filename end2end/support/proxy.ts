@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export class Wire {
   private readonly sockets = new Set<Socket>();
   private isCut = false;
+  private refuses = false;
 
   private constructor(
     private readonly server: Server,
@@ -39,6 +40,11 @@ export class Wire {
       near.destroy();
       return;
     }
+    if (this.refuses) {
+      far.destroy();
+      near.end("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+      return;
+    }
     near.pipe(far).pipe(near);
   }
 
@@ -50,9 +56,17 @@ export class Wire {
     }
   }
 
+  /** From now on each request is refused, as by a proxy whose server is gone. */
+  refuse(): void {
+    this.cut();
+    this.isCut = false;
+    this.refuses = true;
+  }
+
   /** Lets everything through again. */
   mend(): void {
     this.isCut = false;
+    this.refuses = false;
   }
 
   async close(): Promise<void> {

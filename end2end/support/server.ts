@@ -41,7 +41,13 @@ export class Server {
     await end(this.child, "SIGKILL");
   }
 
-  /** Starts again on the same data and the same port, after `kill`. */
+  /** Asks the process to stop, as a service manager would. The data stays; answers its code. */
+  async terminate(): Promise<number | null> {
+    await end(this.child, "SIGTERM");
+    return this.child.exitCode;
+  }
+
+  /** Starts again on the same data and the same port, after `kill` or `terminate`. */
   async startAgain(): Promise<void> {
     this.child = launch(this.settings, this.output);
     await this.ready();

@@ -14,7 +14,7 @@ use crate::secrets::Secrets;
 use crate::store::sqlite::SqliteStore;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve(args) => {
             log(&args.log);
+            std::panic::set_hook(Box::new(panicked));
             args.check().map_err(|sentences| sentences.join("\n           "))?;
             crate::serve::serve(*args).await
         }
@@ -42,11 +43,26 @@ pub async fn run(cli: Cli) -> Result<(), String> {
 fn log(args: &LogArgs) {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.directives)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes: not in a file, nor in a service manager's journal.
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     match args.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
+}
+
+/// A panic of the server, in the log: with the place, within the spans of the
+/// run or request. Its words may quote what was said, so they are for debugging
+/// alone.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "a panic");
+    let words = panic.payload_as_str().unwrap_or("none");
+    tracing::debug!(place, words, "what the panic said");
 }
 
 /// The file of the embedded database.

@@ -57,6 +57,11 @@ pub struct ServeArgs {
     #[arg(long, env = "REHEARSAL_SIGN_UP", value_enum, default_value_t = SignUp::First)]
     pub sign_up: SignUp,
 
+    /// Opens `/metrics` to whoever sends this as a bearer token; without it
+    /// only this machine may read them
+    #[arg(long, env = "REHEARSAL_METRICS_TOKEN", hide_env_values = true, value_parser = secret)]
+    pub metrics_token: Option<SecretString>,
+
     #[command(flatten)]
     #[allow(missing_docs)] // the arguments say themselves
     pub limits: LimitArgs,
@@ -291,6 +296,10 @@ impl ServeArgs {
             public_url: self.public_url.clone().filter(|url| !url.is_empty()),
             trusted_proxies: self.trusted_proxies.to_vec(),
             site,
+            metrics_token: self
+                .metrics_token
+                .clone()
+                .filter(|token| !token.expose_secret().is_empty()),
         }
     }
 }

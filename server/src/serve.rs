@@ -8,10 +8,12 @@ use crate::commands;
 use crate::config::{self, ServeArgs, ServerWide};
 use crate::endpoints::ServerConnection;
 use crate::engine::{Endpoints, Engine, EngineSettings};
-use crate::http::{HttpState, Readiness, SharedSessions, SignInLimits, router};
+use crate::http::{HttpState, SharedSessions, SignInLimits, router};
 use crate::llm::Endpoint;
+use crate::observe::{Scrape, scrape};
+use crate::readiness::Ready;
+use crate::shutdown;
 use crate::site::Site;
-use crate::store::catalog::SettingStore;
 use crate::store::cleaner;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
 use app::domain::{ConnectionId, ConnectionKind, RunError};
@@ -20,18 +22,14 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// A heartbeat older than this is not fresh: six were missed.
-const STALE_BEAT: Duration = Duration::from_secs(30);
-/// How long open requests may take to end at shutdown.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// A sentence for the operator: what cannot be opened, bound or read.
+/// A sentence for the operator: what cannot be opened, bound or read, or what
+/// did not stop in time.
 pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let clock: SharedClock = Arc::new(SystemClock);
     let store = commands::store(&args.data).await?;
@@ -50,7 +48,8 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         sign_up(args.sign_up),
     );
     let settings = engine_settings(&args);
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder().ok();
+    let recorded = scrape::install();
+    let listener = bind(args.addr).await?;
     let engine =
         Engine::start(store.clone(), outbound, people.clone(), clock.clone(), settings, true)
             .await
@@ -62,10 +61,13 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     }
     let site = Site::find(args.site_dir.as_deref(), &args.data.data_dir.join("site"))
         .map_err(|error| error.to_string())?;
-    let shutdown = CancellationToken::new();
-    tokio::spawn(cleaner::run(store.clone(), clock.clone(), args.keep_days, shutdown.clone()));
-    let readiness =
-        Arc::new(Ready { store: store.clone(), engine: engine.clone(), clock: clock.clone() });
+    let stop = CancellationToken::new();
+    tokio::spawn(cleaner::run(store.clone(), clock.clone(), args.keep_days, stop.clone()));
+    let metrics = recorded.map(|handle| Scrape::new(handle, look(&engine, &clock)));
+    if let Some(metrics) = metrics.clone() {
+        tokio::spawn(metrics.keep());
+    }
+    let readiness = Arc::new(Ready::new(store.clone(), engine.clone(), clock.clone()));
     let state = HttpState {
         backend: Arc::new(Port { people, suites: suites.clone() }),
         live: Arc::new(suites),
@@ -76,13 +78,28 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         settings: Arc::new(args.http(site.folder)),
         metrics,
         sign_ins: Arc::new(SignInLimits::default()),
-        shutdown: shutdown.clone(),
+        shutdown: stop.clone(),
     };
-    let served = listen(args.addr, state, shutdown).await;
-    engine.shutdown().await;
-    store.close().await;
+    tokio::spawn(shutdown::listen(stop.clone()));
+    let served = until_stopped(listener, state, engine, stop).await;
+    let closed =
+        shutdown::stage("the store", shutdown::STORE, async move { store.close().await }).await;
     tracing::info!("stopped");
-    served
+    match served {
+        Ok(true) if closed => Ok(()),
+        Ok(_) => Err("not everything stopped in time; the log says what".to_owned()),
+        Err(sentence) => Err(sentence),
+    }
+}
+
+/// What is read off the process at each scrape.
+fn look(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<> {
+    let (engine, clock) = (engine.clone(), clock.clone());
+    move || {
+        let age = clock.now().since(engine.last_beat());
+        metrics::gauge!("rehearsal_heartbeat_age_seconds").set(age.as_secs_f64());
+        metrics::gauge!("rehearsal_calls_in_flight").set(f64::from(engine.calls_in_flight()));
+    }
 }
 
 /// One engine a data folder: a second one would take the runs of the first.
@@ -151,76 +168,57 @@ fn suites(
     }
 }
 
-async fn listen(
-    addr: SocketAddr,
-    state: HttpState,
-    shutdown: CancellationToken,
-) -> Result<(), String> {
-    let listener = tokio::net::TcpListener::bind(addr)
-        .await
-        .map_err(|error| format!("{addr} cannot be listened on: {error}"))?;
-    let addr = listener.local_addr().unwrap_or(addr);
-    tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
-    println!("Rehearsal serves http://{addr}");
-    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let asked = shutdown.clone();
-    tokio::spawn(async move {
-        signalled().await;
-        tracing::info!("asked to stop");
-        asked.cancel();
-    });
-    let ending = shutdown.clone();
-    let serving =
-        axum::serve(listener, app).with_graceful_shutdown(async move { ending.cancelled().await });
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = async move { serving.await } => served.map_err(|error| format!("serving ended: {error}")),
-        () = late => {
-            tracing::warn!("some requests did not end in time; they are dropped");
-            Ok(())
-        }
-    }
+async fn bind(addr: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(addr).await;
+    listener.map_err(|error| format!("{addr} cannot be listened on: {error}"))
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn signalled() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be heard");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Serves until `stop`; then the engine gives back what it holds, and requests
+/// end. Until the engine is done the door stays open, so that whoever asks
+/// hears that this server is not ready any more. Answers whether the engine
+/// stopped in time.
+async fn until_stopped(
+    listener: TcpListener,
+    state: HttpState,
+    engine: Engine,
+    stop: CancellationToken,
+) -> Result<bool, String> {
+    if let Ok(addr) = listener.local_addr() {
+        tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
+        println!("Rehearsal serves http://{addr}");
     }
+    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let door = CancellationToken::new();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(door.clone().cancelled_owned());
+    let stopping = async {
+        stop.cancelled().await;
+        let down = async move { engine.shutdown().await };
+        let down = shutdown::stage("the engine", shutdown::ENGINE, down).await;
+        door.cancel();
+        down
+    };
+    let late = async {
+        door.cancelled().await;
+        tokio::time::sleep(shutdown::DRAIN).await;
+    };
+    let served = async {
+        let served = tokio::select! {
+            served = async move { serving.await } => served.map_err(|error| format!("serving ended: {error}")),
+            () = late => {
+                tracing::warn!("some requests did not end in time; they are dropped");
+                Ok(())
+            }
+        };
+        stop.cancel();
+        served
+    };
+    let (down, served) = tokio::join!(stopping, served);
+    served.map(|()| down)
 }
 
 #[async_trait]
 impl Endpoints for Rehearsal {
     async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
         self.endpoints().endpoint(id).await
-    }
-}
-
-/// Whether store and engine work.
-struct Ready {
-    store: Arc<SqliteStore>,
-    engine: Engine,
-    clock: SharedClock,
-}
-
-#[async_trait]
-impl Readiness for Ready {
-    async fn ready(&self) -> Result<(), String> {
-        let now = self.clock.now();
-        if now.since(self.engine.last_beat()) > STALE_BEAT {
-            return Err("The engine's heartbeat is late.".to_owned());
-        }
-        self.store.writable(now).await.map_err(|_| "The database takes no writes.".to_owned())
     }
 }

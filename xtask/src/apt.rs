@@ -28,6 +28,23 @@ pub(crate) fn ensure(packages: &[&str], purpose: &str) -> Result<()> {
     run_quietly(apt_get(rights).args(["install", "-y", "--no-install-recommends"]).args(missing))
 }
 
+/// Fetches a package's archive into `folder`, installing nothing.
+pub(crate) fn download(package: &str, folder: &Path) -> Result<()> {
+    let fetch = || {
+        let mut apt = command("apt-get", folder);
+        run_quietly(apt.args(["-q", "download", package]))
+    };
+    if capture(command("apt-cache", folder).args(["show", "--quiet", package])).is_ok() {
+        return fetch();
+    }
+    // Not known yet: this machine's lists were never read.
+    match rights() {
+        Some(rights) => update_once(rights)?,
+        None => bail!("`{package}` is unknown here; run `sudo apt-get update`, then again"),
+    }
+    fetch()
+}
+
 /// Whether dpkg has it, configured.
 fn is_installed(package: &str) -> bool {
     let mut query = command("dpkg-query", Path::new("/"));

@@ -15,6 +15,7 @@ mod command;
 mod compress;
 mod counts;
 mod node;
+mod promtool;
 mod site;
 mod stamp;
 mod test;
@@ -45,8 +46,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Which subcommand it is. `bench` is left out of the help: it measures for
-/// those who work on Rehearsal, and says itself what it needs.
+/// Which subcommand it is. `bench` and `alerts` are left out of the help: they
+/// are for those who work on Rehearsal. The one measures and says itself what
+/// it needs; the other is the step of `test` of that name, alone.
 fn dispatch(args: &[String]) -> Result<ExitCode> {
     let (name, rest) = match args.split_first() {
         Some((name, rest)) => (name.as_str(), rest),
@@ -69,6 +71,10 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             [what, rest @ ..] if what == "store" => bench_store::bench(&Workspace::find()?, rest),
             [other, ..] => bail!("`bench` alone, or `bench store`; it got `{other}`"),
         },
+        "alerts" => {
+            promtool::check_alerts(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

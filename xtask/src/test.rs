@@ -5,7 +5,7 @@
 use crate::command::{self, capture, cargo, each_line, run, run_quietly, say, which};
 use crate::counts::Counts;
 use crate::workspace::Workspace;
-use crate::{browser, node, site, toolchain};
+use crate::{browser, node, promtool, site, toolchain};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -35,6 +35,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<ExitCode> {
         clippy(workspace, &XTASK)
     });
     all.step("deny", || deny(workspace));
+    all.step("alerts", || promtool::check_alerts(workspace));
     all.counted("server", || cargo_test(workspace, &SERVER_HALF));
     all.counted("xtask", || cargo_test(workspace, &XTASK));
     let has_site = all.step("site", || match site::ensure(workspace, true)? {

@@ -1,7 +1,7 @@
 //! From what the store says to what a person reads: a sentence that helps,
 //! never an internal word; the log has the rest under the id.
 
-use crate::secrets::log_id;
+use crate::observe::request::log_id;
 use crate::store::StoreError;
 use app::error::{AppError, ErrorCode};
 use std::fmt::Display;

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
 
 /// Waits shorter than this are told to nobody.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
@@ -84,10 +85,10 @@ impl Line<'_> {
     async fn store(&self, change: Change) {
         let Some(lease) = self.lease.clone() else { return };
         let shared = self.shared.clone();
-        let stored =
-            tokio::spawn(
-                async move { shared.queue.commit(&lease, change, shared.clock.now()).await },
-            );
+        let stored = tokio::spawn(
+            async move { shared.queue.commit(&lease, change, shared.clock.now()).await }
+                .in_current_span(),
+        );
         match stored.await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
@@ -143,9 +144,9 @@ impl CallWatcher for Watcher<'_> {
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());
                 let most = shared.settings.runs_per_user;
-                let unparked = tokio::spawn(async move {
-                    shared.queue.unpark(&lease, most, shared.clock.now()).await
-                });
+                let unpark =
+                    async move { shared.queue.unpark(&lease, most, shared.clock.now()).await };
+                let unparked = tokio::spawn(unpark.in_current_span());
                 match unparked.await {
                     // Nothing free yet, or the store is away: it holds on.
                     Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {

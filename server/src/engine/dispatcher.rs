@@ -4,6 +4,7 @@ use super::{Shared, evaluation, run};
 use crate::llm::outbound::Held;
 use crate::store::pick::Hold;
 use crate::store::queue::Claim;
+use crate::store::rows::RunRow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ async fn claim(shared: &Arc<Shared>) -> usize {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
+                waited(&row);
                 shared.spawn(&shared.tasks, run::live(shared.clone(), row));
             }
             count
@@ -74,4 +76,14 @@ async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
             0
         }
     }
+}
+
+/// How long a run waited that begins now; one that is taken up again began
+/// before.
+fn waited(row: &RunRow) {
+    if row.attempt != 1 {
+        return;
+    }
+    let began = row.started_at.unwrap_or(row.created_at);
+    metrics::histogram!("rehearsal_queue_wait_seconds").record(began.since(row.created_at));
 }

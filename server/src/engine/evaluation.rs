@@ -6,6 +6,7 @@ use super::calling::{Cut, Line};
 use super::judging::{decide, heard, raw_replies, unparseable, unreached};
 use super::patience::Patience;
 use super::registry::{Stop, Stopper};
+use super::run::panicked;
 use crate::judge::{Case, JudgeStep, judge_step};
 use crate::llm::outbound::CallTimes;
 use crate::store::StoreError;
@@ -36,7 +37,10 @@ fn error(kind: ErrorKind, message: &str) -> Ended {
 
 /// Lives a claimed re-evaluation to its end.
 pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
-    let span = tracing::info_span!("evaluation", evaluation = %row.id(), run = %row.run_id);
+    let span = tracing::error_span!(
+        "evaluation",
+        evaluation = %row.id(), run = %row.run_id, suite = %row.suite_id, attempt = row.attempt,
+    );
     async move {
         let (stopper, held) = shared.registry.enter_evaluation(row.id());
         if shared.closing.is_cancelled() {
@@ -44,7 +48,10 @@ pub(super) async fn live(shared: Arc<Shared>, mut row: EvaluationRow) {
         }
         let life = AssertUnwindSafe(judge(&shared, &stopper, &mut row)).catch_unwind().await;
         let internal = "Something went wrong on our side while this was judged. Judge it again.";
-        let ended = life.unwrap_or_else(|_| Err(error(ErrorKind::Internal, internal)));
+        let ended = life.unwrap_or_else(|panic| {
+            panicked(panic.as_ref());
+            Err(error(ErrorKind::Internal, internal))
+        });
         if let Err(ended) = ended {
             end(&shared, &stopper, row, ended).await;
         }
@@ -85,13 +92,18 @@ async fn end(shared: &Shared, stopper: &Stopper, mut row: EvaluationRow, ended: 
         Some(_) => EvaluationStatus::Error,
         None => EvaluationStatus::Cancelled,
     };
+    let kind = why.as_ref().map(|error| error.kind.as_str());
     row.view.error = why;
     row.view.finished_at = Some(now);
+    let status = row.view.status;
     let (id, attempt) = (row.id(), row.attempt);
     let stored =
         patience.hold_on(|| shared.queue.commit_evaluation(id, attempt, row.view.clone(), now));
-    if let Err(error) = stored.await {
-        tracing::warn!(%error, "the end could not be stored; its lease will lapse");
+    match stored.await {
+        Ok(()) => tracing::info!(status = status.as_str(), kind, "evaluation ended"),
+        Err(error) => {
+            tracing::warn!(%error, "the end could not be stored; its lease will lapse");
+        }
     }
 }
 
@@ -119,7 +131,9 @@ async fn judge(
         match judge_step(&case, &raw_replies(Some(&row.view)), &row.judge.model) {
             JudgeStep::Decided(outcome) => {
                 decide(&mut row.view, *outcome, now);
-                return store(&patience, row).await;
+                store(&patience, row).await?;
+                tracing::info!(status = row.view.status.as_str(), "evaluation ended");
+                return Ok(());
             }
             JudgeStep::Unparseable { problem } => return Err(Ended::Error(unparseable(&problem))),
             JudgeStep::Ask(mut request) => {

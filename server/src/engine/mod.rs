@@ -4,7 +4,7 @@
 //! - `run`: one run's life; `talk`: its conversation; `judging`: its judge.
 //! - `evaluation`: a re-evaluation's life.
 //! - `calling`: one call, with its slot, its waits and its stop.
-//! - `heartbeat`, `reaper`: leases, one small duty a file.
+//! - `heartbeat`, `reaper`, `gauges`: leases and metrics, one small duty a file.
 //! - `slots`: calls at once, users in turn.
 //! - `patience`: holding on while the store does not answer.
 //! - `registry`: what this process holds, and how it is told to stop.
@@ -12,6 +12,7 @@
 mod calling;
 mod dispatcher;
 mod evaluation;
+mod gauges;
 mod heartbeat;
 mod judging;
 mod patience;
@@ -134,6 +135,7 @@ impl Engine {
     ) -> Stored<Self> {
         let now = clock.now();
         let left = if alone { queue.take_over(now).await? } else { queue.reap(now).await? };
+        reaper::count(&left);
         if left.recovered + left.ended > 0 {
             tracing::info!(recovered = left.recovered, ended = left.ended, "took up what was left");
         }
@@ -157,6 +159,7 @@ impl Engine {
         shared.spawn(&duties, dispatcher::run(shared.clone()));
         shared.spawn(&duties, heartbeat::run(shared.clone()));
         shared.spawn(&duties, reaper::run(shared.clone()));
+        shared.spawn(&duties, gauges::run(shared.clone()));
         duties.close();
         Ok(Self { shared, duties })
     }
@@ -186,6 +189,12 @@ impl Engine {
         Timestamp(self.shared.beat.load(Ordering::Relaxed))
     }
 
+    /// Calls that are being made, each with its place among the calls at once.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> u32 {
+        self.shared.settings.max_calls.saturating_sub(self.shared.slots.free())
+    }
+
     /// Runs and re-evaluations that this process holds.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -206,7 +215,9 @@ impl Engine {
     /// Stops claiming, drops calls in flight, gives everything back.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();
-        // First the dispatcher ends, so that nothing enters after the word.
+        // Calls are dropped now, whatever a duty waits for. What enters after
+        // the word (a claim that was under way) sees it as it enters.
+        self.shared.registry.stop_all(Stop::Shutdown);
         self.duties.wait().await;
         self.shared.registry.stop_all(Stop::Shutdown);
         self.shared.tasks.close();

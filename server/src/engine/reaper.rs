@@ -1,6 +1,7 @@
 //! Frees what lapsed leases hold and ends what is past its deadline.
 
 use super::Shared;
+use crate::store::queue::Reaped;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,12 +25,17 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Ok(reaped) if reaped.recovered + reaped.ended > 0 => {
                 let (recovered, ended) = (reaped.recovered, reaped.ended);
                 tracing::warn!(recovered, ended, "leases lapsed or deadlines passed");
-                metrics::counter!("rehearsal_runs_recovered_total").increment(recovered.into());
-                metrics::counter!("rehearsal_runs_reaped_total").increment(ended.into());
+                count(&reaped);
                 shared.wake.notify_one();
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "the reaper could not look"),
         }
     }
+}
+
+/// Counts what was taken up again and what was ended.
+pub(super) fn count(reaped: &Reaped) {
+    metrics::counter!("rehearsal_runs_recovered_total").increment(reaped.recovered.into());
+    metrics::counter!("rehearsal_runs_reaped_total").increment(reaped.ended.into());
 }

@@ -19,6 +19,7 @@ use app::domain::{
     ScenarioSpec, Turn, Usage,
 };
 use futures::FutureExt;
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +58,9 @@ pub(super) struct Live {
 /// Lives a claimed run to its end. A panic ends this run as `internal` and
 /// nothing else.
 pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
+    // Of the highest level, so that whatever is logged within names the run.
     let span =
-        tracing::info_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
+        tracing::error_span!("run", run = %row.id, suite = %row.suite_id, attempt = row.attempt);
     let lease = Lease { run_id: row.id, attempt: row.attempt };
     let deadline = row.deadline_at;
     async move {
@@ -67,7 +69,8 @@ pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
             stopper.stop(Stop::Shutdown);
         }
         let life = AssertUnwindSafe(begin(&shared, &stopper, row)).catch_unwind().await;
-        let ended = life.unwrap_or_else(|_| {
+        let ended = life.unwrap_or_else(|panic| {
+            panicked(panic.as_ref());
             let message = "Something went wrong on our side while this ran. Run it again.";
             Err(Ended::Error(RunError::new(ErrorKind::Internal, message)))
         });
@@ -79,6 +82,15 @@ pub(super) async fn live(shared: Arc<Shared>, row: RunRow) {
     }
     .instrument(span)
     .await;
+}
+
+/// Logs a panic. Its words may quote what was said, so they are for debugging
+/// alone; the place is told by the process's hook.
+pub(super) fn panicked(panic: &(dyn Any + Send)) {
+    tracing::error!("panicked; this ends as an internal error");
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::debug!(words = words.unwrap_or("none"), "what the panic said");
 }
 
 async fn begin(shared: &Arc<Shared>, stopper: &Stopper, row: RunRow) -> Result<(), Ended> {
@@ -136,10 +148,7 @@ async fn end(patience: &Patience<'_>, lease: &Lease, ended: Ended) {
             return;
         }
         Ended::Stopped(Stop::Cancelled) => Final::cancelled(),
-        Ended::Error(error) | Ended::Failed(error, _) => {
-            tracing::info!(kind = error.kind.as_str(), "ended as an error");
-            Final::error(error.kind, error.message)
-        }
+        Ended::Error(error) | Ended::Failed(error, _) => Final::error(error.kind, error.message),
     };
     let change = Change { finish: Some(finish), ..change };
     if let Err(error) = commit(patience, lease, change).await {

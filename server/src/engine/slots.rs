@@ -32,6 +32,11 @@ impl Slots {
         Self { state: Arc::new(Mutex::new(State { free: most, ..State::default() })) }
     }
 
+    /// How many are free.
+    pub(super) fn free(&self) -> u32 {
+        self.state.lock().free
+    }
+
     /// A slot for `user`, as soon as it is their turn. Dropping the future
     /// leaves the queue.
     pub(super) async fn acquire(&self, user: UserId) -> Slot {

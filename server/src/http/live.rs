@@ -1,5 +1,6 @@
 //! What the streams read: the seam to store and engine.
 
+use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{Progress, SuiteEvent, SuiteId, SuiteSnapshot};
 use async_trait::async_trait;
@@ -25,6 +26,6 @@ pub trait Live: Send + Sync + 'static {
     /// Computed progress.
     async fn progress(&self, caller: &Caller, suite: SuiteId) -> Answer<Progress>;
 
-    /// The newest seq known, changed after commits of this suite.
-    fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<i64>;
+    /// The newest event known, changed after commits of this suite.
+    fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<Newest>;
 }

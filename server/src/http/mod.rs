@@ -14,6 +14,7 @@ pub mod forms;
 pub mod health;
 pub mod idempotency;
 pub mod live;
+mod metrics;
 mod pages;
 pub mod problem;
 mod request_id;
@@ -33,6 +34,7 @@ pub use sessions::{COOKIE, SharedSessions};
 pub use throttle::SignInLimits;
 
 use crate::clock::SharedClock;
+use crate::observe::Scrape;
 use app::backend::Backend;
 use app::domain::limits;
 use axum::Router;
@@ -43,7 +45,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use leptos::config::LeptosOptions;
-use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -64,6 +66,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<Network>,
     /// The folder of the site's files.
     pub site: PathBuf,
+    /// Who sends it may read the metrics; without one, this machine alone.
+    pub metrics_token: Option<SecretString>,
 }
 
 impl HttpSettings {
@@ -92,7 +96,7 @@ pub struct HttpState {
     /// Names of the site's files, for the pages.
     pub leptos: LeptosOptions,
     /// The metrics, where they are recorded.
-    pub metrics: Option<PrometheusHandle>,
+    pub metrics: Option<Scrape>,
     /// Attempts to sign in.
     pub sign_ins: Arc<SignInLimits>,
     /// Cancelled when the server stops: streams end then.
@@ -119,7 +123,7 @@ pub fn router(state: HttpState) -> Router {
     let machines = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::metrics))
         .nest_service("/pkg", files(&state));
     let request_id = HeaderName::from_static(request_id::HEADER);
     // The first is the outermost.
@@ -153,7 +157,9 @@ fn panicked(panic: Panic) -> Response {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!(panic = text.unwrap_or("without words"), "a handler panicked");
+    tracing::error!("a handler panicked");
+    // Its words may quote what was sent.
+    tracing::debug!(words = text.unwrap_or("none"), "what the panic said");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 

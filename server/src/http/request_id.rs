@@ -3,6 +3,7 @@
 
 use super::HttpState;
 use crate::clock::SharedClock;
+use crate::observe::request::within;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
@@ -64,7 +65,7 @@ pub(super) async fn remember(
         .and_then(|text| Uuid::parse_str(text).ok())
         .map_or_else(|| LogId::new(&state.clock), LogId);
     request.extensions_mut().insert(id);
-    next.run(request).await
+    within(id.0, next.run(request)).await
 }
 
 /// The span of one request. Neither query (it may hold what somebody searched
@@ -74,5 +75,6 @@ pub(super) fn span(request: &axum::http::Request<axum::body::Body>) -> Span {
     let id = id.and_then(|id| id.header_value().to_str().ok()).unwrap_or_default();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let path = route.unwrap_or_else(|| request.uri().path());
-    tracing::info_span!("request", id, method = %request.method(), path)
+    // Of the highest level, so that whatever is logged within names the request.
+    tracing::error_span!("request", id, method = %request.method(), path)
 }

@@ -2,6 +2,7 @@
 //! its client leaves, and half a write must not depend on that.
 
 use crate::clock::SharedClock;
+use crate::observe::request;
 use app::backend::Answer;
 use app::error::{AppError, ErrorCode};
 use std::future::Future;
@@ -16,10 +17,11 @@ pub async fn spawned<T: Send + 'static>(
     clock: &SharedClock,
     work: impl Future<Output = Answer<T>> + Send + 'static,
 ) -> Answer<T> {
-    match tokio::spawn(work.in_current_span()).await {
+    let work = request::carried(request::current(), work).in_current_span();
+    match tokio::spawn(work).await {
         Ok(answer) => answer,
         Err(error) => {
-            let id = clock.uuid().to_string();
+            let id = request::current().unwrap_or_else(|| clock.uuid()).to_string();
             tracing::error!(log_id = %id, panicked = error.is_panic(), "a use case did not end");
             let sentence = "Something went wrong on our side. Please try again.";
             Err(AppError { log_id: Some(id), ..AppError::new(ErrorCode::Internal, sentence) })

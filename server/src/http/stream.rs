@@ -5,6 +5,7 @@
 //! holds no database connection, only a wake-up.
 
 use super::HttpState;
+use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{Finished, Suite, SuiteEvent, SuiteId, SuiteSnapshot};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -46,6 +47,7 @@ pub(super) async fn suite(
 ) -> Answer<Response> {
     // Before the first read, so that no commit after it goes unnoticed.
     let wake = state.live.watch(id);
+    let known = wake.borrow().seq;
     let begin = begin(&state, &caller, id, after).await?;
     if matches!(begin, Begin::Never) {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -56,7 +58,8 @@ pub(super) async fn suite(
         id,
         wake,
         seq: after.unwrap_or(0),
-        ready: VecDeque::from([Event::default().retry(RETRY)]),
+        known,
+        ready: VecDeque::from([Ready::at_once(Event::default().retry(RETRY))]),
         progress_due: Some(Instant::now()),
         progress_sent: None,
         done: false,
@@ -64,7 +67,7 @@ pub(super) async fn suite(
     };
     match begin {
         Begin::Snapshot(snapshot) => reader.tell_all(*snapshot),
-        Begin::Events(events) => reader.tell(events),
+        Begin::Events(events) => reader.tell(events, Newest::default()),
         Begin::Waiting | Begin::Never => {}
     }
     Ok(respond(stream::unfold(reader, |mut reader| async move {
@@ -122,11 +125,14 @@ struct Reader {
     state: HttpState,
     caller: Caller,
     id: SuiteId,
-    wake: watch::Receiver<i64>,
+    wake: watch::Receiver<Newest>,
+    /// The last event that was published before this reader came: how long
+    /// ago says nothing about the stream.
+    known: i64,
     /// The last event that was told.
     seq: i64,
     /// Events that wait for the client, at most a batch.
-    ready: VecDeque<Event>,
+    ready: VecDeque<Ready>,
     /// When progress may be told next, if there is news.
     progress_due: Option<Instant>,
     progress_sent: Option<String>,
@@ -135,15 +141,29 @@ struct Reader {
     _open: OpenStream,
 }
 
+/// An event on its way to the client.
+struct Ready {
+    event: Event,
+    /// When it was published, where it is the newest of a commit.
+    published: Option<Instant>,
+}
+
+impl Ready {
+    /// Of an event whose delay is not measured.
+    fn at_once(event: Event) -> Self {
+        Self { event, published: None }
+    }
+}
+
 impl Reader {
     /// Tells the whole; and the end, if it is over already.
     fn tell_all(&mut self, snapshot: SuiteSnapshot) {
         self.seq = snapshot.seq;
         let status = snapshot.suite.status;
         let counts = snapshot.suite.counts;
-        self.ready.push_back(event("snapshot", Some(snapshot.seq), &snapshot));
+        self.push(event("snapshot", Some(snapshot.seq), &snapshot));
         if status.is_final() {
-            self.ready.push_back(event("finished", None, &Finished { status, counts }));
+            self.push(event("finished", None, &Finished { status, counts }));
             self.done = true;
         }
     }
@@ -155,7 +175,10 @@ impl Reader {
             if shutdown.is_cancelled() {
                 return None;
             }
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(Ready { event, published }) = self.ready.pop_front() {
+                if let Some(published) = published {
+                    metrics::histogram!("rehearsal_event_lag_seconds").record(published.elapsed());
+                }
                 return Some(event);
             }
             if self.done {
@@ -166,8 +189,8 @@ impl Reader {
                 continue;
             }
             // Seen before the read: what is committed during it wakes again.
-            self.wake.borrow_and_update();
-            if !self.read().await {
+            let newest = *self.wake.borrow_and_update();
+            if !self.read(newest).await {
                 return None;
             }
             if self.ready.is_empty() {
@@ -181,7 +204,7 @@ impl Reader {
 
     /// Reads what is new. `false` when it cannot: the client comes back, with
     /// the id of the last event it has.
-    async fn read(&mut self) -> bool {
+    async fn read(&mut self, newest: Newest) -> bool {
         let live = &self.state.live;
         let events = match live.events_after(&self.caller, self.id, self.seq, BATCH).await {
             Ok(events) => events,
@@ -190,21 +213,26 @@ impl Reader {
                 return false;
             }
         };
-        self.tell(events);
+        self.tell(events, newest);
         true
     }
 
     /// Makes events ready for the client; the last of a suite ends the stream.
-    fn tell(&mut self, events: Vec<(i64, SuiteEvent)>) {
+    fn tell(&mut self, events: Vec<(i64, SuiteEvent)>, newest: Newest) {
         for (seq, told) in events {
             self.seq = seq;
             self.progress_due.get_or_insert_with(Instant::now);
-            self.ready.push_back(frame(seq, &told));
+            let published = newest.at.filter(|_| seq == newest.seq && seq > self.known);
+            self.ready.push_back(Ready { event: frame(seq, &told), published });
             if matches!(told, SuiteEvent::Finished(_)) {
                 self.done = true;
                 return;
             }
         }
+    }
+
+    fn push(&mut self, event: Event) {
+        self.ready.push_back(Ready::at_once(event));
     }
 
     async fn tell_progress(&mut self) {
@@ -213,7 +241,7 @@ impl Reader {
             Ok(progress) => {
                 let text = serde_json::to_string(&progress).unwrap_or_default();
                 if self.progress_sent.as_ref() != Some(&text) {
-                    self.ready.push_back(Event::default().event("progress").data(&text));
+                    self.push(Event::default().event("progress").data(&text));
                     self.progress_sent = Some(text);
                     self.hold_progress();
                 }

@@ -6,13 +6,17 @@
 //! - `accounts`, `catalog`, `suites`, `queue`: the traits.
 //! - `cleaning`, [`cleaner`]: what is old, and the duty that deletes it.
 //! - [`hub`]: wakes streams after a commit.
+//! - `ended`: counts and logs ends after their commit; [`census`]: what is not
+//!   ended, for metrics.
 
 pub mod accounts;
 pub mod catalog;
+pub mod census;
 pub mod cleaner;
 pub mod cleaning;
 #[cfg(test)]
 mod contract;
+mod ended;
 mod evaluation_lease;
 pub mod hub;
 pub mod memory;

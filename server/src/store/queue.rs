@@ -2,6 +2,7 @@
 //! *is* the table of runs.
 
 use super::Stored;
+use super::census::Census;
 use super::pick::Hold;
 use super::rows::{EvaluationRow, RunRow, Transcript};
 use super::transition::{Change, Lease};
@@ -107,4 +108,6 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn reap(&self, now: Timestamp) -> Stored<Reaped>;
     /// At boot of the only engine: every run that somebody held is free now.
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped>;
+    /// Counts what is unfinished; looks at nothing that is final.
+    async fn census(&self) -> Stored<Census>;
 }

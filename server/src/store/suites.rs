@@ -1,6 +1,7 @@
 //! The aggregate of suites: asked for, read, cancelled.
 
 use super::Stored;
+use super::hub::Newest;
 use super::rows::{EvaluationRow, EventRow, Frozen, RunRow, SuiteRow, Transcript};
 use app::backend::HistoryFilter;
 use app::domain::{
@@ -211,5 +212,5 @@ pub trait SuiteStore: Send + Sync + 'static {
         limit: u32,
     ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>>;
     /// A receiver woken after each commit of the suite's events.
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<i64>;
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest>;
 }

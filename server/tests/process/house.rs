@@ -18,6 +18,8 @@ pub(crate) struct House {
     pub(crate) folder: TempDir,
     pub(crate) addr: SocketAddr,
     pub(crate) client: Client,
+    /// More settings.
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 /// A person or program with a token.
@@ -53,11 +55,16 @@ fn site(folder: &Path) -> std::path::PathBuf {
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With more settings.
+    pub(crate) async fn with(settings: &[(&'static str, &'static str)]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let client = Client::builder().no_proxy().build().unwrap();
-        let mut house = Self { child: None, folder, addr, client };
+        let mut house = Self { child: None, folder, addr, client, settings: settings.to_vec() };
         house.start().await;
         house
     }
@@ -75,6 +82,7 @@ impl House {
             .env("REHEARSAL_ADDR", self.addr.to_string())
             .env("REHEARSAL_SITE_DIR", site(self.folder.path()))
             .env("REHEARSAL_SIGN_UP", "open")
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -101,6 +109,29 @@ impl House {
         let mut child = self.child.take().expect("runs");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Asks the process to stop, as a service manager would.
+    pub(crate) fn signal(&self) {
+        let pid = self.child.as_ref().expect("runs").id();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until the process has ended; answers its code and how long it took.
+    pub(crate) async fn ended(&mut self) -> (Option<i32>, Duration) {
+        let began = Instant::now();
+        let mut child = self.child.take().expect("runs");
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return (status.code(), began.elapsed());
+            }
+            if began.elapsed() > Duration::from_secs(60) {
+                let _ = child.kill();
+                panic!("it does not end: {}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// A command beside the server; answers what it prints.

@@ -8,7 +8,10 @@
 mod house;
 mod kills;
 mod locked;
+mod logs;
+mod numbers;
 mod once;
 mod plans;
 mod real_input;
+mod stops;
 mod two_users;

@@ -129,7 +129,8 @@ impl Listening {
         let now = browser::now();
         match source.ready_state() {
             EventSource::OPEN => {
-                let lost = self.live.hearing.get_untracked() == Hearing::Lost;
+                let hearing = self.live.hearing.get_untracked();
+                let lost = matches!(hearing, Hearing::Lost | Hearing::Polling);
                 self.times.update_value(|times| {
                     times.lost = None;
                     times.back = lost.then_some(now);
@@ -164,10 +165,11 @@ impl Listening {
             self.live.heard(Hearing::Fine);
         }
         if times.refused && !self.live.is_final() && now - times.polled > POLL {
+            // Whoever refused may have been a proxy while the server was started
+            // again: the stream is tried anew, and where it is refused again,
+            // everything is read.
             self.times.update_value(|times| times.polled = now);
-            if !browser::is_hidden() {
-                self.live.read_all();
-            }
+            self.open();
         }
         self.live.tick(now);
     }

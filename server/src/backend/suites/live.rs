@@ -2,6 +2,7 @@
 
 use super::Suites;
 use crate::http::live::Live;
+use crate::store::hub::Newest;
 use crate::store::rows::EventRow;
 use app::backend::{Answer, Caller};
 use app::domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, TurnEvent};
@@ -50,7 +51,7 @@ impl Live for Suites {
         Self::progress(self, caller, suite).await
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
         self.suites.watch(suite)
     }
 }

@@ -129,6 +129,9 @@ impl Suites {
         suite.key = new_key(keyed, body.clone());
         let id = suite.id;
         let created = self.suites.create_suite(suite).await?;
+        if created == Created::New {
+            tracing::info!(suite = %id, runs = jobs, "suite started");
+        }
         self.executor.wake();
         self.answer(created, Some(Started { suite_id: id, body, replayed: false }))
     }

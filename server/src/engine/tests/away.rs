@@ -3,6 +3,7 @@
 
 use super::bench::{Bench, obliging, scripted, user};
 use crate::clock::Clock;
+use crate::store::census::Census;
 use crate::store::memory::work::MemoryWork;
 use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{EvaluationRow, RunRow};
@@ -96,6 +97,9 @@ impl QueueStore for Moody {
     }
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
         self.there()?.take_over(now).await
+    }
+    async fn census(&self) -> Stored<Census> {
+        self.there()?.census().await
     }
 }
 

@@ -7,6 +7,8 @@ mod crash;
 mod ends;
 mod judging;
 mod limits;
+mod logs;
+mod metrics;
 mod provider_limits;
 mod talking;
 mod waits;

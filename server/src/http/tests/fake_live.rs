@@ -2,6 +2,7 @@
 
 use super::fake_backend::id;
 use crate::http::Live;
+use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{
     AgentId, AgentRef, Counts, Finished, Progress, RunId, Speaker, Suite, SuiteEvent, SuiteId,
@@ -20,7 +21,7 @@ pub(super) const SUITE: SuiteId =
 /// One suite, its events, and how often it was read.
 pub(super) struct FakeLive {
     events: Mutex<Vec<SuiteEvent>>,
-    newest: Mutex<Option<watch::Sender<i64>>>,
+    newest: Mutex<Option<watch::Sender<Newest>>>,
     /// Progress grows by one with each event.
     pub(super) progress_reads: AtomicU32,
     /// The most events that were asked for and given at once.
@@ -32,7 +33,7 @@ impl Default for FakeLive {
     fn default() -> Self {
         Self {
             events: Mutex::default(),
-            newest: Mutex::new(Some(watch::Sender::new(0))),
+            newest: Mutex::new(Some(watch::Sender::new(Newest::default()))),
             progress_reads: AtomicU32::new(0),
             largest_read: AtomicU32::new(0),
             forgotten: AtomicBool::new(false),
@@ -70,7 +71,7 @@ impl FakeLive {
         events.push(event);
         let seq = i64::try_from(events.len()).expect("few");
         if let Some(newest) = &*self.newest.lock() {
-            newest.send_replace(seq);
+            newest.send_replace(Newest::now(seq));
         }
     }
 
@@ -148,11 +149,11 @@ impl Live for FakeLive {
         })
     }
 
-    fn watch(&self, _: SuiteId) -> watch::Receiver<i64> {
+    fn watch(&self, _: SuiteId) -> watch::Receiver<Newest> {
         match &*self.newest.lock() {
             Some(newest) => newest.subscribe(),
             // Its sender is dropped at once: closed.
-            None => watch::Sender::new(0).subscribe(),
+            None => watch::Sender::new(Newest::default()).subscribe(),
         }
     }
 }

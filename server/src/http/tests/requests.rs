@@ -79,7 +79,65 @@ async fn health_tells_alive_from_ready() {
     let told = server.told(Ask::get("/health/ready")).await;
     assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(told.text.contains("heartbeat"));
-    assert_eq!(server.told(Ask::get("/metrics")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready_from_that_moment() {
+    let server = Server::new();
+    server.shutdown.cancel();
+    let told = server.told(Ask::get("/health/ready")).await;
+    assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(told.text.contains("Shutting down"), "{}", told.text);
+    assert_eq!(server.told(Ask::get("/health/live")).await.status, StatusCode::OK);
+}
+
+#[rstest]
+#[case::this_machine("127.0.0.1", "", "", "", true)]
+#[case::this_machine_by_ipv6("::1", "", "", "", true)]
+#[case::another("192.0.2.7", "", "", "", false)]
+#[case::nobody_knows_who("", "", "", "", false)]
+#[case::a_proxy_here_that_nobody_named("127.0.0.1", "192.0.2.7", "", "", false)]
+#[case::who_claims_to_be_here("192.0.2.7", "127.0.0.1", "", "", false)]
+#[case::no_token_is_set("192.0.2.7", "", "", "Bearer secret-token", false)]
+#[case::with_the_token("192.0.2.7", "", "secret-token", "Bearer secret-token", true)]
+#[case::a_wrong_token("127.0.0.1", "", "secret-token", "Bearer secret-tokens", false)]
+#[case::another_scheme("127.0.0.1", "", "secret-token", "Basic secret-token", false)]
+#[case::a_token_is_set_and_none_sent("127.0.0.1", "", "secret-token", "", false)]
+#[tokio::test]
+async fn metrics_are_for_this_machine_or_who_has_the_token(
+    #[case] peer: &str,
+    #[case] forwarded: &str,
+    #[case] token: &str,
+    #[case] sent: &str,
+    #[case] fine: bool,
+) {
+    let metrics_token = Some(token).filter(|token| !token.is_empty()).map(Into::into);
+    let server = Server::with(HttpSettings { metrics_token, ..HttpSettings::default() });
+    let mut ask = Ask::get("/metrics");
+    if let Ok(ip) = peer.parse::<std::net::IpAddr>() {
+        let peer = axum::extract::ConnectInfo(std::net::SocketAddr::from((ip, 4000)));
+        ask.0.extensions_mut().insert(peer);
+    }
+    for (header, value) in [("x-forwarded-for", forwarded), ("authorization", sent)] {
+        if !value.is_empty() {
+            ask = ask.header(header, value);
+        }
+    }
+    let told = server.told(ask).await;
+    let expected = if fine { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+    assert_eq!(told.status, expected, "{}", told.text);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_on_this_machine_says_who_asks() {
+    let trusted_proxies = vec!["127.0.0.1".parse().expect("a network")];
+    let server = Server::with(HttpSettings { trusted_proxies, ..HttpSettings::default() });
+    for (client, status) in [("192.0.2.7", 401), ("127.0.0.1", 200)] {
+        let mut ask = Ask::get("/metrics").header("x-forwarded-for", client);
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
+        ask.0.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        assert_eq!(server.told(ask).await.status.as_u16(), status, "{client}");
+    }
 }
 
 #[tokio::test]

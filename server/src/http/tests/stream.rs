@@ -2,6 +2,8 @@
 
 use super::fake_live::SUITE;
 use super::support::{Ask, Server};
+use crate::observe::reading::Numbers;
+use crate::observe::scrape::{begin, recorder};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures::StreamExt;
@@ -252,4 +254,30 @@ async fn the_short_stream_begins_at_once() {
     assert_eq!(frame.data, "{\"live\":[]}");
     server.shutdown.cancel();
     assert_eq!(client.frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_is_measured_from_the_commit_and_only_of_what_happens_meanwhile() {
+    let recorder = recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    begin();
+    let samples = || {
+        let numbers = Numbers::read(&recorder.handle().render());
+        let value = |what: &str| numbers.value(&format!("rehearsal_event_lag_seconds_{what}"), &[]);
+        (value("count"), value("sum"))
+    };
+    let server = Server::new();
+    server.live.say("one");
+    server.live.say("two");
+    advance(Duration::from_secs(60)).await;
+    let (_, mut client) = Client::open(&server, "?after=0", None).await;
+    assert_eq!(client.ids().await, [1, 2]);
+    assert_eq!(samples(), (0.0, 0.0), "what was told before it came says nothing");
+    server.live.say("three");
+    server.live.say("four");
+    advance(Duration::from_millis(300)).await;
+    assert_eq!(client.ids().await, [3, 4]);
+    let (count, sum) = samples();
+    assert_eq!(count, 1.0, "once a commit that is seen");
+    assert!((0.3..0.31).contains(&sum), "{sum}");
 }

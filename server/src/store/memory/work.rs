@@ -1,7 +1,9 @@
 //! Suites and the queue in memory: the same rules ([`transition`], [`pick`])
 //! over maps. For engine tests on paused time.
 
-use crate::store::hub::Hub;
+use crate::store::census::Census;
+use crate::store::ended::{self, Ended};
+use crate::store::hub::{Hub, Newest};
 use crate::store::pick::{SuiteLoad, Take, pick};
 use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{
@@ -79,6 +81,7 @@ impl State {
             row.finished_at = Some(now);
             events.push(EventRow::Finished(Finished { status: row.status, counts }));
         }
+        Ended::of(suite, &events).tell();
         row.seq += i64::try_from(events.len()).unwrap_or(0);
         self.events.entry(suite).or_default().append(&mut events);
     }
@@ -496,6 +499,15 @@ impl QueueStore for MemoryWork {
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
         Ok(self.recover(|_| true, false, now))
     }
+
+    async fn census(&self) -> Stored<Census> {
+        let mut census = Census::default();
+        for run in self.state.lock().runs.values() {
+            let what = run.waiting.map(|waiting| waiting.what);
+            census.add(run.status, run.stage, what, run.lease_until, 1);
+        }
+        Ok(census)
+    }
 }
 
 /// Whether a row is within a history filter.
@@ -533,6 +545,7 @@ impl SuiteStore for MemoryWork {
                 return Ok(Created::QueueFull { unfinished });
             }
             state.insert(&new);
+            Ended::of(new.id, &ended::of_new(&new)).tell();
             if let Some(key) = &new.key {
                 state.keep(new.user_id, key, new.id, new.at);
             }
@@ -755,7 +768,7 @@ impl SuiteStore for MemoryWork {
             .collect())
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
         self.hub.watch(suite)
     }
 }

@@ -4,7 +4,7 @@
 use super::rows::{text, turn};
 use super::{SqliteStore, rows};
 use crate::store::rows::EventRow;
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, Stored, ended};
 use app::domain::{RunStatus, SuiteId, SuiteStatus, Timestamp, Turn};
 use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
@@ -22,6 +22,7 @@ pub(super) async fn append(
     {
         events.push(finished);
     }
+    ended::note(suite, &events);
     let count = i64::try_from(events.len()).unwrap_or(0);
     let newest: i64 =
         sqlx::query_scalar("UPDATE suites SET seq = seq + ? WHERE id = ? RETURNING seq")

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod agents;
+mod census;
 mod clean;
 #[cfg(test)]
 mod clean_tests;

@@ -5,6 +5,7 @@
 use super::SqliteStore;
 use super::events::append;
 use super::rows::{evaluation, insert_turn, run, save_evaluation, save_run, select_runs};
+use crate::store::census::Census;
 use crate::store::pick::{SuiteLoad, Take, pick};
 use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{EvaluationRow, EventRow, Frozen, RunRow};
@@ -489,6 +490,10 @@ impl QueueStore for SqliteStore {
             .await?;
         self.publish(&published);
         Ok(reaped)
+    }
+
+    async fn census(&self) -> Stored<Census> {
+        self.count_unfinished().await
     }
 }
 

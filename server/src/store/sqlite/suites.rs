@@ -3,12 +3,13 @@
 use super::SqliteStore;
 use super::queue::apply;
 use super::rows::{counts, evaluation, run, save_evaluation, select_runs, suite, text};
+use crate::store::hub::Newest;
 use crate::store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::store::suites::{
     Before, CancelOutcome, Created, KEPT_KEYS, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
 use crate::store::transition::Transition;
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, Stored, ended};
 use app::backend::HistoryFilter;
 use app::domain::{
     AgentId, Counts, RunId, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, Usage, UserId,
@@ -152,6 +153,7 @@ async fn create(c: &mut SqliteConnection, new: NewSuite) -> Stored<Created> {
     for (position, run) in new.runs.iter().enumerate() {
         insert_run(c, &new, run, position).await?;
     }
+    ended::note(new.id, &ended::of_new(&new));
     if let Some(key) = &new.key {
         keep_answer(c, new.user_id, key, new.id, new.at).await?;
     }
@@ -535,7 +537,7 @@ impl SuiteStore for SqliteStore {
         self.read_events(suite, seq, limit).await
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<i64> {
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
         self.hub.watch(suite)
     }
 }

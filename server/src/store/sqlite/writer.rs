@@ -13,7 +13,7 @@
 
 use super::trouble;
 use super::wal;
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, Stored, ended};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -77,7 +77,8 @@ impl<T: Send + 'static> Job for Queued<T> {
     fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (Left, Deliver)> {
         let Self { change, answer } = *self;
         async move {
-            let result = AssertUnwindSafe(change(c)).catch_unwind().await;
+            let work = AssertUnwindSafe(change(c)).catch_unwind();
+            let (result, ended) = ended::gathering(work).await;
             let result =
                 result.unwrap_or_else(|_| Err(StoreError::Fault("a write panicked".into())));
             let left = match &result {
@@ -86,7 +87,11 @@ impl<T: Send + 'static> Job for Queued<T> {
                 Err(_) => Left::Undo,
             };
             let deliver: Deliver = Box::new(move |committed| {
-                let _ = answer.send(committed.and(result));
+                let result = committed.and(result);
+                if result.is_ok() {
+                    ended.tell();
+                }
+                let _ = answer.send(result);
             });
             (left, deliver)
         }
