@@ -88,8 +88,7 @@ fn held(held: &HeldRuns) -> AnyView {
         view! { " · " <a href="/settings/connections">"why, and try now"</a> }
     });
     view! {
-        <p class="waits"><span class="icon" aria-hidden="true">"⧗"</span>
-            {runs} " " {verb} " for " {what} {until} {why}</p>
+        <p class="waits">{runs} " " {verb} " for " {what} {until} {why}</p>
     }
     .into_any()
 }
