@@ -1,0 +1,61 @@
+import { Api } from "../../support/api";
+import { signedUp } from "../../support/people";
+import { Provider } from "../../support/provider";
+import { expect, expectAccessible, hydrated, test } from "../../support/test";
+
+test("a provider that is down is waited for, and tried by a button", async ({ page }) => {
+  const provider = await Provider.start();
+  try {
+    await signedUp(page);
+    const api = new Api(page.request);
+    const connection = await api.post<{ id: string }>("/connections", {
+      name: "Ours",
+      kind: "openai",
+      base_url: provider.url,
+      api_key: "sk-1234567890",
+    });
+    const agent = await api.post<{ id: string }>("/agents", {
+      name: "Desk",
+      system_prompt: "You help.",
+      model: "m",
+      connection_id: connection.id,
+    });
+    // Nothing to judge by a model: rules alone decide.
+    const scenarios = await Promise.all(
+      Array.from({ length: 6 }, (_, n) =>
+        api.post<{ id: string }>("/scenarios", {
+          name: `Case ${n}`,
+          category: "information",
+          conversation_flow: [{ speaker: "user", message: "When are you open?" }],
+          success_criteria: { must_include: ["nine to five"] },
+        }),
+      ),
+    );
+    const suite = await api.start(agent.id, scenarios.map((one) => one.id));
+
+    await page.goto(`/suites/${suite.id}`);
+    await hydrated(page);
+    const waits = page.getByText(/^6 runs wait for the circuit, which is open, next try at /);
+    await expect(waits).toBeVisible({ timeout: 30_000 });
+    await page.getByRole("link", { name: "why, and try now" }).click();
+    await page.getByRole("link", { name: "Ours" }).click();
+    await expect(page.getByText(/5 calls in a row failed: .*503/)).toBeVisible();
+    await expect(page.locator(".circuit .chip")).toHaveText(/Open/);
+    await expectAccessible(page);
+
+    // It is still down: the button says so, and the circuit stays open.
+    await page.getByRole("button", { name: "Try now" }).click();
+    await expect(page.getByText("It does not work")).toBeVisible();
+    await expect(page.getByRole("button", { name: "Try now" })).toBeVisible();
+
+    provider.down = false;
+    await page.getByRole("button", { name: "Try now" }).click();
+    await expect(page.getByText("It answers")).toBeVisible();
+    await expect(page.locator(".circuit .chip")).toHaveText(/Closed/);
+    await expect(page.getByRole("button", { name: "Try now" })).toBeHidden();
+    const ended = await api.finished(suite.id);
+    expect(ended.counts).toMatchObject({ passed: 6, error: 0, failed: 0 });
+  } finally {
+    await provider.stop();
+  }
+});
