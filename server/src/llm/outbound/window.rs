@@ -17,6 +17,11 @@ const UNTOLD_RESET: Duration = Duration::from_secs(10);
 /// How long the call that looks is waited for before another one looks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Periods of limits that are usual, in seconds.
+const PERIODS: [u64; 4] = [1, 60, 3600, 86_400];
+/// Comparisons that must agree before a bucket is believed in.
+const AGREEING: u32 = 2;
+
 /// When a call may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ready {
@@ -49,8 +54,8 @@ pub(super) struct Window {
     /// Number of the call that was told it: what went out later comes on top.
     by: u64,
     fill: Fill,
-    /// What was used, and milliseconds to the reset, when last compared.
-    sample: Option<(u64, u64)>,
+    /// By which its way of filling is found out.
+    sample: Option<Sample>,
     /// The call that looks what came back, and when it went.
     scout: Option<(u64, Timestamp)>,
 }
@@ -136,29 +141,45 @@ impl Window {
     }
 }
 
-/// Whether the resets grow in step with what was used, by two tellings of
-/// which one had used at least half as much again as the other.
-fn compare(before: Option<&Window>, limit: &Limit, left: Duration) -> (Fill, Option<(u64, u64)>) {
+/// What was used and milliseconds to the reset, by which the next telling is
+/// judged, and how many in a row agreed on a bucket.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    used: u64,
+    left: u64,
+    agreed: u32,
+}
+
+/// Whether the resets grow in step with what was used: of tellings of which
+/// one had used at least half as much again as the one before, several in a
+/// row must mean the same usual period. By chance a window does that once.
+fn compare(before: Option<&Window>, limit: &Limit, left: Duration) -> (Fill, Option<Sample>) {
     let (fill, sample) = before.map_or((Fill::AtReset, None), |b| (b.fill, b.sample));
     let used = limit.limit - limit.remaining;
     let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     if used == 0 || left == 0 || limit.reset.is_none() {
         return (fill, sample);
     }
-    let Some((used0, left0)) = sample else { return (fill, Some((used, left))) };
-    if used.max(used0) * 2 < used.min(used0) * 3 {
+    let Some(last) = sample else { return (fill, Some(Sample { used, left, agreed: 0 })) };
+    if used.max(last.used) * 2 < used.min(last.used) * 3 {
         return (fill, sample);
     }
-    let period =
-        |used: u64, left: u64| u128::from(left) * u128::from(limit.limit) / u128::from(used);
-    let (one, two) = (period(used, left), period(used0, left0));
-    let (short, long) = (one.min(two), one.max(two));
-    let fill = if long * 3 <= short * 4 {
-        Fill::Steadily(Duration::from_millis(u64::try_from(long).unwrap_or(u64::MAX)))
-    } else {
-        Fill::AtReset
+    let period = usual(left, used, limit.limit);
+    let same = period.is_some() && period == usual(last.left, last.used, limit.limit);
+    let agreed = if same { last.agreed + 1 } else { 0 };
+    let fill = match period {
+        Some(period) if agreed >= AGREEING => Fill::Steadily(period),
+        _ => Fill::AtReset,
     };
-    (fill, Some((used, left)))
+    (fill, Some(Sample { used, left, agreed }))
+}
+
+/// The usual period in which a bucket of `limit` fills, if `used` of it is
+/// back in `left` milliseconds; roughly, for times are rounded.
+fn usual(left: u64, used: u64, limit: u64) -> Option<Duration> {
+    let millis = left as f64 * limit as f64 / used as f64;
+    let near = |period: &u64| (millis / (*period as f64 * 1000.0) - 1.0).abs() <= 0.15;
+    PERIODS.iter().find(|period| near(period)).map(|period| Duration::from_secs(*period))
 }
 
 #[cfg(test)]
@@ -215,12 +236,15 @@ mod tests {
         let first = Window::told(None, &limit(60, 59, 1), 1, T0);
         assert_eq!(first.fill, Fill::AtReset, "nothing has shown yet");
         let second = Window::told(Some(&first), &limit(60, 50, 10), 2, T0);
-        assert_eq!(second.fill, Fill::Steadily(Duration::from_secs(60)));
-        let same = Window::told(Some(&second), &limit(60, 49, 11), 3, T0);
-        assert_eq!(same.fill, second.fill, "too near to say anything");
+        assert_eq!(second.fill, Fill::AtReset, "once is chance");
+        let third = Window::told(Some(&second), &limit(60, 40, 20), 3, T0);
+        assert_eq!(third.fill, Fill::Steadily(Duration::from_secs(60)));
+        let same = Window::told(Some(&third), &limit(60, 39, 15), 4, T0);
+        assert_eq!(same.fill, third.fill, "too near to say anything");
         // A window: the reset does not move, whatever is used.
-        let other = Window::told(Some(&second), &limit(60, 30, 10), 3, T0);
+        let other = Window::told(Some(&third), &limit(60, 20, 20), 4, T0);
         assert_eq!(other.fill, Fill::AtReset);
+        let second = third;
         let changed = Window::told(Some(&second), &limit(90, 80, 10), 4, T0);
         assert_eq!(changed.fill, Fill::AtReset, "another limit, another matter");
     }
