@@ -239,6 +239,7 @@ impl Pass {
 impl Permit for Pass {
     fn sent(&mut self) {
         self.sent = true;
+        self.cell.inner.lock().bucket.sent(self.number);
     }
 
     fn finish(mut self: Box<Self>, outcome: Result<&ChatReply, &CallError>) {

@@ -51,7 +51,8 @@ pub(super) struct Window {
     reset: Timestamp,
     /// When this was told, or last reckoned.
     at: Timestamp,
-    /// Number of the call that was told it: what went out later comes on top.
+    /// When the call that was told it went out, as a count of those that did:
+    /// what went later comes on top.
     by: u64,
     fill: Fill,
     /// By which its way of filling is found out.
@@ -61,8 +62,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// What is known after call `by` was told `limit`.
-    pub(super) fn told(before: Option<&Self>, limit: &Limit, by: u64, now: Timestamp) -> Self {
+    /// What is known after `call`, which went out as the `by`th, was told
+    /// `limit`.
+    pub(super) fn told(
+        before: Option<&Self>,
+        limit: &Limit,
+        call: u64,
+        by: u64,
+        now: Timestamp,
+    ) -> Self {
         let reset = limit.reset.unwrap_or_else(|| now.plus(UNTOLD_RESET));
         let before = before.filter(|before| before.limit == limit.limit);
         let (fill, sample) = match limit.period {
@@ -71,11 +79,11 @@ impl Window {
         };
         let (limit, remaining) = (limit.limit, limit.remaining as f64);
         // One that is still out goes on looking: this was told before it.
-        let scout = before.and_then(|before| before.scout).filter(|(scout, _)| *scout > by);
+        let scout = before.and_then(|before| before.scout).filter(|(scout, _)| *scout != call);
         Self { limit, remaining, reset, at: now, by, fill, sample, scout }
     }
 
-    /// Number of the call that was told this.
+    /// When the call that was told this went out.
     pub(super) fn by(&self) -> u64 {
         self.by
     }
@@ -108,19 +116,20 @@ impl Window {
         }
     }
 
-    /// Call `number` goes out.
-    pub(super) fn went(&mut self, number: u64, now: Timestamp) {
+    /// `call` may go.
+    pub(super) fn went(&mut self, call: u64, now: Timestamp) {
         if self.fill == Fill::AtReset && now >= self.reset {
-            self.scout = Some((number, now));
+            self.scout = Some((call, now));
         }
     }
 
-    /// Call `number` is back without news; it has used `cost`.
-    pub(super) fn back(&mut self, number: u64, cost: u64, now: Timestamp) {
-        if self.scout.is_some_and(|(scout, _)| scout == number) {
+    /// `call`, which went out as the `by`th, is back without news; it has used
+    /// `cost`.
+    pub(super) fn back(&mut self, call: u64, by: u64, cost: u64, now: Timestamp) {
+        if self.scout.is_some_and(|(scout, _)| scout == call) {
             self.scout = None;
         }
-        if number > self.by {
+        if by > self.by {
             if let Fill::Steadily(period) = self.fill {
                 (self.remaining, self.at) = (self.level(period, now), now);
             }
@@ -198,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_last_tenth_is_left_alone_and_calls_that_are_out_count() {
-        let window = Window::told(None, &limit(50, 20, 60), 1, T0);
+        let window = Window::told(None, &limit(50, 20, 60), 1, 1, T0);
         assert_eq!(window.ready(1, 14, T0), Ready::Now);
         assert_eq!(window.ready(1, 15, T0), Ready::At(at(60)), "15 + 5 + 1 of 20");
         assert_eq!(window.ready(15, 0, T0), Ready::Now);
@@ -207,21 +216,21 @@ mod tests {
 
     #[test]
     fn after_a_reset_one_call_goes_ahead() {
-        let mut window = Window::told(None, &limit(50, 0, 60), 1, T0);
+        let mut window = Window::told(None, &limit(50, 0, 60), 1, 1, T0);
         assert_eq!(window.ready(1, 0, at(59)), Ready::At(at(60)));
         assert_eq!(window.ready(1, 0, at(60)), Ready::Now);
         window.went(2, at(60));
         assert_eq!(window.ready(1, 1, at(61)), Ready::At(at(70)), "another looks if it hangs");
-        let known = Window::told(Some(&window), &limit(50, 49, 119), 2, at(62));
+        let known = Window::told(Some(&window), &limit(50, 49, 119), 2, 2, at(62));
         assert_eq!(known.ready(1, 0, at(62)), Ready::Now);
-        window.back(2, 1, at(62));
+        window.back(2, 2, 1, at(62));
         assert_eq!(window.ready(1, 0, at(62)), Ready::Now, "or comes back without news");
     }
 
     #[test]
     fn a_bucket_fills_steadily() {
         let bucket = Limit { period: Some(Duration::from_secs(60)), ..limit(60, 6, 54) };
-        let window = Window::told(None, &bucket, 1, T0);
+        let window = Window::told(None, &bucket, 1, 1, T0);
         assert_eq!(window.ready(1, 0, T0), Ready::At(at(1)));
         assert_eq!(window.ready(1, 0, at(1)), Ready::Now);
         assert_eq!(window.ready(3, 2, T0), Ready::At(at(5)));
@@ -233,33 +242,33 @@ mod tests {
     #[test]
     fn resets_tell_a_bucket_from_a_window() {
         // 60 a minute, filling: 1 used is back in 1 s, 10 in 10 s.
-        let first = Window::told(None, &limit(60, 59, 1), 1, T0);
+        let first = Window::told(None, &limit(60, 59, 1), 1, 1, T0);
         assert_eq!(first.fill, Fill::AtReset, "nothing has shown yet");
-        let second = Window::told(Some(&first), &limit(60, 50, 10), 2, T0);
+        let second = Window::told(Some(&first), &limit(60, 50, 10), 2, 2, T0);
         assert_eq!(second.fill, Fill::AtReset, "once is chance");
-        let third = Window::told(Some(&second), &limit(60, 40, 20), 3, T0);
+        let third = Window::told(Some(&second), &limit(60, 40, 20), 3, 3, T0);
         assert_eq!(third.fill, Fill::Steadily(Duration::from_secs(60)));
-        let same = Window::told(Some(&third), &limit(60, 39, 15), 4, T0);
+        let same = Window::told(Some(&third), &limit(60, 39, 15), 4, 4, T0);
         assert_eq!(same.fill, third.fill, "too near to say anything");
         // A window: the reset does not move, whatever is used.
-        let other = Window::told(Some(&third), &limit(60, 20, 20), 4, T0);
+        let other = Window::told(Some(&third), &limit(60, 20, 20), 4, 4, T0);
         assert_eq!(other.fill, Fill::AtReset);
         let second = third;
-        let changed = Window::told(Some(&second), &limit(90, 80, 10), 4, T0);
+        let changed = Window::told(Some(&second), &limit(90, 80, 10), 4, 4, T0);
         assert_eq!(changed.fill, Fill::AtReset, "another limit, another matter");
     }
 
     #[test]
     fn a_bucket_that_tells_no_more_is_reckoned_on() {
         let bucket = Limit { period: Some(Duration::from_secs(60)), ..limit(60, 6, 54) };
-        let mut window = Window::told(None, &bucket, 1, T0);
+        let mut window = Window::told(None, &bucket, 1, 1, T0);
         // One a second, whenever it may, and never a word.
         let mut went = 0;
         for tick in 1..=1000_u64 {
             let now = T0.plus(Duration::from_millis(tick * 100));
             if window.ready(1, 0, now) == Ready::Now {
                 went += 1;
-                window.back(1 + went, 1, now);
+                window.back(1 + went, 1 + went, 1, now);
             }
         }
         assert!((98..=100).contains(&went), "{went} in 100 s");
@@ -268,17 +277,17 @@ mod tests {
     #[test]
     fn untold_resets_are_looked_for() {
         let told = Limit { reset: None, ..limit(10, 0, 0) };
-        let window = Window::told(None, &told, 1, T0);
+        let window = Window::told(None, &told, 1, 1, T0);
         assert_eq!(window.ready(1, 0, T0), Ready::At(at(10)));
         assert_eq!(window.ready(1, 0, at(10)), Ready::Now);
     }
 
     #[test]
     fn what_came_back_without_news_is_taken_off() {
-        let mut window = Window::told(None, &limit(10, 3, 60), 5, T0);
-        window.back(4, 1, T0);
+        let mut window = Window::told(None, &limit(10, 3, 60), 5, 5, T0);
+        window.back(4, 4, 1, T0);
         assert_eq!(window.ready(2, 0, T0), Ready::Now, "the window knew of call 4");
-        window.back(6, 1, T0);
+        window.back(6, 6, 1, T0);
         assert_eq!(window.ready(2, 0, T0), Ready::At(at(60)));
     }
 }
