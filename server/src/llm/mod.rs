@@ -23,7 +23,7 @@ pub mod retry_after;
 #[cfg(test)]
 mod stand_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod types;
 mod words;
 

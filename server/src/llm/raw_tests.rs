@@ -21,7 +21,7 @@ use uuid::Uuid;
 const AT_MOST: Duration = Duration::from_secs(10);
 
 /// The URL of a server that does this to each connection.
-async fn serve<F: Future<Output = ()> + Send>(
+async fn serve<F: Future<Output = ()> + Send + 'static>(
     acts: impl Fn(TcpStream) -> F + Send + Sync + 'static,
 ) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
@@ -69,6 +69,22 @@ async fn ends_in_time(url: &str) {
     assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
 }
 
+/// The URL of a server that reads the request and then does this.
+async fn answer<F: Future<Output = ()> + Send + 'static>(
+    acts: impl Fn(TcpStream) -> F + Send + Sync + 'static,
+) -> String {
+    let acts = Arc::new(acts);
+    serve(move |mut stream| {
+        let acts = acts.clone();
+        async move {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            acts(stream).await;
+        }
+    })
+    .await
+}
+
 /// Takes what comes, for ever.
 async fn swallow(mut stream: TcpStream) {
     let mut buffer = [0; 1024];
@@ -82,7 +98,7 @@ async fn accepts_and_never_answers() {
 
 #[tokio::test]
 async fn never_stops_sending_headers() {
-    let url = serve(|mut stream| async move {
+    let url = answer(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
         for n in 0_u64.. {
             let header = format!("x-{n}: and on it goes\r\n");
@@ -97,7 +113,7 @@ async fn never_stops_sending_headers() {
 
 #[tokio::test]
 async fn sends_headers_without_bound() {
-    let url = serve(|mut stream| async move {
+    let url = answer(|mut stream| async move {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
         let header = format!("x-long: {}\r\n", "a".repeat(8000));
         while stream.write_all(header.as_bytes()).await.is_ok() {}
@@ -122,7 +138,7 @@ async fn trickles_the_handshake_of_tls() {
 
 #[tokio::test]
 async fn drips_a_body() {
-    let url = serve(|mut stream| async move {
+    let url = answer(|mut stream| async move {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
         let _ = stream.write_all(head.as_bytes()).await;
         while stream.write_all(b" ").await.is_ok() {
@@ -134,7 +150,7 @@ async fn drips_a_body() {
 
 #[tokio::test]
 async fn sends_fifty_megabytes() {
-    let url = serve(|mut stream| async move {
+    let url = answer(|mut stream| async move {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 52428800\r\n\r\n";
         let _ = stream.write_all(head.as_bytes()).await;
         let piece = vec![b' '; 64 * 1024];
@@ -147,7 +163,7 @@ async fn sends_fifty_megabytes() {
 
 #[tokio::test]
 async fn packs_an_answer_that_nobody_asked_to_be_packed() {
-    let url = serve(|mut stream| async move {
+    let url = answer(|mut stream| async move {
         let head = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 10\r\n\r\n";
         let _ = stream.write_all(head.as_bytes()).await;
         let _ = stream.write_all(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]).await;
@@ -160,9 +176,7 @@ async fn packs_an_answer_that_nobody_asked_to_be_packed() {
 
 #[tokio::test]
 async fn breaks_off_in_the_middle() {
-    let url = serve(|mut stream| async move {
-        let mut buffer = [0; 1024];
-        let _ = stream.read(&mut buffer).await;
+    let url = answer(|mut stream| async move {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{\"choices\": [";
         let _ = stream.write_all(head.as_bytes()).await;
     });

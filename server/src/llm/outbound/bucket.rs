@@ -23,7 +23,13 @@ const KINDS: usize = 4;
 struct Out {
     size: Size,
     cost: [u64; KINDS],
+    /// When it went, as a count of those that did: what the others are told
+    /// counts the calls before them, and no later ones. Not gone yet = last.
+    went: u64,
 }
+
+/// Of a call that has not gone yet.
+const NOT_YET: u64 = u64::MAX;
 
 /// One model on one connection.
 #[derive(Debug, Default)]
@@ -33,8 +39,10 @@ pub(super) struct Bucket {
     windows: [Option<Window>; KINDS],
     crowd: Crowd,
     habits: Habits,
-    /// Number of the last call that went.
+    /// Number of the last call that got leave.
     last: u64,
+    /// How many went out.
+    went: u64,
     out: BTreeMap<u64, Out>,
     /// Calls up to this number belong to a connection as it was before it was
     /// edited: they teach nothing.
@@ -56,38 +64,47 @@ impl Bucket {
         let cost = of(self.habits.cost(size));
         let windows = self.windows.iter().zip(cost).enumerate().map(|(kind, (window, cost))| {
             let Some(window) = window else { return Ready::Now };
-            let unknown = self.out.range(window.by() + 1..).map(|(_, out)| out.cost[kind]);
-            window.ready(cost, unknown.sum(), now)
+            let unknown = self.out.values().filter(|out| out.went > window.by());
+            window.ready(cost, unknown.map(|out| out.cost[kind]).sum(), now)
         });
         windows.chain([floor, crowd]).max().unwrap_or(Ready::Now)
     }
 
-    /// When a call like the last one may go: `None` for now, and with the time
-    /// where that is known.
+    /// Whether the provider would have a call like the last one wait, and until
+    /// when, where that is known. How many are out is our own affair.
     pub(super) fn dry(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        match self.ready(self.usual, false, now) {
+        match self.ready(self.usual, true, now) {
             Ready::Now => None,
             Ready::At(until) => Some(Some(until)),
             Ready::Later => Some(None),
         }
     }
 
-    /// A call goes out; answers its number.
+    /// A call has leave; answers its number.
     pub(super) fn take(&mut self, size: Size, now: Timestamp) -> u64 {
         self.last += 1;
         self.usual = size;
-        self.out.insert(self.last, Out { size, cost: of(self.habits.cost(size)) });
+        let cost = of(self.habits.cost(size));
+        self.out.insert(self.last, Out { size, cost, went: NOT_YET });
         for window in self.windows.iter_mut().flatten() {
             window.went(self.last, now);
         }
         self.last
     }
 
+    /// Call `number` goes out now.
+    pub(super) fn sent(&mut self, number: u64) {
+        self.went += 1;
+        if let Some(out) = self.out.get_mut(&number) {
+            out.went = self.went;
+        }
+    }
+
     /// Call `number` was not made after all.
     pub(super) fn unsent(&mut self, number: u64, now: Timestamp) {
         self.out.remove(&number);
         for window in self.windows.iter_mut().flatten() {
-            window.back(number, 0, now);
+            window.back(number, NOT_YET, 0, now);
         }
     }
 
@@ -96,7 +113,7 @@ impl Bucket {
         let Some(out) = self.out.remove(&number) else { return };
         for (window, cost) in self.windows.iter_mut().zip(out.cost) {
             if let Some(window) = window {
-                window.back(number, cost, now);
+                window.back(number, out.went, cost, now);
             }
         }
     }
@@ -123,7 +140,7 @@ impl Bucket {
             }
             Err(error) => {
                 if let Decision::Wait { until, .. } = error.decision {
-                    self.crowd.refused(number, self.last);
+                    self.crowd.refused(out.went, self.went);
                     self.raise(until, now);
                 }
                 error.told.as_deref()
@@ -132,12 +149,14 @@ impl Bucket {
         let told = told.map(limits).unwrap_or_default();
         for ((window, told), cost) in self.windows.iter_mut().zip(told).zip(out.cost) {
             match (window.as_mut(), told) {
-                (known, Some(limit)) if known.as_ref().is_none_or(|known| number > known.by()) => {
-                    *window = Some(Window::told(known.as_deref(), &limit, number, now));
+                (known, Some(limit))
+                    if known.as_ref().is_none_or(|known| out.went > known.by()) =>
+                {
+                    *window = Some(Window::told(known.as_deref(), &limit, number, out.went, now));
                 }
                 // Told before what is known: that counts this call already.
-                (Some(known), Some(_)) => known.back(number, 0, now),
-                (Some(known), None) => known.back(number, cost, now),
+                (Some(known), Some(_)) => known.back(number, out.went, 0, now),
+                (Some(known), None) => known.back(number, out.went, cost, now),
                 (None, _) => {}
             }
         }
@@ -153,8 +172,8 @@ impl Bucket {
     /// Begins anew: the connection was edited. Calls that are out still come
     /// back, and teach nothing.
     pub(super) fn forget(&mut self) {
-        let Self { out, last, usual, .. } = std::mem::take(self);
-        *self = Self { out, last, usual, forgotten: last, ..Self::default() };
+        let Self { out, last, went, usual, .. } = std::mem::take(self);
+        *self = Self { out, last, went, usual, forgotten: last, ..Self::default() };
     }
 
     /// Calls that are out.
@@ -207,6 +226,13 @@ mod tests {
     }
 
     impl Bucket {
+        /// A call gets leave and goes out at once.
+        fn go(&mut self, now: Timestamp) -> u64 {
+            let number = self.take(SMALL, now);
+            self.sent(number);
+            number
+        }
+
         fn may(&self, now: Timestamp) -> Ready {
             self.ready(SMALL, false, now)
         }
@@ -217,9 +243,9 @@ mod tests {
         let mut bucket = Bucket::default();
         for _ in 0..8 {
             assert_eq!(bucket.may(T0), Ready::Now);
-            bucket.take(SMALL, T0);
+            bucket.go(T0);
         }
-        assert_eq!((bucket.may(T0), bucket.dry(T0)), (Ready::Later, Some(None)));
+        assert_eq!((bucket.may(T0), bucket.dry(T0)), (Ready::Later, None));
         assert_eq!(bucket.ready(SMALL, true, T0), Ready::Now, "a person is not kept waiting");
         bucket.unsent(3, T0);
         assert_eq!(bucket.may(T0), Ready::Now);
@@ -229,13 +255,13 @@ mod tests {
     fn retry_after_is_a_floor_that_never_sinks() {
         let mut bucket = Bucket::default();
         for until in [Some(at(30)), Some(at(10)), None] {
-            let call = bucket.take(SMALL, T0);
+            let call = bucket.go(T0);
             bucket.done(call, Err(&throttle(until)), false, T0);
             assert_eq!(bucket.may(T0), Ready::At(at(30)));
         }
         assert_eq!(bucket.ready(SMALL, true, T0), Ready::At(at(30)), "for a person as well");
         assert_eq!(bucket.may(at(30)), Ready::Now);
-        let call = bucket.take(SMALL, at(30));
+        let call = bucket.go(at(30));
         bucket.done(call, Err(&throttle(Some(at(30)))), false, at(30));
         assert_eq!(bucket.may(at(30)), Ready::At(at(30).plus(LEAST_WAIT)));
     }
@@ -243,12 +269,12 @@ mod tests {
     #[test]
     fn what_is_told_counts_from_the_call_that_was_told_it() {
         let mut bucket = Bucket::default();
-        let calls: Vec<u64> = (0..4).map(|_| bucket.take(SMALL, T0)).collect();
+        let calls: Vec<u64> = (0..4).map(|_| bucket.go(T0)).collect();
         let told = |left| answer(Told { requests: limit(50, left, 60), ..Told::default() });
         // The second call's news: 8 left, and two more are out.
         bucket.done(calls[1], Ok(&told(8)), false, T0);
         assert_eq!(bucket.may(T0), Ready::Now, "8 - 2 - 5");
-        bucket.take(SMALL, T0);
+        bucket.go(T0);
         assert_eq!(bucket.may(T0), Ready::At(at(60)));
         // Older news changes nothing; newer news does.
         bucket.done(calls[0], Ok(&told(40)), false, T0);
@@ -258,13 +284,26 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_is_when_a_call_goes_out_not_when_it_got_leave() {
+        let mut bucket = Bucket::default();
+        let told = |left| answer(Told { requests: limit(10, left, 60), ..Told::default() });
+        // The first has leave, and goes after the second was told.
+        let (first, second) = (bucket.take(SMALL, T0), bucket.go(T0));
+        bucket.done(second, Ok(&told(2)), false, T0);
+        assert_eq!(bucket.may(T0), Ready::At(at(60)), "2, one reserved, one with leave");
+        bucket.sent(first);
+        bucket.done(first, Ok(&told(8)), false, T0);
+        assert_eq!(bucket.may(T0), Ready::Now, "it went last, so what it was told holds");
+    }
+
+    #[test]
     fn tokens_are_estimated_before_and_corrected_after() {
         let mut bucket = Bucket::default();
-        let call = bucket.take(SMALL, T0);
+        let call = bucket.go(T0);
         let told = Told { tokens: limit(1000, 420, 60), ..Told::default() };
         bucket.done(call, Ok(&answer(told)), false, T0);
         // 10 in + 100 at most out, twice, of 420 - 100.
-        let calls = [bucket.take(SMALL, T0), bucket.take(SMALL, T0)];
+        let calls = [bucket.go(T0), bucket.go(T0)];
         assert_eq!(bucket.may(T0), Ready::At(at(60)), "a third would not fit");
         for call in calls {
             bucket.done(call, Ok(&reply(10, 20)), false, T0);
@@ -278,7 +317,7 @@ mod tests {
     #[test]
     fn an_edit_forgets_what_was_learned() {
         let mut bucket = Bucket::default();
-        let (call, late) = (bucket.take(SMALL, T0), bucket.take(SMALL, T0));
+        let (call, late) = (bucket.go(T0), bucket.go(T0));
         bucket.done(call, Err(&throttle(Some(at(3600)))), false, T0);
         bucket.forget();
         assert_eq!((bucket.may(T0), bucket.in_flight()), (Ready::Now, 1));
@@ -320,11 +359,11 @@ mod tests {
                 let pick = |n: usize, out: &mut Vec<u64>| (!out.is_empty()).then(|| { let n = n % out.len(); out.remove(n) });
                 match act {
                     Act::Ask if bucket.ready(SMALL, false, now) == Ready::Now => {
-                        out.push(bucket.take(SMALL, now));
+                        out.push(bucket.go(now));
                         if let Some(window) = &bucket.windows[0]
                             && let Some(left) = window.left(now)
                         {
-                            let unknown = out.iter().filter(|call| **call > window.by()).count();
+                            let unknown = bucket.out.values().filter(|out| out.went > window.by()).count();
                             prop_assert!(unknown as f64 + 10.0 <= left, "{unknown} of {left}");
                         }
                     }

@@ -2,6 +2,7 @@
 
 use super::backoff::{MOST_FAILURES, after_failure, after_throttle};
 use super::gate::{Admission, CallKey, Gate, Permit};
+use super::limits::{WORTH_SAYING, worth_saying};
 use super::size::Size;
 use super::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
 use crate::llm::types::{CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint};
@@ -12,8 +13,6 @@ use tokio::time::Instant;
 
 /// Waits shorter than this are told to nobody.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
-/// How long after the time that was told for a wait another one is told.
-const TOLD_AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Call<'a> {
     path: &'a Outbound,
@@ -163,12 +162,15 @@ impl<'a> Call<'a> {
         }
         let done = loop {
             self.watcher.waiting(waiting).await;
-            let told = waiting.until.map(|until| until.since(self.now()) + TOLD_AGAIN);
+            let told = waiting.until.map(|until| until.since(self.now()) + WORTH_SAYING);
             let again = told.map_or(end, |told| end.min(Instant::now() + told));
             match tokio::time::timeout_at(again, &mut turn).await {
                 Ok(done) => break Some(done),
                 Err(_) if Instant::now() >= end => break None,
-                Err(_) => waiting.until = gate.and_then(|gate| gate.until(&self.key, self.now())),
+                Err(_) => {
+                    let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
+                    waiting.until = worth_saying(until, self.now());
+                }
             }
         };
         self.watcher.resumed().await;

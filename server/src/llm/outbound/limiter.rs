@@ -6,6 +6,7 @@
 
 use super::bucket::Bucket;
 use super::gate::{Admission, CallKey, Gate, Permit, Turn};
+use super::limits::worth_saying;
 use super::size::Size;
 use super::turns::Turns;
 use super::window::Ready;
@@ -128,7 +129,11 @@ impl Gate for Limiter {
         inner.queue.push(key.user_id, waiter);
         let pumping = std::mem::replace(&mut inner.pumping, true);
         drop(inner);
-        let until = if let Ready::At(until) = ready { Some(until) } else { None };
+        let until = match ready {
+            Ready::At(until) if first => Some(until),
+            Ready::At(until) => worth_saying(Some(until), now),
+            Ready::Now | Ready::Later => None,
+        };
         if pumping {
             cell.kick.notify_one();
         } else {
@@ -234,6 +239,7 @@ impl Pass {
 impl Permit for Pass {
     fn sent(&mut self) {
         self.sent = true;
+        self.cell.inner.lock().bucket.sent(self.number);
     }
 
     fn finish(mut self: Box<Self>, outcome: Result<&ChatReply, &CallError>) {

@@ -253,3 +253,39 @@ async fn whoever_waits_hears_of_a_latch_at_once() {
     let heard = tokio::time::timeout(SECOND, turn).await.expect("at once").expect("joins");
     assert_eq!(heard.err().map(|error| error.kind()), Some(ErrorKind::CredentialInvalid));
 }
+
+#[tokio::test(start_paused = true)]
+async fn metrics_follow_the_circuits_and_the_queue() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let shows = |lines: &[&str]| {
+        let shown = recorder.handle().render();
+        for line in lines {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+    };
+    let clock = clock();
+    let breakers = opened(clock);
+    shows(&[
+        "rehearsal_breakers{state=\"open\"} 1",
+        "rehearsal_breaker_transitions_total{to=\"open\"} 1",
+    ]);
+    tokio::time::sleep(15 * SECOND).await;
+    let probe = granted(breakers.admit(&key(1), clock.now()));
+    shows(&["rehearsal_breakers{state=\"open\"} 0", "rehearsal_breakers{state=\"half_open\"} 1"]);
+    probe.finish(Ok(&reply(1, 1)));
+    granted(breakers.admit(&key(1), clock.now())).finish(Ok(&reply(1, 1)));
+    shows(&[
+        "rehearsal_breakers{state=\"half_open\"} 0",
+        "rehearsal_breaker_transitions_total{to=\"closed\"} 1",
+    ]);
+
+    let limiter = Limiter::new(Arc::new(clock));
+    let held: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
+    let (_, turn) = waiting(limiter.admit(&key(1), clock.now()));
+    let left = waiting(limiter.admit(&key(1), clock.now()));
+    shows(&["rehearsal_limiter_waiting 2"]);
+    drop((held, left));
+    turn.await.expect("a turn");
+    shows(&["rehearsal_limiter_waiting 0", "rehearsal_limiter_wait_seconds_count 10"]);
+}

@@ -1,12 +1,20 @@
 //! What a caller allows a call, what it used, and who is told meanwhile.
 
-use app::domain::{ConnectionId, UserId, Waiting};
+use app::domain::{ConnectionId, Timestamp, UserId, Waiting};
 use async_trait::async_trait;
 use std::time::Duration;
 
 /// A rate limit that ends so soon is worth being waited for by a run that has
 /// begun; before a longer one nothing begins.
 pub(super) const SOON: Duration = Duration::from_secs(60);
+/// Where calls trickle through, when the next one goes says little to those
+/// behind it: only a time that is further off is said.
+pub(super) const WORTH_SAYING: Duration = Duration::from_secs(5);
+
+/// The time, if it is worth saying.
+pub(super) fn worth_saying(until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    until.filter(|until| until.since(now) >= WORTH_SAYING)
+}
 
 /// On whose behalf a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -142,7 +142,7 @@ impl Outbound {
         if [BreakerState::Open, BreakerState::HalfOpen].contains(&circuit.state) {
             return Some(Waiting { what: WaitingOn::Circuit, until: circuit.until });
         }
-        let until = self.limiter.dry(connection, model, now)?;
+        let until = limits::worth_saying(self.limiter.dry(connection, model, now)?, now);
         Some(Waiting { what: WaitingOn::RateLimit, until })
     }
 
