@@ -3,11 +3,10 @@
 
 use crate::furniture::{answer, claim, suite};
 use anyhow::{Context, Result};
-use app::domain::{Evaluation, RunStatus, SpaceId, Timestamp, UserId};
+use app::domain::{Evaluation, EvaluationStatus, RunStatus, SpaceId, Timestamp, UserId};
 use server::clock::{Clock, SystemClock};
 use server::store::queue::QueueStore;
 use server::store::sqlite::SqliteStore;
-use server::store::suites::SuiteStore;
 use server::store::transition::{Change, Final, Lease};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -67,6 +66,7 @@ async fn talk(store: &SqliteStore, lease: &Lease) -> Result<()> {
     let asked = Evaluation::asked(SystemClock.uuid().into(), "a-judge-of-today", 1, now);
     let evaluation = Evaluation {
         is_first: true,
+        status: EvaluationStatus::Done,
         raw_reply: Some("{\"items\": [\"a verdict in the judge's own words\"]}".repeat(20)),
         summary: "It was helpful and named the date. ".repeat(5),
         ..asked
@@ -93,9 +93,13 @@ async fn copy(
     let values = columns.iter().map(|column| match column.as_str() {
         // An id keeps its tail and gets the time of its copy.
         "id" | "suite_id" | "run_id" => {
-            format!("unhex(printf('%012x', {} + n.i * {APART})) || substr({column}, 7)", "?4")
+            format!(
+                "CAST(unhex(printf('%012x', ?4 + n.i * {APART})) || substr({column}, 7) AS BLOB)"
+            )
         }
-        "agent_id" => "substr(agent_id, 1, 15) || unhex(printf('%02x', n.i % 20))".to_owned(),
+        "agent_id" => {
+            "CAST(substr(agent_id, 1, 15) || unhex(printf('%02x', n.i % 20)) AS BLOB)".to_owned()
+        }
         "created_at" | "started_at" | "finished_at" | "at" | "deadline_at" | "done_at" => {
             format!("{column} + n.i * {APART}")
         }

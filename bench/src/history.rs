@@ -195,10 +195,10 @@ async fn cleaning(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Res
     let middle = all.get(all.len() / 2).context("no suite")?;
     let before = middle.0.finished_at.unwrap_or(middle.0.created_at);
     for (what, old) in [
-        ("a step of the cleaner: 500 events", Old::Events),
-        ("a step of the cleaner: 500 rows of suites", Old::Suites),
+        ("a step of the cleaner: 250 events", Old::Events),
+        ("a step of the cleaner: 250 rows of suites", Old::Suites),
     ] {
-        let times = times!(TIMES, store.clean(old, before, 500).await?);
+        let times = times!(TIMES, store.clean(old, before, 250).await?);
         table.times(what, times, Some(QUICK));
     }
     Ok(())

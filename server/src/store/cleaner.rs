@@ -15,7 +15,7 @@ const FIRST: Duration = Duration::from_secs(60);
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(600);
 /// Most rows of a step.
-const STEP: u32 = 500;
+const STEP: u32 = 250;
 /// Between two steps.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Events are kept so long after the end of their suite.
@@ -134,8 +134,8 @@ mod tests {
         assert_eq!(*store.left.lock(), 0);
         let asked = store.asked.lock();
         let steps: Vec<_> = asked.iter().filter(|step| step.0 == Old::Events).collect();
-        assert_eq!(steps.len(), 11, "500 at a time");
-        assert!(steps.iter().all(|step| step.2 <= 500));
+        assert_eq!(steps.len(), 21, "250 at a time");
+        assert!(steps.iter().all(|step| step.2 <= 250));
         assert!(steps.windows(2).all(|two| two[1].3.since(two[0].3) >= PAUSE), "turns go between");
         assert_eq!(*store.tidied.lock(), 1);
     }

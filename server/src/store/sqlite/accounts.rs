@@ -178,9 +178,8 @@ impl AccountStore for SqliteStore {
                 .boxed()
             });
             // A note only: while the store takes no changes, reading goes on.
-            match tokio::time::timeout(NOTE_WAIT, written).await {
-                Ok(Err(error)) => tracing::warn!(%error, "a token's use was not noted"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
+                tracing::warn!(%error, "a token's use was not noted");
             }
         }
         user(&row).map(Some)

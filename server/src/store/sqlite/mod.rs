@@ -66,6 +66,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
+            // Copying the log into the database waits for the disk: less often.
+            .pragma("wal_autocheckpoint", wal::COPIED_AFTER)
             .statement_cache_capacity(200);
         let write =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;

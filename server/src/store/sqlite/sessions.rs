@@ -177,9 +177,8 @@ impl SessionStore for SqliteSessions {
         });
         // Only touches come here, for a sign-in makes a new session. While the
         // store takes no changes, pages are shown all the same.
-        match tokio::time::timeout(NOTE_WAIT, written).await {
-            Ok(Err(error)) => tracing::warn!(%error, "a session was not touched"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
+            tracing::warn!(%error, "a session was not touched");
         }
         Ok(())
     }

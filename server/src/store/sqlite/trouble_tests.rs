@@ -79,6 +79,26 @@ const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
+async fn whatever_connection_the_writer_has_is_durable() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
+    for round in ["the first", "its replacement"] {
+        let asked = store.writer.write(|c| {
+            async move {
+                let synchronous =
+                    sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *c).await?;
+                let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *c).await?;
+                let keys = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *c).await?;
+                sqlx::query("PRAGMA query_only = ON").execute(c).await?;
+                Ok::<(i64, String, bool), StoreError>((synchronous, journal, keys))
+            }
+            .boxed()
+        });
+        assert_eq!(asked.await.expect(round), (2, "wal".to_owned(), true), "{round}");
+    }
+}
+
+#[tokio::test]
 async fn a_lock_that_goes_is_waited_for() {
     for lock in ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"] {
         let b = store(LONG).await;

@@ -1,11 +1,14 @@
 //! The write-ahead log's length.
 //!
-//! SQLite copies the log into the database by itself and begins it anew where
+//! SQLite copies the log into the database by itself, and begins it anew where
 //! no reader is in its way. Under readers that never pause it would grow
 //! without end, and its file never shrinks; so now and then the writer looks.
 
 use sqlx::{Row, SqliteConnection};
 
+/// After so many pages (16 MiB) SQLite copies the log into the database, within
+/// the commit that reached them.
+pub(super) const COPIED_AFTER: &str = "4000";
 /// Longer than this (in pages of 4 KiB: 64 MiB) it is cut.
 pub(super) const LONGEST: i64 = 16_384;
 
