@@ -434,6 +434,17 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_token_for_the_metrics_is_none() {
+        let token = |text: &str| {
+            let args = parse(&["--metrics-token", text]).expect("settings");
+            assert!(!format!("{args:?}").contains("sesame"), "it does not show itself");
+            args.http("site".into()).metrics_token.is_some()
+        };
+        assert!(!token(""));
+        assert!(token("sesame-open"));
+    }
+
+    #[test]
     fn private_addresses_follow_where_it_listens() {
         let allowed = |args: &[&str]| parse(args).expect("settings").private_urls_allowed();
         assert!(allowed(&[]));

@@ -267,16 +267,18 @@ async fn lag_is_measured_from_the_commit_and_only_of_what_happens_meanwhile() {
         (value("count"), value("sum"))
     };
     let server = Server::new();
-    server.live.say("one");
-    server.live.say("two");
+    // More than are read at once: the newest comes with a later read.
+    for n in 1..=300 {
+        server.live.say(&format!("old {n}"));
+    }
     advance(Duration::from_secs(60)).await;
     let (_, mut client) = Client::open(&server, "?after=0", None).await;
-    assert_eq!(client.ids().await, [1, 2]);
+    assert_eq!(client.ids().await, (1..=300).collect::<Vec<_>>());
     assert_eq!(samples(), (0.0, 0.0), "what was told before it came says nothing");
-    server.live.say("three");
-    server.live.say("four");
+    server.live.say("new");
+    server.live.say("newest");
     advance(Duration::from_millis(300)).await;
-    assert_eq!(client.ids().await, [3, 4]);
+    assert_eq!(client.ids().await, [301, 302]);
     let (count, sum) = samples();
     assert_eq!(count, 1.0, "once a commit that is seen");
     assert!((0.3..0.31).contains(&sum), "{sum}");
