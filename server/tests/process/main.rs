@@ -4,8 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
-mod house;
 mod kills;
 mod once;
 mod real_input;
 mod two_users;
+
+/// The binary under test.
+fn binary() -> soak::house::Binary {
+    soak::house::Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
+}

@@ -1,0 +1,14 @@
+//! The real binary under faults, driven from outside.
+//!
+//! - [`house`]: a server of its own over an empty folder, and who asks it.
+//! - [`process`]: signals to a process that was started here.
+//!
+//! The tests of `server` use it, and so do the soaks. It is no part of the
+//! product and knows nothing of its code: it starts the binary that it is
+//! given, and looks through the same doors as everybody.
+
+// A soak that cannot go on ends where it stands, with the reason.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod house;
+pub mod process;
