@@ -297,7 +297,6 @@ impl Drop for House {
 
 impl User {
     /// A request to the API, as this user.
-    #[must_use]
     pub fn ask(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
     }

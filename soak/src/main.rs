@@ -1,0 +1,3 @@
+//! The soaks as a program.
+
+fn main() {}
