@@ -5,6 +5,8 @@
 //! - [`process`]: signals to a process that was started here.
 //! - [`history`]: what happened, from every side, and whether it keeps the
 //!   product's promises.
+//! - [`reader`] and [`page`]: somebody who looks on.
+//! - [`soaks`]: each a way to trouble the binary, and a [`report`] of it.
 //!
 //! The tests of `server` use it, and so do the soaks. It is no part of the
 //! product and knows nothing of its code: it starts the binary that it is
@@ -16,5 +18,10 @@
 pub mod disk;
 pub mod history;
 pub mod house;
+pub mod page;
 pub mod process;
+pub mod reader;
+pub mod report;
+pub mod soaks;
 pub mod wall;
+pub mod world;

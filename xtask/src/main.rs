@@ -15,6 +15,7 @@ mod compress;
 mod counts;
 mod node;
 mod site;
+mod soak;
 mod stamp;
 mod test;
 mod toolchain;
@@ -31,6 +32,8 @@ cargo xtask build            the site (WebAssembly, CSS) and the server, as `run
 cargo xtask build --release  one binary with the site inside
 cargo xtask build --site     the site only
 cargo xtask test             formatting, lints and every test, the browser's too
+cargo xtask soak NAME        the server under faults: kill, stop, faults, tenants, crowd, cancel,
+                             disk, power, deploy; [--seed N] [--seconds N | --long] [--release]
 ";
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             }
             test::test(&Workspace::find()?)
         }
+        "soak" => soak::soak(&Workspace::find()?, rest),
         "bench" => bench::bench(&Workspace::find()?),
         "help" | "-h" | "--help" => {
             print!("{HELP}");

@@ -13,6 +13,7 @@ mod sse;
 mod tests;
 
 pub use check::{Rules, Violation, check};
+pub(crate) use gather::database_file;
 pub use gather::{event, gather, heard, open_database, told_at};
 pub use sse::{Frame, Frames};
 
