@@ -15,6 +15,7 @@ use crate::store::catalog::SettingStore;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
 use app::domain::{ConnectionId, ConnectionKind, RunError};
 use async_trait::async_trait;
+use axum::serve::ListenerExt;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -160,6 +161,13 @@ async fn listen(
     let addr = listener.local_addr().unwrap_or(addr);
     tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
     println!("Rehearsal serves http://{addr}");
+    // Small frames go out at once: a stream's event would otherwise wait until
+    // its reader has acknowledged the one before, up to 40 ms.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection stays slow");
+        }
+    });
     let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let asked = shutdown.clone();
     tokio::spawn(async move {

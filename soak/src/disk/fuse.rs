@@ -187,6 +187,17 @@ impl Filesystem for Disk {
         done(reply, renamed);
     }
 
+    fn link(&mut self, _: &Request<'_>, id: u64, parent: u64, name: &OsStr, reply: ReplyEntry) {
+        let linked = self.alive().and_then(|mut platter| match platter.find(parent, name) {
+            Some(_) => Err(Errno::EXIST.raw_os_error()),
+            None => {
+                platter.link(id, parent, name);
+                Ok(())
+            }
+        });
+        shown(reply, linked.and_then(|()| self.found(id)));
+    }
+
     fn read(
         &mut self,
         _: &Request<'_>,

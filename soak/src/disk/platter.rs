@@ -116,6 +116,11 @@ impl Platter {
         self.last
     }
 
+    /// Another name for the same file.
+    pub(super) fn link(&mut self, id: u64, folder: u64, name: &OsStr) {
+        self.names.insert((folder, name.to_owned()), id);
+    }
+
     pub(super) fn remove(&mut self, folder: u64, name: &OsStr) -> bool {
         self.names.remove(&(folder, name.to_owned())).is_some()
     }

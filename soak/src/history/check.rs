@@ -259,8 +259,10 @@ impl<'a> Calls<'a> {
         for (place, (heard, _)) in self.heard.iter().enumerate() {
             let until = heard.until.unwrap_or(i64::MAX);
             let until = if heard.dropped { until.saturating_sub(NOTICED_MS) } else { until };
-            changes.push((heard.from, true, place));
-            changes.push((until.max(heard.from), false, place));
+            if until > heard.from {
+                changes.push((heard.from, true, place));
+                changes.push((until, false, place));
+            }
         }
         changes.sort_unstable();
         let mut open: HashSet<usize> = HashSet::new();

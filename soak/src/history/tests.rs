@@ -242,6 +242,12 @@ fn too_much_at_once_is_found() {
         history.heard[0].dropped = true;
     };
     assert_eq!(falsified(dropped), [""; 0]);
+    // One that was dropped at once does not stay open.
+    let dropped_at_once = |history: &mut History| {
+        history.heard[0].until = Some(30);
+        history.heard[0].dropped = true;
+    };
+    assert_eq!(falsified(dropped_at_once), [""; 0]);
     let still_open = |history: &mut History| history.heard[0].until = None;
     assert_eq!(falsified(still_open), ["nobody over the limits"]);
 }

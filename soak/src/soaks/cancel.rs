@@ -21,7 +21,7 @@ const TOGETHER: usize = 10;
 pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let mut report = Report::new("cancel", dose);
     let mut rng = SmallRng::seed_from_u64(dose.seed);
-    let wanted = dose.pick(60, 1_000);
+    let wanted = dose.pick(100, 1_000);
     let script = Script { latency_ms: 40, forget_bodies: true, ..Script::default() };
     let stand = stand::start(script).await.unwrap();
     let house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", TOGETHER).started().await;
@@ -29,30 +29,32 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let agent = user.agent("openai", &stand.openai_url()).await;
     let body = start_of(&user, &agent, TOGETHER, 1, TOGETHER).await;
 
-    let mut usual = undisturbed(&user, &body).await;
+    let undisturbed = undisturbed(&user, &body).await;
+    let mut moment = undisturbed;
     let mut suites = Vec::new();
     let mut answers: HashMap<String, StatusCode> = HashMap::new();
     while answers.len() < wanted {
         let suite = user.make("/suites", &body).await;
         let began = Instant::now();
         let cancels = suite["runs"].as_array().unwrap().iter().map(|run| {
-            let at = usual.mul_f64(rng.random_range(0.6..1.3));
+            let at = moment.mul_f64(rng.random_range(0.7..1.3));
             cancel_at(&user, id(run), began + at)
         });
         let all = futures::future::join_all(cancels).await;
+        // Too late means earlier next time: the moment is looked for, and
+        // followed where the machine gets slower or quicker.
+        let late = all.iter().filter(|(_, answer)| *answer == StatusCode::CONFLICT).count();
+        moment = moment.mul_f64(if 2 * late > TOGETHER { 0.9 } else { 1.1 });
         answers.extend(all);
         user.finished_within(&id(&suite), PATIENCE).await;
         suites.push(suite);
-        // The machine gets slower and quicker: the moment follows.
-        if suites.len() % 10 == 0 {
-            usual = undisturbed(&user, &body).await;
-        }
     }
 
     let suites = owned(&user, suites);
     let count = |status| answers.values().filter(|answer| **answer == status).count();
     report.count("cancels", answers.len());
-    report.count("an undisturbed suite takes", format!("{} ms", usual.as_millis()));
+    report.count("an undisturbed suite takes", format!("{} ms", undisturbed.as_millis()));
+    report.count("in the end they came after", format!("{} ms", moment.as_millis()));
     report.count("answered 202", count(StatusCode::ACCEPTED));
     report.count("answered 409", count(StatusCode::CONFLICT));
     let strange = answers.len() - count(StatusCode::ACCEPTED) - count(StatusCode::CONFLICT);

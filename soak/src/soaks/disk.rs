@@ -50,7 +50,7 @@ async fn at_work(house: &House, stand: &Stand, name: &str) -> (User, Value, Read
 }
 
 async fn locked(report: &mut Report, binary: &Binary, dose: &Dose) {
-    let hold = Duration::from_secs(dose.pick(dose.seconds.min(10), 10));
+    let hold = Duration::from_secs(dose.pick(dose.seconds.min(5), 12));
     let (stand, house) = (stand().await, House::new(binary).await);
     let (user, suite, reader) = at_work(&house, &stand, "locked").await;
     let file = database_file(house.data());

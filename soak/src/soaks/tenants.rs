@@ -7,7 +7,7 @@ use crate::report::{Dose, Figures, Report};
 use crate::wall::read_ms;
 use crate::world::{PATIENCE, start_of};
 use serde_json::{Value, json};
-use stand::{Manners, Script, rough};
+use stand::{Action, Manners, Rule, Script, rough};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,13 +27,17 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let stand = stand::start(script).await.unwrap();
     let alone = side(binary, &stand.openai_url()).await;
     let flooded = side(binary, &stand.openai_url()).await;
-    // Dead in two ways: nobody listens, and somebody takes in and is silent.
+    // Dead in two ways: nobody listens any more, and somebody takes in and is
+    // silent. A start is refused where nobody listens at all, so that one dies
+    // after it.
+    let dying = stand::start(Script::of([Rule::always(Action::Hang)])).await.unwrap();
     let silent = rough(Manners::Silent).await.unwrap();
     let loud = flooded.house.user("flood@example.org");
     let mut floods = Vec::new();
-    for url in [format!("http://127.0.0.1:{}/v1", free_port()), silent.openai_url()] {
+    for url in [dying.openai_url(), silent.openai_url()] {
         floods.push(begin_flood(&loud, &url, flood / 2).await);
     }
+    drop(dying);
     // Measured is what happens during the flood, not its start.
     measure(&alone, &flooded, 2).await;
 
@@ -109,9 +113,4 @@ async fn load(side: &Side, times: usize) -> Figures {
         figures.add((at("finished_at") - at("created_at")) as f64);
     }
     figures
-}
-
-/// A port at which nobody listens.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
