@@ -18,10 +18,13 @@ const READERS: usize = 10;
 /// From commit to the wire.
 const LAG_MS: f64 = 100.0;
 const MAX_CALLS: usize = 64;
+/// Within which all users start: people do not click in the same moment, and
+/// a provider that always takes the same time would keep them in step.
+const SPREAD: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let mut report = Report::new("crowd", dose);
-    let users = dose.pick(6, 100);
+    let users = dose.pick(6_u32, 100);
     let script = Script { latency_ms: 500, forget_bodies: true, ..Script::default() };
     let stand = stand::start(script).await.unwrap();
     let house = House::of(binary).with("REHEARSAL_MAX_CALLS", MAX_CALLS).started().await;
@@ -37,7 +40,8 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let began = Instant::now();
     let mut suites = Vec::new();
     let mut readers = Vec::new();
-    for (user, start) in ready {
+    for (n, (user, start)) in (0_u32..).zip(ready) {
+        tokio::time::sleep_until(began + SPREAD * n / users).await;
         let suite = user.make("/suites", &start).await;
         readers.extend((0..READERS).map(|_| Reader::of(&user, &id(&suite))));
         suites.push((user, suite));
@@ -64,7 +68,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
             lags.join(&seen.lags);
         });
     }
-    report.count("users", users);
+    report.count("users", format!("{users}, starting within {} s", SPREAD.as_secs()));
     count_runs(&mut report, &suites).await;
     report.count("took", format!("{:.1} s", wall.as_secs_f64()));
     report.count("readers", format!("{}, open at once {open}", readers.len()));

@@ -58,6 +58,10 @@ async fn locked(report: &mut Report, binary: &Binary, dose: &Dose) {
     let mut other = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let began = Instant::now();
+    let write = {
+        let (user, scenario) = (user.clone(), scenario("Meanwhile", "hello"));
+        tokio::spawn(async move { timeout(RECOVERED, save(&user, &scenario)).await })
+    };
     let mut reads = 0;
     let mut slow = 0;
     while began.elapsed() < hold {
@@ -69,6 +73,17 @@ async fn locked(report: &mut Report, binary: &Binary, dose: &Dose) {
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     other.close().await.unwrap();
     report.count("the database was locked for", format!("{} s", began.elapsed().as_secs()));
+    let said = match write.await.unwrap() {
+        Err(_) => "no answer".to_owned(),
+        Ok(Saved::As(id)) if user.try_get(&format!("/scenarios/{id}")).await.is_err() => {
+            "saved, and then not there".to_owned()
+        }
+        Ok(Saved::As(_)) => "saved".to_owned(),
+        Ok(Saved::Refused) => "refused clearly".to_owned(),
+        Ok(Saved::Unclear(text)) => text,
+    };
+    let clear = ["saved", "refused clearly"].contains(&said.as_str());
+    report.promise("a write meanwhile", said, "saved, or refused clearly", clear);
     report.promise(
         "reads meanwhile that were slow or failed",
         format!("{slow} of {reads}"),
@@ -90,25 +105,13 @@ async fn full(report: &mut Report, binary: &Binary, dose: &Dose, disk: Small) {
     let mut n = 0;
     while began.elapsed() < hold {
         n += 1;
-        // As large as a scenario may be: the log of the database has to grow.
-        let message = "word ".repeat(6_000);
-        let flow = json!([{"speaker": "user", "message": message}]);
-        let scenario = json!({"name": format!("Full {n}"), "category": "support",
-            "conversation_flow": flow, "expected_behaviors": [{"text": "Offers help"}]});
-        match timeout(RECOVERED, user.ask(Method::POST, "/scenarios").json(&scenario).send()).await
-        {
-            Ok(Ok(answer)) if answer.status().is_success() => {
-                kept.push(id(&answer.json().await.unwrap()));
-            }
-            Ok(Ok(answer)) => {
-                refused += 1;
-                let status = answer.status();
-                let text = answer.text().await.unwrap_or_default();
-                if !is_clear(status.as_u16(), &text) {
-                    unclear.push(format!("{status} {text}"));
-                }
-            }
-            Ok(Err(_)) | Err(_) => dead += 1,
+        // As large as a message may be: the log of the database has to grow.
+        let scenario = scenario(&format!("Full {n}"), &"word ".repeat(6_000));
+        match timeout(RECOVERED, save(&user, &scenario)).await {
+            Ok(Saved::As(id)) => kept.push(id),
+            Ok(Saved::Refused) => refused += 1,
+            Ok(Saved::Unclear(text)) => unclear.push(text),
+            Err(_) => dead += 1,
         }
         unready |= !house.is_ready().await;
         let read = timeout(READ, user.try_get(&format!("/suites/{}", id(&suite)))).await;
@@ -137,6 +140,38 @@ async fn full(report: &mut Report, binary: &Binary, dose: &Dose, disk: Small) {
     afterwards(report, "full", &house, &stand, (user, suite, reader)).await;
     drop(house);
     drop(disk);
+}
+
+/// A scenario of one turn.
+fn scenario(name: &str, message: &str) -> Value {
+    json!({"name": name, "category": "support",
+        "conversation_flow": [{"speaker": "user", "message": message}],
+        "expected_behaviors": [{"text": "Offers help"}]})
+}
+
+/// What became of something that was to be saved.
+enum Saved {
+    /// It has this id.
+    As(String),
+    /// It was refused, and why.
+    Refused,
+    /// It was refused in words that help nobody, or not answered at all.
+    Unclear(String),
+}
+
+async fn save(user: &User, scenario: &Value) -> Saved {
+    match user.ask(Method::POST, "/scenarios").json(scenario).send().await {
+        Err(error) => Saved::Unclear(error.to_string()),
+        Ok(answer) => {
+            let status = answer.status();
+            let text = answer.text().await.unwrap_or_default();
+            match serde_json::from_str::<Value>(&text) {
+                Ok(made) if status.is_success() => Saved::As(id(&made)),
+                _ if is_clear(status.as_u16(), &text) => Saved::Refused,
+                _ => Saved::Unclear(format!("{status} {text}")),
+            }
+        }
+    }
 }
 
 /// A refusal that says what is the matter and nothing of our insides.

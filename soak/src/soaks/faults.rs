@@ -97,7 +97,8 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let mut cases = Vec::new();
     for place in 0..faults().len() {
         // The short form takes one call of each fault, the long form all.
-        let calls = if dose.long { 1..=CALLS } else { (|n| n..=n)(rng.random_range(1..=CALLS)) };
+        let one = rng.random_range(1..=CALLS);
+        let calls = if dose.long { 1..=CALLS } else { one..=one };
         for call in calls {
             for for_good in [false, true] {
                 let fault = faults().swap_remove(place);

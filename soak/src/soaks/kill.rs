@@ -47,8 +47,8 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
         house.kill();
         in_flight += held_runs(&house).await;
         done += 1;
-        // One kill in eight hits a server that is still starting.
-        if rng.random_bool(0.125) {
+        // One life in four ends before the server is ready.
+        if done % 4 == 0 {
             house.spawn();
             tokio::time::sleep(Duration::from_millis(rng.random_range(0..250))).await;
             house.kill();

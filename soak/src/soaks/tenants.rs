@@ -13,6 +13,10 @@ use tokio::time::Instant;
 
 /// What the product promises.
 const FACTOR: f64 = 1.1;
+/// Runs of each flooding suite at once: both fill what a user may have.
+const AT_ONCE: usize = 8;
+/// How often each scenario of the flood.
+const REPEATS: usize = 10;
 
 struct Side {
     house: House,
@@ -81,7 +85,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
 }
 
 async fn side(binary: &Binary, provider: &str) -> Side {
-    let house = House::new(binary).await;
+    let house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", 2 * AT_ONCE).started().await;
     let user = house.user("quiet@example.org");
     let agent = user.agent("openai", provider).await;
     let start = start_of(&user, &agent, 1, 3, 1).await;
@@ -91,8 +95,8 @@ async fn side(binary: &Binary, provider: &str) -> Side {
 /// Suites of runs that can only fail, as many as the queue takes.
 async fn begin_flood(user: &User, url: &str, runs: usize) -> Value {
     let agent = user.agent("openai", url).await;
-    let mut start = start_of(user, &agent, runs.div_ceil(20), 3, 64).await;
-    start["repeats"] = json!(20.min(runs));
+    let mut start = start_of(user, &agent, runs / REPEATS, 3, AT_ONCE).await;
+    start["repeats"] = json!(REPEATS);
     user.make("/suites", &start).await
 }
 
