@@ -78,6 +78,7 @@ pub(crate) fn claim(most: u32, runs_per_user: u32) -> Claim {
         runs_per_user,
         max_wait: Duration::from_secs(600),
         most,
+        holds: Vec::new(),
         now: SystemClock.now(),
     }
 }

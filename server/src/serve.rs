@@ -18,6 +18,7 @@ use crate::store::cleaner;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
 use app::domain::{ConnectionId, ConnectionKind, RunError};
 use async_trait::async_trait;
+use axum::serve::ListenerExt;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -187,6 +188,13 @@ async fn until_stopped(
         tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
         println!("Rehearsal serves http://{addr}");
     }
+    // Small frames go out at once: a stream's event would otherwise wait until
+    // its reader has acknowledged the one before, up to 40 ms.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection stays slow");
+        }
+    });
     let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let door = CancellationToken::new();
     let serving = axum::serve(listener, app).with_graceful_shutdown(door.clone().cancelled_owned());

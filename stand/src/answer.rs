@@ -144,10 +144,18 @@ fn with(object: Value, fields: Value) -> Value {
     }
 }
 
+fn tokens(text: &str) -> usize {
+    text.len().div_ceil(4)
+}
+
+/// What a question is said to cost.
+pub(crate) fn tokens_asked(question: &Question) -> usize {
+    tokens(&question.system) + tokens(&question.last_user) + 4 * question.messages
+}
+
 /// The body of an answer in the protocol of the question.
 pub(crate) fn wrap(said: &Said, question: &Question, number: u64) -> Value {
-    let tokens = |text: &str| text.len().div_ceil(4);
-    let asked = tokens(&question.system) + tokens(&question.last_user) + 4 * question.messages;
+    let asked = tokens_asked(question);
     let answered = tokens(&said.text).max(1);
     match question.protocol {
         Protocol::OpenAi => json!({

@@ -29,6 +29,16 @@ pub(crate) fn cut(mut body: Vec<u8>) -> Body {
     }))
 }
 
+/// Nothing, and then the connection breaks.
+pub(crate) fn gone() -> Body {
+    cut(Vec::new())
+}
+
+/// Nothing, for ever.
+pub(crate) fn stall() -> Body {
+    Body::from_stream(stream::pending::<Result<Bytes, io::Error>>())
+}
+
 /// So many bytes, made while they are sent.
 pub(crate) fn huge(bytes: usize) -> Body {
     const PIECE: usize = 64 * 1024;

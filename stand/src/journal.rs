@@ -13,8 +13,11 @@ use tokio::time::Instant;
 pub struct Entry {
     /// Counted from 1.
     pub number: u64,
-    /// Milliseconds after the stand's start.
+    /// When it came: milliseconds after the stand's start.
     pub at_ms: u64,
+    /// When its answer had been sent, or its client had gone; `None` while it
+    /// is open.
+    pub ended_ms: Option<u64>,
     /// The path.
     pub path: String,
     /// The protocol.
@@ -54,11 +57,30 @@ pub enum Outcome {
 pub(crate) struct Journal {
     entries: Arc<Mutex<Vec<Entry>>>,
     started: Instant,
+    started_at: u64,
 }
 
 impl Journal {
     pub(crate) fn new() -> Self {
-        Self { entries: Arc::default(), started: Instant::now() }
+        Self { entries: Arc::default(), started: Instant::now(), started_at: wall_ms() }
+    }
+
+    /// When the stand started: milliseconds since 1970, by the machine's clock.
+    pub(crate) fn started_at(&self) -> u64 {
+        self.started_at
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// Those from this place on.
+    pub(crate) fn since(&self, place: usize) -> Vec<Entry> {
+        self.entries.lock().get(place..).unwrap_or_default().to_vec()
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {
@@ -70,12 +92,13 @@ impl Journal {
     }
 
     /// Writes a request down; its outcome is [`Outcome::Dropped`] unless the
-    /// guard hears another before it is dropped.
+    /// guard hears another before it is dropped. Its end is when the guard is
+    /// dropped: after the last byte of the answer.
     pub(crate) fn open(&self, request: Request<'_>, question: &Question) -> Open {
-        let millis = self.started.elapsed().as_millis();
         let entry = Entry {
             number: request.number,
-            at_ms: u64::try_from(millis).unwrap_or(u64::MAX),
+            at_ms: self.now_ms(),
+            ended_ms: None,
             path: request.path.to_owned(),
             protocol: question.protocol,
             key_hash: hash(request.key),
@@ -87,8 +110,11 @@ impl Journal {
             body: request.body,
             outcome: Outcome::Open,
         };
-        self.entries.lock().push(entry);
-        Open { journal: self.clone(), number: request.number, outcome: Outcome::Dropped }
+        let mut entries = self.entries.lock();
+        entries.push(entry);
+        let place = entries.len() - 1;
+        drop(entries);
+        Open { journal: self.clone(), number: request.number, place, outcome: None }
     }
 }
 
@@ -106,22 +132,40 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Open {
     journal: Journal,
     number: u64,
-    outcome: Outcome,
+    /// Where it stands, unless the journal was cleared meanwhile.
+    place: usize,
+    outcome: Option<Outcome>,
 }
 
 impl Open {
-    pub(crate) fn answered(mut self, status: u16) {
-        self.outcome = Outcome::Answered(status);
+    /// The answer begins with this status.
+    pub(crate) fn answered(&mut self, status: u16) {
+        self.outcome = Some(Outcome::Answered(status));
+        self.write(None);
+    }
+
+    fn write(&self, ended_ms: Option<u64>) {
+        let mut entries = self.journal.entries.lock();
+        let entry = entries.get_mut(self.place).filter(|entry| entry.number == self.number);
+        if let Some(entry) = entry {
+            entry.outcome = self.outcome.unwrap_or(Outcome::Dropped);
+            entry.ended_ms = ended_ms;
+        }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let mut entries = self.journal.entries.lock();
-        if let Some(entry) = entries.iter_mut().rfind(|entry| entry.number == self.number) {
-            entry.outcome = self.outcome;
-        }
+        self.write(Some(self.journal.now_ms()));
     }
+}
+
+/// The machine's clock, so that a journal can be laid beside what others on
+/// the same machine wrote down.
+#[allow(clippy::disallowed_methods)] // there is no clock to be passed in here
+fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
 }
 
 /// Enough to tell keys apart; not meant to withstand anybody.

@@ -8,6 +8,9 @@
 //! - `GET /script`, `POST /script`: how it answers; posting starts all counts
 //!   of rules anew.
 //!
+//! [`rough`] is a listener below HTTP: one that never accepts, never answers,
+//! or sends headers without end.
+//!
 //! It is no part of the product.
 
 mod answer;
@@ -15,12 +18,19 @@ mod broken;
 mod journal;
 mod question;
 mod rate_limit;
+mod rough;
 mod script;
+mod sending;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use journal::{Entry, Outcome};
 pub use question::{Protocol, Question, Role};
-pub use script::{Action, Call, RateLimit, RetryAfter, Rule, Script, When};
+pub use rough::{Manners, Rough, rough};
+pub use script::{
+    Action, Call, LimitHeaders, RateLimit, RetryAfter, Rule, Script, TokenLimit, When,
+};
 
 use server::Shared;
 use std::net::SocketAddr;
@@ -75,6 +85,24 @@ impl Stand {
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {
         self.shared.journal.entries()
+    }
+
+    /// How many requests there were so far.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.shared.journal.len()
+    }
+
+    /// The requests but for the first so many.
+    #[must_use]
+    pub fn journal_since(&self, place: usize) -> Vec<Entry> {
+        self.shared.journal.since(place)
+    }
+
+    /// What the times of the journal count from: milliseconds since 1970.
+    #[must_use]
+    pub fn started_at(&self) -> u64 {
+        self.shared.journal.started_at()
     }
 
     /// Forgets the requests so far.

@@ -17,6 +17,13 @@ pub struct Script {
     pub refuse_max_tokens: bool,
     /// A limit per key.
     pub rate_limit: Option<RateLimit>,
+    /// A limit of tokens per key, asked and answered together.
+    pub token_limit: Option<TokenLimit>,
+    /// In whose headers limits are told.
+    pub limit_headers: LimitHeaders,
+    /// Keeps neither bodies nor headers in the journal, for runs of many
+    /// thousand requests.
+    pub forget_bodies: bool,
     /// Exceptions; the first that matches and is not used up applies.
     pub rules: Vec<Rule>,
 }
@@ -32,6 +39,33 @@ pub struct RateLimit {
     /// How Retry-After is spelled.
     #[serde(default)]
     pub retry_after: RetryAfter,
+}
+
+/// Most tokens of one key within a sliding window. Bytes count as the stand
+/// counts them: four to a token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenLimit {
+    /// How many.
+    pub tokens: usize,
+    /// Within how long.
+    pub window_ms: u64,
+    /// How Retry-After is spelled.
+    #[serde(default)]
+    pub retry_after: RetryAfter,
+}
+
+/// Families of headers in which providers tell their limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitHeaders {
+    /// `x-ratelimit-*`, resets as times like `1s` and `250ms`.
+    #[default]
+    OpenAi,
+    /// `anthropic-ratelimit-*`, resets as RFC 3339 dates.
+    Anthropic,
+    /// Nothing is told; only the 429 itself.
+    None,
 }
 
 /// Spellings of Retry-After.
@@ -80,6 +114,8 @@ pub struct When {
     pub model: Option<String>,
     /// With this in the last user message.
     pub contains: Option<String>,
+    /// From this one on, counted from 1 over all requests.
+    pub from: Option<u64>,
 }
 
 /// What happens in place of the stand's own answer.
@@ -110,6 +146,15 @@ pub enum Action {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
+    /// Answers this status and when to come back.
+    Later {
+        /// The status, say 429.
+        status: u16,
+        /// After how long.
+        after_ms: u64,
+        /// How that is spelled.
+        spelled: RetryAfter,
+    },
     /// Never answers.
     Hang,
     /// Answers one byte at a time.
@@ -119,6 +164,10 @@ pub enum Action {
     },
     /// Breaks off in the middle of the body.
     Cut,
+    /// Breaks off where the first byte of the body should be.
+    Gone,
+    /// Announces a body and never sends any of it.
+    Stall,
     /// Answers 200 with a web page.
     Garbage,
     /// Answers 200 with this many bytes.
@@ -163,6 +212,12 @@ impl Rule {
     pub fn at(call: u64, action: Action) -> Self {
         Self { when: When { call: Some(call), ..When::default() }, ..Self::always(action) }
     }
+
+    /// This at every request from one on, counted from 1.
+    #[must_use]
+    pub fn from(call: u64, action: Action) -> Self {
+        Self { when: When { from: Some(call), ..When::default() }, ..Self::always(action) }
+    }
 }
 
 impl Action {
@@ -177,6 +232,7 @@ impl When {
     /// Whether the `number`th request is meant.
     pub(crate) fn matches(&self, number: u64, question: &Question) -> bool {
         self.call.is_none_or(|call| call == number)
+            && self.from.is_none_or(|from| number >= from)
             && self.every.is_none_or(|every| every > 0 && number.is_multiple_of(every))
             && self.role.is_none_or(|role| role == question.role)
             && self.model.as_ref().is_none_or(|model| *model == question.model)

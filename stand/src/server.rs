@@ -1,11 +1,12 @@
 //! The HTTP side.
 
-use crate::answer::{Said, own, wrap};
+use crate::answer::{Said, own, tokens_asked, wrap};
 use crate::broken;
 use crate::journal::{Entry, Journal, Request};
 use crate::question::{Protocol, Question};
-use crate::rate_limit::Windows;
+use crate::rate_limit::{Limits, spelled};
 use crate::script::{Action, Script};
+use crate::sending::sending;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -22,7 +23,7 @@ use std::time::Duration;
 pub(crate) struct Shared {
     pub(crate) journal: Journal,
     playing: Mutex<Playing>,
-    windows: Windows,
+    limits: Limits,
     requests: AtomicU64,
 }
 
@@ -38,14 +39,14 @@ impl Shared {
         Self {
             journal: Journal::new(),
             playing: Mutex::new(playing),
-            windows: Windows::default(),
+            limits: Limits::default(),
             requests: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn play(&self, script: Script) {
         *self.playing.lock() = Playing { used: vec![0; script.rules.len()], script };
-        self.windows.clear();
+        self.limits.clear();
         self.requests.store(0, Ordering::SeqCst);
     }
 
@@ -143,8 +144,17 @@ async fn serve(
     let question = Question::read(protocol, &body);
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let refusal = shared.refusal(&body);
-    let kept =
-        headers.iter().filter(|(name, _)| !["authorization", "x-api-key"].contains(&name.as_str()));
+    let (limits, forget) = {
+        let playing = shared.playing.lock();
+        let script = &playing.script;
+        let limits = (script.rate_limit.clone(), script.token_limit.clone(), script.limit_headers);
+        (limits, script.forget_bodies)
+    };
+    let tokens = tokens_asked(&question);
+    let kept = headers
+        .iter()
+        .filter(|_| !forget)
+        .filter(|(name, _)| !["authorization", "x-api-key"].contains(&name.as_str()));
     let request = Request {
         number,
         path,
@@ -153,25 +163,24 @@ async fn serve(
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
             .collect(),
         call_id: header(headers, "x-rehearsal-call"),
-        body,
+        body: if forget { Value::Null } else { body },
     };
-    let open = shared.journal.open(request, &question);
-    let limit = shared.playing.lock().script.rate_limit.clone();
-    let seen = limit.map(|limit| shared.windows.see(key, &limit));
+    let mut open = shared.journal.open(request, &question);
+    let seen = shared.limits.see(key, &limits.0, &limits.1, limits.2, tokens);
     let (action, latency) = shared.cue(number, &question);
-    let mut response = if seen.as_ref().is_some_and(|seen| seen.wait.is_some()) {
-        error(429, "Rate limit reached for requests")
+    let mut response = if let Some(words) = seen.refused {
+        error(429, words)
     } else if let Some(words) = refusal {
         error(400, words)
     } else {
         tokio::time::sleep(latency).await;
         act(action, &question, number).await
     };
-    for (name, value) in seen.map(|seen| seen.headers).unwrap_or_default() {
+    for (name, value) in seen.headers {
         insert(&mut response, &name, &value);
     }
     open.answered(response.status().as_u16());
-    response
+    response.map(|body| sending(body, open))
 }
 
 /// The stand's own answer, or what the script has in its place.
@@ -199,11 +208,20 @@ async fn act(action: Option<Action>, question: &Question, number: u64) -> Respon
             headers.iter().for_each(|(name, value)| insert(&mut response, name, value));
             response
         }
+        Some(Action::Later { status, after_ms, spelled: how }) => {
+            let mut response = error(status, "Come back later");
+            if let Some((name, value)) = spelled(how, Duration::from_millis(after_ms)) {
+                insert(&mut response, &name, &value);
+            }
+            response
+        }
         Some(Action::Hang) => std::future::pending().await,
         Some(Action::Drip { every_ms }) => {
             json_body(broken::drip(usual(), Duration::from_millis(every_ms)))
         }
         Some(Action::Cut) => json_body(broken::cut(usual())),
+        Some(Action::Gone) => json_body(broken::gone()),
+        Some(Action::Stall) => json_body(broken::stall()),
         Some(Action::Garbage) => with_status(200, "<html><body>It works!</body></html>".into()),
         Some(Action::Huge(bytes)) => json_body(broken::huge(bytes)),
         Some(Action::Redirect(to)) => {

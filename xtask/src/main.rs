@@ -17,6 +17,7 @@ mod counts;
 mod node;
 mod promtool;
 mod site;
+mod soak;
 mod stamp;
 mod test;
 mod toolchain;
@@ -33,6 +34,8 @@ cargo xtask build            the site (WebAssembly, CSS) and the server, as `run
 cargo xtask build --release  one binary with the site inside
 cargo xtask build --site     the site only
 cargo xtask test             formatting, lints and every test, the browser's too
+cargo xtask soak NAME        the server under faults: kill, stop, faults, tenants, crowd, cancel,
+                             disk, power, deploy; [--seed N] [--seconds N | --long] [--release]
 ";
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             promtool::check_alerts(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        "soak" => soak::soak(&Workspace::find()?, rest),
         "help" | "-h" | "--help" => {
             print!("{HELP}");
             Ok(ExitCode::SUCCESS)

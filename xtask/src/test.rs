@@ -13,7 +13,8 @@ use std::time::Instant;
 
 /// The server half. `app` is built for the server here, so the two stand in
 /// one build; `frontend` never does.
-const SERVER_HALF: [&str; 6] = ["--package", "app", "--package", "server", "--features", "app/ssr"];
+pub(crate) const SERVER_HALF: [&str; 8] =
+    ["--package", "app", "--package", "server", "--package", "soak", "--features", "app/ssr"];
 /// What measures the store: built to be looked at, not to be tested.
 const STORE_BENCH: [&str; 2] = ["--package", "store-bench"];
 /// This crate apart, so that its libraries are those `cargo xtask` was built

@@ -1,8 +1,9 @@
 //! kill -9 in mid-suite, several times: no turn is lost, none is there twice,
 //! no run is stuck, and at most the calls in flight are made again.
 
-use super::house::{House, id};
+use super::binary;
 use serde_json::json;
+use soak::house::{House, id};
 use stand::Script;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,7 +16,7 @@ const KILLS: usize = 4;
 #[tokio::test]
 async fn a_suite_survives_kills() {
     let stand = stand::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
-    let mut house = House::new().await;
+    let mut house = House::new(&binary()).await;
     let user = house.user("kills@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
     let mut scenarios = Vec::new();

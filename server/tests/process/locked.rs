@@ -2,9 +2,10 @@
 //! reading goes on, nothing is lost, no call is made twice, and all goes on by
 //! itself.
 
-use super::house::{House, id};
+use super::binary;
 use reqwest::Method;
 use serde_json::json;
+use soak::house::{House, id};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use stand::Script;
@@ -18,7 +19,7 @@ const LOCKED: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_locked_database_is_told_and_nothing_is_lost() {
     let stand = stand::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let user = house.user("locked@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
     let mut scenarios = Vec::new();
@@ -31,7 +32,7 @@ async fn a_locked_database_is_told_and_nothing_is_lost() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    let file = SqliteConnectOptions::new().filename(house.folder.path().join("rehearsal.db"));
+    let file = SqliteConnectOptions::new().filename(house.data().join("rehearsal.db"));
     let mut other = SqliteConnection::connect_with(&file).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
     let locked = Instant::now();

@@ -1,9 +1,10 @@
 //! What the real log says, and what it never says: no key at any level that is
 //! of use, nobody's words at info and above; and the ids that lead to it.
 
-use super::house::{House, PASSWORD, User, id};
+use super::binary;
 use reqwest::Method;
 use serde_json::{Value, json};
+use soak::house::{House, PASSWORD, User, id};
 use sqlx::{Connection, SqliteConnection};
 use stand::{Action, Call, Role, Rule, Script, When};
 use std::collections::BTreeMap;
@@ -79,7 +80,7 @@ fn request(line: &Value) -> Option<&str> {
 
 #[tokio::test]
 async fn at_info_nobodys_words_and_the_ids_of_everything() {
-    let house = House::with(&[("REHEARSAL_LOG_FORMAT", "json")]).await;
+    let house = House::of(&binary()).with("REHEARSAL_LOG_FORMAT", "json").started().await;
     let (user, suite) = talk(&house).await;
     let log = house.log();
     for word in WORDS {
@@ -111,7 +112,7 @@ async fn at_info_nobodys_words_and_the_ids_of_everything() {
 
 #[tokio::test]
 async fn at_debug_no_key() {
-    let house = House::with(&[("REHEARSAL_LOG", "debug")]).await;
+    let house = House::of(&binary()).with("REHEARSAL_LOG", "debug").started().await;
     let (user, _) = talk(&house).await;
     assert!(house.log().lines().count() > 50, "it is the debugging log");
     no_secrets(&house, &user);
@@ -119,10 +120,14 @@ async fn at_debug_no_key() {
 
 #[tokio::test]
 async fn one_id_in_header_body_and_log() {
-    let house = House::with(&[("REHEARSAL_LOG_FORMAT", "json"), ("REHEARSAL_LOG", "warn")]).await;
+    let house = House::of(&binary())
+        .with("REHEARSAL_LOG_FORMAT", "json")
+        .with("REHEARSAL_LOG", "warn")
+        .started()
+        .await;
     let user = house.user("ids@example.org");
     let agent = user.agent("demo", "").await;
-    let url = format!("sqlite:{}", house.folder.path().join("rehearsal.db").display());
+    let url = format!("sqlite:{}", house.data().join("rehearsal.db").display());
     let mut db = SqliteConnection::connect(&url).await.unwrap();
     let damage = "UPDATE connections SET headers = 'no json'";
     let done = sqlx::query(damage).execute(&mut db).await.unwrap();

@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
-mod house;
 mod kills;
 mod locked;
 mod logs;
@@ -15,3 +14,8 @@ mod plans;
 mod real_input;
 mod stops;
 mod two_users;
+
+/// The binary under test.
+fn binary() -> soak::house::Binary {
+    soak::house::Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
+}

@@ -1,7 +1,8 @@
 //! `/metrics` says the same as the API.
 
-use super::house::{House, User, id};
+use super::binary;
 use serde_json::{Value, json};
+use soak::house::{House, User, id};
 use stand::{Action, Rule, Script, When};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,7 +42,7 @@ async fn metrics_say_what_the_api_says() {
         Rule { when: contains("Hang"), ..Rule::always(Action::Hang) },
     ];
     let stand = stand::start(Script { latency_ms: 20, rules, ..Script::default() }).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let user = house.user("numbers@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
     let mut scenarios = Vec::new();

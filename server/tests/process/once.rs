@@ -1,15 +1,16 @@
 //! One click, one suite: a hundred posts at once, replays, and other bodies.
 
-use super::house::{House, id};
+use super::binary;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use soak::house::{House, id};
 use stand::Script;
 use std::collections::HashSet;
 
 #[tokio::test]
 async fn a_hundred_posts_at_once_make_one_suite() {
     let stand = stand::start(Script { latency_ms: 200, ..Script::default() }).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
     let scenario = user.scenario("S", 2).await;
@@ -48,7 +49,7 @@ async fn a_hundred_posts_at_once_make_one_suite() {
 #[tokio::test]
 async fn a_hundred_posts_without_a_key_make_one_suite() {
     let stand = stand::start(Script { latency_ms: 300, ..Script::default() }).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;
     let scenario = user.scenario("S", 2).await;

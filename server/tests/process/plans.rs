@@ -99,7 +99,14 @@ fn suite(n: u128) -> NewSuite {
 
 fn claim(most: u32) -> Claim {
     let max_wait = Duration::from_secs(600);
-    Claim { owner: "w".into(), runs_per_user: 8, max_wait, most, now: SystemClock.now() }
+    Claim {
+        owner: "w".into(),
+        runs_per_user: 8,
+        max_wait,
+        most,
+        holds: Vec::new(),
+        now: SystemClock.now(),
+    }
 }
 
 /// Does everything that is done while the server works.

@@ -1,8 +1,9 @@
 //! Recorded conversations as scripts: all of them run to the end against a
 //! server of each protocol. The recordings are read where they are present.
 
-use super::house::{House, id};
+use super::binary;
 use serde_json::{Value, json};
+use soak::house::{House, id};
 use stand::Script;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ async fn all_recordings_run_over_both_protocols() {
     let records: Vec<Value> =
         serde_json::from_str(&std::fs::read_to_string(&transcripts).unwrap()).unwrap();
     let stand = stand::start(Script::default()).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let user = house.user("airline@example.org");
     for (kind, url) in [("openai", stand.openai_url()), ("anthropic", stand.anthropic_url())] {
         user.agent(kind, &url).await;
@@ -72,7 +73,7 @@ async fn all_recordings_run_over_both_protocols() {
 }
 
 /// Each user turn of the recording was said, in order, without its marker.
-async fn check(user: &super::house::User, suite: &Value, records: &[Value]) {
+async fn check(user: &soak::house::User, suite: &Value, records: &[Value]) {
     for run in suite["runs"].as_array().unwrap() {
         let scenario =
             user.get(&format!("/scenarios/{}", run["scenario"]["id"].as_str().unwrap())).await;

@@ -1,8 +1,9 @@
 //! SIGTERM: gone in seconds whatever hangs, streams ended properly, nothing
 //! lost, nothing counted as a recovery, and everything goes on after the start.
 
-use super::house::{House, User, id};
+use super::binary;
 use serde_json::{Value, json};
+use soak::house::{House, User, id};
 use sqlx::{Connection, SqliteConnection};
 use stand::{Action, Outcome, Rule, Script, Stand, When};
 use std::collections::HashSet;
@@ -57,7 +58,7 @@ async fn stream(user: &User, suite: &str, after: i64) -> reqwest::Result<String>
 #[tokio::test]
 async fn a_stop_in_the_middle_loses_and_repeats_nothing() {
     let stand = stand::start(hanging()).await.unwrap();
-    let mut house = House::new().await;
+    let mut house = House::new(&binary()).await;
     let user = house.user("stops@example.org");
     let suite = busy_suite(&user, &stand).await;
     let readers: Vec<_> = (0..READERS)
@@ -71,7 +72,8 @@ async fn a_stop_in_the_middle_loses_and_repeats_nothing() {
     assert!(open() >= 1, "one hangs");
 
     house.signal();
-    let (code, took) = house.ended().await;
+    let (status, took) = house.ended().await;
+    let code = status.code();
     eprintln!("stopped in {took:?}");
     assert_eq!(code, Some(0));
     assert!(took < SOON, "{took:?}");
@@ -114,7 +116,7 @@ async fn whole(user: &User, suite: &Value) {
 
 /// Holds the database so that nobody can write.
 async fn held(house: &House) -> SqliteConnection {
-    let url = format!("sqlite:{}", house.folder.path().join("rehearsal.db").display());
+    let url = format!("sqlite:{}", house.data().join("rehearsal.db").display());
     let mut holder = SqliteConnection::connect(&url).await.unwrap();
     // Between two of the server's own transactions.
     let began = Instant::now();
@@ -127,7 +129,7 @@ async fn held(house: &House) -> SqliteConnection {
 #[tokio::test]
 async fn with_the_database_locked_it_ends_in_time_and_says_not_ready_at_once() {
     let stand = stand::start(hanging()).await.unwrap();
-    let mut house = House::new().await;
+    let mut house = House::new(&binary()).await;
     let user = house.user("locked@example.org");
     let suite = busy_suite(&user, &stand).await;
     until("calls are made", || stand.journal().len() > AT_ONCE).await;
@@ -144,7 +146,8 @@ async fn with_the_database_locked_it_ends_in_time_and_says_not_ready_at_once() {
     }
     assert!(told, "while it stops it says that it is not ready");
     assert!(began.elapsed() < Duration::from_secs(2), "at once: {:?}", began.elapsed());
-    let (code, _) = house.ended().await;
+    let (status, _) = house.ended().await;
+    let code = status.code();
     let took = began.elapsed();
     eprintln!("ended with {code:?} in {took:?}, the database locked");
     assert!(took < Duration::from_secs(21), "{took:?}");
@@ -160,7 +163,7 @@ async fn with_the_database_locked_it_ends_in_time_and_says_not_ready_at_once() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let stand = stand::start(hanging()).await.unwrap();
-    let mut house = House::new().await;
+    let mut house = House::new(&binary()).await;
     let user = house.user("twice@example.org");
     busy_suite(&user, &stand).await;
     until("calls are made", || stand.journal().len() > AT_ONCE).await;
@@ -172,7 +175,8 @@ async fn a_second_signal_ends_it_at_once() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     house.signal();
-    let (code, took) = house.ended().await;
+    let (status, took) = house.ended().await;
+    let code = status.code();
     assert_eq!(code, Some(1), "not in good order");
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(house.log().contains("asked to stop again"));
@@ -180,7 +184,7 @@ async fn a_second_signal_ends_it_at_once() {
 
 #[tokio::test]
 async fn a_client_that_never_ends_its_request_is_not_waited_for_long() {
-    let mut house = House::new().await;
+    let mut house = House::new(&binary()).await;
     let mut slow = std::net::TcpStream::connect(house.addr).unwrap();
     let head = "POST /forms/sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nemail=";
     slow.write_all(head.as_bytes()).unwrap();
@@ -188,7 +192,8 @@ async fn a_client_that_never_ends_its_request_is_not_waited_for_long() {
     let live = format!("http://{}/health/live", house.addr);
     assert!(house.client.get(live).send().await.unwrap().status().is_success());
     house.signal();
-    let (code, took) = house.ended().await;
+    let (status, took) = house.ended().await;
+    let code = status.code();
     assert_eq!(code, Some(0), "a client's fault is none of ours");
     assert!(took < SOON, "{took:?}");
     drop(slow);

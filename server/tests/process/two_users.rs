@@ -1,9 +1,10 @@
 //! What is somebody else's answers 404 on every route, the same as what does
 //! not exist, and nothing of it changes.
 
-use super::house::{House, User, id};
+use super::binary;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use soak::house::{House, User, id};
 use stand::Script;
 
 async fn status(user: &User, method: &Method, path: &str, body: Option<&Value>) -> StatusCode {
@@ -17,7 +18,7 @@ async fn status(user: &User, method: &Method, path: &str, body: Option<&Value>) 
 #[tokio::test]
 async fn two_users_walk_through_every_route() {
     let stand = stand::start(Script::default()).await.unwrap();
-    let house = House::new().await;
+    let house = House::new(&binary()).await;
     let (ada, eve) = (house.user("ada@example.org"), house.user("eve@example.org"));
     let agent = ada.agent("openai", &stand.openai_url()).await;
     let scenario = ada.scenario("Private", 1).await;

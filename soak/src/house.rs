@@ -1,0 +1,419 @@
+//! A server of its own: the real binary on a free port over an empty folder.
+
+use crate::process::{Tell, tell};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// The password of every account.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// How long a start may take on a busy machine.
+const READY: Duration = Duration::from_secs(60);
+/// How long an end may take: what the product promises is told by whoever
+/// waits; this only keeps a test from hanging.
+const END: Duration = Duration::from_secs(60);
+
+/// The binary `rehearsal`. Tests of `server` know it as
+/// `env!("CARGO_BIN_EXE_rehearsal")`.
+#[derive(Clone, Debug)]
+pub struct Binary(PathBuf);
+
+impl Binary {
+    /// The binary at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.0);
+        // A developer's own settings and keys have no say here.
+        for (name, _) in std::env::vars() {
+            if ["REHEARSAL_", "ANTHROPIC_", "OPENAI_", "LEPTOS_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+}
+
+/// A server and its folder. Dropping it ends the process and, where the test
+/// fails, prints the server's log.
+pub struct House {
+    binary: Binary,
+    child: Option<Child>,
+    settings: Vec<(String, String)>,
+    data: PathBuf,
+    folder: TempDir,
+    /// Where it listens; the same in every life.
+    pub addr: SocketAddr,
+    /// Asks as nobody in particular.
+    pub client: Client,
+}
+
+/// A person or program with a token.
+#[derive(Clone)]
+pub struct User {
+    base: String,
+    client: Client,
+    /// The address of the account.
+    pub email: String,
+    /// The token.
+    pub token: String,
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The smallest folder that passes for a site: what a browser loads is not
+/// looked at here.
+fn site(folder: &Path) -> PathBuf {
+    let site = folder.join("no-site");
+    std::fs::create_dir_all(site.join("pkg")).unwrap();
+    std::fs::write(site.join("site.json"), r#"{"output_name": "none"}"#).unwrap();
+    site
+}
+
+impl House {
+    /// A house that is not started yet.
+    #[must_use]
+    pub fn of(binary: &Binary) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            binary: binary.clone(),
+            child: None,
+            settings: Vec::new(),
+            data: folder.path().to_owned(),
+            folder,
+            addr: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            client: Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    /// A started house with the usual settings.
+    pub async fn new(binary: &Binary) -> Self {
+        Self::of(binary).started().await
+    }
+
+    /// With this setting, in every life from the next start on.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With its data in this folder in place of one of its own.
+    #[must_use]
+    pub fn over(mut self, data: impl Into<PathBuf>) -> Self {
+        self.data = data.into();
+        self
+    }
+
+    /// This house, started and ready.
+    pub async fn started(mut self) -> Self {
+        self.start().await;
+        self
+    }
+
+    /// The folder of the database.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Starts the process and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it is not, within a minute.
+    pub async fn start(&mut self) {
+        self.spawn();
+        let began = Instant::now();
+        while !self.is_ready().await {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            assert!(ended.is_none(), "it ended at its start: {ended:?}\n{}", self.log());
+            assert!(began.elapsed() < READY, "not ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts the process and waits for nothing.
+    ///
+    /// # Panics
+    /// When it runs already.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log.txt"))
+            .unwrap();
+        let child = self
+            .binary
+            .command()
+            .arg("serve")
+            .env("REHEARSAL_DATA_DIR", &self.data)
+            .env("REHEARSAL_ADDR", self.addr.to_string())
+            .env("REHEARSAL_SITE_DIR", site(self.folder.path()))
+            .env("REHEARSAL_SIGN_UP", "open")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// Whether it says that it is ready.
+    pub async fn is_ready(&self) -> bool {
+        let url = format!("http://{}/health/ready", self.addr);
+        self.client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// What it has logged in all of its lives.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log.txt")).unwrap_or_default()
+    }
+
+    /// The id of the process, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("the process runs")
+    }
+
+    /// kill -9: ends the process as a power cut would.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        tell(self.child(), Tell::Die);
+        self.child.take().expect("runs").wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end; answers how it ended and after how long.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end within a minute.
+    pub async fn stop(&mut self) -> (ExitStatus, Duration) {
+        self.signal();
+        self.ended().await
+    }
+
+    /// SIGTERM, without waiting.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&mut self) {
+        tell(self.child(), Tell::Stop);
+    }
+
+    /// Waits for its end; answers how it ended and after how long.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end within a minute.
+    pub async fn ended(&mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child().try_wait().unwrap() {
+                self.child = None;
+                return (status, began.elapsed());
+            }
+            assert!(began.elapsed() < END, "it does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// SIGSTOP: the process stands still.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&mut self) {
+        tell(self.child(), Tell::Pause);
+    }
+
+    /// SIGCONT: it goes on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resume(&mut self) {
+        tell(self.child(), Tell::Resume);
+    }
+
+    /// A command beside the server; whether it succeeded, and what it printed
+    /// (its errors, where it did not).
+    #[must_use]
+    pub fn command(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let mut child = self
+            .binary
+            .command()
+            .args(arguments)
+            .env("REHEARSAL_DATA_DIR", &self.data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let out = child.wait_with_output().unwrap();
+        let lines = BufReader::new(&out.stdout[..]).lines().map_while(Result::ok);
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.success(), if out.status.success() { text } else { errors })
+    }
+
+    /// An account with a token, made on the command line.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn user(&self, email: &str) -> User {
+        let made =
+            self.command(&["user", "create", "--email", email, "--password-stdin"], PASSWORD);
+        assert!(made.0, "{}", made.1);
+        let (ok, token) =
+            self.command(&["token", "create", "--email", email, "--name", "test"], "");
+        assert!(ok, "{token}");
+        assert!(!token.contains(char::is_whitespace), "the token alone: {token:?}");
+        User {
+            base: format!("http://{}", self.addr),
+            client: self.client.clone(),
+            email: email.to_owned(),
+            token,
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}", self.log());
+        }
+    }
+}
+
+impl User {
+    /// A request to the API, as this user.
+    pub fn ask(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    /// Reads something that is there.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    pub async fn get(&self, path: &str) -> Value {
+        self.try_get(path).await.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// Reads something from a server that may be away.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub async fn try_get(&self, path: &str) -> Result<Value, String> {
+        let told = |error: reqwest::Error| format!("GET {path}: {error:?}");
+        let answer = self.ask(Method::GET, path).send().await.map_err(told)?;
+        if !answer.status().is_success() {
+            return Err(format!("GET {path}: {}", answer.status()));
+        }
+        answer.json().await.map_err(told)
+    }
+
+    /// Posts, and answers whatever came back.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        self.ask(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    /// Makes something; answers it.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn make(&self, path: &str, body: &Value) -> Value {
+        let answer = self.post(path, body).await;
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "POST {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// A connection and an agent over it.
+    pub async fn agent(&self, kind: &str, base_url: &str) -> Value {
+        let connection = json!({"name": format!("Stand {kind}"), "kind": kind,
+            "base_url": base_url, "api_key": "sk-test-1234567890"});
+        let connection = self.make("/connections", &connection).await;
+        let agent = json!({"name": "Desk", "system_prompt": "You help.", "model": "m",
+            "connection_id": connection["id"]});
+        self.make("/agents", &agent).await
+    }
+
+    /// A scenario of `turns` user turns.
+    pub async fn scenario(&self, name: &str, turns: usize) -> Value {
+        let flow: Vec<_> = (0..turns)
+            .map(|i| json!({"speaker": "user", "message": format!("{name} question {i}")}))
+            .collect();
+        let scenario = json!({"name": name, "category": "support", "conversation_flow": flow,
+            "expected_behaviors": [{"text": "Offers help"}]});
+        self.make("/scenarios", &scenario).await
+    }
+
+    /// The same door with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.to_owned(), ..self.clone() }
+    }
+
+    /// Waits until a suite is final; answers it.
+    ///
+    /// # Panics
+    /// When it is not, within two minutes.
+    pub async fn finished(&self, id: &str) -> Value {
+        self.finished_within(id, Duration::from_secs(120)).await
+    }
+
+    /// Waits so long until a suite is final; answers it.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn finished_within(&self, id: &str, longest: Duration) -> Value {
+        let began = Instant::now();
+        loop {
+            let suite = self.get(&format!("/suites/{id}")).await;
+            if ["finished", "cancelled"].contains(&suite["status"].as_str().unwrap()) {
+                return suite;
+            }
+            assert!(began.elapsed() < longest, "not finished: {suite}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The `id` of a thing.
+///
+/// # Panics
+/// When it has none.
+#[must_use]
+pub fn id(value: &Value) -> String {
+    value["id"].as_str().unwrap_or_else(|| panic!("no id in {value}")).to_owned()
+}
