@@ -25,10 +25,13 @@ pub(super) async fn live() -> &'static str {
 
 /// Store and engine answer.
 pub(super) async fn ready(State(state): State<HttpState>) -> Result<&'static str, Failure> {
-    if state.shutdown.is_cancelled() {
-        return Err(AppError::new(ErrorCode::Unavailable, "Shutting down.").into());
-    }
-    match state.readiness.ready().await {
+    let ready = tokio::select! {
+        biased;
+        // At once, also for whoever waits already.
+        () = state.shutdown.cancelled() => Err("Shutting down.".to_owned()),
+        ready = state.readiness.ready() => ready,
+    };
+    match ready {
         Ok(()) => Ok("ready\n"),
         Err(sentence) => Err(AppError::new(ErrorCode::Unavailable, sentence).into()),
     }
