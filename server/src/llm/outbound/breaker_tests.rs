@@ -273,12 +273,20 @@ fn a_persons_success_with_one_model_lets_the_others_try() {
 
 #[test]
 fn an_edit_forgets_everything_also_calls_that_are_out() {
-    let mut circuit = open();
-    let probe = circuit.go(at(15));
-    circuit.edited();
-    assert_eq!(circuit.state(at(15)), BreakerState::Closed);
-    circuit.ended(&probe, Outcome::Error(&unauthorized()), at(16));
-    assert_eq!(circuit.state(at(16)), BreakerState::Closed, "that was the old key");
+    let late = |who: fn(&mut Circuit) -> Ticket, error: CallError| {
+        let mut circuit = open();
+        let ticket = who(&mut circuit);
+        circuit.edited();
+        assert_eq!(circuit.state(at(15)), BreakerState::Closed);
+        circuit.ended(&ticket, Outcome::Error(&error), at(16));
+        assert_eq!(circuit.view(at(16)), app::domain::Breaker::default(), "that was the old key");
+    };
+    let probe = |circuit: &mut Circuit| circuit.go(at(15));
+    let own = |circuit: &mut Circuit| circuit.go_to("m", true, at(15));
+    for error in [failure(), unauthorized(), forbidden()] {
+        late(probe, error.clone());
+        late(own, error);
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -20,6 +20,8 @@ mod breaker;
 mod breaker_tests;
 mod breakers;
 mod bucket;
+#[cfg(test)]
+mod bucket_tests;
 mod budget;
 mod call;
 mod crowd;
