@@ -189,6 +189,15 @@ impl House {
         self.client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// A metric without labels; 0 where it is not told.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.client.get(format!("http://{}/metrics", self.addr)).send().await;
+        let Ok(answer) = answer else { return 0.0 };
+        let text = answer.text().await.unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+    }
+
     /// What it has logged in all of its lives.
     #[must_use]
     pub fn log(&self) -> String {
