@@ -44,7 +44,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
         // Too late means earlier next time: the moment is looked for, and
         // followed where the machine gets slower or quicker.
         let late = all.iter().filter(|(_, answer)| *answer == StatusCode::CONFLICT).count();
-        moment = moment.mul_f64(if 2 * late > TOGETHER { 0.9 } else { 1.1 });
+        moment = moment.mul_f64(if 2 * late > TOGETHER { 0.85 } else { 1.15 });
         answers.extend(all);
         user.finished_within(&id(&suite), PATIENCE).await;
         suites.push(suite);
