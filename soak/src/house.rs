@@ -138,13 +138,21 @@ impl House {
     /// When it is not, within a minute.
     pub async fn start(&mut self) {
         self.spawn();
+        assert!(self.comes_up(READY).await, "it does not come up: {}", self.log());
+    }
+
+    /// Waits until the process is ready; `false` when it ends, or so long
+    /// passes first.
+    pub async fn comes_up(&mut self, longest: Duration) -> bool {
         let began = Instant::now();
         while !self.is_ready().await {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(ended.is_none(), "it ended at its start: {ended:?}\n{}", self.log());
-            assert!(began.elapsed() < READY, "not ready: {}", self.log());
+            if ended.is_some() || began.elapsed() >= longest {
+                return false;
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        true
     }
 
     /// Starts the process and waits for nothing.
@@ -181,6 +189,15 @@ impl House {
         self.client.get(url).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// A metric without labels; 0 where it is not told.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.client.get(format!("http://{}/metrics", self.addr)).send().await;
+        let Ok(answer) = answer else { return 0.0 };
+        let text = answer.text().await.unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+    }
+
     /// What it has logged in all of its lives.
     #[must_use]
     pub fn log(&self) -> String {
@@ -204,6 +221,14 @@ impl House {
     pub fn kill(&mut self) {
         tell(self.child(), Tell::Die);
         self.child.take().expect("runs").wait().unwrap();
+    }
+
+    /// kill -9, where it has not ended by itself.
+    pub fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// SIGTERM, and waits for the end; answers how it ended and after how long.
@@ -301,10 +326,7 @@ impl House {
 
 impl Drop for House {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.end();
         if std::thread::panicking() {
             eprintln!("--- the server's log\n{}", self.log());
         }

@@ -137,13 +137,19 @@ pub async fn held_runs(house: &House) -> usize {
     usize::try_from(held).unwrap_or(0)
 }
 
-/// Adds the runs of these suites up by status, into the report; answers them.
+/// Adds the runs of these suites up by status, into the report; answers them,
+/// and errors once more by their kind.
 pub async fn count_runs(report: &mut Report, suites: &[(User, Value)]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for (user, start) in suites {
         let suite = user.get(&format!("/suites/{}", id(start))).await;
         for (status, count) in suite["counts"].as_object().unwrap() {
             *counts.entry(status.clone()).or_default() += count.as_u64().unwrap_or(0);
+        }
+        for run in suite["runs"].as_array().into_iter().flatten() {
+            if let Some(kind) = run["error"]["kind"].as_str() {
+                *counts.entry(format!("error/{kind}")).or_default() += 1;
+            }
         }
     }
     let told: Vec<_> = counts

@@ -30,12 +30,25 @@ pub(super) fn load_or_create(data_dir: &Path) -> Result<String, SecretError> {
     // of two servers that start at once one wins and both use its key.
     let aside = data_dir.join(format!("{NAME}.{}", log_id()));
     let made = write_private(&aside, &STANDARD.encode(random::<32>()))
-        .and_then(|()| fs::hard_link(&aside, &path));
+        .and_then(|()| fs::hard_link(&aside, &path))
+        .and_then(|()| sync_folder(data_dir));
     let _ = fs::remove_file(&aside);
     match made {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
         _ => fs::read_to_string(&path).map_err(failed),
     }
+}
+
+/// A name is safe from a power cut once its folder is synced. A key that is
+/// lost makes everything unreadable that was encrypted with it.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

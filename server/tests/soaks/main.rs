@@ -15,16 +15,26 @@ fn dose(seconds: u64) -> Dose {
     Dose { seed: 20_261_125, seconds, long: false, patience: PATIENCE }
 }
 
-/// One at a time: each brings a server, a provider and its own load, and what
-/// they measure is time.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Soaks that measure time write here, and so have the machine to themselves,
+/// as far as these tests go; the others wait most of the time and may do so
+/// together.
+static MACHINE: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
 
 fn binary() -> Binary {
     Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
 }
 
+async fn alone(name: &str, seconds: u64) {
+    let _alone = MACHINE.write().await;
+    kept(name, seconds).await;
+}
+
+async fn together(name: &str, seconds: u64) {
+    let _together = MACHINE.read().await;
+    kept(name, seconds).await;
+}
+
 async fn kept(name: &str, seconds: u64) {
-    let _alone = ALONE.lock().await;
     let report = soaks::run(name, &binary(), &dose(seconds)).await.unwrap();
     println!("{report}");
     if let Some(why) = report.skipped() {
@@ -34,31 +44,31 @@ async fn kept(name: &str, seconds: u64) {
 }
 
 macro_rules! soaks {
-    ($($name:ident: $soak:literal for $seconds:literal s;)*) => {
+    ($($name:ident: $soak:literal for $seconds:literal s, $how:ident;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                kept($soak, $seconds).await;
+                $how($soak, $seconds).await;
             }
         )*
     };
 }
 
 soaks! {
-    kills_at_random_moments: "kill" for 4 s;
-    a_process_that_stood_still: "stop" for 4 s;
-    every_fault_at_some_call: "faults" for 4 s;
-    a_flood_beside_a_quiet_user: "tenants" for 8 s;
-    a_crowd_of_readers: "crowd" for 4 s;
-    cancels_around_the_end: "cancel" for 4 s;
-    a_disk_that_is_locked_and_full: "disk" for 4 s;
-    power_cuts: "power" for 4 s;
-    deployments: "deploy" for 5 s;
+    kills_at_random_moments: "kill" for 4 s, together;
+    a_process_that_stood_still: "stop" for 4 s, together;
+    every_fault_at_some_call: "faults" for 4 s, together;
+    a_flood_beside_a_quiet_user: "tenants" for 8 s, alone;
+    a_crowd_of_readers: "crowd" for 4 s, alone;
+    cancels_around_the_end: "cancel" for 4 s, together;
+    a_disk_that_is_locked_and_full: "disk" for 4 s, together;
+    power_cuts: "power" for 4 s, together;
+    deployments: "deploy" for 5 s, together;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_only_says_it_syncs_is_noticed() {
-    let _alone = ALONE.lock().await;
+    let _together = MACHINE.read().await;
     match soaks::lying_disk(&binary(), &dose(1)).await {
         Some(lost) => assert!(lost, "what was never synced survived a power cut"),
         None => println!("left out: no file system of our own can be mounted here"),

@@ -1,14 +1,19 @@
 //! Disks that fail: one that forgets what was not synced ([`Forgetful`]), and
 //! one that is small ([`Small`]). Both are mounted, and so need the rights to.
 
+#[cfg(target_os = "linux")]
 mod fuse;
+#[cfg(target_os = "linux")]
+mod mounts;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_mounts.rs"]
+mod mounts;
 mod platter;
 
-use fuser::{BackgroundSession, MountOption};
+use mounts::Mounted;
 use parking_lot::Mutex;
 use platter::Platter;
 use rand::rngs::SmallRng;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +23,7 @@ use tempfile::TempDir;
 /// power fails.
 pub struct Forgetful {
     platter: Arc<Mutex<Platter>>,
-    session: Option<BackgroundSession>,
+    mounted: Option<Mounted>,
     folder: TempDir,
 }
 
@@ -51,15 +56,13 @@ impl Forgetful {
 
     fn mounted(platter: Platter) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut disk = Self { platter: Arc::new(Mutex::new(platter)), session: None, folder };
+        let mut disk = Self { platter: Arc::new(Mutex::new(platter)), mounted: None, folder };
         disk.attach()?;
         Ok(disk)
     }
 
     fn attach(&mut self) -> io::Result<()> {
-        let options = [MountOption::FSName("forgetful".into()), MountOption::DefaultPermissions];
-        let disk = fuse::Disk::new(Arc::clone(&self.platter));
-        self.session = Some(fuser::spawn_mount2(disk, self.folder.path(), &options)?);
+        self.mounted = Some(mounts::mount(&self.platter, self.folder.path())?);
         Ok(())
     }
 
@@ -81,8 +84,8 @@ impl Forgetful {
     /// # Errors
     /// When it cannot be mounted again.
     pub fn restore(&mut self) -> io::Result<()> {
-        if let Some(session) = self.session.take() {
-            session.join();
+        if let Some(mounted) = self.mounted.take() {
+            mounted.end();
         }
         self.platter.lock().restore();
         self.attach()
@@ -101,8 +104,7 @@ impl Small {
     /// When this machine does not let us.
     pub fn mount(megabytes: u32) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let size = std::ffi::CString::new(format!("size={megabytes}m"))?;
-        mount("small", folder.path(), "tmpfs", MountFlags::empty(), Some(size.as_c_str()))?;
+        mounts::mount_small(folder.path(), megabytes)?;
         Ok(Self { folder })
     }
 
@@ -135,7 +137,7 @@ impl Small {
 
 impl Drop for Small {
     fn drop(&mut self) {
-        let _ = unmount(self.folder.path(), UnmountFlags::DETACH);
+        mounts::unmount_small(self.folder.path());
     }
 }
 

@@ -56,10 +56,21 @@ pub fn check(history: &History, rules: &Rules) -> Vec<Violation> {
     }
     announced_turns(history, &mut found);
     let calls = Calls::of(history, &mut found);
-    calls.repeated(rules, &mut found);
+    let repeated = calls.repeated();
+    if repeated > rules.most_repeated {
+        let most = rules.most_repeated;
+        let what = format!("{repeated} calls were made again; in flight at the kills were {most}");
+        found.add("few calls are repeated", what);
+    }
     calls.after_cancel(history, &mut found);
     calls.limits(history, rules, &mut found);
     found.0
+}
+
+/// Calls that were made again, though the provider had not failed them.
+#[must_use]
+pub fn repeated(history: &History) -> usize {
+    Calls::of(history, &mut Found::default()).repeated()
 }
 
 #[derive(Default)]
@@ -204,13 +215,13 @@ impl<'a> Calls<'a> {
 
     /// Calls of one role for one turn of one run, beyond the first. A judge
     /// whose first reply came back is asked for a repair: that is no repetition.
-    fn repeated(&self, rules: &Rules, found: &mut Found) {
+    fn repeated(&self) -> usize {
         let mut groups: HashMap<(&str, &str, i64), HashMap<&str, &Intent>> = HashMap::new();
         for (_, intent) in self.heard.iter().filter(|(_, intent)| !intent.judging_again) {
             let group = (intent.run.as_str(), intent.role.as_str(), intent.turn);
             groups.entry(group).or_default().insert(&intent.id, intent);
         }
-        let repeated: usize = groups
+        groups
             .values()
             .map(|calls| {
                 let repairs = calls
@@ -219,14 +230,7 @@ impl<'a> Calls<'a> {
                     .count();
                 calls.len().saturating_sub(repairs.max(1))
             })
-            .sum();
-        if repeated > rules.most_repeated {
-            let what = format!(
-                "{repeated} calls were made again; in flight at the kills were {}",
-                rules.most_repeated
-            );
-            found.add("few calls are repeated", what);
-        }
+            .sum()
     }
 
     fn after_cancel(&self, history: &History, found: &mut Found) {

@@ -12,7 +12,7 @@ mod sse;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Rules, Violation, check};
+pub use check::{Rules, Violation, check, repeated};
 pub(crate) use gather::database_file;
 pub use gather::{event, gather, heard, open_database, told_at};
 pub use sse::{Frame, Frames};

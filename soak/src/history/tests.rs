@@ -178,6 +178,9 @@ fn repeat(history: &mut History, times: usize) {
 fn repeated_calls_are_counted() {
     assert_eq!(falsified(|history| repeat(history, 1)), [""; 0]);
     assert_eq!(falsified(|history| repeat(history, 2)), ["few calls are repeated"]);
+    let mut history = true_history();
+    repeat(&mut history, 2);
+    assert_eq!([repeated(&true_history()), repeated(&history)], [0, 2]);
     // Attempts under one intent are no repetition: the provider failed them.
     let attempts = |history: &mut History| {
         history.heard.extend((0..5).map(|n| call("a1", 200 + 100 * n, 250 + 100 * n)));

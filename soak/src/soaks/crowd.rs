@@ -47,11 +47,9 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
         suites.push((user, suite));
     }
     let mut lost = 0;
-    let mut open = 0;
+    let mut open = 0.0_f64;
     while began.elapsed() < PATIENCE {
-        let now =
-            readers.iter().filter(|reader| reader.look(|seen| seen.events > 0 && !seen.finished));
-        open = open.max(now.count());
+        open = open.max(house.metric("rehearsal_open_streams").await);
         if readers.iter().all(|reader| reader.look(|seen| seen.finished)) {
             break;
         }
@@ -71,7 +69,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     report.count("users", format!("{users}, starting within {} s", SPREAD.as_secs()));
     count_runs(&mut report, &suites).await;
     report.count("took", format!("{:.1} s", wall.as_secs_f64()));
-    report.count("readers", format!("{}, open at once {open}", readers.len()));
+    report.count("readers", format!("{}, open at once {open:.0}", readers.len()));
     report.count("events delivered", events);
     let limit = LAG_MS * dose.patience;
     report.promise(

@@ -1,7 +1,7 @@
 //! SIGTERM again and again under load, as deployments do: the server ends in
 //! time, no run counts a recovery, and streams that come back miss nothing.
 
-use crate::history::{Rules, check, gather};
+use crate::history::{Rules, check, gather, repeated};
 use crate::house::{Binary, House, id};
 use crate::reader::Reader;
 use crate::report::{Dose, Figures, Report};
@@ -82,6 +82,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let runs = || history.suites.iter().flat_map(|suite| &suite.runs);
     let recoveries: u64 = runs().map(|run| run.recoveries).sum();
     report.none("recoveries counted", usize::try_from(recoveries).unwrap_or(usize::MAX));
+    report.count("calls made again", repeated(&history));
     let rules = Rules {
         most_repeated: ends.len() * USER_LIMIT,
         runs_per_user: USER_LIMIT,

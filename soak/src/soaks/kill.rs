@@ -2,7 +2,7 @@
 //! server is still starting: no run is stuck, no turn lost or double, no start
 //! made twice, and at most the calls in flight are made again.
 
-use crate::history::{Rules, check, gather};
+use crate::history::{Rules, check, gather, repeated};
 use crate::house::{Binary, House, id};
 use crate::reader::Reader;
 use crate::report::{Dose, Report};
@@ -60,7 +60,15 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let suites = owned(&user, load.end().await);
     report.count("kills", format!("{done}, of these {in_boot} during a start"));
     report.count("runs in flight at the kills", in_flight);
-    count_runs(&mut report, &suites).await;
+    let counts = count_runs(&mut report, &suites).await;
+    // A run that was taken up three times without getting further is given up:
+    // with lives as short as these that may hit one that did nothing.
+    let of = |status: &str| counts.get(status).copied().unwrap_or(0);
+    let others = of("error") - of("error/abandoned") + of("failed") + of("cancelled");
+    report.none(
+        "runs that ended otherwise than passed or abandoned",
+        usize::try_from(others).unwrap(),
+    );
     report.count("calls that the provider saw", stand.requests());
 
     let mut history = gather(&house, &suites, &[&stand]).await;
@@ -80,6 +88,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let recovered: u64 =
         history.suites.iter().flat_map(|suite| &suite.runs).map(|run| run.recoveries).sum();
     report.count("runs taken up again", recovered);
+    report.count("calls made again", repeated(&history));
     let listed = suites_listed(&user).await;
     report.promise("suites made", listed, suites.len(), listed == suites.len());
     let rules = Rules { most_repeated: in_flight, runs_per_user: USER_LIMIT, ..Rules::default() };

@@ -2,7 +2,7 @@
 //! only until then. What anybody was told is there afterwards.
 
 use crate::disk::Forgetful;
-use crate::history::{Rules, check, gather};
+use crate::history::{Rules, check, gather, repeated};
 use crate::house::{Binary, House, id};
 use crate::reader::Reader;
 use crate::report::{Dose, Report};
@@ -18,13 +18,47 @@ use tokio::time::Instant;
 const USER_LIMIT: usize = 16;
 
 pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
+    let mut report = Report::new("power", dose);
+    let mut rng = SmallRng::seed_from_u64(dose.seed);
     match Forgetful::mount() {
-        Ok(disk) => on(disk, binary, dose).await,
-        Err(error) => {
-            let mut report = Report::new("power", dose);
-            report.skip(format!("no file system of our own can be mounted here ({error})"));
-            report
+        Ok(disk) => {
+            first_starts(&mut report, binary, dose, &mut rng).await;
+            under_load(&mut report, disk, binary, dose, &mut rng).await;
         }
+        Err(error) => {
+            report.skip(format!("no file system of our own can be mounted here ({error})"));
+        }
+    }
+    report
+}
+
+/// The power fails while the very first start makes key and database: the
+/// next start comes up, whatever of them is left.
+async fn first_starts(report: &mut Report, binary: &Binary, dose: &Dose, rng: &mut SmallRng) {
+    let rounds = dose.pick(4, 40);
+    let mut stuck = Vec::new();
+    for _ in 0..rounds {
+        let mut disk = Forgetful::mount().unwrap();
+        let mut house = House::of(binary).over(disk.path());
+        house.spawn();
+        tokio::time::sleep(Duration::from_millis(rng.random_range(20..400))).await;
+        disk.cut(rng);
+        house.end();
+        disk.restore().unwrap();
+        house.spawn();
+        if !house.comes_up(Duration::from_secs(20)).await {
+            stuck.push(house.log());
+        }
+        drop(house);
+    }
+    report.promise(
+        "first starts cut short after which it did not come up",
+        format!("{} of {rounds}", stuck.len()),
+        0,
+        stuck.is_empty(),
+    );
+    if let Some(log) = stuck.first() {
+        report.count("such as", log);
     }
 }
 
@@ -37,7 +71,7 @@ pub async fn lying_disk(binary: &Binary, dose: &Dose) -> Option<bool> {
     let mut disk = disk;
     let user = house.user("lying@example.org");
     disk.cut(&mut SmallRng::seed_from_u64(dose.seed));
-    house.kill();
+    house.end();
     disk.restore().unwrap();
     house.start().await;
     let lost = user.try_get("/suites").await.is_err();
@@ -45,9 +79,13 @@ pub async fn lying_disk(binary: &Binary, dose: &Dose) -> Option<bool> {
     Some(lost)
 }
 
-async fn on(mut disk: Forgetful, binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("power", dose);
-    let mut rng = SmallRng::seed_from_u64(dose.seed);
+async fn under_load(
+    report: &mut Report,
+    mut disk: Forgetful,
+    binary: &Binary,
+    dose: &Dose,
+    rng: &mut SmallRng,
+) {
     let cuts = dose.pick(usize::MAX, 50);
     let script = Script { latency_ms: 40, forget_bodies: true, ..Script::default() };
     let stand = stand::start(script).await.unwrap();
@@ -70,8 +108,8 @@ async fn on(mut disk: Forgetful, binary: &Binary, dose: &Dose) -> Report {
         && (dose.long || done == 0 || began.elapsed() < Duration::from_secs(dose.seconds))
     {
         tokio::time::sleep(Duration::from_millis(rng.random_range(200..1_500))).await;
-        let cut = disk.cut(&mut rng);
-        house.kill();
+        let cut = disk.cut(rng);
+        house.end();
         done += 1;
         unsynced += cut.unsynced;
         lost += cut.lost;
@@ -81,7 +119,7 @@ async fn on(mut disk: Forgetful, binary: &Binary, dose: &Dose) -> Report {
     let suites = owned(&user, load.end().await);
     report.count("power cuts", done);
     report.count("writes not synced by then", format!("{unsynced}, of these lost {lost}"));
-    count_runs(&mut report, &suites).await;
+    count_runs(report, &suites).await;
     let mut history = gather(&house, &suites, &[&stand]).await;
     let mut readers = std::mem::take(&mut *readers.lock());
     let (mut told, mut strayed, mut endless) = (0, 0, 0);
@@ -96,6 +134,7 @@ async fn on(mut disk: Forgetful, binary: &Binary, dose: &Dose) -> Report {
     report.count("turns announced on streams", told);
     report.none("events that a reader missed or got twice", strayed);
     report.none("readers that never saw the end", endless);
+    report.count("calls made again", repeated(&history));
     let found = check(
         &history,
         // Whatever was in flight at a cut is made again.
@@ -105,5 +144,4 @@ async fn on(mut disk: Forgetful, binary: &Binary, dose: &Dose) -> Report {
     report.none("acknowledged turns lost", gone);
     report.violations(&found);
     drop(house);
-    report
 }

@@ -2,7 +2,7 @@
 //! still holds it may go on with; what another took meanwhile it must not
 //! touch; cancels that came meanwhile are heard.
 
-use crate::history::{Rules, check, gather};
+use crate::history::{Rules, check, gather, repeated};
 use crate::house::{Binary, House, id};
 use crate::report::{Dose, Report};
 use crate::wall::now_ms;
@@ -74,6 +74,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let errors = counts.get("error").copied().unwrap_or(0);
     report.none("runs that ended as errors", usize::try_from(errors).unwrap_or(usize::MAX));
     let history = gather(&house, &suites, &[&stand]).await;
+    report.count("calls made again", repeated(&history));
     let rules = Rules {
         most_repeated: in_flight.max(taken.len()),
         runs_per_user: USER_LIMIT,

@@ -6,9 +6,12 @@ use crate::house::{Binary, House, User, id};
 use crate::report::{Dose, Figures, Report};
 use crate::wall::read_ms;
 use crate::world::{PATIENCE, start_of};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use stand::{Action, Manners, Rule, Script, rough};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// What the product promises.
@@ -39,7 +42,7 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
     let loud = flooded.house.user("flood@example.org");
     let mut floods = Vec::new();
     for url in [dying.openai_url(), silent.openai_url()] {
-        floods.push(begin_flood(&loud, &url, flood / 2).await);
+        floods.push(Flood::begin(&loud, &url, flood / 2).await);
     }
     drop(dying);
     // Measured is what happens during the flood, not its start.
@@ -56,15 +59,12 @@ pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
         both[0].join(&one);
         both[1].join(&other);
     }
-    let mut still_waiting = 0;
-    for suite in &floods {
-        let suite = loud.get(&format!("/suites/{}", id(suite))).await;
-        still_waiting += ["pending", "running"]
-            .iter()
-            .filter_map(|status| suite["counts"][status].as_u64())
-            .sum::<u64>();
+    let (mut begun, mut still_waiting) = (0, 0);
+    for flood in &floods {
+        let (of_it, waiting) = flood.count(&loud).await;
+        (begun, still_waiting) = (begun + of_it, still_waiting + waiting);
     }
-    report.count("flood", format!("{flood} runs, {still_waiting} of them unfinished at the end"));
+    report.count("flood", format!("{begun} runs, {still_waiting} of them unfinished at the end"));
     report.promise("the flood lasted", still_waiting, "> 0", still_waiting > 0);
     report.count("calls into the silent half", silent.taken());
     report.count("a run alone", &both[0]);
@@ -92,12 +92,59 @@ async fn side(binary: &Binary, provider: &str) -> Side {
     Side { house, user, start }
 }
 
-/// Suites of runs that can only fail, as many as the queue takes.
-async fn begin_flood(user: &User, url: &str, runs: usize) -> Value {
-    let agent = user.agent("openai", url).await;
-    let mut start = start_of(user, &agent, runs / REPEATS, 3, AT_ONCE).await;
-    start["repeats"] = json!(REPEATS);
-    user.make("/suites", &start).await
+/// Suites of runs that can only fail, one after the other.
+struct Flood {
+    started: Arc<Mutex<Vec<String>>>,
+    task: JoinHandle<()>,
+}
+
+impl Flood {
+    async fn begin(user: &User, url: &str, runs: usize) -> Self {
+        let agent = user.agent("openai", url).await;
+        let mut start = start_of(user, &agent, runs / REPEATS, 3, AT_ONCE).await;
+        start["repeats"] = json!(REPEATS);
+        let first = id(&user.make("/suites", &start).await);
+        let started = Arc::new(Mutex::new(vec![first.clone()]));
+        let (user, list) = (user.clone(), Arc::clone(&started));
+        let task = tokio::spawn(async move {
+            let mut last = first;
+            loop {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                let suite = user.try_get(&format!("/suites/{last}")).await.unwrap_or_default();
+                if suite["status"] != "finished" {
+                    continue;
+                }
+                // Refused where nobody listens any more: then it is over.
+                let answer = user.post("/suites", &start).await;
+                let Ok(suite) = answer.json::<Value>().await else { continue };
+                if let Some(id) = suite["id"].as_str() {
+                    id.clone_into(&mut last);
+                    list.lock().push(last.clone());
+                }
+            }
+        });
+        Self { started, task }
+    }
+
+    /// Runs so far, and those of them that have not ended.
+    async fn count(&self, user: &User) -> (u64, u64) {
+        let suites = self.started.lock().clone();
+        let (mut all, mut waiting) = (0, 0);
+        for suite in suites {
+            let suite = user.get(&format!("/suites/{suite}")).await;
+            all += suite["total"].as_u64().unwrap_or(0);
+            for status in ["pending", "running"] {
+                waiting += suite["counts"][status].as_u64().unwrap_or(0);
+            }
+        }
+        (all, waiting)
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The same load on both sides at the same time.
