@@ -26,7 +26,7 @@ impl Default for HttpOptions {
         Self {
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(30),
-            max_body: 10 * 1024 * 1024,
+            max_body: 4 * 1024 * 1024,
             allow_private_urls: false,
         }
     }

@@ -1,7 +1,7 @@
 //! What every adapter does alike with a reply.
 
 use super::types::ChatReply;
-use app::domain::{Finish, ToolCall, replace_nul};
+use app::domain::{Finish, ToolCall, limits, replace_nul};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn assemble(
         .map(|call| ToolCall {
             id: replace_nul(call.id),
             name: replace_nul(call.name),
-            arguments: without_nul(call.arguments),
+            arguments: shallow(without_nul(call.arguments)),
         })
         .collect();
     // Servers that are only compatible say "stop" beside calls, or the reverse.
@@ -47,6 +47,20 @@ pub(super) fn assemble(
         output_tokens: tokens.1,
         latency: Duration::ZERO,
         attempts: 1,
+    }
+}
+
+/// Arguments that nest too deep, as the text that they are: once they stand
+/// inside a turn, inside a run, nobody could read them again.
+fn shallow(value: Value) -> Value {
+    if depth(&value) > limits::DEPTH { Value::String(value.to_string()) } else { value }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -77,6 +91,18 @@ mod tests {
         assert_eq!(finish(Finish::ToolCalls, vec![]), Finish::Stop);
         assert_eq!(finish(Finish::Length, vec![call(json!({}))]), Finish::Length);
         assert_eq!(finish(Finish::Refusal, vec![]), Finish::Refusal);
+    }
+
+    #[test]
+    fn what_nests_too_deep_stays_text() {
+        let nest = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let arguments = |depth| {
+            let calls = vec![call(nest(depth))];
+            assemble(String::new(), calls, Finish::Stop, (0, 0)).tool_calls[0].arguments.clone()
+        };
+        assert_eq!(arguments(limits::DEPTH), nest(limits::DEPTH));
+        let text = Value::String(nest(limits::DEPTH + 1).to_string());
+        assert_eq!(arguments(limits::DEPTH + 1), text);
     }
 
     #[test]

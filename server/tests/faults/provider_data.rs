@@ -499,6 +499,9 @@ async fn no_odd_answer_takes_a_run_or_the_server_down_and_none_is_a_verdict() {
                 all.push(id(&user.scenario(&name, 2).await));
             }
         }
+        // Asked once more, they say nothing better.
+        let once_more = in_role(Role::Judge, "This reply could not be used.".into(), &bodies[0].1);
+        rules.push(once_more);
         let stand = stand::start(Script::of(rules)).await.unwrap();
         let (protocol, url) = match kind {
             ConnectionKind::OpenAi => ("openai", stand.openai_url()),

@@ -100,7 +100,6 @@ pub(crate) struct World {
 
 /// A process at work.
 pub(crate) struct Life<'a> {
-    pub(crate) clock: TokioClock,
     world: &'a World,
     _engine: Engine,
 }
@@ -158,7 +157,7 @@ impl World {
                 boot == Boot::Alone,
             );
             let engine = engine.await.expect("starts");
-            story(Life { clock, world: self, _engine: engine }).await
+            story(Life { world: self, _engine: engine }).await
         })
     }
 
