@@ -33,7 +33,8 @@ pub trait ConnectionTester: Send + Sync + 'static {
         Breaker::default()
     }
 
-    /// A connection was edited: what latched it may be gone.
+    /// A connection was edited or deleted: what was learned of it holds no
+    /// more, for nobody.
     fn edited(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
@@ -168,7 +169,11 @@ impl Rehearsal {
             return Err(offered_by_server());
         }
         let gone = self.stores.connections.delete_connection(caller.space_id, id).await?;
-        if gone { Ok(()) } else { Err(AppError::not_found("connection")) }
+        if !gone {
+            return Err(AppError::not_found("connection"));
+        }
+        self.tester.edited(caller, id);
+        Ok(())
     }
 
     /// Calls its provider once, with `model` or any.

@@ -8,7 +8,7 @@ use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
 use crate::llm::private_urls;
 use crate::llm::{ChatRequest, Endpoint, Message};
 use app::backend::Caller;
-use app::domain::{ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
+use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,10 @@ impl ConnectionTester for OutboundTester {
         private_urls::check_base_url(base_url, self.allow_private_urls).await.err()
     }
 
+    fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
+        self.outbound.circuit(caller.user_id, id)
+    }
+
     fn edited(&self, _: &Caller, id: ConnectionId) {
         self.outbound.forget(id);
     }
@@ -131,5 +135,63 @@ async fn answers(base_url: &str) -> Result<(), String> {
             "cannot be reached: {host}:{port} did not answer within {} s",
             CONNECT.as_secs()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::llm::testing::{endpoint, reply};
+    use crate::llm::{CallError, ChatReply, Decision, Provider};
+    use app::domain::{BreakerState, ErrorKind, UserId};
+    use parking_lot::Mutex;
+    use rand::SeedableRng;
+    use uuid::Uuid;
+
+    /// Accepts the key once it is told that it is valid.
+    struct Keyed(Mutex<bool>);
+
+    #[async_trait]
+    impl Provider for Keyed {
+        async fn complete(&self, _: &Endpoint, _: &ChatRequest) -> Result<ChatReply, CallError> {
+            if *self.0.lock() {
+                return Ok(reply(1, 1));
+            }
+            let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
+            Err(CallError { status: Some(401), ..CallError::new(decision, "No such key (401).") })
+        }
+    }
+
+    fn caller(n: u128) -> Caller {
+        let id = Uuid::from_u128(n);
+        Caller { user_id: UserId(id), space_id: SpaceId(id), email: String::new() }
+    }
+
+    #[tokio::test]
+    async fn a_circuit_is_shown_to_its_user_and_ended_by_a_test_or_an_edit() {
+        let provider = Arc::new(Keyed(Mutex::new(false)));
+        let rng = rand::rngs::SmallRng::seed_from_u64(1);
+        let outbound = Arc::new(Outbound::new(provider.clone(), Arc::new(SystemClock), rng));
+        let tester = OutboundTester { outbound, allow_private_urls: true };
+        let (anna, ben, at) = (caller(1), caller(2), endpoint("http://x"));
+        let id = at.connection_id;
+        let latch = async || {
+            *provider.0.lock() = false;
+            let tested = tester.test(&anna, at.clone(), None).await;
+            assert!(!tested.ok && tested.answer == "HTTP 401", "{tested:?}");
+            let breaker = tester.breaker(&anna, id);
+            assert_eq!(breaker.state, BreakerState::Latched);
+            assert_eq!(breaker.reason.as_deref(), Some("No such key (401)."));
+            assert!(breaker.until.is_some());
+            assert_eq!(tester.breaker(&ben, id), Breaker::default());
+            *provider.0.lock() = true;
+        };
+        latch().await;
+        assert!(tester.test(&anna, at.clone(), None).await.ok);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default());
+        latch().await;
+        tester.edited(&ben, id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
     }
 }

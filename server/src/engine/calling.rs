@@ -40,6 +40,8 @@ pub(super) struct Line<'a> {
     pub(super) active_left: Duration,
     /// What is left of its time parked.
     pub(super) wait_left: Duration,
+    /// What is left of its time behind open circuits.
+    pub(super) circuit_left: Duration,
 }
 
 impl Line<'_> {
@@ -54,11 +56,7 @@ impl Line<'_> {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 let decision = Decision::GiveUp(error.kind);
-                return Err(Cut::Failed(CallError {
-                    decision,
-                    message: error.message,
-                    status: None,
-                }));
+                return Err(Cut::Failed(CallError::new(decision, error.message)));
             }
         };
         let watcher = Watcher { line: self, slot: Mutex::new(None) };
@@ -73,7 +71,7 @@ impl Line<'_> {
                     call_timeout: self.shared.settings.call_timeout,
                     active_left: self.active_left,
                     max_wait: self.wait_left.saturating_sub(waited),
-                    circuit_wait: self.shared.settings.circuit_wait,
+                    circuit_wait: self.circuit_left,
                 };
                 let outbound = &self.shared.outbound;
                 outbound.call(&scope, &endpoint, request, &limits, &watcher, times).await
@@ -115,10 +113,9 @@ impl Watcher<'_> {
                 let waiting = Waiting { what: WaitingOn::Slot, until: None };
                 self.line.store(Change { waiting: Some(Some(waiting)), ..Change::default() }).await;
                 let left = self.line.wait_left.saturating_sub(began.elapsed());
-                let slot = tokio::time::timeout(left, acquire).await.map_err(|_| CallError {
-                    decision: Decision::GiveUp(ErrorKind::RateLimited),
-                    message: "It waited too long for a free place among the calls of this server. Run it again.".into(),
-                    status: None,
+                let slot = tokio::time::timeout(left, acquire).await.map_err(|_| {
+                    let message = "It waited too long for a free place among the calls of this server. Run it again.";
+                    CallError::new(Decision::GiveUp(ErrorKind::RateLimited), message)
                 })?;
                 self.line.store(Change { waiting: Some(None), ..Change::default() }).await;
                 slot

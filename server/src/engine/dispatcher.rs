@@ -1,6 +1,8 @@
 //! Claims what may work now and starts it.
 
 use super::{Shared, evaluation, run};
+use crate::llm::outbound::Held;
+use crate::store::pick::Hold;
 use crate::store::queue::Claim;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +33,15 @@ fn order(shared: &Shared) -> Claim {
         runs_per_user: shared.settings.runs_per_user,
         max_wait: shared.settings.max_wait,
         most: BATCH,
+        holds: shared.outbound.held().into_iter().map(hold).collect(),
         now: shared.clock.now(),
     }
+}
+
+/// Where calls only wait, nobody begins, or one of each user.
+fn hold(held: Held) -> Hold {
+    let Held { user_id, connection_id, model, nobody, .. } = held;
+    Hold { user_id, connection_id, model, begun: if nobody { 0 } else { 1 } }
 }
 
 async fn claim(shared: &Arc<Shared>) -> usize {

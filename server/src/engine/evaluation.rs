@@ -141,6 +141,7 @@ fn line<'a>(shared: &'a Arc<Shared>, stopper: &'a Stopper, row: &EvaluationRow) 
         lease: None,
         active_left: JUDGING.min(left),
         wait_left: shared.settings.max_wait.min(left),
+        circuit_left: shared.settings.circuit_wait,
     }
 }
 

@@ -24,8 +24,9 @@ mod tests;
 use crate::clock::SharedClock;
 use crate::llm::Endpoint;
 use crate::llm::outbound::Outbound;
+use crate::store::rows::ModelRef;
 use crate::store::{SharedQueue, Stored};
-use app::domain::{ConnectionId, RunError, RunId, Timestamp};
+use app::domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
 use async_trait::async_trait;
 use registry::{Registry, Stop};
 use slots::Slots;
@@ -165,6 +166,13 @@ impl Engine {
         for run in runs {
             self.shared.registry.stop(*run, Stop::Cancelled);
         }
+    }
+
+    /// For what a run would wait that is not begun because its first call
+    /// could not be made now.
+    #[must_use]
+    pub fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+        self.shared.outbound.waits(user, agent.connection_id, &agent.model)
     }
 
     /// When the last heartbeat came through: for readiness.

@@ -280,6 +280,9 @@ impl Live {
             lease: Some(self.lease.clone()),
             active_left: if judging { JUDGING.min(left) } else { talk.min(left) },
             wait_left: settings.max_wait.saturating_sub(parked).min(left),
+            circuit_left: settings
+                .circuit_wait
+                .saturating_sub(Duration::from_millis(self.row.circuit_ms)),
         }
     }
 
@@ -292,7 +295,13 @@ impl Live {
         times: &mut CallTimes,
     ) -> Result<ChatReply, Ended> {
         let line = self.line(judging);
-        let line = Line { active_left: line.active_left.saturating_sub(times.active), ..line };
+        // What this very step has used so far is not stored yet.
+        let line = Line {
+            active_left: line.active_left.saturating_sub(times.active),
+            wait_left: line.wait_left.saturating_sub(times.parked),
+            circuit_left: line.circuit_left.saturating_sub(times.circuit),
+            ..line
+        };
         match line.ask(connection, request, times).await {
             Ok(reply) => Ok(reply),
             Err(Cut::Stopped(why)) => Err(Ended::Stopped(why)),
@@ -319,6 +328,7 @@ impl Live {
         Change {
             active: times.active,
             parked_time: times.parked,
+            circuit_time: times.circuit,
             calls_done: call.into_iter().collect(),
             ..Change::default()
         }

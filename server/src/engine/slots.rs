@@ -2,23 +2,16 @@
 //! call began longest ago is next; first come first served within a user. So
 //! a user with hundreds of runs delays another's call by one call at most.
 
+use crate::llm::outbound::turns::Turns;
 use app::domain::UserId;
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// Users whose last call is remembered before those who do not wait are
-/// forgotten.
-const REMEMBERED: usize = 1000;
 
 #[derive(Debug, Default)]
 struct State {
     free: u32,
-    /// When (as a count of calls) each user was last served.
-    served: HashMap<UserId, u64>,
-    calls: u64,
-    waiting: HashMap<UserId, VecDeque<oneshot::Sender<Slot>>>,
+    queue: Turns<oneshot::Sender<Slot>>,
 }
 
 /// All slots.
@@ -31,36 +24,6 @@ pub(super) struct Slots {
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Option<Slots>,
-}
-
-impl State {
-    fn serve(&mut self, user: UserId) {
-        if self.served.len() >= REMEMBERED {
-            let waiting = &self.waiting;
-            self.served.retain(|user, _| waiting.contains_key(user));
-        }
-        self.calls += 1;
-        self.served.insert(user, self.calls);
-    }
-
-    /// The next waiting sender: the first of the user served longest ago.
-    fn next(&mut self) -> Option<oneshot::Sender<Slot>> {
-        loop {
-            let last = |user: &UserId| (self.served.get(user).copied().unwrap_or(0), *user);
-            let user = *self.waiting.keys().min_by_key(|user| last(user))?;
-            let queue = self.waiting.get_mut(&user)?;
-            let sender = queue.pop_front();
-            if queue.is_empty() {
-                self.waiting.remove(&user);
-            }
-            if let Some(sender) = sender
-                && !sender.is_closed()
-            {
-                self.serve(user);
-                return Some(sender);
-            }
-        }
-    }
 }
 
 impl Slots {
@@ -76,11 +39,11 @@ impl Slots {
             let mut state = self.state.lock();
             if state.free > 0 {
                 state.free -= 1;
-                state.serve(user);
+                state.queue.serve(user);
                 return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
-            state.waiting.entry(user).or_default().push_back(sender);
+            state.queue.push(user, sender);
             receiver
         };
         // The sender goes only with its slot, or with the process.
@@ -91,7 +54,7 @@ impl Slots {
         loop {
             let sender = {
                 let mut state = self.state.lock();
-                let Some(sender) = state.next() else {
+                let Some(sender) = state.queue.pop(|sender| !sender.is_closed()) else {
                     state.free += 1;
                     return;
                 };

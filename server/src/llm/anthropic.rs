@@ -1,7 +1,8 @@
 //! Anthropic's Messages API.
 
 use super::classify;
-use super::http::{HttpClient, secret_header};
+use super::http::{Answer, HttpClient, secret_header};
+use super::rate_headers::told;
 use super::reply::{assemble, never_blank};
 use super::types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
 use app::domain::{Finish, ToolCall};
@@ -48,13 +49,21 @@ impl Provider for Anthropic {
             .post(endpoint, "/v1/messages", headers, &request.call_id, &body(request))
             .await
             .map_err(unsent)?;
+        let now = self.http.clock().now();
         if !(200..300).contains(&answer.status) {
-            let now = self.http.clock().now();
             return Err(classify::answer(&answer, endpoint, &request.model, now));
         }
-        let json: Value = serde_json::from_slice(&answer.body)
-            .map_err(|_| classify::not_an_answer(answer.status, "it is not JSON"))?;
-        read(&json, request).map_err(|what| classify::not_an_answer(answer.status, what))
+        let told = told(&answer.headers, now);
+        let unreadable =
+            |what| CallError { told: told.clone(), ..classify::not_an_answer(answer.status, what) };
+        let json: Value =
+            serde_json::from_slice(&answer.body).map_err(|_| unreadable("it is not JSON"))?;
+        if let Some(status) = classify::hidden_error(&json) {
+            let answer = Answer { status, ..answer };
+            return Err(classify::answer(&answer, endpoint, &request.model, now));
+        }
+        let reply = read(&json, request).map_err(unreadable)?;
+        Ok(ChatReply { told, ..reply })
     }
 }
 

@@ -1,8 +1,9 @@
 //! From what came back to what to do about it. Pure; the table of engine.md.
 
 use super::http::{Answer, Transport};
+use super::rate_headers::told;
 use super::retry_after::retry_after;
-use super::types::{CallError, Decision, Endpoint};
+use super::types::{CallError, Cause, Decision, Endpoint};
 use super::words::{provider_words, tidy};
 use app::domain::{ErrorKind, Timestamp};
 use serde_json::Value;
@@ -46,74 +47,99 @@ pub fn answer(answer: &Answer, endpoint: &Endpoint, model: &str, now: Timestamp)
     let words = provider_words(&answer.body, endpoint);
     let said = if words.is_empty() { String::new() } else { format!(": {words}") };
     let marks = marks(&answer.body);
-    let (decision, message) = match status {
+    let (cause, decision, message) = match status {
         _ if (400..500).contains(&status) && out_of_money(status, &marks, &words) => (
+            Cause::Quota,
             Decision::GiveUp(ErrorKind::QuotaExhausted),
             format!(
                 "The account behind this connection has nothing left to spend ({status}){said}. Top it up or raise its limit."
             ),
         ),
         401 => (
+            Cause::Unauthorized,
             Decision::GiveUp(ErrorKind::CredentialInvalid),
             format!(
                 "The provider does not accept the key of this connection (401){said}. Enter a valid key."
             ),
         ),
         403 => (
+            Cause::Forbidden,
             Decision::GiveUp(ErrorKind::ProviderRejected),
             format!("The key of this connection may not use the model {model:?} (403){said}."),
         ),
-        408 => (Decision::Retry, format!("The provider gave up waiting (408){said}.")),
+        408 => (
+            Cause::ServerError,
+            Decision::Retry,
+            format!("The provider gave up waiting (408){said}."),
+        ),
         429 => (
+            Cause::RateLimited,
             Decision::Wait { until: retry_after(&answer.headers, now), overloaded: false },
             format!("The provider's rate limit is reached (429){said}."),
         ),
         529 => (
+            Cause::Overloaded,
             Decision::Wait { until: retry_after(&answer.headers, now), overloaded: true },
             format!("The provider is overloaded (529){said}."),
         ),
-        300..=399 => (Decision::GiveUp(ErrorKind::ProviderRejected), redirect(answer, endpoint)),
+        300..=399 => (
+            Cause::Redirect,
+            Decision::GiveUp(ErrorKind::ProviderRejected),
+            redirect(answer, endpoint),
+        ),
         404 => (
+            Cause::Rejected,
             Decision::GiveUp(ErrorKind::ProviderRejected),
             format!(
                 "The provider does not know the address or the model {model:?} (404){said}. Check the base URL of the connection and the model's name."
             ),
         ),
         400..=499 => (
+            Cause::Rejected,
             Decision::GiveUp(ErrorKind::ProviderRejected),
             format!("The provider rejected the request ({status}){said}."),
         ),
-        500..=599 => (Decision::Retry, format!("The provider failed ({status}){said}.")),
+        500..=599 => {
+            (Cause::ServerError, Decision::Retry, format!("The provider failed ({status}){said}."))
+        }
         _ => (
+            Cause::ServerError,
             Decision::Retry,
             format!("The provider's answer makes no sense (status {status}){said}."),
         ),
     };
-    CallError { decision, message: one_full_stop(message), status: Some(status) }
+    CallError {
+        decision,
+        message: one_full_stop(message),
+        status: Some(status),
+        cause,
+        told: told(&answer.headers, now),
+    }
 }
 
 /// The decision about an answer that never came, or not whole.
 #[must_use]
 pub fn transport(failure: &Transport, endpoint: &Endpoint) -> CallError {
-    let decision = match failure {
-        Transport::Forbidden(_) | Transport::Unusable(_) => {
-            Decision::GiveUp(ErrorKind::ProviderRejected)
-        }
-        Transport::Connect(_) | Transport::Idle(_) | Transport::Cut(_) | Transport::TooLarge(_) => {
-            Decision::Retry
-        }
+    let refused = Decision::GiveUp(ErrorKind::ProviderRejected);
+    let (cause, decision) = match failure {
+        Transport::Forbidden(_) | Transport::Unusable(_) => (Cause::Unsent, refused),
+        Transport::Connect(_) => (Cause::Connect, Decision::Retry),
+        Transport::Idle(_) => (Cause::Timeout, Decision::Retry),
+        Transport::Cut(_) => (Cause::Cut, Decision::Retry),
+        Transport::TooLarge(_) => (Cause::TooLarge, Decision::Retry),
     };
-    CallError { decision, message: tidy(&failure.to_string(), endpoint), status: None }
+    CallError { cause, ..CallError::new(decision, tidy(&failure.to_string(), endpoint)) }
 }
 
 /// A 2xx whose body is not JSON, or JSON of another kind: something between
 /// us and the model answered, or the answer was cut.
 #[must_use]
 pub fn not_an_answer(status: u16, what: &str) -> CallError {
+    let message = format!("The provider's answer cannot be read: {what}.");
     CallError {
-        decision: Decision::Retry,
-        message: format!("The provider's answer cannot be read: {what}."),
         status: Some(status),
+        cause: Cause::Unreadable,
+        ..CallError::new(Decision::Retry, message)
     }
 }
 
@@ -126,7 +152,14 @@ pub fn hidden_error(body: &Value) -> Option<u16> {
         code.as_u64().or_else(|| code.as_str().and_then(|text| text.parse().ok()))
     });
     let code = code.and_then(|code| u16::try_from(code).ok());
-    Some(code.filter(|code| (400..600).contains(code)).unwrap_or(500))
+    let named = || match error.get("type").and_then(Value::as_str)? {
+        "authentication_error" => Some(401),
+        "permission_error" => Some(403),
+        "rate_limit_error" => Some(429),
+        "overloaded_error" => Some(529),
+        _ => None,
+    };
+    Some(code.filter(|code| (400..600).contains(code)).or_else(named).unwrap_or(500))
 }
 
 /// `error.type`, `error.code`, `error.status`: words meant for programs.
@@ -313,6 +346,8 @@ mod tests {
         assert_eq!(read(r#"{"error":{"code":429}}"#), Some(429));
         assert_eq!(read(r#"{"error":{"code":"502"}}"#), Some(502));
         assert_eq!(read(r#"{"error":"broken"}"#), Some(500));
+        assert_eq!(read(r#"{"type":"error","error":{"type":"overloaded_error"}}"#), Some(529));
+        assert_eq!(read(r#"{"error":{"type":"rate_limit_error","code":null}}"#), Some(429));
         assert_eq!(read(r#"{"error":null,"choices":[]}"#), None);
         assert_eq!(read(r#"{"choices":[]}"#), None);
     }

@@ -13,9 +13,11 @@ use std::time::Duration;
 pub struct HttpOptions {
     /// Longest time to connect.
     pub connect_timeout: Duration,
-    /// Longest silence between bytes of an answer that has begun.
+    /// Longest silence between bytes of an answer that has begun. The time
+    /// for the whole call, from the first byte of the handshake to the last of
+    /// the answer, is the outbound path's to keep.
     pub idle_timeout: Duration,
-    /// Most bytes of an answer.
+    /// Most bytes of an answer, as they come over the wire.
     pub max_body: usize,
     /// Whether loopback and private networks may be called.
     pub allow_private_urls: bool,
@@ -63,7 +65,7 @@ pub enum Transport {
     #[error("The provider's answer was cut short: {0}.")]
     Cut(String),
     /// The answer is larger than any answer can be.
-    #[error("The provider's answer is larger than {} MB.", .0 / 1024 / 1024)]
+    #[error("The provider's answer is larger than {} MiB, and was not read to its end.", .0 / 1024 / 1024)]
     TooLarge(usize),
 }
 
@@ -159,6 +161,10 @@ fn builder(options: HttpOptions) -> reqwest::ClientBuilder {
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none()) // a 3xx is an answer
         .retry(reqwest::retry::never()) // there is one retry layer, and it is not here
+        .no_gzip() // nothing is unpacked, so that a few bytes cannot become many
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .no_proxy() // nothing from the environment
         .pool_idle_timeout(Duration::from_secs(30));
     if options.allow_private_urls { builder } else { builder.dns_resolver(PublicResolver) }

@@ -15,12 +15,15 @@ pub mod openai;
 mod openai_wire;
 pub mod outbound;
 pub mod private_urls;
+pub mod rate_headers;
+#[cfg(test)]
+mod raw_tests;
 mod reply;
 pub mod retry_after;
 #[cfg(test)]
 mod stand_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod types;
 mod words;
 
@@ -29,6 +32,6 @@ pub use demo::Demo;
 pub use http::{HttpClient, HttpOptions, install_crypto};
 pub use outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
 pub use types::{
-    CallError, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
+    CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
     ToolSpec,
 };

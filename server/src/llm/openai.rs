@@ -3,6 +3,7 @@
 use super::classify;
 use super::http::{Answer, HttpClient, secret_header};
 use super::openai_wire::{Quirks, body, read};
+use super::rate_headers::told;
 use super::types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
 use super::words::provider_words;
 use app::domain::ConnectionId;
@@ -89,13 +90,17 @@ impl OpenAi {
         if !(200..300).contains(&answer.status) {
             return Err(classify::answer(answer, endpoint, &request.model, now));
         }
-        let json: Value = serde_json::from_slice(&answer.body)
-            .map_err(|_| classify::not_an_answer(answer.status, "it is not JSON"))?;
+        let told = told(&answer.headers, now);
+        let unreadable =
+            |what| CallError { told: told.clone(), ..classify::not_an_answer(answer.status, what) };
+        let json: Value =
+            serde_json::from_slice(&answer.body).map_err(|_| unreadable("it is not JSON"))?;
         if let Some(status) = classify::hidden_error(&json) {
             let answer = Answer { status, ..answer.clone() };
             return Err(classify::answer(&answer, endpoint, &request.model, now));
         }
-        read(&json, request).map_err(|what| classify::not_an_answer(answer.status, what))
+        let reply = read(&json, request).map_err(unreadable)?;
+        Ok(ChatReply { told, ..reply })
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn never_blank(text: &str) -> &str {
 
 /// A reply put together the same way for every protocol: nothing the database
 /// cannot hold, and an ending that agrees with its calls. Latency and attempts
-/// are the outbound path's to fill in.
+/// are the outbound path's to fill in, limits the adapter's.
 #[must_use]
 pub(super) fn assemble(
     text: String,
@@ -47,6 +47,7 @@ pub(super) fn assemble(
         output_tokens: tokens.1,
         latency: Duration::ZERO,
         attempts: 1,
+        told: None,
     }
 }
 

@@ -375,7 +375,7 @@ async fn a_huge_answer_is_not_read_to_its_end() {
         let rig = rig(kind, Script::of([Rule::always(Action::Huge(500 * 1024 * 1024))])).await;
         let error = rig.error().await;
         assert_eq!(error.decision, Decision::Retry);
-        assert!(error.message.contains("larger than 1 MB"), "{}", error.message);
+        assert!(error.message.contains("larger than 1 MiB"), "{}", error.message);
         assert!(began.elapsed() < Duration::from_secs(2), "500 MB were not sent");
     }
 }
@@ -401,13 +401,41 @@ async fn rate_limits_are_kept_in_every_spelling(
     let limit = RateLimit { requests: 1, window_ms, retry_after };
     let rig =
         rig(ConnectionKind::OpenAi, Script { rate_limit: Some(limit), ..Script::default() }).await;
+    rig.call(&rig.outbound(), Duration::from_secs(10)).await.expect("the first is free");
+    // A path that has learned nothing yet.
     let outbound = rig.outbound();
-    rig.call(&outbound, Duration::from_secs(10)).await.expect("the first is free");
     let reply = rig.call(&outbound, Duration::from_secs(10)).await.expect("the second waits");
     assert_eq!(reply.attempts, 2, "one 429, then not before it was told");
-    let refused =
-        rig.stand.journal().iter().filter(|entry| entry.outcome == Outcome::Answered(429)).count();
-    assert_eq!(refused, 1);
+    assert_eq!(refused(&rig.stand), 1);
+}
+
+fn refused(stand: &Stand) -> usize {
+    stand.journal().iter().filter(|entry| entry.outcome == Outcome::Answered(429)).count()
+}
+
+#[tokio::test]
+async fn a_limit_that_was_told_is_kept_without_being_refused() {
+    let limit = RateLimit { requests: 3, window_ms: 400, retry_after: RetryAfter::Seconds };
+    let rig =
+        rig(ConnectionKind::OpenAi, Script { rate_limit: Some(limit), ..Script::default() }).await;
+    let (outbound, began) = (rig.outbound(), Instant::now());
+    for _ in 0..7 {
+        rig.call(&outbound, Duration::from_secs(10)).await.expect("a reply");
+    }
+    assert_eq!(refused(&rig.stand), 0);
+    assert!(began.elapsed() >= Duration::from_millis(800), "3 + 3 + 1: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn limits_are_told_by_good_and_bad_answers() {
+    for kind in BOTH {
+        let limit = RateLimit { requests: 1, window_ms: 60_000, retry_after: RetryAfter::None };
+        let rig = rig(kind, Script { rate_limit: Some(limit), ..Script::default() }).await;
+        let told = rig.ask(&ask("hi")).await.expect("a reply").told.expect("limits");
+        assert_eq!(told.requests.map(|limit| (limit.limit, limit.remaining)), Some((1, 0)));
+        let told = rig.error().await.told.expect("limits");
+        assert!(told.requests.is_some_and(|limit| limit.reset.is_some()), "{kind:?}");
+    }
 }
 
 #[tokio::test]
@@ -493,5 +521,43 @@ async fn the_stand_judges_and_plays_in_forms_that_can_be_read() {
             .map(|entry| entry.role)
             .collect();
         assert_eq!(roles, [Role::Judge, Role::SimulatedUser]);
+    }
+}
+
+#[test]
+fn answers_are_cut_off_at_four_mebibytes() {
+    use super::http::Transport;
+    let options = HttpOptions::default();
+    assert_eq!(options.max_body, 4 * 1024 * 1024);
+    let said = Transport::TooLarge(options.max_body).to_string();
+    assert!(said.contains("4 MiB"), "{said}");
+}
+
+#[tokio::test]
+async fn metrics_tell_what_came_back() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let rules = [
+        Rule::first(1, Action::Ending { text: "No.".into(), reason: "content_filter".into() }),
+        Rule::first(1, Action::status(503)),
+        Rule::first(1, Action::Cut),
+    ];
+    let rig = rig(ConnectionKind::OpenAi, Script::of(rules)).await;
+    let outbound = rig.outbound();
+    for _ in 0..2 {
+        rig.call(&outbound, Duration::from_secs(10)).await.expect("a reply");
+    }
+    let shown = recorder.handle().render();
+    for line in [
+        "rehearsal_provider_answers_total{kind=\"openai\",class=\"content_filter\"} 1",
+        "rehearsal_provider_answers_total{kind=\"openai\",class=\"server_error\"} 1",
+        "rehearsal_provider_answers_total{kind=\"openai\",class=\"cut\"} 1",
+        "rehearsal_provider_answers_total{kind=\"openai\",class=\"ok\"} 1",
+        "rehearsal_retries_total{kind=\"openai\"} 2",
+        "rehearsal_retry_budget_least 8.2",
+        "rehearsal_call_duration_seconds_count{kind=\"openai\"} 4",
+        "rehearsal_limiter_wait_seconds_count 4",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
 }

@@ -1,8 +1,9 @@
 //! Small helpers of this folder's tests.
 
-use super::types::{ChatRequest, Endpoint, Message};
-use app::domain::{ConnectionId, ConnectionKind};
+use super::types::{ChatReply, ChatRequest, Endpoint, Message};
+use app::domain::{ConnectionId, ConnectionKind, Finish};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// An endpoint of an OpenAI-compatible server with the key `test-key`.
@@ -25,5 +26,19 @@ pub(crate) fn ask(text: &str) -> ChatRequest {
         max_tokens: 256,
         call_id: "call-1".into(),
         ..ChatRequest::default()
+    }
+}
+
+/// An answer that used so many tokens, in and out.
+pub(crate) fn reply(input_tokens: u64, output_tokens: u64) -> ChatReply {
+    ChatReply {
+        text: "Yes.".into(),
+        tool_calls: Vec::new(),
+        finish: Finish::Stop,
+        input_tokens,
+        output_tokens,
+        latency: Duration::ZERO,
+        attempts: 1,
+        told: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Requests, replies and errors, the same for every protocol.
 
+use super::rate_headers::Told;
 use app::domain::{ConnectionId, ConnectionKind, ErrorKind, Finish, Timestamp, ToolCall};
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -107,6 +108,8 @@ pub struct ChatReply {
     pub latency: Duration,
     /// Attempts that were made, the successful one included.
     pub attempts: u32,
+    /// What its headers told of the provider's limits.
+    pub told: Option<Box<Told>>,
 }
 
 /// What to do about a failed call. The error carries the decision.
@@ -135,9 +138,77 @@ pub struct CallError {
     pub message: String,
     /// The HTTP status, if there was one.
     pub status: Option<u16>,
+    /// What went wrong, for metrics.
+    pub cause: Cause,
+    /// What its headers told of the provider's limits.
+    pub told: Option<Box<Told>>,
+}
+
+/// What went wrong with a call: the class of an answer that is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// 429.
+    RateLimited,
+    /// 529.
+    Overloaded,
+    /// 5xx, 408, or a status that makes no sense.
+    ServerError,
+    /// No connection, or no TLS.
+    Connect,
+    /// No answer, or no more of it, in time.
+    Timeout,
+    /// The answer was cut short.
+    Cut,
+    /// Not JSON, or JSON of another kind.
+    Unreadable,
+    /// Larger than any answer can be.
+    TooLarge,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// Nothing left to spend.
+    Quota,
+    /// Another 4xx.
+    Rejected,
+    /// 3xx.
+    Redirect,
+    /// Nobody was asked: the request was stopped on our side.
+    #[default]
+    Unsent,
+}
+
+impl Cause {
+    /// The word in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::ServerError => "server_error",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Cut => "cut",
+            Self::Unreadable => "unreadable",
+            Self::TooLarge => "too_large",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Quota => "quota",
+            Self::Rejected => "rejected",
+            Self::Redirect => "redirect",
+            Self::Unsent => "unsent",
+        }
+    }
 }
 
 impl CallError {
+    /// An error on our side of the wire.
+    #[must_use]
+    pub fn new(decision: Decision, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { decision, message, status: None, cause: Cause::default(), told: None }
+    }
+
     /// The kind with which a run ends when nothing more is tried.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

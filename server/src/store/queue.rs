@@ -2,6 +2,7 @@
 //! *is* the table of runs.
 
 use super::Stored;
+use super::pick::Hold;
 use super::rows::{EvaluationRow, RunRow, Transcript};
 use super::transition::{Change, Lease};
 use app::domain::{Evaluation, EvaluationId, RunId, Timestamp};
@@ -20,6 +21,9 @@ pub struct Claim {
     pub max_wait: Duration,
     /// At most so many in this transaction.
     pub most: u32,
+    /// Where no run begins now. Those that have begun are taken up all the
+    /// same.
+    pub holds: Vec<Hold>,
     /// Now.
     pub now: Timestamp,
 }

@@ -67,6 +67,8 @@ pub struct RunRow {
     pub active_ms: u64,
     /// Time parked.
     pub parked_ms: u64,
+    /// The part of it behind open circuits.
+    pub circuit_ms: u64,
     pub cancel_requested_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -109,6 +111,7 @@ impl RunRow {
             deadline_at: None,
             active_ms: 0,
             parked_ms: 0,
+            circuit_ms: 0,
             cancel_requested_at: None,
             created_at: new.at,
             started_at: None,

@@ -71,6 +71,8 @@ pub struct Change {
     pub active: Duration,
     /// Time parked since the last change.
     pub parked_time: Duration,
+    /// The part of it behind open circuits.
+    pub circuit_time: Duration,
     /// What all calls used so far.
     pub usage: Option<Usage>,
     /// The run's own evaluation as it is now.
@@ -216,6 +218,7 @@ fn commit(run: &mut RunRow, change: Change, now: Timestamp) -> Vec<EventRow> {
     }
     run.active_ms += u64::try_from(change.active.as_millis()).unwrap_or(0);
     run.parked_ms += u64::try_from(change.parked_time.as_millis()).unwrap_or(0);
+    run.circuit_ms += u64::try_from(change.circuit_time.as_millis()).unwrap_or(0);
     if let Some(usage) = change.usage {
         run.usage = usage;
     }

@@ -19,8 +19,9 @@ use crate::clock::SharedClock;
 use crate::engine::Engine;
 use crate::store::SharedSuites;
 use crate::store::catalog::{AgentStore, ScenarioStore, SettingStore};
+use crate::store::rows::ModelRef;
 use app::backend::Answer;
-use app::domain::{ConnectionId, Problem, RunId, SpaceId};
+use app::domain::{ConnectionId, Problem, RunId, SpaceId, UserId, Waiting};
 use app::error::AppError;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -39,6 +40,12 @@ pub trait Executor: Send + Sync + 'static {
     fn wake(&self);
     /// These runs are to stop.
     fn cancel(&self, runs: &[RunId]);
+    /// For what a run of this user and model would wait that is not begun
+    /// because its first call could not be made now.
+    fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+        let _ = (user, agent);
+        None
+    }
 }
 
 impl Executor for Engine {
@@ -48,6 +55,10 @@ impl Executor for Engine {
 
     fn cancel(&self, runs: &[RunId]) {
         Self::cancel(self, runs);
+    }
+
+    fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+        Self::held_back(self, user, agent)
     }
 }
 

@@ -41,7 +41,7 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let eta = self.eta(caller, &row, &runs).await?;
-        let views = runs.iter().map(RunRow::view).collect();
+        let views = runs.iter().map(|run| self.shown(run)).collect();
         Ok(SuiteSnapshot { seq: row.seq, suite: row.view(counts, eta, Some(views)) })
     }
 
@@ -74,14 +74,14 @@ impl Suites {
         rows.truncate(limit as usize);
         let last = rows.last().filter(|_| more);
         let next = last.map(|row| format!("{}-{}", row.created_at.0, row.id));
-        Ok(Page { items: rows.iter().map(RunRow::view).collect(), next })
+        Ok(Page { items: rows.iter().map(|run| self.shown(run)).collect(), next })
     }
 
     /// A run with transcript and evaluations.
     pub async fn run(&self, caller: &Caller, id: RunId) -> Answer<Run> {
         let row = self.suites.run(caller.space_id, id).await?;
         let row = row.ok_or_else(|| AppError::not_found("run"))?;
-        let mut run = row.view();
+        let mut run = self.shown(&row);
         run.transcript = Some(self.suites.transcript(id).await?);
         run.evaluations = Some(self.judgings(id).await?);
         Ok(run)
@@ -92,6 +92,16 @@ impl Suites {
         let row = self.suites.run(caller.space_id, id).await?;
         row.ok_or_else(|| AppError::not_found("run"))?;
         self.judgings(id).await
+    }
+
+    /// A run as it is shown. One that is not begun because its first call
+    /// would only wait says so: known now, and never stored.
+    fn shown(&self, row: &RunRow) -> Run {
+        let mut run = row.view();
+        if run.status == RunStatus::Pending {
+            run.waiting_on = self.executor.held_back(row.user_id, &row.frozen.agent);
+        }
+        run
     }
 
     async fn judgings(&self, id: RunId) -> Answer<Vec<Evaluation>> {

@@ -91,11 +91,12 @@ pub(super) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         output_tokens: 5,
         latency: Duration::ZERO,
         attempts: 1,
+        told: None,
     })
 }
 
 pub(super) fn failure(decision: Decision) -> Result<ChatReply, CallError> {
-    Err(CallError { decision, message: "the provider's own words".into(), status: None })
+    Err(CallError::new(decision, "the provider's own words"))
 }
 
 pub(super) fn rejected() -> Result<ChatReply, CallError> {
@@ -147,15 +148,19 @@ struct Anywhere;
 #[async_trait]
 impl Endpoints for Anywhere {
     async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
-        let (base_url, headers) = ("http://127.0.0.1:1".to_owned(), Default::default());
-        Ok(Endpoint {
-            connection_id: id,
-            kind: ConnectionKind::OpenAi,
-            base_url,
-            headers,
-            key: None,
-        })
+        Ok(endpoint(id))
     }
+}
+
+/// Where the provider of a bench is said to be.
+pub(super) fn endpoint(id: ConnectionId) -> Endpoint {
+    let (base_url, headers) = ("http://127.0.0.1:1".to_owned(), Default::default());
+    Endpoint { connection_id: id, kind: ConnectionKind::OpenAi, base_url, headers, key: None }
+}
+
+/// The connection of every suite of a bench.
+pub(super) fn connection() -> ConnectionId {
+    ConnectionId(Uuid::from_u128(7))
 }
 
 pub(super) struct Bench {
@@ -209,11 +214,19 @@ impl Bench {
 
     /// A process: an engine over this store.
     pub(super) async fn engine(&self) -> Engine {
+        self.engine_over(self.outbound()).await
+    }
+
+    /// An outbound path to this provider that has learned nothing yet.
+    pub(super) fn outbound(&self) -> Arc<Outbound> {
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
-        let outbound = Outbound::new(self.provider.clone(), Arc::new(self.clock), rng);
+        Arc::new(Outbound::new(self.provider.clone(), Arc::new(self.clock), rng))
+    }
+
+    pub(super) async fn engine_over(&self, outbound: Arc<Outbound>) -> Engine {
         Engine::start(
             self.work.clone(),
-            Arc::new(outbound),
+            outbound,
             Arc::new(Anywhere),
             Arc::new(self.clock),
             self.settings.clone(),
@@ -234,7 +247,7 @@ impl Bench {
         scenarios: &[Value],
         change: impl FnOnce(&mut NewSuite),
     ) -> SuiteId {
-        let connection = ConnectionId(Uuid::from_u128(7));
+        let connection = connection();
         let agent_id = AgentId(self.clock.uuid());
         let agent = json!({"name": "A", "system_prompt": "Help.", "connection_id": connection,
             "model": "m", "tools": [{"name": "look", "description": "looks",

@@ -86,6 +86,7 @@ async fn whoever_lost_the_lease_stores_nothing_and_stops() {
         runs_per_user: 8,
         max_wait: Duration::from_secs(600),
         most: 1,
+        holds: Vec::new(),
         now: b.clock.now(),
     };
     assert_eq!(b.work.claim(claim).await.unwrap().len(), 1);

@@ -6,5 +6,6 @@ mod crash;
 mod ends;
 mod judging;
 mod limits;
+mod provider_limits;
 mod talking;
 mod waits;

@@ -22,6 +22,24 @@ async fn a_script_is_said_judged_and_passed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_an_answer_ended_is_stored_with_its_turn() {
+    let endings = [Finish::Length, Finish::Refusal, Finish::ContentFilter];
+    let b = Bench::new(move |number, request| {
+        Box::pin(async move {
+            let reply = obliging(number, request).await?;
+            let finish = endings.get(number).copied().unwrap_or(reply.finish);
+            Ok(crate::llm::ChatReply { finish, ..reply })
+        })
+    });
+    let suite = b.suite(1, &[scripted(4)]).await;
+    let _engine = b.engine().await;
+    let run = b.finished(1, suite).await.remove(0);
+    let stored: Vec<_> = b.transcript(run.id).await.iter().filter_map(|turn| turn.finish).collect();
+    assert_eq!(stored, [Finish::Length, Finish::Refusal, Finish::ContentFilter, Finish::Stop]);
+    assert_eq!(run.status, RunStatus::Passed, "none of them is an error");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_turn_is_stored_before_the_next_call() {
     let b = Arc::new(Bench::new(obliging));
     let suite = b.suite(1, &[scripted(5)]).await;

@@ -47,4 +47,18 @@ async fn parked_too_long_is_rate_limited_and_can_be_run_again() {
     let run = b.finished(1, suite).await.remove(0);
     let error = run.error.unwrap();
     assert_eq!((error.kind, error.retryable), (ErrorKind::RateLimited, true));
+
+    // In the middle of a conversation what was said is kept.
+    b.answers(move |number, request| {
+        if request.messages.len() < 3 {
+            return obliging(number, request);
+        }
+        let until = Some(clock.now().plus(Duration::from_secs(3600)));
+        Box::pin(async move { failure(Decision::Wait { until, overloaded: false }) })
+    });
+    tokio::time::sleep(Duration::from_secs(7200)).await;
+    let suite = b.suite(1, &[scripted(3)]).await;
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.error.map(|error| error.kind), Some(ErrorKind::RateLimited));
+    assert_eq!(b.said(run.id).await.len(), 3);
 }

@@ -27,12 +27,6 @@ pub(super) fn after_throttle(times: u32, overloaded: bool, rng: &mut SmallRng) -
     rng.random_range(whole / 2..=whole)
 }
 
-/// A little on top of a time that many were told: up to a tenth of the wait,
-/// at most 1 s, so that they do not all come back in the same millisecond.
-pub(super) fn spread(wait: Duration, rng: &mut SmallRng) -> Duration {
-    rng.random_range(Duration::ZERO..=(wait / 10).min(Duration::from_secs(1)))
-}
-
 /// `first` for 1, doubling, at most `most`.
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
@@ -77,11 +71,5 @@ mod tests {
                 "{low}..{high} of {whole}"
             );
         }
-    }
-
-    #[test]
-    fn spread_is_small() {
-        assert!(draws(|rng| spread(Duration::from_secs(5), rng)).1 <= 500);
-        assert!(draws(|rng| spread(Duration::from_secs(500), rng)).1 <= 1_000);
     }
 }

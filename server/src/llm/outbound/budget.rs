@@ -23,16 +23,18 @@ impl RetryBudgets {
     /// A success pays a tenth of a retry in.
     pub(super) fn deposit(&self, connection: ConnectionId) {
         let mut left = self.left.lock();
-        let left = left.entry(connection).or_insert(AT_START * TENTHS);
-        *left = (*left + 1).min(MOST * TENTHS);
+        let mine = left.entry(connection).or_insert(AT_START * TENTHS);
+        *mine = (*mine + 1).min(MOST * TENTHS);
+        shown(&left);
     }
 
     /// Takes one retry; false if none is left.
     pub(super) fn withdraw(&self, connection: ConnectionId) -> bool {
         let mut left = self.left.lock();
-        let left = left.entry(connection).or_insert(AT_START * TENTHS);
-        let rest = left.checked_sub(TENTHS);
-        *left = rest.unwrap_or(*left);
+        let mine = left.entry(connection).or_insert(AT_START * TENTHS);
+        let rest = mine.checked_sub(TENTHS);
+        *mine = rest.unwrap_or(*mine);
+        shown(&left);
         rest.is_some()
     }
 
@@ -45,6 +47,12 @@ impl RetryBudgets {
     pub(super) fn forget(&self, connection: ConnectionId) {
         self.left.lock().remove(&connection);
     }
+}
+
+/// The least that any connection has left, as a metric.
+fn shown(left: &HashMap<ConnectionId, u32>) {
+    let least = left.values().copied().min().unwrap_or(AT_START * TENTHS);
+    metrics::gauge!("rehearsal_retry_budget_least").set(f64::from(least) / f64::from(TENTHS));
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! One call on its way, from the first gate to its end.
 
-use super::backoff::{MOST_FAILURES, after_failure, after_throttle, spread};
-use super::{Admission, CallKey, CallLimits, CallTimes, CallWatcher, Outbound, Permit, Scope};
-use crate::llm::types::{CallError, ChatReply, ChatRequest, Decision, Endpoint};
-use app::domain::{ErrorKind, Timestamp, Waiting, WaitingOn};
+use super::backoff::{MOST_FAILURES, after_failure, after_throttle};
+use super::gate::{Admission, CallKey, Gate, Permit};
+use super::limits::{WORTH_SAYING, worth_saying};
+use super::size::Size;
+use super::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
+use crate::llm::types::{CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint};
+use app::domain::{ErrorKind, Finish, Timestamp, Waiting, WaitingOn};
 use futures::future::BoxFuture;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Waits shorter than this are told to nobody.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
-/// Least wait after a 429 or 529, whatever it says: these are not counted, so
-/// a server that says "now" would be asked without end.
-const LEAST_WAIT: Duration = Duration::from_millis(250);
 
 pub(super) struct Call<'a> {
     path: &'a Outbound,
@@ -49,6 +49,7 @@ impl<'a> Call<'a> {
             connection_id: endpoint.connection_id,
             model: request.model.clone(),
             probe: scope.probe,
+            size: Size::of(request),
         };
         let used = CallTimes::default();
         Self {
@@ -77,46 +78,47 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Past the bucket's floor, the limiter and the breaker. Whoever waits
-    /// holds no permit meanwhile.
+    /// Past the limiter and the breaker. Whoever waits at the one holds no
+    /// place at the other meanwhile.
     async fn enter(&mut self) -> Result<[Box<dyn Permit>; 2], CallError> {
+        let (limiter, breaker) = (self.path.limiter_gate(), self.path.breaker_gate());
+        let (mut limited, mut passed) = (None, None);
         loop {
-            let now = self.now();
-            if let Some(floor) =
-                self.path.floors.ahead(self.key.connection_id, &self.key.model, now)
-            {
-                let wait = floor.since(now);
-                let wait = wait + spread(wait, &mut self.path.rng.lock());
-                let ready = Box::pin(tokio::time::sleep(wait));
-                self.park(WaitingOn::RateLimit, Some(floor), ready).await?;
-                continue;
+            if limited.is_none() {
+                match limiter.admit(&self.key, self.now()) {
+                    Admission::Granted(permit) => limited = Some(permit),
+                    Admission::Refused(error) => return Err(error),
+                    Admission::Wait { what, until, turn } => {
+                        drop(passed.take());
+                        limited = Some(self.park(what, until, turn, Some(limiter)).await?);
+                    }
+                }
             }
-            let limited = match self.path.limiter.admit(&self.key, now) {
-                Admission::Granted(permit) => permit,
-                Admission::Refused(error) => return Err(error),
-                Admission::Wait { what, until, ready } => {
-                    self.park(what, until, ready).await?;
-                    continue;
+            if passed.is_none() {
+                match breaker.admit(&self.key, self.now()) {
+                    Admission::Granted(permit) => passed = Some(permit),
+                    Admission::Refused(error) => return Err(error),
+                    Admission::Wait { what, until, turn } => {
+                        drop(limited.take());
+                        passed = Some(self.park(what, until, turn, Some(breaker)).await?);
+                    }
                 }
-            };
-            match self.path.breaker.admit(&self.key, now) {
-                Admission::Granted(permit) => return Ok([limited, permit]),
-                Admission::Refused(error) => return Err(error),
-                Admission::Wait { what, until, ready } => {
-                    drop(limited);
-                    self.park(what, until, ready).await?;
-                }
+            }
+            match (limited, passed) {
+                (Some(limited), Some(passed)) => return Ok([limited, passed]),
+                other => (limited, passed) = other,
             }
         }
     }
 
-    /// Waits for `ready`, at most as long as the caller allows for `what`.
-    async fn park(
+    /// Waits for `turn`, at most as long as the caller allows for `what`.
+    async fn park<T>(
         &mut self,
         what: WaitingOn,
         until: Option<Timestamp>,
-        ready: BoxFuture<'static, ()>,
-    ) -> Result<(), CallError> {
+        turn: BoxFuture<'static, Result<T, CallError>>,
+        gate: Option<&dyn Gate>,
+    ) -> Result<T, CallError> {
         let began = Instant::now();
         let mut left = self.limits.max_wait.saturating_sub(self.used.parked);
         if what == WaitingOn::Circuit {
@@ -126,39 +128,51 @@ impl<'a> Call<'a> {
         // circuit may be closed earlier, by a person who tries.
         let hopeless = until.is_some_and(|until| until.since(self.now()) > left);
         if left.is_zero() || (what == WaitingOn::RateLimit && hopeless) {
-            return Err(self.parked_too_long(what, until));
+            return Err(self.parked_too_long(what, until, left));
         }
-        let done = self.wait(Waiting { what, until }, ready, left).await;
+        let done = self.wait(Waiting { what, until }, turn, gate, left).await;
         let took = began.elapsed();
         for times in [&mut *self.times, &mut self.used] {
             times.parked += took;
             times.circuit += if what == WaitingOn::Circuit { took } else { Duration::ZERO };
         }
-        if done { Ok(()) } else { Err(self.parked_too_long(what, until)) }
+        done.unwrap_or_else(|| Err(self.parked_too_long(what, until, left)))
     }
 
-    /// Whether `ready` came in time. The watcher hears of it when the wait
-    /// will be, or has become, long.
-    async fn wait(
+    /// What came of waiting, if it came in time. The watcher hears of it when
+    /// the wait will be, or has become, long, and again when it lasts longer
+    /// than was told.
+    async fn wait<T>(
         &self,
-        waiting: Waiting,
-        mut ready: BoxFuture<'static, ()>,
+        mut waiting: Waiting,
+        mut turn: BoxFuture<'static, Result<T, CallError>>,
+        gate: Option<&dyn Gate>,
         left: Duration,
-    ) -> bool {
-        let began = Instant::now();
+    ) -> Option<Result<T, CallError>> {
+        let end = Instant::now() + left;
         let known = waiting.until.map(|until| until.since(self.now()));
         if known.is_none_or(|wait| wait < WORTH_TELLING) {
             let quiet = WORTH_TELLING.min(left);
-            if tokio::time::timeout(quiet, &mut ready).await.is_ok() {
-                return true;
+            if let Ok(done) = tokio::time::timeout(quiet, &mut turn).await {
+                return Some(done);
             }
         }
-        let left = left.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            return false;
+        if Instant::now() >= end {
+            return None;
         }
-        self.watcher.waiting(waiting).await;
-        let done = tokio::time::timeout(left, ready).await.is_ok();
+        let done = loop {
+            self.watcher.waiting(waiting).await;
+            let told = waiting.until.map(|until| until.since(self.now()) + WORTH_SAYING);
+            let again = told.map_or(end, |told| end.min(Instant::now() + told));
+            match tokio::time::timeout_at(again, &mut turn).await {
+                Ok(done) => break Some(done),
+                Err(_) if Instant::now() >= end => break None,
+                Err(_) => {
+                    let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
+                    waiting.until = worth_saying(until, self.now());
+                }
+            }
+        };
         self.watcher.resumed().await;
         done
     }
@@ -166,7 +180,7 @@ impl<'a> Call<'a> {
     /// One attempt. The outer error ends the call at once.
     async fn attempt(
         &mut self,
-        permits: [Box<dyn Permit>; 2],
+        mut permits: [Box<dyn Permit>; 2],
     ) -> Result<Result<ChatReply, CallError>, CallError> {
         let left = self.limits.active_left.saturating_sub(self.used.active);
         if left.is_zero() {
@@ -174,18 +188,20 @@ impl<'a> Call<'a> {
         }
         self.attempts += 1;
         self.watcher.attempt_started(self.attempts).await;
+        permits.iter_mut().for_each(|permit| permit.sent());
         let began = Instant::now();
         let answer = self.path.provider.complete(self.endpoint, self.request);
         let answer = tokio::time::timeout(left.min(self.limits.call_timeout), answer).await;
         let took = began.elapsed();
         self.add_active(took);
-        let outcome = match answer {
-            Ok(outcome) => outcome,
-            // Cut off by the run's end, not for being slow: the permits go
-            // back by being dropped.
-            Err(_) if left <= self.limits.call_timeout => return Err(out_of_time(None)),
-            Err(_) => Err(no_answer(self.limits.call_timeout)),
-        };
+        let outcome = answer.unwrap_or_else(|_| Err(no_answer(self.limits.call_timeout)));
+        self.count(&outcome, took);
+        // Cut off by the run's end, not for being slow: the permits go back by
+        // being dropped.
+        let cut = matches!(&outcome, Err(error) if error.cause == Cause::Timeout && took >= left);
+        if cut && left <= self.limits.call_timeout && !self.key.probe {
+            return Err(out_of_time(None));
+        }
         for permit in permits {
             permit.finish(outcome.as_ref());
         }
@@ -205,28 +221,31 @@ impl<'a> Call<'a> {
                 self.throttle_words = format!("{} ", error.message);
                 self.throttle(until, overloaded).await
             }
+            // A person who tries hears of this one try.
+            Decision::Retry if self.key.probe => Err(unavailable(&error, "")),
             Decision::Retry => self.back_off(error).await,
         }
     }
 
     /// After 429 and 529: the time that was told is a floor for everybody in
-    /// the bucket, which the next round at the gates waits for. Untold, this
-    /// call alone backs off.
+    /// the bucket, which the limiter has heard of with the outcome. Untold,
+    /// this call alone backs off.
     async fn throttle(
         &mut self,
         until: Option<Timestamp>,
         overloaded: bool,
     ) -> Result<(), CallError> {
         self.throttled += 1;
-        let now = self.now();
-        if let Some(until) = until {
-            let until = until.max(now.plus(LEAST_WAIT));
-            self.path.floors.raise(self.key.connection_id, &self.key.model, until, now);
+        if until.is_some() {
             return Ok(());
         }
         let wait = after_throttle(self.throttled, overloaded, &mut self.path.rng.lock());
-        let ready = Box::pin(tokio::time::sleep(wait));
-        self.park(WaitingOn::RateLimit, Some(now.plus(wait)), ready).await
+        let until = Some(self.now().plus(wait));
+        let turn = Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        });
+        self.park(WaitingOn::RateLimit, until, turn, None).await
     }
 
     async fn back_off(&mut self, error: CallError) -> Result<(), CallError> {
@@ -235,7 +254,10 @@ impl<'a> Call<'a> {
         if self.failures >= MOST_FAILURES {
             return Err(unavailable(&error, &format!("Tried {} times.", self.attempts)));
         }
+        let kind = self.endpoint.kind.as_str();
         if !self.path.budgets.withdraw(self.key.connection_id) {
+            metrics::counter!("rehearsal_retry_budget_exhausted_total", "kind" => kind)
+                .increment(1);
             return Err(unavailable(
                 &error,
                 "Not tried again: too many calls on this connection fail.",
@@ -245,6 +267,7 @@ impl<'a> Call<'a> {
         if wait >= self.limits.active_left.saturating_sub(self.used.active) {
             return Err(out_of_time(Some(&error)));
         }
+        metrics::counter!("rehearsal_retries_total", "kind" => kind).increment(1);
         let began = Instant::now();
         tokio::time::sleep(wait).await;
         let took = began.elapsed();
@@ -257,24 +280,49 @@ impl<'a> Call<'a> {
         self.used.active += took;
     }
 
-    fn parked_too_long(&self, what: WaitingOn, until: Option<Timestamp>) -> CallError {
-        let (kind, held, allowed) = match what {
+    /// The end of a call that had `left` to wait.
+    fn parked_too_long(
+        &self,
+        what: WaitingOn,
+        until: Option<Timestamp>,
+        left: Duration,
+    ) -> CallError {
+        let (kind, held) = match what {
             WaitingOn::Circuit => (
                 ErrorKind::CircuitOpen,
                 "the circuit of this connection, which is open because its calls kept failing",
-                self.limits.circuit_wait.min(self.limits.max_wait),
             ),
             WaitingOn::RateLimit | WaitingOn::Slot => {
-                (ErrorKind::RateLimited, "the provider's rate limit", self.limits.max_wait)
+                (ErrorKind::RateLimited, "the provider's rate limit")
             }
         };
         let said = if kind == ErrorKind::RateLimited { self.throttle_words.as_str() } else { "" };
         let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
-        let message = format!(
-            "{said}Held back by {held}{until}, for longer than the {} s that a run waits.",
-            allowed.as_secs()
-        );
-        CallError { decision: Decision::GiveUp(kind), message, status: None }
+        let longer = match left.as_secs() {
+            0 => String::new(),
+            left => format!(", for longer than the {left} s that were left to wait"),
+        };
+        let message = format!("{said}Held back by {held}{until}{longer}.");
+        CallError::new(Decision::GiveUp(kind), message)
+    }
+
+    /// What came back, for metrics.
+    fn count(&self, outcome: &Result<ChatReply, CallError>, took: Duration) {
+        let kind = self.endpoint.kind.as_str();
+        let class = match outcome {
+            Ok(reply) => match reply.finish {
+                Finish::Stop | Finish::ToolCalls => "ok",
+                Finish::Length => "length",
+                Finish::Refusal => "refusal",
+                Finish::ContentFilter => "content_filter",
+            },
+            Err(error) if error.cause == Cause::Unsent => return,
+            Err(error) => error.cause.as_str(),
+        };
+        metrics::counter!("rehearsal_provider_answers_total", "kind" => kind, "class" => class)
+            .increment(1);
+        metrics::histogram!("rehearsal_call_duration_seconds", "kind" => kind)
+            .record(took.as_secs_f64());
     }
 
     fn now(&self) -> Timestamp {
@@ -284,22 +332,22 @@ impl<'a> Call<'a> {
 
 fn no_answer(after: Duration) -> CallError {
     let message = format!("The provider did not answer within {} s.", after.as_secs_f32());
-    CallError { decision: Decision::Retry, message, status: None }
+    CallError { cause: Cause::Timeout, ..CallError::new(Decision::Retry, message) }
 }
 
 fn out_of_time(last: Option<&CallError>) -> CallError {
     let last = last.map(|error| format!(" The last answer: {}", error.message)).unwrap_or_default();
-    CallError {
-        decision: Decision::GiveUp(ErrorKind::Timeout),
-        message: format!("The run's active time was used up during a model call.{last}"),
-        status: None,
-    }
+    CallError::new(
+        Decision::GiveUp(ErrorKind::Timeout),
+        format!("The run's active time was used up during a model call.{last}"),
+    )
 }
 
 fn unavailable(error: &CallError, why: &str) -> CallError {
+    let message = format!("{} {why}", error.message).trim_end().to_owned();
     CallError {
-        decision: Decision::GiveUp(ErrorKind::ProviderUnavailable),
-        message: format!("{} {why}", error.message),
         status: error.status,
+        cause: error.cause,
+        ..CallError::new(Decision::GiveUp(ErrorKind::ProviderUnavailable), message)
     }
 }

@@ -1,42 +1,54 @@
 //! The seams of limiter and breaker: who may call now.
 
+use super::size::Size;
 use crate::llm::types::{CallError, ChatReply};
 use app::domain::{ConnectionId, Timestamp, UserId, WaitingOn};
 use futures::future::BoxFuture;
 
-/// What limits and circuits are kept by: the limiter by connection and model,
-/// the breaker by user and connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CallKey {
+/// What limits and circuits are kept by (the limiter by connection and model,
+/// the breaker by user and connection), and what a call will take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CallKey {
     /// Whose call.
-    pub user_id: UserId,
+    pub(super) user_id: UserId,
     /// Over which connection.
-    pub connection_id: ConnectionId,
+    pub(super) connection_id: ConnectionId,
     /// To which model.
-    pub model: String,
+    pub(super) model: String,
     /// A person asked for this very call ("Try now").
-    pub probe: bool,
+    pub(super) probe: bool,
+    /// How large it is.
+    pub(super) size: Size,
 }
 
 /// A limiter or a breaker.
-pub trait Gate: Send + Sync + 'static {
+pub(super) trait Gate: Send + Sync + 'static {
     /// Asks for leave to make one attempt now. Never blocks.
     fn admit(&self, key: &CallKey, now: Timestamp) -> Admission;
+
+    /// Until when a call waits here that is waiting, where that is known.
+    fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
+        let _ = (key, now);
+        None
+    }
 }
 
+/// What comes of waiting at a gate: leave, or a refusal.
+pub(super) type Turn = BoxFuture<'static, Result<Box<dyn Permit>, CallError>>;
+
 /// The answer of a gate.
-pub enum Admission {
+pub(super) enum Admission {
     /// Go.
     Granted(Box<dyn Permit>),
-    /// Not now. Ask again when `ready` resolves (in vain, perhaps: somebody
-    /// else may have been quicker).
+    /// Not now.
     Wait {
         /// For what, as a person is told.
         what: WaitingOn,
         /// Until when, where that is known.
         until: Option<Timestamp>,
-        /// Resolves when asking again makes sense.
-        ready: BoxFuture<'static, ()>,
+        /// Resolves with the leave itself, so that nobody else is quicker.
+        /// Dropping it leaves the queue.
+        turn: Turn,
     },
     /// Not at all: a latched circuit.
     Refused(CallError),
@@ -44,24 +56,11 @@ pub enum Admission {
 
 /// Leave to make one attempt. Dropping it gives it back and says nothing
 /// about the provider: that is what happens when a call is cancelled.
-pub trait Permit: Send {
+pub(super) trait Permit: Send {
+    /// The attempt goes out now: given back from here on, it has cost.
+    fn sent(&mut self) {}
+
     /// The attempt has ended like this; [`crate::llm::classify::effect`] says
     /// what an error means for a circuit.
     fn finish(self: Box<Self>, outcome: Result<&ChatReply, &CallError>);
-}
-
-/// A gate that is always open.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenGate;
-
-struct FreePermit;
-
-impl Permit for FreePermit {
-    fn finish(self: Box<Self>, _: Result<&ChatReply, &CallError>) {}
-}
-
-impl Gate for OpenGate {
-    fn admit(&self, _: &CallKey, _: Timestamp) -> Admission {
-        Admission::Granted(Box::new(FreePermit))
-    }
 }

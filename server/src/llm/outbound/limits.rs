@@ -1,8 +1,20 @@
 //! What a caller allows a call, what it used, and who is told meanwhile.
 
-use app::domain::{UserId, Waiting};
+use app::domain::{ConnectionId, Timestamp, UserId, Waiting};
 use async_trait::async_trait;
 use std::time::Duration;
+
+/// A rate limit that ends so soon is worth being waited for by a run that has
+/// begun; before a longer one nothing begins.
+pub(super) const SOON: Duration = Duration::from_secs(60);
+/// Where calls trickle through, when the next one goes says little to those
+/// behind it: only a time that is further off is said.
+pub(super) const WORTH_SAYING: Duration = Duration::from_secs(5);
+
+/// The time, if it is worth saying.
+pub(super) fn worth_saying(until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    until.filter(|until| until.since(now) >= WORTH_SAYING)
+}
 
 /// On whose behalf a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +37,22 @@ pub struct CallLimits {
     pub max_wait: Duration,
     /// The part of it that may be spent behind an open circuit.
     pub circuit_wait: Duration,
+}
+
+/// A place at which calls have to wait now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Whose calls; `None` = everybody's.
+    pub user_id: Option<UserId>,
+    /// Over which connection.
+    pub connection_id: ConnectionId,
+    /// To which model; `None` = to any.
+    pub model: Option<String>,
+    /// For what they wait, and until when.
+    pub waiting: Waiting,
+    /// Nobody gets through before `until`. Else one of each user may be on the
+    /// way: to probe, or to have its turn.
+    pub nobody: bool,
 }
 
 /// Time that went by. Added to, never reset: one value can collect a run's.

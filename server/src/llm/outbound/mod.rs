@@ -5,25 +5,46 @@
 //! (attempts, and the backoff between them) and *parked* (rate limit,
 //! circuit); each has its own end. Dropping the future of a call drops the
 //! attempt in flight and gives every permit back.
+//!
+//! - `limiter`: a [`gate`] by connection and model, users in turn (`turns`),
+//!   over `bucket`: what a provider told (`window`, `size`) and how many calls
+//!   at once it bears (`crowd`).
+//! - `breakers`: a gate by user and connection, over `breaker` and `recent`.
+//! - `call`: one call's way; `backoff`, `budget`: its retries.
+//!
+//! What decides is pure: time is passed in.
 
 mod backoff;
+mod breaker;
+#[cfg(test)]
+mod breaker_tests;
+mod breakers;
+mod bucket;
 mod budget;
 mod call;
-mod floor;
+mod crowd;
 mod gate;
+mod limiter;
+#[cfg(test)]
+mod limiter_tests;
 mod limits;
+mod recent;
+mod size;
 #[cfg(test)]
 mod tests;
+pub(crate) mod turns;
+mod window;
 
-pub use gate::{Admission, CallKey, Gate, OpenGate, Permit};
-pub use limits::{CallLimits, CallTimes, CallWatcher, Scope, Unwatched};
+pub use limits::{CallLimits, CallTimes, CallWatcher, Held, Scope, Unwatched};
 
 use super::types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
 use crate::clock::SharedClock;
-use app::domain::ConnectionId;
+use app::domain::{Breaker, BreakerState, ConnectionId, UserId, Waiting, WaitingOn};
+use breakers::Breakers;
 use budget::RetryBudgets;
 use call::Call;
-use floor::Floors;
+use gate::Gate;
+use limiter::Limiter;
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
@@ -31,34 +52,53 @@ use std::sync::Arc;
 /// The outbound path. One per process.
 pub struct Outbound {
     provider: Arc<dyn Provider>,
-    limiter: Arc<dyn Gate>,
-    breaker: Arc<dyn Gate>,
+    limiter: Limiter,
+    breakers: Breakers,
+    /// Gates in their place, for tests of the path alone.
+    #[cfg(test)]
+    gates: Option<[Arc<dyn Gate>; 2]>,
     budgets: RetryBudgets,
-    floors: Floors,
     clock: SharedClock,
     rng: Mutex<SmallRng>,
 }
 
 impl Outbound {
-    /// A path to `provider` behind gates that are always open.
+    /// A path to `provider` that has learned nothing yet.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, clock: SharedClock, rng: SmallRng) -> Self {
         Self {
             provider,
-            limiter: Arc::new(OpenGate),
-            breaker: Arc::new(OpenGate),
+            limiter: Limiter::new(clock.clone()),
+            breakers: Breakers::new(clock.clone()),
+            #[cfg(test)]
+            gates: None,
             budgets: RetryBudgets::default(),
-            floors: Floors::default(),
             clock,
             rng: Mutex::new(rng),
         }
     }
 
-    /// The same path behind these gates.
-    #[must_use]
-    pub fn with_gates(mut self, limiter: Arc<dyn Gate>, breaker: Arc<dyn Gate>) -> Self {
-        (self.limiter, self.breaker) = (limiter, breaker);
+    /// The same path behind these gates: a limiter and a breaker.
+    #[cfg(test)]
+    fn with_gates(mut self, limiter: Arc<dyn Gate>, breaker: Arc<dyn Gate>) -> Self {
+        self.gates = Some([limiter, breaker]);
         self
+    }
+
+    fn limiter_gate(&self) -> &dyn Gate {
+        #[cfg(test)]
+        if let Some([limiter, _]) = &self.gates {
+            return limiter.as_ref();
+        }
+        &self.limiter
+    }
+
+    fn breaker_gate(&self) -> &dyn Gate {
+        #[cfg(test)]
+        if let Some([_, breaker]) = &self.gates {
+            return breaker.as_ref();
+        }
+        &self.breakers
     }
 
     /// Asks until there is an answer or no sense in asking. `times` grows by
@@ -88,9 +128,46 @@ impl Outbound {
         self.budgets.left(connection)
     }
 
+    /// A user's circuit on a connection, as people see it.
+    #[must_use]
+    pub fn circuit(&self, user: UserId, connection: ConnectionId) -> Breaker {
+        self.breakers.view(user, connection, self.clock.now())
+    }
+
+    /// For what a call of this user to this model would have to wait now.
+    #[must_use]
+    pub fn waits(&self, user: UserId, connection: ConnectionId, model: &str) -> Option<Waiting> {
+        let now = self.clock.now();
+        let circuit = self.breakers.view(user, connection, now);
+        if [BreakerState::Open, BreakerState::HalfOpen].contains(&circuit.state) {
+            return Some(Waiting { what: WaitingOn::Circuit, until: circuit.until });
+        }
+        let until = limits::worth_saying(self.limiter.dry(connection, model, now)?, now);
+        Some(Waiting { what: WaitingOn::RateLimit, until })
+    }
+
+    /// Everything that a call would have to wait for now. A latched circuit is not among
+    /// these: there a call is refused at once, and waits for nothing.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let now = self.clock.now();
+        let shut = self.breakers.all_shut(now).into_iter().map(|(user, connection_id, breaker)| {
+            let waiting = Waiting { what: WaitingOn::Circuit, until: breaker.until };
+            let nobody = breaker.state == BreakerState::Open;
+            Held { user_id: Some(user), connection_id, model: None, waiting, nobody }
+        });
+        let dry = self.limiter.all_dry(now).into_iter().map(|(connection_id, model, until)| {
+            let waiting = Waiting { what: WaitingOn::RateLimit, until };
+            let nobody = until.is_some_and(|until| until.since(now) > limits::SOON);
+            Held { user_id: None, connection_id, model: Some(model), waiting, nobody }
+        });
+        shut.chain(dry).collect()
+    }
+
     /// Forgets what was learned of a connection: it was edited or deleted.
     pub fn forget(&self, connection: ConnectionId) {
         self.budgets.forget(connection);
-        self.floors.forget(connection);
+        self.limiter.forget(connection);
+        self.breakers.forget(connection);
     }
 }

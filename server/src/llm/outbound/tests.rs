@@ -1,5 +1,6 @@
 //! The path on paused time, over a provider that answers by a script.
 
+use super::gate::{Admission, CallKey, Permit};
 use super::*;
 use crate::clock::{Clock, TokioClock};
 use crate::llm::classify::{Effect, effect};
@@ -63,7 +64,7 @@ impl Provider for ScriptedAt {
         tokio::time::sleep(SECOND).await;
         whole.1 = true;
         let error =
-            |decision, status| CallError { decision, message: "It said so.".into(), status };
+            |decision, status| CallError { status, ..CallError::new(decision, "It said so.") };
         match step {
             Step::Answer | Step::Hang => Ok(ChatReply {
                 text: request.model.clone(),
@@ -73,6 +74,7 @@ impl Provider for ScriptedAt {
                 output_tokens: 1,
                 latency: Duration::ZERO,
                 attempts: 0,
+                told: None,
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {
@@ -189,7 +191,7 @@ async fn four_failures_are_the_end() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_is_not_multiplied() {
     // 10 retries at the start: 3 + 3 + 3 + 1, then every call is tried once.
-    let rig = rig(vec![Step::Fail; 100]);
+    let (rig, _, _) = gated(vec![Step::Fail; 100], Duration::ZERO);
     for expected in [4, 8, 12, 14, 15, 16] {
         assert_eq!(kind(&rig.call().await.0), Some(ErrorKind::ProviderUnavailable));
         assert_eq!(rig.begun(), expected);
@@ -375,10 +377,12 @@ impl Gate for Turnstile {
             return Admission::Granted(Box::new(Ticket(Arc::clone(&self.log), None)));
         }
         let (wait, open) = (self.opens.since(now), Arc::clone(&self.open));
-        let ready = Box::pin(async move {
+        let ticket: Box<dyn Permit> = Box::new(Ticket(Arc::clone(&self.log), None));
+        let turn = Box::pin(async move {
             tokio::select! { () = tokio::time::sleep(wait) => {}, () = open.notified() => {} }
+            Ok(ticket)
         });
-        Admission::Wait { what: self.what, until: Some(self.opens), ready }
+        Admission::Wait { what: self.what, until: Some(self.opens), turn }
     }
 }
 
@@ -442,4 +446,117 @@ async fn a_cancelled_attempt_gives_its_permits_back() {
         (limiter.lock().as_slice(), breaker.lock().as_slice()),
         (&["given back".into()][..], &["given back".into()][..])
     );
+}
+
+impl Rig {
+    /// A person tries now, as the page does.
+    async fn try_now(&self) -> Result<ChatReply, CallError> {
+        let scope = Scope { user_id: UserId(Uuid::from_u128(1)), probe: true };
+        let limits = CallLimits {
+            call_timeout: 30 * SECOND,
+            active_left: 30 * SECOND,
+            max_wait: Duration::ZERO,
+            circuit_wait: Duration::ZERO,
+        };
+        let (endpoint, request, mut times) =
+            (endpoint("http://x"), ask("hi"), CallTimes::default());
+        self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await
+    }
+
+    fn circuit(&self) -> Breaker {
+        self.outbound.circuit(UserId(Uuid::from_u128(1)), endpoint("x").connection_id)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trying_now_goes_through_an_open_circuit_and_a_success_closes_it() {
+    let rig = rig(vec![Step::Fail; 6]);
+    let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
+    for _ in 0..2 {
+        rig.call_with(at_once, "m", &mut CallTimes::default()).await.expect_err("it fails");
+    }
+    let open = rig.circuit();
+    assert_eq!((open.state, rig.begun()), (BreakerState::Open, 5));
+    let held = rig.outbound.held();
+    assert_eq!((held.len(), held[0].nobody), (1, true));
+    let left = rig.outbound.retries_left(endpoint("x").connection_id);
+    let error = rig.try_now().await.expect_err("still out");
+    assert_eq!((error.message.as_str(), rig.begun()), ("It said so.", 6));
+    assert_eq!(rig.circuit(), open, "a failed try changes nothing");
+    assert_eq!(rig.outbound.retries_left(endpoint("x").connection_id), left);
+    rig.try_now().await.expect("an answer");
+    assert_eq!(rig.circuit(), Breaker::default());
+    assert!(rig.outbound.held().is_empty());
+    rig.call_with(at_once, "m", &mut CallTimes::default()).await.expect("an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trying_now_is_kept_back_by_the_provider_alone_and_says_so() {
+    let rig = Arc::new(rig(vec![Step::Hang; 20]));
+    let busy: Vec<_> = (0..20)
+        .map(|_| {
+            let rig = rig.clone();
+            tokio::spawn(async move { rig.call().await.0 })
+        })
+        .collect();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(rig.begun(), 8, "eight at once, twelve in the queue");
+    rig.script.steps.lock().clear();
+    rig.try_now().await.expect("our own queue is no reason");
+    rig.script.steps.lock().push_back(Step::Throttle { seconds: Some(60), overloaded: false });
+    let error = rig.try_now().await.expect_err("too fast");
+    assert!(error.message.starts_with("It said so. Held back by the provider's rate limit"));
+    let begun = rig.begun();
+    let error = rig.try_now().await.expect_err("too fast");
+    assert_eq!((error.kind(), rig.begun()), (ErrorKind::RateLimited, begun), "not asked again");
+    busy.iter().for_each(|call| call.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_takes_too_long_says_so() {
+    let rig = rig([Step::Hang]);
+    let error = rig.try_now().await.expect_err("no answer");
+    assert_eq!(error.message, "The provider did not answer within 30 s.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_latch_calls_are_refused_at_once_until_an_edit() {
+    let rig = rig([Step::GiveUp(ErrorKind::QuotaExhausted, 402)]);
+    assert_eq!(kind(&rig.call().await.0), Some(ErrorKind::QuotaExhausted));
+    let before = rig.origin.elapsed();
+    let (result, times) = rig.call().await;
+    assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::QuotaExhausted), 1));
+    assert_eq!((rig.origin.elapsed(), times), (before, CallTimes::default()));
+    assert_eq!(rig.circuit().state, BreakerState::Latched);
+    assert!(rig.outbound.held().is_empty(), "there is nothing to wait for");
+    rig.outbound.forget(endpoint("x").connection_id);
+    assert_eq!(rig.circuit(), Breaker::default());
+    rig.call().await.0.expect("an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_lasts_longer_is_told_again() {
+    let rig = rig([
+        Step::Throttle { seconds: Some(10), overloaded: false },
+        Step::Throttle { seconds: Some(40), overloaded: false },
+    ]);
+    let (notes, mut times) = (Notes::default(), [CallTimes::default(); 3]);
+    let [first, second, third] = &mut times;
+    // The first raises the floor to 11 s, the third waits for that, and then
+    // the second raises it further.
+    let (one, two, three) = tokio::join!(
+        rig.call_with(limits(), "m", first),
+        async {
+            tokio::time::sleep(SECOND / 2).await;
+            rig.call_with(limits(), "m", second).await
+        },
+        async {
+            tokio::time::sleep(SECOND + SECOND / 4).await;
+            rig.watched(limits(), "m", third, &notes).await
+        }
+    );
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    let expected =
+        ["waiting rate_limit Some(11)", "waiting rate_limit Some(41)", "resumed", "attempt 1"];
+    assert_eq!(notes.0.into_inner(), expected);
 }

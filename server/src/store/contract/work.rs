@@ -2,6 +2,7 @@
 
 use crate::store::StoreError;
 use crate::store::memory::work::{Documents, MemoryWork};
+use crate::store::pick::Hold;
 use crate::store::queue::{Claim, QueueStore};
 use crate::store::rows::{EvaluationRow, EventRow, Frozen, Intent, ModelRef, Role};
 use crate::store::sqlite::SqliteStore;
@@ -119,7 +120,7 @@ fn new_run(n: u128) -> NewRun {
 
 fn claim(most: u32, now: Timestamp) -> Claim {
     let max_wait = Duration::from_secs(600);
-    Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, now }
+    Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, holds: Vec::new(), now }
 }
 
 fn turns(messages: &[&str]) -> Change {
@@ -164,6 +165,8 @@ stories! {
     runs_of_incompatible_pairs_are_final_from_the_start,
     a_finished_conversation_is_copied,
     parked_runs_keep_the_suite_place_and_free_the_users,
+    nothing_begins_where_its_first_call_would_wait,
+    time_behind_circuits_adds_up,
     judging_again_has_a_lease_of_its_own,
     a_judging_that_takes_its_server_down_is_given_up,
     lists_go_from_new_to_old_without_gap_or_double,
@@ -462,6 +465,62 @@ async fn parked_runs_keep_the_suite_place_and_free_the_users(b: Bench) {
     assert!(b.queue.unpark(&lease, 2, at(5)).await.unwrap());
     let row = b.suites.run(space(1), held[0].id).await.unwrap().unwrap();
     assert_eq!((row.parked, row.waiting), (false, None));
+}
+
+async fn nothing_begins_where_its_first_call_would_wait(b: Bench) {
+    let model = |connection, name: &str| ModelRef {
+        connection_id: ConnectionId(id(connection)),
+        model: name.into(),
+    };
+    let on = |n, owner, agent: ModelRef| {
+        let frozen = Frozen { agent, ..suite(n, owner, 1).frozen };
+        NewSuite { frozen, ..suite(n, owner, 5) }
+    };
+    b.suites.create_suite(on(1, 1, model(7, "m"))).await.unwrap();
+    b.suites.create_suite(on(2, 2, model(7, "m"))).await.unwrap();
+    b.suites.create_suite(on(3, 1, model(8, "m"))).await.unwrap();
+    let hold = |user_id, model: Option<&str>, begun| Hold {
+        user_id,
+        connection_id: ConnectionId(id(7)),
+        model: model.map(str::to_owned),
+        begun,
+    };
+    let held = |holds, now| Claim { holds, ..claim(99, now) };
+    // A circuit of user 1, and a limit of another model.
+    let holds = vec![hold(Some(user(1)), None, 0), hold(None, Some("another"), 0)];
+    let claimed = b.queue.claim(held(holds.clone(), T0)).await.unwrap();
+    let mut suites: Vec<_> = claimed.iter().map(|run| run.suite_id).collect();
+    suites.sort();
+    suites.dedup();
+    assert_eq!((claimed.len(), suites), (6, vec![SuiteId(id(2)), SuiteId(id(3))]));
+    assert!(b.queue.claim(held(holds, at(1))).await.unwrap().is_empty());
+    // Its time is over: one begins, and only one.
+    let probe = vec![hold(Some(user(1)), None, 1)];
+    let one = b.queue.claim(held(probe.clone(), at(2))).await.unwrap();
+    assert_eq!((one.len(), one[0].suite_id), (1, SuiteId(id(1))));
+    assert!(b.queue.claim(held(probe, at(3))).await.unwrap().is_empty());
+    // What has begun is taken up all the same.
+    let lease = Lease { run_id: one[0].id, attempt: one[0].attempt };
+    b.queue.hand_back(&lease, at(4)).await.unwrap();
+    let again = b.queue.claim(held(vec![hold(None, None, 0)], at(5))).await.unwrap();
+    assert_eq!(again.iter().map(|run| run.id).collect::<Vec<_>>(), [one[0].id]);
+    assert_eq!(b.queue.claim(claim(99, at(6))).await.unwrap().len(), 2, "closed: three at once");
+}
+
+async fn time_behind_circuits_adds_up(b: Bench) {
+    b.suites.create_suite(suite(1, 1, 1)).await.unwrap();
+    let run = b.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let lease = Lease { run_id: run.id, attempt: run.attempt };
+    let waited = Change {
+        parked_time: Duration::from_secs(30),
+        circuit_time: Duration::from_secs(20),
+        ..Change::default()
+    };
+    b.queue.commit(&lease, waited.clone(), at(1)).await.unwrap();
+    b.queue.commit(&lease, waited, at(2)).await.unwrap();
+    b.queue.hand_back(&lease, at(3)).await.unwrap();
+    let again = b.queue.claim(claim(1, at(4))).await.unwrap().remove(0);
+    assert_eq!((again.parked_ms, again.circuit_ms), (60_000, 40_000));
 }
 
 async fn judging_again_has_a_lease_of_its_own(b: Bench) {

@@ -93,9 +93,10 @@ impl State {
         self.suites
             .values()
             .filter(open)
-            .map(|(suite, _)| SuiteLoad {
+            .map(|(suite, frozen)| SuiteLoad {
                 suite_id: suite.id,
                 user_id: suite.user_id,
+                agent: Some(frozen.agent.clone()),
                 created_at: suite.created_at,
                 concurrency: suite.concurrency,
                 pending: count(suite.id, &|run| run.status == RunStatus::Pending),
@@ -283,7 +284,9 @@ impl QueueStore for MemoryWork {
         {
             let mut state = self.state.lock();
             while claimed.len() < claim.most as usize {
-                let Some(take) = pick(&state.loads(), claim.runs_per_user) else { break };
+                let Some(take) = pick(&state.loads(), claim.runs_per_user, &claim.holds) else {
+                    break;
+                };
                 let Some(id) = state.candidate(take) else { break };
                 let what =
                     Transition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };

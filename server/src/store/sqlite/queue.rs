@@ -7,7 +7,7 @@ use super::events::append;
 use super::rows::{evaluation, insert_turn, run, save_evaluation, save_run, select_runs};
 use crate::store::pick::{SuiteLoad, Take, pick};
 use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
-use crate::store::rows::{EvaluationRow, EventRow, RunRow};
+use crate::store::rows::{EvaluationRow, EventRow, Frozen, RunRow};
 use crate::store::transition::{Change, LEASE, Lease, Refused, Transition, transition};
 use crate::store::{StoreError, Stored};
 use app::domain::{Evaluation, EvaluationId, RunId, SuiteId, Timestamp, UserId};
@@ -43,7 +43,7 @@ pub(super) async fn apply(
 
 async fn loads(c: &mut SqliteConnection) -> Stored<Vec<SuiteLoad>> {
     let rows = sqlx::query(
-        "SELECT s.id, s.user_id, s.created_at, s.concurrency, \
+        "SELECT s.id, s.user_id, s.frozen, s.created_at, s.concurrency, \
          COUNT(*) FILTER (WHERE r.status = 'pending') AS pending, \
          COUNT(*) FILTER (WHERE r.status = 'running') AS begun, \
          COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NULL) AS orphaned, \
@@ -58,6 +58,9 @@ async fn loads(c: &mut SqliteConnection) -> Stored<Vec<SuiteLoad>> {
             Ok(SuiteLoad {
                 suite_id: row.try_get::<Uuid, _>("id")?.into(),
                 user_id: row.try_get::<Uuid, _>("user_id")?.into(),
+                agent: serde_json::from_str(row.try_get("frozen")?)
+                    .ok()
+                    .map(|frozen: Frozen| frozen.agent),
                 created_at: Timestamp(row.try_get("created_at")?),
                 concurrency: row.try_get("concurrency")?,
                 pending: row.try_get("pending")?,
@@ -128,7 +131,7 @@ async fn claim(c: &mut SqliteConnection, claim: Claim) -> Stored<(Vec<RunRow>, P
     let mut published = Vec::new();
     let mut loads = loads(c).await?;
     while claimed.len() < claim.most as usize {
-        let Some(take) = pick(&loads, claim.runs_per_user) else { break };
+        let Some(take) = pick(&loads, claim.runs_per_user, &claim.holds) else { break };
         let mut row = match candidate(c, take).await {
             Ok(Some(row)) => row,
             Ok(None) => break,

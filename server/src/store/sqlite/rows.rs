@@ -123,6 +123,7 @@ pub(super) fn run(row: &SqliteRow) -> Stored<RunRow> {
         deadline_at: maybe_time(row, "deadline_at")?,
         active_ms: u64_of(row, "active_ms")?,
         parked_ms: u64_of(row, "parked_ms")?,
+        circuit_ms: u64_of(row, "circuit_ms")?,
         cancel_requested_at: maybe_time(row, "cancel_requested_at")?,
         created_at: time_of(row, "created_at")?,
         started_at: maybe_time(row, "started_at")?,
@@ -213,7 +214,7 @@ pub(super) async fn save_run(c: &mut SqliteConnection, run: &RunRow, was: &Lease
     let done = sqlx::query(
         "UPDATE runs SET status = ?, stage = ?, waiting = ?, parked = ?, score = ?, error_kind = ?, \
          error_message = ?, end_reason = ?, attempt = ?, recoveries = ?, stalled = ?, lease_owner = ?, \
-         lease_until = ?, deadline_at = ?, active_ms = ?, parked_ms = ?, cancel_requested_at = ?, \
+         lease_until = ?, deadline_at = ?, active_ms = ?, parked_ms = ?, circuit_ms = ?, cancel_requested_at = ?, \
          started_at = ?, finished_at = ?, usage = ?, user_turns = ?, turns = ? \
          WHERE id = ? AND attempt = ? AND status IN ('pending', 'running')",
     )
@@ -233,6 +234,7 @@ pub(super) async fn save_run(c: &mut SqliteConnection, run: &RunRow, was: &Lease
     .bind(run.deadline_at.map(|at| at.0))
     .bind(i64::try_from(run.active_ms).unwrap_or(i64::MAX))
     .bind(i64::try_from(run.parked_ms).unwrap_or(i64::MAX))
+    .bind(i64::try_from(run.circuit_ms).unwrap_or(i64::MAX))
     .bind(run.cancel_requested_at.map(|at| at.0))
     .bind(run.started_at.map(|at| at.0))
     .bind(run.finished_at.map(|at| at.0))

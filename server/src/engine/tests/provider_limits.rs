@@ -1,0 +1,363 @@
+//! Rate limits and circuits as whole suites meet them: waited for, shared
+//! fairly, and never behind a begin that could only wait.
+
+use super::bench::{
+    Bench, connection, endpoint, failure, obliging, reply, scripted, space, user, verdict,
+};
+use crate::backend::suites::{Reach, SuiteLimits, Suites};
+use crate::clock::{Clock, TokioClock};
+use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use crate::llm::rate_headers::{Limit, Told};
+use crate::llm::{CallError, ChatReply, ChatRequest, Decision};
+use crate::store::memory::MemoryStore;
+use crate::store::rows::{ModelRef, RunRow};
+use app::backend::Caller;
+use app::domain::{
+    BreakerState, ConnectionId, ErrorKind, RunStatus, SpaceId, Timestamp, Waiting, WaitingOn,
+};
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const LATENCY: Duration = Duration::from_secs(1);
+
+/// A provider that allows so many requests within any minute.
+#[derive(Default)]
+struct Sliding {
+    recent: Mutex<VecDeque<Timestamp>>,
+    refused: AtomicU32,
+}
+
+impl Sliding {
+    /// Whether a request of now is allowed, what is left, and when the oldest
+    /// leaves the window.
+    fn see(&self, allowed: usize, now: Timestamp) -> (bool, usize, Timestamp) {
+        let mut recent = self.recent.lock();
+        while recent.front().is_some_and(|at| now.since(*at) >= MINUTE) {
+            recent.pop_front();
+        }
+        let fits = recent.len() < allowed;
+        if fits {
+            recent.push_back(now);
+        } else {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        let reset = recent.front().map_or(now, |oldest| oldest.plus(MINUTE));
+        (fits, allowed - recent.len(), reset)
+    }
+}
+
+type Answer = BoxFuture<'static, Result<ChatReply, CallError>>;
+
+/// Answers as such a provider; `headers` when it tells of its limit.
+fn limited(
+    window: Arc<Sliding>,
+    clock: TokioClock,
+    allowed: usize,
+    headers: bool,
+) -> impl Fn(usize, ChatRequest) -> Answer + Send + Sync + 'static {
+    move |_, request| {
+        let (fits, left, reset) = window.see(allowed, clock.now());
+        let limit = Limit {
+            limit: allowed as u64,
+            remaining: left as u64,
+            reset: Some(reset),
+            period: None,
+        };
+        let told = headers.then(|| Box::new(Told { requests: Some(limit), ..Told::default() }));
+        Box::pin(async move {
+            if !fits {
+                let decision = Decision::Wait { until: Some(reset), overloaded: false };
+                return Err(CallError { told, ..CallError::new(decision, "too fast") });
+            }
+            tokio::time::sleep(LATENCY).await;
+            let text = match &request.output {
+                None => "Answer from the helpful agent.".to_owned(),
+                Some(_) => verdict(&request, true, "from the helpful agent"),
+            };
+            Ok(ChatReply { told, ..reply(text)? })
+        })
+    }
+}
+
+/// 500 runs of two calls each at 50 requests a minute: how many of the calls
+/// were refused, and how long it took.
+async fn five_hundred(headers: bool) -> (u32, Duration) {
+    let b = Bench::new(obliging);
+    let window = Arc::new(Sliding::default());
+    b.answers(limited(window.clone(), b.clock, 50, headers));
+    let all: Vec<_> = (0..500).map(|_| scripted(1)).collect();
+    let suite = b.suite_with(1, &all, |suite| suite.concurrency = 64).await;
+    let _engine = b.engine().await;
+    let began = tokio::time::Instant::now();
+    let runs = b.finished(1, suite).await;
+    let ended: Vec<_> = runs.iter().filter(|run| run.status != RunStatus::Passed).collect();
+    assert!(ended.is_empty(), "{} of 500: {:?}", ended.len(), ended[0].error);
+    let longest = runs.iter().map(|run| run.parked_ms).max().unwrap_or(0);
+    assert!(longest < 180_000, "nobody waits for long once begun: {longest} ms");
+    (window.refused.load(Ordering::SeqCst), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_runs_at_fifty_a_minute_all_finish() {
+    let (refused, took) = five_hundred(true).await;
+    assert_eq!(refused, 0, "what is told is kept to");
+    // 1000 calls at 45 a minute, the first 45 of them at once.
+    assert!(took < 24 * MINUTE, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn they_finish_too_when_the_provider_only_refuses() {
+    let (refused, took) = five_hundred(false).await;
+    // 1000 calls at 50 a minute; each minute some are out when it is full.
+    assert!(took < 24 * MINUTE, "{took:?}");
+    assert!(refused <= 20 * 20, "{refused} refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_shared_connection_a_single_run_is_delayed_by_one_call_each_time() {
+    for headers in [true, false] {
+        let b = Bench::new(obliging);
+        b.answers(limited(Arc::default(), b.clock, 50, headers));
+        let all: Vec<_> = (0..500).map(|_| scripted(1)).collect();
+        let many = b.suite_with(1, &all, |suite| suite.concurrency = 64).await;
+        let engine = b.engine().await;
+        tokio::time::sleep(5 * MINUTE + MINUTE / 2).await;
+        let one = b.suite(2, &[scripted(3)]).await;
+        engine.wake();
+        let run = b.finished(2, one).await.remove(0);
+        assert_eq!(run.status, RunStatus::Passed);
+        let calls = b.work.calls();
+        let own: Vec<String> = calls
+            .iter()
+            .filter(|(of, ..)| *of == run.id)
+            .map(|(_, intent, _)| intent.id.to_string())
+            .collect();
+        let seen = b.seen();
+        let mine: Vec<_> = seen.iter().filter(|seen| own.contains(&seen.call_id)).collect();
+        assert!(mine.len() >= 4, "three turns and the judge");
+        let mut ready = run.created_at;
+        for call in mine {
+            let between = seen
+                .iter()
+                .filter(|other| !own.contains(&other.call_id))
+                .filter(|other| other.at > ready && other.at < call.at)
+                .count();
+            assert!(between <= 1, "{between} went before, headers: {headers}");
+            ready = call.at.plus(LATENCY);
+        }
+        let took = run.finished_at.unwrap().since(run.created_at);
+        assert!(took < 5 * MINUTE, "four calls, each within a minute: {took:?}");
+        assert!(b.runs(1, many).await.iter().any(|run| !run.status.is_final()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_that_have_not_begun_wait_out_a_long_rate_limit() {
+    let b = Bench::new(obliging);
+    let (clock, until) = (b.clock, b.clock.now().plus(20 * MINUTE));
+    b.answers(move |number, request| {
+        if clock.now() < until {
+            let decision = Decision::Wait { until: Some(until), overloaded: false };
+            return Box::pin(async move { failure(decision) });
+        }
+        obliging(number, request)
+    });
+    let all: Vec<_> = (0..20).map(|_| scripted(1)).collect();
+    let suite = b.suite(1, &all).await;
+    let engine = b.engine().await;
+    tokio::time::sleep(5 * MINUTE).await;
+    let model = ModelRef { connection_id: connection(), model: "m".into() };
+    let waits = engine.held_back(user(1), &model).expect("it is said what they wait for");
+    assert_eq!((waits.what, waits.until), (WaitingOn::RateLimit, Some(until)));
+    assert!(b.seen().len() <= 3, "nothing more begins");
+    let runs = b.finished(1, suite).await;
+    let (errors, passed): (Vec<&RunRow>, Vec<&RunRow>) =
+        runs.iter().partition(|run| run.status == RunStatus::Error);
+    assert_eq!((errors.len(), passed.len()), (3, 17), "only what had begun could not wait so long");
+    for run in errors {
+        let error = run.error.as_ref().unwrap();
+        assert_eq!((error.kind, error.retryable), (ErrorKind::RateLimited, true));
+    }
+}
+
+struct Anywhere;
+
+#[async_trait]
+impl Reach for Anywhere {
+    async fn check(&self, _: SpaceId, _: ConnectionId) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What people see of the suites of this bench.
+fn suites(b: &Bench, engine: &crate::engine::Engine) -> Suites {
+    let catalog = Arc::new(MemoryStore::default());
+    Suites {
+        suites: b.work.clone(),
+        agents: catalog.clone(),
+        scenarios: catalog.clone(),
+        settings: catalog,
+        reach: Arc::new(Anywhere),
+        executor: Arc::new(engine.clone()),
+        clock: Arc::new(b.clock),
+        limits: SuiteLimits::default(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_held_back_says_for_what_when_it_is_read() {
+    let b = Bench::new(obliging);
+    let until = b.clock.now().plus(5 * MINUTE);
+    let clock = b.clock;
+    b.answers(move |number, request| {
+        if clock.now() < until {
+            let decision = Decision::Wait { until: Some(until), overloaded: false };
+            return Box::pin(async move { failure(decision) });
+        }
+        obliging(number, request)
+    });
+    let all: Vec<_> = (0..5).map(|_| scripted(1)).collect();
+    let suite = b.suite(1, &all).await;
+    let engine = b.engine().await;
+    let seen = suites(&b, &engine);
+    let caller = Caller { user_id: user(1), space_id: space(1), email: "a@b.c".into() };
+    tokio::time::sleep(MINUTE).await;
+    let waits = Some(Waiting { what: WaitingOn::RateLimit, until: Some(until) });
+    let snapshot = seen.suite(&caller, suite).await.unwrap();
+    let runs = snapshot.suite.runs.unwrap();
+    let pending: Vec<_> = runs.iter().filter(|run| run.status == RunStatus::Pending).collect();
+    assert_eq!(pending.len(), 2);
+    for run in &pending {
+        assert_eq!(run.waiting_on, waits);
+        assert_eq!(seen.run(&caller, run.id).await.unwrap().waiting_on, waits);
+    }
+    let stored = b.runs(1, suite).await;
+    let stored = stored.iter().filter(|run| run.status == RunStatus::Pending);
+    assert!(stored.clone().count() == 2 && stored.clone().all(|run| run.waiting.is_none()));
+    let runs = b.finished(1, suite).await;
+    assert!(runs.iter().all(|run| run.status == RunStatus::Passed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_a_few_runs_and_the_others_wait_for_its_end() {
+    let b = Bench::new(obliging);
+    let (clock, over) = (b.clock, b.clock.now().plus(5 * MINUTE));
+    b.answers(move |number, request| {
+        if clock.now() < over {
+            return Box::pin(async move { failure(Decision::Retry) });
+        }
+        obliging(number, request)
+    });
+    let all: Vec<_> = (0..30).map(|_| scripted(2)).collect();
+    let suite = b.suite(1, &all).await;
+    let engine = b.engine().await;
+    tokio::time::sleep(MINUTE / 2).await;
+    let model = ModelRef { connection_id: connection(), model: "m".into() };
+    let waits = engine.held_back(user(1), &model).expect("it is said what they wait for");
+    assert!(waits.what == WaitingOn::Circuit && waits.until.is_some(), "{waits:?}");
+    assert_eq!(engine.held_back(user(2), &model), None, "one user's trouble stays theirs");
+    let waiting = b.runs(1, suite).await;
+    let parked =
+        waiting.iter().filter(|run| run.waiting.is_some_and(|w| w.what == WaitingOn::Circuit));
+    assert_eq!(parked.count(), 3, "what had begun waits, and says so");
+    let runs = b.finished(1, suite).await;
+    let errors: Vec<_> = runs.iter().filter(|run| run.status == RunStatus::Error).collect();
+    assert!((3..=6).contains(&errors.len()), "three at first, then one a probe: {}", errors.len());
+    for run in &errors {
+        let error = run.error.as_ref().unwrap();
+        let kinds = [ErrorKind::CircuitOpen, ErrorKind::ProviderUnavailable];
+        assert!(kinds.contains(&error.kind) && error.retryable, "{error:?}");
+        assert_eq!(b.said(run.id).await, ["Question 0"], "what was said is kept");
+    }
+    let passed = runs.iter().filter(|run| run.status == RunStatus::Passed).count();
+    assert_eq!(passed + errors.len(), 30);
+    let during = b.seen().iter().filter(|seen| seen.at < over).count();
+    assert!(during <= 12, "five to open it, then one a probe: {during}");
+    b.every_call_was_noted();
+}
+
+/// A run of five turns that meets two open circuits of 10 s each.
+async fn between_two_outages(circuit_wait: u64) -> (RunRow, usize) {
+    let mut b = Bench::new(|number, request| {
+        if request.call_id == "trip" {
+            return Box::pin(async { failure(Decision::Retry) });
+        }
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            obliging(number, request).await
+        })
+    });
+    b.settings.circuit_wait = Duration::from_secs(circuit_wait);
+    let suite = b.suite(1, &[scripted(5)]).await;
+    let outbound = b.outbound();
+    let _engine = b.engine_over(outbound.clone()).await;
+    for _ in 0..2 {
+        // In the middle of the first turn, and of the fourth.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        trip(&outbound).await;
+        tokio::time::sleep(Duration::from_secs(35)).await;
+    }
+    let run = b.finished(1, suite).await.remove(0);
+    let said = b.said(run.id).await.len();
+    (run, said)
+}
+
+/// Opens the circuit of user 1 for 15 s.
+async fn trip(outbound: &Outbound) {
+    let endpoint = endpoint(connection());
+    let scope = Scope { user_id: user(1), probe: false };
+    let limits = CallLimits {
+        call_timeout: MINUTE,
+        active_left: MINUTE,
+        max_wait: MINUTE,
+        circuit_wait: Duration::ZERO,
+    };
+    let request =
+        ChatRequest { model: "m".into(), call_id: "trip".into(), ..ChatRequest::default() };
+    let mut times = [CallTimes::default(); 5];
+    let calls = times
+        .iter_mut()
+        .map(|times| outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, times));
+    futures::future::join_all(calls).await;
+    let circuit = outbound.circuit(user(1), endpoint.connection_id);
+    assert_eq!(circuit.state, BreakerState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_behind_open_circuits_is_a_budget_of_the_run() {
+    let (run, said) = between_two_outages(15).await;
+    let error = run.error.expect("10 s and 10 s are more than 15 s");
+    assert_eq!((error.kind, error.retryable), (ErrorKind::CircuitOpen, true));
+    assert!((14_500..=15_500).contains(&run.circuit_ms), "{} ms", run.circuit_ms);
+    assert_eq!(said, 9, "what was said is kept");
+    let (run, said) = between_two_outages(25).await;
+    assert_eq!((run.status, said), (RunStatus::Passed, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_latch_a_suite_of_hundreds_ends_in_seconds() {
+    let b = Bench::new(|_, _| {
+        let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
+        let refused =
+            CallError { status: Some(401), ..CallError::new(decision, "No such key (401).") };
+        Box::pin(async move { Err(refused) })
+    });
+    let all: Vec<_> = (0..500).map(|_| scripted(1)).collect();
+    let suite = b.suite(1, &all).await;
+    let _engine = b.engine().await;
+    let began = tokio::time::Instant::now();
+    let runs = b.finished(1, suite).await;
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    for run in runs {
+        let error = run.error.unwrap();
+        assert_eq!(error.kind, ErrorKind::CredentialInvalid);
+        assert!(error.message.starts_with("No such key (401)."), "{}", error.message);
+    }
+    assert!(b.seen().len() <= 3, "{} calls", b.seen().len());
+}

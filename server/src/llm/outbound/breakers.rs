@@ -1,0 +1,182 @@
+//! All circuits, each of one user on one connection, as a gate.
+
+use super::breaker::{Circuit, Heard, Outcome, Ticket};
+use super::gate::{Admission, CallKey, Gate, Permit};
+use crate::clock::SharedClock;
+use crate::llm::types::{CallError, ChatReply};
+use app::domain::{Breaker, BreakerState, ConnectionId, Timestamp, UserId, WaitingOn};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Circuits after which those that have nothing to tell are swept out.
+const SWEEP_AT: usize = 1000;
+
+/// The circuits of all users.
+pub(super) struct Breakers {
+    cells: Mutex<HashMap<(UserId, ConnectionId), Arc<Cell>>>,
+    clock: SharedClock,
+}
+
+struct Cell {
+    circuit: Mutex<Circuit>,
+    /// Tells those who wait that something changed.
+    changed: watch::Sender<()>,
+    connection_id: ConnectionId,
+    clock: SharedClock,
+}
+
+impl Breakers {
+    pub(super) fn new(clock: SharedClock) -> Self {
+        Self { cells: Mutex::default(), clock }
+    }
+
+    fn cell(&self, user: UserId, connection_id: ConnectionId) -> Arc<Cell> {
+        let mut cells = self.cells.lock();
+        if cells.len() >= SWEEP_AT {
+            let idle = |cell: &Arc<Cell>| Arc::strong_count(cell) == 1;
+            cells.retain(|_, cell| !idle(cell) || !cell.circuit.lock().is_plain());
+        }
+        let new = || Cell {
+            circuit: Mutex::default(),
+            changed: watch::channel(()).0,
+            connection_id,
+            clock: self.clock.clone(),
+        };
+        cells.entry((user, connection_id)).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    /// A user's circuit on a connection.
+    pub(super) fn view(&self, user: UserId, connection: ConnectionId, now: Timestamp) -> Breaker {
+        let cell = self.cells.lock().get(&(user, connection)).cloned();
+        cell.map(|cell| cell.circuit.lock().view(now)).unwrap_or_default()
+    }
+
+    /// All circuits through which nothing, or one call at a time, goes.
+    pub(super) fn all_shut(&self, now: Timestamp) -> Vec<(UserId, ConnectionId, Breaker)> {
+        let cells = self.cells.lock();
+        let seen = cells
+            .iter()
+            .map(|((user, connection), cell)| (*user, *connection, cell.circuit.lock().view(now)));
+        let shut = [BreakerState::Open, BreakerState::HalfOpen];
+        seen.filter(|(_, _, breaker)| shut.contains(&breaker.state)).collect()
+    }
+
+    /// The connection was edited: its circuits begin anew, for everybody.
+    pub(super) fn forget(&self, connection: ConnectionId) {
+        let cells: Vec<_> = self.cells.lock().values().cloned().collect();
+        for cell in cells.iter().filter(|cell| cell.connection_id == connection) {
+            cell.change(Circuit::edited);
+            cell.changed.send_replace(());
+        }
+    }
+}
+
+impl Gate for Breakers {
+    fn admit(&self, key: &CallKey, now: Timestamp) -> Admission {
+        let cell = self.cell(key.user_id, key.connection_id);
+        match cell.ask(&key.model, key.probe, now) {
+            Heard::Go(ticket) => Admission::Granted(Box::new(Leave { cell, ticket: Some(ticket) })),
+            Heard::No(error) => Admission::Refused(error),
+            Heard::Wait(until) => {
+                let (changed, model) = (cell.changed.subscribe(), key.model.clone());
+                let turn = Box::pin(wait(cell, changed, model));
+                Admission::Wait { what: WaitingOn::Circuit, until, turn }
+            }
+        }
+    }
+
+    fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
+        self.view(key.user_id, key.connection_id, now).until
+    }
+}
+
+/// Waits until it is this call's turn: to probe, or because it closed.
+async fn wait(
+    cell: Arc<Cell>,
+    mut changed: watch::Receiver<()>,
+    model: String,
+) -> Result<Box<dyn Permit>, CallError> {
+    loop {
+        changed.mark_unchanged();
+        let now = cell.clock.now();
+        let until = match cell.ask(&model, false, now) {
+            Heard::Go(ticket) => return Ok(Box::new(Leave { cell, ticket: Some(ticket) })),
+            Heard::No(error) => return Err(error),
+            Heard::Wait(until) => until,
+        };
+        let time = async {
+            match until {
+                Some(until) => tokio::time::sleep(until.since(now)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! { () = time => {} _ = changed.changed() => {} }
+    }
+}
+
+impl Cell {
+    fn ask(&self, model: &str, person: bool, now: Timestamp) -> Heard {
+        self.change(|circuit| circuit.ask(model, person, now))
+    }
+
+    /// Changes the circuit, and tells of it if its state is another then.
+    fn change<T>(&self, change: impl FnOnce(&mut Circuit) -> T) -> T {
+        let mut circuit = self.circuit.lock();
+        let before = circuit.word();
+        let result = change(&mut circuit);
+        let after = circuit.word();
+        if before != after {
+            let why = circuit.view(self.clock.now()).reason.unwrap_or_default();
+            told(self.connection_id, before, after, &why);
+        }
+        result
+    }
+
+    fn ended(&self, ticket: &Ticket, outcome: Outcome<'_>) {
+        let now = self.clock.now();
+        self.change(|circuit| circuit.ended(ticket, outcome, now));
+        self.changed.send_replace(());
+    }
+}
+
+/// Metrics and log of a change of state.
+fn told(connection: ConnectionId, before: &'static str, after: &'static str, why: &str) {
+    metrics::counter!("rehearsal_breaker_transitions_total", "to" => after).increment(1);
+    if before != "closed" {
+        metrics::gauge!("rehearsal_breakers", "state" => before).decrement(1.0);
+    }
+    if after != "closed" {
+        metrics::gauge!("rehearsal_breakers", "state" => after).increment(1.0);
+    }
+    match after {
+        "open" | "latched" => {
+            tracing::warn!(%connection, before, after, why, "a circuit changed");
+        }
+        _ => tracing::info!(%connection, before, after, "a circuit changed"),
+    }
+}
+
+/// Leave to make one call.
+struct Leave {
+    cell: Arc<Cell>,
+    ticket: Option<Ticket>,
+}
+
+impl Permit for Leave {
+    fn finish(mut self: Box<Self>, outcome: Result<&ChatReply, &CallError>) {
+        if let Some(ticket) = self.ticket.take() {
+            let outcome = outcome.map_or_else(Outcome::Error, |_| Outcome::Success);
+            self.cell.ended(&ticket, outcome);
+        }
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.cell.ended(&ticket, Outcome::GivenBack);
+        }
+    }
+}
