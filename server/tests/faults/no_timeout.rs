@@ -3,10 +3,9 @@
 //! of a run, its judging, and the deadline, which is shown while it runs.
 
 use super::outside::{binary, ending, runs, scenarios, start};
-use super::world::{Boot, T0, World, kind, obliging, scripted};
+use super::world::{Boot, T0, World, kind, not_before, obliging, scripted};
 use app::domain::{ErrorKind, Timestamp};
 use serde_json::{Value, json};
-use server::llm::{CallError, Decision};
 use soak::house::House;
 use stand::{Action, Outcome, Rule, Script};
 use std::time::Duration;
@@ -70,11 +69,7 @@ fn waits_and_a_judge_that_hangs_end_before_the_deadline() {
         // The second answer is refused once, for most of the longest wait.
         let waited = server::clock::Clock::now(&clock).since(T0) > SECOND * 590;
         if request.messages.len() == 3 && !waited {
-            let until = Some(T0.plus(SECOND * 595));
-            return Box::pin(async move {
-                let decision = Decision::Wait { until, overloaded: false };
-                Err(CallError { decision, message: "not now".into(), status: Some(429) })
-            });
+            return not_before(T0.plus(SECOND * 595));
         }
         obliging(SECOND * 70, request)
     });

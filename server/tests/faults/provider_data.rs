@@ -454,7 +454,7 @@ async fn an_answer_over_four_megabytes_is_cut_off_and_says_so() {
     let run = &runs(&suite)[0];
     assert_eq!(ending(run), "error/provider_unavailable");
     let message = run["error"]["message"].as_str().unwrap();
-    assert!(message.contains("larger than 4 MB"), "{message}");
+    assert!(message.contains("larger than 4 MiB"), "{message}");
     if let (Some(before), Some(after)) = (before, peak_megabytes(&house)) {
         assert!(after < before + 64, "from {before} MB to {after} MB, for answers of 400");
     }

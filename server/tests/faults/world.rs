@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use server::clock::{Clock, TokioClock};
 use server::engine::{Endpoints, Engine, EngineSettings};
 use server::llm::outbound::Outbound;
-use server::llm::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+use server::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use server::store::memory::work::{Documents, MemoryWork};
 use server::store::rows::{Frozen, ModelRef, RunRow};
 use server::store::suites::{NewRun, NewSuite, SuiteStore};
@@ -258,7 +258,14 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         output_tokens: 5,
         latency: Duration::ZERO,
         attempts: 1,
+        told: None,
     })
+}
+
+/// A 429 that says when to come back.
+pub(crate) fn not_before(until: Timestamp) -> Answer {
+    let decision = Decision::Wait { until: Some(until), overloaded: false };
+    Box::pin(async move { Err(CallError::new(decision, "not now")) })
 }
 
 /// Agents answer, and judges find it met, each after this long.
