@@ -70,10 +70,10 @@ impl Bucket {
         windows.chain([floor, crowd]).max().unwrap_or(Ready::Now)
     }
 
-    /// When a call like the last one may go: `None` for now, and with the time
-    /// where that is known.
+    /// Whether the provider would have a call like the last one wait, and until
+    /// when, where that is known. How many are out is our own affair.
     pub(super) fn dry(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        match self.ready(self.usual, false, now) {
+        match self.ready(self.usual, true, now) {
             Ready::Now => None,
             Ready::At(until) => Some(Some(until)),
             Ready::Later => Some(None),
@@ -245,7 +245,7 @@ mod tests {
             assert_eq!(bucket.may(T0), Ready::Now);
             bucket.go(T0);
         }
-        assert_eq!((bucket.may(T0), bucket.dry(T0)), (Ready::Later, Some(None)));
+        assert_eq!((bucket.may(T0), bucket.dry(T0)), (Ready::Later, None));
         assert_eq!(bucket.ready(SMALL, true, T0), Ready::Now, "a person is not kept waiting");
         bucket.unsent(3, T0);
         assert_eq!(bucket.may(T0), Ready::Now);
