@@ -15,6 +15,9 @@ pub(super) fn never_blank(text: &str) -> &str {
     if text.trim().is_empty() { NO_WORDS } else { text }
 }
 
+/// More tokens than any answer has.
+const TOO_MANY_TOKENS: u64 = 1_000_000_000;
+
 /// A reply put together the same way for every protocol: nothing the database
 /// cannot hold, and an ending that agrees with its calls. Latency and attempts
 /// are the outbound path's to fill in, limits the adapter's.
@@ -43,12 +46,17 @@ pub(super) fn assemble(
         text: replace_nul(text),
         tool_calls,
         finish,
-        input_tokens: tokens.0,
-        output_tokens: tokens.1,
+        input_tokens: possible(tokens.0),
+        output_tokens: possible(tokens.1),
         latency: Duration::ZERO,
         attempts: 1,
         told: None,
     }
+}
+
+/// A number that cannot be is as good as none: it would spoil every sum.
+fn possible(tokens: u64) -> u64 {
+    if tokens < TOO_MANY_TOKENS { tokens } else { 0 }
 }
 
 /// Arguments that nest too deep, as the text that they are: once they stand
@@ -92,6 +100,12 @@ mod tests {
         assert_eq!(finish(Finish::ToolCalls, vec![]), Finish::Stop);
         assert_eq!(finish(Finish::Length, vec![call(json!({}))]), Finish::Length);
         assert_eq!(finish(Finish::Refusal, vec![]), Finish::Refusal);
+    }
+
+    #[test]
+    fn tokens_that_cannot_be_are_not_counted() {
+        let tokens = |n| assemble(String::new(), vec![], Finish::Stop, (n, n)).input_tokens;
+        assert_eq!((tokens(7), tokens(TOO_MANY_TOKENS), tokens(u64::MAX)), (7, 0, 0));
     }
 
     #[test]

@@ -89,11 +89,16 @@ fn waits_and_a_judge_that_hangs_end_before_the_deadline() {
 }
 
 #[test]
-fn a_suite_over_a_dead_provider_is_no_night() {
+fn a_suite_over_a_provider_that_hangs_costs_a_call_a_run() {
+    const RUNS: usize = 20;
     let world = World::new(|_, _| Box::pin(std::future::pending()));
-    let all: Vec<_> = (0..20).map(|_| scripted(20, 3600)).collect();
+    let all: Vec<_> = (0..RUNS).map(|_| scripted(20, 3600)).collect();
     let suite = world.suite(T0, 3, &all);
-    let runs = world.live(T0, Boot::Alone, async |life| life.finished(suite, SECOND * 3000).await);
+    // Once the circuit is open, runs begin one at a time, each as its probe:
+    // 120 s closed to everybody, 120 s until the call is given up.
+    let longest = SECOND * 240 * RUNS as u32;
+    let runs = world.live(T0, Boot::Alone, async |life| life.finished(suite, longest).await);
     assert!(runs.iter().all(|run| run.error.as_ref().is_some_and(|error| error.retryable)));
-    assert!(world.seen().len() <= 20 + 10, "ten retries for all of them: {}", world.seen().len());
+    let asked = world.seen().len();
+    assert!(asked <= RUNS + 10, "ten retries for all of them together: {asked}");
 }

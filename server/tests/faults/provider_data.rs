@@ -258,6 +258,8 @@ fn check(answer: &Result<ChatReply, CallError>) {
             let mut usage = RoleUsage::default();
             usage.add(reply.input_tokens, reply.output_tokens);
             usage.add(reply.input_tokens, reply.output_tokens);
+            let counted = usage.input_tokens.max(usage.output_tokens);
+            assert!(counted < 1 << 40, "what no answer has is not counted: {counted}");
         }
         Err(error) => {
             assert!(error.message.ends_with(['.', '!', '?', '…']), "{}", error.message);
@@ -371,7 +373,7 @@ fn whatever_json_comes_it_is_an_answer_or_an_error_and_no_verdict() {
         let rigs = BOTH.map(|kind| Rig::over(kind, &stand));
         (stand, rigs)
     });
-    let mut runner = TestRunner::new(Config { cases: 300, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 200, ..Config::default() });
     let asked = runner.run(&any_body(), |body| {
         stand.play(Script::of([Rule::always(Action::Raw(body))]));
         for rig in &rigs {
@@ -432,7 +434,7 @@ async fn what_is_no_http_or_no_text_is_an_error_that_is_tried_again() {
             assert_eq!(error.decision, Decision::Retry, "{answer:?}: {error}");
         }
     }
-    for manners in [Manners::HangsUp, Manners::Noise, Manners::EndlessHeaders] {
+    for manners in [Manners::HangsUp, Manners::Noise] {
         let rough = stand::rough(manners).await.unwrap();
         let rig = Rig::new(BOTH[0], rough.openai_url(), rough.anthropic_url());
         let asked = tokio::time::timeout(SOON, rig.ask(&question())).await;

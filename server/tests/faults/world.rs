@@ -231,7 +231,7 @@ impl Life<'_> {
                 return runs;
             }
             assert!(began.elapsed() < longest, "not final within {longest:?}: {runs:#?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep((longest / 1000).max(Duration::from_millis(50))).await;
         }
     }
 }
