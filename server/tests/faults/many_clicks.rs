@@ -68,16 +68,20 @@ async fn in_parallel_on_purpose_the_limits_hold_and_users_take_turns() {
     let hers = eve.agent("openai", &stand.openai_url()).await;
     let one = scenarios(&eve, "Eve", 1, 3).await;
     until("Ada's queue is at work", SOON, async || stand.journal().len() >= 4).await;
+    let asked_before = stand.journal().len();
     let short = start(&eve, &hers, &one, json!({})).await;
     assert_endings(&eve.finished_within(&short, SOON).await, &[("passed", 1)]);
     let journal = stand.journal();
+    assert!(journal.len() < 3 * 8 * 3, "Ada's queue is not through when Eve's only run is");
     let of_eve = |entry: &Entry| entry.body.to_string().contains("Eve0 question");
     let places: Vec<usize> =
         journal.iter().enumerate().filter(|(_, e)| of_eve(e)).map(|(at, _)| at).collect();
     assert_eq!(places.len(), 4, "three answers and the judge");
+    let first = places[0] - asked_before;
+    assert!(first <= 6 * CALLS, "{first} of Ada's calls went before Eve's first");
     for pair in places.windows(2) {
         // While hers is answered and while it waits for the next free place,
-        // each place serves Ada twice at most; in the queue she has a dozen.
+        // each place serves Ada twice at most; of her there wait a dozen.
         let between = pair[1] - pair[0] - 1;
         assert!(between <= 2 * CALLS + 1, "{between} of Ada's calls went first: {places:?}");
     }
