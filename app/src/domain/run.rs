@@ -239,11 +239,11 @@ pub struct RoleUsage {
 }
 
 impl RoleUsage {
-    /// Adds one answered call.
+    /// Adds one answered call. The numbers are a provider's, and may be any.
     pub fn add(&mut self, input_tokens: u64, output_tokens: u64) {
-        self.calls += 1;
-        self.input_tokens += input_tokens;
-        self.output_tokens += output_tokens;
+        self.calls = self.calls.saturating_add(1);
+        self.input_tokens = self.input_tokens.saturating_add(input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(output_tokens);
     }
 }
 

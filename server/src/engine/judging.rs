@@ -35,8 +35,8 @@ pub(super) fn heard(evaluation: &mut Evaluation, reply: &ChatReply) {
     evaluation.asked += 1;
     evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
     evaluation.latency_ms = Some(millis(reply.latency));
-    evaluation.input_tokens += reply.input_tokens;
-    evaluation.output_tokens += reply.output_tokens;
+    evaluation.input_tokens = evaluation.input_tokens.saturating_add(reply.input_tokens);
+    evaluation.output_tokens = evaluation.output_tokens.saturating_add(reply.output_tokens);
 }
 
 /// What was decided, put into the evaluation.

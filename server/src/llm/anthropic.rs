@@ -186,7 +186,7 @@ fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> 
         ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
             .iter()
             .map(|name| count(json, name))
-            .sum(),
+            .fold(0, u64::saturating_add),
         count(json, "output_tokens"),
     );
     match &request.output {

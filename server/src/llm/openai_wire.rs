@@ -91,7 +91,8 @@ fn as_text(arguments: &Value) -> String {
 /// Reads a reply; the error says what is odd about it.
 pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
     let choice = json.pointer("/choices/0").ok_or("it has no choices")?;
-    let message = choice.get("message").ok_or("its choice has no message")?;
+    let message = choice.get("message").filter(|message| message.is_object());
+    let message = message.ok_or("its choice has no message")?;
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty());
     let mut text = content(message.get("content"));
     if text.is_empty()

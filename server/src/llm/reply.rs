@@ -1,7 +1,7 @@
 //! What every adapter does alike with a reply.
 
 use super::types::ChatReply;
-use app::domain::{Finish, ToolCall, replace_nul};
+use app::domain::{Finish, ToolCall, limits, replace_nul};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ pub(super) const NO_WORDS: &str = "(no answer)";
 pub(super) fn never_blank(text: &str) -> &str {
     if text.trim().is_empty() { NO_WORDS } else { text }
 }
+
+/// More tokens than any answer has.
+const TOO_MANY_TOKENS: u64 = 1_000_000_000;
 
 /// A reply put together the same way for every protocol: nothing the database
 /// cannot hold, and an ending that agrees with its calls. Latency and attempts
@@ -30,7 +33,7 @@ pub(super) fn assemble(
         .map(|call| ToolCall {
             id: replace_nul(call.id),
             name: replace_nul(call.name),
-            arguments: without_nul(call.arguments),
+            arguments: shallow(without_nul(call.arguments)),
         })
         .collect();
     // Servers that are only compatible say "stop" beside calls, or the reverse.
@@ -43,11 +46,30 @@ pub(super) fn assemble(
         text: replace_nul(text),
         tool_calls,
         finish,
-        input_tokens: tokens.0,
-        output_tokens: tokens.1,
+        input_tokens: possible(tokens.0),
+        output_tokens: possible(tokens.1),
         latency: Duration::ZERO,
         attempts: 1,
         told: None,
+    }
+}
+
+/// A number that cannot be is as good as none: it would spoil every sum.
+fn possible(tokens: u64) -> u64 {
+    if tokens < TOO_MANY_TOKENS { tokens } else { 0 }
+}
+
+/// Arguments that nest too deep, as the text that they are: once they stand
+/// inside a turn, inside a run, nobody could read them again.
+fn shallow(value: Value) -> Value {
+    if depth(&value) > limits::DEPTH { Value::String(value.to_string()) } else { value }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 
@@ -78,6 +100,24 @@ mod tests {
         assert_eq!(finish(Finish::ToolCalls, vec![]), Finish::Stop);
         assert_eq!(finish(Finish::Length, vec![call(json!({}))]), Finish::Length);
         assert_eq!(finish(Finish::Refusal, vec![]), Finish::Refusal);
+    }
+
+    #[test]
+    fn tokens_that_cannot_be_are_not_counted() {
+        let tokens = |n| assemble(String::new(), vec![], Finish::Stop, (n, n)).input_tokens;
+        assert_eq!((tokens(7), tokens(TOO_MANY_TOKENS), tokens(u64::MAX)), (7, 0, 0));
+    }
+
+    #[test]
+    fn what_nests_too_deep_stays_text() {
+        let nest = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
+        let arguments = |depth| {
+            let calls = vec![call(nest(depth))];
+            assemble(String::new(), calls, Finish::Stop, (0, 0)).tool_calls[0].arguments.clone()
+        };
+        assert_eq!(arguments(limits::DEPTH), nest(limits::DEPTH));
+        let text = Value::String(nest(limits::DEPTH + 1).to_string());
+        assert_eq!(arguments(limits::DEPTH + 1), text);
     }
 
     #[test]

@@ -80,9 +80,9 @@ fn sum(runs: &[Run]) -> Usage {
         let used = runs.iter().map(|run| pick(&run.usage)).filter(|role| role.calls > 0);
         let mut total = RoleUsage { cost_usd: Some(0.0), ..RoleUsage::default() };
         for role in used {
-            total.calls += role.calls;
-            total.input_tokens += role.input_tokens;
-            total.output_tokens += role.output_tokens;
+            total.calls = total.calls.saturating_add(role.calls);
+            total.input_tokens = total.input_tokens.saturating_add(role.input_tokens);
+            total.output_tokens = total.output_tokens.saturating_add(role.output_tokens);
             total.cost_usd = total.cost_usd.zip(role.cost_usd).map(|(a, b)| a + b);
         }
         if total.calls == 0 {
