@@ -63,11 +63,13 @@ struct Asked {
 }
 
 impl Asked {
-    /// Whether this one's answer is still good, or still to come.
-    fn counts(&self) -> bool {
+    /// Whether this one's answer is still good, or still to come. A good one
+    /// is not, once a write of somebody else has failed.
+    fn counts(&self, trouble: bool) -> bool {
         let for_so_long = match *self.answer.borrow() {
             // Unless its task is gone without a word.
             None => return self.answer.has_changed().is_ok(),
+            Some(true) if trouble => return false,
             Some(true) => FRESH,
             Some(false) => AGAIN,
         };
@@ -88,7 +90,8 @@ impl Writes {
 
     fn ask(&self) -> watch::Receiver<Option<bool>> {
         let mut asked = self.asked.lock();
-        if let Some(last) = asked.as_ref().filter(|last| last.counts()) {
+        let trouble = self.store.in_trouble();
+        if let Some(last) = asked.as_ref().filter(|last| last.counts(trouble)) {
             return last.answer.clone();
         }
         let (tell, answer) = watch::channel(None);

@@ -243,6 +243,11 @@ pub trait SettingStore: Send + Sync + 'static {
     async fn put_fact(&self, name: &str, value: &[u8]) -> Stored<()>;
     /// Whether a write goes through now: for readiness.
     async fn writable(&self, now: Timestamp) -> Stored<()>;
+    /// Whether the newest write that anybody made did not go through: what
+    /// went well before says nothing then.
+    fn in_trouble(&self) -> bool {
+        false
+    }
 }
 
 /// A document that is saved together with others, under an id of its own.

@@ -122,4 +122,8 @@ impl SettingStore for SqliteStore {
     async fn writable(&self, now: Timestamp) -> Stored<()> {
         self.put_fact(HEARTBEAT, &now.0.to_be_bytes()).await
     }
+
+    fn in_trouble(&self) -> bool {
+        self.writer.in_trouble()
+    }
 }

@@ -19,6 +19,8 @@ use futures::future::BoxFuture;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -112,6 +114,7 @@ enum Order {
 #[derive(Clone)]
 pub struct Writer {
     orders: mpsc::Sender<Order>,
+    troubled: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -123,9 +126,11 @@ impl Writer {
         patience: Patience,
     ) -> Self {
         let (orders, queue) = mpsc::channel(QUEUE);
-        let desk = Desk { connection, options, patience, troubled: false, until_look: LOOK_AT_WAL };
+        let troubled = Arc::new(AtomicBool::new(false));
+        let until_look = LOOK_AT_WAL;
+        let desk = Desk { connection, options, patience, troubled: troubled.clone(), until_look };
         tokio::spawn(desk.work(queue));
-        Self { orders }
+        Self { orders, troubled }
     }
 
     /// Runs `change` in the next transaction and answers once that is
@@ -147,6 +152,11 @@ impl Writer {
         answered.await.map_err(|_| closed())?
     }
 
+    /// Whether the newest transaction did not happen.
+    pub(super) fn in_trouble(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
+    }
+
     /// Commits what is queued and ends the writer.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
@@ -162,7 +172,7 @@ struct Desk {
     options: SqliteConnectOptions,
     patience: Patience,
     /// The transaction before could not begin or be committed.
-    troubled: bool,
+    troubled: Arc<AtomicBool>,
     /// Transactions until the next look at the log's length.
     until_look: u32,
 }
@@ -312,7 +322,7 @@ impl Desk {
     /// When patience ends.
     fn until(&self) -> Instant {
         let Patience { first, again } = self.patience;
-        Instant::now() + if self.troubled { again } else { first }
+        Instant::now() + if self.troubled.load(Ordering::Relaxed) { again } else { first }
     }
 
     async fn renew(&mut self) -> Result<(), sqlx::Error> {
@@ -326,7 +336,7 @@ impl Desk {
         metrics::histogram!("rehearsal_store_commit_seconds").record(began.elapsed());
         #[allow(clippy::cast_precision_loss)] // at most 256
         metrics::histogram!("rehearsal_store_batch_size").record(size as f64);
-        if std::mem::take(&mut self.troubled) {
+        if self.troubled.swap(false, Ordering::Relaxed) {
             tracing::info!("the store takes changes again");
         }
     }
@@ -334,7 +344,7 @@ impl Desk {
     /// Counts and logs a transaction that did not happen.
     fn failed(&mut self, what: &'static str, why: &str, size: usize) {
         metrics::counter!("rehearsal_store_errors_total", "what" => what).increment(1);
-        if std::mem::replace(&mut self.troubled, true) {
+        if self.troubled.swap(true, Ordering::Relaxed) {
             tracing::debug!(why, size, what, "the store still takes no changes");
         } else {
             tracing::error!(
