@@ -23,5 +23,6 @@ pub mod process;
 pub mod reader;
 pub mod report;
 pub mod soaks;
+mod user;
 pub mod wall;
 pub mod world;
