@@ -162,6 +162,7 @@ fn suites(
         reach: people.clone(),
         executor: Arc::new(engine.clone()),
         clock: clock.clone(),
+        relay: Arc::default(),
         limits: SuiteLimits {
             runs_per_suite: args.limits.runs_per_suite,
             queue_per_user: args.limits.queue_per_user,

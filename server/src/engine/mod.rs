@@ -134,7 +134,14 @@ impl Engine {
         alone: bool,
     ) -> Stored<Self> {
         let now = clock.now();
-        let left = if alone { queue.take_over(now).await? } else { queue.reap(now).await? };
+        // What waited too long while no server was there ends before it could
+        // be begun.
+        let mut left = queue.reap(now).await?;
+        if alone {
+            let taken = queue.take_over(now).await?;
+            left.recovered += taken.recovered;
+            left.ended += taken.ended;
+        }
         reaper::count(&left);
         if left.recovered + left.ended > 0 {
             tracing::info!(recovered = left.recovered, ended = left.ended, "took up what was left");

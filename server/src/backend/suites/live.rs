@@ -1,12 +1,15 @@
 //! What the streams read.
 
 use super::Suites;
+use super::relay::Shared;
 use crate::http::live::Live;
 use crate::store::hub::Newest;
 use crate::store::rows::EventRow;
 use app::backend::{Answer, Caller};
-use app::domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, TurnEvent};
+use app::domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
+use app::error::AppError;
 use async_trait::async_trait;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 #[async_trait]
@@ -22,36 +25,64 @@ impl Live for Suites {
         seq: i64,
         limit: u32,
     ) -> Answer<Vec<(i64, SuiteEvent)>> {
-        if !self.suites.owns(caller.space_id, suite).await? {
-            return Err(app::error::AppError::not_found("suite"));
+        let shared = self.shared(caller, suite).await?;
+        let known = shared.window.lock().after(seq, limit);
+        if let Some(events) = known {
+            return Ok(events);
+        }
+        let _alone = shared.reading.lock().await;
+        let known = shared.window.lock().after(seq, limit);
+        if let Some(events) = known {
+            return Ok(events);
         }
         let rows = self.suites.events_after(suite, seq, limit).await?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(seq, event, turn)| {
-                let event = match (event, turn) {
-                    (EventRow::Run(run), _) => {
-                        SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run: *run }))
-                    }
-                    (EventRow::Turn { run_id, .. }, Some(turn)) => {
-                        SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
-                    }
-                    (EventRow::Finished(finished), _) => SuiteEvent::Finished(finished),
-                    (EventRow::Turn { run_id, index }, None) => {
-                        tracing::error!(run = %run_id, index, "an event's turn is gone");
-                        return None;
-                    }
-                };
-                Some((seq, event))
-            })
-            .collect())
+        let events: Vec<_> = rows.into_iter().filter_map(told).collect();
+        shared.window.lock().add(&events);
+        Ok(events)
     }
 
     async fn progress(&self, caller: &Caller, suite: SuiteId) -> Answer<Progress> {
-        Self::progress(self, caller, suite).await
+        let shared = self.shared(caller, suite).await?;
+        let newest = self.suites.watch(suite).borrow().seq;
+        let mut known = shared.progress.lock().await;
+        // Without a newest one nobody knows how old this is.
+        if let Some((seq, progress)) = known.as_ref()
+            && 0 < newest
+            && newest <= *seq
+        {
+            return Ok(progress.clone());
+        }
+        let (seq, progress) = Self::progress(self, caller, suite).await?;
+        *known = Some((seq, progress.clone()));
+        Ok(progress)
     }
 
     fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
         self.suites.watch(suite)
     }
+}
+
+impl Suites {
+    async fn shared(&self, caller: &Caller, suite: SuiteId) -> Answer<Arc<Shared>> {
+        let shared = self.relay.of(&self.suites, caller.space_id, suite).await?;
+        shared.ok_or_else(|| AppError::not_found("suite"))
+    }
+}
+
+/// A stored event as it is told.
+fn told((seq, event, turn): (i64, EventRow, Option<Turn>)) -> Option<(i64, SuiteEvent)> {
+    let event = match (event, turn) {
+        (EventRow::Run(run), _) => {
+            SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run: *run }))
+        }
+        (EventRow::Turn { run_id, .. }, Some(turn)) => {
+            SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
+        }
+        (EventRow::Finished(finished), _) => SuiteEvent::Finished(finished),
+        (EventRow::Turn { run_id, index }, None) => {
+            tracing::error!(run = %run_id, index, "an event's turn is gone");
+            return None;
+        }
+    };
+    Some((seq, event))
 }

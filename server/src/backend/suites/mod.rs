@@ -12,6 +12,7 @@ mod evaluate;
 mod live;
 pub mod plan;
 mod read;
+mod relay;
 mod rerun;
 mod start;
 
@@ -96,6 +97,8 @@ pub struct Suites {
     pub clock: SharedClock,
     /// Numbers.
     pub limits: SuiteLimits,
+    /// What streams of the same suite share.
+    pub relay: Arc<relay::Relay>,
 }
 
 /// A cursor of a list from new to old: `millis-id`.

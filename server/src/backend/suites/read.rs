@@ -45,20 +45,21 @@ impl Suites {
         Ok(SuiteSnapshot { seq: row.seq, suite: row.view(counts, eta, Some(views)) })
     }
 
-    /// How far a suite is.
-    pub async fn progress(&self, caller: &Caller, id: SuiteId) -> Answer<Progress> {
+    /// How far a suite is, and the event up to which that is known.
+    pub(super) async fn progress(&self, caller: &Caller, id: SuiteId) -> Answer<(i64, Progress)> {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
         let views: Vec<_> = runs.iter().map(|run| self.shown(run)).collect();
-        Ok(Progress {
+        let progress = Progress {
             done: counts.done(),
             total: row.total,
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
             waiting: HeldRuns::of(&views),
-        })
+        };
+        Ok((row.seq, progress))
     }
 
     /// Runs, newest first, without transcripts.

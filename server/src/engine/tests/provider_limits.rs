@@ -206,6 +206,7 @@ fn suites(b: &Bench, engine: &crate::engine::Engine) -> Suites {
         reach: Arc::new(Anywhere),
         executor: Arc::new(engine.clone()),
         clock: Arc::new(b.clock),
+        relay: Arc::default(),
         limits: SuiteLimits::default(),
     }
 }

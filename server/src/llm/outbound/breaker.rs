@@ -194,6 +194,16 @@ impl Circuit {
         }
         let probe = ticket.role == Role::Probe;
         match (&mut self.state, effect, outcome) {
+            // Latched again, by the probe or by a person: a probe that is out
+            // stays the only one.
+            (
+                State::Latched(latch),
+                Some(Effect::LatchCredential | Effect::LatchQuota),
+                Outcome::Error(error),
+            ) => {
+                let probing = latch.probing && !probe;
+                *latch = Latch { probing, ..Latch::on(error, now) };
+            }
             (_, Some(Effect::LatchCredential | Effect::LatchQuota), Outcome::Error(error)) => {
                 self.become_(State::Latched(Latch::on(error, now)));
             }

@@ -272,6 +272,19 @@ fn a_persons_success_with_one_model_lets_the_others_try() {
 }
 
 #[test]
+fn a_person_who_fails_beside_a_probe_lets_no_second_one_go() {
+    let mut circuit = Circuit::default();
+    let ticket = circuit.go(T0);
+    circuit.ended(&ticket, Outcome::Error(&unauthorized()), T0);
+    let probe = circuit.go(at(300));
+    let own = circuit.go_to("m", true, at(301));
+    circuit.ended(&own, Outcome::Error(&unauthorized()), at(302));
+    assert!(matches!(circuit.ask("m", false, at(700)), Heard::No(_)), "one is out still");
+    circuit.ended(&probe, Outcome::Success, at(701));
+    assert_eq!(circuit.state(at(701)), BreakerState::Closed);
+}
+
+#[test]
 fn an_edit_forgets_everything_also_calls_that_are_out() {
     let late = |who: fn(&mut Circuit) -> Ticket, error: CallError| {
         let mut circuit = open();
