@@ -134,3 +134,15 @@ async fn a_bad_agent_fails_and_is_not_an_error() {
     let run = b.finished(1, suite).await.remove(0);
     assert_eq!((run.status, run.score, run.error), (RunStatus::Failed, Some(0.0), None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_a_day_without_a_server_ends_at_boot() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(2)]).await;
+    tokio::time::sleep(std::time::Duration::from_secs(25 * 3600)).await;
+    let _engine = b.engine().await;
+    let run = b.finished(1, suite).await.remove(0);
+    let kind = run.error.map(|error| error.kind);
+    assert_eq!((run.status, kind), (RunStatus::Error, Some(ErrorKind::Abandoned)));
+    assert_eq!(b.seen().len(), 0, "nothing was begun");
+}
