@@ -23,8 +23,8 @@ pub trait Live: Send + Sync + 'static {
         limit: u32,
     ) -> Answer<Vec<(i64, SuiteEvent)>>;
 
-    /// Computed progress.
-    async fn progress(&self, caller: &Caller, suite: SuiteId) -> Answer<Progress>;
+    /// Computed progress, as it was at event `seq` or later.
+    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> Answer<Progress>;
 
     /// The newest event known, changed after commits of this suite.
     fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<Newest>;

@@ -60,6 +60,7 @@ pub(super) async fn suite(
         seq: after.unwrap_or(0),
         known,
         ready: VecDeque::from([Ready::at_once(Event::default().retry(RETRY))]),
+        look_at: Instant::now(),
         progress_due: Some(Instant::now()),
         progress_sent: None,
         done: false,
@@ -133,6 +134,8 @@ struct Reader {
     seq: i64,
     /// Events that wait for the client, at most a batch.
     ready: VecDeque<Ready>,
+    /// When it looks for events though nobody woke it.
+    look_at: Instant,
     /// When progress may be told next, if there is news.
     progress_due: Option<Instant>,
     progress_sent: Option<String>,
@@ -190,7 +193,9 @@ impl Reader {
             }
             // Seen before the read: what is committed during it wakes again.
             let newest = *self.wake.borrow_and_update();
-            if !self.read(newest).await {
+            // Who has the newest need not ask, unless for a wake-up that was lost.
+            let has_all = 0 < newest.seq && newest.seq <= self.seq;
+            if (!has_all || self.look_at <= Instant::now()) && !self.read(newest).await {
                 return None;
             }
             if self.ready.is_empty() {
@@ -205,6 +210,7 @@ impl Reader {
     /// Reads what is new. `false` when it cannot: the client comes back, with
     /// the id of the last event it has.
     async fn read(&mut self, newest: Newest) -> bool {
+        self.look_at = Instant::now() + LOOK;
         let live = &self.state.live;
         let events = match live.events_after(&self.caller, self.id, self.seq, BATCH).await {
             Ok(events) => events,
@@ -237,7 +243,7 @@ impl Reader {
 
     async fn tell_progress(&mut self) {
         self.progress_due = None;
-        match self.state.live.progress(&self.caller, self.id).await {
+        match self.state.live.progress(&self.caller, self.id, self.seq).await {
             Ok(progress) => {
                 let text = serde_json::to_string(&progress).unwrap_or_default();
                 if self.progress_sent.as_ref() != Some(&text) {
@@ -258,8 +264,7 @@ impl Reader {
 
     /// Waits until there may be news.
     async fn wait(&mut self) {
-        let look = Instant::now() + LOOK;
-        let until = self.progress_due.map_or(look, |due| due.min(look));
+        let until = self.progress_due.map_or(self.look_at, |due| due.min(self.look_at));
         tokio::select! {
             woken = self.wake.changed() => {
                 if woken.is_err() {

@@ -1,7 +1,7 @@
 //! What the streams read.
 
 use super::Suites;
-use super::relay::Shared;
+use super::relay::{Known, Shared};
 use crate::http::live::Live;
 use crate::store::hub::Newest;
 use crate::store::rows::EventRow;
@@ -41,19 +41,16 @@ impl Live for Suites {
         Ok(events)
     }
 
-    async fn progress(&self, caller: &Caller, suite: SuiteId) -> Answer<Progress> {
+    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> Answer<Progress> {
         let shared = self.shared(caller, suite).await?;
-        let newest = self.suites.watch(suite).borrow().seq;
+        // A reader may have read an event that is not published yet.
+        let newest = self.suites.watch(suite).borrow().seq.max(seq);
         let mut known = shared.progress.lock().await;
-        // Without a newest one nobody knows how old this is.
-        if let Some((seq, progress)) = known.as_ref()
-            && 0 < newest
-            && newest <= *seq
-        {
+        if let Some(progress) = known.as_ref().and_then(|known| known.at(newest)) {
             return Ok(progress.clone());
         }
         let (seq, progress) = Self::progress(self, caller, suite).await?;
-        *known = Some((seq, progress.clone()));
+        *known = Some(Known::now(seq, progress.clone()));
         Ok(progress)
     }
 

@@ -6,10 +6,14 @@ use app::domain::{Progress, SpaceId, SuiteEvent, SuiteId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The newest events of a suite that are kept for readers that follow closely;
 /// who is further behind reads for itself.
 const KEPT: usize = 32;
+/// How long a progress is told again while no event is newer.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 /// Suites that are known before all are forgotten.
 const MOST: usize = 512;
 
@@ -27,8 +31,30 @@ pub(super) struct Shared {
     pub(super) window: Mutex<Window>,
     /// One reads what is new; the others wait and find it in the window.
     pub(super) reading: tokio::sync::Mutex<()>,
-    /// The progress, and the event up to which it is known.
-    pub(super) progress: tokio::sync::Mutex<Option<(i64, Progress)>>,
+    /// The progress that was computed last.
+    pub(super) progress: tokio::sync::Mutex<Option<Known>>,
+}
+
+/// A progress that was computed.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The event up to which it is right.
+    seq: i64,
+    at: Instant,
+    progress: Progress,
+}
+
+impl Known {
+    /// Computed this moment.
+    pub(super) fn now(seq: i64, progress: Progress) -> Self {
+        Self { seq, at: Instant::now(), progress }
+    }
+
+    /// The progress, if it is as new as event `seq`. What runs wait for and
+    /// how long it will take change without events, so it is not kept long.
+    pub(super) fn at(&self, seq: i64) -> Option<&Progress> {
+        (self.seq >= seq && self.at.elapsed() < GOOD_FOR).then_some(&self.progress)
+    }
 }
 
 impl Relay {
@@ -93,8 +119,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, Window};
-    use app::domain::{Counts, Finished, SuiteEvent, SuiteStatus};
+    use super::{GOOD_FOR, KEPT, Known, Window};
+    use app::domain::{Counts, Finished, Progress, SuiteEvent, SuiteStatus};
 
     fn read(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, SuiteEvent)> {
         let told = Finished { status: SuiteStatus::Finished, counts: Counts::default() };
@@ -103,6 +129,19 @@ mod tests {
 
     fn after(window: &Window, seq: i64, limit: u32) -> Option<Vec<i64>> {
         Some(window.after(seq, limit)?.into_iter().map(|(seq, _)| seq).collect())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_progress_is_told_again_while_it_is_right() {
+        let (current, waiting) = Default::default();
+        let by_status = Counts::default();
+        let progress =
+            Progress { done: 1, total: 2, by_status, eta_seconds: None, current, waiting };
+        let known = Known::now(7, progress.clone());
+        assert_eq!(known.at(7), Some(&progress));
+        assert_eq!(known.at(8), None, "something has happened since");
+        tokio::time::advance(GOOD_FOR).await;
+        assert_eq!(known.at(7), None, "what runs wait for may have changed");
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Live for FakeLive {
         Ok(some)
     }
 
-    async fn progress(&self, _: &Caller, _: SuiteId) -> Answer<Progress> {
+    async fn progress(&self, _: &Caller, _: SuiteId, _: i64) -> Answer<Progress> {
         self.progress_reads.fetch_add(1, Ordering::SeqCst);
         let done = u32::try_from(self.events.lock().len()).expect("few");
         Ok(Progress {
