@@ -97,6 +97,11 @@ pub struct ImportArgs {
     /// Whose they become; the only account when absent
     #[arg(long)]
     pub email: Option<String>,
+
+    /// The model of agents that name none (a prompt in Markdown); when absent
+    /// that of another agent of their connection
+    #[arg(long)]
+    pub model: Option<String>,
 }
 
 #[cfg(test)]

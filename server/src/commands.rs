@@ -184,6 +184,9 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
         let read = crate::import::read(&name.unwrap_or_default(), &text, format);
         documents.extend(read.map_err(|error| format!("{shown}: {}", sentence(&error)))?);
     }
+    if let Some(model) = &args.model {
+        crate::import::name_the_model(&mut documents, model);
+    }
     let (people, store) = beside(&args.data).await?;
     let imported = async {
         let caller = match &args.email {

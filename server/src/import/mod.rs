@@ -78,6 +78,16 @@ fn prompt(name: &str, text: &str) -> Draft {
     Draft(json!({"kind": "agent", "name": name, "system_prompt": text}))
 }
 
+/// Gives agents that name no model this one.
+pub fn name_the_model(documents: &mut [Draft], model: &str) {
+    for document in documents {
+        let nameless = document.text("kind") == "agent" && document.text("model").trim().is_empty();
+        if let (true, Some(fields)) = (nameless, document.0.as_object_mut()) {
+            fields.insert("model".to_owned(), model.into());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Format, read};
@@ -142,5 +152,18 @@ mod tests {
         }
         let error = read("", &text, Format::Yaml).expect_err("a bomb");
         assert_eq!(error.code.status(), 400);
+    }
+
+    #[test]
+    fn agents_without_a_model_are_given_one() {
+        let draft = |value| app::domain::Draft(value);
+        let mut documents = [
+            draft(serde_json::json!({"kind": "agent", "name": "A", "model": " "})),
+            draft(serde_json::json!({"kind": "agent", "name": "B", "model": "own"})),
+            draft(serde_json::json!({"kind": "scenario", "name": "C"})),
+        ];
+        super::name_the_model(&mut documents, "given");
+        let models = documents.each_ref().map(|document| document.text("model"));
+        assert_eq!(models, ["given", "own", ""]);
     }
 }
