@@ -134,7 +134,9 @@ impl<'a> Reader<'a> {
 
     /// The raw value of a field; null counts as absent.
     pub fn value(&mut self, field: &'static str) -> Option<&'a Value> {
-        self.known.push(field);
+        if !self.known.contains(&field) {
+            self.known.push(field);
+        }
         self.map.and_then(|map| map.get(field)).filter(|value| !value.is_null())
     }
 

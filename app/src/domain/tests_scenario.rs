@@ -232,3 +232,15 @@ fn what_is_nested_too_deeply_is_refused_and_the_rest_can_be_read_again() {
     let wrapped = json!({"a": [{"b": {"c": [deepest]}}]}).to_string();
     assert!(serde_json::from_str::<Value>(&wrapped).is_ok());
 }
+
+#[test]
+fn a_field_that_is_not_known_hears_each_known_one_once() {
+    let problems = ScenarioSpec::parse(&draft(json!({"naem": "A"}))).unwrap_err();
+    let unknown = problems.iter().find(|problem| problem.path == "naem").expect("is told");
+    let known = unknown.message.split_once("known are ").expect("names them").1;
+    let mut names: Vec<_> = known.split(", ").collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "{known}");
+}
