@@ -4,6 +4,7 @@
 use crate::llm::Endpoint;
 use crate::secrets::{SecretError, Secrets};
 use crate::store::catalog::{ConnectionRow, ConnectionStore};
+use crate::store::{StoreError, Stored};
 use app::domain::{
     Breaker, Connection, ConnectionId, ConnectionKind, ErrorKind, RunError, Timestamp,
 };
@@ -128,26 +129,32 @@ impl Endpoints {
     /// # Errors
     /// With the kind with which a run ends, and a sentence about what to do.
     pub async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
+        self.look_up(id).await.unwrap_or_else(|error| Err(unreadable(id, &error)))
+    }
+
+    /// The same for who can hold on while the store is away.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] and no other; what a run ends with is within.
+    pub async fn look_up(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
         if let Some(offered) = self.of_server(id) {
-            return Ok(Endpoint {
+            return Ok(Ok(Endpoint {
                 connection_id: id,
                 kind: offered.kind,
                 base_url: offered.base_url.clone(),
                 headers: BTreeMap::new(),
                 key: offered.key.clone(),
-            });
+            }));
         }
-        match self.store.connection_for_engine(id).await {
+        Ok(match self.store.connection_for_engine(id).await {
             Ok(Some(row)) => self.open(&row),
             Ok(None) => Err(RunError::new(
                 ErrorKind::InvalidAgent,
                 "The connection over which its model is reached is gone. Choose another one.",
             )),
-            Err(error) => {
-                tracing::error!(%error, connection = %id, "a connection cannot be read");
-                Err(RunError::new(ErrorKind::Internal, "The connection could not be read."))
-            }
-        }
+            Err(error @ StoreError::Unavailable(_)) => return Err(error),
+            Err(error) => Err(unreadable(id, &error)),
+        })
     }
 
     /// Where calls over a stored connection go.
@@ -176,6 +183,11 @@ impl Endpoints {
             key,
         })
     }
+}
+
+fn unreadable(id: ConnectionId, error: &StoreError) -> RunError {
+    tracing::error!(%error, connection = %id, "a connection cannot be read");
+    RunError::new(ErrorKind::Internal, "The connection could not be read.")
 }
 
 #[cfg(test)]

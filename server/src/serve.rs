@@ -14,6 +14,7 @@ use crate::observe::{Scrape, scrape};
 use crate::readiness::Ready;
 use crate::shutdown;
 use crate::site::Site;
+use crate::store::Stored;
 use crate::store::cleaner;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
 use app::domain::{ConnectionId, ConnectionKind, RunError};
@@ -227,7 +228,7 @@ async fn until_stopped(
 
 #[async_trait]
 impl Endpoints for Rehearsal {
-    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
-        self.endpoints().endpoint(id).await
+    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
+        self.endpoints().look_up(id).await
     }
 }

@@ -5,13 +5,14 @@
 //! never dropped half-way.
 
 use super::Shared;
+use super::patience::Patience;
 use super::registry::{Stop, Stopper};
 use super::slots::Slot;
-use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Scope};
-use crate::llm::{CallError, ChatReply, ChatRequest, Decision};
+use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Route, Scope};
+use crate::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint};
 use crate::store::StoreError;
 use crate::store::transition::{Change, Lease};
-use app::domain::{ConnectionId, ErrorKind, UserId, Waiting, WaitingOn};
+use app::domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting, WaitingOn};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -27,6 +28,8 @@ const UNPARK_EVERY: Duration = Duration::from_millis(250);
 pub(super) enum Cut {
     /// It had to stop.
     Stopped(Stop),
+    /// The store did not say where the call goes, as long as it could hold on.
+    Store(StoreError),
     /// The call failed for good.
     Failed(CallError),
 }
@@ -38,6 +41,8 @@ pub(super) struct Line<'a> {
     pub(super) user_id: UserId,
     /// The run whose waits are stored; `None` for a re-evaluation.
     pub(super) lease: Option<Lease>,
+    /// After it somebody else ends it anyway.
+    pub(super) deadline: Option<Timestamp>,
     /// What is left of its active time.
     pub(super) active_left: Duration,
     /// What is left of its time parked.
@@ -54,13 +59,7 @@ impl Line<'_> {
         request: &ChatRequest,
         times: &mut CallTimes,
     ) -> Result<ChatReply, Cut> {
-        let endpoint = match self.shared.endpoints.endpoint(connection).await {
-            Ok(endpoint) => endpoint,
-            Err(error) => {
-                let decision = Decision::GiveUp(error.kind);
-                return Err(Cut::Failed(CallError::new(decision, error.message)));
-            }
-        };
+        let lookup = Lookup { line: self, connection, failed: Mutex::new(None) };
         let watcher = Watcher { line: self, slot: Mutex::new(None) };
         let scope = Scope { user_id: self.user_id, probe: false };
         tokio::select! {
@@ -76,8 +75,11 @@ impl Line<'_> {
                     circuit_wait: self.circuit_left,
                 };
                 let outbound = &self.shared.outbound;
-                outbound.call(&scope, &endpoint, request, &limits, &watcher, times).await
-            } => answer.map_err(Cut::Failed),
+                outbound.call(&scope, &lookup, request, &limits, &watcher, times).await
+            } => answer.map_err(|error| match lookup.failed.lock().take() {
+                Some(error) => Cut::Store(error),
+                None => Cut::Failed(error),
+            }),
         }
     }
 
@@ -94,6 +96,45 @@ impl Line<'_> {
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
             Err(error) => tracing::error!(%error, "storing a wait failed"),
         }
+    }
+}
+
+/// Where the calls over a connection go at this moment.
+struct Lookup<'a> {
+    line: &'a Line<'a>,
+    connection: ConnectionId,
+    /// Why the store did not say it.
+    failed: Mutex<Option<StoreError>>,
+}
+
+#[async_trait]
+impl Route for Lookup<'_> {
+    fn connection_id(&self) -> ConnectionId {
+        self.connection
+    }
+
+    async fn endpoint(&self) -> Result<Endpoint, CallError> {
+        let Line { shared, stopper, deadline, .. } = *self.line;
+        let ask = || async {
+            let (endpoints, connection) = (shared.endpoints.clone(), self.connection);
+            let read = async move { endpoints.endpoint(connection).await };
+            let read = tokio::spawn(read.in_current_span()).await;
+            read.unwrap_or_else(|error| {
+                tracing::error!(%error, "looking up a connection failed");
+                let message = "The connection could not be read.";
+                Ok(Err(RunError::new(ErrorKind::Internal, message)))
+            })
+        };
+        let error = match (Patience { shared, stopper, deadline }).hold_on(ask).await {
+            Ok(Ok(endpoint)) => return Ok(endpoint),
+            Ok(Err(error)) => error,
+            Err(error) => {
+                let message = "The connection could not be read.";
+                *self.failed.lock() = Some(error);
+                RunError::new(ErrorKind::Internal, message)
+            }
+        };
+        Err(CallError::new(Decision::GiveUp(error.kind), error.message))
     }
 }
 

@@ -145,6 +145,7 @@ async fn judge(
                 let reply = line.ask(row.judge.connection_id, &request, &mut times).await;
                 let reply = reply.map_err(|cut| match cut {
                     Cut::Stopped(why) => Ended::Stopped(why),
+                    Cut::Store(error) => Ended::Store(error),
                     Cut::Failed(error) => {
                         Ended::Error(unreached(&RunError::new(error.kind(), error.message)))
                     }
@@ -164,6 +165,7 @@ fn line<'a>(shared: &'a Arc<Shared>, stopper: &'a Stopper, row: &EvaluationRow) 
         stopper,
         user_id: row.user_id,
         lease: None,
+        deadline: row.deadline_at,
         active_left: JUDGING.min(left),
         wait_left: shared.settings.max_wait.min(left),
         circuit_left: shared.settings.circuit_wait,

@@ -43,12 +43,13 @@ use tokio_util::task::TaskTracker;
 /// Where a connection leads, with its key, at the moment of a call.
 #[async_trait]
 pub trait Endpoints: Send + Sync + 'static {
-    /// The endpoint of a connection.
+    /// The endpoint of a connection, or the error with which a run ends: the
+    /// connection is gone, or its key cannot be read.
     ///
     /// # Errors
-    /// The error with which a run ends: the connection is gone, or its key
-    /// cannot be read.
-    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError>;
+    /// [`StoreError::Unavailable`](crate::store::StoreError::Unavailable): to be
+    /// asked again.
+    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>>;
 }
 
 /// Numbers of the engine; see the settings for their defaults.

@@ -294,6 +294,7 @@ impl Live {
             stopper: &self.stopper,
             user_id: self.row.user_id,
             lease: Some(self.lease.clone()),
+            deadline: self.row.deadline_at,
             active_left: if judging { JUDGING.min(left) } else { talk.min(left) },
             wait_left: settings.max_wait.saturating_sub(parked).min(left),
             circuit_left: settings
@@ -321,6 +322,7 @@ impl Live {
         match line.ask(connection, request, times).await {
             Ok(reply) => Ok(reply),
             Err(Cut::Stopped(why)) => Err(Ended::Stopped(why)),
+            Err(Cut::Store(error)) => Err(stored(&error)),
             Err(Cut::Failed(error)) => {
                 let account = self.accounted(times, Err(&error));
                 let error = RunError::new(error.kind(), error.message);

@@ -18,6 +18,7 @@ use server::clock::{Clock, TokioClock};
 use server::engine::{Endpoints, Engine, EngineSettings};
 use server::llm::outbound::Outbound;
 use server::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use server::store::Stored;
 use server::store::memory::work::{Documents, MemoryWork};
 use server::store::rows::{Frozen, ModelRef, RunRow};
 use server::store::suites::{NewRun, NewSuite, SuiteStore};
@@ -69,14 +70,14 @@ struct Anywhere;
 
 #[async_trait]
 impl Endpoints for Anywhere {
-    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
-        Ok(Endpoint {
+    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
+        Ok(Ok(Endpoint {
             connection_id: id,
             kind: ConnectionKind::OpenAi,
             base_url: "http://127.0.0.1:1".to_owned(),
             headers: Default::default(),
             key: None,
-        })
+        }))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The store takes nothing for a while: what was paid for is held on to, and
 //! nobody is to blame.
 
-use super::bench::{Bench, obliging, scripted, user};
+use super::bench::{Bench, obliging, scripted, space, user};
 use crate::clock::Clock;
 use crate::store::census::Census;
 use crate::store::memory::work::MemoryWork;
@@ -10,7 +10,9 @@ use crate::store::rows::{EvaluationRow, RunRow};
 use crate::store::suites::{NewEvaluation, SuiteStore};
 use crate::store::transition::{Change, Lease};
 use crate::store::{StoreError, Stored};
-use app::domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp};
+use app::domain::{
+    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -101,6 +103,38 @@ impl QueueStore for Moody {
     async fn census(&self) -> Stored<Census> {
         self.there()?.census().await
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_say_where_calls_go_ends_no_run() {
+    let b = Bench::new(obliging);
+    b.connections_readable(false);
+    let suite = b.suite(1, &[scripted(2)]).await;
+    let _engine = b.engine().await;
+    pass(20_000).await;
+    let waits = b.runs(1, suite).await.remove(0);
+    assert_eq!((waits.status, b.seen().len()), (RunStatus::Running, 0), "{:?}", waits.error);
+    b.connections_readable(true);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!((run.status, run.error), (RunStatus::Passed, None));
+    assert!(run.active_ms < 2_000, "holding on is not active time: {}", run.active_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_may_still_be_stopped_and_ends_at_its_deadline() {
+    let b = Bench::new(obliging);
+    b.connections_readable(false);
+    let suite = b.suite(1, &[scripted(1), scripted(1)]).await;
+    let engine = b.engine().await;
+    pass(5_000).await;
+    let stopped = b.runs(1, suite).await.remove(0).id;
+    b.work.cancel_run(space(1), stopped, b.clock.now()).await.unwrap();
+    engine.cancel(&[stopped]);
+    pass(1_000).await;
+    let runs = b.runs(1, suite).await;
+    assert_eq!(runs[0].status, RunStatus::Cancelled);
+    let late = b.finished(1, suite).await.remove(1);
+    assert_eq!(late.error.map(|error| error.kind), Some(ErrorKind::Abandoned));
 }
 
 async fn pass(ms: u64) {

@@ -4,10 +4,10 @@ use crate::clock::{Clock, TokioClock};
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::llm::outbound::Outbound;
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
-use crate::store::SharedQueue;
 use crate::store::memory::work::{Documents, MemoryWork};
 use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite, SuiteStore};
+use crate::store::{SharedQueue, StoreError, Stored};
 use app::domain::{
     AgentId, AgentRef, ConnectionId, ConnectionKind, ErrorKind, Finish, RunError, RunId,
     ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, Turn, UserId,
@@ -19,7 +19,7 @@ use rand::SeedableRng;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub(super) call_id: String,
     /// `agent`, or the name of the asked-for form.
     pub(super) role: String,
+    /// Where it went.
+    pub(super) base_url: String,
     pub(super) at: Timestamp,
 }
 
@@ -65,12 +67,17 @@ impl Drop for Flight<'_> {
 
 #[async_trait]
 impl Provider for Scripted {
-    async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
+    async fn complete(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+    ) -> Result<ChatReply, CallError> {
         let number = {
             let mut seen = self.seen.lock();
             seen.push(Seen {
                 call_id: request.call_id.clone(),
                 role: request.output.as_ref().map_or("agent".into(), |output| output.name.clone()),
+                base_url: endpoint.base_url.clone(),
                 at: self.clock.now(),
             });
             seen.len() - 1
@@ -144,12 +151,22 @@ impl Documents for Papers {
     }
 }
 
-struct Anywhere;
+/// All connections, at one place, which can be edited and be unreadable.
+#[derive(Default)]
+struct Anywhere {
+    moved_to: Mutex<Option<String>>,
+    away: AtomicBool,
+}
 
 #[async_trait]
 impl Endpoints for Anywhere {
-    async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
-        Ok(endpoint(id))
+    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is slow".into()));
+        }
+        let endpoint = endpoint(id);
+        let base_url = self.moved_to.lock().clone().unwrap_or(endpoint.base_url);
+        Ok(Ok(Endpoint { base_url, ..endpoint }))
     }
 }
 
@@ -170,6 +187,7 @@ pub(super) struct Bench {
     pub(super) clock: TokioClock,
     pub(super) settings: EngineSettings,
     papers: Arc<Papers>,
+    places: Arc<Anywhere>,
     next: AtomicU32,
 }
 
@@ -201,6 +219,7 @@ impl Bench {
             clock,
             settings: EngineSettings::default(),
             papers,
+            places: Arc::default(),
             next: AtomicU32::new(1),
         }
     }
@@ -211,6 +230,16 @@ impl Bench {
         script: impl Fn(usize, ChatRequest) -> Answer + Send + Sync + 'static,
     ) {
         *self.provider.script.lock() = Arc::new(script);
+    }
+
+    /// The connections are edited: their calls go there from now on.
+    pub(super) fn moves_to(&self, base_url: &str) {
+        *self.places.moved_to.lock() = Some(base_url.to_owned());
+    }
+
+    /// Whether the store can say where calls go.
+    pub(super) fn connections_readable(&self, readable: bool) {
+        self.places.away.store(!readable, Ordering::SeqCst);
     }
 
     /// A process: an engine over this store.
@@ -238,7 +267,7 @@ impl Bench {
         Engine::start(
             queue,
             outbound,
-            Arc::new(Anywhere),
+            self.places.clone(),
             Arc::new(self.clock),
             self.settings.clone(),
             true,

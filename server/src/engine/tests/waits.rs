@@ -1,9 +1,9 @@
 //! Waiting instead of failing: visible, and without anybody else's place.
 
-use super::bench::{Bench, failure, obliging, scripted, user};
+use super::bench::{Bench, connection, failure, obliging, scripted, user};
 use crate::clock::Clock;
 use crate::llm::Decision;
-use app::domain::{ErrorKind, RunStatus, WaitingOn};
+use app::domain::{ErrorKind, RunStatus, Timestamp, WaitingOn};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -32,6 +32,41 @@ async fn a_rate_limit_is_waited_for_and_shown() {
     let gap = seen[2].at.since(seen[1].at);
     assert!(gap >= Duration::from_secs(40), "Retry-After is a floor: {gap:?}");
     assert_eq!(user(1), run.user_id);
+}
+
+/// Runs that wait for `decision` while their connection is edited: where the
+/// calls went, and how often after the edit.
+async fn edited_while_they_wait(decision: fn(Timestamp) -> Decision) -> (Vec<String>, usize) {
+    let b = Bench::new(obliging);
+    let clock = b.clock;
+    b.answers(move |_, _| Box::pin(async move { failure(decision(clock.now())) }));
+    let suite = b.suite(1, &[scripted(1), scripted(1), scripted(1)]).await;
+    let outbound = b.outbound();
+    let _engine = b.engine_over(outbound.clone()).await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let waiting = b.runs(1, suite).await;
+    assert!(waiting.iter().all(|run| run.status == RunStatus::Running), "{waiting:?}");
+    assert!(waiting.iter().any(|run| run.parked), "{waiting:?}");
+    let before = b.seen().len();
+    b.answers(obliging);
+    b.moves_to("http://127.0.0.1:2");
+    outbound.forget(connection());
+    let runs = b.finished(1, suite).await;
+    assert!(runs.iter().all(|run| run.status == RunStatus::Passed), "{runs:?}");
+    (b.seen().into_iter().map(|seen| seen.base_url).collect(), before)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_while_its_connection_is_edited_goes_to_the_new_place() {
+    let told = |now: Timestamp| Decision::Wait {
+        until: Some(now.plus(Duration::from_secs(300))),
+        overloaded: false,
+    };
+    for decision in [told, |_| Decision::Retry] {
+        let (went, before) = edited_while_they_wait(decision).await;
+        assert!(went[..before].iter().all(|url| url == "http://127.0.0.1:1"), "{went:?}");
+        assert!(went[before..].iter().all(|url| url == "http://127.0.0.1:2"), "{went:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,8 +4,8 @@ use super::backoff::{MOST_FAILURES, after_failure, after_throttle};
 use super::gate::{Admission, CallKey, Gate, Permit};
 use super::limits::{WORTH_SAYING, worth_saying};
 use super::size::Size;
-use super::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
-use crate::llm::types::{CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint};
+use super::{CallLimits, CallTimes, CallWatcher, Outbound, Route, Scope};
+use crate::llm::types::{CallError, Cause, ChatReply, ChatRequest, Decision};
 use app::domain::{ErrorKind, Finish, Timestamp, Waiting, WaitingOn};
 use futures::future::BoxFuture;
 use std::time::Duration;
@@ -17,7 +17,9 @@ const WORTH_TELLING: Duration = Duration::from_secs(1);
 pub(super) struct Call<'a> {
     path: &'a Outbound,
     key: CallKey,
-    endpoint: &'a Endpoint,
+    route: &'a dyn Route,
+    /// The protocol of the last attempt, for metrics.
+    kind: &'static str,
     request: &'a ChatRequest,
     limits: &'a CallLimits,
     watcher: &'a dyn CallWatcher,
@@ -38,7 +40,7 @@ impl<'a> Call<'a> {
     pub(super) fn new(
         path: &'a Outbound,
         scope: &Scope,
-        endpoint: &'a Endpoint,
+        route: &'a dyn Route,
         request: &'a ChatRequest,
         limits: &'a CallLimits,
         watcher: &'a dyn CallWatcher,
@@ -46,7 +48,7 @@ impl<'a> Call<'a> {
     ) -> Self {
         let key = CallKey {
             user_id: scope.user_id,
-            connection_id: endpoint.connection_id,
+            connection_id: route.connection_id(),
             model: request.model.clone(),
             probe: scope.probe,
             size: Size::of(request),
@@ -55,7 +57,8 @@ impl<'a> Call<'a> {
         Self {
             path,
             key,
-            endpoint,
+            route,
+            kind: "",
             request,
             limits,
             watcher,
@@ -186,11 +189,15 @@ impl<'a> Call<'a> {
         if left.is_zero() {
             return Err(out_of_time(None));
         }
+        // After both gates, which an edit wakes: with leave of after the edit a
+        // call goes where the edit says.
+        let endpoint = self.route.endpoint().await?;
+        self.kind = endpoint.kind.as_str();
         self.attempts += 1;
         self.watcher.attempt_started(self.attempts).await;
         permits.iter_mut().for_each(|permit| permit.sent());
         let began = Instant::now();
-        let answer = self.path.provider.complete(self.endpoint, self.request);
+        let answer = self.path.provider.complete(&endpoint, self.request);
         let answer = tokio::time::timeout(left.min(self.limits.call_timeout), answer).await;
         let took = began.elapsed();
         self.add_active(took);
@@ -254,7 +261,7 @@ impl<'a> Call<'a> {
         if self.failures >= MOST_FAILURES {
             return Err(unavailable(&error, &format!("Tried {} times.", self.attempts)));
         }
-        let kind = self.endpoint.kind.as_str();
+        let kind = self.kind;
         if !self.path.budgets.withdraw(self.key.connection_id) {
             metrics::counter!("rehearsal_retry_budget_exhausted_total", "kind" => kind)
                 .increment(1);
@@ -308,7 +315,7 @@ impl<'a> Call<'a> {
 
     /// What came back, for metrics.
     fn count(&self, outcome: &Result<ChatReply, CallError>, took: Duration) {
-        let kind = self.endpoint.kind.as_str();
+        let kind = self.kind;
         let class = match outcome {
             Ok(reply) => match reply.finish {
                 Finish::Stop | Finish::ToolCalls => "ok",

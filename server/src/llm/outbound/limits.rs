@@ -1,5 +1,6 @@
 //! What a caller allows a call, what it used, and who is told meanwhile.
 
+use crate::llm::types::{CallError, Endpoint};
 use app::domain::{ConnectionId, Timestamp, UserId, Waiting};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -53,6 +54,32 @@ pub struct Held {
     /// Nobody gets through before `until`. Else one of each user may be on the
     /// way: to probe, or to have its turn.
     pub nobody: bool,
+}
+
+/// Where a call goes. Looked up before every attempt, when the call may go out: an
+/// edit wakes who waits, and what waited goes where the edit says, with its key.
+#[async_trait]
+pub trait Route: Send + Sync {
+    /// The connection, which stays the same.
+    fn connection_id(&self) -> ConnectionId;
+
+    /// Where it leads now.
+    ///
+    /// # Errors
+    /// The error with which the call ends; no attempt is made.
+    async fn endpoint(&self) -> Result<Endpoint, CallError>;
+}
+
+/// One that was read just now, for a call that does not wait.
+#[async_trait]
+impl Route for Endpoint {
+    fn connection_id(&self) -> ConnectionId {
+        self.connection_id
+    }
+
+    async fn endpoint(&self) -> Result<Endpoint, CallError> {
+        Ok(self.clone())
+    }
 }
 
 /// Time that went by. Added to, never reset: one value can collect a run's.

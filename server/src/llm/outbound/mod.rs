@@ -37,9 +37,11 @@ mod tests;
 pub(crate) mod turns;
 mod window;
 
-pub use limits::{CallLimits, CallTimes, CallWatcher, Held, Scope, Unwatched};
+pub use limits::{CallLimits, CallTimes, CallWatcher, Held, Route, Scope, Unwatched};
 
-use super::types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+#[cfg(test)]
+use super::types::Endpoint;
+use super::types::{CallError, ChatReply, ChatRequest, Provider};
 use crate::clock::SharedClock;
 use app::domain::{Breaker, BreakerState, ConnectionId, UserId, Waiting, WaitingOn};
 use breakers::Breakers;
@@ -115,13 +117,13 @@ impl Outbound {
     pub async fn call(
         &self,
         scope: &Scope,
-        endpoint: &Endpoint,
+        route: &dyn Route,
         request: &ChatRequest,
         limits: &CallLimits,
         watcher: &dyn CallWatcher,
         times: &mut CallTimes,
     ) -> Result<ChatReply, CallError> {
-        Call::new(self, scope, endpoint, request, limits, watcher, times).run().await
+        Call::new(self, scope, route, request, limits, watcher, times).run().await
     }
 
     /// Whole retries that a connection has left.
