@@ -34,6 +34,26 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that never goes back: the time of another at the start, and what
+/// has passed since. Whoever waits until a moment asks this one, for the
+/// machine's clock may be set back meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock(TokioClock);
+
+impl SteadyClock {
+    /// A clock that shows what `wall` shows now.
+    #[must_use]
+    pub fn from_now_on(wall: &dyn Clock) -> Self {
+        Self(TokioClock::starting_at(wall.now()))
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
 /// A clock that moves with tokio's time, and so stands still and jumps with
 /// it in tests on paused time.
 #[derive(Clone, Copy, Debug)]
@@ -53,5 +73,30 @@ impl TokioClock {
 impl Clock for TokioClock {
     fn now(&self) -> Timestamp {
         self.origin.plus(self.at.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    struct Wall(AtomicI64);
+
+    impl Clock for Wall {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_steady_clock_goes_on_when_the_machines_is_set_back() {
+        let wall = Wall(AtomicI64::new(7_200_000));
+        let steady = SteadyClock::from_now_on(&wall);
+        assert_eq!(steady.now(), wall.now());
+        wall.0.store(3_600_000, Ordering::SeqCst);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(steady.now(), Timestamp(7_205_000));
     }
 }

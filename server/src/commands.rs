@@ -3,7 +3,7 @@
 use crate::backend::outside::OutboundTester;
 use crate::backend::{CatalogStores, Rehearsal, SignUp};
 use crate::cli::{Cli, Command, TokenCommand, UserCommand};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{SharedClock, SteadyClock, SystemClock};
 use crate::config::{DataArgs, LogArgs, LogFormat};
 use crate::endpoints::{Endpoints, ServerConnection};
 use crate::llm::connector::Connector;
@@ -113,12 +113,15 @@ pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets
 /// # Errors
 /// A sentence when no HTTP client can be made.
 pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Outbound>, String> {
+    // All its waits end at a moment: it must not come later when the machine's
+    // clock is set back.
+    let clock: SharedClock = Arc::new(SteadyClock::from_now_on(clock.as_ref()));
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
     let http = HttpClient::new(options, clock.clone())
         .map_err(|error| format!("no HTTP client can be made: {error}"))?;
     let provider = Arc::new(Connector::new(http, Demo::default()));
     let seed = u64::from_le_bytes(crate::secrets::random());
-    Ok(Arc::new(Outbound::new(provider, clock.clone(), SmallRng::seed_from_u64(seed))))
+    Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
 }
 
 /// The use cases of people.

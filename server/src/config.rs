@@ -103,7 +103,7 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_calls: u32,
 
-    /// Runs of one user that may wait
+    /// Unfinished runs of one user
     #[arg(long, env = "REHEARSAL_QUEUE_PER_USER", default_value_t = 500,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_per_user: u32,
@@ -116,7 +116,7 @@ pub struct LimitArgs {
     #[arg(long, env = "REHEARSAL_CIRCUIT_WAIT", default_value = "60s", value_parser = duration)]
     pub circuit_wait: Duration,
 
-    /// How long a run waits for anything, like `10m`
+    /// How long a run may be parked altogether, like `10m`
     #[arg(long, env = "REHEARSAL_MAX_WAIT", default_value = "10m", value_parser = duration)]
     pub max_wait: Duration,
 }

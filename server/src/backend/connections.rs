@@ -170,7 +170,12 @@ impl Rehearsal {
         if !self.stores.connections.update_connection(&row).await? {
             return Err(AppError::not_found("connection"));
         }
-        self.tester.edited(caller, id);
+        // Another name is no other connection: what was learned holds.
+        let elsewhere = (known.kind, &known.base_url, &known.headers)
+            != (row.kind, &row.base_url, &row.headers);
+        if elsewhere || spec.api_key.is_some() {
+            self.tester.edited(caller, id);
+        }
         Ok(self.shown(caller, row))
     }
 

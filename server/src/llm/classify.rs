@@ -170,15 +170,24 @@ fn marks(body: &[u8]) -> Vec<String> {
 }
 
 /// Only what is certain: "exceeded your current quota" is what some servers
-/// say of a limit per minute, so it counts only with the mark beside it.
+/// say of a limit per minute, so it counts only with the mark beside it. Words
+/// alone count only with a status that fits: a 400 often repeats what it was
+/// sent, which may speak of money; there only whole sentences of a provider do.
 fn out_of_money(status: u16, marks: &[String], words: &str) -> bool {
     let certain = ["insufficient_quota", "billing_hard_limit_reached", "billing_error"];
-    let said = [
-        "credit balance is too low",
-        "spend limit",
-        "spending limit",
-        "specified api usage limits",
-    ];
+    let said: &[&str] = match status {
+        400 => &[
+            "your credit balance is too low to",
+            "you have reached your specified api usage limits",
+        ],
+        403 | 429 => &[
+            "credit balance is too low",
+            "spend limit",
+            "spending limit",
+            "specified api usage limits",
+        ],
+        _ => &[],
+    };
     let words = words.to_ascii_lowercase();
     status == 402
         || marks.iter().any(|mark| certain.contains(&mark.as_str()))
@@ -263,6 +272,30 @@ mod tests {
     #[case(
         403,
         r#"{"error":{"message":"Monthly spend limit reached"}}"#,
+        GiveUp(QuotaExhausted),
+        Effect::LatchQuota
+    )]
+    #[case(
+        400,
+        r#"{"error":{"message":"Invalid input: \"What is my spending limit? I hit a spend limit\""}}"#,
+        GiveUp(ProviderRejected),
+        Effect::Ignored
+    )]
+    #[case(
+        400,
+        r#"{"error":{"message":"Invalid input: \"it says credit balance is too low\""}}"#,
+        GiveUp(ProviderRejected),
+        Effect::Ignored
+    )]
+    #[case(
+        422,
+        r#"{"error":{"message":"Your credit balance is too low to use the API"}}"#,
+        GiveUp(ProviderRejected),
+        Effect::Ignored
+    )]
+    #[case(
+        400,
+        r#"{"error":{"type":"billing_error","message":"spend limit"}}"#,
         GiveUp(QuotaExhausted),
         Effect::LatchQuota
     )]

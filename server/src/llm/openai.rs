@@ -68,14 +68,16 @@ impl Provider for OpenAi {
             quirks = other;
             answer = self.post(endpoint, request, quirks).await?;
         }
-        if quirks != known && answer.status != 400 {
+        let outcome = self.decide(&answer, endpoint, request);
+        // An outage or a wrong key says nothing about what was left out.
+        if quirks != known && outcome.is_ok() {
             let mut learned = self.learned.lock();
             if learned.len() >= MOST_REMEMBERED {
                 learned.clear();
             }
             learned.insert(key, quirks);
         }
-        self.decide(&answer, endpoint, request)
+        outcome
     }
 }
 

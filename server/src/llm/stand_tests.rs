@@ -10,14 +10,15 @@ use super::types::{
     CallError, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
     ToolSpec,
 };
-use crate::clock::SystemClock;
-use app::domain::{ConnectionKind, ErrorKind, Finish, ToolCall, UserId};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use app::domain::{ConnectionKind, ErrorKind, Finish, Timestamp, ToolCall, UserId};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rstest::rstest;
 use serde_json::{Value, json};
 use stand::{Action, Call, Outcome, RateLimit, RetryAfter, Role, Rule, Script, Stand, When};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -260,6 +261,20 @@ async fn a_request_that_is_wrong_anyway_is_not_asked_for_ever_and_teaches_nothin
 }
 
 #[rstest]
+#[case(Action::status(503))]
+#[case(Action::Raw(json!({ "error": { "code": 502 } })))]
+#[tokio::test]
+async fn an_answer_that_is_no_success_teaches_nothing(#[case] second: Action) {
+    let rules = [Rule::first(1, Action::status(400)), Rule::first(1, second)];
+    let rig = rig(ConnectionKind::OpenAi, Script::of(rules)).await;
+    let request = ChatRequest { output: Some(form()), ..ask("hi") };
+    let error = rig.ask(&request).await.expect_err("an outage");
+    assert_eq!((error.decision, rig.stand.journal().len()), (Decision::Retry, 2));
+    rig.ask(&request).await.expect("a reply");
+    assert!(rig.stand.journal()[2].body.get("response_format").is_some());
+}
+
+#[rstest]
 #[case(Action::status(503), Decision::Retry)]
 #[case(Action::status(401), Decision::GiveUp(ErrorKind::CredentialInvalid))]
 #[case(Action::status(402), Decision::GiveUp(ErrorKind::QuotaExhausted))]
@@ -288,6 +303,28 @@ async fn an_error_inside_a_200_is_an_error() {
     let error = rig.error().await;
     assert_eq!(error.decision, Decision::Wait { until: None, overloaded: false });
     assert!(error.message.contains("slow down"), "{}", error.message);
+}
+
+/// A machine's clock that can be set.
+struct Wall(AtomicI64);
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test]
+async fn a_latch_outlives_no_clock_that_is_set_back() {
+    let rig = rig(ConnectionKind::OpenAi, Script::of([Rule::always(Action::status(401))])).await;
+    let start = Timestamp(7_200_000);
+    let wall = Arc::new(Wall(AtomicI64::new(start.0)));
+    let clock: SharedClock = wall.clone();
+    let outbound = crate::commands::outbound(&clock, true).expect("a path");
+    wall.0.store(3_600_000, Ordering::SeqCst);
+    rig.call(&outbound, Duration::from_secs(10)).await.expect_err("no valid key");
+    let circuit = outbound.circuit(UserId(Uuid::from_u128(1)), rig.endpoint.connection_id);
+    assert!(circuit.until >= Some(start.plus(Duration::from_secs(300))), "{circuit:?}");
 }
 
 #[tokio::test]

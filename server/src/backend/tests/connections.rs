@@ -43,11 +43,15 @@ async fn an_empty_key_keeps_the_stored_one() {
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("7890")));
     let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
-    assert_eq!(*stage.outbound.edited.lock(), [id], "the latch hears of it");
+    assert_eq!(*stage.outbound.edited.lock(), [], "another name is no other connection");
 
     let draft = connection("Renamed", URL, "short");
     let saved = stage.it.update_connection(&stage.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
+    assert_eq!(*stage.outbound.edited.lock(), [id], "the latch hears of another key");
+    let moved = connection("Renamed", "https://models.example.org/v2", "");
+    stage.it.update_connection(&stage.anna, id, &moved).await.unwrap();
+    assert_eq!(*stage.outbound.edited.lock(), [id, id], "and of another address");
     let demo = Draft(json!({"name": "Demo", "kind": "demo"}));
     stage.it.update_connection(&stage.anna, id, &demo).await.unwrap();
     let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();

@@ -16,7 +16,8 @@
 //!
 //! An outcome counts only in the state in which its call was let go; only a
 //! person's own try counts always, and never for the worse, unless it shows a
-//! latch. A 403 latches one model alone, beside the state.
+//! latch. A 403 latches one model alone, beside the state; not one that a
+//! person's own try was refused, for people try whatever they like.
 
 use super::recent::Recent;
 use crate::llm::classify::{Effect, effect};
@@ -35,6 +36,8 @@ const CLOSE_AFTER: u32 = 2;
 const LATCH_PROBE: Duration = Duration::from_secs(300);
 /// A 529 counts when nothing has succeeded for so long.
 const QUIET: Duration = Duration::from_secs(60);
+/// Most models that are latched at once: their names are anybody's choice.
+const MOST_MODELS: usize = 64;
 
 /// Where the circuit stands.
 #[derive(Clone, Debug)]
@@ -251,7 +254,7 @@ impl Circuit {
     ) {
         match (effect, outcome) {
             (Some(Effect::LatchModel), Outcome::Error(error)) => {
-                self.models.insert(ticket.model.clone(), Latch::on(error, now));
+                self.latch_model(ticket, Latch::on(error, now));
             }
             (None, _) if ticket.role == Role::Person => {
                 self.models.remove(&ticket.model);
@@ -270,6 +273,21 @@ impl Circuit {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Latches the model of a call, or once more: a probe that is out stays the
+    /// only one. A person's own try latches none that was open.
+    fn latch_model(&mut self, ticket: &Ticket, latch: Latch) {
+        if let Some(known) = self.models.get_mut(&ticket.model) {
+            *known = Latch { probing: known.probing && !ticket.probes_model, ..latch };
+        } else if ticket.role != Role::Person {
+            let oldest = || self.models.iter().min_by_key(|(_, latch)| latch.probe_at);
+            let full = self.models.len() >= MOST_MODELS;
+            if let Some(oldest) = full.then(oldest).flatten().map(|(model, _)| model.clone()) {
+                self.models.remove(&oldest);
+            }
+            self.models.insert(ticket.model.clone(), latch);
         }
     }
 
@@ -301,7 +319,16 @@ impl Circuit {
         }
     }
 
-    /// The word of the state, for metrics.
+    /// The word for metrics, as people see it: a latch of one model counts too
+    /// where the state says nothing worse.
+    pub(super) fn seen(&self) -> &'static str {
+        match self.word() {
+            "closed" if !self.models.is_empty() => "latched",
+            word => word,
+        }
+    }
+
+    /// The word of the state.
     pub(super) fn word(&self) -> &'static str {
         match self.state {
             State::Closed(_) => "closed",

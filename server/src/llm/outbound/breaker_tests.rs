@@ -229,6 +229,40 @@ fn a_forbidden_model_is_latched_alone() {
 }
 
 #[test]
+fn a_person_who_may_not_use_a_model_latches_nothing() {
+    let mut circuit = Circuit::default();
+    for n in 0..1000 {
+        let own = circuit.go_to(&format!("guess-{n}"), true, T0);
+        circuit.ended(&own, Outcome::Error(&forbidden()), T0);
+    }
+    assert!(circuit.is_plain());
+    assert_eq!(circuit.view(T0), app::domain::Breaker::default());
+    assert_eq!(circuit.refusal("guess-1", T0), None);
+}
+
+#[test]
+fn a_person_who_shows_a_models_latch_again_lets_no_second_probe_go() {
+    let mut circuit = Circuit::default();
+    let ticket = circuit.go_to("dear", false, T0);
+    circuit.ended(&ticket, Outcome::Error(&forbidden()), T0);
+    let _probe = circuit.go_to("dear", false, at(300));
+    let own = circuit.go_to("dear", true, at(301));
+    circuit.ended(&own, Outcome::Error(&forbidden()), at(302));
+    assert!(circuit.refusal("dear", at(700)).is_some(), "one is out still");
+}
+
+#[test]
+fn latches_of_models_are_bounded_and_the_oldest_goes() {
+    let mut circuit = Circuit::default();
+    for n in 0..200 {
+        let ticket = circuit.go_to(&format!("m-{n}"), false, at(n));
+        circuit.ended(&ticket, Outcome::Error(&forbidden()), at(n));
+    }
+    let mut latched = |n: u64| circuit.refusal(&format!("m-{n}"), at(200)).is_some();
+    assert_eq!((0..200).filter(|n| latched(*n)).collect::<Vec<_>>(), Vec::from_iter(136..200));
+}
+
+#[test]
 fn a_persons_success_ends_latches_and_closes_and_their_failure_changes_nothing() {
     let latched = |error: CallError| {
         let mut circuit = Circuit::default();

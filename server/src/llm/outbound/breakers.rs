@@ -2,6 +2,7 @@
 
 use super::breaker::{Circuit, Heard, Outcome, Ticket};
 use super::gate::{Admission, CallKey, Gate, Permit};
+use super::sweep::Sweep;
 use crate::clock::SharedClock;
 use crate::llm::types::{CallError, ChatReply};
 use app::domain::{Breaker, BreakerState, ConnectionId, Timestamp, UserId, WaitingOn};
@@ -10,12 +11,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Circuits after which those that have nothing to tell are swept out.
-const SWEEP_AT: usize = 1000;
-
 /// The circuits of all users.
 pub(super) struct Breakers {
     cells: Mutex<HashMap<(UserId, ConnectionId), Arc<Cell>>>,
+    sweep: Mutex<Sweep>,
     clock: SharedClock,
 }
 
@@ -29,12 +28,16 @@ struct Cell {
 
 impl Breakers {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { cells: Mutex::default(), clock }
+        Self { cells: Mutex::default(), sweep: Mutex::default(), clock }
     }
 
     fn cell(&self, user: UserId, connection_id: ConnectionId) -> Arc<Cell> {
         let mut cells = self.cells.lock();
-        if cells.len() >= SWEEP_AT {
+        if let Some(cell) = cells.get(&(user, connection_id)) {
+            return cell.clone();
+        }
+        // Those that have nothing to tell go.
+        if self.sweep.lock().is_due() {
             let idle = |cell: &Arc<Cell>| Arc::strong_count(cell) == 1;
             cells.retain(|_, cell| !idle(cell) || !cell.circuit.lock().is_plain());
         }
@@ -67,7 +70,7 @@ impl Breakers {
     pub(super) fn forget(&self, connection: ConnectionId) {
         let cells: Vec<_> = self.cells.lock().values().cloned().collect();
         for cell in cells.iter().filter(|cell| cell.connection_id == connection) {
-            cell.change(Circuit::edited);
+            cell.change(None, Circuit::edited);
             cell.changed.send_replace(());
         }
     }
@@ -118,31 +121,43 @@ async fn wait(
 
 impl Cell {
     fn ask(&self, model: &str, person: bool, now: Timestamp) -> Heard {
-        self.change(|circuit| circuit.ask(model, person, now))
+        self.change(None, |circuit| circuit.ask(model, person, now))
     }
 
-    /// Changes the circuit, and tells of it if its state is another then.
-    fn change<T>(&self, change: impl FnOnce(&mut Circuit) -> T) -> T {
+    /// Changes the circuit after `error`, if after one, and tells of it if its
+    /// state is another then.
+    fn change<T>(&self, error: Option<&CallError>, change: impl FnOnce(&mut Circuit) -> T) -> T {
         let mut circuit = self.circuit.lock();
-        let before = circuit.word();
+        let before = circuit.seen();
         let result = change(&mut circuit);
-        let after = circuit.word();
+        let after = circuit.seen();
         if before != after {
             let why = circuit.view(self.clock.now()).reason.unwrap_or_default();
-            told(self.connection_id, before, after, &why);
+            told(self.connection_id, before, after, error, &why);
         }
         result
     }
 
     fn ended(&self, ticket: &Ticket, outcome: Outcome<'_>) {
         let now = self.clock.now();
-        self.change(|circuit| circuit.ended(ticket, outcome, now));
+        let error = match outcome {
+            Outcome::Error(error) => Some(error),
+            Outcome::Success | Outcome::GivenBack => None,
+        };
+        self.change(error, |circuit| circuit.ended(ticket, outcome, now));
         self.changed.send_replace(());
     }
 }
 
-/// Metrics and log of a change of state.
-fn told(connection: ConnectionId, before: &'static str, after: &'static str, why: &str) {
+/// Metrics and log of a change of state. `why` holds words of the provider,
+/// which are nothing for the log that operators keep.
+fn told(
+    connection: ConnectionId,
+    before: &'static str,
+    after: &'static str,
+    error: Option<&CallError>,
+    why: &str,
+) {
     metrics::counter!("rehearsal_breaker_transitions_total", "to" => after).increment(1);
     if before != "closed" {
         metrics::gauge!("rehearsal_breakers", "state" => before).decrement(1.0);
@@ -152,7 +167,10 @@ fn told(connection: ConnectionId, before: &'static str, after: &'static str, why
     }
     match after {
         "open" | "latched" => {
-            tracing::warn!(%connection, before, after, why, "a circuit changed");
+            let kind = error.map(|error| error.kind().as_str());
+            let (cause, status) = (error.map(|e| e.cause.as_str()), error.and_then(|e| e.status));
+            tracing::warn!(%connection, before, after, kind, cause, status, "a circuit changed");
+            tracing::debug!(%connection, why, "why it changed");
         }
         _ => tracing::info!(%connection, before, after, "a circuit changed"),
     }

@@ -65,7 +65,8 @@ impl Bucket {
         let windows = self.windows.iter().zip(cost).enumerate().map(|(kind, (window, cost))| {
             let Some(window) = window else { return Ready::Now };
             let unknown = self.out.values().filter(|out| out.went > window.by());
-            window.ready(cost, unknown.map(|out| out.cost[kind]).sum(), now)
+            let unknown = unknown.fold(0_u64, |sum, out| sum.saturating_add(out.cost[kind]));
+            window.ready(cost, unknown, now)
         });
         windows.chain([floor, crowd]).max().unwrap_or(Ready::Now)
     }
@@ -156,6 +157,9 @@ impl Bucket {
                 }
                 // Told before what is known: that counts this call already.
                 (Some(known), Some(_)) => known.back(number, out.went, 0, now),
+                (Some(known), None) if outcome.is_ok() && known.ends(out.went, now) => {
+                    *window = None;
+                }
                 (Some(known), None) => known.back(number, out.went, cost, now),
                 (None, _) => {}
             }
@@ -198,8 +202,9 @@ fn of(cost: Cost) -> [u64; KINDS] {
 
 /// The estimate, corrected by what was used.
 fn correct(cost: &mut [u64; KINDS], reply: &ChatReply) {
-    if reply.input_tokens + reply.output_tokens > 0 {
-        cost[1] = reply.input_tokens + reply.output_tokens;
+    let tokens = reply.input_tokens.saturating_add(reply.output_tokens);
+    if tokens > 0 {
+        cost[1] = tokens;
         (cost[2], cost[3]) = (reply.input_tokens, reply.output_tokens);
     }
 }

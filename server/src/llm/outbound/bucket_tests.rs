@@ -129,6 +129,20 @@ fn an_edit_forgets_what_was_learned() {
     assert_eq!((bucket.may(T0), bucket.in_flight()), (Ready::Now, 0), "of the old key");
 }
 
+#[test]
+fn limits_that_are_told_with_a_refusal_alone_end_with_their_reset() {
+    let mut bucket = Bucket::default();
+    let told = Some(Box::new(Told { requests: limit(50, 0, 60), ..Told::default() }));
+    let call = bucket.go(T0);
+    bucket.done(call, Err(&CallError { told, ..throttle(None) }), false, T0);
+    assert_eq!(bucket.may(T0), Ready::At(at(60)));
+    let scout = bucket.go(at(60));
+    assert_ne!(bucket.may(at(60)), Ready::Now, "one looks");
+    bucket.done(scout, Ok(&reply(10, 20)), false, at(61));
+    bucket.go(at(61));
+    assert_eq!(bucket.may(at(61)), Ready::Now, "an answer without a word: nothing holds any more");
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Ask,

@@ -1,7 +1,9 @@
-//! Retries that a connection has left, so that an outage is not multiplied:
-//! 10 at the start, and a tenth of one for every success.
+//! Retries that a user has left on a connection, so that an outage is not
+//! multiplied: 10 at the start, and a tenth of one for every success. Each user
+//! has their own, also on a connection that the server offers to all.
 
-use app::domain::ConnectionId;
+use super::sweep::Sweep;
+use app::domain::{ConnectionId, UserId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
@@ -12,45 +14,64 @@ const MOST: u32 = 20;
 /// Kept in tenths, exactly.
 const TENTHS: u32 = 10;
 
-/// The budgets of all connections.
+/// The budgets of all users on all connections.
 #[derive(Debug, Default)]
 pub(super) struct RetryBudgets {
+    all: Mutex<Budgets>,
+}
+
+#[derive(Debug, Default)]
+struct Budgets {
     /// In tenths of a retry.
-    left: Mutex<HashMap<ConnectionId, u32>>,
+    left: HashMap<(UserId, ConnectionId), u32>,
+    sweep: Sweep,
 }
 
 impl RetryBudgets {
     /// A success pays a tenth of a retry in.
-    pub(super) fn deposit(&self, connection: ConnectionId) {
-        let mut left = self.left.lock();
-        let mine = left.entry(connection).or_insert(AT_START * TENTHS);
+    pub(super) fn deposit(&self, user: UserId, connection: ConnectionId) {
+        let mut all = self.all.lock();
+        let mine = all.of(user, connection);
         *mine = (*mine + 1).min(MOST * TENTHS);
-        shown(&left);
+        shown(&all.left);
     }
 
     /// Takes one retry; false if none is left.
-    pub(super) fn withdraw(&self, connection: ConnectionId) -> bool {
-        let mut left = self.left.lock();
-        let mine = left.entry(connection).or_insert(AT_START * TENTHS);
+    pub(super) fn withdraw(&self, user: UserId, connection: ConnectionId) -> bool {
+        let mut all = self.all.lock();
+        let mine = all.of(user, connection);
         let rest = mine.checked_sub(TENTHS);
         *mine = rest.unwrap_or(*mine);
-        shown(&left);
+        shown(&all.left);
         rest.is_some()
     }
 
     /// Whole retries left.
-    pub(super) fn left(&self, connection: ConnectionId) -> u32 {
-        self.left.lock().get(&connection).copied().unwrap_or(AT_START * TENTHS) / TENTHS
+    pub(super) fn left(&self, user: UserId, connection: ConnectionId) -> u32 {
+        let left = self.all.lock().left.get(&(user, connection)).copied();
+        left.unwrap_or(AT_START * TENTHS) / TENTHS
     }
 
-    /// Starts anew: the connection was edited.
+    /// Starts anew, for everybody: the connection was edited.
     pub(super) fn forget(&self, connection: ConnectionId) {
-        self.left.lock().remove(&connection);
+        self.all.lock().left.retain(|(_, of), _| *of != connection);
     }
 }
 
-/// The least that any connection has left, as a metric.
-fn shown(left: &HashMap<ConnectionId, u32>) {
+impl Budgets {
+    fn of(&mut self, user: UserId, connection: ConnectionId) -> &mut u32 {
+        let Self { left, sweep } = self;
+        // Whoever has as much as at the start, or more, has nothing to lose
+        // but savings.
+        if !left.contains_key(&(user, connection)) && sweep.is_due() {
+            left.retain(|_, left| *left < AT_START * TENTHS);
+        }
+        left.entry((user, connection)).or_insert(AT_START * TENTHS)
+    }
+}
+
+/// The least that anybody has left, as a metric.
+fn shown(left: &HashMap<(UserId, ConnectionId), u32>) {
     let least = left.values().copied().min().unwrap_or(AT_START * TENTHS);
     metrics::gauge!("rehearsal_retry_budget_least").set(f64::from(least) / f64::from(TENTHS));
 }
@@ -60,23 +81,42 @@ mod tests {
     use super::*;
     use uuid::Uuid;
 
+    fn user(n: u128) -> UserId {
+        UserId(Uuid::from_u128(n))
+    }
+
+    fn connection(n: u128) -> ConnectionId {
+        ConnectionId(Uuid::from_u128(n))
+    }
+
     #[test]
     fn ten_at_the_start_then_one_for_every_ten_successes() {
-        let (budgets, one) = (RetryBudgets::default(), ConnectionId(Uuid::from_u128(1)));
-        assert_eq!((0..20).filter(|_| budgets.withdraw(one)).count(), 10);
-        (0..9).for_each(|_| budgets.deposit(one));
-        assert!(!budgets.withdraw(one));
-        budgets.deposit(one);
-        assert!(budgets.withdraw(one) && !budgets.withdraw(one));
-        assert!(budgets.withdraw(ConnectionId(Uuid::from_u128(2))), "each has its own");
+        let (budgets, me, one) = (RetryBudgets::default(), user(1), connection(1));
+        assert_eq!((0..20).filter(|_| budgets.withdraw(me, one)).count(), 10);
+        (0..9).for_each(|_| budgets.deposit(me, one));
+        assert!(!budgets.withdraw(me, one));
+        budgets.deposit(me, one);
+        assert!(budgets.withdraw(me, one) && !budgets.withdraw(me, one));
+        assert!(budgets.withdraw(me, connection(2)), "each connection has its own");
+        assert!(budgets.withdraw(user(2), one), "and each user");
     }
 
     #[test]
     fn savings_are_capped_and_forgotten() {
-        let (budgets, one) = (RetryBudgets::default(), ConnectionId(Uuid::from_u128(1)));
-        (0..10_000).for_each(|_| budgets.deposit(one));
-        assert_eq!(budgets.left(one), MOST);
+        let (budgets, me, one) = (RetryBudgets::default(), user(1), connection(1));
+        (0..10_000).for_each(|_| budgets.deposit(me, one));
+        assert_eq!(budgets.left(me, one), MOST);
+        assert!(budgets.withdraw(user(2), one));
         budgets.forget(one);
-        assert_eq!(budgets.left(one), AT_START);
+        assert_eq!((budgets.left(me, one), budgets.left(user(2), one)), (AT_START, AT_START));
+    }
+
+    #[test]
+    fn full_ones_are_swept_out_and_the_others_stay() {
+        let (budgets, one) = (RetryBudgets::default(), connection(1));
+        assert!(budgets.withdraw(user(0), one));
+        (1..10_000).for_each(|n| budgets.deposit(user(n), one));
+        assert!(budgets.all.lock().left.len() <= 1001);
+        assert_eq!(budgets.left(user(0), one), AT_START - 1);
     }
 }

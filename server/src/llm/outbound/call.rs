@@ -213,7 +213,7 @@ impl<'a> Call<'a> {
             permit.finish(outcome.as_ref());
         }
         Ok(outcome.map(|mut reply| {
-            self.path.budgets.deposit(self.key.connection_id);
+            self.path.budgets.deposit(self.key.user_id, self.key.connection_id);
             (reply.latency, reply.attempts) = (took, self.attempts);
             reply
         }))
@@ -262,7 +262,7 @@ impl<'a> Call<'a> {
             return Err(unavailable(&error, &format!("Tried {} times.", self.attempts)));
         }
         let kind = self.kind;
-        if !self.path.budgets.withdraw(self.key.connection_id) {
+        if !self.path.budgets.withdraw(self.key.user_id, self.key.connection_id) {
             metrics::counter!("rehearsal_retry_budget_exhausted_total", "kind" => kind)
                 .increment(1);
             return Err(unavailable(

@@ -8,6 +8,7 @@ use super::bucket::Bucket;
 use super::gate::{Admission, CallKey, Gate, Permit, Turn};
 use super::limits::worth_saying;
 use super::size::Size;
+use super::sweep::Sweep;
 use super::turns::Turns;
 use super::window::Ready;
 use crate::clock::SharedClock;
@@ -19,13 +20,21 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-/// Buckets after which those that nobody uses are swept out.
-const SWEEP_AT: usize = 1000;
+/// Most buckets of one connection that nobody uses: the names of models are
+/// anybody's choice.
+const MOST_MODELS: usize = 100;
 
 /// The limiter of all connections.
 pub(super) struct Limiter {
-    buckets: Mutex<HashMap<(ConnectionId, String), Arc<Cell>>>,
+    all: Mutex<Buckets>,
     clock: SharedClock,
+}
+
+#[derive(Default)]
+struct Buckets {
+    /// By model, of each connection.
+    of: HashMap<ConnectionId, HashMap<String, Arc<Cell>>>,
+    sweep: Sweep,
 }
 
 struct Cell {
@@ -63,22 +72,23 @@ enum Next {
 
 impl Limiter {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { buckets: Mutex::default(), clock }
+        Self { all: Mutex::default(), clock }
     }
 
     fn cell(&self, connection: ConnectionId, model: &str) -> Arc<Cell> {
-        let mut buckets = self.buckets.lock();
-        if buckets.len() >= SWEEP_AT {
-            let now = self.clock.now();
-            buckets.retain(|_, cell| Arc::strong_count(cell) > 1 || cell.dry(now).is_some());
+        let mut all = self.all.lock();
+        if let Some(cell) = all.known(connection, model) {
+            return cell.clone();
         }
-        let new =
-            || Cell { inner: Mutex::default(), kick: Notify::new(), clock: self.clock.clone() };
-        buckets.entry((connection, model.to_owned())).or_insert_with(|| Arc::new(new())).clone()
+        all.make_room(connection, self.clock.now());
+        let (inner, kick, clock) = (Mutex::default(), Notify::new(), self.clock.clone());
+        let cell = Arc::new(Cell { inner, kick, clock });
+        all.of.entry(connection).or_default().insert(model.to_owned(), cell.clone());
+        cell
     }
 
     fn known(&self, connection: ConnectionId, model: &str) -> Option<Arc<Cell>> {
-        self.buckets.lock().get(&(connection, model.to_owned())).cloned()
+        self.all.lock().known(connection, model).cloned()
     }
 
     /// Whether a bucket has nothing to give now, and until when.
@@ -93,19 +103,45 @@ impl Limiter {
 
     /// All buckets that have nothing to give now.
     pub(super) fn all_dry(&self, now: Timestamp) -> Vec<(ConnectionId, String, Option<Timestamp>)> {
-        let buckets = self.buckets.lock();
-        let dry = |((connection, model), cell): (&(ConnectionId, String), &Arc<Cell>)| {
-            Some((*connection, model.clone(), cell.dry(now)?))
-        };
-        buckets.iter().filter_map(dry).collect()
+        let all = self.all.lock();
+        let of_each = all.of.iter().flat_map(|(connection, buckets)| {
+            buckets.iter().map(move |(model, cell)| (*connection, model, cell))
+        });
+        let dry = of_each.filter_map(|(id, model, cell)| Some((id, model.clone(), cell.dry(now)?)));
+        dry.collect()
     }
 
     /// Forgets what was learned of a connection.
     pub(super) fn forget(&self, connection: ConnectionId) {
-        for ((of, _), cell) in self.buckets.lock().iter() {
-            if *of == connection {
-                cell.inner.lock().bucket.forget();
-                cell.kick.notify_one();
+        for cell in self.all.lock().of.get(&connection).into_iter().flat_map(HashMap::values) {
+            cell.inner.lock().bucket.forget();
+            cell.kick.notify_one();
+        }
+    }
+}
+
+impl Buckets {
+    fn known(&self, connection: ConnectionId, model: &str) -> Option<&Arc<Cell>> {
+        self.of.get(&connection)?.get(model)
+    }
+
+    /// Before one more bucket of a connection: those that nobody uses go, of
+    /// all connections now and then, and of this one when there are too many;
+    /// there one that knows of no wait goes first, then that of which the wait
+    /// ends first.
+    fn make_room(&mut self, connection: ConnectionId, now: Timestamp) {
+        if self.sweep.is_due() {
+            self.of.retain(|_, buckets| {
+                buckets.retain(|_, cell| cell.is_used() || cell.dry(now).is_some());
+                !buckets.is_empty()
+            });
+        }
+        let Some(buckets) = self.of.get_mut(&connection) else { return };
+        if buckets.len() >= MOST_MODELS {
+            let unused = buckets.iter().filter(|(_, cell)| !cell.is_used());
+            let first = unused.min_by_key(|(_, cell)| cell.dry(now));
+            if let Some(first) = first.map(|(model, _)| model.clone()) {
+                buckets.remove(&first);
             }
         }
     }
@@ -213,6 +249,11 @@ impl Cell {
             // One that left just now gives its pass back by dropping it.
             let _ = waiter.pass.send(Pass::of(self.clone(), number));
         }
+    }
+
+    /// Whether somebody has a pass of it, or waits for one.
+    fn is_used(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
     }
 
     fn dry(&self, now: Timestamp) -> Option<Option<Timestamp>> {

@@ -8,7 +8,8 @@ use super::size::Size;
 use crate::clock::{Clock, TokioClock};
 use crate::llm::rate_headers::{Limit, Told};
 use crate::llm::testing::reply;
-use crate::llm::types::{CallError, ChatReply, Decision};
+use crate::llm::types::{CallError, Cause, ChatReply, Decision};
+use crate::observe::capture::Capture;
 use app::domain::{BreakerState, ConnectionId, ErrorKind, Timestamp, UserId};
 use futures::FutureExt;
 use parking_lot::Mutex;
@@ -288,4 +289,67 @@ async fn metrics_follow_the_circuits_and_the_queue() {
     drop((held, left));
     turn.await.expect("a turn");
     shows(&["rehearsal_limiter_waiting 0", "rehearsal_limiter_wait_seconds_count 10"]);
+}
+
+fn forbidden() -> CallError {
+    CallError {
+        status: Some(403),
+        cause: Cause::Forbidden,
+        ..CallError::new(Decision::GiveUp(ErrorKind::ProviderRejected), "Words of the provider.")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latch_of_one_model_is_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let clock = clock();
+    let breakers = Breakers::new(Arc::new(clock));
+    granted(breakers.admit(&key(1), clock.now())).finish(Err(&forbidden()));
+    let shown = recorder.handle().render();
+    assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 1"), "{shown}");
+    assert!(shown.contains("rehearsal_breaker_transitions_total{to=\"latched\"} 1"), "{shown}");
+    breakers.forget(connection());
+    let shown = recorder.handle().render();
+    assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 0"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_holds_no_words_of_a_provider() {
+    let logged = |level| {
+        let ((log, _guard), clock) = (Capture::new(level), clock());
+        let failure = CallError {
+            cause: Cause::ServerError,
+            status: Some(503),
+            ..CallError::new(Decision::Retry, "Words of the provider.")
+        };
+        let breakers = Breakers::new(Arc::new(clock));
+        for _ in 0..5 {
+            granted(breakers.admit(&key(1), clock.now())).finish(Err(&failure));
+        }
+        log.text()
+    };
+    let info = logged(tracing::Level::INFO);
+    assert!(!info.contains("Words of the provider"), "{info}");
+    assert!(info.contains("server_error") && info.contains("503"), "{info}");
+    let debug = logged(tracing::Level::DEBUG);
+    assert!(debug.contains("Words of the provider"), "{debug}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_of_models_fill_no_memory() {
+    let clock = clock();
+    let limiter = Limiter::new(Arc::new(clock));
+    let until = Some(clock.now().plus(3600 * SECOND));
+    let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
+    let model = |n: u64| CallKey { model: format!("m-{n}"), ..key(1) };
+    let held = granted(limiter.admit(&model(0), clock.now()));
+    for n in 1..3000 {
+        granted(limiter.admit(&model(n), clock.now())).finish(Err(&slow));
+    }
+    assert_eq!(limiter.all_dry(clock.now()).len(), 99, "100 of a connection, and one is not dry");
+    assert!(limiter.dry(connection(), "m-2999", clock.now()).is_some(), "the last are kept");
+    let more: Vec<_> = (0..7).map(|_| granted(limiter.admit(&model(0), clock.now()))).collect();
+    let _ = waiting(limiter.admit(&model(0), clock.now()));
+    drop((held, more));
 }

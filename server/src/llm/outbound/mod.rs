@@ -32,6 +32,7 @@ mod limiter_tests;
 mod limits;
 mod recent;
 mod size;
+mod sweep;
 #[cfg(test)]
 mod tests;
 pub(crate) mod turns;
@@ -126,10 +127,10 @@ impl Outbound {
         Call::new(self, scope, route, request, limits, watcher, times).run().await
     }
 
-    /// Whole retries that a connection has left.
+    /// Whole retries that a user has left on a connection.
     #[must_use]
-    pub fn retries_left(&self, connection: ConnectionId) -> u32 {
-        self.budgets.left(connection)
+    pub fn retries_left(&self, user: UserId, connection: ConnectionId) -> u32 {
+        self.budgets.left(user, connection)
     }
 
     /// A user's circuit on a connection, as people see it.

@@ -107,20 +107,40 @@ impl Window {
                     Ready::At(self.at.plus(wait).max(now.plus(Duration::from_millis(1))))
                 }
             }
-            Fill::AtReset if now >= self.reset => match self.scout {
-                Some((_, went)) if now < went.plus(PATIENCE) => Ready::At(went.plus(PATIENCE)),
-                _ => Ready::Now,
-            },
+            // What was left is there after the reset as well.
             Fill::AtReset if self.remaining >= wanted as f64 => Ready::Now,
+            Fill::AtReset if now >= self.reset => match self.looking(now) {
+                Some(until) => Ready::At(until),
+                None => Ready::Now,
+            },
             Fill::AtReset => Ready::At(self.reset),
         }
     }
 
     /// `call` may go.
     pub(super) fn went(&mut self, call: u64, now: Timestamp) {
-        if self.fill == Fill::AtReset && now >= self.reset {
+        if self.is_over(now) && self.looking(now).is_none() {
             self.scout = Some((call, now));
         }
+    }
+
+    /// Until when the call that looks is waited for, if one is out.
+    fn looking(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.scout?.1.plus(PATIENCE);
+        (now < until).then_some(until)
+    }
+
+    /// Whether its reset has passed, so that it says nothing of now. A bucket
+    /// that fills steadily is reckoned on.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.fill == Fill::AtReset && now >= self.reset
+    }
+
+    /// Whether it is to be forgotten when a call that went out as the `by`th
+    /// succeeds without a word of this limit: its reset has passed, and the
+    /// provider tells of it only where it refuses.
+    pub(super) fn ends(&self, by: u64, now: Timestamp) -> bool {
+        by > self.by && self.is_over(now)
     }
 
     /// `call`, which went out as the `by`th, is back without news; it has used
@@ -170,7 +190,8 @@ fn compare(before: Option<&Window>, limit: &Limit, left: Duration) -> (Fill, Opt
         return (fill, sample);
     }
     let Some(last) = sample else { return (fill, Some(Sample { used, left, agreed: 0 })) };
-    if used.max(last.used) * 2 < used.min(last.used) * 3 {
+    let (more, less) = (used.max(last.used), used.min(last.used));
+    if more.saturating_mul(2) < less.saturating_mul(3) {
         return (fill, sample);
     }
     let period = usual(left, used, limit.limit);
@@ -225,6 +246,25 @@ mod tests {
         assert_eq!(known.ready(1, 0, at(62)), Ready::Now);
         window.back(2, 2, 1, at(62));
         assert_eq!(window.ready(1, 0, at(62)), Ready::Now, "or comes back without news");
+    }
+
+    #[test]
+    fn what_was_left_may_be_used_after_the_reset_too() {
+        let reset = T0.plus(Duration::from_millis(6));
+        let generous = Limit { reset: Some(reset), ..limit(10_000, 9_999, 0) };
+        let mut window = Window::told(None, &generous, 1, 1, T0);
+        for call in 2..66 {
+            assert_eq!(window.ready(1, call - 2, at(1)), Ready::Now, "{call}");
+            window.went(call, at(1));
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_all_reason_are_compared_as_well() {
+        let most = i64::MAX.unsigned_abs();
+        let first = Window::told(None, &limit(most, 0, 60), 1, 1, T0);
+        let second = Window::told(Some(&first), &limit(most, 1, 60), 2, 2, T0);
+        assert_eq!(second.ready(1, 0, T0), Ready::At(at(60)));
     }
 
     #[test]
