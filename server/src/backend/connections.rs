@@ -27,6 +27,11 @@ pub trait ConnectionTester: Send + Sync + 'static {
     /// Why this base URL may not be called, in words that follow "base_url".
     async fn refuses(&self, base_url: &str) -> Option<String>;
 
+    /// Whether somebody takes a connection where this base URL points, in
+    /// words that follow the connection's name if not. Nothing is dialled that
+    /// a call would not dial.
+    async fn answers(&self, base_url: &str) -> Result<(), String>;
+
     /// The caller's circuit on a connection.
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
         let _ = (caller, id);

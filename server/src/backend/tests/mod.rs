@@ -58,6 +58,10 @@ impl ConnectionTester for Outbound {
         base_url.contains("127.0.0.1").then(|| "is an address of a private network".to_owned())
     }
 
+    async fn answers(&self, _base_url: &str) -> Result<(), String> {
+        Ok(())
+    }
+
     fn breaker(&self, caller: &Caller, _id: ConnectionId) -> Breaker {
         let open = caller.email.starts_with("ben");
         let state = if open { BreakerState::Open } else { BreakerState::Closed };

@@ -130,3 +130,24 @@ async fn bury(c: &mut SqliteConnection, row: &SqliteRow, why: &str, now: Timesta
     .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::NEXT;
+    use crate::store::sqlite::SqliteStore;
+    use sqlx::Row;
+
+    #[tokio::test]
+    async fn the_next_is_found_among_what_is_unfinished() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEXT}")));
+        let plan = plan.bind(8).bind(64).fetch_all(&store.read).await.expect("plans");
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let looks: Vec<_> = steps.iter().filter(|step| step.contains("evaluations")).collect();
+        let led = |step: &&String| {
+            step.ends_with(" INDEX evaluations_unfinished") || step.ends_with("(id=?)")
+        };
+        assert!(!looks.is_empty() && looks.iter().all(led), "{steps:?}");
+    }
+}
