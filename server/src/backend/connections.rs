@@ -4,7 +4,7 @@ use super::Rehearsal;
 use super::errors::internal;
 use crate::endpoints::last4;
 use crate::llm::Endpoint;
-use crate::store::catalog::ConnectionRow;
+use crate::store::catalog::{ConnectionRow, KeyEdit};
 use app::backend::{Answer, Caller};
 use app::domain::{
     Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
@@ -26,6 +26,11 @@ pub trait ConnectionTester: Send + Sync + 'static {
 
     /// Why this base URL may not be called, in words that follow "base_url".
     async fn refuses(&self, base_url: &str) -> Option<String>;
+
+    /// Whether somebody takes a connection where this base URL points, in
+    /// words that follow the connection's name if not. Nothing is dialled that
+    /// a call would not dial.
+    async fn answers(&self, base_url: &str) -> Result<(), String>;
 
     /// The caller's circuit on a connection.
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
@@ -112,8 +117,9 @@ impl Rehearsal {
         Ok(spec)
     }
 
-    /// The key's columns. Nothing is kept for a stand-in that needs none.
-    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<()> {
+    /// The key's columns, and whether they are meant: without a key typed in
+    /// they are not. Nothing is kept for a stand-in that needs none.
+    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<KeyEdit> {
         if spec.kind == ConnectionKind::Demo {
             row.key_ciphertext = None;
             row.key_last4 = None;
@@ -121,8 +127,10 @@ impl Rehearsal {
             let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
             row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
             row.key_last4 = last4(key);
+        } else {
+            return Ok(KeyEdit::Keep);
         }
-        Ok(())
+        Ok(KeyEdit::Replace)
     }
 
     /// Makes one.
@@ -146,7 +154,8 @@ impl Rehearsal {
         Ok(self.shown(caller, row))
     }
 
-    /// Changes one; an empty key keeps the stored one.
+    /// Changes one; an empty key keeps the stored one, also one that was
+    /// stored while this edit was looked at.
     pub async fn update_connection(
         &self,
         caller: &Caller,
@@ -166,17 +175,16 @@ impl Rehearsal {
             updated_at: self.clock.now(),
             ..known
         };
-        self.put_key(&mut row, &spec)?;
-        if !self.stores.connections.update_connection(&row).await? {
-            return Err(AppError::not_found("connection"));
-        }
+        let key = self.put_key(&mut row, &spec)?;
+        let stored = self.stores.connections.update_connection(&row, key).await?;
+        let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
         // Another name is no other connection: what was learned holds.
         let elsewhere = (known.kind, &known.base_url, &known.headers)
-            != (row.kind, &row.base_url, &row.headers);
+            != (stored.kind, &stored.base_url, &stored.headers);
         if elsewhere || spec.api_key.is_some() {
             self.tester.edited(caller, id);
         }
-        Ok(self.shown(caller, row))
+        Ok(self.shown(caller, stored))
     }
 
     /// Removes one; 409 while agents, settings or unfinished runs use it.

@@ -5,7 +5,7 @@ use super::Rehearsal;
 use super::connections::ConnectionTester;
 use super::suites::Reach;
 use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
-use crate::llm::private_urls;
+use crate::llm::private_urls::{self, ForbiddenAddress};
 use crate::llm::{ChatRequest, Endpoint, Message};
 use app::backend::Caller;
 use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
@@ -76,6 +76,10 @@ impl ConnectionTester for OutboundTester {
         private_urls::check_base_url(base_url, self.allow_private_urls).await.err()
     }
 
+    async fn answers(&self, base_url: &str) -> Result<(), String> {
+        answers(base_url, self.allow_private_urls).await
+    }
+
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
         self.outbound.circuit(caller.user_id, id)
     }
@@ -116,26 +120,34 @@ impl Reach for Rehearsal {
         if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
             return Err(format!("base_url {sentence}"));
         }
-        answers(&endpoint.base_url).await
+        self.tester.answers(&endpoint.base_url).await
     }
 }
 
-/// Whether somebody takes a connection at the address of a URL.
-async fn answers(base_url: &str) -> Result<(), String> {
+/// Whether somebody takes a connection at the address of a URL. The name is
+/// resolved once, and only what a call may dial is dialled: where somebody
+/// answers in a private network is nobody's to find out.
+async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
     let url = reqwest::Url::parse(base_url).map_err(|_| "has no usable base URL".to_owned())?;
     let host = url.host_str().ok_or("has no usable base URL")?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
-    let connect = tokio::net::TcpStream::connect((host.as_str(), port));
-    match tokio::time::timeout(CONNECT, connect).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
-            Err(format!("cannot be reached: nobody answers at {host}:{port} ({})", error.kind()))
-        }
-        Err(_) => Err(format!(
+    let dial = async {
+        let addrs = private_urls::addresses(&host, port, allow_private).await;
+        let addrs = addrs.map_err(|error| match error.downcast_ref::<ForbiddenAddress>() {
+            Some(forbidden) => format!("cannot be reached: {forbidden}"),
+            None => format!("cannot be reached: the name {host} cannot be resolved"),
+        })?;
+        let connect = tokio::net::TcpStream::connect(addrs.as_slice()).await;
+        connect.map(drop).map_err(|error| {
+            format!("cannot be reached: nobody answers at {host}:{port} ({})", error.kind())
+        })
+    };
+    tokio::time::timeout(CONNECT, dial).await.unwrap_or_else(|_| {
+        Err(format!(
             "cannot be reached: {host}:{port} did not answer within {} s",
             CONNECT.as_secs()
-        )),
-    }
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -193,5 +205,26 @@ mod tests {
         latch().await;
         tester.edited(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_dialled_that_a_call_would_not_dial() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Literal, and behind a name: as after a look that saw another address.
+        for host in ["127.0.0.1", "localhost"] {
+            let url = format!("http://{host}:{port}/v1");
+            assert_eq!(answers(&url, true).await, Ok(()));
+            listener.accept().await.unwrap();
+            let refused = answers(&url, false).await.unwrap_err();
+            assert!(refused.contains("private network"), "{refused}");
+        }
+        // Whoever came before would be taken first.
+        let own = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let (_, first) = listener.accept().await.unwrap();
+        assert_eq!(first, own.local_addr().unwrap(), "nobody dialled");
+        drop(listener);
+        let closed = answers(&format!("http://127.0.0.1:{port}"), true).await.unwrap_err();
+        assert!(closed.contains("nobody answers"), "{closed}");
     }
 }

@@ -120,6 +120,23 @@ fn keep_public(
     }
 }
 
+/// What a name resolves to, less what may not be dialled. Whoever dials asks
+/// here, and dials what it is given: asked twice, a name may answer otherwise.
+///
+/// # Errors
+/// [`ForbiddenAddress`] if nothing is left; else why it does not resolve.
+pub async fn addresses(
+    host: &str,
+    port: u16,
+    allow_private: bool,
+) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    let found = tokio::net::lookup_host((host, port)).await?;
+    if allow_private {
+        return Ok(found.collect());
+    }
+    Ok(keep_public(host, found)?)
+}
+
 /// The system's resolver, less the addresses that may not be dialled.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicResolver;
@@ -127,8 +144,7 @@ pub struct PublicResolver;
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let addrs: Addrs = Box::new(keep_public(name.as_str(), found)?.into_iter());
+            let addrs: Addrs = Box::new(addresses(name.as_str(), 0, false).await?.into_iter());
             Ok(addrs)
         })
     }

@@ -34,6 +34,15 @@ pub struct ConnectionRow {
     pub updated_at: Timestamp,
 }
 
+/// What an edit of a connection does with its stored key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEdit {
+    /// None was typed in: the stored one stays, whoever stored it meanwhile.
+    Keep,
+    /// The row's takes its place; a row without one removes it.
+    Replace,
+}
+
 /// Keyset of a list ordered by a text and an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct After {
@@ -105,8 +114,13 @@ pub fn says(q: Option<&str>, name: &str, description: &str) -> bool {
 pub trait ConnectionStore: Send + Sync + 'static {
     /// Makes one.
     async fn create_connection(&self, row: &ConnectionRow) -> Stored<()>;
-    /// Changes one of the space; `false` if there is none.
-    async fn update_connection(&self, row: &ConnectionRow) -> Stored<bool>;
+    /// Changes one of the space; answers it as it is stored then, `None` if
+    /// there is none.
+    async fn update_connection(
+        &self,
+        row: &ConnectionRow,
+        key: KeyEdit,
+    ) -> Stored<Option<ConnectionRow>>;
     /// Of a space, by name.
     async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>>;
     /// One of a space.

@@ -80,7 +80,7 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Gives a run back in good order.
     async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()>;
 
-    /// Takes re-evaluations that may work now.
+    /// Takes re-evaluations that may work now, users in turn.
     async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>>;
     /// Stores what the holder of a re-evaluation found.
     async fn commit_evaluation(

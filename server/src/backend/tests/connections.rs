@@ -1,6 +1,7 @@
 //! Connections: keys go in and never out.
 
 use super::{agent, connection, paths, stage, status, text};
+use crate::store::catalog::KeyEdit;
 use app::domain::{BreakerState, Draft, ModelChoice, Settings};
 use serde_json::json;
 
@@ -59,13 +60,31 @@ async fn an_empty_key_keeps_the_stored_one() {
 }
 
 #[tokio::test]
+async fn an_edit_that_keeps_the_key_keeps_one_that_came_meanwhile() {
+    let stage = stage().await;
+    let id = stage.connect(&stage.anna, "sk-of-long-ago").await;
+    let renamed = connection("Renamed", "https://slow.example.org/v1", "");
+    let rekeyed = connection("Mine", URL, "sk-brand-new");
+    let other_tab = async {
+        stage.it.update_connection(&stage.anna, id, &rekeyed).await.unwrap();
+        stage.outbound.seen.notify_one();
+    };
+    let tab = stage.it.update_connection(&stage.anna, id, &renamed);
+    let saved = tokio::join!(tab, other_tab).0.unwrap();
+    assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("-new")));
+    let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
+    assert_eq!(tested.message, r#"Some("sk-brand-new") Some("m")"#);
+    assert_eq!(tested.request, "https://slow.example.org/v1");
+}
+
+#[tokio::test]
 async fn a_key_that_cannot_be_read_is_said_so() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
     let row = stage.it.stores.connections.connection(stage.anna.space_id, id).await;
     let mut row = row.unwrap().unwrap();
     row.key_ciphertext.as_mut().unwrap()[40] ^= 1;
-    stage.it.stores.connections.update_connection(&row).await.unwrap();
+    stage.it.stores.connections.update_connection(&row, KeyEdit::Replace).await.unwrap();
     let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
     assert!(!tested.ok && tested.message.contains("Type it in again"), "{tested:?}");
 }

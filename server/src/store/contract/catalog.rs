@@ -2,7 +2,7 @@
 
 use super::{ANNA, BEN, House, at, told_to_both};
 use crate::store::StoreError;
-use crate::store::catalog::{After, ConnectionRow, KEPT_DRAFTS, OrderKey};
+use crate::store::catalog::{After, ConnectionRow, KEPT_DRAFTS, KeyEdit, OrderKey};
 use app::domain::{
     AgentId, AgentSpec, Category, ConnectionId, ConnectionKind, Difficulty, Draft, DraftId,
     ModelChoice, ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId,
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 told_to_both! {
     a_connection_is_its_space_s,
+    an_edit_without_a_key_leaves_the_stored_one,
     a_connection_in_use_stays,
     an_agent_has_revisions,
     a_deleted_agent_is_hidden_and_its_history_stays,
@@ -80,7 +81,9 @@ async fn a_connection_is_its_space_s(house: House) {
     assert_eq!(for_engine, Some(row.clone()));
 
     let stolen = ConnectionRow { space_id: BEN, name: "Stolen".into(), ..row.clone() };
-    assert!(!house.connections.update_connection(&stolen).await.unwrap());
+    for key in [KeyEdit::Keep, KeyEdit::Replace] {
+        assert_eq!(house.connections.update_connection(&stolen, key).await.unwrap(), None);
+    }
     let changed = ConnectionRow {
         name: "Changed".into(),
         key_ciphertext: None,
@@ -88,12 +91,32 @@ async fn a_connection_is_its_space_s(house: House) {
         updated_at: at(9),
         ..row.clone()
     };
-    assert!(house.connections.update_connection(&changed).await.unwrap());
+    let saved = house.connections.update_connection(&changed, KeyEdit::Replace).await.unwrap();
+    assert_eq!(saved.as_ref(), Some(&changed));
     assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(changed));
 
     assert!(!house.connections.delete_connection(BEN, row.id).await.unwrap());
     assert!(house.connections.delete_connection(ANNA, row.id).await.unwrap());
     assert!(!house.connections.delete_connection(ANNA, row.id).await.unwrap());
+}
+
+async fn an_edit_without_a_key_leaves_the_stored_one(house: House) {
+    let row = connection(5, ANNA);
+    house.connections.create_connection(&row).await.unwrap();
+    // Read by one tab; then another stores a new key; then the first writes.
+    let mut renamed = house.connections.connection(ANNA, row.id).await.unwrap().unwrap();
+    let rekeyed = ConnectionRow {
+        key_ciphertext: Some(vec![7, 8, 9]),
+        key_last4: Some("wxyz".into()),
+        ..row.clone()
+    };
+    house.connections.update_connection(&rekeyed, KeyEdit::Replace).await.unwrap().unwrap();
+    renamed.name = "Renamed".into();
+    renamed.updated_at = at(9);
+    let saved = house.connections.update_connection(&renamed, KeyEdit::Keep).await.unwrap();
+    let both = ConnectionRow { name: "Renamed".into(), updated_at: at(9), ..rekeyed };
+    assert_eq!(saved.as_ref(), Some(&both));
+    assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(both));
 }
 
 async fn a_connection_in_use_stays(house: House) {

@@ -1,14 +1,18 @@
 //! What only a database can suffer: rows damaged from outside, and unfinished
 //! suites that hold a connection.
 
+use super::work::{again, claim, over, suite};
 use super::{ANNA, at, open_sqlite, person};
 use crate::store::accounts::AccountStore;
 use crate::store::catalog::{After, AgentStore, ConnectionRow, ConnectionStore, ScenarioStore};
+use crate::store::queue::QueueStore;
 use crate::store::sqlite::SqliteStore;
+use crate::store::suites::{NewEvaluation, SuiteStore};
+use crate::store::transition::LEASE;
 use crate::store::{StoreError, Stored};
 use app::domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ScenarioFilter, ScenarioId,
-    ScenarioSpec,
+    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, EvaluationStatus, ScenarioFilter,
+    ScenarioId, ScenarioSpec,
 };
 use futures::FutureExt;
 use serde_json::json;
@@ -96,6 +100,46 @@ async fn a_damaged_scenario_hides_no_other() {
         .unwrap();
     store.put_built_in("hello", key(10), &spec("Hello"), at(1)).await.unwrap();
     assert_eq!(store.scenario(ANNA, key(9)).await.unwrap().unwrap().revision, 2);
+}
+
+#[tokio::test]
+async fn a_damaged_judging_ends_and_holds_up_no_other() {
+    let (_folder, store) = lived_in().await;
+    let runs = over(&store, &store, suite(1, 1, 5)).await;
+    let mut asked = Vec::new();
+    for (n, run) in (1..).zip(&runs) {
+        let row = again(run, n);
+        asked.push(row.view.id);
+        store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+    }
+    let breaks = async |n: usize, how| sql(&store, how, asked[n].0).await.unwrap();
+    let ended = async |n: usize| {
+        let view = store.evaluations(runs[n].id).await.unwrap().remove(0).view;
+        assert_eq!((view.id, view.status), (asked[n], EvaluationStatus::Error));
+        assert!(view.error.unwrap().message.contains("damaged"));
+        view.finished_at
+    };
+
+    breaks(0, "UPDATE evaluations SET body = '{' WHERE id = ?").await;
+    breaks(1, "UPDATE evaluations SET judge = 'x' WHERE id = ?").await;
+    let claimed = store.claim_evaluations(claim(2, at(3))).await.unwrap();
+    let claimed: Vec<_> = claimed.iter().map(|row| row.view.id).collect();
+    assert_eq!(claimed, asked[2..4], "they take nobody's place");
+    assert_eq!([ended(0).await, ended(1).await], [Some(at(3)); 2]);
+
+    // Damaged in a worker's hands: found by the reaper, and at a start.
+    breaks(2, "UPDATE evaluations SET body = '{' WHERE id = ?").await;
+    let lapsed = at(3).plus(LEASE * 2);
+    store.reap(lapsed).await.unwrap();
+    assert_eq!(ended(2).await, Some(lapsed));
+    let claimed = store.claim_evaluations(claim(9, lapsed)).await.unwrap();
+    let claimed: Vec<_> = claimed.iter().map(|row| (row.view.id, row.recoveries)).collect();
+    assert_eq!(claimed, [(asked[3], 1), (asked[4], 0)], "its neighbour was taken up again");
+    breaks(3, "UPDATE evaluations SET judge = '{' WHERE id = ?").await;
+    store.take_over(at(90)).await.unwrap();
+    assert_eq!(ended(3).await, Some(at(90)));
+    let claimed = store.claim_evaluations(claim(9, at(91))).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].view.id), (1, asked[4]));
 }
 
 #[tokio::test]

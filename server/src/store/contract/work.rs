@@ -7,7 +7,7 @@ use crate::store::cleaning::{CleanStore, Old};
 use crate::store::memory::work::{Documents, MemoryWork};
 use crate::store::pick::Hold;
 use crate::store::queue::{Claim, QueueStore};
-use crate::store::rows::{EvaluationRow, EventRow, Frozen, Intent, ModelRef, Role};
+use crate::store::rows::{EvaluationRow, EventRow, Frozen, Intent, ModelRef, Role, RunRow};
 use crate::store::sqlite::SqliteStore;
 use crate::store::suites::{Created, NewEvaluation, NewKey, NewRun, NewSuite, SuiteStore};
 use crate::store::transition::{Change, Final, LEASE, Lease, MOST_RECOVERIES};
@@ -90,7 +90,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 /// A suite `n` of user `owner` with `runs` runs.
-fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
+pub(super) fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
     let model = ModelRef { connection_id: ConnectionId(id(7)), model: "m".into() };
     NewSuite {
         id: SuiteId(id(n)),
@@ -122,7 +122,7 @@ fn new_run(n: u128) -> NewRun {
     }
 }
 
-fn claim(most: u32, now: Timestamp) -> Claim {
+pub(super) fn claim(most: u32, now: Timestamp) -> Claim {
     let max_wait = Duration::from_secs(600);
     Claim { owner: "worker".into(), runs_per_user: 8, max_wait, most, holds: Vec::new(), now }
 }
@@ -172,6 +172,7 @@ stories! {
     nothing_begins_where_its_first_call_would_wait,
     time_behind_circuits_adds_up,
     judging_again_has_a_lease_of_its_own,
+    users_take_turns_at_judging_again,
     a_judging_that_takes_its_server_down_is_given_up,
     lists_go_from_new_to_old_without_gap_or_double,
     what_is_somebody_elses_is_not_there,
@@ -651,6 +652,49 @@ async fn judging_again_has_a_lease_of_its_own(b: Bench) {
     assert_eq!(untouched.status, RunStatus::Passed, "judging again never changes the run");
 }
 
+/// A suite whose runs are over.
+pub(super) async fn over(
+    suites: &dyn SuiteStore,
+    queue: &dyn QueueStore,
+    new: NewSuite,
+) -> Vec<RunRow> {
+    let (count, mut over) = (new.runs.len(), Vec::new());
+    suites.create_suite(new).await.unwrap();
+    while over.len() < count {
+        for run in queue.claim(claim(9, T0)).await.unwrap() {
+            let lease = Lease { run_id: run.id, attempt: run.attempt };
+            over.push(queue.commit(&lease, finish(passed()), at(1)).await.unwrap());
+        }
+    }
+    over
+}
+
+async fn users_take_turns_at_judging_again(b: Bench) {
+    // User 1 asks for many, then user 2 for one, then again.
+    let ask = async |n: u128, owner: u128, runs: u128| {
+        let over = over(b.suites.as_ref(), b.queue.as_ref(), suite(n, owner, runs)).await;
+        for (i, run) in (n * 100..).zip(&over) {
+            let mut row = again(run, i);
+            row.view.created_at = at(i as u64);
+            let new = NewEvaluation { row, key: None };
+            assert_eq!(b.suites.create_evaluation(new).await.unwrap(), Created::New);
+        }
+    };
+    let taken = async |most: u32| -> Vec<_> {
+        let taken = b.queue.claim_evaluations(claim(most, at(900))).await.unwrap();
+        taken.into_iter().map(|row| (row.user_id, row.view.created_at)).collect()
+    };
+    let (one, two) = (user(1), user(2));
+    ask(1, 1, 20).await;
+    ask(2, 2, 1).await;
+    assert_eq!(taken(3).await, [(one, at(100)), (two, at(200)), (one, at(101))]);
+    let next: Vec<_> = (102..108).map(|second| (one, at(second))).collect();
+    assert_eq!(taken(99).await, next, "eight of one user at most");
+    ask(3, 2, 1).await;
+    assert_eq!(taken(3).await, [(two, at(300))], "whose places are taken hides nobody");
+    assert_eq!(taken(99).await, []);
+}
+
 async fn a_judging_that_takes_its_server_down_is_given_up(b: Bench) {
     b.suites.create_suite(suite(1, 1, 1)).await.unwrap();
     let run = b.queue.claim(claim(1, T0)).await.unwrap().remove(0);
@@ -670,7 +714,7 @@ async fn a_judging_that_takes_its_server_down_is_given_up(b: Bench) {
     assert_eq!(ended.finished_at, Some(at(3)));
 }
 
-fn again(run: &crate::store::rows::RunRow, n: u128) -> EvaluationRow {
+pub(super) fn again(run: &RunRow, n: u128) -> EvaluationRow {
     let view = Evaluation::asked(EvaluationId(id(8000 + n)), "m", 1, at(2));
     EvaluationRow::asked_for(run, run.frozen.judge.clone(), view)
 }

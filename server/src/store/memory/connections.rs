@@ -1,7 +1,7 @@
 //! Connections in memory.
 
 use super::{Kept, MemoryStore};
-use crate::store::catalog::{ConnectionRow, ConnectionStore};
+use crate::store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
 use crate::store::{StoreError, Stored};
 use app::domain::{ConnectionId, ModelChoice, SpaceId};
 use async_trait::async_trait;
@@ -13,15 +13,22 @@ impl ConnectionStore for MemoryStore {
         Ok(())
     }
 
-    async fn update_connection(&self, row: &ConnectionRow) -> Stored<bool> {
+    async fn update_connection(
+        &self,
+        row: &ConnectionRow,
+        key: KeyEdit,
+    ) -> Stored<Option<ConnectionRow>> {
         let connections = &mut self.state.lock().catalog.connections;
-        match connections.get_mut(&row.id) {
-            Some(known) if known.space_id == row.space_id => {
-                *known = ConnectionRow { created_at: known.created_at, ..row.clone() };
-                Ok(true)
+        let known = connections.get_mut(&row.id).filter(|known| known.space_id == row.space_id);
+        Ok(known.map(|known| {
+            let mut changed = ConnectionRow { created_at: known.created_at, ..row.clone() };
+            if key == KeyEdit::Keep {
+                changed.key_ciphertext = known.key_ciphertext.take();
+                changed.key_last4 = known.key_last4.take();
             }
-            _ => Ok(false),
-        }
+            *known = changed.clone();
+            changed
+        }))
     }
 
     async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>> {

@@ -433,16 +433,27 @@ impl QueueStore for MemoryWork {
         for row in state.evaluations.values().filter(running) {
             *at_work.entry(row.user_id).or_default() += 1;
         }
-        let mut claimed = Vec::new();
-        for row in state.evaluations.values_mut() {
-            let busy = at_work.entry(row.user_id).or_default();
-            let waiting = row.view.status == EvaluationStatus::Pending && !row.view.is_first;
-            if !waiting || *busy >= claim.runs_per_user || claimed.len() >= claim.most as usize {
-                continue;
+        let waiting = |row: &&EvaluationRow| {
+            row.view.status == EvaluationStatus::Pending && !row.view.is_first
+        };
+        let mut asked: Vec<_> = state.evaluations.values().filter(waiting).collect();
+        asked.sort_by_key(|row| (row.view.created_at, row.view.id));
+        // Users take turns: a place counts what is at work for its user.
+        let mut places = Vec::new();
+        for row in asked {
+            let place = at_work.entry(row.user_id).or_default();
+            *place += 1;
+            if *place <= claim.runs_per_user {
+                places.push((*place, row.view.created_at, row.view.id));
             }
-            *busy += 1;
-            row.claim(claim.owner.clone(), claim.max_wait, claim.now);
-            claimed.push(row.clone());
+        }
+        places.sort_unstable();
+        let mut claimed = Vec::new();
+        for (_, _, id) in places.into_iter().take(claim.most as usize) {
+            if let Some(row) = state.evaluations.get_mut(&id) {
+                row.claim(claim.owner.clone(), claim.max_wait, claim.now);
+                claimed.push(row.clone());
+            }
         }
         Ok(claimed)
     }

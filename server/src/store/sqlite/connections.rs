@@ -2,7 +2,7 @@
 
 use super::SqliteStore;
 use super::rows::{json, time_of, uuid_of, word};
-use crate::store::catalog::{ConnectionRow, ConnectionStore};
+use crate::store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
 use crate::store::{StoreError, Stored};
 use app::domain::{ConnectionId, ConnectionKind, SpaceId};
 use async_trait::async_trait;
@@ -101,27 +101,33 @@ impl ConnectionStore for SqliteStore {
         written.await
     }
 
-    async fn update_connection(&self, row: &ConnectionRow) -> Stored<bool> {
+    async fn update_connection(
+        &self,
+        row: &ConnectionRow,
+        key: KeyEdit,
+    ) -> Stored<Option<ConnectionRow>> {
         let (row, headers) = (row.clone(), headers(row)?);
         let written = self.writer.write(move |c| {
             async move {
-                let done = sqlx::query(
-                    "UPDATE connections SET name = ?, kind = ?, base_url = ?, headers = ?, \
-                     key_ciphertext = ?, key_last4 = ?, updated_at = ? \
-                     WHERE id = ? AND space_id = ?",
+                let stored = sqlx::query(
+                    "UPDATE connections SET name = ?1, kind = ?2, base_url = ?3, headers = ?4, \
+                     key_ciphertext = CASE WHEN ?5 THEN key_ciphertext ELSE ?6 END, \
+                     key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8 \
+                     WHERE id = ?9 AND space_id = ?10 RETURNING *",
                 )
                 .bind(row.name)
                 .bind(row.kind.as_str())
                 .bind(row.base_url)
                 .bind(headers)
+                .bind(key == KeyEdit::Keep)
                 .bind(row.key_ciphertext)
                 .bind(row.key_last4)
                 .bind(row.updated_at.0)
                 .bind(row.id.0)
                 .bind(row.space_id.0)
-                .execute(c)
+                .fetch_optional(c)
                 .await?;
-                Ok(done.rows_affected() > 0)
+                stored.as_ref().map(connection).transpose()
             }
             .boxed()
         });

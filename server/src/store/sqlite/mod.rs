@@ -10,6 +10,7 @@ mod clean;
 #[cfg(test)]
 mod clean_tests;
 mod connections;
+mod evaluations;
 mod events;
 mod imports;
 #[cfg(test)]

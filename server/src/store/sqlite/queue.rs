@@ -3,6 +3,7 @@
 //! it commits, and `save_run` fences by the epoch all the same.
 
 use super::SqliteStore;
+use super::evaluations::{claim_evaluations, held_evaluation, reap_evaluations};
 use super::events::append;
 use super::rows::{evaluation, insert_turn, run, save_evaluation, save_run, select_runs};
 use crate::store::census::Census;
@@ -11,7 +12,7 @@ use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{EvaluationRow, EventRow, Frozen, RunRow};
 use crate::store::transition::{Change, LEASE, Lease, Refused, Transition, transition};
 use crate::store::{StoreError, Stored};
-use app::domain::{Evaluation, EvaluationId, RunId, SuiteId, Timestamp, UserId};
+use app::domain::{Evaluation, EvaluationId, RunId, SuiteId, Timestamp};
 use async_trait::async_trait;
 use futures::FutureExt;
 use serde_json::Value;
@@ -266,23 +267,6 @@ fn damaged(error: &StoreError) {
     tracing::error!(%error, "a run cannot be read");
 }
 
-async fn reap_evaluations(c: &mut SqliteConnection, all: bool, now: Timestamp) -> Stored<()> {
-    let rows = sqlx::query(
-        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'running' \
-         AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
-    )
-    .bind(all)
-    .bind(now.0)
-    .fetch_all(&mut *c)
-    .await?;
-    for row in &rows {
-        let mut row = evaluation(row)?;
-        row.recover(now);
-        save_evaluation(c, &row).await?;
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl QueueStore for SqliteStore {
     async fn claim(&self, order: Claim) -> Stored<Vec<RunRow>> {
@@ -526,46 +510,4 @@ async fn heartbeat(c: &mut SqliteConnection, owner: String, now: Timestamp) -> S
         beat.evaluations.push((row.try_get::<Uuid, _>("id")?.into(), row.try_get("attempt")?));
     }
     Ok(beat)
-}
-
-async fn held_evaluation(
-    c: &mut SqliteConnection,
-    id: EvaluationId,
-    attempt: u32,
-) -> Stored<EvaluationRow> {
-    let row =
-        sqlx::query("SELECT * FROM evaluations WHERE id = ?").bind(id.0).fetch_optional(c).await?;
-    let row = row.as_ref().map(evaluation).transpose()?;
-    row.filter(|row| row.is_held(attempt)).ok_or(StoreError::LeaseLost)
-}
-
-async fn claim_evaluations(c: &mut SqliteConnection, claim: Claim) -> Stored<Vec<EvaluationRow>> {
-    let waiting = sqlx::query(
-        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'pending' ORDER BY created_at LIMIT ?",
-    )
-    .bind(claim.most)
-    .fetch_all(&mut *c)
-    .await?;
-    let running: Vec<Uuid> = sqlx::query_scalar(
-        "SELECT user_id FROM evaluations WHERE is_first = 0 AND status = 'running'",
-    )
-    .fetch_all(&mut *c)
-    .await?;
-    let mut at_work: std::collections::HashMap<UserId, u32> = std::collections::HashMap::new();
-    for user in running {
-        *at_work.entry(user.into()).or_default() += 1;
-    }
-    let mut claimed = Vec::new();
-    for row in &waiting {
-        let mut row = evaluation(row)?;
-        let busy = at_work.entry(row.user_id).or_default();
-        if *busy >= claim.runs_per_user {
-            continue;
-        }
-        *busy += 1;
-        row.claim(claim.owner.clone(), claim.max_wait, claim.now);
-        save_evaluation(c, &row).await?;
-        claimed.push(row);
-    }
-    Ok(claimed)
 }

@@ -1,0 +1,153 @@
+//! The queue of re-evaluations: who takes which, and what becomes of those
+//! that nobody finished or nobody can read.
+
+use super::rows::{evaluation, json, save_evaluation, text};
+use crate::store::queue::Claim;
+use crate::store::rows::{EvaluationRow, ModelRef};
+use crate::store::{StoreError, Stored};
+use app::domain::{
+    ConnectionId, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp,
+};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use uuid::Uuid;
+
+/// Those that may be taken next. A user's place counts what is at work for
+/// them already, so that users take turns and nobody waits behind the rest of
+/// another's. The condition is word for word that of the index.
+const NEXT: &str = "SELECT e.* FROM ( \
+     SELECT id, status, created_at, SUM(status = 'running') OVER (PARTITION BY user_id) \
+     + ROW_NUMBER() OVER (PARTITION BY user_id, status ORDER BY created_at, id) AS place \
+     FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running')) w \
+     JOIN evaluations e ON e.id = w.id \
+     WHERE w.status = 'pending' AND w.place <= ? ORDER BY w.place, w.created_at, w.id LIMIT ?";
+
+/// Takes those that may work now. Of a damaged one nothing is left to take:
+/// it ends, and another has its place.
+pub(super) async fn claim_evaluations(
+    c: &mut SqliteConnection,
+    claim: Claim,
+) -> Stored<Vec<EvaluationRow>> {
+    let mut claimed = Vec::new();
+    loop {
+        let left = i64::from(claim.most) - claimed.len() as i64;
+        let next = sqlx::query(NEXT).bind(claim.runs_per_user).bind(left);
+        let mut buried = false;
+        for row in next.fetch_all(&mut *c).await? {
+            let Some(mut row) = readable(c, &row, claim.now).await? else {
+                buried = true;
+                continue;
+            };
+            row.claim(claim.owner.clone(), claim.max_wait, claim.now);
+            save_evaluation(c, &row).await?;
+            claimed.push(row);
+        }
+        if !buried {
+            return Ok(claimed);
+        }
+    }
+}
+
+/// Frees, or ends, those whose lease lapsed or whose deadline is past; of all
+/// workers at a start.
+pub(super) async fn reap_evaluations(
+    c: &mut SqliteConnection,
+    all: bool,
+    now: Timestamp,
+) -> Stored<()> {
+    let rows = sqlx::query(
+        "SELECT * FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running') \
+         AND status = 'running' AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
+    )
+    .bind(all)
+    .bind(now.0)
+    .fetch_all(&mut *c)
+    .await?;
+    for row in &rows {
+        if let Some(mut row) = readable(c, row, now).await? {
+            row.recover(now);
+            save_evaluation(c, &row).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The one that a worker holds at this epoch.
+pub(super) async fn held_evaluation(
+    c: &mut SqliteConnection,
+    id: EvaluationId,
+    attempt: u32,
+) -> Stored<EvaluationRow> {
+    let row =
+        sqlx::query("SELECT * FROM evaluations WHERE id = ?").bind(id.0).fetch_optional(c).await?;
+    let row = row.as_ref().map(evaluation).transpose()?;
+    row.filter(|row| row.is_held(attempt)).ok_or(StoreError::LeaseLost)
+}
+
+/// What a row says; one that cannot be read ends, so that its neighbours go
+/// on.
+async fn readable(
+    c: &mut SqliteConnection,
+    row: &SqliteRow,
+    now: Timestamp,
+) -> Stored<Option<EvaluationRow>> {
+    match evaluation(row) {
+        Ok(row) => Ok(Some(row)),
+        Err(StoreError::Damaged(why)) => bury(c, row, &why, now).await.map(|()| None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends one whose row cannot be read. What made it unreadable is put to rest,
+/// so that it can be shown.
+async fn bury(c: &mut SqliteConnection, row: &SqliteRow, why: &str, now: Timestamp) -> Stored<()> {
+    // As it is stored: a damaged id ends too.
+    let key: Vec<u8> = row.try_get("id")?;
+    let id = EvaluationId(Uuid::from_slice(&key).unwrap_or_default());
+    tracing::error!(evaluation = %id, why, "an evaluation's row is damaged; it ends");
+    let judge = json(row, "judge").unwrap_or(ModelRef {
+        connection_id: ConnectionId(Uuid::nil()),
+        model: "unknown".to_owned(),
+    });
+    let asked_at = row.try_get("created_at").map_or(now, Timestamp);
+    let message = "The stored record of this judging is damaged. Judge the run again.";
+    let view = Evaluation {
+        status: EvaluationStatus::Error,
+        error: Some(RunError::new(ErrorKind::Internal, message)),
+        finished_at: Some(now),
+        ..Evaluation::asked(id, &judge.model, 0, asked_at)
+    };
+    sqlx::query(
+        "UPDATE evaluations SET status = ?, judge = ?, body = ?, raw_reply = NULL, \
+         attempt = attempt + 1, lease_owner = NULL, lease_until = NULL, deadline_at = NULL \
+         WHERE id = ?",
+    )
+    .bind(view.status.as_str())
+    .bind(text(&judge)?)
+    .bind(text(&view)?)
+    .bind(key)
+    .execute(c)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NEXT;
+    use crate::store::sqlite::SqliteStore;
+    use sqlx::Row;
+
+    #[tokio::test]
+    async fn the_next_is_found_among_what_is_unfinished() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEXT}")));
+        let plan = plan.bind(8).bind(64).fetch_all(&store.read).await.expect("plans");
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let looks: Vec<_> = steps.iter().filter(|step| step.contains("evaluations")).collect();
+        let led = |step: &&String| {
+            step.ends_with(" INDEX evaluations_unfinished") || step.ends_with("(id=?)")
+        };
+        assert!(!looks.is_empty() && looks.iter().all(led), "{steps:?}");
+    }
+}
