@@ -194,6 +194,7 @@ fn unreadable(id: ConnectionId, error: &StoreError) -> RunError {
 mod tests {
     use super::*;
     use crate::store::memory::MemoryStore;
+    use crate::store::sqlite::SqliteStore;
     use app::domain::SpaceId;
     use uuid::Uuid;
 
@@ -211,6 +212,20 @@ mod tests {
     fn four_characters_of_a_long_key_are_shown() {
         assert_eq!(last4("sk-12345678").as_deref(), Some("5678"));
         assert_eq!(last4("1234567"), None);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_away_is_no_error_of_the_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("test.db")).await.unwrap();
+        let secrets = Arc::new(Secrets::new(&[1; 32]));
+        let endpoints = Endpoints::new(Arc::new(store.clone()), secrets, Vec::new());
+        let id = ConnectionId(Uuid::from_u128(2));
+        assert_eq!(endpoints.look_up(id).await.unwrap().unwrap_err().kind, ErrorKind::InvalidAgent);
+        store.close().await;
+        let away = endpoints.look_up(id).await;
+        assert!(matches!(away, Err(StoreError::Unavailable(_))), "{:?}", away.err());
+        assert_eq!(endpoints.endpoint(id).await.unwrap_err().kind, ErrorKind::Internal);
     }
 
     #[tokio::test]

@@ -83,19 +83,20 @@ impl Line<'_> {
         }
     }
 
-    /// Stores that it waits, in a task of its own.
-    async fn store(&self, change: Change) {
-        let Some(lease) = self.lease.clone() else { return };
+    /// Stores that it waits, in a task of its own; answers whether it is stored.
+    async fn store(&self, change: Change) -> bool {
+        let Some(lease) = self.lease.clone() else { return false };
         let shared = self.shared.clone();
         let stored = tokio::spawn(
             async move { shared.queue.commit(&lease, change, shared.clock.now()).await }
                 .in_current_span(),
         );
         match stored.await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => return true,
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
             Err(error) => tracing::error!(%error, "storing a wait failed"),
         }
+        false
     }
 }
 
@@ -182,6 +183,7 @@ impl CallWatcher for Watcher<'_> {
     async fn resumed(&self) {
         let shared = self.line.shared;
         if let Some(lease) = self.line.lease.clone() {
+            let mut marked = false;
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());
                 let most = shared.settings.runs_per_user;
@@ -189,13 +191,18 @@ impl CallWatcher for Watcher<'_> {
                     async move { shared.queue.unpark(&lease, most, shared.clock.now()).await };
                 let unparked = tokio::spawn(unpark.in_current_span());
                 match unparked.await {
-                    // Nothing free yet, or the store is away: it holds on.
-                    Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {
-                        tokio::time::sleep(UNPARK_EVERY).await;
+                    // Nothing free yet: parked for a place, the next one is its own.
+                    Ok(Ok(false)) if !marked => {
+                        let waiting = Waiting { what: WaitingOn::Slot, until: None };
+                        let change = Change { waiting: Some(Some(waiting)), ..Change::default() };
+                        marked = self.line.store(change).await;
                     }
+                    // The store is away: it holds on.
+                    Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {}
                     // Free again, or lost: the next commit says so.
                     _ => break,
                 }
+                tokio::time::sleep(UNPARK_EVERY).await;
             }
         }
         let slot = shared.slots.acquire(self.line.user_id).await;

@@ -52,6 +52,8 @@ pub struct SuiteLoad {
     pub orphaned: u32,
     /// Of these, held and not parked.
     pub active: u32,
+    /// Of these, held and parked for a place alone: the next free ones are theirs.
+    pub wanting: u32,
 }
 
 /// What to take from the picked suite.
@@ -68,7 +70,7 @@ pub enum Take {
 pub fn pick(loads: &[SuiteLoad], runs_per_user: u32, holds: &[Hold]) -> Option<Take> {
     let mut at_work: HashMap<UserId, u32> = HashMap::new();
     for load in loads {
-        *at_work.entry(load.user_id).or_default() += load.active;
+        *at_work.entry(load.user_id).or_default() += load.active + load.wanting;
     }
     let free = |load: &&SuiteLoad| at_work.get(&load.user_id).copied().unwrap_or(0) < runs_per_user;
     let order = |load: &&SuiteLoad| {
@@ -120,6 +122,7 @@ mod tests {
             begun,
             orphaned: 0,
             active: begun,
+            wanting: 0,
         }
     }
 
@@ -158,6 +161,14 @@ mod tests {
         assert_eq!(picks(vec![load(1, 1, 7, 2), load(2, 2, 7, 0)], &dry), [2], "user 1 is there");
         let elsewhere = vec![load(1, 1, 7, 1), load(2, 1, 7, 0)];
         assert!(picks(elsewhere, &dry).is_empty(), "in another suite of theirs");
+    }
+
+    #[test]
+    fn a_place_that_is_wanted_back_goes_to_nobody_else() {
+        let wanting = SuiteLoad { active: 0, wanting: 1, ..load(1, 1, 7, 1) };
+        let full = |active| [wanting.clone(), SuiteLoad { active, ..load(2, 1, 8, 0) }];
+        assert_eq!(pick(&full(7), 8, &[]), None, "the last free place is wanted");
+        assert!(pick(&full(6), 8, &[]).is_some());
     }
 
     #[test]

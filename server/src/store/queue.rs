@@ -75,7 +75,8 @@ pub trait QueueStore: Send + Sync + 'static {
     /// # Errors
     /// [`super::StoreError::LeaseLost`]: stop at once.
     async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow>;
-    /// Takes the user's slot again after parking; `false` when none is free.
+    /// Takes the user's slot again after parking; `false` when none is free. Who is
+    /// parked and waits for a slot alone has the next free one kept for it.
     async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool>;
     /// Gives a run back in good order.
     async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()>;

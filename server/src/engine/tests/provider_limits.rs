@@ -342,6 +342,42 @@ async fn time_behind_open_circuits_is_a_budget_of_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_parked_has_the_next_place_before_new_runs() {
+    let mut b = Bench::new(obliging);
+    b.settings.runs_per_user = 2;
+    let clock = b.clock;
+    b.answers(move |number, request| {
+        if number == 0 {
+            let until = Some(clock.now().plus(Duration::from_secs(40)));
+            return Box::pin(async move { failure(Decision::Wait { until, overloaded: false }) });
+        }
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            obliging(number, request).await
+        })
+    });
+    let parked = b.suite(1, &[scripted(1)]).await;
+    let engine = b.engine().await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(b.runs(1, parked).await[0].parked);
+    // Over another connection, so that nothing holds them back.
+    let many: Vec<_> = (0..60).map(|_| scripted(1)).collect();
+    let elsewhere = b.suite_with(1, &many, |suite| {
+        suite.concurrency = 60;
+        suite.frozen.agent.connection_id = ConnectionId(uuid::Uuid::from_u128(8));
+        suite.frozen.judge.connection_id = suite.frozen.agent.connection_id;
+        suite.allow_parallel = true;
+    });
+    let elsewhere = elsewhere.await;
+    engine.wake();
+    let run = b.finished(1, parked).await.remove(0);
+    assert_eq!((run.status, run.error), (RunStatus::Passed, None));
+    assert!(run.parked_ms < 60_000, "it went on when a place was free: {} ms", run.parked_ms);
+    let pending = |run: &&RunRow| run.status == RunStatus::Pending;
+    assert!(b.runs(1, elsewhere).await.iter().filter(pending).count() > 40, "before new runs");
+}
+
+#[tokio::test(start_paused = true)]
 async fn behind_a_latch_a_suite_of_hundreds_ends_in_seconds() {
     let b = Bench::new(|_, _| {
         let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);

@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 /// Waits shorter than this are told to nobody.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
+/// How long a turn is kept for a caller that takes its own places again. Then
+/// others have it: it may be the one probe, or the one call that a bucket bears.
+const KEEPS_TURN: Duration = Duration::from_secs(1);
 
 pub(super) struct Call<'a> {
     path: &'a Outbound,
@@ -93,7 +96,7 @@ impl<'a> Call<'a> {
                     Admission::Refused(error) => return Err(error),
                     Admission::Wait { what, until, turn } => {
                         drop(passed.take());
-                        limited = Some(self.park(what, until, turn, Some(limiter)).await?);
+                        limited = self.park(what, until, turn, Some(limiter)).await?;
                     }
                 }
             }
@@ -103,7 +106,7 @@ impl<'a> Call<'a> {
                     Admission::Refused(error) => return Err(error),
                     Admission::Wait { what, until, turn } => {
                         drop(limited.take());
-                        passed = Some(self.park(what, until, turn, Some(breaker)).await?);
+                        passed = self.park(what, until, turn, Some(breaker)).await?;
                     }
                 }
             }
@@ -114,14 +117,16 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits for `turn`, at most as long as the caller allows for `what`.
+    /// Waits for `turn`, at most as long as the caller allows for `what`. `None`
+    /// when the turn went by because the caller's own places were not free: they
+    /// are now, and it asks for another.
     async fn park<T>(
         &mut self,
         what: WaitingOn,
         until: Option<Timestamp>,
         turn: BoxFuture<'static, Result<T, CallError>>,
         gate: Option<&dyn Gate>,
-    ) -> Result<T, CallError> {
+    ) -> Result<Option<T>, CallError> {
         let began = Instant::now();
         let mut left = self.limits.max_wait.saturating_sub(self.used.parked);
         if what == WaitingOn::Circuit {
@@ -133,51 +138,61 @@ impl<'a> Call<'a> {
         if left.is_zero() || (what == WaitingOn::RateLimit && hopeless) {
             return Err(self.parked_too_long(what, until, left));
         }
-        let done = self.wait(Waiting { what, until }, turn, gate, left).await;
-        let took = began.elapsed();
-        for times in [&mut *self.times, &mut self.used] {
-            times.parked += took;
-            times.circuit += if what == WaitingOn::Circuit { took } else { Duration::ZERO };
-        }
-        done.unwrap_or_else(|| Err(self.parked_too_long(what, until, left)))
+        let (done, told) = self.wait(Waiting { what, until }, turn, gate, left).await;
+        self.add_parked(what, began.elapsed());
+        let turn = done.unwrap_or_else(|| Err(self.parked_too_long(what, until, left)))?;
+        if told { self.resume(turn).await } else { Ok(Some(turn)) }
     }
 
-    /// What came of waiting, if it came in time. The watcher hears of it when
-    /// the wait will be, or has become, long, and again when it lasts longer
-    /// than was told.
+    /// Lets the caller take its places again, with its turn in hand for a moment
+    /// only, and within what it allows for waits.
+    async fn resume<T>(&mut self, turn: T) -> Result<Option<T>, CallError> {
+        let (began, left) = (Instant::now(), self.limits.max_wait.saturating_sub(self.used.parked));
+        let mut places = self.watcher.resumed();
+        if tokio::time::timeout(KEEPS_TURN, &mut places).await.is_ok() {
+            self.add_parked(WaitingOn::Slot, began.elapsed());
+            return Ok(Some(turn));
+        }
+        drop(turn);
+        let in_time = tokio::time::timeout_at(began + left, places).await.is_ok();
+        self.add_parked(WaitingOn::Slot, began.elapsed());
+        if in_time { Ok(None) } else { Err(self.parked_too_long(WaitingOn::Slot, None, left)) }
+    }
+
+    /// What came of waiting, if it came in time, and whether the watcher was told.
+    /// It hears of it when the wait will be, or has become, long, and again when it
+    /// lasts longer than was told.
     async fn wait<T>(
         &self,
         mut waiting: Waiting,
         mut turn: BoxFuture<'static, Result<T, CallError>>,
         gate: Option<&dyn Gate>,
         left: Duration,
-    ) -> Option<Result<T, CallError>> {
+    ) -> (Option<Result<T, CallError>>, bool) {
         let end = Instant::now() + left;
         let known = waiting.until.map(|until| until.since(self.now()));
         if known.is_none_or(|wait| wait < WORTH_TELLING) {
             let quiet = WORTH_TELLING.min(left);
             if let Ok(done) = tokio::time::timeout(quiet, &mut turn).await {
-                return Some(done);
+                return (Some(done), false);
             }
         }
         if Instant::now() >= end {
-            return None;
+            return (None, false);
         }
-        let done = loop {
+        loop {
             self.watcher.waiting(waiting).await;
             let told = waiting.until.map(|until| until.since(self.now()) + WORTH_SAYING);
             let again = told.map_or(end, |told| end.min(Instant::now() + told));
             match tokio::time::timeout_at(again, &mut turn).await {
-                Ok(done) => break Some(done),
-                Err(_) if Instant::now() >= end => break None,
+                Ok(done) => return (Some(done), true),
+                Err(_) if Instant::now() >= end => return (None, true),
                 Err(_) => {
                     let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
                     waiting.until = worth_saying(until, self.now());
                 }
             }
-        };
-        self.watcher.resumed().await;
-        done
+        }
     }
 
     /// One attempt. The outer error ends the call at once.
@@ -252,7 +267,7 @@ impl<'a> Call<'a> {
             tokio::time::sleep(wait).await;
             Ok(())
         });
-        self.park(WaitingOn::RateLimit, until, turn, None).await
+        self.park(WaitingOn::RateLimit, until, turn, None).await.map(|_| ())
     }
 
     async fn back_off(&mut self, error: CallError) -> Result<(), CallError> {
@@ -287,6 +302,13 @@ impl<'a> Call<'a> {
         self.used.active += took;
     }
 
+    fn add_parked(&mut self, what: WaitingOn, took: Duration) {
+        for times in [&mut *self.times, &mut self.used] {
+            times.parked += took;
+            times.circuit += if what == WaitingOn::Circuit { took } else { Duration::ZERO };
+        }
+    }
+
     /// The end of a call that had `left` to wait.
     fn parked_too_long(
         &self,
@@ -299,11 +321,12 @@ impl<'a> Call<'a> {
                 ErrorKind::CircuitOpen,
                 "the circuit of this connection, which is open because its calls kept failing",
             ),
-            WaitingOn::RateLimit | WaitingOn::Slot => {
-                (ErrorKind::RateLimited, "the provider's rate limit")
+            WaitingOn::RateLimit => (ErrorKind::RateLimited, "the provider's rate limit"),
+            WaitingOn::Slot => {
+                (ErrorKind::RateLimited, "other runs, which left no place free to go on")
             }
         };
-        let said = if kind == ErrorKind::RateLimited { self.throttle_words.as_str() } else { "" };
+        let said = if what == WaitingOn::RateLimit { self.throttle_words.as_str() } else { "" };
         let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
         let longer = match left.as_secs() {
             0 => String::new(),

@@ -103,7 +103,9 @@ pub trait CallWatcher: Send + Sync {
         let _ = waiting;
     }
 
-    /// It goes on after a wait that was told of.
+    /// It goes on after a wait that was told of. What takes longer than about a
+    /// second costs the call its turn, and counts as time parked. Not called when
+    /// the wait ended in an error: then nothing goes on.
     async fn resumed(&self) {}
 
     /// An attempt begins, counted from 1: from here on it may cost money.

@@ -169,6 +169,7 @@ stories! {
     runs_of_incompatible_pairs_are_final_from_the_start,
     a_finished_conversation_is_copied,
     parked_runs_keep_the_suite_place_and_free_the_users,
+    a_place_that_is_wanted_back_is_kept,
     nothing_begins_where_its_first_call_would_wait,
     time_behind_circuits_adds_up,
     judging_again_has_a_lease_of_its_own,
@@ -567,6 +568,27 @@ async fn parked_runs_keep_the_suite_place_and_free_the_users(b: Bench) {
     assert!(b.queue.unpark(&lease, 2, at(5)).await.unwrap());
     let row = b.suites.run(space(1), held[0].id).await.unwrap().unwrap();
     assert_eq!((row.parked, row.waiting), (false, None));
+}
+
+async fn a_place_that_is_wanted_back_is_kept(b: Bench) {
+    b.suites.create_suite(suite(1, 1, 5)).await.unwrap();
+    let few = |now| Claim { runs_per_user: 1, ..claim(9, now) };
+    let lease = |run: &crate::store::rows::RunRow| Lease { run_id: run.id, attempt: run.attempt };
+    let first = lease(&b.queue.claim(few(T0)).await.unwrap()[0]);
+    let parked = |what| Change {
+        parked: Some(true),
+        waiting: Some(Some(Waiting { what, until: None })),
+        ..Change::default()
+    };
+    b.queue.commit(&first, parked(WaitingOn::RateLimit), at(1)).await.unwrap();
+    let second = lease(&b.queue.claim(few(at(2))).await.unwrap()[0]);
+    assert!(!b.queue.unpark(&first, 1, at(3)).await.unwrap(), "no slot yet");
+    b.queue.commit(&first, parked(WaitingOn::Slot), at(3)).await.unwrap();
+    b.queue.commit(&second, finish(passed()), at(4)).await.unwrap();
+    assert!(b.queue.claim(few(at(5))).await.unwrap().is_empty(), "begun runs go before new ones");
+    assert!(b.queue.unpark(&first, 1, at(5)).await.unwrap());
+    b.queue.commit(&first, finish(passed()), at(6)).await.unwrap();
+    assert_eq!(b.queue.claim(few(at(7))).await.unwrap().len(), 1);
 }
 
 async fn nothing_begins_where_its_first_call_would_wait(b: Bench) {

@@ -17,7 +17,7 @@ use crate::store::{StoreError, Stored};
 use app::backend::HistoryFilter;
 use app::domain::{
     AgentId, Counts, Evaluation, EvaluationId, EvaluationStatus, Finished, RunId, RunStatus,
-    ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, UserId,
+    ScenarioId, SpaceId, SuiteId, SuiteStatus, Timestamp, Turn, UserId, WaitingOn,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -109,6 +109,10 @@ impl State {
                 orphaned: count(suite.id, &|run| running(run) && run.lease_owner.is_none()),
                 active: count(suite.id, &|run| {
                     running(run) && run.lease_owner.is_some() && !run.parked
+                }),
+                wanting: count(suite.id, &|run| {
+                    let slot = run.waiting.is_some_and(|waiting| waiting.what == WaitingOn::Slot);
+                    running(run) && run.lease_owner.is_some() && run.parked && slot
                 }),
             })
             .collect()

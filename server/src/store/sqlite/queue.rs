@@ -49,7 +49,9 @@ async fn loads(c: &mut SqliteConnection) -> Stored<Vec<SuiteLoad>> {
          COUNT(*) FILTER (WHERE r.status = 'pending') AS pending, \
          COUNT(*) FILTER (WHERE r.status = 'running') AS begun, \
          COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NULL) AS orphaned, \
-         COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND NOT r.parked) AS active \
+         COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND NOT r.parked) AS active, \
+         COUNT(*) FILTER (WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND r.parked \
+         AND CASE WHEN json_valid(r.waiting) THEN json_extract(r.waiting, '$.what') END = 'slot') AS wanting \
          FROM suites s JOIN runs r ON r.suite_id = s.id AND r.status IN ('pending', 'running') \
          WHERE s.status IN ('pending', 'running') AND s.cancel_requested_at IS NULL GROUP BY s.id",
     )
@@ -69,6 +71,7 @@ async fn loads(c: &mut SqliteConnection) -> Stored<Vec<SuiteLoad>> {
                 begun: row.try_get("begun")?,
                 orphaned: row.try_get("orphaned")?,
                 active: row.try_get("active")?,
+                wanting: row.try_get("wanting")?,
             })
         })
         .collect()
