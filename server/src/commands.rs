@@ -10,13 +10,16 @@ use crate::llm::connector::Connector;
 use crate::llm::demo::Demo;
 use crate::llm::outbound::Outbound;
 use crate::llm::{HttpClient, HttpOptions};
+use crate::lock;
 use crate::secrets::Secrets;
 use crate::store::sqlite::SqliteStore;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use std::fs::File;
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::time::{Instant, sleep};
 
 /// Runs a command to its end.
 ///
@@ -81,7 +84,7 @@ pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
             let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
             PathBuf::from(path.split('?').next().unwrap_or(path))
         }
-        None => data.data_dir.join("rehearsal.db"),
+        None => data.data_dir.join(lock::DATABASE),
     })
 }
 
@@ -140,9 +143,36 @@ pub fn people(
     Arc::new(Rehearsal::new(stores, clock.clone(), endpoints, tester, sign_up))
 }
 
+/// The right to change the schema, where that has to be done: nobody else may
+/// serve the database then. `None` where it is up to date.
+///
+/// # Errors
+/// A sentence when somebody serves it.
+async fn to_catch_up(file: &Path) -> Result<Option<File>, String> {
+    let until = Instant::now() + lock::PATIENCE;
+    let unusable = |error| format!("{} cannot be used: {error}", file.display());
+    while SqliteStore::is_behind(file).await.map_err(unusable)? {
+        match lock::take(file)? {
+            // A server that starts brings it up to date in a moment.
+            None if Instant::now() < until => sleep(lock::AGAIN).await,
+            None => {
+                return Err(format!(
+                    "the schema of {} is older than this program, and another rehearsal serves \
+                     it; stop it, start this version of it, and try again",
+                    file.display()
+                ));
+            }
+            held => return Ok(held),
+        }
+    }
+    Ok(None)
+}
+
 /// The use cases for a command beside a running server.
 async fn beside(data: &DataArgs) -> Result<(Arc<Rehearsal>, Arc<SqliteStore>), String> {
+    let held = to_catch_up(&database_file(data)?).await?;
     let store = store(data).await?;
+    drop(held);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
     let outbound = outbound(&clock, true)?;

@@ -18,6 +18,7 @@ pub mod http;
 pub mod import;
 pub mod judge;
 pub mod llm;
+mod lock;
 pub mod observe;
 mod readiness;
 pub mod secrets;

@@ -5,7 +5,7 @@ use crate::backend::suites::{SuiteLimits, Suites};
 use crate::backend::{Port, Rehearsal, SignUp};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::commands;
-use crate::config::{self, ServeArgs, ServerWide};
+use crate::config::{self, DataArgs, ServeArgs, ServerWide};
 use crate::endpoints::ServerConnection;
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::http::{HttpState, SharedSessions, SignInLimits, router};
@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use axum::serve::ListenerExt;
 use std::fs::File;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 /// did not stop in time.
 pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let clock: SharedClock = Arc::new(SystemClock);
+    // Before the schema is looked at: it may be another engine's.
+    let _lock = lock(&args.data).await?;
     let store = commands::store(&args.data).await?;
-    let _lock = lock(&args.data.data_dir)?;
     let secrets = commands::secrets(&args.data, &store).await?;
     crate::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
@@ -104,18 +104,17 @@ fn look(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<>
     }
 }
 
-/// One engine a data folder: a second one would take the runs of the first.
-fn lock(folder: &Path) -> Result<File, String> {
-    let path = folder.join("engine.lock");
-    let file =
-        File::create(&path).map_err(|e| format!("{} cannot be made: {e}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(_) => Err(format!(
-            "another rehearsal serves from {}; stop it, or use another REHEARSAL_DATA_DIR",
-            folder.display()
-        )),
-    }
+/// One engine a database; a sentence names what would have to change.
+async fn lock(data: &DataArgs) -> Result<File, String> {
+    let file = commands::database_file(data)?;
+    let named = data.database_url.as_deref().is_some_and(|url| !url.is_empty());
+    let setting = if named { "REHEARSAL_DATABASE_URL" } else { "REHEARSAL_DATA_DIR" };
+    crate::lock::hold(&file).await?.ok_or_else(|| {
+        format!(
+            "another rehearsal serves the database {}; stop it, or use another {setting}",
+            file.display()
+        )
+    })
 }
 
 fn sign_up(mode: config::SignUp) -> SignUp {

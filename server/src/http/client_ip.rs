@@ -56,13 +56,11 @@ pub fn client_ip(headers: &HeaderMap, extensions: &Extensions, trusted: &[Networ
     let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let mut ip = peer.unwrap_or(IpAddr::from([0, 0, 0, 0])).to_canonical();
     let trusts = |ip: IpAddr| trusted.iter().any(|network| network.contains(ip));
-    let forwarded: Vec<&str> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .collect();
-    for hop in forwarded.iter().rev() {
+    // A client may send bytes that are no text: they must not hide what the
+    // proxy wrote behind them.
+    let values = headers.get_all("x-forwarded-for").iter();
+    let values: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
         if !trusts(ip) {
             break;
         }
@@ -120,6 +118,19 @@ mod tests {
             let value = HeaderValue::from_str(forwarded).expect("a header");
             headers.insert("x-forwarded-for", value);
         }
+        assert_eq!(client_ip(&headers, &extensions, &trusted), client);
+    }
+
+    #[rstest]
+    #[case(b"\xff, 1.2.3.4", "1.2.3.4")] // what the proxy wrote stands at the right
+    #[case(b"1.2.3.4, \xff", "10.0.0.1")]
+    fn bytes_that_are_no_text_hide_nobody(#[case] forwarded: &[u8], #[case] client: IpAddr) {
+        let trusted = ["10.0.0.0/8".parse::<Network>().expect("a network")];
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 5000))));
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_bytes(forwarded).expect("a header");
+        headers.insert("x-forwarded-for", value);
         assert_eq!(client_ip(&headers, &extensions, &trusted), client);
     }
 }

@@ -39,18 +39,18 @@ fn may_read(settings: &HttpSettings, request: &Request) -> bool {
                     && Sha256::digest(sent.trim()) == Sha256::digest(token.expose_secret())
             })
         }
-        None => from_here(settings, request),
+        None => from_here(request),
     }
 }
 
-/// Whether it comes from this machine. A proxy on this machine that nobody
-/// named as trusted brings requests from anywhere: its headers give it away.
-fn from_here(settings: &HttpSettings, request: &Request) -> bool {
-    let (headers, trusted) = (request.headers(), &settings.trusted_proxies);
-    let peer = client_ip(headers, request.extensions(), &[]);
-    let is_trusted = trusted.iter().any(|network| network.contains(peer));
-    let by_proxy = headers.contains_key("x-forwarded-for") && !is_trusted;
-    !by_proxy
-        && !headers.contains_key("forwarded")
-        && client_ip(headers, request.extensions(), trusted).is_loopback()
+/// What proxies add to a request.
+const BY_PROXY: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+
+/// Whether it comes straight from this machine. A proxy here brings requests
+/// from anywhere, and what it says of them may be the client's own words: so
+/// its headers, whatever they say and whoever trusts it, give it away.
+fn from_here(request: &Request) -> bool {
+    let headers = request.headers();
+    !BY_PROXY.iter().any(|name| headers.contains_key(*name))
+        && client_ip(headers, request.extensions(), &[]).is_loopback()
 }

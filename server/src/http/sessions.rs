@@ -20,6 +20,9 @@ const DAYS: i64 = 30;
 /// How often a session is written at most while it is only used.
 const TOUCH_EVERY: Duration = Duration::from_secs(5 * 60);
 
+/// When it is worth trying again after the store failed, in seconds.
+const TRY_AGAIN_S: u32 = 5;
+
 const USER: &str = "user_id";
 const TOUCHED: &str = "touched_at";
 
@@ -74,15 +77,26 @@ pub(super) async fn user(session: &Session, clock: &SharedClock) -> Answer<Optio
 }
 
 /// Signs `user` in, under a new session id: one that somebody planted before
-/// is worth nothing afterwards.
+/// is worth nothing afterwards. It is stored when this returns: what the layer
+/// does after the answer could only fail without a word.
 ///
 /// # Errors
 /// 503 when the store cannot be written.
 pub(super) async fn begin(session: &Session, user: UserId, clock: &SharedClock) -> Answer<()> {
     session.clear().await;
-    session.cycle_id().await.map_err(unavailable)?;
-    session.insert(USER, user).await.map_err(unavailable)?;
-    session.insert(TOUCHED, clock.now().0).await.map_err(unavailable)
+    let stored = async {
+        session.cycle_id().await?;
+        session.insert(USER, user).await?;
+        session.insert(TOUCHED, clock.now().0).await?;
+        session.save().await
+    };
+    if let Err(error) = stored.await {
+        // The layer does not try again to store an empty one.
+        session.clear().await;
+        let sentence = "You could not be signed in just now. Please try again.";
+        return Err(failed(&error, sentence));
+    }
+    Ok(())
 }
 
 /// Ends the session, on the server and in the browser.
@@ -94,7 +108,11 @@ pub(super) async fn end(session: &Session) -> Answer<()> {
 }
 
 fn unavailable(error: tower_sessions::session::Error) -> AppError {
+    failed(&error, "Your session could not be read just now. Please try again.")
+}
+
+fn failed(error: &tower_sessions::session::Error, sentence: &str) -> AppError {
     tracing::error!(%error, "the session store failed");
-    let sentence = "Your session could not be read just now. Please try again.";
-    AppError::new(ErrorCode::Unavailable, sentence)
+    let unavailable = AppError::new(ErrorCode::Unavailable, sentence);
+    AppError { retry_after: Some(TRY_AGAIN_S), ..unavailable }
 }

@@ -16,7 +16,8 @@ pub enum Old {
     /// Events of finished suites, by when those ended. A reader gets the whole
     /// suite then, instead of what it missed.
     Events,
-    /// Finished suites with everything in them, by when they ended.
+    /// Finished suites with everything in them, by when they ended. One that
+    /// is being judged again stays until that is done.
     Suites,
 }
 

@@ -102,6 +102,8 @@ pub enum Created {
         /// That suite.
         suite_id: SuiteId,
     },
+    /// What it is about was deleted meanwhile.
+    Gone,
     /// The user's queue is full.
     QueueFull {
         /// Unfinished runs there are.
@@ -138,7 +140,8 @@ pub struct CancelOutcome {
 #[async_trait]
 pub trait SuiteStore: Send + Sync + 'static {
     /// Inserts the suite and all of its runs in one transaction, after the
-    /// look at key, unfinished suites and queue in the same transaction.
+    /// look at key, unfinished suites and queue in the same transaction. A run
+    /// whose source is deleted or being deleted talks for itself.
     async fn create_suite(&self, suite: NewSuite) -> Stored<Created>;
     /// What a key answered before, without creating anything.
     async fn answered(&self, user: UserId, key: &NewKey, now: Timestamp)
@@ -150,7 +153,8 @@ pub trait SuiteStore: Send + Sync + 'static {
         agent: app::domain::AgentId,
         scenarios: &[ScenarioId],
     ) -> Stored<Option<SuiteId>>;
-    /// Inserts a re-evaluation; `Duplicate` while one is unfinished.
+    /// Inserts a re-evaluation; `AlreadyRunning` while one is unfinished,
+    /// `Gone` where its suite is deleted or being deleted.
     async fn create_evaluation(&self, evaluation: NewEvaluation) -> Stored<Created>;
 
     /// Whether the suite is the space's.

@@ -10,6 +10,7 @@ mod locked;
 mod logs;
 mod numbers;
 mod once;
+mod one_engine;
 mod plans;
 mod real_input;
 mod stops;

@@ -152,6 +152,7 @@ impl Suites {
                 "This agent has an unfinished suite over one of these scenarios. Wait for it, cancel it, or allow running in parallel.",
             )
             .with_link(link(suite_id))),
+            Created::Gone => Err(AppError::not_found("run")),
             Created::QueueFull { unfinished } => {
                 let most = self.limits.queue_per_user;
                 let detail = format!("{unfinished} of your runs are unfinished, at most {most} may be. Try again when some are done.");

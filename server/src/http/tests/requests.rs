@@ -129,14 +129,27 @@ async fn metrics_are_for_this_machine_or_who_has_the_token(
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_on_this_machine_says_who_asks() {
-    let trusted_proxies = vec!["127.0.0.1".parse().expect("a network")];
-    let server = Server::with(HttpSettings { trusted_proxies, ..HttpSettings::default() });
-    for (client, status) in [("192.0.2.7", 401), ("127.0.0.1", 200)] {
-        let mut ask = Ask::get("/metrics").header("x-forwarded-for", client);
-        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
-        ask.0.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        assert_eq!(server.told(ask).await.status.as_u16(), status, "{client}");
+async fn what_a_proxy_brings_is_never_from_this_machine() {
+    let trusted = |network: &str| vec![network.parse().expect("a network")];
+    for trusted_proxies in [vec![], trusted("127.0.0.1"), trusted("0.0.0.0/0")] {
+        let server = Server::with(HttpSettings { trusted_proxies, ..HttpSettings::default() });
+        for (name, value) in [
+            ("x-forwarded-for", &b"192.0.2.7"[..]),
+            ("x-forwarded-for", b"127.0.0.1"),
+            ("x-forwarded-for", b"\xff"),
+            ("x-forwarded-for", b"\xff, 127.0.0.1"),
+            ("x-forwarded-for", b""),
+            ("forwarded", b"for=127.0.0.1"),
+            ("x-real-ip", b"127.0.0.1"),
+            ("via", b"1.1 proxy"),
+        ] {
+            let mut ask = Ask::get("/metrics");
+            let value = axum::http::HeaderValue::from_bytes(value).expect("a header");
+            ask.0.headers_mut().insert(name, value.clone());
+            let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 4000));
+            ask.0.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+            assert_eq!(server.told(ask).await.status.as_u16(), 401, "{name}: {value:?}");
+        }
     }
 }
 

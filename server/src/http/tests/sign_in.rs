@@ -101,6 +101,28 @@ async fn signing_up_begins_a_session_or_says_why_not() {
 }
 
 #[tokio::test]
+async fn while_no_session_can_be_stored_that_is_said() {
+    let server = Server::new();
+    let before = server.cookie().await;
+    server.sessions.full.store(true, Ordering::SeqCst);
+    for ask in [
+        Ask::form("/forms/sign-in", RIGHT),
+        Ask::form("/forms/sign-in", RIGHT).header("cookie", &before),
+        Ask::form("/forms/sign-up", "email=b%40c.d&password=1234"),
+    ] {
+        let told = server.told(ask).await;
+        assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE, "{}", told.text);
+        assert!(told.header("content-type").starts_with("text/html"));
+        assert!(told.text.contains("could not be signed in"), "{}", told.text);
+        assert_eq!(told.header("retry-after"), "5");
+        let cookie = told.set_cookie("rehearsal_session");
+        assert!(cookie.is_none_or(|cookie| cookie.contains("Max-Age=0")), "{cookie:?}");
+    }
+    server.sessions.full.store(false, Ordering::SeqCst);
+    server.cookie().await;
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_down() {
     let server = Server::new();
     for _ in 0..10 {

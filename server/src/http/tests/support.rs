@@ -14,12 +14,12 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
-use tower_sessions::session_store::Result as StoreResult;
+use tower_sessions::session_store::{Error, Result as StoreResult};
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
@@ -37,16 +37,21 @@ impl Clock for TestClock {
     }
 }
 
-/// Sessions in memory, with a count of how often they were written.
+/// Sessions in memory, with a count of how often they were written, and a
+/// switch that lets no new ones in.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     records: Mutex<HashMap<Id, Record>>,
     pub(super) writes: AtomicI64,
+    pub(super) full: AtomicBool,
 }
 
 #[async_trait]
 impl SessionStore for Memory {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Error::Backend("the disk is full".to_owned()));
+        }
         self.save(record).await
     }
     async fn save(&self, record: &Record) -> StoreResult<()> {

@@ -180,6 +180,8 @@ stories! {
     handing_back_is_no_recovery,
     old_events_go_and_the_suite_stays,
     old_suites_go_with_everything_in_them,
+    a_suite_that_is_judged_again_stays_until_that_is_done,
+    what_is_gone_is_no_source_and_is_not_judged,
     old_keys_go_and_new_ones_stay,
     unfinished_runs_are_counted_by_what_they_do,
     each_end_is_counted_once_whoever_brought_it,
@@ -239,6 +241,7 @@ async fn old_suites_go_with_everything_in_them(b: Bench) {
     let run = b.suites.suite(space(1), old).await.unwrap().unwrap().1.remove(0);
     let judged = NewEvaluation { row: again(&run, 1), key: None };
     b.suites.create_evaluation(judged).await.unwrap();
+    judged_again(&b).await;
     let young = ended(&b, 2, 3, at(20)).await;
     b.suites.create_suite(suite(3, 1, 1)).await.unwrap();
     let rows: u64 = cleaned(&b, Old::Suites, at(15), 500).await.iter().sum();
@@ -255,6 +258,47 @@ async fn old_suites_go_with_everything_in_them(b: Bench) {
     assert!(b.suites.suite(space(1), young).await.unwrap().is_some());
     assert_eq!(cleaned(&b, Old::Suites, at(15), 500).await, [0], "once");
     assert_eq!(b.queue.claim(claim(9, at(21))).await.unwrap().len(), 1, "the unfinished one works");
+}
+
+/// Brings the judging that waits to its end.
+async fn judged_again(b: &Bench) {
+    let row = b.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
+    let view = Evaluation { status: EvaluationStatus::Done, ..row.view.clone() };
+    b.queue.commit_evaluation(row.view.id, row.attempt, view, at(13)).await.unwrap();
+}
+
+async fn a_suite_that_is_judged_again_stays_until_that_is_done(b: Bench) {
+    let judged = ended(&b, 1, 2, at(10)).await;
+    let other = ended(&b, 2, 1, at(11)).await;
+    let run = b.suites.suite(space(1), judged).await.unwrap().unwrap().1.remove(1);
+    let new = NewEvaluation { row: again(&run, 1), key: None };
+    assert_eq!(b.suites.create_evaluation(new).await.unwrap(), Created::New);
+    cleaned(&b, Old::Suites, at(15), 500).await;
+    assert!(b.suites.owns(space(1), judged).await.unwrap(), "while it waits");
+    assert!(!b.suites.owns(space(1), other).await.unwrap(), "it holds up no other");
+    let held = b.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
+    cleaned(&b, Old::Suites, at(15), 500).await;
+    let (_, work) = b.queue.work_of(run.id).await.unwrap();
+    assert_eq!(work.transcript.len(), 2, "while it is under way");
+    b.queue.hand_back_evaluation(held.view.id, held.attempt).await.unwrap();
+    judged_again(&b).await;
+    cleaned(&b, Old::Suites, at(15), 500).await;
+    assert!(!b.suites.owns(space(1), judged).await.unwrap());
+}
+
+async fn what_is_gone_is_no_source_and_is_not_judged(b: Bench) {
+    let old = ended(&b, 1, 1, at(10)).await;
+    let run = b.suites.suite(space(1), old).await.unwrap().unwrap().1.remove(0);
+    cleaned(&b, Old::Suites, at(15), 500).await;
+    let mut copy = suite(2, 1, 1);
+    copy.runs[0].source_run_id = Some(run.id);
+    assert_eq!(b.suites.create_suite(copy).await.unwrap(), Created::New);
+    let begun = b.queue.claim(claim(1, at(16))).await.unwrap().remove(0);
+    assert_eq!((begun.source_run_id, begun.turns, begun.end_reason), (None, 0, None));
+    assert_eq!(begun.stage, Some(Stage::Conversing), "it talks for itself");
+    let new = NewEvaluation { row: again(&run, 1), key: None };
+    assert_eq!(b.suites.create_evaluation(new).await.unwrap(), Created::Gone);
+    assert!(b.suites.evaluations(run.id).await.unwrap().is_empty());
 }
 
 async fn old_keys_go_and_new_ones_stay(b: Bench) {

@@ -196,12 +196,12 @@ impl State {
         for (position, run) in new.runs.iter().enumerate() {
             let position = u32::try_from(position).unwrap_or(u32::MAX);
             let mut row = RunRow::fresh(new, run, position);
-            if let Some(source) = run.source_run_id {
-                if let Some(source) = self.runs.get(&source) {
-                    row.end_reason = source.end_reason;
-                    (row.user_turns, row.turns) = (source.user_turns, source.turns);
-                }
-                let copied = self.turns.get(&source).cloned().unwrap_or_default();
+            let source = run.source_run_id.and_then(|source| self.runs.get(&source));
+            row.source_run_id = source.map(|source| source.id);
+            if let Some(source) = source {
+                row.end_reason = source.end_reason;
+                (row.user_turns, row.turns) = (source.user_turns, source.turns);
+                let copied = self.turns.get(&source.id).cloned().unwrap_or_default();
                 self.turns.insert(run.id, copied);
             }
             self.runs.insert(run.id, row);
@@ -252,10 +252,15 @@ impl MemoryWork {
         (most - left, false)
     }
 
-    /// Forgets suites that ended by then, with everything in them.
+    /// Forgets suites that ended by then, with everything in them; not those in
+    /// which a judging is asked for or under way.
     pub(super) fn forget_suites(&self, before: Timestamp) -> usize {
         let mut state = self.state.lock();
-        let old = state.ended(before);
+        let mut old = state.ended(before);
+        let judged = state.evaluations.values().filter(|row| !row.view.is_first);
+        let judged: HashSet<SuiteId> =
+            judged.filter(|row| is_open(row.view.status)).map(|row| row.suite_id).collect();
+        old.retain(|suite| !judged.contains(suite));
         for suite in &old {
             let runs = state.runs.values().filter(|run| run.suite_id == *suite);
             let runs: HashSet<RunId> = runs.map(|run| run.id).collect();
@@ -525,6 +530,10 @@ impl QueueStore for MemoryWork {
     }
 }
 
+fn is_open(status: EvaluationStatus) -> bool {
+    matches!(status, EvaluationStatus::Pending | EvaluationStatus::Running)
+}
+
 /// Whether a row is within a history filter.
 fn within(at: Timestamp, filter: &HistoryFilter) -> bool {
     let time = |text: &Option<String>| text.as_deref().and_then(Timestamp::parse);
@@ -597,13 +606,13 @@ impl SuiteStore for MemoryWork {
             {
                 return Ok(known);
             }
-            let open = |row: &&EvaluationRow| {
-                let status = row.view.status;
-                row.run_id == new.row.run_id
-                    && matches!(status, EvaluationStatus::Pending | EvaluationStatus::Running)
-            };
-            if state.evaluations.values().any(|row| open(&row)) {
+            let open =
+                |row: &EvaluationRow| row.run_id == new.row.run_id && is_open(row.view.status);
+            if state.evaluations.values().any(open) {
                 return Ok(Created::AlreadyRunning { suite_id: suite });
+            }
+            if !state.runs.contains_key(&new.row.run_id) {
+                return Ok(Created::Gone);
             }
             if let Some(key) = &new.key {
                 state.keep(new.row.user_id, key, suite, at);

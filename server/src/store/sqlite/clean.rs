@@ -115,7 +115,8 @@ impl Step {
     }
 
     /// Suites that ended longest ago, with everything in them: hidden at once,
-    /// and then from the leaves to the root.
+    /// and then from the leaves to the root. From then on nothing new refers to
+    /// what is in them.
     async fn suites(&mut self, c: &mut SqliteConnection) -> Stored<()> {
         self.done.more = true;
         while self.left > 0 {
@@ -172,8 +173,11 @@ const SESSIONS: &str = "DELETE FROM sessions WHERE rowid IN \
     (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)";
 const NEXT_EVENTS: &str = "SELECT id FROM suites \
     WHERE events_state < 2 AND finished_at <= ? ORDER BY finished_at LIMIT 1";
-const NEXT_SUITE: &str =
-    "SELECT id FROM suites WHERE finished_at <= ? ORDER BY finished_at LIMIT 1";
+/// Not one in which a judging is asked for or under way.
+const NEXT_SUITE: &str = "SELECT id FROM suites WHERE finished_at <= ? AND NOT EXISTS \
+    (SELECT 1 FROM runs r CROSS JOIN evaluations e ON e.run_id = r.id \
+    WHERE r.suite_id = suites.id AND e.is_first = 0 AND e.status IN ('pending', 'running')) \
+    ORDER BY finished_at LIMIT 1";
 const EVENTS: &str = "DELETE FROM events WHERE rowid IN \
     (SELECT rowid FROM events WHERE suite_id = ? LIMIT ?)";
 const CALLS: &str = "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE run_id = ? LIMIT ?)";

@@ -3,9 +3,10 @@
 
 use super::SqliteStore;
 use crate::store::cleaning::{CleanStore, Old};
-use crate::store::suites::SuiteStore;
+use crate::store::rows::EvaluationRow;
+use crate::store::suites::{Created, NewEvaluation, NewRun, NewSuite, SuiteStore};
 use app::backend::HistoryFilter;
-use app::domain::{RunId, SpaceId, SuiteId, Timestamp};
+use app::domain::{Evaluation, RunId, SpaceId, SuiteId, Timestamp};
 use futures::FutureExt;
 use uuid::Uuid;
 
@@ -95,6 +96,49 @@ async fn a_suite_is_hidden_at_once_and_goes_in_small_steps() {
         assert_eq!(count(&store, rows).await, 0, "{rows}");
     }
     store.tidy().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_is_no_source_and_is_not_judged() {
+    let (store, _folder) = store().await;
+    sql(&store, LONG_SUITE).await;
+    let id = |n| Uuid::from_u128(n);
+    let space = SpaceId(id(2));
+    let source = store.run(space, RunId(id(5))).await.unwrap().unwrap();
+    let step = store.clean(Old::Suites, Timestamp(10), 500).await.unwrap();
+    assert!(step.more, "its turns are still there");
+    let copy = NewSuite {
+        id: SuiteId(id(30)),
+        space_id: space,
+        user_id: source.user_id,
+        agent: source.agent.clone(),
+        frozen: source.frozen.clone(),
+        concurrency: 1,
+        repeats: 1,
+        note: String::new(),
+        parent_id: Some(source.suite_id),
+        runs: vec![NewRun {
+            id: RunId(id(50)),
+            scenario: source.scenario.clone(),
+            repetition: 1,
+            timeout_ms: 1,
+            user_turns_planned: 1,
+            source_run_id: Some(source.id),
+            error: None,
+        }],
+        allow_parallel: false,
+        queue_per_user: 500,
+        key: None,
+        at: Timestamp(11),
+    };
+    assert_eq!(store.create_suite(copy).await.unwrap(), Created::New);
+    let made = store.run(space, RunId(id(50))).await.unwrap().unwrap();
+    assert_eq!((made.source_run_id, made.turns, made.user_turns), (None, 0, 0));
+    assert!(store.transcript(made.id).await.unwrap().is_empty(), "nothing half is copied");
+    let asked = Evaluation::asked(id(60).into(), "m", 1, Timestamp(11));
+    let row = EvaluationRow::asked_for(&source, source.frozen.judge.clone(), asked);
+    let judged = store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+    assert_eq!(judged, Created::Gone);
 }
 
 #[tokio::test]

@@ -32,9 +32,11 @@ mod writer_tests;
 
 use super::hub::Hub;
 use super::{StoreError, Stored};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,9 @@ use writer::{ONE_TRY, Patience, Writer};
 /// The oldest SQLite without a known bug that can damage a database in WAL
 /// mode (as `sqlite3_libversion_number` counts: 3.51.3).
 const OLDEST: i64 = 3_051_003;
+
+/// What brings a file up to date.
+static SCHEMA: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// All aggregates over one SQLite file.
 #[derive(Clone)]
@@ -79,7 +84,7 @@ impl SqliteStore {
                 "SQLite {version} has a known bug that can damage a database; 3.51.3 or newer is needed"
             )));
         }
-        sqlx::migrate!("../migrations/sqlite")
+        SCHEMA
             .run(&write)
             .await
             .map_err(|error| StoreError::Unavailable(format!("schema: {error}")))?;
@@ -93,6 +98,32 @@ impl SqliteStore {
             .connect_with(options.read_only(true))
             .await?;
         Ok(Self { read, writer, hub: Arc::new(Hub::default()) })
+    }
+
+    /// Whether [`SqliteStore::open`] would change the schema of this file, or
+    /// make it. Changes nothing.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub async fn is_behind(path: &Path) -> Stored<bool> {
+        if !path.exists() {
+            return Ok(true);
+        }
+        let options =
+            SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
+        let mut c = SqliteConnection::connect_with(&options).await?;
+        let begun: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')",
+        )
+        .fetch_one(&mut c)
+        .await?;
+        let mut applied: Vec<i64> = Vec::new();
+        if begun {
+            let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations");
+            applied = versions.fetch_all(&mut c).await?;
+        }
+        c.close().await?;
+        Ok(SCHEMA.iter().any(|step| !applied.contains(&step.version)))
     }
 
     /// Waits until what is queued is committed and closes the file.

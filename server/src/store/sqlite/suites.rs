@@ -186,12 +186,29 @@ async fn insert_suite(c: &mut SqliteConnection, new: &NewSuite, nothing_to_do: b
     Ok(())
 }
 
+/// Whether a run is there, and not in a suite that is being deleted.
+async fn is_there(c: &mut SqliteConnection, run: RunId) -> Stored<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM runs r JOIN suites s ON s.id = r.suite_id \
+         WHERE r.id = ? AND s.deleted_at IS NULL",
+    )
+    .bind(run.0)
+    .fetch_optional(c)
+    .await?;
+    Ok(found.is_some())
+}
+
 async fn insert_run(
     c: &mut SqliteConnection,
     new: &NewSuite,
     run: &crate::store::suites::NewRun,
     position: usize,
 ) -> Stored<()> {
+    // Half of a conversation would be worse than none.
+    let source = match run.source_run_id {
+        Some(source) if is_there(c, source).await? => Some(source),
+        _ => None,
+    };
     sqlx::query(
         "INSERT INTO runs (id, suite_id, space_id, user_id, agent_id, agent_revision, scenario_id, \
          scenario_revision, scenario_name, repetition, position, source_run_id, timeout_ms, \
@@ -213,7 +230,7 @@ async fn insert_run(
     .bind(&run.scenario.name)
     .bind(run.repetition)
     .bind(u32::try_from(position).unwrap_or(u32::MAX))
-    .bind(run.source_run_id.map(|id| id.0))
+    .bind(source.map(|id| id.0))
     .bind(i64::try_from(run.timeout_ms).unwrap_or(i64::MAX))
     .bind(run.user_turns_planned)
     .bind(if run.error.is_some() { "error" } else { "pending" })
@@ -222,12 +239,12 @@ async fn insert_run(
     .bind(new.at.0)
     .bind(run.error.is_some().then_some(new.at.0))
     .bind(text(&Usage::default())?)
-    .bind(run.source_run_id.map(|id| id.0))
-    .bind(run.source_run_id.map(|id| id.0))
-    .bind(run.source_run_id.map(|id| id.0))
+    .bind(source.map(|id| id.0))
+    .bind(source.map(|id| id.0))
+    .bind(source.map(|id| id.0))
     .execute(&mut *c)
     .await?;
-    if let Some(source) = run.source_run_id {
+    if let Some(source) = source {
         sqlx::query(
             "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
              input_tokens, output_tokens, at) SELECT ?, idx, speaker, message, tool_calls, tool, finish, \
@@ -316,6 +333,9 @@ impl SuiteStore for SqliteStore {
                 .await?;
                 if unfinished.is_some() {
                     return Ok(Created::AlreadyRunning { suite_id: new.row.suite_id });
+                }
+                if !is_there(c, new.row.run_id).await? {
+                    return Ok(Created::Gone);
                 }
                 save_evaluation(c, &new.row).await?;
                 if let Some(key) = &new.key {

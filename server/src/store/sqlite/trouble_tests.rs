@@ -245,8 +245,51 @@ async fn a_full_disk_is_told_to_whoever_is_alone() {
         })
         .await;
     assert!(because(&answer, "the disk is full"), "{answer:?}");
+    assert!(b.store.writer.in_trouble(), "and to whoever asks how the store is");
     assert!(b.names().await.is_empty(), "the first half is undone");
     b.put("small").await.expect("there is room for this");
+    assert!(!b.store.writer.in_trouble());
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_but_trouble_is_told_too() {
+    let b = store(LONG).await;
+    let (go, wait) = oneshot::channel::<()>();
+    let (begun, began) = oneshot::channel();
+    let writer = b.store.writer.clone();
+    let held = tokio::spawn(async move {
+        let held = writer.write(move |_| {
+            async move {
+                let _ = begun.send(());
+                let _ = wait.await;
+                Ok(())
+            }
+            .boxed()
+        });
+        held.await
+    });
+    began.await.expect("began");
+    // SQLite undoes the statement alone: the transaction itself is whole.
+    let full = || {
+        let why = "the disk is full".to_owned();
+        b.store
+            .writer
+            .write::<(), _>(move |_| async move { Err(StoreError::Unavailable(why)) }.boxed())
+    };
+    let (one, two) = (full(), full());
+    tokio::pin!(one, two);
+    assert!((&mut one).now_or_never().is_none());
+    assert!((&mut two).now_or_never().is_none());
+    go.send(()).expect("waits");
+    held.await.expect("no panic").expect("stored");
+    assert!(because(&one.await, "the disk is full"));
+    assert!(because(&two.await, "the disk is full"));
+    // The answers go out within the transaction; the next waits for its end.
+    let asked = b.store.writer.clone();
+    let trouble = b.store.writer.write(move |_| async move { Ok(asked.in_trouble()) }.boxed());
+    assert!(trouble.await.expect("stored"));
+    // One that is stored among them says that changes are taken.
+    assert!(!b.store.writer.in_trouble());
 }
 
 #[tokio::test]

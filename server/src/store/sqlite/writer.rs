@@ -187,6 +187,8 @@ struct Ran {
     /// The transaction is gone, for this: nothing of it may be answered as
     /// stored.
     broken: Option<String>,
+    /// The newest trouble that one change met and was undone for, alone.
+    trouble: Option<String>,
 }
 
 impl Desk {
@@ -227,10 +229,11 @@ impl Desk {
             return;
         }
         let began = Instant::now();
-        let Ran { kept, left, broken } = self.run(batch).await;
+        let Ran { kept, left, broken, trouble } = self.run(batch).await;
         let done = match broken {
             // Each has heard its own error; an empty transaction just ends.
-            None if kept.is_empty() => Ok(()),
+            // Where it came to nothing for trouble, the store is not well.
+            None if kept.is_empty() => trouble.map_or(Ok(()), Err),
             None => self.commit().await.map_err(|error| trouble::of_transaction(&error)),
             Some(why) => Err(why),
         };
@@ -261,7 +264,11 @@ impl Desk {
             if alone {
                 match job.run(c).await {
                     (Left::Keep, deliver) => ran.kept.push(deliver),
-                    (Left::Undo | Left::Trouble(_), deliver) => deliver(Ok(())),
+                    (Left::Undo, deliver) => deliver(Ok(())),
+                    (Left::Trouble(why), deliver) => {
+                        ran.kept.push(deliver);
+                        ran.broken = Some(why);
+                    }
                 }
                 break;
             }
@@ -274,7 +281,12 @@ impl Desk {
             let keep = matches!(left, Left::Keep);
             match end_savepoint(c, keep).await {
                 Ok(()) if keep => ran.kept.push(deliver),
-                Ok(()) => deliver(Ok(())),
+                Ok(()) => {
+                    deliver(Ok(()));
+                    if let Left::Trouble(why) = left {
+                        ran.trouble = Some(why);
+                    }
+                }
                 Err(error) => {
                     // Everybody hears what began it.
                     ran.kept.push(deliver);
