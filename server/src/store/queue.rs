@@ -77,7 +77,7 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow>;
     /// Takes the user's slot again after parking; `false` when none is free.
     async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool>;
-    /// Gives a run back in good order.
+    /// Gives a run back in good order; one that was to stop ends.
     async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()>;
 
     /// Takes re-evaluations that may work now.
