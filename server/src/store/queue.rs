@@ -93,6 +93,9 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Reads a run and what it works with, for judging it again.
     async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)>;
     /// Notes a judge's call of a re-evaluation before it is made.
+    ///
+    /// # Errors
+    /// [`super::StoreError::LeaseLost`]: make no call.
     async fn intend_evaluation(
         &self,
         row: &EvaluationRow,

@@ -643,8 +643,11 @@ async fn judging_again_has_a_lease_of_its_own(b: Bench) {
     assert!(lost(
         b.queue.commit_evaluation(row.view.id, first.attempt, view.clone(), at(70)).await
     ));
+    assert!(lost(b.queue.intend_evaluation(&first, id(1), at(70)).await), "nobody holds it");
     let second = b.queue.claim_evaluations(claim(9, at(71))).await.unwrap().remove(0);
     assert_eq!(second.recoveries, 1);
+    assert!(lost(b.queue.intend_evaluation(&first, id(1), at(71)).await), "another holds it");
+    b.queue.intend_evaluation(&second, id(1), at(71)).await.unwrap();
     b.queue.commit_evaluation(row.view.id, second.attempt, view, at(72)).await.unwrap();
     let listed = b.suites.evaluations(run.id).await.unwrap();
     assert_eq!(listed[0].view.status, EvaluationStatus::Done);

@@ -465,7 +465,11 @@ impl QueueStore for MemoryWork {
 
     async fn intend_evaluation(&self, row: &EvaluationRow, call: Uuid, _: Timestamp) -> Stored<()> {
         let intent = Intent { id: call, role: crate::store::rows::Role::Judge, turn: 0 };
-        self.state.lock().calls.push((row.run_id, intent, None));
+        let mut state = self.state.lock();
+        if !state.evaluations.get(&row.id()).is_some_and(|known| known.is_held(row.attempt)) {
+            return Err(StoreError::LeaseLost);
+        }
+        state.calls.push((row.run_id, intent, None));
         Ok(())
     }
 

@@ -409,17 +409,19 @@ impl QueueStore for SqliteStore {
         call: Uuid,
         now: Timestamp,
     ) -> Stored<()> {
-        let (evaluation, run, attempt) = (row.id().0, row.run_id.0, row.attempt);
+        let (evaluation, run, attempt) = (row.id(), row.run_id.0, row.attempt);
         self.writer
             .write(move |c| {
                 async move {
+                    // Whoever lost it makes no call.
+                    held_evaluation(c, evaluation, attempt).await?;
                     sqlx::query(
                         "INSERT INTO calls (id, run_id, evaluation_id, attempt, role, turn, created_at) \
                          VALUES (?, ?, ?, ?, 'judge', 0, ?)",
                     )
                     .bind(call)
                     .bind(run)
-                    .bind(evaluation)
+                    .bind(evaluation.0)
                     .bind(attempt)
                     .bind(now.0)
                     .execute(c)
