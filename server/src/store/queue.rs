@@ -107,7 +107,8 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Renews all leases of a worker in one statement.
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat>;
-    /// Frees what lapsed leases hold, and ends what is past its deadline.
+    /// Frees what lapsed leases hold; ends what is past its deadline, and what
+    /// is to stop and held by nobody.
     async fn reap(&self, now: Timestamp) -> Stored<Reaped>;
     /// At boot of the only engine: every run that somebody held is free now.
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped>;
