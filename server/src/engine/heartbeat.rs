@@ -13,7 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Between two heartbeats.
-const EVERY: Duration = Duration::from_secs(5);
+pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// Without one for so long, somebody else may hold our runs soon: stop them.
 const GIVE_UP: Duration = Duration::from_secs(20);
 

@@ -1,7 +1,8 @@
 //! Frees what lapsed leases hold and ends what is past its deadline.
 
-use super::Shared;
+use super::{Shared, heartbeat};
 use crate::store::queue::Reaped;
+use app::domain::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,9 +17,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(EVERY) => {}
             () = shared.closing.cancelled() => return,
         }
-        // After an outage the heartbeat goes first: leases that lapsed because
-        // nothing could be stored are ours still, and no run is to blame.
-        if shared.away.load(Ordering::Relaxed) {
+        if !may_look(&shared) {
             continue;
         }
         match shared.queue.reap(shared.clock.now()).await {
@@ -32,6 +31,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Err(error) => tracing::warn!(%error, "the reaper could not look"),
         }
     }
+}
+
+/// After an outage, a suspend or a step of the clock the heartbeat goes first:
+/// leases that lapsed because nothing was renewed are ours still, and no run is
+/// to blame. Of two timers that are due at once either may fire first.
+fn may_look(shared: &Shared) -> bool {
+    let last = Timestamp(shared.beat.load(Ordering::Relaxed));
+    let fresh = shared.clock.now().since(last) <= heartbeat::EVERY * 2;
+    fresh && !shared.away.load(Ordering::Relaxed)
 }
 
 /// Counts what was taken up again and what was ended.

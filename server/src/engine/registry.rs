@@ -4,38 +4,47 @@ use app::domain::{EvaluationId, RunId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Why something has to stop. The first reason counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why something has to stop, from the lightest to the gravest. The gravest
+/// reason so far counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stop {
     /// Somebody asked for it.
     Cancelled,
+    /// This process ends: give it back. What was cancelled before ends as
+    /// cancelled when it is given back.
+    Shutdown,
     /// It is somebody else's now, or may be: store nothing more.
     Lost,
-    /// This process ends: give it back.
-    Shutdown,
 }
 
 /// How a task learns that it has to stop.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stopper {
     token: CancellationToken,
-    reason: Arc<OnceLock<Stop>>,
+    reason: Arc<Mutex<Option<Stop>>>,
 }
 
 impl Stopper {
     /// Tells it to stop.
     pub(super) fn stop(&self, why: Stop) {
-        let _ = self.reason.set(why);
+        {
+            let mut reason = self.reason.lock();
+            *reason = (*reason).max(Some(why));
+        }
         self.token.cancel();
     }
 
-    /// The reason, once it was told.
+    /// The gravest reason, once one was told.
     pub(super) fn stopped(&self) -> Option<Stop> {
-        self.reason.get().copied()
+        *self.reason.lock()
+    }
+
+    /// Whether both are the same one.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.reason, &other.reason)
     }
 
     /// Resolves with the reason when it is told.
@@ -54,15 +63,20 @@ pub(super) struct Registry {
     early: Mutex<HashSet<Uuid>>,
 }
 
-/// Takes its entry out when it is dropped, however the task ended.
+/// Takes its entry out when it is dropped, however the task ended; the entry
+/// of whoever displaced it stays.
 pub(super) struct Held<'a> {
     registry: &'a Registry,
     id: Uuid,
+    stopper: Stopper,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.registry.held.lock().remove(&self.id);
+        let mut held = self.registry.held.lock();
+        if held.get(&self.id).is_some_and(|stopper| stopper.is(&self.stopper)) {
+            held.remove(&self.id);
+        }
     }
 }
 
@@ -84,8 +98,11 @@ impl Registry {
         if self.early.lock().remove(&id) {
             stopper.stop(Stop::Cancelled);
         }
-        held.insert(id, stopper.clone());
-        (stopper, Held { registry: self, id })
+        if let Some(displaced) = held.insert(id, stopper.clone()) {
+            // It was claimed anew while its task of before still lives.
+            displaced.stop(Stop::Lost);
+        }
+        (stopper.clone(), Held { registry: self, id, stopper })
     }
 
     /// Tells one to stop. One that is to be cancelled and is not here yet is
@@ -134,5 +151,44 @@ impl Registry {
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.held.lock().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Registry, Stop};
+    use app::domain::RunId;
+    use uuid::Uuid;
+
+    const RUN: RunId = RunId(Uuid::from_u128(1));
+
+    #[test]
+    fn who_enters_again_displaces_the_one_before_and_stays() {
+        let registry = Registry::default();
+        let (old, old_held) = registry.enter(RUN);
+        let (new, new_held) = registry.enter(RUN);
+        assert_eq!((old.stopped(), new.stopped()), (Some(Stop::Lost), None));
+        drop(old_held);
+        assert!(registry.holds(RUN.0), "the old one takes out its own entry alone");
+        registry.stop(RUN, Stop::Cancelled);
+        assert_eq!(new.stopped(), Some(Stop::Cancelled), "and the new one is told");
+        drop(new_held);
+        assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn a_graver_reason_takes_the_place_of_a_lighter_one() {
+        let registry = Registry::default();
+        let (stopper, _held) = registry.enter(RUN);
+        for (told, heard) in [
+            (Stop::Cancelled, Stop::Cancelled),
+            (Stop::Shutdown, Stop::Shutdown),
+            (Stop::Cancelled, Stop::Shutdown),
+            (Stop::Lost, Stop::Lost),
+            (Stop::Shutdown, Stop::Lost),
+        ] {
+            registry.stop(RUN, told);
+            assert_eq!(stopper.stopped(), Some(heard));
+        }
     }
 }

@@ -78,7 +78,7 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Takes the user's slot again after parking; `false` when none is free. Who is
     /// parked and waits for a slot alone has the next free one kept for it.
     async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool>;
-    /// Gives a run back in good order.
+    /// Gives a run back in good order; one that was to stop ends.
     async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()>;
 
     /// Takes re-evaluations that may work now, users in turn.
@@ -94,6 +94,9 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Reads a run and what it works with, for judging it again.
     async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)>;
     /// Notes a judge's call of a re-evaluation before it is made.
+    ///
+    /// # Errors
+    /// [`super::StoreError::LeaseLost`]: make no call.
     async fn intend_evaluation(
         &self,
         row: &EvaluationRow,
@@ -105,7 +108,8 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Renews all leases of a worker in one statement.
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat>;
-    /// Frees what lapsed leases hold, and ends what is past its deadline.
+    /// Frees what lapsed leases hold; ends what is past its deadline, and what
+    /// is to stop and held by nobody.
     async fn reap(&self, now: Timestamp) -> Stored<Reaped>;
     /// At boot of the only engine: every run that somebody held is free now.
     async fn take_over(&self, now: Timestamp) -> Stored<Reaped>;

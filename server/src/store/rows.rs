@@ -28,6 +28,15 @@ pub struct Frozen {
     pub simulated_user: ModelRef,
 }
 
+impl Frozen {
+    /// In the place of what cannot be read: models that nobody reaches.
+    pub(super) fn unreadable() -> Self {
+        let nobody =
+            ModelRef { connection_id: ConnectionId(uuid::Uuid::nil()), model: String::new() };
+        Self { agent: nobody.clone(), judge: nobody.clone(), simulated_user: nobody }
+    }
+}
+
 /// A run as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)] // as in `app::domain::Run`, unless said otherwise

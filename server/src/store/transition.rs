@@ -98,7 +98,8 @@ pub enum Transition {
         /// What.
         change: Box<Change>,
     },
-    /// The holder gives it back in good order (shutdown).
+    /// The holder gives it back in good order (shutdown); it ends if it was to
+    /// stop.
     HandBack {
         /// The epoch at which it claimed.
         attempt: u32,
@@ -158,6 +159,10 @@ pub fn transition(
                 return Err(Refused::LeaseLost);
             }
             release(run);
+            if run.cancel_requested_at.is_some() {
+                // Nobody would take it up to end it.
+                end(run, Final::cancelled(), now);
+            }
             Ok(vec![told(run)])
         }
         Transition::Recover => {

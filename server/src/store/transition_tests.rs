@@ -139,6 +139,8 @@ fn check(
     if after.status.is_final() {
         prop_assert!(after.stage.is_none() && after.waiting.is_none() && !after.parked);
     }
+    let stops = after.cancel_requested_at.is_some() && !after.status.is_final();
+    prop_assert!(held || !stops, "what is to stop is held until it has");
     prop_assert!(after.stalled <= MOST_RECOVERIES);
     // Whoever held it before a change of hands can commit nothing any more.
     let changes_hands =

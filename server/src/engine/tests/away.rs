@@ -23,13 +23,20 @@ use uuid::Uuid;
 struct Moody {
     inner: Arc<MemoryWork>,
     away: AtomicBool,
+    /// Heartbeats do not come back, and everything else does.
+    no_beat: AtomicBool,
     /// Commits that were refused.
     refused: AtomicU32,
 }
 
 impl Moody {
     fn over(b: &Bench) -> Arc<Self> {
-        Arc::new(Self { inner: b.work.clone(), away: AtomicBool::new(false), refused: 0.into() })
+        Arc::new(Self {
+            inner: b.work.clone(),
+            away: false.into(),
+            no_beat: false.into(),
+            refused: 0.into(),
+        })
     }
 
     fn go(&self, away: bool) {
@@ -92,6 +99,9 @@ impl QueueStore for Moody {
         self.there()?.hand_back_evaluation(id, attempt).await
     }
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
+        while self.no_beat.load(Ordering::SeqCst) {
+            pass(100).await;
+        }
         self.there()?.heartbeat(owner, now).await
     }
     async fn reap(&self, now: Timestamp) -> Stored<Reaped> {
@@ -257,4 +267,47 @@ async fn a_judging_holds_on_and_is_taken_up_again_too() {
         assert!(b.seen().len() - before <= calls, "away for {away_ms} ms");
         assert_eq!(judged.user_id, user(1));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_silent_for_long_renews_before_anything_is_reaped() {
+    let b = Bench::new(|n, request| {
+        Box::pin(async move {
+            pass(60_000).await;
+            obliging(n, request).await
+        })
+    });
+    let suite = b.suite(1, &[scripted(1)]).await;
+    let store = Moody::over(&b);
+    let _engine = b.engine_on(store.clone()).await;
+    pass(6_000).await;
+    // The lease lapses at 35 s, with its holder alive.
+    store.no_beat.store(true, Ordering::SeqCst);
+    pass(40_000).await;
+    store.no_beat.store(false, Ordering::SeqCst);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Passed, "{:?}", run.error);
+    assert_eq!((run.attempt, run.recoveries), (1, 0), "it was its own all the time");
+    assert_eq!(b.seen().len(), 2, "nothing is asked twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_no_longer_for_what_was_cancelled_before() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    let run = b.runs(1, suite).await.remove(0).id;
+    store.go(true);
+    b.work.cancel_run(super::bench::space(1), run, b.clock.now()).await.unwrap();
+    engine.cancel(&[run]);
+    pass(1_000).await;
+    let began = tokio::time::Instant::now();
+    engine.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    store.go(false);
+    let _next = b.engine_on(store).await;
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Cancelled);
 }

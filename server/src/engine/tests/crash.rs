@@ -96,3 +96,17 @@ async fn whoever_lost_the_lease_stores_nothing_and_stops() {
     assert_eq!(run.lease_owner.as_deref(), Some("another"));
     assert_eq!(run.status, RunStatus::Running, "it did not end what is not its own");
 }
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_while_it_shuts_down_it_is_asked_nothing_more() {
+    let b = Bench::new(|_, _| Box::pin(std::future::pending()));
+    let suite = b.suite(1, &[scripted(2)]).await;
+    let engine = b.engine().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Stored, and not yet told to the engine.
+    b.work.cancel_suite(space(1), suite, b.clock.now()).await.unwrap();
+    engine.shutdown().await;
+    let run = b.runs(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Cancelled);
+    assert_eq!(b.seen().len(), 1);
+}

@@ -1,18 +1,19 @@
 //! What only a database can suffer: rows damaged from outside, and unfinished
 //! suites that hold a connection.
 
-use super::work::{again, claim, over, suite};
+use super::work::{T0, again, claim, over, suite};
 use super::{ANNA, at, open_sqlite, person};
 use crate::store::accounts::AccountStore;
 use crate::store::catalog::{After, AgentStore, ConnectionRow, ConnectionStore, ScenarioStore};
 use crate::store::queue::QueueStore;
+use crate::store::rows::RunRow;
 use crate::store::sqlite::SqliteStore;
 use crate::store::suites::{NewEvaluation, SuiteStore};
-use crate::store::transition::LEASE;
+use crate::store::transition::{LEASE, Lease};
 use crate::store::{StoreError, Stored};
 use app::domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, EvaluationStatus, ScenarioFilter,
-    ScenarioId, ScenarioSpec,
+    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ErrorKind, EvaluationStatus, RunId,
+    RunStatus, ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId, SuiteStatus,
 };
 use futures::FutureExt;
 use serde_json::json;
@@ -194,4 +195,79 @@ fn judged_over(id: ConnectionId) -> String {
     let judge = ModelRef { connection_id: id, model: "m".into() };
     let frozen = Frozen { agent: other.clone(), judge, simulated_user: other };
     serde_json::to_string(&frozen).unwrap()
+}
+
+/// How a run stands: its status, and the kind of its error.
+async fn stands(store: &SqliteStore, run: RunId) -> (RunStatus, Option<ErrorKind>) {
+    let row = store.run(ANNA, run).await.unwrap().unwrap();
+    (row.status, row.error.map(|error| error.kind))
+}
+
+const BURIED: (RunStatus, Option<ErrorKind>) = (RunStatus::Error, Some(ErrorKind::InvalidScenario));
+
+fn lease(run: &RunRow) -> Lease {
+    Lease { run_id: run.id, attempt: run.attempt }
+}
+
+#[tokio::test]
+async fn a_suite_whose_models_are_damaged_ends_alone() {
+    let (_folder, store) = lived_in().await;
+    let (bad, good) = (suite(1, 1, 2), suite(2, 1, 2));
+    let (bad_id, good_id) = (bad.id, good.id);
+    store.create_suite(bad).await.unwrap();
+    store.create_suite(good).await.unwrap();
+    sql(&store, "UPDATE suites SET frozen = '{' WHERE id = ?", bad_id.0).await.unwrap();
+    let claimed = store.claim(claim(9, T0)).await.unwrap();
+    let suites: Vec<SuiteId> = claimed.iter().map(|run| run.suite_id).collect();
+    assert_eq!(suites, [good_id, good_id], "the neighbours work");
+    let (row, runs) = store.suite(ANNA, bad_id).await.unwrap().unwrap();
+    assert_eq!((row.status, runs.len()), (SuiteStatus::Finished, 2), "it ended, and is shown");
+    for run in runs {
+        assert_eq!(stands(&store, run.id).await, BURIED);
+    }
+    let told = store.events_after(bad_id, 0, 10).await.unwrap();
+    assert_eq!(told.len(), 3, "two ends and the suite's: {told:?}");
+}
+
+#[tokio::test]
+async fn what_is_damaged_while_it_is_held_ends_with_its_lease() {
+    let (_folder, store) = lived_in().await;
+    store.create_suite(suite(1, 1, 3)).await.unwrap();
+    let runs = store.claim(claim(3, T0)).await.unwrap();
+    let hurt = "UPDATE runs SET waiting = '{' WHERE id = ?";
+    sql(&store, hurt, runs[0].id.0).await.unwrap();
+    sql(&store, hurt, runs[1].id.0).await.unwrap();
+    // Only who holds it gives it back.
+    let stale = Lease { attempt: 0, ..lease(&runs[0]) };
+    assert!(store.hand_back(&stale, T0).await.is_err());
+    store.hand_back(&lease(&runs[0]), T0).await.unwrap();
+    assert_eq!(stands(&store, runs[0].id).await, BURIED);
+    let reaped = store.reap(T0.plus(LEASE * 2)).await.unwrap();
+    assert_eq!((reaped.ended, reaped.recovered), (1, 1));
+    assert_eq!(stands(&store, runs[1].id).await, BURIED);
+    // So it is at boot.
+    let last = store.claim(claim(3, T0)).await.unwrap().remove(0);
+    sql(&store, hurt, last.id.0).await.unwrap();
+    assert_eq!(store.take_over(T0).await.unwrap().ended, 1);
+    assert_eq!(stands(&store, last.id).await, BURIED);
+    let (row, _) = store.suite(ANNA, last.suite_id).await.unwrap().unwrap();
+    assert_eq!(row.status, SuiteStatus::Finished);
+}
+
+#[tokio::test]
+async fn what_is_to_stop_and_held_by_nobody_ends_at_the_next_look() {
+    let (_folder, store) = lived_in().await;
+    store.create_suite(suite(1, 1, 3)).await.unwrap();
+    let runs = store.claim(claim(3, T0)).await.unwrap();
+    sql(&store, "UPDATE runs SET waiting = '{' WHERE id = ?", runs[2].id.0).await.unwrap();
+    // As it was left by an older server.
+    let left = "UPDATE runs SET lease_owner = NULL, lease_until = NULL, cancel_requested_at = 1 WHERE id = ?";
+    for run in &runs {
+        sql(&store, left, run.id.0).await.unwrap();
+    }
+    assert_eq!(store.reap(T0).await.unwrap().ended, 3);
+    for run in &runs[..2] {
+        assert_eq!(stands(&store, run.id).await, (RunStatus::Cancelled, None));
+    }
+    assert_eq!(stands(&store, runs[2].id).await, BURIED);
 }

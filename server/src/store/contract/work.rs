@@ -14,7 +14,7 @@ use crate::store::transition::{Change, Final, LEASE, Lease, MOST_RECOVERIES};
 use app::backend::HistoryFilter;
 use app::domain::{
     AgentId, AgentRef, ConnectionId, EndReason, ErrorKind, Evaluation, EvaluationId,
-    EvaluationStatus, RunError, RunStatus, ScenarioId, ScenarioRef, SpaceId, Speaker, Stage,
+    EvaluationStatus, RunError, RunId, RunStatus, ScenarioId, ScenarioRef, SpaceId, Speaker, Stage,
     SuiteId, SuiteStatus, Timestamp, Turn, UserId, Waiting, WaitingOn,
 };
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ fn space(n: u128) -> SpaceId {
 fn id(n: u128) -> Uuid {
     Uuid::from_u128(1000 + n)
 }
-const T0: Timestamp = Timestamp(1_700_000_000_000);
+pub(super) const T0: Timestamp = Timestamp(1_700_000_000_000);
 fn at(seconds: u64) -> Timestamp {
     T0.plus(Duration::from_secs(seconds))
 }
@@ -178,6 +178,7 @@ stories! {
     lists_go_from_new_to_old_without_gap_or_double,
     what_is_somebody_elses_is_not_there,
     handing_back_is_no_recovery,
+    what_was_to_stop_ends_when_it_is_handed_back,
     old_events_go_and_the_suite_stays,
     old_suites_go_with_everything_in_them,
     a_suite_that_is_judged_again_stays_until_that_is_done,
@@ -709,8 +710,11 @@ async fn judging_again_has_a_lease_of_its_own(b: Bench) {
     assert!(lost(
         b.queue.commit_evaluation(row.view.id, first.attempt, view.clone(), at(70)).await
     ));
+    assert!(lost(b.queue.intend_evaluation(&first, id(1), at(70)).await), "nobody holds it");
     let second = b.queue.claim_evaluations(claim(9, at(71))).await.unwrap().remove(0);
     assert_eq!(second.recoveries, 1);
+    assert!(lost(b.queue.intend_evaluation(&first, id(1), at(71)).await), "another holds it");
+    b.queue.intend_evaluation(&second, id(1), at(71)).await.unwrap();
     b.queue.commit_evaluation(row.view.id, second.attempt, view, at(72)).await.unwrap();
     let listed = b.suites.evaluations(run.id).await.unwrap();
     assert_eq!(listed[0].view.status, EvaluationStatus::Done);
@@ -830,6 +834,28 @@ async fn handing_back_is_no_recovery(b: Bench) {
         b.queue.hand_back(&lease, at(1)).await.unwrap();
     }
     assert_eq!(b.queue.reap(at(2)).await.unwrap().recovered, 0);
+}
+
+async fn what_was_to_stop_ends_when_it_is_handed_back(b: Bench) {
+    b.suites.create_suite(suite(1, 1, 2)).await.unwrap();
+    b.suites.create_suite(suite(2, 1, 2)).await.unwrap();
+    let mut runs = Vec::new();
+    for run in b.queue.claim(claim(9, T0)).await.unwrap() {
+        runs.push(Lease { run_id: run.id, attempt: run.attempt });
+    }
+    b.suites.cancel_suite(space(1), SuiteId(id(1)), at(1)).await.unwrap().unwrap();
+    let alone = RunId(id(200));
+    b.suites.cancel_run(space(1), alone, at(1)).await.unwrap().unwrap();
+    for lease in &runs {
+        b.queue.hand_back(lease, at(2)).await.unwrap();
+    }
+    let (row, ended) = b.suites.suite(space(1), SuiteId(id(1))).await.unwrap().unwrap();
+    assert_eq!((row.status, row.finished_at), (SuiteStatus::Cancelled, Some(at(2))));
+    assert!(ended.iter().all(|run| run.status == RunStatus::Cancelled));
+    let run = b.suites.run(space(1), alone).await.unwrap().unwrap();
+    assert_eq!((run.status, run.recoveries), (RunStatus::Cancelled, 0));
+    let again = b.queue.claim(claim(9, at(3))).await.unwrap();
+    assert_eq!(again.iter().map(|run| run.id).collect::<Vec<_>>(), [RunId(id(201))]);
 }
 
 async fn unfinished_runs_are_counted_by_what_they_do(b: Bench) {

@@ -118,6 +118,20 @@ impl State {
             .collect()
     }
 
+    /// Unfinished runs that are to stop and that nobody holds.
+    fn to_stop_and_free(&self) -> Vec<RunId> {
+        let stops = |run: &&RunRow| {
+            let suite = self.suites.get(&run.suite_id);
+            run.cancel_requested_at.is_some()
+                || suite.is_some_and(|(suite, _)| suite.cancel_requested_at.is_some())
+        };
+        let free = self
+            .runs
+            .values()
+            .filter(|run| !run.status.is_final() && run.lease_owner.is_none() && stops(run));
+        free.map(|run| run.id).collect()
+    }
+
     fn candidate(&self, take: Take) -> Option<RunId> {
         let (suite, status) = match take {
             Take::Orphan(suite) => (suite, RunStatus::Running),
@@ -308,8 +322,10 @@ impl MemoryWork {
             .filter(|run| run.lease_owner.is_some() && lapsed(run.lease_until))
             .map(|run| run.id)
             .collect();
+        let left: Vec<RunId> = state.to_stop_and_free();
         let all: Vec<RunId> = if late { state.runs.keys().copied().collect() } else { Vec::new() };
         let work = held.into_iter().map(|id| (id, Transition::Recover));
+        let work = work.chain(left.into_iter().map(|id| (id, Transition::Cancel)));
         for (id, what) in work.chain(all.into_iter().map(|id| (id, Transition::Expire))) {
             match state.apply(id, what, now) {
                 Ok(row) if row.status.is_final() => reaped.ended += 1,
@@ -485,7 +501,11 @@ impl QueueStore for MemoryWork {
 
     async fn intend_evaluation(&self, row: &EvaluationRow, call: Uuid, _: Timestamp) -> Stored<()> {
         let intent = Intent { id: call, role: crate::store::rows::Role::Judge, turn: 0 };
-        self.state.lock().calls.push((row.run_id, intent, None));
+        let mut state = self.state.lock();
+        if !state.evaluations.get(&row.id()).is_some_and(|known| known.is_held(row.attempt)) {
+            return Err(StoreError::LeaseLost);
+        }
+        state.calls.push((row.run_id, intent, None));
         Ok(())
     }
 

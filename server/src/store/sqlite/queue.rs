@@ -99,36 +99,57 @@ async fn candidate(c: &mut SqliteConnection, take: Take) -> Stored<Option<RunRow
     row.as_ref().map(run).transpose()
 }
 
-/// Ends a run whose row cannot be read, so that its neighbours run. What made
-/// it unreadable is put to rest, so that it can be shown.
-async fn bury(
-    c: &mut SqliteConnection,
-    take: Take,
-    why: &str,
-    now: Timestamp,
-) -> Stored<(SuiteId, i64)> {
+/// The id of what [`candidate`] could not read.
+async fn damaged_candidate(c: &mut SqliteConnection, take: Take) -> Stored<RunId> {
     let (suite, status) = match take {
         Take::Orphan(suite) => (suite, "running"),
         Take::Pending(suite) => (suite, "pending"),
     };
-    tracing::error!(%suite, why, "a run's row is damaged; the run ends");
     let id: Uuid = sqlx::query_scalar(
+        "SELECT id FROM runs WHERE suite_id = ? AND status = ? AND lease_owner IS NULL \
+         ORDER BY position LIMIT 1",
+    )
+    .bind(suite.0)
+    .bind(status)
+    .fetch_one(c)
+    .await?;
+    Ok(id.into())
+}
+
+/// Ends a run whose row cannot be read, so that its neighbours run. What made
+/// it unreadable is put to rest, so that it can be shown; what stands at its
+/// suite is not needed for that. With `attempt`, only if its holder is at it.
+///
+/// # Errors
+/// `LeaseLost` if it is final, or at another epoch.
+async fn bury(
+    c: &mut SqliteConnection,
+    run: RunId,
+    attempt: Option<u32>,
+    why: &str,
+    now: Timestamp,
+) -> Stored<(SuiteId, i64)> {
+    tracing::error!(%run, why, "a run's row is damaged; the run ends");
+    let buried = sqlx::query(
         "UPDATE runs SET status = 'error', error_kind = 'invalid_scenario', \
          error_message = 'The stored record of this run is damaged. Run the scenario again.', \
          attempt = attempt + 1, stage = NULL, waiting = NULL, end_reason = NULL, score = NULL, \
          parked = 0, lease_owner = NULL, lease_until = NULL, finished_at = ?1, usage = ?2 \
-         WHERE id = (SELECT id FROM runs WHERE suite_id = ?3 AND status = ?4 \
-         AND lease_owner IS NULL ORDER BY position LIMIT 1) RETURNING id",
+         WHERE id = ?3 AND status IN ('pending', 'running') \
+         AND (?4 IS NULL OR (attempt = ?4 AND lease_owner IS NOT NULL))",
     )
     .bind(now.0)
     .bind(super::rows::text(&app::domain::Usage::default())?)
-    .bind(suite.0)
-    .bind(status)
-    .fetch_one(&mut *c)
+    .bind(run.0)
+    .bind(attempt)
+    .execute(&mut *c)
     .await?;
-    let row = read_run(c, id.into()).await?.ok_or(StoreError::LeaseLost)?;
+    if buried.rows_affected() == 0 {
+        return Err(StoreError::LeaseLost);
+    }
+    let row = read_run(c, run).await?.ok_or(StoreError::LeaseLost)?;
     let event = EventRow::Run(Box::new(row.view()));
-    Ok((suite, append(c, suite, vec![event], now).await?))
+    Ok((row.suite_id, append(c, row.suite_id, vec![event], now).await?))
 }
 
 async fn claim(c: &mut SqliteConnection, claim: Claim) -> Stored<(Vec<RunRow>, Published)> {
@@ -141,7 +162,8 @@ async fn claim(c: &mut SqliteConnection, claim: Claim) -> Stored<(Vec<RunRow>, P
             Ok(Some(row)) => row,
             Ok(None) => break,
             Err(StoreError::Damaged(why)) => {
-                published.push(bury(c, take, &why, claim.now).await?);
+                let damaged = damaged_candidate(c, take).await?;
+                published.push(bury(c, damaged, None, &why, claim.now).await?);
                 loads = self::loads(c).await?;
                 continue;
             }
@@ -229,18 +251,36 @@ async fn commit(
     Ok((row, seq))
 }
 
-/// Frees, or ends, every held run of the query's ids.
+/// Runs, and what is to happen to each of them.
+type Due = Vec<(Readable, Transition)>;
+
+/// A run's row, or the id of one that cannot be read and why.
+type Readable = Result<RunRow, (RunId, String)>;
+
+/// Frees, or ends, every one of them. What cannot be read ends, whatever was
+/// due.
 async fn recover(
     c: &mut SqliteConnection,
-    held: Vec<RunRow>,
-    expired: Vec<RunRow>,
+    due: Due,
     now: Timestamp,
 ) -> Stored<(Reaped, Published)> {
     let mut reaped = Reaped::default();
     let mut published = Vec::new();
-    let work = held.into_iter().map(|row| (row, Transition::Recover));
-    let work = work.chain(expired.into_iter().map(|row| (row, Transition::Expire)));
-    for (mut row, what) in work {
+    for (row, what) in due {
+        let mut row = match row {
+            Ok(row) => row,
+            Err((id, why)) => {
+                match bury(c, id, None, &why, now).await {
+                    Ok(told) => {
+                        reaped.ended += 1;
+                        published.push(told);
+                    }
+                    Err(StoreError::LeaseLost) => {}
+                    Err(error) => return Err(error),
+                }
+                continue;
+            }
+        };
         match apply(c, &mut row, what, now).await {
             Ok(seq) => {
                 if row.status.is_final() {
@@ -250,7 +290,7 @@ async fn recover(
                 }
                 published.push((row.suite_id, seq));
             }
-            // Ended in the first half of this very loop.
+            // Ended earlier in this very loop.
             Err(StoreError::LeaseLost) => {}
             Err(error) => return Err(error),
         }
@@ -258,16 +298,31 @@ async fn recover(
     Ok((reaped, published))
 }
 
-async fn rows_of(
+/// The query's runs, each with what is due.
+async fn due(
     c: &mut SqliteConnection,
     query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-) -> Stored<Vec<RunRow>> {
-    let rows = query.fetch_all(c).await?;
-    Ok(rows.iter().filter_map(|row| run(row).inspect_err(damaged).ok()).collect())
+    what: Transition,
+) -> Stored<Due> {
+    let mut due = Vec::new();
+    for row in query.fetch_all(c).await? {
+        let readable = match run(&row) {
+            Ok(row) => Ok(row),
+            Err(StoreError::Damaged(why)) => Err((row.try_get::<Uuid, _>("id")?.into(), why)),
+            Err(error) => return Err(error),
+        };
+        due.push((readable, what.clone()));
+    }
+    Ok(due)
 }
 
-fn damaged(error: &StoreError) {
-    tracing::error!(%error, "a run cannot be read");
+/// What is to stop and held by nobody: it would be claimed no more.
+async fn left_to_stop(c: &mut SqliteConnection) -> Stored<Due> {
+    let left = sqlx::query(select_runs!(
+        "WHERE r.status IN ('pending', 'running') AND r.lease_owner IS NULL \
+         AND (r.cancel_requested_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL)"
+    ));
+    due(c, left, Transition::Cancel).await
 }
 
 #[async_trait]
@@ -346,7 +401,16 @@ impl QueueStore for SqliteStore {
         let lease = lease.clone();
         let published = self.writer.write(move |c| {
             async move {
-                let mut row = read_run(c, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+                let mut row = match read_run(c, lease.run_id).await {
+                    Ok(row) => row.ok_or(StoreError::LeaseLost)?,
+                    // Nobody could work with it: its lease would be renewed
+                    // and given back for ever.
+                    Err(StoreError::Damaged(why)) => {
+                        let (id, attempt) = (lease.run_id, Some(lease.attempt));
+                        return Ok(vec![bury(c, id, attempt, &why, now).await?]);
+                    }
+                    Err(error) => return Err(error),
+                };
                 let what = Transition::HandBack { attempt: lease.attempt };
                 let seq = apply(c, &mut row, what, now).await?;
                 Ok(vec![(row.suite_id, seq)])
@@ -396,17 +460,19 @@ impl QueueStore for SqliteStore {
         call: Uuid,
         now: Timestamp,
     ) -> Stored<()> {
-        let (evaluation, run, attempt) = (row.id().0, row.run_id.0, row.attempt);
+        let (evaluation, run, attempt) = (row.id(), row.run_id.0, row.attempt);
         self.writer
             .write(move |c| {
                 async move {
+                    // Whoever lost it makes no call.
+                    held_evaluation(c, evaluation, attempt).await?;
                     sqlx::query(
                         "INSERT INTO calls (id, run_id, evaluation_id, attempt, role, turn, created_at) \
                          VALUES (?, ?, ?, ?, 'judge', 0, ?)",
                     )
                     .bind(call)
                     .bind(run)
-                    .bind(evaluation)
+                    .bind(evaluation.0)
                     .bind(attempt)
                     .bind(now.0)
                     .execute(c)
@@ -444,14 +510,16 @@ impl QueueStore for SqliteStore {
                 let lapsed = sqlx::query(select_runs!(
                     "WHERE r.status = 'running' AND r.lease_owner IS NOT NULL AND r.lease_until < ?"
                 ));
-                let held = rows_of(c, lapsed.bind(now.0)).await?;
+                let mut work = due(c, lapsed.bind(now.0), Transition::Recover).await?;
+                work.extend(left_to_stop(c).await?);
                 let late = sqlx::query(select_runs!(
                     "WHERE (r.status = 'running' AND r.deadline_at <= ?) \
                      OR (r.status = 'pending' AND r.created_at <= ? - 86400000)"
                 ));
-                let expired = rows_of(c, late.bind(now.0).bind(now.0)).await?;
+                let late = late.bind(now.0).bind(now.0);
+                work.extend(due(c, late, Transition::Expire).await?);
                 reap_evaluations(c, false, now).await?;
-                recover(c, held, expired, now).await
+                recover(c, work, now).await
             }
             .boxed()
             })
@@ -468,9 +536,10 @@ impl QueueStore for SqliteStore {
                     let all = sqlx::query(select_runs!(
                         "WHERE r.status = 'running' AND r.lease_owner IS NOT NULL"
                     ));
-                    let held = rows_of(c, all).await?;
+                    let mut work = due(c, all, Transition::Recover).await?;
+                    work.extend(left_to_stop(c).await?);
                     reap_evaluations(c, true, now).await?;
-                    recover(c, held, Vec::new(), now).await
+                    recover(c, work, now).await
                 }
                 .boxed()
             })

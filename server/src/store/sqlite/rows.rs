@@ -1,6 +1,6 @@
 //! Between rows of SQLite and the types of [`crate::store::rows`].
 
-use crate::store::rows::{EvaluationRow, RunRow, SuiteRow};
+use crate::store::rows::{EvaluationRow, Frozen, RunRow, SuiteRow};
 use crate::store::transition::Lease;
 use crate::store::{StoreError, Stored};
 use app::domain::{
@@ -79,7 +79,17 @@ pub(super) fn text<T: serde::Serialize>(value: &T) -> Stored<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
 }
 
+/// What its suite froze. A final run asks nobody any more: it is shown though
+/// that is damaged.
+fn frozen(row: &SqliteRow, status: RunStatus) -> Stored<Frozen> {
+    match json(row, "frozen") {
+        Err(StoreError::Damaged(_)) if status.is_final() => Ok(Frozen::unreadable()),
+        other => other,
+    }
+}
+
 pub(super) fn run(row: &SqliteRow) -> Stored<RunRow> {
+    let status = word(row, "status", RunStatus::from_word)?;
     let error = match maybe_word(row, "error_kind", ErrorKind::from_word)? {
         Some(kind) => {
             let message: Option<String> = row.try_get("error_message")?;
@@ -105,10 +115,10 @@ pub(super) fn run(row: &SqliteRow) -> Stored<RunRow> {
         repetition: u32_of(row, "repetition")?,
         position: u32_of(row, "position")?,
         source_run_id: row.try_get::<Option<Uuid>, _>("source_run_id")?.map(Into::into),
-        frozen: json(row, "frozen")?,
+        frozen: frozen(row, status)?,
         timeout_ms: u64_of(row, "timeout_ms")?,
         user_turns_planned: u32_of(row, "user_turns_planned")?,
-        status: word(row, "status", RunStatus::from_word)?,
+        status,
         stage: maybe_word(row, "stage", Stage::from_word)?,
         waiting: maybe_json(row, "waiting")?,
         parked: row.try_get("parked")?,
