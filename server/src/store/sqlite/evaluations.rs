@@ -56,8 +56,7 @@ pub(super) async fn reap_evaluations(
     now: Timestamp,
 ) -> Stored<()> {
     let rows = sqlx::query(
-        "SELECT * FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running') \
-         AND status = 'running' AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
+        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'running' AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
     )
     .bind(all)
     .bind(now.0)

@@ -319,7 +319,7 @@ async fn due(
 /// What is to stop and held by nobody: it would be claimed no more.
 async fn left_to_stop(c: &mut SqliteConnection) -> Stored<Due> {
     let left = sqlx::query(select_runs!(
-        "WHERE r.status IN ('pending', 'running') AND r.lease_owner IS NULL \
+        "WHERE r.status = 'running' AND r.lease_owner IS NULL \
          AND (r.cancel_requested_at IS NOT NULL OR s.cancel_requested_at IS NOT NULL)"
     ));
     due(c, left, Transition::Cancel).await
