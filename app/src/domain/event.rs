@@ -1,7 +1,7 @@
 //! What the stream of a suite tells.
 
 use super::ids::RunId;
-use super::run::{Run, Turn, WaitingOn};
+use super::run::{Run, Turn, Waiting, WaitingOn};
 use super::suite::{Counts, Suite, SuiteStatus};
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -62,9 +62,9 @@ pub struct HeldRuns {
 impl HeldRuns {
     /// What these runs wait for, each thing once.
     #[must_use]
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<Self> {
+    pub fn of(waits: impl IntoIterator<Item = Waiting>) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for waiting in runs.into_iter().filter_map(|run| run.waiting_on) {
+        for waiting in waits {
             match all.iter_mut().find(|held| held.what == waiting.what) {
                 Some(held) => {
                     held.runs += 1;

@@ -58,7 +58,7 @@ impl LiveState {
     pub fn new(snapshot: SuiteSnapshot, followed: Option<Run>) -> Self {
         let SuiteSnapshot { seq, mut suite } = snapshot;
         let runs = suite.runs.take().unwrap_or_default();
-        let waiting = HeldRuns::of(&runs);
+        let waiting = HeldRuns::of(runs.iter().filter_map(|run| run.waiting_on));
         let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
         if let Some(run) = followed {
             state.follow(run.id);

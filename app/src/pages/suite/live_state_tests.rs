@@ -189,7 +189,7 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
         waits(4, WaitingOn::RateLimit, Some(Timestamp(7))),
         waits(5, WaitingOn::RateLimit, Some(Timestamp(8))),
     ];
-    let held = HeldRuns::of(&runs);
+    let held = HeldRuns::of(runs.iter().filter_map(|run| run.waiting_on));
     let limit = HeldRuns { what: WaitingOn::RateLimit, until: Some(Timestamp(7)), runs: 3 };
     let circuit = HeldRuns { what: WaitingOn::Circuit, until: Some(Timestamp(9)), runs: 1 };
     assert_eq!(held, [limit, circuit]);

@@ -6,7 +6,7 @@ use crate::store::rows::{RunRow, SuiteRow};
 use app::backend::{Answer, Caller, Cursor, HistoryFilter, Page};
 use app::domain::{
     Counts, Evaluation, HeldRuns, Progress, Run, RunId, RunStatus, Suite, SuiteId, SuiteSnapshot,
-    SuiteStatus, Timestamp,
+    SuiteStatus, Timestamp, Waiting,
 };
 use app::error::AppError;
 
@@ -50,14 +50,13 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
-        let views: Vec<_> = runs.iter().map(|run| self.shown(run)).collect();
         let progress = Progress {
             done: counts.done(),
             total: row.total,
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
-            waiting: HeldRuns::of(&views),
+            waiting: HeldRuns::of(runs.iter().filter_map(|run| self.waiting(run))),
         };
         Ok((row.seq, progress))
     }
@@ -97,14 +96,18 @@ impl Suites {
         self.judgings(id).await
     }
 
-    /// A run as it is shown. One that is not begun because its first call
-    /// would only wait says so: known now, and never stored.
+    /// A run as it is shown.
     fn shown(&self, row: &RunRow) -> Run {
-        let mut run = row.view();
-        if run.status == RunStatus::Pending {
-            run.waiting_on = self.executor.held_back(row.user_id, &row.frozen.agent);
+        Run { waiting_on: self.waiting(row), ..row.view() }
+    }
+
+    /// What a run waits for. One that is not begun because its first call
+    /// would only wait says so: known now, and never stored.
+    fn waiting(&self, row: &RunRow) -> Option<Waiting> {
+        match row.status {
+            RunStatus::Pending => self.executor.held_back(row.user_id, &row.frozen.agent),
+            _ => row.waiting,
         }
-        run
     }
 
     async fn judgings(&self, id: RunId) -> Answer<Vec<Evaluation>> {
