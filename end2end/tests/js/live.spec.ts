@@ -1,5 +1,6 @@
 import type { Page } from "@playwright/test";
 import { Api, isFinal, type Turn } from "../../support/api";
+import { BACK, LOST, streamNotice } from "../../support/live";
 import { signedUp } from "../../support/people";
 import { Wire } from "../../support/proxy";
 import { expect, hydrated, test } from "../../support/test";
@@ -8,7 +9,6 @@ import { expect, hydrated, test } from "../../support/test";
 test.use({ expectedErrors: [/net::ERR_.*\/api\/v1\/suites\/[0-9a-f-]+\/events/] });
 
 const TURNS = 24;
-const LOST = "Connection lost, reconnecting. The suite goes on on the server.";
 
 /** What the live page shows of the followed run, turn by turn. */
 async function shown(page: Page): Promise<{ ids: string[]; said: string[] }> {
@@ -56,7 +56,7 @@ test("a stream that was cut loses no turn and doubles none", async ({ page, serv
     const log = page.getByRole("log", { name: "Transcript" });
     await expect(log.getByRole("article").nth(1)).toBeVisible();
     wire.cut();
-    await expect(page.getByText(LOST)).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(LOST);
     // It is true: the suite goes on on the server, and the page does not know.
     const known = (await shown(page)).ids.length;
     await talksOn(api, run, 6);
@@ -65,9 +65,9 @@ test("a stream that was cut loses no turn and doubles none", async ({ page, serv
 
     const mended = Date.now();
     wire.mend();
-    await expect(page.getByText("Back, caught up.")).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(BACK);
     expect(Date.now() - mended, "ms until it is back").toBeLessThan(3000);
-    await expect(page.getByText(LOST)).toBeHidden();
+    await expect(streamNotice(page).filter({ hasText: LOST })).toBeHidden();
     await expect(page.getByRole("heading", { name: "Runs, failures first" })).toBeVisible({
       timeout: 30_000,
     });
@@ -100,10 +100,10 @@ test("a server killed in mid-suite loses no turn and doubles none", async ({
     await talksOn(api, run, 6);
     await server.kill();
     // The first time a person reads it, the page has been alone for 2 s.
-    await expect(page.getByText(LOST)).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(LOST);
     await server.startAgain();
   }
-  await expect(page.getByText("Back, caught up.")).toBeVisible();
+  await expect(streamNotice(page)).toHaveText(BACK);
   await expect(page.getByRole("heading", { name: "Runs, failures first" })).toBeVisible({
     timeout: 60_000,
   });

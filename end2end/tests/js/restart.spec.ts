@@ -1,5 +1,6 @@
 import type { Page } from "@playwright/test";
 import { Api } from "../../support/api";
+import { BACK, LOST, streamNotice } from "../../support/live";
 import { signedUp } from "../../support/people";
 import { Wire } from "../../support/proxy";
 import { expect, hydrated, test } from "../../support/test";
@@ -9,7 +10,6 @@ test.use({ expectedErrors: [/net::ERR_.*\/api\/v1\/suites\/[0-9a-f-]+\/events|st
 
 const TURNS = 24;
 const NAMES = ["North", "South", "East", "West"];
-const LOST = "Connection lost, reconnecting. The suite goes on on the server.";
 
 /** What the live page shows of the followed run, turn by turn. */
 async function shown(page: Page): Promise<string[]> {
@@ -41,13 +41,13 @@ test("a server that is stopped and started again leaves an open page whole", asy
     expect(await server.terminate(), "it ends in good order").toBe(0);
     expect(Date.now() - asked, "ms until it is gone").toBeLessThan(8000);
     // A stream that was ended is come back to after two seconds: then it is seen.
-    await expect(page.getByText(LOST)).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(LOST);
     const known = await shown(page);
     await server.startAgain();
     const started = Date.now();
-    await expect(page.getByText("Back, caught up.")).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(BACK);
     expect(Date.now() - started, `ms until it is back, stop ${stop}`).toBeLessThan(6000);
-    await expect(page.getByText(LOST)).toBeHidden();
+    await expect(streamNotice(page).filter({ hasText: LOST })).toBeHidden();
     expect((await shown(page)).slice(0, known.length), "what stood there stays").toEqual(known);
   }
   await expect(log).toBeVisible();
@@ -89,7 +89,7 @@ test("a page behind a proxy that answered 502 meanwhile is live again by itself"
     );
     wire.mend();
     await again;
-    await expect(page.getByText("Back, caught up.")).toBeVisible();
+    await expect(streamNotice(page)).toHaveText(BACK);
     const before = (await shown(page)).length;
     await expect.poll(async () => (await shown(page)).length).toBeGreaterThan(before + 3);
     const known = (await shown(page)).length;
