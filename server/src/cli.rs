@@ -1,6 +1,6 @@
 //! The command line: what `rehearsal` can be told to do.
 
-use crate::config::{DataArgs, LogArgs, ServeArgs};
+use crate::config::{DataArgs, LogArgs, ProviderArgs, ServeArgs};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub enum Command {
     /// Tokens for programs
     Token(TokenArgs),
     /// Import agents and scenarios from files
-    Import(ImportArgs),
+    Import(Box<ImportArgs>),
 }
 
 /// Accounts.
@@ -89,6 +89,10 @@ pub struct ImportArgs {
     #[allow(missing_docs)] // the arguments say themselves
     pub log: LogArgs,
 
+    #[command(flatten)]
+    #[allow(missing_docs)] // the arguments say themselves
+    pub providers: ProviderArgs,
+
     /// YAML, JSON (also recorded tau-bench conversations), or Markdown (an
     /// agent's prompt)
     #[arg(required = true, value_name = "FILE")]
@@ -97,6 +101,11 @@ pub struct ImportArgs {
     /// Whose they become; the only account when absent
     #[arg(long)]
     pub email: Option<String>,
+
+    /// The connection of agents that name none (a prompt in Markdown), by its
+    /// name as the server lists it; the first one when absent
+    #[arg(long, value_name = "NAME")]
+    pub connection: Option<String>,
 
     /// The model of agents that name none (a prompt in Markdown); when absent
     /// that of another agent of their connection
@@ -122,6 +131,7 @@ mod tests {
     #[case("token create --email a@b.c --name ci", true)]
     #[case("token create --email a@b.c", false)]
     #[case("import a.yaml b.json --email a@b.c", true)]
+    #[case("import a.md --connection Mine --model m", true)]
     #[case("import", false)]
     #[case("", false)]
     fn commands_are_read(#[case] line: &str, #[case] fine: bool) {

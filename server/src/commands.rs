@@ -39,7 +39,7 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         Command::Token(args) => match args.command {
             TokenCommand::Create { data, email, name } => create_token(&data, &email, &name).await,
         },
-        Command::Import(args) => import(args).await,
+        Command::Import(args) => import(*args).await,
     }
 }
 
@@ -168,15 +168,19 @@ async fn to_catch_up(file: &Path) -> Result<Option<File>, String> {
     Ok(None)
 }
 
-/// The use cases for a command beside a running server.
-async fn beside(data: &DataArgs) -> Result<(Arc<Rehearsal>, Arc<SqliteStore>), String> {
+/// The use cases for a command beside a running server, with what the
+/// environment offers to everybody.
+async fn beside(
+    data: &DataArgs,
+    offered: Vec<ServerConnection>,
+) -> Result<(Arc<Rehearsal>, Arc<SqliteStore>), String> {
     let held = to_catch_up(&database_file(data)?).await?;
     let store = store(data).await?;
     drop(held);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
     let outbound = outbound(&clock, true)?;
-    let people = people(&store, &clock, secrets, Vec::new(), outbound, true, SignUp::Closed);
+    let people = people(&store, &clock, secrets, offered, outbound, true, SignUp::Closed);
     Ok((people, store))
 }
 
@@ -190,7 +194,7 @@ async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
     let read = std::io::stdin().read_to_string(&mut password);
     read.map_err(|error| format!("the password cannot be read: {error}"))?;
     let password = password.trim_end_matches(['\r', '\n']);
-    let (people, store) = beside(data).await?;
+    let (people, store) = beside(data, Vec::new()).await?;
     let made = people.create_user(email, password).await.map_err(|error| sentence(&error));
     store.close().await;
     println!("{}", made?.email);
@@ -198,14 +202,31 @@ async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
 }
 
 async fn create_token(data: &DataArgs, email: &str, name: &str) -> Result<(), String> {
-    let (people, store) = beside(data).await?;
+    let (people, store) = beside(data, Vec::new()).await?;
     let made = people.create_token_for(email, name).await.map_err(|error| sentence(&error));
     store.close().await;
     println!("{}", made?.token);
     Ok(())
 }
 
+/// After a sentence about connections.
+const FROM_ENVIRONMENT: &str = "Connections that the server offers from its environment are seen \
+     here where ANTHROPIC_API_KEY or OPENAI_API_KEY, and their _BASE_URL, are set as for the server.";
+
+/// What an import was refused for.
+fn refused(error: &app::error::AppError) -> String {
+    let about_connections = error.problems.iter().any(|problem| {
+        [".connection", ".connection_id"].iter().any(|field| problem.path.ends_with(field))
+    });
+    let said = sentence(error);
+    if about_connections { format!("{said}\n{FROM_ENVIRONMENT}") } else { said }
+}
+
 async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
+    let contradictions = args.providers.check();
+    if !contradictions.is_empty() {
+        return Err(contradictions.join("\n           "));
+    }
     let mut documents = Vec::new();
     for file in &args.files {
         let shown = file.display();
@@ -220,7 +241,11 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     if let Some(model) = &args.model {
         crate::import::name_the_model(&mut documents, model);
     }
-    let (people, store) = beside(&args.data).await?;
+    if let Some(name) = &args.connection {
+        crate::import::name_the_connection(&mut documents, name);
+    }
+    let offered = ServerConnection::of_environment(&args.providers);
+    let (people, store) = beside(&args.data, offered).await?;
     let imported = async {
         let caller = match &args.email {
             Some(email) => people.caller_of_email(email).await?,
@@ -230,7 +255,7 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     }
     .await;
     store.close().await;
-    let report = imported.map_err(|error| sentence(&error))?;
+    let report = imported.map_err(|error| refused(&error))?;
     for document in &report.documents {
         let kind = match document.kind {
             app::backend::ImportKind::Agent => "agent",

@@ -155,6 +155,20 @@ pub struct ServerWide {
 }
 
 impl ProviderArgs {
+    /// What the values say together: each contradiction, as a sentence.
+    #[must_use]
+    pub fn check(&self) -> Vec<String> {
+        let urls = [
+            (self.anthropic(), &self.anthropic_base_url, "ANTHROPIC"),
+            (self.openai(), &self.openai_base_url, "OPENAI"),
+        ];
+        let lone = urls.into_iter().filter(|(made, url, _)| {
+            made.is_none() && url.as_ref().is_some_and(|url| !url.is_empty())
+        });
+        lone.map(|(_, _, name)| format!("{name}_BASE_URL is set, but {name}_API_KEY is not."))
+            .collect()
+    }
+
     /// The connection to Anthropic, if there is one.
     #[must_use]
     pub fn anthropic(&self) -> Option<ServerWide> {
@@ -265,15 +279,7 @@ impl ServeArgs {
         if self.limits.call_timeout.is_zero() {
             wrong.push("REHEARSAL_CALL_TIMEOUT must be longer than nothing.".into());
         }
-        let providers = &self.providers;
-        for (made, url, name) in [
-            (providers.anthropic(), &providers.anthropic_base_url, "ANTHROPIC"),
-            (providers.openai(), &providers.openai_base_url, "OPENAI"),
-        ] {
-            if made.is_none() && url.as_ref().is_some_and(|url| !url.is_empty()) {
-                wrong.push(format!("{name}_BASE_URL is set, but {name}_API_KEY is not."));
-            }
-        }
+        wrong.extend(self.providers.check());
         if let Some(url) = &self.data.database_url
             && !url.starts_with("sqlite:")
         {

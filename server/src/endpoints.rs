@@ -1,6 +1,7 @@
 //! From a connection's id to where its calls go, with the key decrypted: for
 //! the engine, whose runs were checked when they were queued.
 
+use crate::config::{ProviderArgs, ServerWide};
 use crate::llm::Endpoint;
 use crate::secrets::{SecretError, Secrets};
 use crate::store::catalog::{ConnectionRow, ConnectionStore};
@@ -46,6 +47,18 @@ impl ServerConnection {
             base_url: base_url.unwrap_or(kind.default_base_url()).trim_end_matches('/').to_owned(),
             key,
         }
+    }
+
+    /// Those that the environment offers to everybody, in the order in which
+    /// they are listed. Whoever reads the same variables offers the same.
+    #[must_use]
+    pub fn of_environment(providers: &ProviderArgs) -> Vec<Self> {
+        let one = |kind, found: Option<ServerWide>| {
+            found.map(|found| Self::new(kind, found.base_url.as_deref(), Some(found.key)))
+        };
+        let anthropic = one(ConnectionKind::Anthropic, providers.anthropic());
+        let openai = one(ConnectionKind::OpenAi, providers.openai());
+        anthropic.into_iter().chain(openai).collect()
     }
 
     /// As it is shown.

@@ -5,7 +5,7 @@ use crate::backend::suites::{SuiteLimits, Suites};
 use crate::backend::{Port, Rehearsal, SignUp};
 use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::commands;
-use crate::config::{self, DataArgs, ServeArgs, ServerWide};
+use crate::config::{self, DataArgs, ServeArgs};
 use crate::endpoints::ServerConnection;
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::http::{HttpState, SharedSessions, SignInLimits, router};
@@ -17,7 +17,7 @@ use crate::site::Site;
 use crate::store::Stored;
 use crate::store::cleaner;
 use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
-use app::domain::{ConnectionId, ConnectionKind, RunError};
+use app::domain::{ConnectionId, RunError};
 use async_trait::async_trait;
 use axum::serve::ListenerExt;
 use std::fs::File;
@@ -44,7 +44,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         &store,
         &clock,
         secrets,
-        offered(&args),
+        ServerConnection::of_environment(&args.providers),
         outbound.clone(),
         private,
         sign_up(args.sign_up),
@@ -123,16 +123,6 @@ fn sign_up(mode: config::SignUp) -> SignUp {
         config::SignUp::Open => SignUp::Open,
         config::SignUp::Closed => SignUp::Closed,
     }
-}
-
-/// Connections that the environment offers to everybody.
-fn offered(args: &ServeArgs) -> Vec<ServerConnection> {
-    let one = |kind, found: Option<ServerWide>| {
-        found.map(|found| ServerConnection::new(kind, found.base_url.as_deref(), Some(found.key)))
-    };
-    let anthropic = one(ConnectionKind::Anthropic, args.providers.anthropic());
-    let openai = one(ConnectionKind::OpenAi, args.providers.openai());
-    anthropic.into_iter().chain(openai).collect()
 }
 
 fn engine_settings(args: &ServeArgs) -> EngineSettings {

@@ -271,7 +271,7 @@ impl House {
         tell(self.child(), Tell::Resume);
     }
 
-    /// A command beside the server; whether it succeeded, and what it printed
+    /// A command beside the server, with its settings; whether it succeeded, and what it printed
     /// (its errors, where it did not).
     #[must_use]
     pub fn command(&self, arguments: &[&str], input: &str) -> (bool, String) {
@@ -280,6 +280,7 @@ impl House {
             .command()
             .args(arguments)
             .env("REHEARSAL_DATA_DIR", &self.data)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,13 +4,8 @@
 use super::Rehearsal;
 use crate::store::catalog::NewDocument;
 use app::backend::{Answer, Caller, ImportKind, ImportReport, ImportedDocument};
-use app::domain::{ConnectionKind, Draft, Problem, Problems, ScenarioSpec};
+use app::domain::{Draft, Problem, Problems, ScenarioSpec};
 use app::error::AppError;
-use serde_json::Value;
-use std::collections::BTreeSet;
-
-/// A model's name for agents that come without one: what a stand-in answers to.
-const DEMO_MODEL: &str = "demo";
 
 impl Rehearsal {
     /// Saves agents and scenarios, all or none of them; see the port.
@@ -78,11 +73,14 @@ impl Rehearsal {
         };
         let checked = match kind {
             ImportKind::Agent => {
-                self.fill_in(caller, &mut document).await?;
+                let unconnected = self.connect(caller, &mut document).await?;
                 match self.agent_spec(caller, &document).await {
-                    Ok(spec) => Ok(NewDocument::Agent(self.clock.uuid().into(), Box::new(spec))),
                     Err(error) if error.problems.is_empty() => return Err(error),
-                    Err(error) => Err(error.problems),
+                    Err(error) => Err(told_once(error.problems, unconnected)),
+                    Ok(spec) => match unconnected {
+                        Some(problem) => Err(vec![problem]),
+                        None => Ok(NewDocument::Agent(self.clock.uuid().into(), Box::new(spec))),
+                    },
                 }
             }
             ImportKind::Scenario => ScenarioSpec::parse(&document)
@@ -90,43 +88,14 @@ impl Rehearsal {
         };
         Ok((kind, checked.map_err(|problems| (name, problems))))
     }
+}
 
-    /// Connection and model of an agent that comes without: the caller's
-    /// first connection, or the server's.
-    async fn fill_in(&self, caller: &Caller, document: &mut Draft) -> Answer<()> {
-        let named = !document.text("connection_id").trim().is_empty();
-        if named && !document.text("model").trim().is_empty() {
-            return Ok(());
-        }
-        let known = self.connections(caller).await?;
-        let Some(first) = known.first() else { return Ok(()) };
-        let first_model = match first.kind {
-            ConnectionKind::Demo => Some(DEMO_MODEL.to_owned()),
-            // Another agent of this connection says which model it offers.
-            _ => self.a_model_of(caller, first.id).await?,
-        };
-        let Value::Object(map) = &mut document.0 else { return Ok(()) };
-        if !named {
-            map.insert("connection_id".to_owned(), Value::String(first.id.to_string()));
-        }
-        let blank = map.get("model").and_then(Value::as_str).is_none_or(|m| m.trim().is_empty());
-        if let Some(model) = first_model.filter(|_| blank) {
-            map.insert("model".to_owned(), Value::String(model));
-        }
-        Ok(())
+/// What is wrong with an agent; of its connection what an import says of it,
+/// which knows more than the parser.
+fn told_once(mut problems: Problems, unconnected: Option<Problem>) -> Problems {
+    if unconnected.is_some() {
+        problems.retain(|problem| problem.path != "connection_id");
     }
-
-    pub(super) async fn a_model_of(
-        &self,
-        caller: &Caller,
-        connection: app::domain::ConnectionId,
-    ) -> Answer<Option<String>> {
-        let agents = self.agents(caller, &app::backend::Cursor::default()).await?.items;
-        let models: BTreeSet<_> = agents
-            .into_iter()
-            .filter(|agent| agent.spec.connection_id == connection)
-            .map(|agent| agent.spec.model)
-            .collect();
-        Ok(models.into_iter().next())
-    }
+    problems.extend(unconnected);
+    problems
 }

@@ -13,6 +13,7 @@ mod demo;
 mod drafts;
 mod errors;
 mod import;
+mod import_connection;
 mod naming;
 pub mod outside;
 pub mod port;

@@ -80,10 +80,21 @@ fn prompt(name: &str, text: &str) -> Draft {
 
 /// Gives agents that name no model this one.
 pub fn name_the_model(documents: &mut [Draft], model: &str) {
+    name_it(documents, &["model"], "model", model);
+}
+
+/// Gives agents that name no connection this one, by its name.
+pub fn name_the_connection(documents: &mut [Draft], name: &str) {
+    name_it(documents, &["connection", "connection_id"], "connection", name);
+}
+
+/// Puts `value` into `field` of agents in which all `fields` are blank.
+fn name_it(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
     for document in documents {
-        let nameless = document.text("kind") == "agent" && document.text("model").trim().is_empty();
+        let blank = fields.iter().all(|field| document.text(field).trim().is_empty());
+        let nameless = document.text("kind") == "agent" && blank;
         if let (true, Some(fields)) = (nameless, document.0.as_object_mut()) {
-            fields.insert("model".to_owned(), model.into());
+            fields.insert(field.to_owned(), value.into());
         }
     }
 }
@@ -165,5 +176,19 @@ mod tests {
         super::name_the_model(&mut documents, "given");
         let models = documents.each_ref().map(|document| document.text("model"));
         assert_eq!(models, ["given", "own", ""]);
+    }
+
+    #[test]
+    fn agents_without_a_connection_are_given_one() {
+        let draft = |value| app::domain::Draft(value);
+        let mut documents = [
+            draft(serde_json::json!({"kind": "agent", "name": "A", "connection": null})),
+            draft(serde_json::json!({"kind": "agent", "name": "B", "connection": "own"})),
+            draft(serde_json::json!({"kind": "agent", "name": "C", "connection_id": "id"})),
+            draft(serde_json::json!({"kind": "scenario", "name": "D"})),
+        ];
+        super::name_the_connection(&mut documents, "given");
+        let names = documents.each_ref().map(|document| document.text("connection"));
+        assert_eq!(names, ["given", "own", "", ""]);
     }
 }

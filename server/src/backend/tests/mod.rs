@@ -3,6 +3,7 @@
 mod accounts;
 mod catalog;
 mod connections;
+mod imports;
 mod owners;
 
 use super::{CatalogStores, ConnectionTester, Rehearsal, SignUp};

@@ -36,7 +36,8 @@ struct ImportParams {
 ///
 /// YAML (one or many documents), JSON (an object, a list, or recorded
 /// tau-bench conversations) or Markdown (an agent's prompt), told apart by the
-/// content type.
+/// content type. An agent names its connection by `connection_id`, or by
+/// `connection`: its name as it is listed.
 #[utoipa::path(post, path = "/import", tag = "import", params(ImportParams),
     request_body(content(
         (String = "application/yaml"),
