@@ -82,7 +82,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         sign_ins: Arc::new(SignInLimits::default()),
         shutdown: stop.clone(),
     };
-    tokio::spawn(shutdown::listen(stop.clone()));
+    shutdown::listen(stop.clone()).await;
     let served = until_stopped(listener, state, engine, stop).await;
     let closed =
         shutdown::stage("the store", shutdown::STORE, async move { store.close().await }).await;

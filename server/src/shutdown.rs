@@ -3,12 +3,15 @@
 //! The first SIGTERM or SIGINT: not ready any more, streams end, calls in
 //! flight are dropped, runs are given back, open requests may end, the store is
 //! closed. Each stage has its time; together they stay below [`LONGEST`], at
-//! which the process ends in any case. A second signal ends it at once. Neither
-//! loses anything: boot takes up what a stop left behind, as after a crash.
+//! which the process ends in any case: also where all of its threads are stuck,
+//! say at a log that nobody reads any more. A second signal ends it at once.
+//! Neither loses anything: boot takes up what a stop left behind, as after a
+//! crash.
 
 use std::future::Future;
 use std::process::exit;
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// From the signal to the end of the process, whatever hangs.
@@ -24,32 +27,59 @@ pub(crate) const STORE: Duration = Duration::from_secs(2);
 const OVERDUE: &str = "something still hangs 20 s after the signal; the process ends without it, and the next start \
      takes up what it left";
 
+/// For the words that are logged on the way. A log that nobody reads any more
+/// (a full pipe, a disk that hangs) holds up whoever writes to it.
+const WORDS: Duration = Duration::from_millis(500);
+
 /// Cancels `shutdown` at the first signal, and sees to the end from then on.
+/// Returns when signals are heard.
+///
+/// On a thread of its own, with a runtime of its own: where each thread of the
+/// server's runtime is blocked, nobody would be left to hear the signal.
 pub(crate) async fn listen(shutdown: CancellationToken) {
+    let (hears, is_heard) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("shutdown".to_owned());
+    let listening = thread.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(see_to_the_end(shutdown, hears)),
+            Err(error) => tracing::error!(%error, "signals cannot be heard"),
+        }
+    });
+    match listening {
+        // Without an answer it said why not.
+        Ok(_) => drop(is_heard.await),
+        Err(error) => tracing::error!(%error, "signals cannot be heard"),
+    }
+}
+
+async fn see_to_the_end(shutdown: CancellationToken, hears: oneshot::Sender<()>) {
     let Some(mut signals) = Signals::new() else {
         tracing::error!("signals cannot be heard");
         return;
     };
+    let _ = hears.send(());
     signals.next().await;
-    tracing::info!("asked to stop");
+    let overdue = tokio::time::sleep(LONGEST.saturating_sub(WORDS));
     shutdown.cancel();
-    watch();
-    signals.next().await;
-    tracing::warn!("asked to stop again; the process ends at once");
+    say(|| tracing::info!("asked to stop"));
+    tokio::select! {
+        () = signals.next() => say(|| tracing::warn!("asked to stop again; the process ends at once")),
+        () = overdue => say(|| tracing::error!("{OVERDUE}")),
+    }
     exit(1);
 }
 
-/// A thread that ends the process when the time is over: it needs no runtime,
-/// so not even a blocked one keeps it.
-fn watch() {
-    let thread = std::thread::Builder::new().name("shutdown".to_owned());
-    let watching = thread.spawn(|| {
-        std::thread::sleep(LONGEST);
-        tracing::error!("{OVERDUE}");
-        exit(1);
+/// Logs from another thread, and waits a moment at most until it is done.
+fn say(words: impl FnOnce() + Send + 'static) {
+    let (said, is_said) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name("last words".to_owned());
+    let speaking = thread.spawn(move || {
+        words();
+        let _ = said.send(());
     });
-    if let Err(error) = watching {
-        tracing::error!(%error, "nobody watches over the stop");
+    if speaking.is_ok() {
+        let _ = is_said.recv_timeout(WORDS);
     }
 }
 
@@ -99,13 +129,13 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use super::{DRAIN, ENGINE, LONGEST, STORE, stage};
+    use super::{DRAIN, ENGINE, LONGEST, STORE, WORDS, stage};
     use std::time::Duration;
     use tokio_util::sync::CancellationToken;
 
     #[test]
     fn the_stages_fit_into_the_whole() {
-        assert!(ENGINE + DRAIN + STORE + Duration::from_secs(1) < LONGEST);
+        assert!(ENGINE + DRAIN + STORE + Duration::from_secs(1) < LONGEST - WORDS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,6 +54,8 @@ pub struct House {
     binary: Binary,
     child: Option<Child>,
     settings: Vec<(String, String)>,
+    /// Its log goes into a pipe that nobody reads.
+    unread_log: bool,
     data: PathBuf,
     folder: TempDir,
     /// Where it listens; the same in every life.
@@ -85,6 +87,7 @@ impl House {
             binary: binary.clone(),
             child: None,
             settings: Vec::new(),
+            unread_log: false,
             data: folder.path().to_owned(),
             folder,
             addr: SocketAddr::from(([127, 0, 0, 1], free_port())),
@@ -101,6 +104,13 @@ impl House {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With its log in a pipe that is open and that nobody reads.
+    #[must_use]
+    pub fn with_unread_log(mut self) -> Self {
+        self.unread_log = true;
         self
     }
 
@@ -168,7 +178,7 @@ impl House {
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(if self.unread_log { Stdio::piped() } else { log.into() })
             .spawn()
             .unwrap();
         self.child = Some(child);

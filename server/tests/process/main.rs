@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
+mod hangs;
 mod imports;
 mod kills;
 mod locked;
