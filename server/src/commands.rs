@@ -117,7 +117,7 @@ pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets
 /// A sentence when no HTTP client can be made.
 pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Outbound>, String> {
     // All its waits end at a moment: it must not come later when the machine's
-    // clock is set back.
+    // clock is set back, nor after it was suspended.
     let clock: SharedClock = Arc::new(SteadyClock::from_now_on(clock.as_ref()));
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
     let http = HttpClient::new(options, clock.clone())

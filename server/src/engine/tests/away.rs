@@ -20,7 +20,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// A store that is away on command.
-struct Moody {
+pub(super) struct Moody {
     inner: Arc<MemoryWork>,
     away: AtomicBool,
     /// Heartbeats do not come back, and everything else does.
@@ -30,7 +30,7 @@ struct Moody {
 }
 
 impl Moody {
-    fn over(b: &Bench) -> Arc<Self> {
+    pub(super) fn over(b: &Bench) -> Arc<Self> {
         Arc::new(Self {
             inner: b.work.clone(),
             away: false.into(),
@@ -39,7 +39,7 @@ impl Moody {
         })
     }
 
-    fn go(&self, away: bool) {
+    pub(super) fn go(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 

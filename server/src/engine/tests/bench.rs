@@ -1,6 +1,6 @@
 //! A whole engine in a box: store in memory, outbound path, scripted provider.
 
-use crate::clock::{Clock, TokioClock};
+use crate::clock::{Clock, SharedClock, TokioClock};
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::llm::outbound::Outbound;
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
@@ -264,16 +264,19 @@ impl Bench {
     }
 
     async fn engine_with(&self, queue: SharedQueue, outbound: Arc<Outbound>) -> Engine {
-        Engine::start(
-            queue,
-            outbound,
-            self.places.clone(),
-            Arc::new(self.clock),
-            self.settings.clone(),
-            true,
-        )
-        .await
-        .expect("starts")
+        self.engine_by(Arc::new(self.clock), queue, outbound).await
+    }
+
+    /// A process with another clock than the bench's.
+    pub(super) async fn engine_by(
+        &self,
+        clock: SharedClock,
+        queue: SharedQueue,
+        outbound: Arc<Outbound>,
+    ) -> Engine {
+        Engine::start(queue, outbound, self.places.clone(), clock, self.settings.clone(), true)
+            .await
+            .expect("starts")
     }
 
     /// A suite of `owner` over these scenario documents, three at a time.

@@ -10,5 +10,6 @@ mod limits;
 mod logs;
 mod metrics;
 mod provider_limits;
+mod suspend;
 mod talking;
 mod waits;

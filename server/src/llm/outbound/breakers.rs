@@ -2,6 +2,7 @@
 
 use super::breaker::{Circuit, Heard, Outcome, Ticket};
 use super::gate::{Admission, CallKey, Gate, Permit};
+use super::limits::sleep_towards;
 use super::sweep::Sweep;
 use crate::clock::SharedClock;
 use crate::llm::types::{CallError, ChatReply};
@@ -109,12 +110,7 @@ async fn wait(
             Heard::No(error) => return Err(error),
             Heard::Wait(until) => until,
         };
-        let time = async {
-            match until {
-                Some(until) => tokio::time::sleep(until.since(now)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let time = sleep_towards(until, now);
         tokio::select! { () = time => {} _ = changed.changed() => {} }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::bucket::Bucket;
 use super::gate::{Admission, CallKey, Gate, Permit, Turn};
-use super::limits::worth_saying;
+use super::limits::{sleep_towards, worth_saying};
 use super::size::Size;
 use super::sweep::Sweep;
 use super::turns::Turns;
@@ -216,12 +216,7 @@ async fn pump(cell: Arc<Cell>) {
             Next::Nobody => return,
             Next::Sleep(until) => until,
         };
-        let time = async {
-            match until {
-                Some(until) => tokio::time::sleep(until.since(cell.clock.now())).await,
-                None => std::future::pending().await,
-            }
-        };
+        let time = sleep_towards(until, cell.clock.now());
         tokio::select! { () = time => {} () = cell.kick.notified() => {} }
     }
 }

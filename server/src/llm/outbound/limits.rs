@@ -12,6 +12,19 @@ pub(super) const SOON: Duration = Duration::from_secs(60);
 /// behind it: only a time that is further off is said.
 pub(super) const WORTH_SAYING: Duration = Duration::from_secs(5);
 
+/// Whoever sleeps until a moment looks again at least so often: the clock goes
+/// on while the machine is suspended, and timers do not.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Sleeps until then, or for a while; for ever where it is not known until when.
+/// Either way the caller looks at the clock again.
+pub(super) async fn sleep_towards(until: Option<Timestamp>, now: Timestamp) {
+    match until {
+        Some(until) => tokio::time::sleep(until.since(now).min(LOOK_AGAIN)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The time, if it is worth saying.
 pub(super) fn worth_saying(until: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     until.filter(|until| until.since(now) >= WORTH_SAYING)

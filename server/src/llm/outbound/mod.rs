@@ -32,6 +32,8 @@ mod limiter_tests;
 mod limits;
 mod recent;
 mod size;
+#[cfg(test)]
+mod suspend_tests;
 mod sweep;
 #[cfg(test)]
 mod tests;
