@@ -449,7 +449,11 @@ async fn who_has_no_place_of_its_own_keeps_no_turn_from_others() {
     let (began, mut times) = (rig.origin.elapsed(), [CallTimes::default(); 2]);
     let [first, second] = &mut times;
     let late = Late(50 * SECOND);
+    let opens = rig.circuit().until.expect("known").since(rig.clock.now());
     let (late, other) = tokio::join!(rig.watched(limits(), "m", first, &late), async {
+        // The turn is the first one's by now, and its own place is not free.
+        tokio::time::sleep(opens + SECOND / 2).await;
+        assert_eq!(rig.begun(), 5);
         let short = CallLimits { circuit_wait: 30 * SECOND, ..limits() };
         rig.call_with(short, "m", second).await
     });
