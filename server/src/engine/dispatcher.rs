@@ -5,6 +5,7 @@ use crate::llm::outbound::Held;
 use crate::store::pick::Hold;
 use crate::store::queue::Claim;
 use crate::store::rows::RunRow;
+use app::domain::WaitingOn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +29,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn order(shared: &Shared) -> Claim {
+fn order(shared: &Shared, which: fn(&Held) -> bool) -> Claim {
     Claim {
         owner: shared.settings.owner.clone(),
         runs_per_user: shared.settings.runs_per_user,
         max_wait: shared.settings.max_wait,
         most: BATCH,
-        holds: shared.outbound.held().into_iter().map(hold).collect(),
+        holds: shared.outbound.held().into_iter().filter(which).map(hold).collect(),
         now: shared.clock.now(),
     }
 }
@@ -46,7 +47,7 @@ fn hold(held: Held) -> Hold {
 }
 
 async fn claim(shared: &Arc<Shared>) -> usize {
-    match shared.queue.claim(order(shared)).await {
+    match shared.queue.claim(order(shared, |_| true)).await {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
@@ -62,8 +63,12 @@ async fn claim(shared: &Arc<Shared>) -> usize {
     }
 }
 
+/// A re-evaluation waits for a limit on its way, parked, and one that is too far
+/// off is told at once. An outage lasts longer than its call waits behind a
+/// circuit: before that it does not begin.
 async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
-    match shared.queue.claim_evaluations(order(shared)).await {
+    let order = order(shared, |held| held.waiting.what == WaitingOn::Circuit);
+    match shared.queue.claim_evaluations(order).await {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {

@@ -21,6 +21,7 @@ mod evaluation_lease;
 pub mod hub;
 pub mod memory;
 pub mod pick;
+pub mod pick_judging;
 pub mod queue;
 pub mod rows;
 pub mod sqlite;

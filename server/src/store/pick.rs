@@ -23,10 +23,15 @@ pub struct Hold {
 
 impl Hold {
     fn concerns(&self, load: &SuiteLoad) -> bool {
-        self.user_id.is_none_or(|user| user == load.user_id)
-            && load.agent.as_ref().is_some_and(|agent| {
-                agent.connection_id == self.connection_id
-                    && self.model.as_ref().is_none_or(|model| *model == agent.model)
+        self.holds(load.user_id, load.agent.as_ref())
+    }
+
+    /// Whether it holds calls of this user to this model.
+    pub(super) fn holds(&self, user: UserId, model: Option<&ModelRef>) -> bool {
+        self.user_id.is_none_or(|of| of == user)
+            && model.is_some_and(|to| {
+                to.connection_id == self.connection_id
+                    && self.model.as_ref().is_none_or(|model| *model == to.model)
             })
     }
 }

@@ -22,8 +22,8 @@ pub struct Claim {
     pub max_wait: Duration,
     /// At most so many in this transaction.
     pub most: u32,
-    /// Where no run begins now. Those that have begun are taken up all the
-    /// same.
+    /// Where no run begins now, and no re-evaluation for a while. Those that
+    /// have begun are taken up all the same.
     pub holds: Vec<Hold>,
     /// Now.
     pub now: Timestamp,

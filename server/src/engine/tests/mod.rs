@@ -6,6 +6,7 @@ mod bench;
 mod crash;
 mod ends;
 mod judging;
+mod judging_again;
 mod limits;
 mod logs;
 mod metrics;

@@ -4,6 +4,7 @@ mod accounts;
 mod catalog;
 mod damage;
 mod imports;
+mod judging;
 mod sessions;
 mod work;
 

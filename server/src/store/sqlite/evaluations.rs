@@ -2,6 +2,7 @@
 //! that nobody finished or nobody can read.
 
 use super::rows::{evaluation, json, save_evaluation, text};
+use crate::store::pick_judging::{Judging, kept_back};
 use crate::store::queue::Claim;
 use crate::store::rows::{EvaluationRow, ModelRef};
 use crate::store::{StoreError, Stored};
@@ -14,13 +15,18 @@ use uuid::Uuid;
 
 /// Those that may be taken next. A user's place counts what is at work for
 /// them already, so that users take turns and nobody waits behind the rest of
-/// another's. The condition is word for word that of the index.
+/// another's. The condition is word for word that of the index. The last
+/// argument lists those that are kept back.
 const NEXT: &str = "SELECT e.* FROM ( \
      SELECT id, status, created_at, SUM(status = 'running') OVER (PARTITION BY user_id) \
      + ROW_NUMBER() OVER (PARTITION BY user_id, status ORDER BY created_at, id) AS place \
-     FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running')) w \
+     FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running') \
+     AND hex(id) NOT IN (SELECT value FROM json_each(?3))) w \
      JOIN evaluations e ON e.id = w.id \
-     WHERE w.status = 'pending' AND w.place <= ? ORDER BY w.place, w.created_at, w.id LIMIT ?";
+     WHERE w.status = 'pending' AND w.place <= ?1 ORDER BY w.place, w.created_at, w.id LIMIT ?2";
+/// What decides which of them are kept back.
+const UNFINISHED: &str = "SELECT id, user_id, judge, status, created_at FROM evaluations \
+     WHERE is_first = 0 AND status IN ('pending', 'running')";
 
 /// Takes those that may work now. Of a damaged one nothing is left to take:
 /// it ends, and another has its place.
@@ -29,9 +35,10 @@ pub(super) async fn claim_evaluations(
     claim: Claim,
 ) -> Stored<Vec<EvaluationRow>> {
     let mut claimed = Vec::new();
+    let kept = kept(c, &claim).await?;
     loop {
         let left = i64::from(claim.most) - claimed.len() as i64;
-        let next = sqlx::query(NEXT).bind(claim.runs_per_user).bind(left);
+        let next = sqlx::query(NEXT).bind(claim.runs_per_user).bind(left).bind(&kept);
         let mut buried = false;
         for row in next.fetch_all(&mut *c).await? {
             let Some(mut row) = readable(c, &row, claim.now).await? else {
@@ -46,6 +53,30 @@ pub(super) async fn claim_evaluations(
             return Ok(claimed);
         }
     }
+}
+
+/// Those that are kept back, as a JSON list of their ids in hex. A damaged one
+/// is not: it is taken, and ends.
+async fn kept(c: &mut SqliteConnection, claim: &Claim) -> Stored<String> {
+    let mut unfinished = Vec::new();
+    if !claim.holds.is_empty() {
+        for row in sqlx::query(UNFINISHED).fetch_all(c).await? {
+            let (Ok(id), Ok(user)) =
+                (row.try_get::<Uuid, _>("id"), row.try_get::<Uuid, _>("user_id"))
+            else {
+                continue;
+            };
+            unfinished.push(Judging {
+                id: id.into(),
+                user_id: user.into(),
+                judge: json(&row, "judge").ok(),
+                running: row.try_get::<String, _>("status")? == EvaluationStatus::Running.as_str(),
+                created_at: row.try_get("created_at").map_or(claim.now, Timestamp),
+            });
+        }
+    }
+    let kept = kept_back(unfinished, &claim.holds, claim.max_wait, claim.now);
+    text(&kept.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
 }
 
 /// Frees, or ends, those whose lease lapsed or whose deadline is past; of all
@@ -141,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
         let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEXT}")));
-        let plan = plan.bind(8).bind(64).fetch_all(&store.read).await.expect("plans");
+        let plan = plan.bind(8).bind(64).bind("[]").fetch_all(&store.read).await.expect("plans");
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
         let looks: Vec<_> = steps.iter().filter(|step| step.contains("evaluations")).collect();
         let led = |step: &&String| {

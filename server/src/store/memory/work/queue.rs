@@ -3,6 +3,7 @@
 use super::MemoryWork;
 use crate::store::census::Census;
 use crate::store::pick::pick;
+use crate::store::pick_judging::{Judging, kept_back};
 use crate::store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
 use crate::store::rows::{EvaluationRow, Intent, RunRow};
 use crate::store::transition::{Change, LEASE, Lease, Transition};
@@ -109,9 +110,19 @@ impl QueueStore for MemoryWork {
         for row in state.evaluations.values().filter(running) {
             *at_work.entry(row.user_id).or_default() += 1;
         }
-        let waiting = |row: &&EvaluationRow| {
+        let pending = |row: &&EvaluationRow| {
             row.view.status == EvaluationStatus::Pending && !row.view.is_first
         };
+        let unfinished = state.evaluations.values().filter(|row| running(row) || pending(row));
+        let unfinished = unfinished.map(|row| Judging {
+            id: row.view.id,
+            user_id: row.user_id,
+            judge: Some(row.judge.clone()),
+            running: running(&row),
+            created_at: row.view.created_at,
+        });
+        let kept = kept_back(unfinished.collect(), &claim.holds, claim.max_wait, claim.now);
+        let waiting = |row: &&EvaluationRow| pending(row) && !kept.contains(&row.view.id);
         let mut asked: Vec<_> = state.evaluations.values().filter(waiting).collect();
         asked.sort_by_key(|row| (row.view.created_at, row.view.id));
         // Users take turns: a place counts what is at work for its user.
