@@ -45,6 +45,10 @@ pub struct Progress {
     /// among them when their first call could not be made now.
     #[serde(default)]
     pub waiting: Vec<HeldRuns>,
+    /// What the runs that are not begun wait for, when the first call of any
+    /// of them would only wait: they share an agent, so it is one for all.
+    #[serde(default)]
+    pub held: Option<Waiting>,
 }
 
 /// Runs of a suite that wait for the same.

@@ -63,6 +63,7 @@ pub(super) async fn suite(
         look_at: Instant::now(),
         progress_due: Some(Instant::now()),
         progress_sent: None,
+        over: false,
         done: false,
         _open: OpenStream::new(),
     };
@@ -139,6 +140,8 @@ struct Reader {
     /// When progress may be told next, if there is news.
     progress_due: Option<Instant>,
     progress_sent: Option<String>,
+    /// Every run is final, as the last progress said.
+    over: bool,
     /// Nothing follows what is ready.
     done: bool,
     _open: OpenStream,
@@ -195,10 +198,16 @@ impl Reader {
             let newest = *self.wake.borrow_and_update();
             // Who has the newest need not ask, unless for a wake-up that was lost.
             let has_all = 0 < newest.seq && newest.seq <= self.seq;
-            if (!has_all || self.look_at <= Instant::now()) && !self.read(newest).await {
+            let quiet = self.look_at <= Instant::now();
+            if (!has_all || quiet) && !self.read(newest).await {
                 return None;
             }
-            if self.ready.is_empty() {
+            if quiet && !self.done {
+                // What runs that are not begun wait for changes without an event.
+                self.progress_due.get_or_insert_with(Instant::now);
+            }
+            let due = self.progress_due.is_some_and(|due| due <= Instant::now());
+            if self.ready.is_empty() && !due {
                 tokio::select! {
                     () = shutdown.cancelled() => return None,
                     () = self.wait() => {}
@@ -219,7 +228,23 @@ impl Reader {
                 return false;
             }
         };
+        if events.is_empty() && self.over {
+            return self.tell_what_is_left().await;
+        }
         self.tell(events, newest);
+        true
+    }
+
+    /// It is over, and the events that tell how were deleted while this reader
+    /// came to them: it gets the whole instead.
+    async fn tell_what_is_left(&mut self) -> bool {
+        match self.state.live.snapshot(&self.caller, self.id).await {
+            Ok(snapshot) => self.tell_all(snapshot),
+            Err(error) => {
+                tracing::warn!(suite = %self.id, %error, "a stream could not be ended");
+                return false;
+            }
+        }
         true
     }
 
@@ -245,6 +270,7 @@ impl Reader {
         self.progress_due = None;
         match self.state.live.progress(&self.caller, self.id, self.seq).await {
             Ok(progress) => {
+                self.over = progress.done == progress.total;
                 let text = serde_json::to_string(&progress).unwrap_or_default();
                 if self.progress_sent.as_ref() != Some(&text) {
                     self.push(Event::default().event("progress").data(&text));

@@ -164,7 +164,15 @@ impl LiveState {
         }
         self.suite.progress.eta_seconds = progress.eta_seconds;
         self.waiting.clone_from(&progress.waiting);
-        Changes { suite: true, ..Changes::default() }
+        // No event tells of such a wait: nothing happens to a run that is not begun.
+        let mut runs = Vec::new();
+        for (at, run) in self.runs.iter_mut().enumerate() {
+            if run.status == RunStatus::Pending && run.waiting_on != progress.held {
+                run.waiting_on = progress.held;
+                runs.push(at);
+            }
+        }
+        Changes { runs, suite: true, ..Changes::default() }
     }
 
     fn finished(&mut self, finished: Finished) -> Changes {

@@ -169,6 +169,7 @@ fn progress_never_goes_back() {
         eta_seconds: Some(99),
         current: vec![],
         waiting: vec![],
+        held: None,
     };
     state.apply(None, SuiteEvent::Progress(late.clone()));
     assert_eq!((state.suite.progress.done, state.suite.progress.eta_seconds), (1, None));
@@ -202,12 +203,34 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
         eta_seconds: None,
         current: vec![],
         waiting: vec![circuit],
+        held: None,
     };
     assert!(state.apply(None, SuiteEvent::Progress(told)).suite);
     assert_eq!(state.waiting, [circuit]);
     let status = SuiteStatus::Cancelled;
     state.apply(Some(12), SuiteEvent::Finished(Finished { status, counts }));
     assert_eq!(state.waiting, [], "nothing waits when all is over");
+}
+
+#[test]
+fn a_wait_that_no_event_tells_of_comes_and_goes_with_the_progress() {
+    let mut state = start();
+    state.apply(Some(11), run_event(1, RunStatus::Running));
+    let counts = Counts::default();
+    let until = Some(Timestamp(9));
+    let held = Some(Waiting { what: WaitingOn::Circuit, until });
+    let (eta_seconds, current, waiting) = (None, vec![], vec![]);
+    let told =
+        Progress { done: 0, total: 2, by_status: counts, eta_seconds, current, waiting, held };
+    let waits = |state: &LiveState| state.runs.iter().map(|run| run.waiting_on).collect::<Vec<_>>();
+    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
+    assert_eq!(waits(&state), [None, held], "a run that has begun tells of its own");
+    assert_eq!(changes.runs, [1]);
+    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
+    assert!(changes.runs.is_empty(), "nothing is drawn twice: {changes:?}");
+    let changes = state.apply(None, SuiteEvent::Progress(Progress { held: None, ..told }));
+    assert_eq!(waits(&state), [None, None]);
+    assert_eq!(changes.runs, [1]);
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
+        let pending = runs.iter().find(|run| run.status == RunStatus::Pending);
         let progress = Progress {
+            held: pending.and_then(|run| self.waiting(run)),
             done: counts.done(),
             total: row.total,
             by_status: counts,

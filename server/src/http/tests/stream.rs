@@ -4,6 +4,7 @@ use super::fake_live::SUITE;
 use super::support::{Ask, Server};
 use crate::observe::reading::Numbers;
 use crate::observe::scrape::{begin, recorder};
+use app::domain::{Progress, Timestamp, Waiting, WaitingOn};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures::StreamExt;
@@ -184,7 +185,27 @@ async fn progress_comes_at_most_four_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_pings_and_does_not_ask_for_progress() {
+async fn events_that_are_deleted_under_a_reader_are_made_up_for_by_the_whole() {
+    let server = Server::new();
+    for i in 0..300 {
+        server.live.say(&i.to_string());
+    }
+    server.live.finish();
+    let (_, mut client) = Client::open(&server, "?after=0", None).await;
+    assert_eq!(client.told().await.and_then(|frame| frame.id), Some(1));
+    server.live.forget();
+    for id in 2..=256 {
+        assert_eq!(client.told().await.and_then(|frame| frame.id), Some(id), "read before");
+    }
+    let told = timeout(Duration::from_secs(6), client.told()).await.expect("within seconds");
+    let told = told.expect("a frame");
+    assert_eq!((told.name.as_str(), told.id), ("snapshot", Some(301)));
+    assert_eq!(client.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+    assert_eq!(client.frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_pings_and_tells_nothing_twice() {
     let server = Server::new();
     let (_, mut client) = Client::open(&server, "", None).await;
     assert!(client.ids().await.len() == 1);
@@ -192,7 +213,31 @@ async fn a_quiet_stream_pings_and_does_not_ask_for_progress() {
     let frame = client.frame().await.expect("a frame");
     assert_eq!(frame.name, ":");
     assert!(begun.elapsed() <= Duration::from_secs(15));
-    assert!(server.live.progress_reads.load(Ordering::SeqCst) <= 2);
+    let reads = server.live.progress_reads.load(Ordering::SeqCst);
+    assert!(reads <= 5, "{reads} reads: one at the start, one each five seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_no_event_tells_of_is_told_within_seconds() {
+    let server = Server::new();
+    server.live.say("one");
+    let (_, mut client) = Client::open(&server, "", None).await;
+    client.ids().await;
+    let circuit = Some(Waiting { what: WaitingOn::Circuit, until: Some(Timestamp(9)) });
+    for held in [circuit, None] {
+        *server.live.held.lock() = held;
+        let told = async {
+            loop {
+                let frame = client.frame().await.expect("a frame");
+                if frame.name == "progress" {
+                    return frame.data;
+                }
+            }
+        };
+        let data = timeout(Duration::from_secs(6), told).await.expect("within seconds");
+        let progress: Progress = serde_json::from_str(&data).expect("a progress");
+        assert_eq!(progress.held, held);
+    }
 }
 
 #[tokio::test(start_paused = true)]
