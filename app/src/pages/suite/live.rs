@@ -1,6 +1,7 @@
 //! The signals of the live page. What is known is in [`LiveState`]; only what
 //! an event changed is drawn again.
 
+use super::hearing::Hearing;
 use super::live_state::{Changes, LiveState, StatusLine, worth_following};
 use crate::components::browser;
 use crate::components::load::ask_once;
@@ -15,19 +16,6 @@ use leptos::task::spawn_local;
 
 /// Id of the element that scrolls.
 pub const LOG: &str = "transcript-log";
-
-/// How the page hears of news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hearing {
-    /// The stream is open, or needs not be.
-    Fine,
-    /// It broke more than two seconds ago.
-    Lost,
-    /// It is back, a moment ago.
-    Back,
-    /// It was refused; the page asks instead.
-    Polling,
-}
 
 /// One run and its signal.
 #[derive(Clone, Copy, PartialEq)]

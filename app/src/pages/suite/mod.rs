@@ -1,5 +1,6 @@
 //! A suite: live while it runs, the report afterwards; the same address.
 
+pub mod hearing;
 pub mod live;
 pub mod live_state;
 mod progress;

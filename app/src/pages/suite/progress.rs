@@ -1,6 +1,7 @@
 //! How far: bar, counts, time, and how the page hears of news.
 
-use super::live::{Hearing, Live};
+use super::hearing::Hearing;
+use super::live::Live;
 use crate::components::chip::{run_look, suite_chip};
 use crate::components::time::clock;
 use crate::components::words::{about, percent, plural, seconds, verdict_counts};

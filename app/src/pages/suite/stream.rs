@@ -4,7 +4,8 @@
 //! so that they arrive in the order of the wire and errors are seen as they
 //! are: reconnecting or refused for good.
 
-use super::live::{Hearing, LOG, Live};
+use super::hearing::{Hearing, Wire};
+use super::live::{LOG, Live};
 use crate::components::browser;
 use crate::domain::{
     Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
@@ -14,13 +15,6 @@ use std::time::Duration;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
-
-/// Broken for longer than this is said.
-const LOST_AFTER: i64 = 2000;
-/// How long "Back, caught up" stays.
-const BACK_FOR: i64 = 4000;
-/// Between two questions where the stream is refused.
-const POLL: i64 = 3000;
 
 /// An open stream; closed when dropped.
 struct Stream {
@@ -37,20 +31,11 @@ impl Drop for Stream {
     }
 }
 
-/// Since when the stream is broken, when it came back, when it was asked last.
-#[derive(Clone, Copy, Default)]
-struct Times {
-    lost: Option<i64>,
-    back: Option<i64>,
-    refused: bool,
-    polled: i64,
-}
-
 #[derive(Clone, Copy)]
 struct Listening {
     live: Live,
     stream: StoredValue<Option<Stream>, LocalStorage>,
-    times: StoredValue<Times>,
+    wire: StoredValue<Wire>,
 }
 
 /// Listens until the page goes; a hidden tab does not, and catches up.
@@ -58,7 +43,7 @@ pub(super) fn listen(live: Live) {
     let listening = Listening {
         live,
         stream: StoredValue::new_local(None),
-        times: StoredValue::new(Times::default()),
+        wire: StoredValue::new(Wire::default()),
     };
     listening.open();
     if !live.is_final() {
@@ -88,7 +73,6 @@ impl Listening {
         if self.live.is_final() || browser::is_hidden() || self.is_open() {
             return;
         }
-        self.times.update_value(|times| times.refused = false);
         let url = format!("/api/v1/suites/{}/events?after={}", self.live.id, self.live.seq());
         let Ok(source) = EventSource::new(&url) else { return };
         let on_event = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
@@ -119,7 +103,7 @@ impl Listening {
 
     fn close(self) {
         let _ = self.stream.try_update_value(|stream| drop(stream.take()));
-        let _ = self.times.try_update_value(|times| times.lost = None);
+        let _ = self.wire.try_update_value(Wire::closed);
     }
 
     fn changed(self, event: &web_sys::Event) {
@@ -128,47 +112,33 @@ impl Listening {
         };
         let now = browser::now();
         match source.ready_state() {
-            EventSource::OPEN => {
-                let hearing = self.live.hearing.get_untracked();
-                let lost = matches!(hearing, Hearing::Lost | Hearing::Polling);
-                self.times.update_value(|times| {
-                    times.lost = None;
-                    times.back = lost.then_some(now);
-                });
-                self.live.heard(if lost { Hearing::Back } else { Hearing::Fine });
-            }
-            EventSource::CONNECTING => {
-                self.times.update_value(|times| times.lost = times.lost.or(Some(now)));
-            }
+            EventSource::OPEN => self.tell(|wire| wire.opened(now)),
+            EventSource::CONNECTING => self.tell(|wire| wire.broke(now)),
             // Refused for good: nothing more to say (204), or to be asked for.
             _ if self.live.is_final() => {}
             _ => {
-                self.times.update_value(|times| {
-                    times.refused = true;
-                    times.polled = now;
-                });
                 browser::later(0, move || self.close());
                 self.live.read_all();
-                self.live.heard(Hearing::Polling);
+                self.tell(|wire| wire.refused(now));
             }
         }
     }
 
+    /// Something happened to the stream: the page says what there is to say.
+    fn tell(self, happened: impl FnOnce(&mut Wire)) {
+        let shown = self.wire.try_update_value(|wire| {
+            happened(wire);
+            wire.shown()
+        });
+        self.live.heard(shown.unwrap_or(Hearing::Fine));
+    }
+
     fn tick(self) {
         let now = browser::now();
-        let times = self.times.get_value();
-        if times.lost.is_some_and(|lost| now - lost > LOST_AFTER) {
-            self.live.heard(Hearing::Lost);
-        }
-        if times.back.is_some_and(|back| now - back > BACK_FOR) {
-            self.times.update_value(|times| times.back = None);
-            self.live.heard(Hearing::Fine);
-        }
-        if times.refused && !self.live.is_final() && now - times.polled > POLL {
-            // Whoever refused may have been a proxy while the server was started
-            // again: the stream is tried anew, and where it is refused again,
-            // everything is read.
-            self.times.update_value(|times| times.polled = now);
+        let over = self.live.is_final();
+        self.tell(|wire| wire.tick(now, over));
+        if !over && self.wire.try_update_value(|wire| wire.asks(now)) == Some(true) {
+            // The stream is tried anew; where it is refused again, everything is read.
             self.open();
         }
         self.live.tick(now);
