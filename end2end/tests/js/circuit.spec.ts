@@ -8,30 +8,12 @@ test("a provider that is down is waited for, and tried by a button", async ({ pa
   try {
     await signedUp(page);
     const api = new Api(page.request);
-    const connection = await api.post<{ id: string }>("/connections", {
-      name: "Ours",
-      kind: "openai",
-      base_url: provider.url,
-      api_key: "sk-1234567890",
-    });
-    const agent = await api.post<{ id: string }>("/agents", {
-      name: "Desk",
-      system_prompt: "You help.",
-      model: "m",
-      connection_id: connection.id,
-    });
+    const agent = await api.agentOf(provider.url);
     // Nothing to judge by a model: rules alone decide.
     const scenarios = await Promise.all(
-      Array.from({ length: 6 }, (_, n) =>
-        api.post<{ id: string }>("/scenarios", {
-          name: `Case ${n}`,
-          category: "information",
-          conversation_flow: [{ speaker: "user", message: "When are you open?" }],
-          success_criteria: { must_include: ["nine to five"] },
-        }),
-      ),
+      Array.from({ length: 6 }, (_, n) => api.ruled(`Case ${n}`)),
     );
-    const suite = await api.start(agent.id, scenarios.map((one) => one.id));
+    const suite = await api.start(agent, scenarios);
 
     await page.goto(`/suites/${suite.id}`);
     await hydrated(page);

@@ -6,7 +6,7 @@ use super::live_state::{Changes, LiveState, StatusLine, worth_following};
 use crate::components::browser;
 use crate::components::load::ask_once;
 use crate::domain::{
-    HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
+    ErrorKind, HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
 };
 use crate::server_fns::runs::RunData;
 use crate::server_fns::suites::SuiteData;
@@ -39,6 +39,8 @@ pub struct Live {
     pub rows: RwSignal<Vec<Row>>,
     /// What they wait for.
     pub waiting: RwSignal<Vec<HeldRuns>>,
+    /// The kinds of errors that they ended with.
+    pub errors: RwSignal<Vec<ErrorKind>>,
     /// Whose transcript is shown.
     pub followed: RwSignal<Option<RunId>>,
     /// Its turns.
@@ -69,6 +71,7 @@ impl Live {
             id: suite.id,
             rows: RwSignal::new(rows_of(&state.runs)),
             waiting: RwSignal::new(state.waiting.clone()),
+            errors: RwSignal::new(state.error_kinds()),
             followed: RwSignal::new(state.followed),
             turns: RwSignal::new(state.turns.values().cloned().collect()),
             pinned: RwSignal::new(pinned),
@@ -95,14 +98,21 @@ impl Live {
         self.state.with_value(|state| state.seq)
     }
 
-    /// Takes in one event of the stream.
-    pub fn hear(self, id: Option<i64>, event: SuiteEvent) {
+    /// Takes in what the stream told since the last time, and draws it once:
+    /// with hundreds of runs many events come between two frames.
+    pub fn hear(self, events: Vec<(Option<i64>, SuiteEvent)>) {
         let was_final = self.is_final();
         let was = self.suite.with_untracked(|suite| suite.status);
-        let Some(changes) = self.state.try_update_value(|state| state.apply(id, event)) else {
+        let Some(changes) = self.state.try_update_value(|state| state.apply_all(events)) else {
             return;
         };
         self.draw(&changes);
+        self.speak(was, &changes);
+        self.keep_following(was_final, &changes);
+    }
+
+    /// What a screen reader hears of it.
+    fn speak(self, was: SuiteStatus, changes: &Changes) {
         let suite = self.suite.get_untracked();
         self.line.update_value(|line| {
             if was == SuiteStatus::Pending && suite.status == SuiteStatus::Running {
@@ -118,7 +128,7 @@ impl Live {
                 }
             }
             line.progress(suite.progress.done, suite.progress.total);
-            if suite.status.is_final() && !was_final {
+            if suite.status.is_final() && !was.is_final() {
                 let c = suite.counts;
                 line.say(format!(
                     "{}: {} passed, {} failed",
@@ -128,6 +138,11 @@ impl Live {
                 ));
             }
         });
+    }
+
+    /// Another run is followed where the one that was is over, unless somebody
+    /// chose it.
+    fn keep_following(self, was_final: bool, changes: &Changes) {
         let over = |(at, _): &(usize, RunStatus)| {
             let id = self.state.with_value(|state| state.runs.get(*at).map(|run| run.id));
             id == self.followed.get_untracked()
@@ -173,9 +188,13 @@ impl Live {
             if self.waiting.with_untracked(|known| *known != waiting) {
                 self.waiting.set(waiting);
             }
+            let kinds = self.state.with_value(LiveState::error_kinds);
+            if self.errors.with_untracked(|known| *known != kinds) {
+                self.errors.set(kinds);
+            }
             self.suite.set(self.state.with_value(|state| state.suite.clone()));
         }
-        if !changes.new_turns.is_empty() {
+        if changes.turns {
             self.draw_turns();
         }
     }
@@ -235,7 +254,7 @@ impl Live {
             if self.suite.try_get_untracked().is_none() {
                 return;
             }
-            self.hear(None, SuiteEvent::Snapshot(Box::new(view.snapshot)));
+            self.hear(vec![(None, SuiteEvent::Snapshot(Box::new(view.snapshot)))]);
             if let (Some(run), Some(id)) = (view.followed, followed) {
                 let turns = run.transcript.unwrap_or_default();
                 self.state.update_value(|state| state.merge_turns(id, turns));

@@ -2,10 +2,10 @@
 //! twice, late or out of order leave the same state.
 
 use crate::domain::{
-    Counts, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker, Suite,
-    SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
+    Counts, ErrorKind, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker,
+    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The suite, its runs, and the transcript of the run that is followed.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,15 +28,26 @@ pub struct LiveState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Runs that are different now, by position.
-    pub runs: Vec<usize>,
+    pub runs: BTreeSet<usize>,
     /// Whether the suite or its counts are.
     pub suite: bool,
-    /// Turns of the followed run that are new.
-    pub new_turns: Vec<Turn>,
+    /// Whether the followed run has new turns.
+    pub turns: bool,
     /// Runs that became final: position and status.
     pub ended: Vec<(usize, RunStatus)>,
     /// Whether everything must be drawn again.
     pub all: bool,
+}
+
+impl Changes {
+    /// These and what changed after them.
+    fn and(&mut self, next: Self) {
+        self.runs.extend(next.runs);
+        self.ended.extend(next.ended);
+        self.suite |= next.suite;
+        self.turns |= next.turns;
+        self.all |= next.all;
+    }
 }
 
 /// The run to look at first: one that talks, else the first failure, else the
@@ -83,6 +94,15 @@ impl LiveState {
                 self.turns.entry(turn.index).or_insert(turn);
             }
         }
+    }
+
+    /// Applies events in their order.
+    pub fn apply_all(&mut self, events: Vec<(Option<i64>, SuiteEvent)>) -> Changes {
+        let mut changes = Changes::default();
+        for (id, event) in events {
+            changes.and(self.apply(id, event));
+        }
+        changes
     }
 
     /// Applies one event; `id` is its seq, where it has one. What is known
@@ -137,7 +157,7 @@ impl LiveState {
         let ended = ended.then_some((at, run.status)).into_iter().collect();
         *known = run;
         self.recount();
-        Changes { runs: vec![at], suite: true, ended, ..Changes::default() }
+        Changes { runs: BTreeSet::from([at]), suite: true, ended, ..Changes::default() }
     }
 
     fn turn(&mut self, event: TurnEvent) -> Changes {
@@ -148,11 +168,11 @@ impl LiveState {
         {
             // Each turn is told once (by its seq), so counting is enough.
             self.runs[at].user_turns += 1;
-            changes.runs.push(at);
+            changes.runs.insert(at);
         }
         if self.followed == Some(event.run_id) && !self.turns.contains_key(&event.turn.index) {
-            self.turns.insert(event.turn.index, event.turn.clone());
-            changes.new_turns.push(event.turn);
+            self.turns.insert(event.turn.index, event.turn);
+            changes.turns = true;
         }
         changes
     }
@@ -165,11 +185,11 @@ impl LiveState {
         self.suite.progress.eta_seconds = progress.eta_seconds;
         self.waiting.clone_from(&progress.waiting);
         // No event tells of such a wait: nothing happens to a run that is not begun.
-        let mut runs = Vec::new();
+        let mut runs = BTreeSet::new();
         for (at, run) in self.runs.iter_mut().enumerate() {
             if run.status == RunStatus::Pending && run.waiting_on != progress.held {
                 run.waiting_on = progress.held;
-                runs.push(at);
+                runs.insert(at);
             }
         }
         Changes { runs, suite: true, ..Changes::default() }
@@ -186,6 +206,18 @@ impl LiveState {
             self.suite.finished_at = self.runs.iter().filter_map(|run| run.finished_at).max();
         }
         Changes { suite: true, ..Changes::default() }
+    }
+
+    /// The kinds of errors that runs ended with, each once.
+    #[must_use]
+    pub fn error_kinds(&self) -> Vec<ErrorKind> {
+        let mut kinds = Vec::new();
+        for error in self.runs.iter().filter_map(|run| run.error.as_ref()) {
+            if !kinds.contains(&error.kind) {
+                kinds.push(error.kind);
+            }
+        }
+        kinds
     }
 
     fn recount(&mut self) {

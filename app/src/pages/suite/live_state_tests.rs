@@ -4,6 +4,7 @@ use crate::domain::{
     SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting, WaitingOn,
 };
 use serde_json::json;
+use std::collections::BTreeSet;
 
 fn id(n: u32) -> String {
     format!("0190a000-0000-7000-8000-{n:012}")
@@ -140,10 +141,34 @@ fn a_newer_snapshot_replaces_and_an_older_one_does_not() {
 }
 
 #[test]
+fn what_came_between_two_frames_is_drawn_once() {
+    let mut one_by_one = start();
+    let mut at_once = start();
+    let events = || {
+        let finished = Finished { status: SuiteStatus::Finished, counts: Counts::default() };
+        vec![
+            (Some(11), turn_event(1, 0)),
+            (Some(12), run_event(1, RunStatus::Passed)),
+            (Some(12), run_event(1, RunStatus::Passed)),
+            (Some(13), run_event(2, RunStatus::Failed)),
+            (Some(14), SuiteEvent::Finished(finished)),
+        ]
+    };
+    for (id, event) in events() {
+        one_by_one.apply(id, event);
+    }
+    let changes = at_once.apply_all(events());
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(changes.runs, BTreeSet::from([0, 1]));
+    assert_eq!(changes.ended, [(0, RunStatus::Passed), (1, RunStatus::Failed)]);
+    assert!(changes.suite && changes.turns && !changes.all);
+}
+
+#[test]
 fn turns_of_other_runs_do_not_mix_in() {
     let mut state = start();
     let changes = state.apply(Some(11), turn_event(2, 0));
-    assert!(changes.new_turns.is_empty());
+    assert!(!changes.turns);
     assert!(state.turns.is_empty());
     // Followed later, read from the server while one more arrives.
     state.follow(run_id(2));
@@ -225,12 +250,12 @@ fn a_wait_that_no_event_tells_of_comes_and_goes_with_the_progress() {
     let waits = |state: &LiveState| state.runs.iter().map(|run| run.waiting_on).collect::<Vec<_>>();
     let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
     assert_eq!(waits(&state), [None, held], "a run that has begun tells of its own");
-    assert_eq!(changes.runs, [1]);
+    assert_eq!(changes.runs, BTreeSet::from([1]));
     let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
     assert!(changes.runs.is_empty(), "nothing is drawn twice: {changes:?}");
     let changes = state.apply(None, SuiteEvent::Progress(Progress { held: None, ..told }));
     assert_eq!(waits(&state), [None, None]);
-    assert_eq!(changes.runs, [1]);
+    assert_eq!(changes.runs, BTreeSet::from([1]));
 }
 
 #[test]

@@ -52,11 +52,7 @@ fn counts(suite: &Suite) -> AnyView {
 /// What the numbers mean, how long it took, how long it will.
 fn sentence(live: Live) -> String {
     let suite = live.suite.get();
-    let runs = live.rows.with(|rows| {
-        let errors = rows.iter().map(|row| row.run.get());
-        errors.filter(|run| run.status == RunStatus::Error).collect::<Vec<_>>()
-    });
-    let mut parts = vec![verdict_counts(&suite.counts, &runs)];
+    let mut parts = vec![live.errors.with(|kinds| verdict_counts(&suite.counts, kinds))];
     if let Some(started) = suite.started_at {
         let end = suite.finished_at.map(|at| at.0 / 1000);
         // On the server, and until the page is alive, there is no clock.

@@ -36,6 +36,8 @@ struct Listening {
     live: Live,
     stream: StoredValue<Option<Stream>, LocalStorage>,
     wire: StoredValue<Wire>,
+    /// What came since the last frame.
+    heard: StoredValue<Vec<(Option<i64>, SuiteEvent)>>,
 }
 
 /// Listens until the page goes; a hidden tab does not, and catches up.
@@ -44,6 +46,7 @@ pub(super) fn listen(live: Live) {
         live,
         stream: StoredValue::new_local(None),
         wire: StoredValue::new(Wire::default()),
+        heard: StoredValue::new(Vec::new()),
     };
     listening.open();
     if !live.is_final() {
@@ -73,15 +76,13 @@ impl Listening {
         if self.live.is_final() || browser::is_hidden() || self.is_open() {
             return;
         }
+        // A tab that was hidden draws what it heard before; then it knows what it missed.
+        self.draw();
         let url = format!("/api/v1/suites/{}/events?after={}", self.live.id, self.live.seq());
         let Ok(source) = EventSource::new(&url) else { return };
         let on_event = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             if let (Some(event), id) = (parse(&event), event_id(&event)) {
-                self.live.hear(id, event);
-                if self.live.is_final() {
-                    // Not from within its own callback.
-                    browser::later(0, move || self.close());
-                }
+                self.collect(id, event);
             }
         });
         for kind in ["snapshot", "run", "turn", "progress", "finished"] {
@@ -95,6 +96,28 @@ impl Listening {
         source.set_onerror(Some(on_state.as_ref().unchecked_ref()));
         let stream = Stream { source, _on_event: on_event, _on_state: on_state };
         self.stream.set_value(Some(stream));
+    }
+
+    /// Keeps an event for the next frame, in which all of them are drawn.
+    fn collect(self, id: Option<i64>, event: SuiteEvent) {
+        let first = self.heard.try_update_value(|heard| {
+            heard.push((id, event));
+            heard.len() == 1
+        });
+        if first == Some(true) {
+            request_animation_frame(move || self.draw());
+        }
+    }
+
+    fn draw(self) {
+        let heard = self.heard.try_update_value(std::mem::take).unwrap_or_default();
+        if heard.is_empty() {
+            return;
+        }
+        self.live.hear(heard);
+        if self.live.is_final() {
+            self.close();
+        }
     }
 
     fn is_open(self) -> bool {
