@@ -14,6 +14,8 @@ interface Cost {
   lcp: number;
   /** Cumulative layout shift. */
   cls: number;
+  /** What jumped, and how far. */
+  jumped: string[];
   /** By how much tasks blocked the page, beyond 50 ms each. */
   blocked: number;
   /** When the page came alive, ms after the navigation began. */
@@ -25,7 +27,7 @@ interface Cost {
 /** Watches every page that is opened from now on. */
 async function watch(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    const seen = { lcp: 0, cls: 0, blocked: 0, alive: 0 };
+    const seen = { lcp: 0, cls: 0, jumped: [] as string[], blocked: 0, alive: 0 };
     Object.assign(window, { seen });
     const each = (type: string, take: (entry: PerformanceEntry) => void) =>
       new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({
@@ -35,8 +37,19 @@ async function watch(page: Page): Promise<void> {
     each("largest-contentful-paint", (entry) => (seen.lcp = entry.startTime));
     each("longtask", (entry) => (seen.blocked += Math.max(0, entry.duration - 50)));
     each("layout-shift", (entry) => {
-      const shift = entry as PerformanceEntry & { value: number; hadRecentInput: boolean };
-      seen.cls += shift.hadRecentInput ? 0 : shift.value;
+      const shift = entry as PerformanceEntry & {
+        value: number;
+        hadRecentInput: boolean;
+        sources: { node: Node | null; previousRect: DOMRect; currentRect: DOMRect }[];
+      };
+      if (shift.hadRecentInput) {
+        return;
+      }
+      seen.cls += shift.value;
+      for (const { node, previousRect, currentRect } of shift.sources) {
+        const name = node instanceof Element ? `${node.tagName}.${node.className}` : node?.nodeName;
+        seen.jumped.push(`${name} ${previousRect.top} → ${currentRect.top}`);
+      }
     });
     new MutationObserver(() => {
       if (!seen.alive && document.body?.hasAttribute("data-hydrated")) {
@@ -104,7 +117,7 @@ test("nothing jumps on any page, and each prints what it costs", async ({ page }
     for (const [name, path] of Object.entries(pages)) {
       const seen = await cost(page, path);
       print(name, seen);
-      expect.soft(seen.cls, `what jumped on ${path}`).toBeLessThanOrEqual(0.02);
+      expect.soft(seen.cls, `${path} jumped: ${seen.jumped.join(", ")}`).toBeLessThanOrEqual(0.02);
     }
     await expect
       .poll(async () => (await api.suite(suite.id)).status, { timeout: 120_000 })
@@ -114,7 +127,7 @@ test("nothing jumps on any page, and each prints what it costs", async ({ page }
     for (const path of [`/suites/${suite.id}`, `/runs/${ended.runs[0]?.id}`]) {
       const seen = await cost(page, path);
       print(path.startsWith("/runs") ? "a run" : "the report of 500 runs", seen);
-      expect.soft(seen.cls, `what jumped on ${path}`).toBeLessThanOrEqual(0.02);
+      expect.soft(seen.cls, `${path} jumped: ${seen.jumped.join(", ")}`).toBeLessThanOrEqual(0.02);
     }
   } finally {
     await provider.stop();

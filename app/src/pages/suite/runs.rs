@@ -36,7 +36,7 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
                 {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
             </h2>
             <div class="scroll" tabindex="0" role="region" aria-label="Table of runs">
-                <table class="runs list">
+                <table class="runs list" class:going=move || !is_final.get()>
                     <thead><tr>
                         <th scope="col">"Status"</th><th scope="col">"Scenario"</th>
                         <th scope="col" class="num">"Turns"</th><th scope="col" class="num">"Score"</th>

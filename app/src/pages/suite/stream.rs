@@ -16,6 +16,10 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
+/// Between two drawings; milliseconds. With hundreds of rows a drawing costs
+/// the browser tens of milliseconds, and nobody reads faster.
+const DRAW_EVERY: i64 = 100;
+
 /// An open stream; closed when dropped.
 struct Stream {
     source: EventSource,
@@ -38,6 +42,8 @@ struct Listening {
     wire: StoredValue<Wire>,
     /// What came since the last frame.
     heard: StoredValue<Vec<(Option<i64>, SuiteEvent)>>,
+    /// When that was drawn last.
+    drawn: StoredValue<i64>,
 }
 
 /// Listens until the page goes; a hidden tab does not, and catches up.
@@ -47,6 +53,7 @@ pub(super) fn listen(live: Live) {
         stream: StoredValue::new_local(None),
         wire: StoredValue::new(Wire::default()),
         heard: StoredValue::new(Vec::new()),
+        drawn: StoredValue::new(0),
     };
     listening.open();
     if !live.is_final() {
@@ -98,18 +105,26 @@ impl Listening {
         self.stream.set_value(Some(stream));
     }
 
-    /// Keeps an event for the next frame, in which all of them are drawn.
+    /// Keeps an event for the next drawing, in which all of them are drawn.
     fn collect(self, id: Option<i64>, event: SuiteEvent) {
         let first = self.heard.try_update_value(|heard| {
             heard.push((id, event));
             heard.len() == 1
         });
-        if first == Some(true) {
+        if first != Some(true) {
+            return;
+        }
+        let since = browser::now() - self.drawn.get_value();
+        let wait = i32::try_from(DRAW_EVERY - since).unwrap_or_default();
+        if wait > 0 {
+            browser::later(wait, move || self.draw());
+        } else {
             request_animation_frame(move || self.draw());
         }
     }
 
     fn draw(self) {
+        let _ = self.drawn.try_update_value(|drawn| *drawn = browser::now());
         let heard = self.heard.try_update_value(std::mem::take).unwrap_or_default();
         if heard.is_empty() {
             return;
