@@ -147,6 +147,16 @@ mod in_browser {
         }
     }
 
+    /// Brings an element into the window, if its beginning is outside of it.
+    pub fn reveal(id: &str) {
+        let Some(element) = element(id) else { return };
+        let height = window().and_then(|window| window.inner_height().ok()?.as_f64());
+        let top = element.get_bounding_client_rect().top();
+        if height.is_some_and(|height| top < 0.0 || top > height * 0.8) {
+            element.scroll_into_view();
+        }
+    }
+
     /// Ticks or unticks every box of this name.
     pub fn tick_all(name: &str, on: bool) {
         let Some(document) = document() else { return };
@@ -242,6 +252,7 @@ mod on_server {
         true
     }
     pub fn scroll_to_end(_id: &str) {}
+    pub fn reveal(_id: &str) {}
     pub fn tick_all(_name: &str, _on: bool) {}
     pub fn here() -> String {
         "/".to_owned()

@@ -1,6 +1,6 @@
 //! Numbers in words: the same on both sides, no locale.
 
-use crate::domain::{Counts, ErrorKind};
+use crate::domain::{Counts, ErrorKind, Run};
 
 /// `1 run`, `3 runs`.
 #[must_use]
@@ -80,6 +80,13 @@ pub fn cost(usd: Option<f64>) -> String {
         Some(usd) if usd != 0.0 && usd < 0.1 => format!("${usd:.4}"),
         Some(usd) => format!("${usd:.2}"),
     }
+}
+
+/// The scenario of a run, and which of its repetitions it is where there are `many`.
+#[must_use]
+pub fn run_name(run: &Run, many: bool) -> String {
+    let name = &run.scenario.name;
+    if many { format!("{name} #{}", run.repetition) } else { name.clone() }
 }
 
 /// What the numbers of a suite mean: `7 of 9 judged, 1 error: rate limited,

@@ -147,7 +147,7 @@ test("cancel says so at once, stops within a second, and keeps what was said", a
   const api = new Api(page.request);
   const agent = await api.agent();
   const names = ["One", "Two", "Three", "Four", "Five", "Six"];
-  const scenarios = await Promise.all(names.map((name) => api.scenario(name, 20)));
+  const scenarios = await Promise.all(names.map((name) => api.scenario(name, 60)));
   const { id } = await api.start(agent, scenarios);
   await visit(`/suites/${id}`);
   const log = page.getByRole("log", { name: "Transcript" });

@@ -17,6 +17,9 @@ use leptos::task::spawn_local;
 /// Id of the element that scrolls.
 pub const LOG: &str = "transcript-log";
 
+/// Id of the panel around it.
+pub const PANEL: &str = "said";
+
 /// One run and its signal.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Row {
@@ -57,6 +60,8 @@ pub struct Live {
     pub now: RwSignal<i64>,
     /// Whether somebody asked to stop.
     pub cancelling: RwSignal<bool>,
+    /// What could not be done, in words.
+    pub problem: RwSignal<Option<String>>,
     line: StoredValue<StatusLine>,
 }
 
@@ -80,6 +85,7 @@ impl Live {
             status: RwSignal::new(String::new()),
             now: RwSignal::new(0),
             cancelling: RwSignal::new(suite.cancel_requested_at.is_some()),
+            problem: RwSignal::new(None),
             line: StoredValue::new(StatusLine::starting_at(progress.done, progress.total)),
             suite: RwSignal::new(suite),
             state: StoredValue::new(state),
@@ -90,6 +96,12 @@ impl Live {
     #[must_use]
     pub fn is_final(self) -> bool {
         self.suite.try_with_untracked(|suite| suite.status.is_final()).unwrap_or(true)
+    }
+
+    /// Whether a scenario is there more than once.
+    #[must_use]
+    pub fn many(self) -> bool {
+        self.suite.with_untracked(|suite| suite.repeats > 1)
     }
 
     /// The newest event that is contained.
@@ -108,7 +120,7 @@ impl Live {
         };
         self.draw(&changes);
         self.speak(was, &changes);
-        self.keep_following(was_final, &changes);
+        self.keep_following(was_final);
     }
 
     /// What a screen reader hears of it.
@@ -141,31 +153,16 @@ impl Live {
     }
 
     /// Another run is followed where the one that was is over, unless somebody
-    /// chose it.
-    fn keep_following(self, was_final: bool, changes: &Changes) {
-        let over = |(at, _): &(usize, RunStatus)| {
-            let id = self.state.with_value(|state| state.runs.get(*at).map(|run| run.id));
-            id == self.followed.get_untracked()
-        };
-        let pinned = self.pinned.get_untracked();
-        if !pinned && self.is_final() && !was_final {
-            // The report shows the run that a reload would show.
-            if let Some(run) = self.default_run() {
-                self.follow(run);
-            }
-        } else {
-            let ran_out = !pinned && changes.ended.iter().any(over) && !self.is_final();
-            if ran_out || self.followed.get_untracked().is_none() {
-                self.follow_next();
-            }
+    /// chose it. The report shows the run that a reload would show.
+    fn keep_following(self, was_final: bool) {
+        if self.pinned.get_untracked() {
+            return;
         }
-    }
-
-    fn follow_next(self) {
-        let next = self.state.with_value(|state| {
-            let talks = |run: &&Run| run.status == RunStatus::Running;
-            state.runs.iter().find(talks).map(|run| run.id)
-        });
+        let next = if self.is_final() {
+            if was_final { None } else { self.default_run() }
+        } else {
+            self.state.with_value(LiveState::follow_next)
+        };
         if let Some(next) = next {
             self.follow(next);
         }
@@ -265,22 +262,25 @@ impl Live {
 
     /// Asks the suite to stop; the page says so at once.
     pub fn cancel(self) {
-        self.cancelling.set(true);
-        spawn_local(async move {
-            if let Err(error) = cancel(Stop::Suite(self.id.to_string())).await
-                && !self.is_final()
-            {
-                self.cancelling.set(false);
-                self.say(format!("Could not cancel: {error}"));
-            }
-        });
+        self.stop(Stop::Suite(self.id.to_string()), self.cancelling);
     }
 
-    /// Asks one run to stop.
-    pub fn cancel_run(self, run: RunId) {
+    /// Asks one run to stop; `asked` says whether that is on its way.
+    pub fn cancel_run(self, run: RunId, asked: RwSignal<bool>) {
+        self.stop(Stop::Run(run.to_string()), asked);
+    }
+
+    fn stop(self, what: Stop, asked: RwSignal<bool>) {
+        asked.set(true);
+        self.problem.set(None);
         spawn_local(async move {
-            if let Err(error) = cancel(Stop::Run(run.to_string())).await {
-                self.say(format!("Could not cancel: {error}"));
+            if let Err(error) = cancel(what).await
+                && !self.is_final()
+            {
+                let _ = asked.try_set(false);
+                let problem = format!("Could not cancel: {error}");
+                self.say(problem.clone());
+                let _ = self.problem.try_set(Some(problem));
             }
         });
     }

@@ -78,6 +78,17 @@ impl LiveState {
         state
     }
 
+    /// The run to follow next: one that talks, where the followed one does not
+    /// any more.
+    #[must_use]
+    pub fn follow_next(&self) -> Option<RunId> {
+        let followed = self.runs.iter().find(|run| Some(run.id) == self.followed);
+        if followed.is_some_and(|run| !run.status.is_final()) {
+            return None;
+        }
+        self.runs.iter().find(|run| run.status == RunStatus::Running).map(|run| run.id)
+    }
+
     /// Follows another run; its turns come through [`Self::merge_turns`].
     pub fn follow(&mut self, run: RunId) {
         if self.followed != Some(run) {
@@ -257,7 +268,8 @@ impl StatusLine {
 
     /// Something to say when there is room.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.waiting.push(text.into());
+        let text: String = text.into();
+        self.waiting.push(text.trim_end_matches('.').to_owned());
     }
 
     /// Progress: said at 25, 50 and 75 % only.

@@ -268,6 +268,25 @@ fn one_that_talks_is_followed_first_then_a_failure() {
 }
 
 #[test]
+fn whoever_follows_what_runs_goes_on_when_the_next_begins() {
+    let mut state = start();
+    assert_eq!(state.followed, Some(run_id(1)));
+    assert_eq!(state.follow_next(), None, "it still talks");
+    state.apply(Some(11), run_event(1, RunStatus::Passed));
+    assert_eq!(state.follow_next(), None, "nothing else talks yet");
+    state.apply(Some(12), run_event(2, RunStatus::Running));
+    assert_eq!(state.follow_next(), Some(run_id(2)));
+}
+
+#[test]
+fn the_status_line_ends_each_sentence_once() {
+    let mut line = StatusLine::starting_at(0, 8);
+    line.say("Could not cancel: sign in again.");
+    line.say("Back");
+    assert_eq!(line.flush(1000).as_deref(), Some("Could not cancel: sign in again. Back."));
+}
+
+#[test]
 fn the_status_line_speaks_at_most_every_five_seconds() {
     let mut line = StatusLine::starting_at(0, 8);
     line.say("Started");

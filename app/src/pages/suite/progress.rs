@@ -28,6 +28,9 @@ pub(super) fn panel(live: Live) -> AnyView {
             <p class="hint">{move || sentence(live)}</p>
             {move || live.waiting.with(|all| all.iter().map(held).collect_view())}
             {move || hearing(live.hearing.get())}
+            {move || live.problem.get().map(|text| view! {
+                <p class="problem" role="alert">{text}</p>
+            })}
         </section>
     }
     .into_any()
