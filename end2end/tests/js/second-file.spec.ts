@@ -3,6 +3,8 @@ import { signedUp } from "../../support/people";
 import { expect, hydrated, test } from "../../support/test";
 
 const LATER = /_later\.wasm$/;
+/** What the page itself asks for, before its scripts do. */
+const HINT = 'link[rel="preload"][href$="_later.wasm"]';
 
 test("pages where one writes load their file when they are needed, once", async ({
   page,
@@ -18,6 +20,7 @@ test("pages where one writes load their file when they are needed, once", async 
   await visit("/suites");
   await page.getByRole("link", { name: "Rehearsal" }).click();
   await expect(page).toHaveURL("/");
+  await expect(page.locator(HINT)).not.toBeAttached();
   expect(fetched).toEqual([]);
 
   // By links, within one document.
@@ -42,7 +45,16 @@ test("opened at its own address, such a page comes alive with its file", async (
   visit,
 }) => {
   await signedUp(page);
+  const fetched: string[] = [];
+  page.on("request", (request) => {
+    if (LATER.test(request.url())) {
+      fetched.push(request.url());
+    }
+  });
   await visit("/scenarios/new");
+  await expect(page.locator(HINT)).toBeAttached();
+  // The scripts take what the page asked for.
+  expect(fetched).toHaveLength(1);
   // Checked in the browser: no request, and the summary takes the focus.
   await page.locator("#name").fill("");
   await page.getByRole("button", { name: "Save scenario" }).click();
