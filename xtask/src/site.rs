@@ -18,6 +18,7 @@
 
 use crate::command::say;
 use crate::compress::{brotli, gzip};
+use crate::sizes;
 use crate::stamp::{Fingerprint, files_below};
 use crate::wasm::{self, Bundle, LATER, LOADER, NAME};
 use crate::workspace::Workspace;
@@ -25,11 +26,6 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-/// What the WebAssembly of every page should be at most, in brotli.
-const TARGET_KB: f64 = 300.0;
-/// What it may be at most.
-const LIMIT_KB: f64 = 400.0;
 
 /// A file of the site before it is compressed.
 struct Asset {
@@ -52,7 +48,7 @@ pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<u64> 
         }
         None => write(&site, &output_name, assets, bundle.optimised)?,
     };
-    judge_size(&record)?;
+    sizes::judge(&record)?;
     Ok(bundle.warnings)
 }
 
@@ -184,59 +180,6 @@ fn write_asset(site: &Path, asset: &Asset) -> Result<Value> {
     }))
 }
 
-/// Prints the sizes; an error if the WebAssembly that every page loads is over
-/// its limit. What pages where one writes load besides is said beside it. One
-/// that `wasm-opt` never saw is not what we ship, and is only shown.
-fn judge_size(record: &Value) -> Result<()> {
-    let (mut every, mut later) = (0.0, 0.0);
-    for file in record["files"].as_array().context("site.json lists no files")? {
-        let kb = |key: &str| file[key].as_f64().unwrap_or(0.0) / 1000.0;
-        let name = file["name"].as_str().unwrap_or("?");
-        let (raw, gzip, brotli) = (kb("raw"), kb("gzip"), kb("brotli"));
-        if name.ends_with("_later.wasm") {
-            later += brotli;
-        } else if name.ends_with(".wasm") {
-            every += brotli;
-        }
-        say("", format!("{name}: {raw:.1} KB, gzip {gzip:.1} KB, brotli {brotli:.1} KB"));
-    }
-    say(
-        "site",
-        format!(
-            "WebAssembly in brotli: {every:.1} KB for every page, \
-             {later:.1} KB more for those where one writes"
-        ),
-    );
-    let optimised = record["optimised"].as_bool().unwrap_or(false);
-    match verdict(every, optimised) {
-        Size::Fits => Ok(()),
-        Size::OverTarget => {
-            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB in brotli"));
-            Ok(())
-        }
-        Size::OverLimit => bail!(
-            "the WebAssembly is {every:.1} KB in brotli; {LIMIT_KB} KB is the most a page may cost"
-        ),
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Size {
-    Fits,
-    OverTarget,
-    OverLimit,
-}
-
-fn verdict(kb: f64, optimised: bool) -> Size {
-    if kb > LIMIT_KB && optimised {
-        Size::OverLimit
-    } else if kb > TARGET_KB {
-        Size::OverTarget
-    } else {
-        Size::Fits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,25 +252,5 @@ mod tests {
         assert_eq!(names, ["pkg/new.js", "pkg/new.js.br", "pkg/new.js.gz", "site.json"]);
         assert!(finished(&site, "pkg/new.js").is_some() && finished(&site, "pkg/old.js").is_none());
         assert!(!site.with_extension("new").exists());
-    }
-
-    #[test]
-    fn only_what_is_shipped_is_held_to_the_limit() {
-        assert_eq!(verdict(300.0, true), Size::Fits);
-        assert_eq!(verdict(300.1, true), Size::OverTarget);
-        assert_eq!(verdict(400.0, true), Size::OverTarget);
-        assert_eq!(verdict(400.1, true), Size::OverLimit);
-        assert_eq!(verdict(900.0, false), Size::OverTarget);
-        let record = json!({ "optimised": true, "files": [
-            { "name": "a_bg.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 400_001 },
-            { "name": "a.css", "raw": 1, "gzip": 1, "brotli": 1 },
-        ]});
-        assert!(judge_size(&record).unwrap_err().to_string().contains("400.0 KB in brotli"));
-        // What most pages never load does not count, and does not hide either.
-        let record = json!({ "optimised": true, "files": [
-            { "name": "a_bg.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 300_000 },
-            { "name": "a_later.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 300_000 },
-        ]});
-        judge_size(&record).unwrap();
     }
 }
