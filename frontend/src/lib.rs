@@ -1,10 +1,18 @@
 //! The WASM entry: hydrates the pages of `app`, nothing else.
 
+use app::components::browser;
+use app::pages::later::Later;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Called by the loader script once the module is there.
+///
+/// A page of the second file is hydrated when that is there too. Without it
+/// the page stays as the server made it, and works as it does without scripts.
 #[wasm_bindgen]
-pub fn hydrate() {
+pub async fn hydrate() {
     console_error_panic_hook::set_once();
+    if Later::is_at(&browser::here()) && Later::load().await.is_err() {
+        return;
+    }
     leptos::mount::hydrate_body(app::App);
 }

@@ -1,6 +1,7 @@
 //! Data of a page: while it comes, when it is there, when it could not be
 //! had, and one-off messages after a form.
 
+use super::compact;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
 use crate::server_fns::{Ask, read};
@@ -39,7 +40,7 @@ fn resource(what: Box<dyn Fn() -> Ask + Send + Sync>) -> Resource<Answered> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
-    serde_json::from_str(text).map_err(|_| {
+    compact::from_str(text).map_err(|_| {
         let detail = "The answer could not be read: the server may be newer than this page.";
         AppError::new(ErrorCode::Internal, detail)
     })

@@ -7,6 +7,7 @@
 use super::hearing::{Hearing, Wire};
 use super::live::{LOG, Live};
 use crate::components::browser;
+use crate::components::compact;
 use crate::domain::{
     Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
 };
@@ -194,20 +195,20 @@ fn parse(event: &MessageEvent) -> Option<SuiteEvent> {
     let data = event.data().as_string()?;
     Some(match event.type_().as_str() {
         "snapshot" => {
-            SuiteEvent::Snapshot(Box::new(serde_json::from_str::<SuiteSnapshot>(&data).ok()?))
+            SuiteEvent::Snapshot(Box::new(compact::from_str::<SuiteSnapshot>(&data).ok()?))
         }
         // Read without serde's `flatten`, which is large: the run repeats its id.
         "run" => {
-            let run: Run = serde_json::from_str(&data).ok()?;
+            let run: Run = compact::from_str(&data).ok()?;
             SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run }))
         }
         "turn" => {
-            let WhichRun { run_id } = serde_json::from_str(&data).ok()?;
-            let turn = serde_json::from_str(&data).ok()?;
+            let WhichRun { run_id } = compact::from_str(&data).ok()?;
+            let turn = compact::from_str(&data).ok()?;
             SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
         }
-        "progress" => SuiteEvent::Progress(serde_json::from_str::<Progress>(&data).ok()?),
-        "finished" => SuiteEvent::Finished(serde_json::from_str::<Finished>(&data).ok()?),
+        "progress" => SuiteEvent::Progress(compact::from_str::<Progress>(&data).ok()?),
+        "finished" => SuiteEvent::Finished(compact::from_str::<Finished>(&data).ok()?),
         _ => return None,
     })
 }
