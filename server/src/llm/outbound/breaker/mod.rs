@@ -19,10 +19,14 @@
 //! latch. A 403 latches one model alone, beside the state; not one that a
 //! person's own try was refused, for people try whatever they like.
 
-use super::recent::Recent;
+mod latch;
+mod view;
+
 use crate::llm::classify::{Effect, effect};
-use crate::llm::types::{CallError, Decision};
-use app::domain::{Breaker, BreakerState, ErrorKind, Timestamp};
+use crate::llm::outbound::recent::Recent;
+use crate::llm::types::CallError;
+use app::domain::Timestamp;
+use latch::Latch;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -46,34 +50,6 @@ enum State {
     Open { until: Timestamp, trips: u32, why: String },
     HalfOpen { trips: u32, passed: u32, probing: bool, why: String },
     Latched(Latch),
-}
-
-/// Stopped until somebody changes something.
-#[derive(Clone, Debug)]
-struct Latch {
-    kind: ErrorKind,
-    why: String,
-    probe_at: Timestamp,
-    probing: bool,
-}
-
-impl Latch {
-    fn on(error: &CallError, now: Timestamp) -> Self {
-        let (kind, why) = (error.kind(), error.message.clone());
-        Self { kind, why, probe_at: now.plus(LATCH_PROBE), probing: false }
-    }
-
-    fn refuses(&self, now: Timestamp) -> bool {
-        self.probing || now < self.probe_at
-    }
-
-    fn refusal(&self) -> CallError {
-        let message = format!(
-            "{} Since then nothing more is sent; \"Try now\" on the connection tries it again.",
-            self.why
-        );
-        CallError::new(Decision::GiveUp(self.kind), message)
-    }
 }
 
 /// For whom a call was let go.
@@ -244,103 +220,11 @@ impl Circuit {
         }
     }
 
-    /// The latch of one model, which stands beside the state.
-    fn model_ended(
-        &mut self,
-        ticket: &Ticket,
-        outcome: Outcome<'_>,
-        effect: Option<Effect>,
-        now: Timestamp,
-    ) {
-        match (effect, outcome) {
-            (Some(Effect::LatchModel), Outcome::Error(error)) => {
-                self.latch_model(ticket, Latch::on(error, now));
-            }
-            (None, _) if ticket.role == Role::Person => {
-                self.models.remove(&ticket.model);
-                // What opened this one may have opened the others.
-                self.models.values_mut().for_each(|latch| latch.probe_at = now);
-            }
-            (None, _) if ticket.probes_model => {
-                self.models.remove(&ticket.model);
-            }
-            (Some(_), _) if ticket.probes_model => {
-                if let Some(latch) = self.models.get_mut(&ticket.model) {
-                    latch.probing = false;
-                    if !matches!(outcome, Outcome::GivenBack) {
-                        latch.probe_at = now.plus(LATCH_PROBE);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Latches the model of a call, or once more: a probe that is out stays the
-    /// only one. A person's own try latches none that was open.
-    fn latch_model(&mut self, ticket: &Ticket, latch: Latch) {
-        if let Some(known) = self.models.get_mut(&ticket.model) {
-            *known = Latch { probing: known.probing && !ticket.probes_model, ..latch };
-        } else if ticket.role != Role::Person {
-            let oldest = || self.models.iter().min_by_key(|(_, latch)| latch.probe_at);
-            let full = self.models.len() >= MOST_MODELS;
-            if let Some(oldest) = full.then(oldest).flatten().map(|(model, _)| model.clone()) {
-                self.models.remove(&oldest);
-            }
-            self.models.insert(ticket.model.clone(), latch);
-        }
-    }
-
     /// The connection was edited: all is forgotten, and calls that are out say
     /// nothing about it any more.
     pub(super) fn edited(&mut self) {
         let (epoch, edition) = (self.epoch + 1, self.edition + 1);
         *self = Self { epoch, edition, ..Self::default() };
-    }
-
-    /// As people see it.
-    pub(super) fn view(&self, now: Timestamp) -> Breaker {
-        let seen = |state, why: &str, until| Breaker { state, reason: Some(why.to_owned()), until };
-        match &self.state {
-            State::Open { until, why, .. } if now < *until => {
-                seen(BreakerState::Open, why, Some(*until))
-            }
-            State::Open { why, .. } | State::HalfOpen { why, .. } => {
-                seen(BreakerState::HalfOpen, why, None)
-            }
-            State::Latched(latch) => seen(BreakerState::Latched, &latch.why, Some(latch.probe_at)),
-            State::Closed(_) => match self.models.values().min_by_key(|latch| latch.probe_at) {
-                Some(latch) => {
-                    let why = format!("Only for one model: {}", latch.why);
-                    seen(BreakerState::Latched, &why, Some(latch.probe_at))
-                }
-                None => Breaker::default(),
-            },
-        }
-    }
-
-    /// The word for metrics, as people see it: a latch of one model counts too
-    /// where the state says nothing worse.
-    pub(super) fn seen(&self) -> &'static str {
-        match self.word() {
-            "closed" if !self.models.is_empty() => "latched",
-            word => word,
-        }
-    }
-
-    /// The word of the state.
-    pub(super) fn word(&self) -> &'static str {
-        match self.state {
-            State::Closed(_) => "closed",
-            State::Open { .. } => "open",
-            State::HalfOpen { .. } => "half_open",
-            State::Latched(_) => "latched",
-        }
-    }
-
-    /// Whether nothing is known that would have to be remembered.
-    pub(super) fn is_plain(&self) -> bool {
-        self.models.is_empty() && matches!(&self.state, State::Closed(recent) if recent.is_empty())
     }
 
     /// 529 says that they are overloaded: a failure when nothing else is heard.
