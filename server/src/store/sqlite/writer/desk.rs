@@ -1,180 +1,25 @@
-//! The one writer: it takes what is queued, runs each change in a SAVEPOINT
-//! of one transaction, commits once, and only then answers.
-//!
-//! `synchronous=FULL` costs an fsync a commit (about 6 ms on an ordinary
-//! disk): one commit a turn would cap the server at some 170 turns a second.
-//!
-//! Trouble (locked by another process, disk full, I/O errors) undoes the whole
-//! transaction, and every caller hears [`StoreError::Unavailable`] with its
-//! reason. Nothing of it is kept, so each may be tried again. SQLite may give
-//! up the transaction by itself in the middle of a change; the SAVEPOINT is
-//! gone then, which is how it is noticed. Therefore a change hands every error
-//! of the database on, and makes no statement after one.
+//! Where changes become transactions.
 
-use super::trouble;
-use super::wal;
-use crate::store::{StoreError, Stored, ended};
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use super::job::{Deliver, Job, Left};
+use super::{BATCH, LOOK_AT_WAL, Order, Patience};
+use crate::store::StoreError;
+use crate::store::sqlite::{trouble, wal};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Most changes in one transaction: bounds how long the first one waits.
-const BATCH: usize = 256;
-/// Most changes that wait in memory; more wait in their callers.
-const QUEUE: usize = 1024;
-/// How long SQLite itself waits for the lock at one try.
-pub(super) const ONE_TRY: Duration = Duration::from_millis(200);
-/// Between two looks at the log's length, in transactions.
-const LOOK_AT_WAL: u32 = 256;
-
-/// How long the writer waits for a lock that another process holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// While all was well before.
-    pub(super) first: Duration,
-    /// While the transaction before failed too: its callers are told soon.
-    pub(super) again: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self { first: Duration::from_secs(5), again: Duration::from_millis(500) }
-    }
-}
-
-type Change<T> = dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Stored<T>> + Send;
-type Deliver = Box<dyn FnOnce(Stored<()>) + Send>;
-
-/// What a change left.
-enum Left {
-    /// Something to be committed.
-    Keep,
-    /// Nothing, for an error of its own.
-    Undo,
-    /// Nothing, for trouble of the database: this.
-    Trouble(String),
-}
-
-/// A change that waits for its transaction.
-trait Job: Send {
-    /// Runs it; what it left, and how its caller is told.
-    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (Left, Deliver)>;
-    /// Tells its caller that it was not run.
-    fn refuse(self: Box<Self>, why: StoreError);
-}
-
-struct Queued<T> {
-    change: Box<Change<T>>,
-    answer: oneshot::Sender<Stored<T>>,
-}
-
-impl<T: Send + 'static> Job for Queued<T> {
-    fn run<'c>(self: Box<Self>, c: &'c mut SqliteConnection) -> BoxFuture<'c, (Left, Deliver)> {
-        let Self { change, answer } = *self;
-        async move {
-            let work = AssertUnwindSafe(change(c)).catch_unwind();
-            let (result, ended) = ended::gathering(work).await;
-            let result =
-                result.unwrap_or_else(|_| Err(StoreError::Fault("a write panicked".into())));
-            let left = match &result {
-                Ok(_) => Left::Keep,
-                Err(StoreError::Unavailable(why)) => Left::Trouble(why.clone()),
-                Err(_) => Left::Undo,
-            };
-            let deliver: Deliver = Box::new(move |committed| {
-                let result = committed.and(result);
-                if result.is_ok() {
-                    ended.tell();
-                }
-                let _ = answer.send(result);
-            });
-            (left, deliver)
-        }
-        .boxed()
-    }
-
-    fn refuse(self: Box<Self>, why: StoreError) {
-        let _ = self.answer.send(Err(why));
-    }
-}
-
-enum Order {
-    Write(Box<dyn Job>),
-    Close(oneshot::Sender<()>),
-}
-
-/// A handle to the writer; cheap to clone.
-#[derive(Clone)]
-pub struct Writer {
-    orders: mpsc::Sender<Order>,
-    troubled: Arc<AtomicBool>,
-}
-
-impl Writer {
-    /// Starts the writer on its own connection; `options` are those with which
-    /// a broken one is replaced.
-    pub(super) fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
-        patience: Patience,
-    ) -> Self {
-        let (orders, queue) = mpsc::channel(QUEUE);
-        let troubled = Arc::new(AtomicBool::new(false));
-        let until_look = LOOK_AT_WAL;
-        let desk = Desk { connection, options, patience, troubled: troubled.clone(), until_look };
-        tokio::spawn(desk.work(queue));
-        Self { orders, troubled }
-    }
-
-    /// Runs `change` in the next transaction and answers once that is
-    /// committed. An error undoes this change alone. The change goes on when
-    /// the caller no longer waits.
-    ///
-    /// # Errors
-    /// The change's own, or [`StoreError::Unavailable`]: nothing of it is
-    /// stored, and it may be tried again.
-    pub async fn write<T, F>(&self, change: F) -> Stored<T>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Stored<T>> + Send + 'static,
-    {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Queued { change: Box::new(change), answer });
-        let closed = || StoreError::Unavailable("the store is closed".into());
-        self.orders.send(Order::Write(job)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
-    }
-
-    /// Whether the newest transaction did not happen.
-    pub(super) fn in_trouble(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed)
-    }
-
-    /// Commits what is queued and ends the writer.
-    pub async fn close(&self) {
-        let (done, closed) = oneshot::channel();
-        if self.orders.send(Order::Close(done)).await.is_ok() {
-            let _ = closed.await;
-        }
-    }
-}
-
 /// Where the writer works: its connection, and how things stand.
-struct Desk {
-    connection: SqliteConnection,
-    options: SqliteConnectOptions,
-    patience: Patience,
+pub(super) struct Desk {
+    pub(super) connection: SqliteConnection,
+    pub(super) options: SqliteConnectOptions,
+    pub(super) patience: Patience,
     /// The transaction before could not begin or be committed.
-    troubled: Arc<AtomicBool>,
+    pub(super) troubled: Arc<AtomicBool>,
     /// Transactions until the next look at the log's length.
-    until_look: u32,
+    pub(super) until_look: u32,
 }
 
 /// What became of the changes of a batch.
@@ -192,7 +37,8 @@ struct Ran {
 }
 
 impl Desk {
-    async fn work(mut self, mut queue: mpsc::Receiver<Order>) {
+    /// Works until it is closed, or every handle is gone.
+    pub(super) async fn work(mut self, mut queue: mpsc::Receiver<Order>) {
         let mut closing = None;
         while closing.is_none() {
             let mut batch = Vec::new();
