@@ -1,3 +1,5 @@
+//! What the settings accept, and what they refuse and say.
+
 use super::{SecretKey, ServeArgs, SignUp, duration};
 use clap::Parser;
 use rstest::rstest;

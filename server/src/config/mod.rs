@@ -1,16 +1,23 @@
 //! The settings: flags and environment, read once at the start, checked all
 //! together, each refusal a sentence.
 
+mod providers;
+mod secret_key;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use providers::{ProviderArgs, ServerWide};
+pub use secret_key::SecretKey;
+pub use values::duration;
+
 use crate::http::{HttpSettings, Network};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
+use values::{networks, public_url, secret};
 
 /// Where the data is; what every command needs.
 #[derive(Args, Clone, Debug)]
@@ -124,55 +131,6 @@ pub struct LimitArgs {
 /// Networks, as one setting.
 pub type Networks = std::sync::Arc<[Network]>;
 
-/// Server-wide connections. Each is there when its key is; a variable that is
-/// set and empty is as good as none, for that is how scripts spell it.
-#[derive(Args, Clone, Debug)]
-pub struct ProviderArgs {
-    /// Offers a connection to Anthropic to every user
-    #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, value_parser = secret)]
-    anthropic_api_key: Option<SecretString>,
-
-    /// Where it leads
-    #[arg(long, env = "ANTHROPIC_BASE_URL", value_parser = base_url)]
-    anthropic_base_url: Option<String>,
-
-    /// Offers a connection to an OpenAI-compatible server to every user
-    #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
-    openai_api_key: Option<SecretString>,
-
-    /// Where it leads
-    #[arg(long, env = "OPENAI_BASE_URL", value_parser = base_url)]
-    openai_base_url: Option<String>,
-}
-
-/// A server-wide connection.
-#[derive(Clone, Debug)]
-pub struct ServerWide {
-    /// Its key.
-    pub key: SecretString,
-    /// Where it leads; the vendor's own address when absent.
-    pub base_url: Option<String>,
-}
-
-impl ProviderArgs {
-    /// The connection to Anthropic, if there is one.
-    #[must_use]
-    pub fn anthropic(&self) -> Option<ServerWide> {
-        server_wide(self.anthropic_api_key.as_ref(), self.anthropic_base_url.as_ref())
-    }
-
-    /// The connection to an OpenAI-compatible server, if there is one.
-    #[must_use]
-    pub fn openai(&self) -> Option<ServerWide> {
-        server_wide(self.openai_api_key.as_ref(), self.openai_base_url.as_ref())
-    }
-}
-
-fn server_wide(key: Option<&SecretString>, url: Option<&String>) -> Option<ServerWide> {
-    let key = key.filter(|key| !key.expose_secret().is_empty())?.clone();
-    Some(ServerWide { key, base_url: url.filter(|url| !url.is_empty()).cloned() })
-}
-
 /// What is logged, and how.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
@@ -204,52 +162,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// The key under which secrets are encrypted. Does not print itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretKey([u8; 32]);
-
-impl SecretKey {
-    /// A key of these bytes.
-    #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Its spelling in base64, as the settings take it.
-    #[must_use]
-    pub fn to_base64(&self) -> String {
-        STANDARD.encode(self.0)
-    }
-}
-
-impl fmt::Debug for SecretKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretKey(…)")
-    }
-}
-
-impl FromStr for SecretKey {
-    type Err = String;
-
-    /// Reads base64, with or without padding, of either alphabet.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let text = text.trim();
-        let bytes = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
-            .iter()
-            .find_map(|engine| engine.decode(text).ok())
-            .ok_or("must be base64, like the output of `openssl rand -base64 32`")?;
-        let length = bytes.len();
-        let bytes = <[u8; 32]>::try_from(bytes);
-        bytes.map(Self).map_err(|_| format!("must be 32 bytes in base64, is {length}"))
-    }
 }
 
 impl ServeArgs {
@@ -303,69 +215,3 @@ impl ServeArgs {
         }
     }
 }
-
-/// A time like `500ms`, `120s`, `10m`, `2h`; a plain number is seconds.
-///
-/// # Errors
-/// A sentence with an example.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let wrong = || format!("{text:?} is not a time like 500ms, 120s, 10m or 2h");
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit.trim() {
-        "ms" => Some(number),
-        "" | "s" => number.checked_mul(1000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => None,
-    };
-    let day = 24 * 3_600_000;
-    match millis {
-        Some(millis) if millis <= day => Ok(Duration::from_millis(millis)),
-        Some(_) => Err(format!("{text:?} is longer than a day")),
-        None => Err(wrong()),
-    }
-}
-
-fn secret(text: &str) -> Result<SecretString, String> {
-    match text.trim() {
-        text if text.chars().any(|c| c.is_control() || !c.is_ascii()) => {
-            Err("must be plain ASCII on one line".into())
-        }
-        text => Ok(text.into()),
-    }
-}
-
-fn networks(text: &str) -> Result<Networks, String> {
-    text.split(',').filter(|part| !part.trim().is_empty()).map(str::parse).collect()
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let text = text.trim().trim_end_matches('/');
-    if text.is_empty() {
-        return Ok(String::new());
-    }
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match rest {
-        Some(rest) if !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) => {
-            Ok(text.to_owned())
-        }
-        _ => Err("must start with https:// or http:// and name a server".into()),
-    }
-}
-
-/// An origin: nothing after the host and port.
-fn public_url(text: &str) -> Result<String, String> {
-    let url = base_url(text)?;
-    let host = url.split_once("://").map_or("", |(_, host)| host);
-    if host.contains('/') {
-        return Err("must have no path: Rehearsal stands at the root of its address".into());
-    }
-    Ok(url.to_ascii_lowercase())
-}
-
-#[cfg(test)]
-#[path = "config_tests.rs"]
-mod tests;
