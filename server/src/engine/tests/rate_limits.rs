@@ -1,7 +1,7 @@
 //! Rate limits as whole suites meet them: waited for, shared fairly, and never
 //! behind a begin that could only wait.
 
-use super::bench::{Bench, connection, failure, obliging, reply, scripted, space, user, verdict};
+use super::bench::{Bench, connection, failure, obliging, reply, scripted, space, user};
 use crate::backend::suites::{Reach, SuiteLimits, Suites};
 use crate::clock::{Clock, TokioClock};
 use crate::llm::rate_headers::{Limit, Told};
@@ -13,6 +13,7 @@ use app::domain::{ConnectionId, ErrorKind, RunStatus, SpaceId, Timestamp, Waitin
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use stand::judged;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,7 +74,7 @@ fn limited(
             tokio::time::sleep(LATENCY).await;
             let text = match &request.output {
                 None => "Answer from the helpful agent.".to_owned(),
-                Some(_) => verdict(&request, true, "from the helpful agent"),
+                Some(_) => judged(true, "from the helpful agent").to_string(),
             };
             Ok(ChatReply { told, ..reply(text)? })
         })
