@@ -3,12 +3,13 @@
 
 mod away;
 mod bench;
+mod circuits;
 mod crash;
 mod ends;
 mod judging;
 mod limits;
 mod logs;
 mod metrics;
-mod provider_limits;
+mod rate_limits;
 mod talking;
 mod waits;

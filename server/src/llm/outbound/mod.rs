@@ -40,8 +40,6 @@ mod window;
 
 pub use limits::{CallLimits, CallTimes, CallWatcher, Held, Route, Scope, Unwatched};
 
-#[cfg(test)]
-use super::types::Endpoint;
 use super::types::{CallError, ChatReply, ChatRequest, Provider};
 use crate::clock::SharedClock;
 use app::domain::{Breaker, BreakerState, ConnectionId, UserId, Waiting, WaitingOn};
