@@ -4,7 +4,7 @@
 use super::bench::{
     Bench, connection, endpoint, failure, obliging, reply, scripted, space, user, verdict,
 };
-use crate::backend::suites::{Reach, SuiteLimits, Suites};
+use crate::backend::suites::{Look, Reach, Reached, SuiteLimits, Suites};
 use crate::clock::{Clock, TokioClock};
 use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
 use crate::llm::rate_headers::{Limit, Told};
@@ -13,7 +13,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::rows::{ModelRef, RunRow};
 use app::backend::Caller;
 use app::domain::{
-    BreakerState, ConnectionId, ErrorKind, RunStatus, SpaceId, Timestamp, Waiting, WaitingOn,
+    BreakerState, ConnectionId, ErrorKind, RunStatus, Timestamp, Waiting, WaitingOn,
 };
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -190,8 +190,8 @@ struct Anywhere;
 
 #[async_trait]
 impl Reach for Anywhere {
-    async fn check(&self, _: SpaceId, _: ConnectionId) -> Result<(), String> {
-        Ok(())
+    async fn look(&self, _: &Caller, _: &ModelRef) -> Look {
+        Look { name: "Ours".to_owned(), reached: Reached::Yes }
     }
 }
 

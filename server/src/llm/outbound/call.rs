@@ -327,7 +327,7 @@ impl<'a> Call<'a> {
             }
         };
         let said = if what == WaitingOn::RateLimit { self.throttle_words.as_str() } else { "" };
-        let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
+        let until = until.map(|until| format!(" (until {})", until.in_words())).unwrap_or_default();
         let longer = match left.as_secs() {
             0 => String::new(),
             left => format!(", for longer than the {left} s that were left to wait"),
@@ -378,6 +378,7 @@ fn unavailable(error: &CallError, why: &str) -> CallError {
     CallError {
         status: error.status,
         cause: error.cause,
+        words: error.words.clone(),
         ..CallError::new(Decision::GiveUp(ErrorKind::ProviderUnavailable), message)
     }
 }
