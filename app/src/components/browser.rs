@@ -92,6 +92,12 @@ mod in_browser {
         event.current_target()?.dyn_into().ok()
     }
 
+    /// The form with this id.
+    #[must_use]
+    pub fn form(id: &str) -> Option<HtmlFormElement> {
+        element(id)?.dyn_into().ok()
+    }
+
     /// Whether the tab is hidden.
     #[must_use]
     pub fn is_hidden() -> bool {
@@ -245,6 +251,9 @@ mod on_server {
         Vec::new()
     }
     pub fn form_of(_event: &Event) -> Option<HtmlFormElement> {
+        None
+    }
+    pub fn form(_id: &str) -> Option<HtmlFormElement> {
         None
     }
     pub fn scroll_to_hash() {}

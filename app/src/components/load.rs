@@ -1,6 +1,7 @@
 //! Data of a page: while it comes, when it is there, when it could not be
 //! had, and one-off messages after a form.
 
+use super::browser;
 use super::compact;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
@@ -75,11 +76,35 @@ impl<T: DeserializeOwned> Data<T> {
         self.text.refetch();
     }
 
+    /// Asks again, unless its page is left already.
+    fn again_if_there(self) {
+        if self.text.try_with_untracked(|_| ()).is_some() {
+            self.text.refetch();
+        }
+    }
+
     /// Whether there is an answer.
     #[must_use]
     pub fn is_there(self) -> bool {
         self.text.with(Option::is_some)
     }
+}
+
+/// Asks again every few seconds as long as the page shows something unfinished,
+/// and after a no: what is over would be shown as running until somebody reloads.
+pub fn follow<T: DeserializeOwned + 'static>(data: Data<T>, unfinished: fn(&T) -> bool) {
+    Effect::new(move |before: Option<bool>| {
+        let again = match data.get() {
+            Some(Ok(seen)) => unfinished(&seen),
+            // What could not be had once may be there the next time.
+            Some(Err(_)) => before == Some(true),
+            None => false,
+        };
+        if again {
+            browser::later(3000, move || data.again_if_there());
+        }
+        again
+    });
 }
 
 /// Shows `view` of the data once it is there, or why it could not be had.
@@ -134,6 +159,10 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         ErrorCode::Unavailable => {
             ("Not available at the moment", "Nothing is lost. Try again in a moment.")
         }
+        // The same address can only be refused again.
+        ErrorCode::Invalid | ErrorCode::Malformed => {
+            (error.code.title(), "The address asks for something that there is not.")
+        }
         _ => (error.code.title(), "Try again in a moment."),
     };
     let action = match error.code {
@@ -142,6 +171,9 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         }
         ErrorCode::Unauthenticated => {
             view! { <a class="button" href="/sign-in" rel="external">"Sign in"</a> }.into_any()
+        }
+        ErrorCode::Invalid | ErrorCode::Malformed => {
+            view! { <a class="button" href="?" rel="external">"Clear filters"</a> }.into_any()
         }
         _ => view! { <a class="button" href="" rel="external">"Try again"</a> }.into_any(),
     };

@@ -241,9 +241,10 @@ pub struct ConnectionTest {
     pub ok: bool,
     /// A sentence: what was answered, or what to do.
     pub message: String,
-    /// The request line, headers redacted.
+    /// The request line, headers redacted; empty where nothing was sent.
     pub request: String,
-    /// The beginning of the answer.
+    /// The beginning of the answer; of a refusal its status and the provider's own
+    /// words. Empty where nothing came back.
     pub answer: String,
     /// Milliseconds it took.
     pub latency_ms: u32,

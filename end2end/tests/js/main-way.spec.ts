@@ -95,6 +95,7 @@ async function writeScenario(page: Page): Promise<void> {
   const about = page.getByRole("region", { name: "About the scenario" });
   await about.getByLabel("Name").fill("Opening hours");
   await about.getByLabel("Category").selectOption("information");
+  await page.getByRole("button", { name: "Add behaviour" }).click();
   await page.getByLabel("What the agent does").fill("Says that it is open from Monday to Friday");
   const save = page.getByRole("button", { name: "Save scenario" });
   await save.click();

@@ -4,6 +4,7 @@ use super::Rehearsal;
 use super::errors::internal;
 use crate::endpoints::last4;
 use crate::llm::Endpoint;
+use crate::store::StoreError;
 use crate::store::catalog::{ConnectionRow, KeyEdit};
 use app::backend::{Answer, Caller};
 use app::domain::{
@@ -36,6 +37,12 @@ pub trait ConnectionTester: Send + Sync + 'static {
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
         let _ = (caller, id);
         Breaker::default()
+    }
+
+    /// The caller's circuit on a connection, as a call to `model` finds it.
+    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        let _ = model;
+        self.breaker(caller, id)
     }
 
     /// A connection was edited or deleted: what was learned of it holds no
@@ -192,7 +199,16 @@ impl Rehearsal {
         if self.endpoints.of_server(id).is_some() {
             return Err(offered_by_server());
         }
-        let gone = self.stores.connections.delete_connection(caller.space_id, id).await?;
+        let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
+            Err(error @ StoreError::InUse(_)) => {
+                let held = AppError::from(error);
+                return Err(match self.an_agent_of(caller, id).await? {
+                    Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
+                    None => held,
+                });
+            }
+            other => other?,
+        };
         if !gone {
             return Err(AppError::not_found("connection"));
         }

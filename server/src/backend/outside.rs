@@ -3,14 +3,18 @@
 
 use super::Rehearsal;
 use super::connections::ConnectionTester;
-use super::suites::Reach;
-use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use super::suites::{Look, Reach, Reached};
+use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
 use crate::llm::private_urls::{self, ForbiddenAddress};
-use crate::llm::{ChatRequest, Endpoint, Message};
+use crate::llm::{CallError, Cause, ChatRequest, Endpoint, Message};
+use crate::store::rows::ModelRef;
 use app::backend::Caller;
-use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
+use app::domain::{
+    Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind, Timestamp,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long an address may take to take a connection.
@@ -50,23 +54,24 @@ impl ConnectionTester for OutboundTester {
             circuit_wait: Duration::ZERO,
         };
         let mut times = CallTimes::default();
+        let began = Began::default();
         let answer =
-            self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await;
-        let shown = request_line(&endpoint, &request.model);
+            self.outbound.call(&scope, &endpoint, &request, &limits, &began, &mut times).await;
+        let line = || request_line(&endpoint, &request.model);
         let latency_ms = u32::try_from(times.active.as_millis()).unwrap_or(u32::MAX);
         match answer {
             Ok(reply) => ConnectionTest {
                 ok: true,
                 message: format!("The model answered in {} ms.", reply.latency.as_millis()),
-                request: shown,
+                request: line(),
                 answer: reply.text.chars().take(SHOWN).collect(),
                 latency_ms: u32::try_from(reply.latency.as_millis()).unwrap_or(u32::MAX),
             },
             Err(error) => ConnectionTest {
                 ok: false,
                 message: error.message.clone(),
-                request: shown,
-                answer: error.status.map(|status| format!("HTTP {status}")).unwrap_or_default(),
+                request: if began.sent(&error) { line() } else { String::new() },
+                answer: refusal(&error),
                 latency_ms,
             },
         }
@@ -84,9 +89,40 @@ impl ConnectionTester for OutboundTester {
         self.outbound.circuit(caller.user_id, id)
     }
 
+    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        self.outbound.circuit_of(caller.user_id, id, model)
+    }
+
     fn edited(&self, _: &Caller, id: ConnectionId) {
         self.outbound.forget(id);
     }
+}
+
+/// Whether an attempt began.
+#[derive(Default)]
+struct Began(AtomicBool);
+
+#[async_trait]
+impl CallWatcher for Began {
+    async fn attempt_started(&self, _: u32) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Began {
+    /// Whether a call that ended like this went out: not if it was held back, nor
+    /// if it was stopped on our side.
+    fn sent(&self, error: &CallError) -> bool {
+        let ours = error.cause == Cause::Unsent && error.kind() != ErrorKind::RateLimited;
+        self.0.load(Ordering::Relaxed) && (!ours || error.status.is_some())
+    }
+}
+
+/// What came back of a call that failed, as far as it is known.
+fn refusal(error: &CallError) -> String {
+    let status = error.status.map(|status| format!("HTTP {status}")).unwrap_or_default();
+    let text = format!("{status}\n{}", error.words);
+    text.trim().chars().take(SHOWN).collect()
 }
 
 /// The request as it is sent, with what is secret left out.
@@ -103,24 +139,77 @@ fn request_line(endpoint: &Endpoint, model: &str) -> String {
 
 #[async_trait]
 impl Reach for Rehearsal {
-    async fn check(&self, space: SpaceId, connection: ConnectionId) -> Result<(), String> {
-        if self.endpoints.of_server(connection).is_none() {
-            let own = self.stores.connections.connection(space, connection).await;
-            let own = own.map_err(|_| "cannot be looked up at the moment".to_owned())?;
-            own.ok_or("was deleted; choose another connection")?;
-        }
-        let endpoint = self.endpoints.endpoint(connection).await.map_err(|error| error.message)?;
-        if endpoint.kind == ConnectionKind::Demo {
-            return Ok(());
-        }
+    async fn look(&self, caller: &Caller, model: &ModelRef) -> Look {
+        let id = model.connection_id;
+        let own = match self.endpoints.of_server(id) {
+            Some(offered) => Ok(Some(offered.name.clone())),
+            None => {
+                let row = self.stores.connections.connection(caller.space_id, id).await;
+                row.map(|row| row.map(|row| row.name))
+            }
+        };
+        let (name, reached) = match own {
+            Ok(Some(name)) => (name, self.reached(caller, model).await),
+            Ok(None) => {
+                let gone = "was deleted; choose another connection".to_owned();
+                (String::new(), Reached::Not(gone))
+            }
+            Err(_) => (String::new(), Reached::Not("cannot be looked up at the moment".to_owned())),
+        };
+        Look { name, reached }
+    }
+}
+
+impl Rehearsal {
+    /// What a call over a connection of the caller's would meet now.
+    async fn reached(&self, caller: &Caller, model: &ModelRef) -> Reached {
+        let id = model.connection_id;
+        let endpoint = match self.endpoints.endpoint(id).await {
+            Ok(endpoint) if endpoint.kind == ConnectionKind::Demo => return Reached::Yes,
+            Ok(endpoint) => endpoint,
+            Err(error) => return Reached::Not(error.message),
+        };
         let vendors = endpoint.base_url == endpoint.kind.default_base_url();
         if endpoint.key.is_none() && vendors {
-            return Err("has no key; add one in the settings".to_owned());
+            return Reached::Not("has no key; add one in the settings".to_owned());
         }
         if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
-            return Err(format!("base_url {sentence}"));
+            return Reached::Not(format!("base_url {sentence}"));
         }
-        self.tester.answers(&endpoint.base_url).await
+        let circuit = circuit(self.tester.breaker_of(caller, id, &model.model), self.clock.now());
+        if let Reached::Not(_) = circuit {
+            return circuit;
+        }
+        match self.tester.answers(&endpoint.base_url).await {
+            Ok(()) => circuit,
+            Err(sentence) => Reached::Not(sentence),
+        }
+    }
+}
+
+/// What a circuit means for who is about to start. A latched one refuses each
+/// call, so all runs would end with its error: that stops the start, as a missing
+/// key does. Once a call may try again, it does not, or nobody but a person could
+/// ever end it. Behind an open one runs wait, so that it is only told.
+fn circuit(breaker: Breaker, now: Timestamp) -> Reached {
+    let why = breaker.reason.as_deref().unwrap_or_default().trim_end_matches('.');
+    match breaker.state {
+        BreakerState::Closed => Reached::Yes,
+        BreakerState::Latched if breaker.until.is_some_and(|until| now < until) => Reached::Not(
+            format!("is stopped: {why}. A test that succeeds, or a saved change, opens it again"),
+        ),
+        BreakerState::Latched => Reached::Troubled {
+            message: format!("was stopped, and the first call tries it again: {why}"),
+            until: None,
+        },
+        BreakerState::Open => Reached::Troubled {
+            message: format!("has an open circuit, so runs wait: {why}"),
+            until: breaker.until,
+        },
+        BreakerState::HalfOpen => Reached::Troubled {
+            message: format!("had an open circuit and is being tried again: {why}"),
+            until: None,
+        },
     }
 }
 
@@ -153,10 +242,10 @@ async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{Clock, SystemClock};
     use crate::llm::testing::{endpoint, reply};
-    use crate::llm::{CallError, ChatReply, Decision, Provider};
-    use app::domain::{BreakerState, ErrorKind, UserId};
+    use crate::llm::{ChatReply, Decision, Provider};
+    use app::domain::{SpaceId, UserId};
     use parking_lot::Mutex;
     use rand::SeedableRng;
     use uuid::Uuid;
@@ -171,7 +260,11 @@ mod tests {
                 return Ok(reply(1, 1));
             }
             let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
-            Err(CallError { status: Some(401), ..CallError::new(decision, "No such key (401).") })
+            Err(CallError {
+                status: Some(401),
+                words: "no such key".to_owned(),
+                ..CallError::new(decision, "No such key (401).")
+            })
         }
     }
 
@@ -191,7 +284,8 @@ mod tests {
         let latch = async || {
             *provider.0.lock() = false;
             let tested = tester.test(&anna, at.clone(), None).await;
-            assert!(!tested.ok && tested.answer == "HTTP 401", "{tested:?}");
+            assert!(!tested.ok && tested.answer == "HTTP 401\nno such key", "{tested:?}");
+            assert!(tested.request.starts_with("POST "), "{tested:?}");
             let breaker = tester.breaker(&anna, id);
             assert_eq!(breaker.state, BreakerState::Latched);
             assert_eq!(breaker.reason.as_deref(), Some("No such key (401)."));
@@ -205,6 +299,34 @@ mod tests {
         latch().await;
         tester.edited(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_is_not_shown_as_a_request() {
+        /// Asks for a pause of an hour.
+        struct Full;
+        #[async_trait]
+        impl Provider for Full {
+            async fn complete(
+                &self,
+                _: &Endpoint,
+                _: &ChatRequest,
+            ) -> Result<ChatReply, CallError> {
+                let until = Some(SystemClock.now().plus(Duration::from_secs(3600)));
+                let decision = Decision::Wait { until, overloaded: false };
+                Err(CallError { status: Some(429), ..CallError::new(decision, "Full (429).") })
+            }
+        }
+        let rng = rand::rngs::SmallRng::seed_from_u64(1);
+        let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
+        let tester = OutboundTester { outbound, allow_private_urls: true };
+        let asked = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert!(asked.request.starts_with("POST "), "this one was sent: {asked:?}");
+        let held = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert_eq!((held.ok, held.request.as_str(), held.answer.as_str()), (false, "", ""));
+        let until = held.message.split("(until ").nth(1).and_then(|rest| rest.split(')').next());
+        let until = until.expect("until when");
+        assert!(until.ends_with(" UTC") && !until.contains(['T', '.']), "{until}");
     }
 
     #[tokio::test]

@@ -9,7 +9,8 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
@@ -19,9 +20,13 @@ use std::sync::Arc;
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     let paths = generate_route_list(app::App);
     let options = state.leptos.clone();
-    Router::new().leptos_routes_with_context(state, paths, context(state), move || {
-        app::shell(options.clone())
-    })
+    let to_first = get(|| std::future::ready(Redirect::to("/settings/connections")));
+    Router::new().route("/settings", to_first).leptos_routes_with_context(
+        state,
+        paths,
+        context(state),
+        move || app::shell(options.clone()),
+    )
 }
 
 /// What pages and server functions find in their context: the port
@@ -31,7 +36,13 @@ fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     let backend: Arc<dyn Backend> = Arc::clone(&state.backend);
     move || {
         let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
-        provide_context::<Option<Caller>>(who.and_then(|who| who.0));
+        let caller = who.and_then(|who| who.0);
+        // Else the page would come back by "Back" after its owner has signed out.
+        if let (Some(_), Some(response)) = (&caller, use_context::<ResponseOptions>()) {
+            let kept_nowhere = HeaderValue::from_static("private, no-store");
+            response.insert_header(header::CACHE_CONTROL, kept_nowhere);
+        }
+        provide_context::<Option<Caller>>(caller);
         provide_context(Arc::clone(&backend));
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())

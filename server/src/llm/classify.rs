@@ -111,6 +111,7 @@ pub fn answer(answer: &Answer, endpoint: &Endpoint, model: &str, now: Timestamp)
     CallError {
         decision,
         message: one_full_stop(message),
+        words,
         status: Some(status),
         cause,
         told: told(&answer.headers, now),

@@ -85,7 +85,6 @@ fn fresh() -> Draft {
     Draft(json!({
         "mode": "scripted", "difficulty": "medium", "category": "happy_path",
         "conversation_flow": [{"speaker": "user", "message": ""}],
-        "expected_behaviors": [{"text": "", "required": true, "evidence": "optional"}],
         "success_criteria": {"min_score": 70}, "max_turns": 20, "timeout_seconds": 300,
         "on_unmocked": "error", "is_active": true,
     }))

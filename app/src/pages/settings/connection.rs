@@ -160,17 +160,22 @@ fn test(connection: &Connection, found: Option<ConnectionTest>) -> AnyView {
         } else {
             chip("failed", "✕", "It does not work")
         };
-        let took = duration(u64::from(found.latency_ms));
-        view! {
-            <div role="status">
-                <p>{answer} " " {found.message} <span class="hint">" " {took}</span></p>
+        // A success says itself how long it took.
+        let took = (!found.ok && found.latency_ms > 0).then(|| {
+            view! { <span class="hint">" " {duration(u64::from(found.latency_ms))}</span> }
+        });
+        let raw =
+            |text: String| (!text.is_empty()).then(|| view! { <pre tabindex="0">{text}</pre> });
+        let sent = (!found.request.is_empty()).then(|| {
+            view! {
                 <details class="raw" open>
                     <summary>"Request and answer"</summary>
-                    <pre tabindex="0">{found.request}</pre>
-                    <pre tabindex="0">{found.answer}</pre>
+                    {raw(found.request)}
+                    {raw(found.answer)}
                 </details>
-            </div>
-        }
+            }
+        });
+        view! { <div role="status"><p>{answer} " " {found.message} {took}</p> {sent}</div> }
     });
     view! {
         <section class="panel" aria-labelledby="test-head">

@@ -1,8 +1,8 @@
 //! Running part of a suite again: as a new suite that names its parent, and
 //! with the missing work only where nothing has changed.
 
-use super::start::reference;
-use super::{Suites, none_of, plan};
+use super::start::{reference, stopping};
+use super::{Suites, plan};
 use crate::store::rows::RunRow;
 use crate::store::suites::{NewRun, NewSuite};
 use app::backend::{Answer, Caller, Keyed, Started, Which};
@@ -40,8 +40,9 @@ impl Suites {
         let scenarios = self.scenarios.scenarios_by_id(caller.space_id, &ids).await?;
         let frozen = self.frozen(caller, &agent, None, None).await?;
         let mut problems = agent.problems();
-        problems.extend(self.unreachable(caller, &frozen).await);
-        none_of(problems)?;
+        let troubles = self.troubles(caller, &frozen).await;
+        problems.extend(stopping(&troubles));
+        Self::refused_for(problems, &troubles)?;
         let runs = chosen.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
             self.again(row, scenario, &agent, parent.agent.revision)

@@ -128,6 +128,7 @@ async fn a_connection_in_use_stays() {
     let held = stage.it.delete_connection(&stage.anna, id).await.unwrap_err();
     assert_eq!(held.code.status(), 409);
     assert!(held.detail.contains("Desk"), "{held}");
+    assert_eq!(held.link, Some(format!("/agents/{}", made.id)), "the way to it");
     stage.it.delete_agent(&stage.anna, made.id).await.unwrap();
     stage.it.delete_connection(&stage.anna, id).await.unwrap();
     assert_eq!(status(stage.it.connection(&stage.anna, id).await), 404);

@@ -4,6 +4,7 @@ mod accounts;
 mod catalog;
 mod connections;
 mod owners;
+mod starts;
 
 use super::{CatalogStores, ConnectionTester, Rehearsal, SignUp};
 use crate::builtin;

@@ -2,14 +2,14 @@
 //! behind a begin that could only wait.
 
 use super::bench::{Bench, connection, failure, obliging, reply, scripted, space, user};
-use crate::backend::suites::{Reach, SuiteLimits, Suites};
+use crate::backend::suites::{Look, Reach, Reached, SuiteLimits, Suites};
 use crate::clock::{Clock, TokioClock};
 use crate::llm::rate_headers::{Limit, Told};
 use crate::llm::{CallError, ChatReply, ChatRequest, Decision};
 use crate::store::memory::MemoryStore;
 use crate::store::rows::{ModelRef, RunRow};
 use app::backend::Caller;
-use app::domain::{ConnectionId, ErrorKind, RunStatus, SpaceId, Timestamp, Waiting, WaitingOn};
+use app::domain::{ConnectionId, ErrorKind, RunStatus, Timestamp, Waiting, WaitingOn};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
@@ -186,8 +186,8 @@ struct Anywhere;
 
 #[async_trait]
 impl Reach for Anywhere {
-    async fn check(&self, _: SpaceId, _: ConnectionId) -> Result<(), String> {
-        Ok(())
+    async fn look(&self, _: &Caller, _: &ModelRef) -> Look {
+        Look { name: "Ours".to_owned(), reached: Reached::Yes }
     }
 }
 

@@ -56,6 +56,17 @@ impl Breakers {
         cell.map(|cell| cell.circuit.lock().view(now)).unwrap_or_default()
     }
 
+    /// A user's circuit on a connection, as a call to this model finds it.
+    pub(super) fn view_of(
+        &self,
+        key: (UserId, ConnectionId),
+        model: &str,
+        now: Timestamp,
+    ) -> Breaker {
+        let cell = self.cells.lock().get(&key).cloned();
+        cell.map(|cell| cell.circuit.lock().view_of(model, now)).unwrap_or_default()
+    }
+
     /// All circuits through which nothing, or one call at a time, goes.
     pub(super) fn all_shut(&self, now: Timestamp) -> Vec<(UserId, ConnectionId, Breaker)> {
         let cells = self.cells.lock();

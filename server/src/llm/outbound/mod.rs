@@ -137,6 +137,12 @@ impl Outbound {
         self.breakers.view(user, connection, self.clock.now())
     }
 
+    /// The same, as a call to `model` finds it.
+    #[must_use]
+    pub fn circuit_of(&self, user: UserId, connection: ConnectionId, model: &str) -> Breaker {
+        self.breakers.view_of((user, connection), model, self.clock.now())
+    }
+
     /// For what a call of this user to this model would have to wait now.
     #[must_use]
     pub fn waits(&self, user: UserId, connection: ConnectionId, model: &str) -> Option<Waiting> {

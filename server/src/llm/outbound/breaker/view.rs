@@ -25,6 +25,22 @@ impl Circuit {
         }
     }
 
+    /// As a call to `model` finds it: the latch of another model is nothing to it,
+    /// its own comes before all else, as in [`Self::ask`].
+    pub(in crate::llm::outbound) fn view_of(&self, model: &str, now: Timestamp) -> Breaker {
+        match (self.models.get(model), &self.state) {
+            (Some(latch), _) => Breaker {
+                state: BreakerState::Latched,
+                reason: Some(latch.why.clone()),
+                until: Some(latch.probe_at),
+            },
+            (None, State::Closed(_)) => Breaker::default(),
+            (None, State::Open { .. } | State::HalfOpen { .. } | State::Latched(_)) => {
+                self.view(now)
+            }
+        }
+    }
+
     /// The word for metrics, as people see it: a latch of one model counts too
     /// where the state says nothing worse.
     pub(in crate::llm::outbound) fn seen(&self) -> &'static str {

@@ -76,6 +76,7 @@ fn unavailable(error: &CallError, why: &str) -> CallError {
     CallError {
         status: error.status,
         cause: error.cause,
+        words: error.words.clone(),
         ..CallError::new(Decision::GiveUp(ErrorKind::ProviderUnavailable), message)
     }
 }

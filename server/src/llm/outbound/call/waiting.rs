@@ -120,7 +120,7 @@ impl Call<'_> {
             }
         };
         let said = if what == WaitingOn::RateLimit { self.throttle_words.as_str() } else { "" };
-        let until = until.map(|until| format!(" (until {until})")).unwrap_or_default();
+        let until = until.map(|until| format!(" (until {})", until.in_words())).unwrap_or_default();
         let longer = match left.as_secs() {
             0 => String::new(),
             left => format!(", for longer than the {left} s that were left to wait"),
