@@ -211,6 +211,15 @@ pub trait Backend: Send + Sync + 'static {
         model: Option<String>,
     ) -> Answer<ConnectionTest>;
 
+    /// The same with what is typed in its form (and its `model`), instead of
+    /// what is stored: nothing is saved.
+    async fn test_typed(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        typed: &Draft,
+    ) -> Answer<ConnectionTest>;
+
     // --- agents
     /// Agents by name.
     async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>>;
@@ -330,6 +339,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn keep_rejected(&self, caller: Option<&Caller>, rejected: &Rejected) -> Answer<DraftId>;
     /// Reads it again.
     async fn rejected(&self, caller: Option<&Caller>, id: DraftId) -> Answer<Rejected>;
+    /// Holds the secret of a new token for the page that shows it: in memory
+    /// alone, for a few minutes.
+    fn hold_token(&self, caller: &Caller, secret: &str) -> DraftId;
+    /// Gives it out, once and to the same caller alone.
+    fn take_token(&self, caller: &Caller, id: DraftId) -> Option<String>;
     /// A fresh idempotency key for a form.
     fn mint_key(&self) -> String;
 }

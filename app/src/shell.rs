@@ -12,12 +12,18 @@ use crate::pages::suite::SuitePage;
 use crate::pages::suites::list::SuitesPage;
 use crate::server_fns::Ask;
 use crate::server_fns::accounts::Visitor;
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::hooks::use_location;
 use leptos_router::{ChooseView, PossibleRouteMatch, SsrMode, path};
 use std::sync::Arc;
+
+/// A few lines that need no WASM: leaving an editor with unsaved changes asks
+/// first; colours change without leaving; a page out of the browser's
+/// back-forward cache sends fresh keys.
+const PAGE_SCRIPT: &str = include_str!("page.js");
 
 /// The HTML document around the application.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -34,6 +40,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <HashedStylesheet id="leptos" options=options.clone()/>
                 {hints}
+                <script nonce=use_nonce() inner_html=PAGE_SCRIPT></script>
                 <HydrationScripts options/>
                 <MetaTags/>
             </head>
@@ -70,7 +77,7 @@ fn asked_path() -> String {
 /// `light`, `dark` or `system`, from the cookie, so that the first paint is
 /// right. In the browser the attribute stands already.
 #[cfg(feature = "ssr")]
-fn theme() -> &'static str {
+pub(crate) fn theme() -> &'static str {
     use leptos::server_fn::axum_export::http::{header::COOKIE, request::Parts};
     let parts = use_context::<Parts>();
     let cookies = parts.as_ref().and_then(|parts| parts.headers.get(COOKIE)?.to_str().ok());
@@ -184,6 +191,7 @@ fn routes() -> impl IntoView {
 
 fn header() -> AnyView {
     let session: Data<Visitor> = ask(|| Ask::Session);
+    provide_context(session);
     let path = use_location().pathname;
     let place = move |href: &'static str, label: &'static str, part: &'static str| {
         let current = move || path.with(|path| path.starts_with(part)).then_some("page");

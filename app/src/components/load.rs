@@ -5,9 +5,11 @@ use super::browser;
 use super::compact;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
+use crate::pages::scenarios::list::query_value;
+use crate::server_fns::accounts::Visitor;
 use crate::server_fns::{Ask, read};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_query_map};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -170,7 +172,15 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
             view! { <a class="button" href="/">"To the first page"</a> }.into_any()
         }
         ErrorCode::Unauthenticated => {
-            view! { <a class="button" href="/sign-in" rel="external">"Sign in"</a> }.into_any()
+            // The header still names whoever was signed in.
+            if let Some(session) = use_context::<Data<Visitor>>() {
+                Effect::new(move || session.refetch());
+            }
+            let at = use_location();
+            let (path, search) = (at.pathname.get_untracked(), at.search.get_untracked());
+            let mark = if search.is_empty() { "" } else { "?" };
+            let href = format!("/sign-in?next={}", query_value(&format!("{path}{mark}{search}")));
+            view! { <a class="button" href=href rel="external">"Sign in"</a> }.into_any()
         }
         ErrorCode::Invalid | ErrorCode::Malformed => {
             view! { <a class="button" href="?" rel="external">"Clear filters"</a> }.into_any()
@@ -223,9 +233,7 @@ fn words(code: &str) -> Option<&'static str> {
         "created" => "Created.",
         "deleted" => "Deleted. Its history stays.",
         "duplicated" => "This is the copy. Change what you like; the original stays as it is.",
-        "token_created" | "token-created" => {
-            "The token is made. Copy it now: it is not shown again."
-        }
+        "token_created" | "token-created" => "The token is made.",
         "token_deleted" | "token-deleted" => {
             "The token is gone. Programs that use it are signed out."
         }

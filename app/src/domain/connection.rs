@@ -61,7 +61,10 @@ pub struct Connection {
     pub base_url: String,
     /// Extra headers sent with each call.
     pub headers: BTreeMap<String, String>,
-    /// The last four characters of the key, if there is one.
+    /// Whether a key is stored.
+    pub has_key: bool,
+    /// The last four characters of the key, if there is one that is long
+    /// enough to show them.
     pub key_last4: Option<String>,
     /// Offered by the server from its environment: used, not edited.
     pub server_wide: bool,
@@ -112,6 +115,9 @@ pub struct ConnectionSpec {
     pub headers: BTreeMap<String, String>,
     /// A new key; `None` keeps the stored one.
     pub api_key: Option<String>,
+    /// The stored key goes.
+    #[serde(default)]
+    pub remove_key: bool,
 }
 
 impl std::fmt::Debug for ConnectionSpec {
@@ -164,9 +170,17 @@ impl ConnectionSpec {
         if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
             reader.problem("api_key", "must be plain ASCII on one line");
         }
+        let remove_key = reader.flag("remove_key", false);
+        if remove_key && !key.is_empty() {
+            reader.problem("remove_key", "leave this open, or leave the key empty");
+        }
+        // `based_on` and `model` are the form's: what it shows, what to test.
         reader.finish(&[
             "id",
+            "has_key",
             "key_last4",
+            "based_on",
+            "model",
             "server_wide",
             "breaker",
             "updated_at",
@@ -180,6 +194,7 @@ impl ConnectionSpec {
                 base_url,
                 headers,
                 api_key: (!key.is_empty()).then_some(key),
+                remove_key,
             }),
             _ => Err(problems),
         }

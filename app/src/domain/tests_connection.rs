@@ -48,6 +48,7 @@ fn addresses(#[case] kind: &str, #[case] url: &str, #[case] expected: &str) {
 #[case::header_twice(json!({"headers": "X-Y: 1\nx-y: 2"}), "headers: x-y is given twice")]
 #[case::headers_kind(json!({"headers": [1]}), "headers: must be an object of names and values")]
 #[case::key(json!({"api_key": "sk-ä"}), "api_key: must be plain ASCII on one line")]
+#[case::key_and_none(json!({"api_key": "sk", "remove_key": "true"}), "remove_key: leave this open, or leave the key empty")]
 #[case::key_lines(json!({"api_key": "sk\n1"}), "api_key: must be plain ASCII on one line")]
 fn one_field(#[case] with: Value, #[case] problem: &str) {
     assert_eq!(problems(with), [problem]);

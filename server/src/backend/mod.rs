@@ -104,6 +104,8 @@ pub struct Rehearsal {
     pub(crate) tester: Arc<dyn ConnectionTester>,
     pub(crate) sign_up_mode: SignUp,
     passwords: Passwords,
+    /// New tokens that wait for the page that shows them.
+    fresh: parking_lot::Mutex<Vec<drafts::Fresh>>,
     /// Two starts of the demo at once make one agent.
     making_demo: tokio::sync::Mutex<()>,
 }
@@ -125,6 +127,7 @@ impl Rehearsal {
             tester,
             sign_up_mode,
             passwords: Passwords::default(),
+            fresh: parking_lot::Mutex::default(),
             making_demo: tokio::sync::Mutex::default(),
         }
     }

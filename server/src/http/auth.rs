@@ -7,7 +7,7 @@ use app::backend::{Answer, Caller};
 use app::error::{AppError, ErrorCode};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tower_sessions::Session;
@@ -56,11 +56,24 @@ pub(super) async fn resolve(
     };
     match who {
         Ok(caller) => {
+            let somebody = caller.is_some();
             request.extensions_mut().insert(Who(caller));
-            next.run(request).await
+            let mut response = next.run(request).await;
+            // After signing out, Back must not bring their pages up again.
+            if somebody && is_words(response.headers()) {
+                let rule = HeaderValue::from_static("private, no-store");
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(rule);
+            }
+            response
         }
         Err(error) => Failure::from(error).into_response(),
     }
+}
+
+/// Whether an answer is a page or a document, and no file of the site.
+fn is_words(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_none_or(|kind| kind.starts_with("text/html") || kind.contains("json"))
 }
 
 /// The token of an `Authorization: Bearer …` header, if there is one. Another

@@ -115,7 +115,7 @@ impl FromRef<HttpState> for LeptosOptions {
 pub fn router(state: HttpState) -> Router {
     let people_and_programs = Router::new()
         .merge(pages::routes(&state).layer(from_fn(pages::statuses)))
-        .merge(forms::routes())
+        .merge(forms::routes(&state))
         .merge(api::routes())
         .fallback(fallback)
         .layer(from_fn_with_state(state.clone(), auth::resolve))

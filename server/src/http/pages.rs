@@ -3,6 +3,7 @@
 use super::auth::Who;
 use super::{HttpState, security};
 use app::backend::{Backend, Caller};
+use app::ended::SignInAgain;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -64,6 +65,19 @@ pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
     let mut response = render(request).await.into_response();
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
+}
+
+/// The page that answers a form whose session has ended.
+pub(super) async fn sign_in_again(
+    state: &HttpState,
+    request: Request,
+    again: SignInAgain,
+) -> Response {
+    let options: LeptosOptions = state.leptos.clone();
+    let render = leptos_axum::render_app_async_with_context(context(state), move || {
+        app::ended::session_ended(options.clone(), again.clone())
+    });
+    render(request).await.into_response()
 }
 
 /// The statuses of server functions: Leptos answers every error with 500; the

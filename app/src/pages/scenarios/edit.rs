@@ -1,7 +1,7 @@
 //! The editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, delete_button};
+use crate::components::form::{Form, action_button, conflict, delete_button};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::rows;
 use crate::components::title::heading;
@@ -103,6 +103,12 @@ fn editor(data: ScenarioData) -> AnyView {
     };
     // What was typed was based on its own revision: the conflict must be seen.
     let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
+    let late =
+        scenario.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
+    let late = late.map(|newest| {
+        let save = format!("Save mine as revision {}", newest.revision + 1);
+        conflict("revision", newest.revision.to_string(), format!("/scenarios/{}", newest.id), save)
+    });
     let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
@@ -121,6 +127,7 @@ fn editor(data: ScenarioData) -> AnyView {
                 <input type="hidden" name="revision" value=revision.to_string()/>
             })}
             {form.summary()}
+            {late}
             {fields::about(form)}
             {fields::conversation(form)}
             {fields::section("good", "What a good agent does",

@@ -20,6 +20,7 @@ use uuid::Uuid;
 #[derive(Default)]
 pub(super) struct FakeBackend {
     pub(super) kept: Mutex<Vec<Rejected>>,
+    pub(super) held: Mutex<Vec<String>>,
     pub(super) starts: Mutex<Vec<(StartSuite, Keyed)>>,
     pub(super) settings: Mutex<Option<Settings>>,
     pub(super) filters: Mutex<Vec<ScenarioFilter>>,
@@ -130,6 +131,8 @@ impl Backend for FakeBackend {
         Ok(ConnectionTest { ok: true, message: format!("{model:?} answers"),
             request: String::new(), answer: String::new(), latency_ms: 1 })
     }
+    async fn test_typed(&self, _: &Caller, _: ConnectionId, _: &Draft)
+        -> Answer<ConnectionTest> { nothing() }
 
     async fn agents(&self, _: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
         Ok(Page { items: Vec::new(), next: cursor.after.clone() })
@@ -216,5 +219,10 @@ impl Backend for FakeBackend {
         Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
     async fn rejected(&self, _: Option<&Caller>, _: DraftId) -> Answer<Rejected> { nothing() }
+    fn hold_token(&self, _: &Caller, secret: &str) -> DraftId {
+        self.held.lock().push(secret.to_owned());
+        DraftId(id(950))
+    }
+    fn take_token(&self, _: &Caller, _: DraftId) -> Option<String> { None }
     fn mint_key(&self) -> String { "minted".to_owned() }
 }
