@@ -118,11 +118,7 @@ impl Suites {
     /// Records the suite with its answer, and tells the engine.
     pub(super) async fn create(&self, mut suite: NewSuite, keyed: &Keyed) -> Answer<Started> {
         let jobs = plan::count(suite.runs.len());
-        if jobs > self.limits.queue_per_user {
-            let most = self.limits.queue_per_user;
-            let message = format!("would be {jobs} runs; at most {most} may wait at once");
-            return Err(AppError::problem("scenario_ids", message));
-        }
+        none_of(self.too_many(jobs).into_iter().collect())?;
         let view = view(&suite);
         let body = serde_json::to_string(&view).map_err(|error| {
             AppError::from(crate::store::StoreError::Damaged(error.to_string()))
@@ -135,6 +131,13 @@ impl Suites {
         }
         self.executor.wake();
         self.answer(created, Some(Started { suite_id: id, body, replayed: false }))
+    }
+
+    /// A start that alone is more than may wait can never be made.
+    fn too_many(&self, jobs: u32) -> Option<Problem> {
+        let most = self.limits.queue_per_user;
+        let message = format!("would be {jobs} runs; at most {most} may wait at once");
+        (jobs > most).then(|| Problem::new("scenario_ids", message))
     }
 
     /// What a person is told of a start.
@@ -242,6 +245,7 @@ impl Suites {
             plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
         flight.connections = self.troubles(caller, frozen).await;
         flight.problems.extend(stopping(&flight.connections));
+        flight.problems.extend(self.too_many(flight.jobs));
         Ok(flight)
     }
 

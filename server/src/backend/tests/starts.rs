@@ -254,3 +254,15 @@ async fn running_again_is_told_it_too() {
     assert_eq!(refused.problems[0].path, "agent.connection_id");
     assert!(refused.link.is_some(), "{refused:?}");
 }
+
+#[tokio::test]
+async fn more_than_may_ever_wait_is_told_before_the_start() {
+    let mut world = world().await;
+    world.suites.limits = SuiteLimits { queue_per_user: 2, ..SuiteLimits::default() };
+    let request = StartSuite { repeats: 3, ..world.request() };
+    let flight = world.suites.preflight(&world.anna, &request).await.unwrap();
+    let started = world.suites.start(&world.anna, &request, &unkeyed("/suites")).await;
+    let refused = started.expect_err("too many").problems;
+    assert_eq!(flight.problems, refused);
+    assert!(refused[0].message.contains("would be 3 runs; at most 2"), "{refused:?}");
+}

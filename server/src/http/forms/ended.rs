@@ -81,7 +81,7 @@ impl Carried {
     pub(super) async fn keep(self, state: &HttpState, caller: &Caller) -> Answer<String> {
         // A button's form has fields too, but none that somebody fills in.
         let filled = |field: &&str| self.draft.at(field).is_some();
-        let typed = ["name", "judge", "agent_id"].iter().any(|field| filled(&field));
+        let typed = ["name", "judge", "agent_id"].iter().any(filled);
         let mut detail = if typed {
             "Your session had ended. Nothing is saved yet: this is what you typed."
         } else {
