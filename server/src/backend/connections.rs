@@ -43,6 +43,13 @@ pub trait ConnectionTester: Send + Sync + 'static {
     fn edited(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
+
+    /// A connection was saved and leads where it led: its latches end, for
+    /// what stood behind them may have been mended elsewhere. All else that
+    /// was learned holds.
+    fn saved(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
 }
 
 /// A test that came to its end before a call.
@@ -183,6 +190,8 @@ impl Rehearsal {
             != (stored.kind, &stored.base_url, &stored.headers);
         if elsewhere || spec.api_key.is_some() {
             self.tester.edited(caller, id);
+        } else {
+            self.tester.saved(caller, id);
         }
         Ok(self.shown(caller, stored))
     }

@@ -87,6 +87,10 @@ impl ConnectionTester for OutboundTester {
     fn edited(&self, _: &Caller, id: ConnectionId) {
         self.outbound.forget(id);
     }
+
+    fn saved(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.unlatch(id);
+    }
 }
 
 /// The request as it is sent, with what is secret left out.
@@ -107,7 +111,7 @@ impl Reach for Rehearsal {
         if self.endpoints.of_server(connection).is_none() {
             let own = self.stores.connections.connection(space, connection).await;
             let own = own.map_err(|_| "cannot be looked up at the moment".to_owned())?;
-            own.ok_or("was deleted; choose another connection")?;
+            own.ok_or("is not there; choose another connection")?;
         }
         let endpoint = self.endpoints.endpoint(connection).await.map_err(|error| error.message)?;
         if endpoint.kind == ConnectionKind::Demo {
@@ -205,6 +209,9 @@ mod tests {
         latch().await;
         tester.edited(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
+        latch().await;
+        tester.saved(&ben, id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "or saved it as it was");
     }
 
     #[tokio::test]

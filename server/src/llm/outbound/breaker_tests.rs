@@ -336,12 +336,41 @@ fn an_edit_forgets_everything_also_calls_that_are_out() {
     }
 }
 
+#[test]
+fn saving_ends_every_latch_and_no_outage() {
+    let mut circuit = Circuit::default();
+    let ticket = circuit.go(T0);
+    circuit.ended(&ticket, Outcome::Error(&unauthorized()), T0);
+    let dear = circuit.go_to("dear", true, at(1));
+    let late = circuit.go(at(300));
+    circuit.ended(&dear, Outcome::Error(&unauthorized()), at(300));
+    circuit.saved();
+    assert_eq!(circuit.state(at(301)), BreakerState::Closed);
+    circuit.ended(&late, Outcome::Error(&unauthorized()), at(302));
+    assert_eq!(circuit.state(at(302)), BreakerState::Closed, "that was before");
+    let ticket = circuit.go_to("dear", false, at(303));
+    circuit.ended(&ticket, Outcome::Error(&forbidden()), at(303));
+    assert!(circuit.refusal("dear", at(304)).is_some());
+    circuit.saved();
+    assert_eq!(circuit.refusal("dear", at(304)), None, "also that of one model");
+
+    let mut circuit = open();
+    circuit.saved();
+    assert_eq!(circuit.state(at(14)), BreakerState::Open);
+    let probe = circuit.go(at(15));
+    circuit.saved();
+    assert_eq!(circuit.ask("m", false, at(16)), Heard::Wait(None), "one is out still");
+    circuit.ended(&probe, Outcome::Success, at(17));
+    assert_eq!(circuit.state(at(17)), BreakerState::HalfOpen);
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Ask { person: bool, dear: bool },
     End(usize, u8),
     Pass(u64),
     Edit,
+    Save,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -351,6 +380,7 @@ fn act() -> impl Strategy<Value = Act> {
         8 => (0..99_usize, 0..8_u8).prop_map(|(n, how)| Act::End(n, how)),
         2 => (1..400_u64).prop_map(Act::Pass),
         1 => Just(Act::Edit),
+        1 => Just(Act::Save),
     ]
 }
 
@@ -398,6 +428,13 @@ proptest! {
                 Act::Edit => {
                     circuit.edited();
                     out.iter_mut().for_each(|(_, probes)| *probes = false);
+                }
+                Act::Save => {
+                    let before = circuit.word();
+                    circuit.saved();
+                    if circuit.word() != before {
+                        out.iter_mut().for_each(|(_, probes)| *probes = false);
+                    }
                 }
             }
             let probes = out.iter().filter(|(_, probes)| *probes).count();
