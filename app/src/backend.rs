@@ -50,11 +50,12 @@ pub struct Cursor {
 pub struct HistoryFilter {
     /// Of this agent.
     pub agent: Option<AgentId>,
-    /// Of this scenario (runs only).
+    /// Of this scenario; of suites those with such a run.
     pub scenario: Option<ScenarioId>,
     /// With this status (a word of runs or of suites).
     pub status: Option<String>,
-    /// With this kind of error (runs only).
+    /// With this kind of error; of suites those with such a run (of that
+    /// scenario, where one is named too).
     pub error_kind: Option<String>,
     /// Not before this time, RFC 3339.
     pub since: Option<String>,

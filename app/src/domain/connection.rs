@@ -201,6 +201,29 @@ impl ConnectionSpec {
     }
 }
 
+/// Headers that are not anybody's to set: those of the key first, then those
+/// that say how a message is sent. One of the latter breaks every call.
+const OWN: [&str; 16] = [
+    "authorization",
+    "x-api-key",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "http2-settings",
+];
+/// How many of them are those of the key.
+const KEYS: usize = 2;
+
 /// Headers as an object, or as lines `Name: value` (forms).
 fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
@@ -237,9 +260,9 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         if name.is_empty() || !name.chars().all(token) {
             reader.problem("headers", format!("{name:?} is not the name of a header"));
         }
-        let own = ["authorization", "x-api-key", "host", "content-length", "content-type"];
-        if own.contains(&name.to_ascii_lowercase().as_str()) {
-            reader.problem("headers", format!("{name} is set by Rehearsal; use the key field"));
+        if let Some(at) = OWN.iter().position(|own| own.eq_ignore_ascii_case(name)) {
+            let hint = if at < KEYS { "; use the key field" } else { "" };
+            reader.problem("headers", format!("{name} is set by Rehearsal{hint}"));
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
             reader.problem("headers", format!("{name} must be short plain ASCII on one line"));

@@ -50,6 +50,13 @@ pub trait ConnectionTester: Send + Sync + 'static {
     fn edited(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
+
+    /// A connection was saved and leads where it led: its latches end, for
+    /// what stood behind them may have been mended elsewhere. All else that
+    /// was learned holds.
+    fn saved(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
 }
 
 /// A test that came to its end before a call.
@@ -197,6 +204,8 @@ impl Rehearsal {
             != (stored.kind, &stored.base_url, &stored.headers);
         if elsewhere || spec.api_key.is_some() || spec.remove_key {
             self.tester.edited(caller, id);
+        } else {
+            self.tester.saved(caller, id);
         }
         Ok(self.shown(caller, stored))
     }

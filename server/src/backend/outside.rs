@@ -96,6 +96,10 @@ impl ConnectionTester for OutboundTester {
     fn edited(&self, _: &Caller, id: ConnectionId) {
         self.outbound.forget(id);
     }
+
+    fn saved(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.unlatch(id);
+    }
 }
 
 /// Whether an attempt began.
@@ -151,7 +155,7 @@ impl Reach for Rehearsal {
         let (name, reached) = match own {
             Ok(Some(name)) => (name, self.reached(caller, model).await),
             Ok(None) => {
-                let gone = "was deleted; choose another connection".to_owned();
+                let gone = "is not there; choose another connection".to_owned();
                 (String::new(), Reached::Not(gone))
             }
             Err(_) => (String::new(), Reached::Not("cannot be looked up at the moment".to_owned())),
@@ -299,6 +303,9 @@ mod tests {
         latch().await;
         tester.edited(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
+        latch().await;
+        tester.saved(&ben, id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "or saved it as it was");
     }
 
     #[tokio::test]

@@ -104,7 +104,7 @@ impl Live {
     /// the intent of the call that comes then. Answers that step.
     fn settle(&mut self, change: &mut Change) -> Step {
         let mut transcript = self.transcript.clone();
-        transcript.extend(change.turns.iter().cloned());
+        transcript.extend(numbered(change.turns.clone(), self.row.turns));
         loop {
             let over = change.end_reason.or(self.row.end_reason);
             let evaluation = change.evaluation.as_deref().or(self.evaluation.as_ref());
@@ -164,8 +164,7 @@ impl Live {
         let committed = commit(&self.patience(), &self.lease, change).await;
         self.row = committed.map_err(|error| stored(&error))?;
         self.usage = self.row.usage;
-        self.transcript
-            .extend(turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn }));
+        self.transcript.extend(numbered(turns, first));
         Ok(())
     }
 
@@ -244,6 +243,11 @@ impl Live {
             ..Change::default()
         }
     }
+}
+
+/// New turns with the numbers that they get when they are stored.
+fn numbered(turns: Vec<Turn>, first: u32) -> impl Iterator<Item = Turn> {
+    turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn })
 }
 
 /// How far the judging has come, by the stored evaluation.

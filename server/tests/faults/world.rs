@@ -187,7 +187,7 @@ impl World {
             space_id: OWNER.1,
             user_id: OWNER.0,
             agent: AgentRef { id: agent, revision: 1, name: "A".into() },
-            frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+            frozen: Frozen::all(&model),
             concurrency,
             repeats: 1,
             note: String::new(),

@@ -30,6 +30,7 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Outbound {
     edited: Mutex<Vec<ConnectionId>>,
+    saved: Mutex<Vec<ConnectionId>>,
     /// Ends the look at an address that is slow to look at.
     seen: tokio::sync::Notify,
 }
@@ -71,6 +72,10 @@ impl ConnectionTester for Outbound {
 
     fn edited(&self, _caller: &Caller, id: ConnectionId) {
         self.edited.lock().push(id);
+    }
+
+    fn saved(&self, _caller: &Caller, id: ConnectionId) {
+        self.saved.lock().push(id);
     }
 }
 

@@ -37,3 +37,13 @@ pub(crate) fn which(draft: &Draft) -> Answer<Which> {
         _ => Err(AppError::invalid(problems)),
     }
 }
+
+/// A body in which there is nothing to say.
+///
+/// # Errors
+/// 422 with everything that it says.
+pub(super) fn nothing(draft: &Draft) -> Answer<()> {
+    let mut problems = Problems::new();
+    Reader::new(&draft.0, String::new(), &mut problems).finish(&["idempotency_key"]);
+    if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
+}

@@ -79,9 +79,18 @@ impl Breakers {
 
     /// The connection was edited: its circuits begin anew, for everybody.
     pub(super) fn forget(&self, connection: ConnectionId) {
+        self.change_all(connection, Circuit::edited);
+    }
+
+    /// The connection was saved: its latches end, for everybody.
+    pub(super) fn unlatch(&self, connection: ConnectionId) {
+        self.change_all(connection, Circuit::saved);
+    }
+
+    fn change_all(&self, connection: ConnectionId, change: fn(&mut Circuit)) {
         let cells: Vec<_> = self.cells.lock().values().cloned().collect();
         for cell in cells.iter().filter(|cell| cell.connection_id == connection) {
-            cell.change(None, Circuit::edited);
+            cell.change(None, change);
             cell.changed.send_replace(());
         }
     }

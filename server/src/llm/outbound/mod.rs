@@ -179,4 +179,10 @@ impl Outbound {
         self.limiter.forget(connection);
         self.breakers.forget(connection);
     }
+
+    /// Ends the latches of a connection, everybody's: somebody saved it. An
+    /// open circuit stays open: saving mends no outage.
+    pub fn unlatch(&self, connection: ConnectionId) {
+        self.breakers.unlatch(connection);
+    }
 }

@@ -49,7 +49,7 @@ impl Bench {
             space_id: space(owner),
             user_id: user(owner),
             agent: AgentRef { id: agent_id, revision: 1, name: "A".into() },
-            frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+            frozen: Frozen::all(&model),
             concurrency: 3,
             repeats: 1,
             note: String::new(),

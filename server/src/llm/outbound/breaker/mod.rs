@@ -13,6 +13,7 @@
 //! | latched | the probe succeeds | closed |
 //! | any | a person's own try succeeds | closed |
 //! | any | the connection is edited | closed, all forgotten |
+//! | latched | the connection is saved as it was | closed |
 //!
 //! An outcome counts only in the state in which its call was let go; only a
 //! person's own try counts always, and never for the worse, unless it shows a
@@ -225,6 +226,15 @@ impl Circuit {
     pub(super) fn edited(&mut self) {
         let (epoch, edition) = (self.epoch + 1, self.edition + 1);
         *self = Self { epoch, edition, ..Self::default() };
+    }
+
+    /// The connection was saved and leads where it led: latches end, for what
+    /// stood behind them may have been mended elsewhere. An open circuit stays.
+    pub(in crate::llm::outbound) fn saved(&mut self) {
+        self.models.clear();
+        if let State::Latched(_) = self.state {
+            self.become_(State::Closed(Recent::default()));
+        }
     }
 
     /// 529 says that they are overloaded: a failure when nothing else is heard.

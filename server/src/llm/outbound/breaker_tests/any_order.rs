@@ -11,6 +11,7 @@ enum Act {
     End(usize, u8),
     Pass(u64),
     Edit,
+    Save,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -20,6 +21,7 @@ fn act() -> impl Strategy<Value = Act> {
         8 => (0..99_usize, 0..8_u8).prop_map(|(n, how)| Act::End(n, how)),
         2 => (1..400_u64).prop_map(Act::Pass),
         1 => Just(Act::Edit),
+        1 => Just(Act::Save),
     ]
 }
 
@@ -67,6 +69,13 @@ proptest! {
                 Act::Edit => {
                     circuit.edited();
                     out.iter_mut().for_each(|(_, probes)| *probes = false);
+                }
+                Act::Save => {
+                    let before = circuit.word();
+                    circuit.saved();
+                    if circuit.word() != before {
+                        out.iter_mut().for_each(|(_, probes)| *probes = false);
+                    }
                 }
             }
             let probes = out.iter().filter(|(_, probes)| *probes).count();

@@ -1,7 +1,7 @@
 //! Latches of a whole connection and of one model.
 
-use super::{T0, at, error, failure, forbidden, unauthorized};
-use crate::llm::outbound::breaker::{Circuit, Outcome};
+use super::{T0, at, error, failure, forbidden, open, unauthorized};
+use crate::llm::outbound::breaker::{Circuit, Heard, Outcome};
 use crate::llm::types::{CallError, Decision};
 use app::domain::{BreakerState, ErrorKind};
 use rstest::rstest;
@@ -63,4 +63,32 @@ fn latches_of_models_are_bounded_and_the_oldest_goes() {
     }
     let mut latched = |n: u64| circuit.refusal(&format!("m-{n}"), at(200)).is_some();
     assert_eq!((0..200).filter(|n| latched(*n)).collect::<Vec<_>>(), Vec::from_iter(136..200));
+}
+
+#[test]
+fn saving_ends_every_latch_and_no_outage() {
+    let mut circuit = Circuit::default();
+    let ticket = circuit.go(T0);
+    circuit.ended(&ticket, Outcome::Error(&unauthorized()), T0);
+    let dear = circuit.go_to("dear", true, at(1));
+    let late = circuit.go(at(300));
+    circuit.ended(&dear, Outcome::Error(&unauthorized()), at(300));
+    circuit.saved();
+    assert_eq!(circuit.state(at(301)), BreakerState::Closed);
+    circuit.ended(&late, Outcome::Error(&unauthorized()), at(302));
+    assert_eq!(circuit.state(at(302)), BreakerState::Closed, "that was before");
+    let ticket = circuit.go_to("dear", false, at(303));
+    circuit.ended(&ticket, Outcome::Error(&forbidden()), at(303));
+    assert!(circuit.refusal("dear", at(304)).is_some());
+    circuit.saved();
+    assert_eq!(circuit.refusal("dear", at(304)), None, "also that of one model");
+
+    let mut circuit = open();
+    circuit.saved();
+    assert_eq!(circuit.state(at(14)), BreakerState::Open);
+    let probe = circuit.go(at(15));
+    circuit.saved();
+    assert_eq!(circuit.ask("m", false, at(16)), Heard::Wait(None), "one is out still");
+    circuit.ended(&probe, Outcome::Success, at(17));
+    assert_eq!(circuit.state(at(17)), BreakerState::HalfOpen);
 }

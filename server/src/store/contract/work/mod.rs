@@ -102,7 +102,7 @@ pub(super) fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
         space_id: space(owner),
         user_id: user(owner),
         agent: AgentRef { id: AgentId(id(900 + n)), revision: 1, name: "Agent".into() },
-        frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+        frozen: Frozen::all(&model),
         concurrency: 3,
         repeats: 1,
         note: String::new(),

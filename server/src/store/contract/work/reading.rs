@@ -1,12 +1,14 @@
 //! What lists show, and to whom.
 
-use super::{Bench, T0, at, claim, memory, space, sqlite, suite};
+use super::{Bench, T0, at, claim, id, memory, space, sqlite, suite};
 use crate::store::contract::told_to_both;
 use crate::store::suites::NewSuite;
 use app::backend::HistoryFilter;
+use app::domain::{ErrorKind, RunError, ScenarioId};
 
 told_to_both! {
     lists_go_from_new_to_old_without_gap_or_double,
+    suites_are_found_by_what_their_runs_are,
     what_is_somebody_elses_is_not_there,
 }
 
@@ -31,6 +33,36 @@ async fn lists_go_from_new_to_old_without_gap_or_double(b: Bench) {
     assert!(b.suites.suites(space(1), &filter, None, 9).await.unwrap().is_empty());
     let filter = HistoryFilter { status: Some("pending".into()), ..HistoryFilter::default() };
     assert_eq!(b.suites.runs(space(1), &filter, None, 9).await.unwrap().len(), 7);
+}
+
+async fn suites_are_found_by_what_their_runs_are(b: Bench) {
+    let wrong = |n: u128, bad: usize| {
+        let mut new = NewSuite { at: at(n as u64), ..suite(n, 1, 2) };
+        new.runs[bad].error = Some(RunError::new(ErrorKind::Incompatible, "needs a tool"));
+        new
+    };
+    b.suites.create_suite(wrong(1, 0)).await.unwrap();
+    // The scenario of the first one's first run, and of no error.
+    let mut second = wrong(2, 1);
+    second.runs[0].scenario = wrong(1, 0).runs[0].scenario.clone();
+    b.suites.create_suite(second).await.unwrap();
+    b.suites.create_suite(suite(3, 1, 1)).await.unwrap();
+    let found = async |filter: HistoryFilter| -> Vec<u128> {
+        let page = b.suites.suites(space(1), &filter, None, 9).await.unwrap();
+        page.iter().map(|(row, _)| row.id.0.as_u128() - id(0).as_u128()).collect()
+    };
+    let all = HistoryFilter::default();
+    let scenario = HistoryFilter { scenario: Some(ScenarioId(id(5100))), ..all.clone() };
+    let kind = HistoryFilter { error_kind: Some("incompatible".into()), ..all.clone() };
+    assert_eq!(found(scenario.clone()).await, [2, 1]);
+    assert_eq!(found(kind.clone()).await, [2, 1]);
+    let both = HistoryFilter { error_kind: kind.error_kind.clone(), ..scenario.clone() };
+    assert_eq!(found(both).await, [1], "in one and the same run");
+    let late = HistoryFilter { since: Some(at(2).rfc3339()), ..kind.clone() };
+    assert_eq!(found(late).await, [2]);
+    let other = HistoryFilter { error_kind: Some("timeout".into()), ..all };
+    assert!(found(other).await.is_empty());
+    assert!(b.suites.suites(space(2), &kind, None, 9).await.unwrap().is_empty());
 }
 
 async fn what_is_somebody_elses_is_not_there(b: Bench) {

@@ -46,6 +46,7 @@ pub(super) async fn suites(
     if let Some(status) = &filter.status {
         query.push(" AND x.status = ").push_bind(status);
     }
+    with_a_run(&mut query, space, filter);
     within(&mut query, "x", filter, before);
     query.push(" ORDER BY x.created_at DESC, x.id DESC LIMIT ").push_bind(limit);
     query.push(") GROUP BY s.id ORDER BY s.created_at DESC, s.id DESC");
@@ -95,6 +96,24 @@ pub(super) async fn runs(
     query.push(" ORDER BY r.created_at DESC, r.id DESC LIMIT ").push_bind(limit);
     let mut c = read.acquire().await?;
     read_runs(&mut c, query.build()).await
+}
+
+/// The part of a list's condition on suites that is about their runs. A run is
+/// as old as its suite, so times bound it as well.
+fn with_a_run(query: &mut QueryBuilder<Sqlite>, space: SpaceId, filter: &HistoryFilter) {
+    if filter.scenario.is_none() && filter.error_kind.is_none() {
+        return;
+    }
+    query.push(" AND x.id IN (SELECT y.suite_id FROM runs y WHERE y.space_id = ");
+    query.push_bind(space.0);
+    if let Some(scenario) = filter.scenario {
+        query.push(" AND y.scenario_id = ").push_bind(scenario.0);
+    }
+    if let Some(kind) = &filter.error_kind {
+        query.push(" AND y.error_kind = ").push_bind(kind);
+    }
+    within(query, "y", filter, None);
+    query.push(")");
 }
 
 /// The part of a list's condition that is about time, for the table `t`.
