@@ -66,7 +66,8 @@ fn rejected() -> Value {
 
 fn connection() -> Value {
     json!({
-        "id": ID, "name": "n", "kind": "openai", "base_url": "https://a", "key_last4": "1234",
+        "id": ID, "name": "n", "kind": "openai", "base_url": "https://a",
+        "has_key": true, "key_last4": "1234",
         "headers": {"x-a": "b", "x-c": "d"}, "server_wide": false, "updated_at": AT,
         "breaker": {"state": "half_open", "reason": "r", "until": AT},
     })
@@ -165,12 +166,14 @@ fn forms_are_read_as_serde_json_reads_them() {
 fn refusals_are_read_as_serde_json_reads_them() {
     let unfit = json!({"scenario_id": ID, "scenario": "s", "reason": "r"});
     let found = json!({"jobs": 1, "scenarios": 1, "incompatible": [unfit], "unmocked_tools": [],
-        "problems": [], "expected_calls": 4, "expected_seconds": 5, "expected_cost_usd": 0.5,
+        "problems": [], "connections": [{"path": "p", "connection_id": ID, "name": "n",
+            "message": "m", "stops": true, "until": AT}], "expected_calls": 4, "expected_seconds": 5, "expected_cost_usd": 0.5,
         "unfinished_suite": ID});
     let refused = json!({"code": "too_many", "detail": "d", "link": "/", "retry_after": 3,
         "log_id": "l", "problems": [{"path": "p", "message": "m"}]});
     the_same::<AppError>(&refused);
-    the_same::<PreflightData>(&json!({"found": found, "refused": refused, "has_agent": true,
+    the_same::<PreflightData>(&json!({"found": found, "refused": refused,
+        "problems": [{"path": "p", "message": "m"}], "has_agent": true,
         "allow_parallel": false, "skip_incompatible": true}));
 }
 
