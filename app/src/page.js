@@ -2,7 +2,12 @@
 // into every page with its nonce; `shell.rs` says what it is for.
 (() => {
   const unsaved = () => document.querySelector("form.editor[data-unsaved]");
-  const typed = (form) => form?.matches("form.editor") && (form.dataset.unsaved = "");
+  let page = "";
+  const typed = (form) => {
+    if (!form?.matches("form.editor")) return;
+    form.dataset.unsaved = "";
+    page = location.pathname;
+  };
 
   addEventListener("input", ({ target }) => {
     if (target.id !== "test-model") typed(target.form);
@@ -26,6 +31,16 @@
     (event) => unsaved() && event.target.closest?.("a[href]") && event.stopPropagation(),
     true,
   );
+  // Back between pages that the application drew unloads nothing: it is asked
+  // here, and undone where the answer is no.
+  let undoing = false;
+  addEventListener("popstate", (event) => {
+    if (!undoing && (!unsaved() || location.pathname === page)) return;
+    const stay = !undoing && !confirm("Leave this page? What you typed is not saved.");
+    if (stay) history.forward();
+    if (stay || undoing) event.stopImmediatePropagation();
+    undoing = stay;
+  });
   // A page that comes back as it was left must not send the key it sent before.
   addEventListener("pageshow", ({ persisted }) => {
     for (const key of persisted ? document.getElementsByName("idempotency_key") : []) {

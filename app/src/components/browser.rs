@@ -1,6 +1,6 @@
-//! The only place that touches the browser's window. On the server each of
-//! these does nothing: rendering never depends on them, effects and handlers
-//! do.
+//! The only place, beside `page.js`, that touches the browser's window. On the
+//! server each of these does nothing: rendering never depends on them, effects
+//! and handlers do.
 
 #[cfg(feature = "hydrate")]
 pub use in_browser::*;

@@ -178,10 +178,19 @@ pub fn refusal() -> AnyView {
 /// What was typed rests on another version than the newest. Neither is lost:
 /// the newest opens beside, and one button saves what was typed on top of it.
 /// The button's value follows the form's own `field`, so it counts.
-pub fn conflict(field: &'static str, newest: String, here: String, save: String) -> AnyView {
+pub fn conflict(
+    field: &'static str,
+    newest: String,
+    here: String,
+    save: String,
+    differs: String,
+) -> AnyView {
+    let differs = (!differs.is_empty())
+        .then(|| view! { <p>"The newest version differs from yours in: " {differs} "."</p> });
     view! {
         <div class="warning conflict">
             <p>"This was saved elsewhere in the meantime. What you typed stands below, and is not saved."</p>
+            {differs}
             <p>
                 <a href=here.clone() target="_blank" rel="external">"See the newest version beside this one"</a>
                 " · " <a href=here rel="external">"Give up mine"</a>

@@ -2,6 +2,7 @@
 //! its HTTP status.
 
 use crate::backend::{Backend, Caller, Rejected};
+use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
 use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
@@ -107,6 +108,16 @@ pub(crate) async fn rejected(draft: Option<&str>) -> Option<Rejected> {
     let id = draft?.parse().ok()?;
     let visitor = visitor();
     backend().rejected(visitor.as_ref(), id).await.ok()
+}
+
+/// Where something typed differs from what is stored; nothing where it is not
+/// valid, or nothing was typed.
+pub(crate) fn differs<T: serde::Serialize, E>(
+    stored: &serde_json::Value,
+    typed: Option<Result<T, E>>,
+) -> String {
+    let typed = typed.and_then(Result::ok).and_then(|typed| serde_json::to_value(typed).ok());
+    typed.map(|typed| differences(stored, &typed)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -46,6 +46,33 @@ test("unsaved changes are not left without a question", async ({ page, visit }) 
   await expect.poll(asked).toBe(4);
 });
 
+test("Back within the application asks too", async ({ page, visit }) => {
+  await signedUp(page);
+  await visit("/scenarios");
+  await page.getByRole("link", { name: "New scenario" }).first().click();
+  await page.locator("#name").fill("Unsaved");
+  let leave = false;
+  let asked = 0;
+  page.on("dialog", (dialog) => {
+    asked += 1;
+    expect(dialog.type()).toBe("confirm");
+    void (leave ? dialog.accept() : dialog.dismiss());
+  });
+  await page.evaluate(() => history.back());
+  await expect.poll(() => asked).toBe(1);
+  await expect(page).toHaveURL(/\/scenarios\/new$/);
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  await page.evaluate(() => history.back());
+  await expect.poll(() => asked).toBe(2);
+  await expect(page).toHaveURL(/\/scenarios\/new$/);
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  leave = true;
+  await page.evaluate(() => history.back());
+  await expect(page).toHaveURL(/\/scenarios$/);
+  await expect(page.locator("#name")).toBeHidden();
+  expect(asked).toBe(3);
+});
+
 test("leaving on purpose leaves", async ({ page, visit }) => {
   await signedUp(page);
   await visit("/scenarios/new");

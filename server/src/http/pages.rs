@@ -14,12 +14,15 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
-use std::sync::Arc;
+use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
+use std::sync::{Arc, OnceLock};
 
 /// All pages and server functions.
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
-    let paths = generate_route_list(app::App);
+    // While Leptos lists its routes, whatever a page of this process begins to
+    // ask for is never answered. So they are listed once, before any page.
+    static PATHS: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
+    let paths = PATHS.get_or_init(|| generate_route_list(app::App)).clone();
     let options = state.leptos.clone();
     let to_first = get(|| std::future::ready(Redirect::to("/settings/connections")));
     Router::new().route("/settings", to_first).leptos_routes_with_context(

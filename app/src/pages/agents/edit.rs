@@ -37,7 +37,7 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn editor(data: AgentData) -> AnyView {
-    let AgentData { agent, stored, rejected, connections, suites } = data;
+    let AgentData { agent, stored, rejected, differs, connections, suites } = data;
     let (title, action, revision, draft) = match &agent {
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), None, fresh(&connections)),
         Some(agent) => (
@@ -53,7 +53,13 @@ fn editor(data: AgentData) -> AnyView {
         agent.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
     let late = late.map(|newest| {
         let save = format!("Save mine as revision {}", newest.revision + 1);
-        conflict("revision", newest.revision.to_string(), format!("/agents/{}", newest.id), save)
+        conflict(
+            "revision",
+            newest.revision.to_string(),
+            format!("/agents/{}", newest.id),
+            save,
+            differs,
+        )
     });
     let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);

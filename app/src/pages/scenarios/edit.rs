@@ -91,7 +91,7 @@ fn fresh() -> Draft {
 }
 
 fn editor(data: ScenarioData) -> AnyView {
-    let ScenarioData { scenario, stored, rejected, runs } = data;
+    let ScenarioData { scenario, stored, rejected, differs, runs } = data;
     let (title, action, revision, draft) = match &scenario {
         None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), None, fresh()),
         Some(scenario) => (
@@ -107,7 +107,13 @@ fn editor(data: ScenarioData) -> AnyView {
         scenario.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
     let late = late.map(|newest| {
         let save = format!("Save mine as revision {}", newest.revision + 1);
-        conflict("revision", newest.revision.to_string(), format!("/scenarios/{}", newest.id), save)
+        conflict(
+            "revision",
+            newest.revision.to_string(),
+            format!("/scenarios/{}", newest.id),
+            save,
+            differs,
+        )
     });
     let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);

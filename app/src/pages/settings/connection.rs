@@ -65,7 +65,13 @@ fn show(data: ConnectionData) -> AnyView {
             let shown = shown.filter(|at| !at.is_empty()).unwrap_or_else(|| newest.clone());
             let late = (shown != newest).then(|| {
                 let here = format!("/settings/connections/{}", connection.id);
-                conflict("based_on", newest, here, "Save mine all the same".to_owned())
+                conflict(
+                    "based_on",
+                    newest,
+                    here,
+                    "Save mine all the same".to_owned(),
+                    String::new(),
+                )
             });
             let form = Form::new(draft, rejected, check);
             let key = match (&connection.key_last4, connection.has_key) {

@@ -80,8 +80,8 @@ impl Carried {
     /// Keeps it for whoever signed in; answers the page that shows it.
     pub(super) async fn keep(self, state: &HttpState, caller: &Caller) -> Answer<String> {
         // A button's form has fields too, but none that somebody fills in.
-        let filled = |field: &&str| self.draft.at(field).is_some();
-        let typed = ["name", "judge", "agent_id"].iter().any(filled);
+        let filled = ["name", "judge", "agent_id"];
+        let typed = filled.iter().any(|field| self.draft.at(field).is_some());
         let mut detail = if typed {
             "Your session had ended. Nothing is saved yet: this is what you typed."
         } else {

@@ -29,6 +29,8 @@ async fn both_versions(real: &Real, ada: &str, page: &str, body: &str) {
         conflict.contains(on_top) && conflict.contains("Save mine as revision 3"),
         "{conflict}"
     );
+    let words = conflict.replace("<!>", "");
+    assert!(words.contains("The newest version differs from yours in: Name."), "{conflict}");
     assert!(real.page(ada, page).await.contains("value=\"Theirs\""));
     // As the browser sends it: the field of the form, then the button's.
     let won = save("Mine&revision=1&revision=2").await;
