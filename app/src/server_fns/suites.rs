@@ -83,7 +83,7 @@ pub struct StartData {
     pub chosen: StartWords,
     /// Agents to choose from.
     pub agents: Vec<Choice>,
-    /// Scenarios to choose from.
+    /// Scenarios to choose from; those that are chosen stand first.
     pub scenarios: Vec<Choice>,
     /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
@@ -155,6 +155,8 @@ pub(super) async fn start_form(words: StartWords) -> Result<StartData, AppError>
             break;
         }
     }
+    // What is chosen already stands first, in sight.
+    scenarios.sort_by_key(|scenario| !chosen.scenarios.contains(&scenario.id));
     let agents = agents.into_iter().map(|agent| Choice {
         id: agent.id.to_string(),
         name: agent.spec.name,

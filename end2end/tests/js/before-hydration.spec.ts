@@ -101,7 +101,7 @@ test("what was chosen before the page came alive is what would run", async ({ pa
   const letGo = await holdWasm(page);
   await visitDead(page, "/suites/new");
   await page.getByLabel("Agent").selectOption({ label: "First" });
-  await page.getByRole("checkbox", { name: /Hours/ }).check();
+  await page.getByRole("checkbox", { name: /Hours Information/ }).check();
   await page.getByLabel("Repeats").fill("2");
   letGo();
   await hydrated(page);

@@ -16,6 +16,7 @@ mod import;
 mod naming;
 pub mod outside;
 pub mod port;
+mod reach;
 mod scenarios;
 mod settings;
 pub mod suites;

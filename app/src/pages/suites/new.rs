@@ -84,12 +84,10 @@ fn show(data: StartData, found: Data<PreflightData>) -> AnyView {
         let text = "Runs need an agent: a system prompt, a model and its tools.";
         return empty("No agent yet", text, action.into_any());
     }
-    let StartData { key, mut chosen, agents, mut scenarios, rejected } = data;
+    let StartData { key, mut chosen, agents, scenarios, rejected } = data;
     if chosen.repeats.is_empty() {
         "1".clone_into(&mut chosen.repeats);
     }
-    // What is chosen already stands first, in sight.
-    scenarios.sort_by_key(|scenario| !chosen.scenarios.contains(&scenario.id));
     let draft = Draft(json!({
         "agent_id": chosen.agent,
         "repeats": chosen.repeats,

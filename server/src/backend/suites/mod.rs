@@ -3,6 +3,7 @@
 //!
 //! - [`plan`]: what a start would do; pure.
 //! - `start`, `rerun`, `evaluate`, `cancel`: what changes something.
+//! - `troubles`: what is the matter with connections before a start.
 //! - `read`: what is shown. [`eta`]: how long it will take; pure.
 //! - `live`: what the streams read.
 
@@ -15,6 +16,7 @@ mod read;
 mod relay;
 mod rerun;
 mod start;
+mod troubles;
 
 use crate::clock::SharedClock;
 use crate::engine::Engine;

@@ -1,7 +1,8 @@
 //! Running part of a suite again: as a new suite that names its parent, and
 //! with the missing work only where nothing has changed.
 
-use super::start::{reference, stopping};
+use super::start::reference;
+use super::troubles::{refused_for, stopping};
 use super::{Suites, plan};
 use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite};
@@ -44,7 +45,7 @@ impl Suites {
         let mut problems = agent.problems();
         let troubles = self.troubles(caller, &frozen).await;
         problems.extend(stopping(&troubles));
-        Self::refused_for(problems, &troubles)?;
+        refused_for(problems, &troubles)?;
         let runs = chosen.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
             self.again(row, scenario, &agent, parent.agent.revision)
