@@ -177,7 +177,8 @@ fn server_wide(key: Option<&SecretString>, url: Option<&String>) -> Option<Serve
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// The level, or directives like `info,server::engine=debug`
-    #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info")]
+    #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info",
+        value_parser = crate::log_filter::directives)]
     pub directives: String,
 
     /// The form of the lines

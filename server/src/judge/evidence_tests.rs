@@ -59,7 +59,8 @@ fn twelve_characters_are_enough_and_eleven_are_not() {
 #[case::padded("Max.........", None)]
 #[case::quoted("\"or certain\"", None)]
 fn marks_at_the_ends_count_where_they_stand(#[case] quote: &str, #[case] found: Option<u32>) {
-    let turns = transcript(vec![user("x"), says("He is called “Max” for now. I know it for certain.")]);
+    let turns =
+        transcript(vec![user("x"), says("He is called “Max” for now. I know it for certain.")]);
     assert_eq!(Quotable::new(&turns).find(1, quote), found);
 }
 

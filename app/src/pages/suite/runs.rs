@@ -58,7 +58,10 @@ fn what(run: &Run) -> String {
         (Some(error), _) => format!("{}: {}", error.kind.label(), error.message),
         (None, Some(EndReason::ScriptFinished)) if run.status.is_final() => String::new(),
         (None, Some(reason)) if run.status.is_final() => reason.label().to_owned(),
-        (None, _) if matches!(run.status, RunStatus::Pending) && run.waiting_on.is_none() => {
+        (None, _)
+            if run.status == RunStatus::Pending
+                && run.waiting_on.is_none_or(|waiting| !waiting.holds_up(run.status)) =>
+        {
             String::new()
         }
         _ if run.status.is_final() => String::new(),

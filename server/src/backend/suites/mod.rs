@@ -111,7 +111,12 @@ fn before(cursor: &app::backend::Cursor) -> Answer<Option<crate::store::suites::
         let at = app::domain::Timestamp(millis.parse().ok()?);
         Some(crate::store::suites::Before { at, id: id.parse().ok()? })
     };
-    parse().map(Some).ok_or_else(|| AppError::problem("cursor", "is not the cursor of a page; leave it out to begin at the start"))
+    parse().map(Some).ok_or_else(|| {
+        AppError::problem(
+            "cursor",
+            "is not the cursor of a page; leave it out to begin at the start",
+        )
+    })
 }
 
 /// How many entries of a list.

@@ -6,9 +6,7 @@ use super::{Suites, none_of, plan};
 use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite};
 use app::backend::{Answer, Caller, Keyed, Started, Which};
-use app::domain::{
-    ErrorKind, ModelChoice, RunError, RunStatus, Scenario, ScenarioRef, SuiteId,
-};
+use app::domain::{ErrorKind, ModelChoice, RunError, RunStatus, Scenario, ScenarioRef, SuiteId};
 use app::error::AppError;
 
 impl Suites {

@@ -6,8 +6,9 @@ use crate::store::rows::{Frozen, ModelRef, OwnModels};
 use crate::store::suites::{Created, NewKey, NewRun, NewSuite};
 use app::backend::{Answer, Caller, Keyed, Started};
 use app::domain::{
-    Agent, Counts, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, Run, RunError, Scenario,
-    ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus, pass_rate,
+    Agent, Counts, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, Run, RunError,
+    Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus,
+    pass_rate,
 };
 use app::error::{AppError, ErrorCode};
 
