@@ -66,6 +66,7 @@ fn label(step: &str) -> String {
         "timeout_seconds" => "active time",
         "max_tokens" => "most tokens of one answer",
         "agent_id" => "agent",
+        "scenario_ids" => "scenario",
         "connection_id" => "connection",
         "base_url" => "base URL",
         "api_key" => "key",

@@ -135,7 +135,8 @@ pub type Networks = std::sync::Arc<[Network]>;
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// The level, or directives like `info,server::engine=debug`
-    #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info")]
+    #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info",
+        value_parser = crate::log_filter::directives)]
     pub directives: String,
 
     /// The form of the lines

@@ -5,6 +5,7 @@
 //! holds no database connection, only a wake-up.
 
 use super::HttpState;
+use super::pass::Pass;
 use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{Finished, Suite, SuiteEvent, SuiteId, SuiteSnapshot};
@@ -42,6 +43,7 @@ type Frame = Result<Event, Infallible>;
 pub(super) async fn suite(
     state: HttpState,
     caller: Caller,
+    pass: Pass,
     id: SuiteId,
     after: Option<i64>,
 ) -> Answer<Response> {
@@ -55,6 +57,7 @@ pub(super) async fn suite(
     let mut reader = Reader {
         state,
         caller,
+        pass,
         id,
         wake,
         seq: after.unwrap_or(0),
@@ -126,6 +129,8 @@ async fn begin(
 struct Reader {
     state: HttpState,
     caller: Caller,
+    /// What lets it read.
+    pass: Pass,
     id: SuiteId,
     wake: watch::Receiver<Newest>,
     /// The last event that was published before this reader came: how long
@@ -178,7 +183,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Event> {
         let shutdown = self.state.shutdown.clone();
         loop {
-            if shutdown.is_cancelled() {
+            if shutdown.is_cancelled() || !self.pass.holds(&self.state).await {
                 return None;
             }
             if let Some(Ready { event, published }) = self.ready.pop_front() {
@@ -290,7 +295,8 @@ impl Reader {
 
     /// Waits until there may be news.
     async fn wait(&mut self) {
-        let until = self.progress_due.map_or(self.look_at, |due| due.min(self.look_at));
+        let look_at = self.look_at.min(self.pass.look_at());
+        let until = self.progress_due.map_or(look_at, |due| due.min(look_at));
         tokio::select! {
             woken = self.wake.changed() => {
                 if woken.is_err() {
@@ -329,31 +335,37 @@ fn event(name: &str, id: Option<i64>, data: &impl Serialize) -> Event {
 ///
 /// # Errors
 /// Those of reading them.
-pub(super) async fn suites(state: HttpState, caller: Caller) -> Answer<Response> {
+pub(super) async fn suites(state: HttpState, caller: Caller, pass: Pass) -> Answer<Response> {
     let first = short(&state, &caller).await?;
     let start = Event::default().event("suites").data(&first).retry(RETRY);
     let open = OpenStream::new();
-    let begun = (state, caller, Some(start), first, open);
-    Ok(respond(stream::unfold(begun, |(state, caller, ready, mut told, open)| async move {
-        if state.shutdown.is_cancelled() {
-            return None;
-        }
-        if let Some(event) = ready {
-            return Some((Ok(event), (state, caller, None, told, open)));
-        }
-        loop {
-            // Ends at once on shutdown, else looks again after a while.
-            if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
+    let begun = (state, caller, pass, Some(start), first, open);
+    Ok(respond(stream::unfold(
+        begun,
+        |(state, caller, mut pass, ready, mut told, open)| async move {
+            if state.shutdown.is_cancelled() {
                 return None;
             }
-            let now = short(&state, &caller).await.ok()?;
-            if now != told {
-                let event = Event::default().event("suites").data(&now);
-                told = now;
-                return Some((Ok(event), (state, caller, None, told, open)));
+            if let Some(event) = ready {
+                return Some((Ok(event), (state, caller, pass, None, told, open)));
             }
-        }
-    })))
+            loop {
+                // Ends at once on shutdown, else looks again after a while.
+                if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
+                    return None;
+                }
+                if !pass.holds(&state).await {
+                    return None;
+                }
+                let now = short(&state, &caller).await.ok()?;
+                if now != told {
+                    let event = Event::default().event("suites").data(&now);
+                    told = now;
+                    return Some((Ok(event), (state, caller, pass, None, told, open)));
+                }
+            }
+        },
+    )))
 }
 
 /// `{live: […]}` as text.

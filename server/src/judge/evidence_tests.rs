@@ -53,7 +53,7 @@ fn twelve_characters_are_enough_and_eleven_are_not() {
 #[rstest]
 #[case::dot_at_the_end("for certain.", Some(1))]
 #[case::quotation_mark_at_the_end("called \"Max\"", Some(1))]
-#[case::quotation_mark_at_the_beginning("“Max” for now", Some(1))]
+#[case::quotation_mark_at_the_beginning("“Max” for no", Some(1))]
 #[case::eleven("or certain.", None)]
 // Marks make nothing long that does not stand there with them.
 #[case::padded("Max.........", None)]

@@ -153,6 +153,13 @@ impl RunRow {
         }
     }
 
+    /// What it waits for, as far as the row knows.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waiting> {
+        let queued = self.status == RunStatus::Pending;
+        self.waiting.or(queued.then_some(Waiting::SLOT))
+    }
+
     /// As pages and API show it, without transcript and evaluations.
     #[must_use]
     pub fn view(&self) -> Run {
@@ -165,7 +172,7 @@ impl RunRow {
             source_run_id: self.source_run_id,
             status: self.status,
             stage: self.stage,
-            waiting_on: self.waiting,
+            waiting_on: self.waits(),
             passed: self.status.passed(),
             score: self.score,
             error: self.error.clone(),

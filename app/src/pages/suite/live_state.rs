@@ -69,7 +69,8 @@ impl LiveState {
     pub fn new(snapshot: SuiteSnapshot, followed: Option<Run>) -> Self {
         let SuiteSnapshot { seq, mut suite } = snapshot;
         let runs = suite.runs.take().unwrap_or_default();
-        let waiting = HeldRuns::of(runs.iter().filter_map(|run| run.waiting_on));
+        let held = |run: &Run| run.waiting_on.filter(|waiting| waiting.holds_up(run.status));
+        let waiting = HeldRuns::of(runs.iter().filter_map(held));
         let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
         if let Some(run) = followed {
             state.follow(run.id);

@@ -238,6 +238,19 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
 }
 
 #[test]
+fn that_a_queue_waits_for_its_turn_is_nothing_to_speak_of() {
+    let snapshot = |what, status| {
+        let waiting_on = Some(Waiting { what, until: None });
+        let mut suite = start().suite;
+        suite.runs = Some(vec![Run { waiting_on, ..run(1, status) }]);
+        LiveState::new(SuiteSnapshot { seq: 1, suite }, None).waiting.len()
+    };
+    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Pending), 0);
+    assert_eq!(snapshot(WaitingOn::Circuit, RunStatus::Pending), 1);
+    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Running), 1);
+}
+
+#[test]
 fn a_wait_that_no_event_tells_of_comes_and_goes_with_the_progress() {
     let mut state = start();
     state.apply(Some(11), run_event(1, RunStatus::Running));

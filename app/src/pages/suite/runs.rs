@@ -60,7 +60,12 @@ fn what(run: &Run) -> AnyView {
         return how(run).into_any();
     }
     match run.status {
-        RunStatus::Pending if run.waiting_on.is_none() => ().into_any(),
+        // That it waits for a slot is what all of a queue do.
+        RunStatus::Pending
+            if run.waiting_on.is_none_or(|waiting| !waiting.holds_up(run.status)) =>
+        {
+            ().into_any()
+        }
         _ => doing(run),
     }
 }

@@ -58,7 +58,9 @@ impl Suites {
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
-            waiting: HeldRuns::of(runs.iter().filter_map(|run| self.waiting(run))),
+            waiting: HeldRuns::of(runs.iter().filter_map(|run| {
+                self.waiting(run).filter(|waiting| waiting.holds_up(run.status))
+            })),
         };
         Ok((row.seq, progress))
     }
@@ -104,10 +106,13 @@ impl Suites {
     }
 
     /// What a run waits for. One that is not begun because its first call
-    /// would only wait says so: known now, and never stored.
+    /// would only wait says so: known now, and never stored. All others that
+    /// are not begun wait for a slot.
     fn waiting(&self, row: &RunRow) -> Option<Waiting> {
         match row.status {
-            RunStatus::Pending => self.executor.held_back(row.user_id, &row.frozen.agent),
+            RunStatus::Pending => {
+                self.executor.held_back(row.user_id, &row.frozen.agent).or(row.waits())
+            }
             _ => row.waiting,
         }
     }

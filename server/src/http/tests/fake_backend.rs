@@ -13,7 +13,7 @@ use app::domain::{
 use app::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// Its answers depend on its input alone; it notes what it was asked.
@@ -26,6 +26,8 @@ pub(super) struct FakeBackend {
     pub(super) filters: Mutex<Vec<ScenarioFilter>>,
     pub(super) imported: Mutex<Vec<(Vec<Draft>, bool)>>,
     next: AtomicU64,
+    /// The good token is good no more.
+    pub(super) revoked: AtomicBool,
 }
 
 pub(super) fn id(n: u64) -> Uuid {
@@ -100,7 +102,7 @@ impl Backend for FakeBackend {
     }
     async fn caller_of_token(&self, token: &str) -> Answer<Caller> {
         match token {
-            "good" => Ok(caller()),
+            "good" if !self.revoked.load(Ordering::SeqCst) => Ok(caller()),
             "broken" => Err(AppError::new(ErrorCode::Unavailable, "Not now.")),
             _ => nothing(),
         }

@@ -329,3 +329,62 @@ async fn lag_is_measured_from_the_commit_and_only_of_what_happens_meanwhile() {
     assert_eq!(count, 1.0, "once a commit that is seen");
     assert!((0.3..0.31).contains(&sum), "{sum}");
 }
+
+/// The short stream, and that of a suite, as who shows this.
+async fn both(server: &Server, name: &'static str, value: &str) -> [Client; 2] {
+    let open = async |path: String| {
+        let response = server.send(Ask::get(&path).header(name, value).0).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Client { body: response.into_body().into_data_stream(), text: String::new() }
+    };
+    let suite = format!("/api/v1/suites/{SUITE}/events");
+    [open(suite).await, open("/api/v1/events".to_owned()).await]
+}
+
+/// Reads until the stream ends, while something is said all the time.
+async fn ends_soon(server: &Server, client: &mut Client) {
+    let began = Instant::now();
+    loop {
+        server.live.say("words");
+        advance(Duration::from_millis(500)).await;
+        if let Ok(None) = timeout(Duration::from_millis(500), client.frame()).await {
+            return;
+        }
+        assert!(began.elapsed() <= Duration::from_secs(10), "it goes on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_end_when_their_token_is_revoked() {
+    let server = Server::new();
+    let mut streams = both(&server, "authorization", "Bearer good").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        server.live.say("words");
+        advance(Duration::from_millis(500)).await;
+        for client in &mut streams {
+            let told = timeout(Duration::from_millis(500), client.frame()).await;
+            assert!(!matches!(told, Ok(None)), "it is good");
+        }
+    }
+    server.backend.revoked.store(true, Ordering::SeqCst);
+    for client in &mut streams {
+        ends_soon(&server, client).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_end_when_their_person_signs_out() {
+    let server = Server::new();
+    let (mine, other) = (server.cookie().await, server.cookie().await);
+    let mut streams = both(&server, "cookie", &mine).await;
+    let [_, mut stays] = both(&server, "cookie", &other).await;
+    let out = server.told(Ask::form("/forms/sign-out", "").header("cookie", &mine)).await;
+    assert_eq!(out.status, StatusCode::SEE_OTHER);
+    for client in &mut streams {
+        ends_soon(&server, client).await;
+    }
+    assert!(stays.frame().await.is_some(), "elsewhere they are signed in");
+    let more = timeout(Duration::from_secs(20), stays.frame()).await;
+    assert!(!matches!(more, Ok(None)), "and read on");
+}
