@@ -5,7 +5,7 @@ use crate::components::load::{Data, ask};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::home::HomePage;
-use crate::pages::later::Later;
+use crate::pages::later::{Part, SetUp, Write};
 use crate::pages::not_found::NotFound;
 use crate::pages::run::RunPage;
 use crate::pages::suite::SuitePage;
@@ -51,15 +51,17 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// Fetches early what the scripts would ask for last: the loader of the second
-/// file, and that file where this page is in it.
+/// Fetches early what the scripts would ask for last: the loader of the parts,
+/// and the files of the part that this page is in.
 fn hints(options: &LeptosOptions) -> AnyView {
     let file = format!("/{}/{}", options.site_pkg_dir, options.output_name);
-    let later = Later::is_at(&asked_path()).then(|| {
-        let href = format!("{file}_later.wasm");
+    let files = Part::at(&asked_path()).map(Part::files).into_iter().flatten();
+    let parts = files.map(|ending| {
+        let href = format!("{file}{ending}");
         view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin=""/> }
     });
-    view! { <link rel="modulepreload" href=format!("{file}_split.js")/> {later} }.into_any()
+    view! { <link rel="modulepreload" href=format!("{file}_split.js")/> {parts.collect_view()} }
+        .into_any()
 }
 
 /// The path that was asked for.
@@ -129,7 +131,8 @@ enum Page {
     Suites,
     Suite,
     Run,
-    Later(Later),
+    Write(Write),
+    SetUp(SetUp),
 }
 
 impl ChooseView for Page {
@@ -141,15 +144,19 @@ impl ChooseView for Page {
             Self::Suites => SuitesPage().into_any(),
             Self::Suite => SuitePage().into_any(),
             Self::Run => RunPage().into_any(),
-            Self::Later(page) => page.view().await,
+            Self::Write(page) => page.view().await,
+            Self::SetUp(page) => page.view().await,
         }
     }
 
     async fn preload(&self) {
-        if let Self::Later(_) = self {
-            // Shown in its place: see `Later::view`.
-            let _ = Later::load().await;
-        }
+        let part = match self {
+            Self::Write(_) => Part::Write,
+            Self::SetUp(_) => Part::SetUp,
+            _ => return,
+        };
+        // A failure is shown in the page's place: see `Missing::view`.
+        let _ = part.load().await;
     }
 }
 
@@ -163,28 +170,27 @@ fn routes() -> impl IntoView {
     // Everything is waited for: statuses and titles are right, and pages are
     // whole without scripts.
     const WHOLE: SsrMode = SsrMode::Async;
-    use Later as L;
     use Page as P;
     view! {
         <Routes fallback=NotFound>
             <Route path=at(path!("/")) view=P::Home ssr=WHOLE/>
             <Route path=at(path!("/sign-in")) view=P::SignIn ssr=WHOLE/>
             <Route path=at(path!("/sign-up")) view=P::SignUp ssr=WHOLE/>
-            <Route path=at(path!("/agents")) view=P::Later(L::Agents) ssr=WHOLE/>
-            <Route path=at(path!("/agents/new")) view=P::Later(L::NewAgent) ssr=WHOLE/>
-            <Route path=at(path!("/agents/:id")) view=P::Later(L::Agent) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios")) view=P::Later(L::Scenarios) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios/new")) view=P::Later(L::NewScenario) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios/:id")) view=P::Later(L::Scenario) ssr=WHOLE/>
+            <Route path=at(path!("/agents")) view=P::Write(Write::Agents) ssr=WHOLE/>
+            <Route path=at(path!("/agents/new")) view=P::Write(Write::NewAgent) ssr=WHOLE/>
+            <Route path=at(path!("/agents/:id")) view=P::Write(Write::Agent) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios")) view=P::Write(Write::Scenarios) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios/new")) view=P::Write(Write::NewScenario) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios/:id")) view=P::Write(Write::Scenario) ssr=WHOLE/>
             <Route path=at(path!("/suites")) view=P::Suites ssr=WHOLE/>
-            <Route path=at(path!("/suites/new")) view=P::Later(L::NewSuite) ssr=WHOLE/>
+            <Route path=at(path!("/suites/new")) view=P::SetUp(SetUp::NewSuite) ssr=WHOLE/>
             <Route path=at(path!("/suites/:id")) view=P::Suite ssr=WHOLE/>
             <Route path=at(path!("/runs/:id")) view=P::Run ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections")) view=P::Later(L::Connections) ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections/new")) view=P::Later(L::NewConnection) ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections/:id")) view=P::Later(L::Connection) ssr=WHOLE/>
-            <Route path=at(path!("/settings/models")) view=P::Later(L::Models) ssr=WHOLE/>
-            <Route path=at(path!("/settings/tokens")) view=P::Later(L::Tokens) ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections")) view=P::SetUp(SetUp::Connections) ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections/new")) view=P::SetUp(SetUp::NewConnection) ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections/:id")) view=P::SetUp(SetUp::Connection) ssr=WHOLE/>
+            <Route path=at(path!("/settings/models")) view=P::SetUp(SetUp::Models) ssr=WHOLE/>
+            <Route path=at(path!("/settings/tokens")) view=P::SetUp(SetUp::Tokens) ssr=WHOLE/>
         </Routes>
     }
 }

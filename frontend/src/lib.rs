@@ -1,17 +1,19 @@
 //! The WASM entry: hydrates the pages of `app`, nothing else.
 
 use app::components::browser;
-use app::pages::later::Later;
+use app::pages::later::Part;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Called by the loader script once the module is there.
 ///
-/// A page of the second file is hydrated when that is there too. Without it
-/// the page stays as the server made it, and works as it does without scripts.
+/// A page of a later part is hydrated when that is there too. Without it the
+/// page stays as the server made it, and works as it does without scripts.
 #[wasm_bindgen]
 pub async fn hydrate() {
     console_error_panic_hook::set_once();
-    if Later::is_at(&browser::here()) && Later::load().await.is_err() {
+    if let Some(part) = Part::at(&browser::here())
+        && part.load().await.is_err()
+    {
         return;
     }
     leptos::mount::hydrate_body(app::App);

@@ -4,8 +4,10 @@
 //! <target>/site/site.json                          {"output_name": "rehearsal.3f2a…", …}
 //! <target>/site/pkg/rehearsal.3f2a….js             each with .br and .gz beside it
 //!                   rehearsal.3f2a…_bg.wasm
-//!                   rehearsal.3f2a…_split.js       fetches the next, when it is needed
-//!                   rehearsal.3f2a…_later.wasm     the pages where one writes
+//!                   rehearsal.3f2a…_split.js       fetches the next, when they are needed
+//!                   rehearsal.3f2a…_write.wasm     the pages where one writes
+//!                   rehearsal.3f2a…_set_up.wasm    those where one sets something up
+//!                   rehearsal.3f2a…_shared.wasm    what both need
 //!                   rehearsal.3f2a….css
 //! <target>/site/favicon.svg                        style/public/*, under their own names
 //! ```
@@ -20,7 +22,7 @@ use crate::command::say;
 use crate::compress::{brotli, gzip};
 use crate::sizes;
 use crate::stamp::{Fingerprint, files_below};
-use crate::wasm::{self, Bundle, LATER, LOADER, NAME};
+use crate::wasm::{self, Bundle, LOADER, NAME, PIECES};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -59,7 +61,10 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let js = read(&bundle.folder.join(format!("{NAME}.js")))?;
     let wasm = read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?;
     let loader = read(&bundle.folder.join(LOADER))?;
-    let later = read(&bundle.folder.join(LATER))?;
+    let pieces = PIECES
+        .iter()
+        .map(|piece| Ok((piece, read(&bundle.folder.join(piece.file))?)))
+        .collect::<Result<Vec<_>>>()?;
     let css = stylesheet(&root.join("style"))?;
     // Under their own names: a snippet's folder has a hash in its name
     // already, by which the JavaScript asks for it; the others are asked for
@@ -79,7 +84,9 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     fingerprint.bytes("js", &js);
     fingerprint.bytes("wasm", &wasm);
     fingerprint.bytes("loader", &loader);
-    fingerprint.bytes("later", &later);
+    for (piece, bytes) in &pieces {
+        fingerprint.bytes(piece.served, bytes);
+    }
     fingerprint.bytes("css", &css);
     for other in &others {
         fingerprint.bytes(&other.name, &other.bytes);
@@ -88,19 +95,25 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let mut hash = fingerprint.finish();
     hash.truncate(16);
 
-    // The two scripts name each other, and one the second file.
+    // The two scripts name each other, and one the pieces.
     let served = |ending: &str| format!("{NAME}.{hash}{ending}");
     let js = renamed(js, "from ", LOADER, &served("_split.js"))?;
     let loader = renamed(loader, "from ", &format!("{NAME}.js"), &served(".js"))?;
-    let loader = renamed(loader, "new URL(", LATER, &served("_later.wasm"))?;
+    let loader = pieces.iter().try_fold(loader, |loader, (piece, _)| {
+        renamed(loader, "new URL(", piece.file, &served(piece.served))
+    })?;
 
     let mut assets = vec![
         Asset { name: format!("pkg/{NAME}.{hash}.js"), bytes: js },
         Asset { name: format!("pkg/{NAME}.{hash}_bg.wasm"), bytes: wasm },
         Asset { name: format!("pkg/{NAME}.{hash}_split.js"), bytes: loader },
-        Asset { name: format!("pkg/{NAME}.{hash}_later.wasm"), bytes: later },
         Asset { name: format!("pkg/{NAME}.{hash}.css"), bytes: css },
     ];
+    assets.extend(
+        pieces
+            .into_iter()
+            .map(|(piece, bytes)| Asset { name: format!("pkg/{}", served(piece.served)), bytes }),
+    );
     assets.append(&mut others);
     Ok((hash, assets))
 }
@@ -183,16 +196,19 @@ fn write_asset(site: &Path, asset: &Asset) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::Piece;
 
     fn bundle(folder: &Path, js: &str) -> Bundle {
         fs::create_dir_all(folder.join("snippets/x-1")).unwrap();
         let js = format!("import * as split from \"./__wasm_split.js\" // {js}");
         fs::write(folder.join("rehearsal.js"), js).unwrap();
         fs::write(folder.join("rehearsal_bg.wasm"), "wasm").unwrap();
-        let loader =
-            "import { initSync } from \"./rehearsal.js\";\nnew URL(\"./split_later.wasm\", here)";
+        let mut loader = String::from("import { initSync } from \"./rehearsal.js\";\n");
+        for Piece { file, .. } in PIECES {
+            loader += &format!("new URL(\"./{file}\", here);\n");
+            fs::write(folder.join(file), file).unwrap();
+        }
         fs::write(folder.join("__wasm_split.js"), loader).unwrap();
-        fs::write(folder.join("split_later.wasm"), "later").unwrap();
         fs::write(folder.join("snippets/x-1/inline0.js"), "snippet").unwrap();
         Bundle { folder: folder.to_path_buf(), optimised: true, warnings: 0 }
     }
@@ -220,15 +236,18 @@ mod tests {
         assert_eq!(first, again);
         assert_ne!(first, second);
         let names: Vec<_> = assets_of_first.iter().map(|asset| asset.name.as_str()).collect();
-        let hashed = [".js", "_bg.wasm", "_split.js", "_later.wasm", ".css"]
-            .map(|ending| format!("pkg/rehearsal.{first}{ending}"));
-        assert_eq!(names[..5], hashed);
-        assert_eq!(names[5..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
+        let pieces = PIECES.map(|piece| piece.served);
+        let endings = [".js", "_bg.wasm", "_split.js", ".css"].into_iter().chain(pieces);
+        let hashed: Vec<_> = endings.map(|end| format!("pkg/rehearsal.{first}{end}")).collect();
+        assert_eq!(names[..7], hashed);
+        assert_eq!(names[7..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
         // Each asks for the others by the names they are served by.
         let text = |at: usize| String::from_utf8(assets_of_first[at].bytes.clone()).unwrap();
         assert!(text(0).contains(&format!("from \"./rehearsal.{first}_split.js\"")));
         assert!(text(2).contains(&format!("from \"./rehearsal.{first}.js\"")));
-        assert!(text(2).contains(&format!("URL(\"./rehearsal.{first}_later.wasm\"")));
+        for ending in pieces {
+            assert!(text(2).contains(&format!("URL(\"./rehearsal.{first}{ending}\"")));
+        }
     }
 
     #[test]

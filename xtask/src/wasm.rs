@@ -1,5 +1,5 @@
-//! The browser half: `frontend` as WebAssembly, cut in two where the code says
-//! so, its JavaScript from wasm-bindgen, made small by `wasm-opt`.
+//! The browser half: `frontend` as WebAssembly, cut in pieces where the code
+//! says so, its JavaScript from wasm-bindgen, made small by `wasm-opt`.
 
 use crate::command::{each_line, say};
 use crate::node::WasmOpt;
@@ -16,10 +16,24 @@ use wasm_bindgen_cli_support::Bindgen;
 /// The name of everything that is served: `rehearsal.js`, `rehearsal_bg.wasm`.
 pub(crate) const NAME: &str = "rehearsal";
 
-/// The JavaScript that fetches the second file, and that file: the pages of
-/// `app/src/pages/later.rs`. The first names are given by the crate that cuts.
+/// The JavaScript that fetches the [`PIECES`]; the crate that cuts names it.
 pub(crate) const LOADER: &str = "__wasm_split.js";
-pub(crate) const LATER: &str = "split_later.wasm";
+
+/// The WebAssembly beside `rehearsal_bg.wasm`.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Its name in the bundle, given by the crate that cuts.
+    pub(crate) file: &'static str,
+    /// How the name it is served by ends; `app/src/pages/later.rs` knows it.
+    pub(crate) served: &'static str,
+}
+
+/// The two parts of `app/src/pages/later.rs`, and what both need.
+pub(crate) const PIECES: [Piece; 3] = [
+    Piece { file: "split_set_up.wasm", served: "_set_up.wasm" },
+    Piece { file: "split_write.wasm", served: "_write.wasm" },
+    Piece { file: "chunk_3.wasm", served: "_shared.wasm" },
+];
 
 /// What goes in, but for the compiler and the tools.
 const SOURCES: [&str; 5] = ["app", "frontend", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
@@ -39,8 +53,8 @@ const WASM_OPT: [&str; 7] = [
 /// The finished browser half.
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    /// Holds `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], [`LATER`] and
-    /// perhaps `snippets/`.
+    /// Holds `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the [`PIECES`]
+    /// and perhaps `snippets/`.
     pub(crate) folder: PathBuf,
     /// Whether `wasm-opt` went over it.
     pub(crate) optimised: bool,
@@ -189,8 +203,8 @@ fn empty(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
-/// Cuts the module: what only the pages of the second file reach goes to
-/// [`LATER`], the rest to `main`.
+/// Cuts the module: what only pages of the later parts reach goes to the
+/// [`PIECES`], the rest to `main`.
 fn cut(wasm: &Path, main: &Path, folder: &Path) -> Result<()> {
     let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
     let main_module = format!("./{NAME}.js");
@@ -201,9 +215,12 @@ fn cut(wasm: &Path, main: &Path, folder: &Path) -> Result<()> {
     let cut = wasm_split_cli_support::transform(options).map_err(|error| {
         anyhow!("cannot cut the WebAssembly (is the linker too old?): {error:#}")
     })?;
-    let files: Vec<_> = cut.split_modules.iter().filter_map(|path| path.file_name()).collect();
-    if files != [LATER] {
-        bail!("the WebAssembly was cut into {files:?}; {LATER} was expected");
+    let mut files: Vec<_> = cut.split_modules.iter().filter_map(|path| path.file_name()).collect();
+    let mut expected = PIECES.map(|piece| piece.file);
+    files.sort_unstable();
+    expected.sort_unstable();
+    if files != expected {
+        bail!("the WebAssembly was cut into {files:?}; {expected:?} were expected");
     }
     Ok(())
 }
@@ -216,7 +233,7 @@ fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
         .out_name(NAME)
         .web(true)?
         .typescript(false)
-        // The second file shares the first one's memory, table and stack.
+        // The pieces share the first file's memory, table and stack.
         .keep_lld_exports(true)
         .remove_name_section(true)
         .remove_producers_section(true)
@@ -228,8 +245,9 @@ fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
 fn shrink(tool: &WasmOpt, folder: &Path) -> bool {
     let started = Instant::now();
     say("wasm-opt", "making it small");
-    let files = [format!("{NAME}_bg.wasm"), LATER.to_owned()];
-    match files.iter().try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT)) {
+    let main = format!("{NAME}_bg.wasm");
+    let mut files = PIECES.iter().map(|piece| piece.file).chain([main.as_str()]);
+    match files.try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT)) {
         Ok(()) => {
             say("wasm-opt", format!("done in {} s", started.elapsed().as_secs()));
             true

@@ -1,8 +1,11 @@
-//! Pages where somebody writes or sets something up travel in a file of their
-//! own: whoever only watches a suite or reads a report never loads it.
+//! Pages where somebody writes or sets something up travel in files of their
+//! own: whoever only watches a suite or reads a report never loads them.
 //!
-//! The server has them like any other page. In the browser the file is there
-//! before such a page is hydrated or shown: see [`Later::load`].
+//! There are two such parts, so that no page costs both: [`Write`] and
+//! [`SetUp`]. What both need, and no other page does, is a file that they share.
+//!
+//! The server has these pages like any other. In the browser the files are
+//! there before such a page is hydrated or shown: see [`Part::load`].
 
 use super::agents::edit::{AgentPage, NewAgentPage};
 use super::agents::list::AgentsPage;
@@ -18,9 +21,9 @@ use crate::error::{AppError, ErrorCode};
 use leptos::prelude::*;
 use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
-/// A page of the second file.
+/// A page where one writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Later {
+pub enum Write {
     /// The list of agents.
     Agents,
     /// The editor of a new agent.
@@ -33,6 +36,11 @@ pub enum Later {
     NewScenario,
     /// The editor of a scenario.
     Scenario,
+}
+
+/// A page where one sets something up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetUp {
     /// The start form.
     NewSuite,
     /// The list of connections.
@@ -47,7 +55,7 @@ pub enum Later {
     Tokens,
 }
 
-/// The second file could not be had.
+/// A file that a page needs could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing;
 
@@ -57,66 +65,117 @@ impl From<SplitLoaderError> for Missing {
     }
 }
 
-/// The one door to the second file: what only this function reaches is in it.
-#[wasm_split(later, wasm_split_path = ::leptos::wasm_split, preload(load), fallible)]
-fn page(which: Later) -> Result<AnyView, Missing> {
+/// The one door to the first part: what only this function reaches is in it.
+#[wasm_split(write, wasm_split_path = ::leptos::wasm_split, preload(load_write), fallible)]
+fn write(which: Write) -> Result<AnyView, Missing> {
     Ok(match which {
-        Later::Agents => AgentsPage().into_any(),
-        Later::NewAgent => NewAgentPage().into_any(),
-        Later::Agent => AgentPage().into_any(),
-        Later::Scenarios => ScenariosPage().into_any(),
-        Later::NewScenario => NewScenarioPage().into_any(),
-        Later::Scenario => ScenarioPage().into_any(),
-        Later::NewSuite => NewSuitePage().into_any(),
-        Later::Connections => ConnectionsPage().into_any(),
-        Later::NewConnection => NewConnectionPage().into_any(),
-        Later::Connection => ConnectionPage().into_any(),
-        Later::Models => ModelsPage().into_any(),
-        Later::Tokens => TokensPage().into_any(),
+        Write::Agents => AgentsPage().into_any(),
+        Write::NewAgent => NewAgentPage().into_any(),
+        Write::Agent => AgentPage().into_any(),
+        Write::Scenarios => ScenariosPage().into_any(),
+        Write::NewScenario => NewScenarioPage().into_any(),
+        Write::Scenario => ScenarioPage().into_any(),
     })
 }
 
-impl Later {
-    /// Whether a page of the second file stands at this address.
+/// The one door to the second part.
+#[wasm_split(set_up, wasm_split_path = ::leptos::wasm_split, preload(load_set_up), fallible)]
+fn set_up(which: SetUp) -> Result<AnyView, Missing> {
+    Ok(match which {
+        SetUp::NewSuite => NewSuitePage().into_any(),
+        SetUp::Connections => ConnectionsPage().into_any(),
+        SetUp::NewConnection => NewConnectionPage().into_any(),
+        SetUp::Connection => ConnectionPage().into_any(),
+        SetUp::Models => ModelsPage().into_any(),
+        SetUp::Tokens => TokensPage().into_any(),
+    })
+}
+
+impl Write {
+    /// The page, or a sentence in its place where a file cannot be had.
+    pub async fn view(self) -> AnyView {
+        write(self).await.unwrap_or_else(Missing::view)
+    }
+}
+
+impl SetUp {
+    /// The page, or a sentence in its place where a file cannot be had.
+    pub async fn view(self) -> AnyView {
+        set_up(self).await.unwrap_or_else(Missing::view)
+    }
+}
+
+impl Missing {
+    fn view(self) -> AnyView {
+        let detail = "A part of the application could not be loaded.";
+        error_page(&AppError::new(ErrorCode::Unavailable, detail))
+    }
+}
+
+/// One of the two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// See [`Write`].
+    Write,
+    /// See [`SetUp`].
+    SetUp,
+}
+
+impl Part {
+    /// The part whose page stands at this address.
     #[must_use]
-    pub fn is_at(address: &str) -> bool {
+    pub fn at(address: &str) -> Option<Self> {
         let below = |place: &str| {
             address
                 .strip_prefix(place)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
-        ["/agents", "/scenarios", "/settings", "/suites/new"].into_iter().any(below)
+        if ["/agents", "/scenarios"].into_iter().any(below) {
+            Some(Self::Write)
+        } else if ["/settings", "/suites/new"].into_iter().any(below) {
+            Some(Self::SetUp)
+        } else {
+            None
+        }
     }
 
-    /// Fetches the second file, once. A failure is not kept: the next call
-    /// tries again.
+    /// How the names of its files end: its own, and the one both share.
+    #[must_use]
+    pub const fn files(self) -> [&'static str; 2] {
+        match self {
+            Self::Write => ["_write.wasm", "_shared.wasm"],
+            Self::SetUp => ["_set_up.wasm", "_shared.wasm"],
+        }
+    }
+
+    /// Fetches its files, once. A failure is not kept: the next call tries
+    /// again.
     ///
     /// # Errors
-    /// It could not be had.
-    pub async fn load() -> Result<(), Missing> {
-        Ok(load().await?)
-    }
-
-    /// The page, or a sentence in its place where the file cannot be had.
-    pub async fn view(self) -> AnyView {
-        page(self).await.unwrap_or_else(|Missing| {
-            let detail = "A part of the application could not be loaded.";
-            error_page(&AppError::new(ErrorCode::Unavailable, detail))
-        })
+    /// One of them could not be had.
+    pub async fn load(self) -> Result<(), Missing> {
+        match self {
+            Self::Write => load_write().await?,
+            Self::SetUp => load_set_up().await?,
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Later;
+    use super::Part;
 
     #[test]
-    fn the_second_file_is_for_places_where_one_writes() {
-        for path in ["/agents", "/agents/new", "/scenarios/7", "/settings/tokens", "/suites/new"] {
-            assert!(Later::is_at(path), "{path}");
+    fn parts_are_for_places_where_one_writes_or_sets_up() {
+        for path in ["/agents", "/agents/new", "/scenarios/7", "/scenarios?q=a"] {
+            assert_eq!(Part::at(path), Some(Part::Write), "{path}");
+        }
+        for path in ["/settings/tokens", "/suites/new", "/suites/new?scenario=7"] {
+            assert_eq!(Part::at(path), Some(Part::SetUp), "{path}");
         }
         for path in ["/", "/suites", "/suites/7", "/runs/7", "/sign-in", "/suites/newest"] {
-            assert!(!Later::is_at(path), "{path}");
+            assert_eq!(Part::at(path), None, "{path}");
         }
     }
 }
