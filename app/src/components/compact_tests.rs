@@ -146,7 +146,8 @@ fn runs_and_suites_are_read_as_serde_json_reads_them() {
 fn forms_are_read_as_serde_json_reads_them() {
     let head = json!({"id": ID, "name": "n", "revision": 2, "is_built_in": false});
     the_same::<ScenarioData>(
-        &json!({"scenario": head, "stored": {"a": [1]}, "rejected": rejected(), "runs": []}),
+        &json!({"scenario": head, "stored": {"a": [1]}, "rejected": rejected(),
+            "differs": "w", "runs": []}),
     );
     the_same::<Vec<Connection>>(&json!([connection()]));
     the_same::<AccountData>(&json!({"sign_up_open": true, "rejected": rejected()}));
