@@ -50,11 +50,12 @@ pub struct Cursor {
 pub struct HistoryFilter {
     /// Of this agent.
     pub agent: Option<AgentId>,
-    /// Of this scenario (runs only).
+    /// Of this scenario; of suites those with such a run.
     pub scenario: Option<ScenarioId>,
     /// With this status (a word of runs or of suites).
     pub status: Option<String>,
-    /// With this kind of error (runs only).
+    /// With this kind of error; of suites those with such a run (of that
+    /// scenario, where one is named too).
     pub error_kind: Option<String>,
     /// Not before this time, RFC 3339.
     pub since: Option<String>,
@@ -211,6 +212,15 @@ pub trait Backend: Send + Sync + 'static {
         model: Option<String>,
     ) -> Answer<ConnectionTest>;
 
+    /// The same with what is typed in its form (and its `model`), instead of
+    /// what is stored: nothing is saved.
+    async fn test_typed(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        typed: &Draft,
+    ) -> Answer<ConnectionTest>;
+
     // --- agents
     /// Agents by name.
     async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>>;
@@ -330,6 +340,11 @@ pub trait Backend: Send + Sync + 'static {
     async fn keep_rejected(&self, caller: Option<&Caller>, rejected: &Rejected) -> Answer<DraftId>;
     /// Reads it again.
     async fn rejected(&self, caller: Option<&Caller>, id: DraftId) -> Answer<Rejected>;
+    /// Holds the secret of a new token for the page that shows it: in memory
+    /// alone, for a few minutes.
+    fn hold_token(&self, caller: &Caller, secret: &str) -> DraftId;
+    /// Gives it out, once and to the same caller alone.
+    fn take_token(&self, caller: &Caller, id: DraftId) -> Option<String>;
     /// A fresh idempotency key for a form.
     fn mint_key(&self) -> String;
 }

@@ -10,6 +10,8 @@
 pub mod backend;
 pub mod components;
 pub mod domain;
+#[cfg(feature = "ssr")]
+pub mod ended;
 pub mod error;
 pub mod pages;
 pub mod server_fns;

@@ -4,31 +4,31 @@ use crate::components::browser;
 use crate::components::load::{Data, ask};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
-use crate::pages::agents::edit::{AgentPage, NewAgentPage};
-use crate::pages::agents::list::AgentsPage;
 use crate::pages::home::HomePage;
+use crate::pages::later::{Part, SetUp, Write};
 use crate::pages::not_found::NotFound;
 use crate::pages::run::RunPage;
-use crate::pages::scenarios::edit::{NewScenarioPage, ScenarioPage};
-use crate::pages::scenarios::list::ScenariosPage;
-use crate::pages::settings::connection::{ConnectionPage, NewConnectionPage};
-use crate::pages::settings::connections::ConnectionsPage;
-use crate::pages::settings::models::ModelsPage;
-use crate::pages::settings::tokens::TokensPage;
 use crate::pages::suite::SuitePage;
 use crate::pages::suites::list::SuitesPage;
-use crate::pages::suites::new::NewSuitePage;
 use crate::server_fns::Ask;
 use crate::server_fns::accounts::Visitor;
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::hooks::use_location;
-use leptos_router::{SsrMode, path};
+use leptos_router::{ChooseView, PossibleRouteMatch, SsrMode, path};
+use std::sync::Arc;
+
+/// A few lines that need no WASM: leaving an editor with unsaved changes asks
+/// first; colours change without leaving; a page out of the browser's
+/// back-forward cache sends fresh keys.
+const PAGE_SCRIPT: &str = include_str!("page.js");
 
 /// The HTML document around the application.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = theme();
+    let hints = hints(&options);
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>
@@ -39,6 +39,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                     content="Rehearsal tests conversational agents: scenarios, live runs, verdicts that can be checked."/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <HashedStylesheet id="leptos" options=options.clone()/>
+                {hints}
+                <script nonce=use_nonce() inner_html=PAGE_SCRIPT></script>
                 <HydrationScripts options/>
                 <MetaTags/>
             </head>
@@ -49,10 +51,35 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
+/// Fetches early what the scripts would ask for last: the loader of the parts,
+/// and the files of the part that this page is in.
+fn hints(options: &LeptosOptions) -> AnyView {
+    let file = format!("/{}/{}", options.site_pkg_dir, options.output_name);
+    let files = Part::at(&asked_path()).map(Part::files).into_iter().flatten();
+    let parts = files.map(|ending| {
+        let href = format!("{file}{ending}");
+        view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin=""/> }
+    });
+    view! { <link rel="modulepreload" href=format!("{file}_split.js")/> {parts.collect_view()} }
+        .into_any()
+}
+
+/// The path that was asked for.
+#[cfg(feature = "ssr")]
+fn asked_path() -> String {
+    use leptos::server_fn::axum_export::http::request::Parts;
+    use_context::<Parts>().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
+}
+
+#[cfg(not(feature = "ssr"))]
+fn asked_path() -> String {
+    String::new()
+}
+
 /// `light`, `dark` or `system`, from the cookie, so that the first paint is
 /// right. In the browser the attribute stands already.
 #[cfg(feature = "ssr")]
-fn theme() -> &'static str {
+pub(crate) fn theme() -> &'static str {
     use leptos::server_fn::axum_export::http::{header::COOKIE, request::Parts};
     let parts = use_context::<Parts>();
     let cookies = parts.as_ref().and_then(|parts| parts.headers.get(COOKIE)?.to_str().ok());
@@ -94,36 +121,83 @@ pub fn App() -> impl IntoView {
     }
 }
 
+/// What a route shows. One type for all, as the router's code is there once a
+/// type; so it is with [`at`].
+#[derive(Clone, Copy, Debug)]
+enum Page {
+    Home,
+    SignIn,
+    SignUp,
+    Suites,
+    Suite,
+    Run,
+    Write(Write),
+    SetUp(SetUp),
+}
+
+impl ChooseView for Page {
+    async fn choose(self) -> AnyView {
+        match self {
+            Self::Home => HomePage().into_any(),
+            Self::SignIn => SignInPage().into_any(),
+            Self::SignUp => SignUpPage().into_any(),
+            Self::Suites => SuitesPage().into_any(),
+            Self::Suite => SuitePage().into_any(),
+            Self::Run => RunPage().into_any(),
+            Self::Write(page) => page.view().await,
+            Self::SetUp(page) => page.view().await,
+        }
+    }
+
+    async fn preload(&self) {
+        let part = match self {
+            Self::Write(_) => Part::Write,
+            Self::SetUp(_) => Part::SetUp,
+            _ => return,
+        };
+        // A failure is shown in the page's place: see `Missing::view`.
+        let _ = part.load().await;
+    }
+}
+
+fn at(
+    path: impl PossibleRouteMatch + Send + Sync + 'static,
+) -> Arc<dyn PossibleRouteMatch + Send + Sync> {
+    Arc::new(path)
+}
+
 fn routes() -> impl IntoView {
     // Everything is waited for: statuses and titles are right, and pages are
     // whole without scripts.
     const WHOLE: SsrMode = SsrMode::Async;
+    use Page as P;
     view! {
         <Routes fallback=NotFound>
-            <Route path=path!("/") view=HomePage ssr=WHOLE/>
-            <Route path=path!("/sign-in") view=SignInPage ssr=WHOLE/>
-            <Route path=path!("/sign-up") view=SignUpPage ssr=WHOLE/>
-            <Route path=path!("/agents") view=AgentsPage ssr=WHOLE/>
-            <Route path=path!("/agents/new") view=NewAgentPage ssr=WHOLE/>
-            <Route path=path!("/agents/:id") view=AgentPage ssr=WHOLE/>
-            <Route path=path!("/scenarios") view=ScenariosPage ssr=WHOLE/>
-            <Route path=path!("/scenarios/new") view=NewScenarioPage ssr=WHOLE/>
-            <Route path=path!("/scenarios/:id") view=ScenarioPage ssr=WHOLE/>
-            <Route path=path!("/suites") view=SuitesPage ssr=WHOLE/>
-            <Route path=path!("/suites/new") view=NewSuitePage ssr=WHOLE/>
-            <Route path=path!("/suites/:id") view=SuitePage ssr=WHOLE/>
-            <Route path=path!("/runs/:id") view=RunPage ssr=WHOLE/>
-            <Route path=path!("/settings/connections") view=ConnectionsPage ssr=WHOLE/>
-            <Route path=path!("/settings/connections/new") view=NewConnectionPage ssr=WHOLE/>
-            <Route path=path!("/settings/connections/:id") view=ConnectionPage ssr=WHOLE/>
-            <Route path=path!("/settings/models") view=ModelsPage ssr=WHOLE/>
-            <Route path=path!("/settings/tokens") view=TokensPage ssr=WHOLE/>
+            <Route path=at(path!("/")) view=P::Home ssr=WHOLE/>
+            <Route path=at(path!("/sign-in")) view=P::SignIn ssr=WHOLE/>
+            <Route path=at(path!("/sign-up")) view=P::SignUp ssr=WHOLE/>
+            <Route path=at(path!("/agents")) view=P::Write(Write::Agents) ssr=WHOLE/>
+            <Route path=at(path!("/agents/new")) view=P::Write(Write::NewAgent) ssr=WHOLE/>
+            <Route path=at(path!("/agents/:id")) view=P::Write(Write::Agent) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios")) view=P::Write(Write::Scenarios) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios/new")) view=P::Write(Write::NewScenario) ssr=WHOLE/>
+            <Route path=at(path!("/scenarios/:id")) view=P::Write(Write::Scenario) ssr=WHOLE/>
+            <Route path=at(path!("/suites")) view=P::Suites ssr=WHOLE/>
+            <Route path=at(path!("/suites/new")) view=P::SetUp(SetUp::NewSuite) ssr=WHOLE/>
+            <Route path=at(path!("/suites/:id")) view=P::Suite ssr=WHOLE/>
+            <Route path=at(path!("/runs/:id")) view=P::Run ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections")) view=P::SetUp(SetUp::Connections) ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections/new")) view=P::SetUp(SetUp::NewConnection) ssr=WHOLE/>
+            <Route path=at(path!("/settings/connections/:id")) view=P::SetUp(SetUp::Connection) ssr=WHOLE/>
+            <Route path=at(path!("/settings/models")) view=P::SetUp(SetUp::Models) ssr=WHOLE/>
+            <Route path=at(path!("/settings/tokens")) view=P::SetUp(SetUp::Tokens) ssr=WHOLE/>
         </Routes>
     }
 }
 
 fn header() -> AnyView {
     let session: Data<Visitor> = ask(|| Ask::Session);
+    provide_context(session);
     let path = use_location().pathname;
     let place = move |href: &'static str, label: &'static str, part: &'static str| {
         let current = move || path.with(|path| path.starts_with(part)).then_some("page");

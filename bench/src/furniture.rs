@@ -56,7 +56,7 @@ pub(crate) async fn suite(
         space_id,
         user_id,
         agent,
-        frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+        frozen: Frozen::all(&model),
         concurrency: 64,
         repeats: 1,
         note: String::new(),

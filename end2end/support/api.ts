@@ -108,6 +108,34 @@ export class Api {
     return made.id;
   }
 
+  /** An agent over an OpenAI-compatible server at this address, and its id. */
+  async agentOf(url: string, name = "Desk"): Promise<string> {
+    const connection = await this.post<{ id: string }>("/connections", {
+      name: "Ours",
+      kind: "openai",
+      base_url: url,
+      api_key: "sk-1234567890",
+    });
+    const made = await this.post<{ id: string }>("/agents", {
+      name,
+      system_prompt: "You help.",
+      model: "m",
+      connection_id: connection.id,
+    });
+    return made.id;
+  }
+
+  /** A scenario of one question that rules alone decide, and its id. */
+  async ruled(name: string): Promise<string> {
+    const made = await this.post<{ id: string }>("/scenarios", {
+      name,
+      category: "information",
+      conversation_flow: [{ speaker: "user", message: "When are you open?" }],
+      success_criteria: { must_include: ["nine to five"] },
+    });
+    return made.id;
+  }
+
   /** Starts a suite over these scenarios. */
   start(agent: string, scenarios: string[], more: Record<string, unknown> = {}): Promise<Suite> {
     return this.post("/suites", { agent_id: agent, scenario_ids: scenarios, ...more }, 202);

@@ -5,6 +5,8 @@ import type { AddressInfo } from "node:net";
 export class Provider {
   /** Whether it answers 503 to everything. */
   down = true;
+  /** Whether it accepts no key. */
+  locked = false;
 
   private constructor(
     private readonly http: HttpServer,
@@ -19,11 +21,19 @@ export class Provider {
     const provider = new Provider(http, `http://127.0.0.1:${port}/v1`);
     http.on("request", (request, response) => {
       request.resume().on("end", () => {
-        response.writeHead(provider.down ? 503 : 200, { "content-type": "application/json" });
-        response.end(JSON.stringify(provider.down ? { error: { message: "Down." } } : ANSWER));
+        const [status, answer] = provider.says();
+        response.writeHead(status, { "content-type": "application/json" });
+        response.end(JSON.stringify(answer));
       });
     });
     return provider;
+  }
+
+  private says(): [number, object] {
+    if (this.locked) {
+      return [401, { error: { message: "No such key here." } }];
+    }
+    return this.down ? [503, { error: { message: "Down." } }] : [200, ANSWER];
   }
 
   async stop(): Promise<void> {

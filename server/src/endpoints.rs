@@ -70,6 +70,7 @@ impl ServerConnection {
             kind: self.kind,
             base_url: self.base_url.clone(),
             headers: BTreeMap::new(),
+            has_key: self.key.is_some(),
             key_last4: self.key.as_ref().and_then(|key| last4(key.expose_secret())),
             server_wide: true,
             breaker,

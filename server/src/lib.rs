@@ -19,6 +19,7 @@ pub mod import;
 pub mod judge;
 pub mod llm;
 mod lock;
+mod log_filter;
 pub mod observe;
 mod readiness;
 pub mod secrets;

@@ -16,6 +16,7 @@
 mod answer;
 mod broken;
 mod journal;
+mod judged;
 mod question;
 mod rate_limit;
 mod rough;
@@ -26,6 +27,7 @@ mod server;
 mod tests;
 
 pub use journal::{Entry, Outcome};
+pub use judged::judged;
 pub use question::{Protocol, Question, Role};
 pub use rough::{Manners, Rough, rough};
 pub use script::{

@@ -17,6 +17,7 @@ mod counts;
 mod node;
 mod promtool;
 mod site;
+mod sizes;
 mod soak;
 mod stamp;
 mod test;

@@ -4,6 +4,10 @@
 //! <target>/site/site.json                          {"output_name": "rehearsal.3f2a…", …}
 //! <target>/site/pkg/rehearsal.3f2a….js             each with .br and .gz beside it
 //!                   rehearsal.3f2a…_bg.wasm
+//!                   rehearsal.3f2a…_split.js       fetches the next, when they are needed
+//!                   rehearsal.3f2a…_write.wasm     the pages where one writes
+//!                   rehearsal.3f2a…_set_up.wasm    those where one sets something up
+//!                   rehearsal.3f2a…_shared.wasm    what both need
 //!                   rehearsal.3f2a….css
 //! <target>/site/favicon.svg                        style/public/*, under their own names
 //! ```
@@ -16,18 +20,14 @@
 
 use crate::command::say;
 use crate::compress::{brotli, gzip};
+use crate::sizes;
 use crate::stamp::{Fingerprint, files_below};
-use crate::wasm::{self, Bundle, NAME};
+use crate::wasm::{self, Bundle, LOADER, NAME, PIECES};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-/// What the WebAssembly should be at most, in brotli.
-const TARGET_KB: f64 = 300.0;
-/// What it may be at most.
-const LIMIT_KB: f64 = 400.0;
 
 /// A file of the site before it is compressed.
 struct Asset {
@@ -50,7 +50,7 @@ pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<u64> 
         }
         None => write(&site, &output_name, assets, bundle.optimised)?,
     };
-    judge_size(&record)?;
+    sizes::judge(&record)?;
     Ok(bundle.warnings)
 }
 
@@ -60,6 +60,11 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
         |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let js = read(&bundle.folder.join(format!("{NAME}.js")))?;
     let wasm = read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?;
+    let loader = read(&bundle.folder.join(LOADER))?;
+    let pieces = PIECES
+        .iter()
+        .map(|piece| Ok((piece, read(&bundle.folder.join(piece.file))?)))
+        .collect::<Result<Vec<_>>>()?;
     let css = stylesheet(&root.join("style"))?;
     // Under their own names: a snippet's folder has a hash in its name
     // already, by which the JavaScript asks for it; the others are asked for
@@ -78,6 +83,10 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let mut fingerprint = Fingerprint::default();
     fingerprint.bytes("js", &js);
     fingerprint.bytes("wasm", &wasm);
+    fingerprint.bytes("loader", &loader);
+    for (piece, bytes) in &pieces {
+        fingerprint.bytes(piece.served, bytes);
+    }
     fingerprint.bytes("css", &css);
     for other in &others {
         fingerprint.bytes(&other.name, &other.bytes);
@@ -86,13 +95,38 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let mut hash = fingerprint.finish();
     hash.truncate(16);
 
+    // The two scripts name each other, and one the pieces.
+    let served = |ending: &str| format!("{NAME}.{hash}{ending}");
+    let js = renamed(js, "from ", LOADER, &served("_split.js"))?;
+    let loader = renamed(loader, "from ", &format!("{NAME}.js"), &served(".js"))?;
+    let loader = pieces.iter().try_fold(loader, |loader, (piece, _)| {
+        renamed(loader, "new URL(", piece.file, &served(piece.served))
+    })?;
+
     let mut assets = vec![
         Asset { name: format!("pkg/{NAME}.{hash}.js"), bytes: js },
         Asset { name: format!("pkg/{NAME}.{hash}_bg.wasm"), bytes: wasm },
+        Asset { name: format!("pkg/{NAME}.{hash}_split.js"), bytes: loader },
         Asset { name: format!("pkg/{NAME}.{hash}.css"), bytes: css },
     ];
+    assets.extend(
+        pieces
+            .into_iter()
+            .map(|(piece, bytes)| Asset { name: format!("pkg/{}", served(piece.served)), bytes }),
+    );
     assets.append(&mut others);
     Ok((hash, assets))
+}
+
+/// A script that asks for `new` where it asked for `old`; `asks` is what stands
+/// before the name. (The name that WebAssembly itself imports by stays.)
+fn renamed(script: Vec<u8>, asks: &str, old: &str, new: &str) -> Result<Vec<u8>> {
+    let script = String::from_utf8(script).context("a script is not UTF-8")?;
+    let old = format!("{asks}\"./{old}\"");
+    if !script.contains(&old) {
+        bail!("a script of the site does not say {old}");
+    }
+    Ok(script.replace(&old, &format!("{asks}\"./{new}\"")).into_bytes())
 }
 
 /// `style/*.css` one after the other, by name.
@@ -159,57 +193,22 @@ fn write_asset(site: &Path, asset: &Asset) -> Result<Value> {
     }))
 }
 
-/// Prints the sizes; an error if the WebAssembly is over its limit. One that
-/// `wasm-opt` never saw is not what we ship, and is only shown.
-fn judge_size(record: &Value) -> Result<()> {
-    let mut wasm_kb = 0.0;
-    for file in record["files"].as_array().context("site.json lists no files")? {
-        let kb = |key: &str| file[key].as_f64().unwrap_or(0.0) / 1000.0;
-        let name = file["name"].as_str().unwrap_or("?");
-        if name.ends_with(".wasm") {
-            wasm_kb = kb("brotli");
-        }
-        let (raw, gzip, brotli) = (kb("raw"), kb("gzip"), kb("brotli"));
-        say("", format!("{name}: {raw:.1} KB, gzip {gzip:.1} KB, brotli {brotli:.1} KB"));
-    }
-    let optimised = record["optimised"].as_bool().unwrap_or(false);
-    match verdict(wasm_kb, optimised) {
-        Size::Fits => Ok(()),
-        Size::OverTarget => {
-            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB in brotli"));
-            Ok(())
-        }
-        Size::OverLimit => bail!(
-            "the WebAssembly is {wasm_kb:.1} KB in brotli; {LIMIT_KB} KB is the most a page may cost"
-        ),
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Size {
-    Fits,
-    OverTarget,
-    OverLimit,
-}
-
-fn verdict(kb: f64, optimised: bool) -> Size {
-    if kb > LIMIT_KB && optimised {
-        Size::OverLimit
-    } else if kb > TARGET_KB {
-        Size::OverTarget
-    } else {
-        Size::Fits
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wasm::Piece;
 
     fn bundle(folder: &Path, js: &str) -> Bundle {
         fs::create_dir_all(folder.join("snippets/x-1")).unwrap();
+        let js = format!("import * as split from \"./__wasm_split.js\" // {js}");
         fs::write(folder.join("rehearsal.js"), js).unwrap();
         fs::write(folder.join("rehearsal_bg.wasm"), "wasm").unwrap();
+        let mut loader = String::from("import { initSync } from \"./rehearsal.js\";\n");
+        for Piece { file, .. } in PIECES {
+            loader += &format!("new URL(\"./{file}\", here);\n");
+            fs::write(folder.join(file), file).unwrap();
+        }
+        fs::write(folder.join("__wasm_split.js"), loader).unwrap();
         fs::write(folder.join("snippets/x-1/inline0.js"), "snippet").unwrap();
         Bundle { folder: folder.to_path_buf(), optimised: true, warnings: 0 }
     }
@@ -236,13 +235,24 @@ mod tests {
         let (second, _) = assets(folder.path(), &bundle(folder.path(), "two")).unwrap();
         assert_eq!(first, again);
         assert_ne!(first, second);
-        let names: Vec<_> = assets_of_first.into_iter().map(|asset| asset.name).collect();
-        let expected = ["js", "_bg.wasm", "css"].map(|end| match end {
-            "_bg.wasm" => format!("pkg/rehearsal.{first}_bg.wasm"),
-            end => format!("pkg/rehearsal.{first}.{end}"),
-        });
-        assert_eq!(names[..3], expected);
-        assert_eq!(names[3..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
+        let names: Vec<_> = assets_of_first.iter().map(|asset| asset.name.as_str()).collect();
+        let pieces = PIECES.map(|piece| piece.served);
+        let endings = [".js", "_bg.wasm", "_split.js", ".css"].into_iter().chain(pieces);
+        let hashed: Vec<_> = endings.map(|end| format!("pkg/rehearsal.{first}{end}")).collect();
+        assert_eq!(names[..7], hashed);
+        assert_eq!(names[7..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
+        // Each asks for the others by the names they are served by.
+        let text = |at: usize| String::from_utf8(assets_of_first[at].bytes.clone()).unwrap();
+        assert!(text(0).contains(&format!("from \"./rehearsal.{first}_split.js\"")));
+        assert!(text(2).contains(&format!("from \"./rehearsal.{first}.js\"")));
+        for ending in pieces {
+            assert!(text(2).contains(&format!("URL(\"./rehearsal.{first}{ending}\"")));
+        }
+    }
+
+    #[test]
+    fn a_script_that_asks_for_nothing_known_is_no_site() {
+        assert!(renamed(b"import \"./other.js\"".to_vec(), "from ", LOADER, "x").is_err());
     }
 
     #[test]
@@ -261,19 +271,5 @@ mod tests {
         assert_eq!(names, ["pkg/new.js", "pkg/new.js.br", "pkg/new.js.gz", "site.json"]);
         assert!(finished(&site, "pkg/new.js").is_some() && finished(&site, "pkg/old.js").is_none());
         assert!(!site.with_extension("new").exists());
-    }
-
-    #[test]
-    fn only_what_is_shipped_is_held_to_the_limit() {
-        assert_eq!(verdict(300.0, true), Size::Fits);
-        assert_eq!(verdict(300.1, true), Size::OverTarget);
-        assert_eq!(verdict(400.0, true), Size::OverTarget);
-        assert_eq!(verdict(400.1, true), Size::OverLimit);
-        assert_eq!(verdict(900.0, false), Size::OverTarget);
-        let record = json!({ "optimised": true, "files": [
-            { "name": "a_bg.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 400_001 },
-            { "name": "a.css", "raw": 1, "gzip": 1, "brotli": 1 },
-        ]});
-        assert!(judge_size(&record).unwrap_err().to_string().contains("400.0 KB in brotli"));
     }
 }

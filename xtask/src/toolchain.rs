@@ -5,7 +5,7 @@
 use crate::apt;
 use crate::command::{self, capture, command, say};
 use crate::workspace::Workspace;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +14,7 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Debian's compiler for web browsers: it has the library's source, and builds
 /// the library along with us.
-const DEBIAN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
+const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
 /// Who builds the browser half.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,11 @@ pub(crate) enum Toolchain {
     /// The compiler that builds everything else.
     Own,
     /// Debian's, with its own standard library from source.
-    Debian,
+    Debian {
+        /// The version of its LLVM. The linker is of the same: Debian's `lld`
+        /// may be years older, and then leaves out what the cut needs to know.
+        llvm: u32,
+    },
 }
 
 impl Toolchain {
@@ -36,7 +40,10 @@ impl Toolchain {
         }
         if apt::is_here() {
             apt::ensure(&DEBIAN, "the browser half")?;
-            return Ok(Self::Debian);
+            let version = capture(debian("/usr/bin/rustc", &workspace.root).arg("-vV"))?;
+            let llvm = llvm(&version).context("rustc does not say which LLVM it has")?;
+            apt::ensure(&[&format!("lld-{llvm}")], "the browser half")?;
+            return Ok(Self::Debian { llvm });
         }
         bail!(
             "the browser half needs Rust's standard library for {TARGET}: run \
@@ -48,27 +55,27 @@ impl Toolchain {
     pub(crate) fn version(&self, root: &Path) -> Result<String> {
         let mut rustc = match self {
             Self::Own => command("rustc", root),
-            Self::Debian => debian("/usr/bin/rustc", root),
+            Self::Debian { .. } => debian("/usr/bin/rustc", root),
         };
         capture(rustc.arg("-vV"))
     }
 
-    /// `cargo build` for the browser, up to the package.
+    /// `cargo rustc` for the browser, up to the package.
     pub(crate) fn cargo_build(&self, workspace: &Workspace) -> Command {
         let mut cargo = match self {
             Self::Own => command::cargo(&workspace.root),
-            Self::Debian => {
+            Self::Debian { llvm } => {
                 let mut cargo = debian("/usr/bin/cargo", &workspace.root);
                 cargo
                     .env("RUSTC", "/usr/bin/rustc")
                     // `build-std` is not stable; this compiler may use it all the same.
                     .env("RUSTC_BOOTSTRAP", "1")
-                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld");
+                    .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", format!("wasm-ld-{llvm}"));
                 cargo
             }
         };
-        cargo.arg("build");
-        if *self == Self::Debian {
+        cargo.arg("rustc");
+        if matches!(self, Self::Debian { .. }) {
             cargo.arg("-Zbuild-std=std,panic_abort");
         }
         // Set by cargo-leptos, it would change the names the pages ask for.
@@ -81,6 +88,12 @@ impl Toolchain {
         }
         cargo
     }
+}
+
+/// The LLVM that `rustc -vV` names, without what stands after the first dot.
+fn llvm(version: &str) -> Option<u32> {
+    let line = version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    line.split('.').next()?.parse().ok()
 }
 
 /// A program of Debian's, out of rustup's reach.
@@ -115,5 +128,16 @@ fn rustup_add_target(root: &Path) -> bool {
             say("rustup", format!("{error:#}"));
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::llvm;
+
+    #[test]
+    fn the_linker_is_of_the_compilers_llvm() {
+        assert_eq!(llvm("rustc 1.96.0\nhost: x\nLLVM version: 22.1.8\n"), Some(22));
+        assert_eq!(llvm("rustc 1.96.0\n"), None);
     }
 }

@@ -1,12 +1,12 @@
-//! The browser half: `frontend` as WebAssembly, its JavaScript from
-//! wasm-bindgen, made small by `wasm-opt`.
+//! The browser half: `frontend` as WebAssembly, cut in pieces where the code
+//! says so, its JavaScript from wasm-bindgen, made small by `wasm-opt`.
 
 use crate::command::{each_line, say};
 use crate::node::WasmOpt;
 use crate::stamp::Fingerprint;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,25 @@ use wasm_bindgen_cli_support::Bindgen;
 
 /// The name of everything that is served: `rehearsal.js`, `rehearsal_bg.wasm`.
 pub(crate) const NAME: &str = "rehearsal";
+
+/// The JavaScript that fetches the [`PIECES`]; the crate that cuts names it.
+pub(crate) const LOADER: &str = "__wasm_split.js";
+
+/// The WebAssembly beside `rehearsal_bg.wasm`.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Its name in the bundle, given by the crate that cuts.
+    pub(crate) file: &'static str,
+    /// How the name it is served by ends; `app/src/pages/later.rs` knows it.
+    pub(crate) served: &'static str,
+}
+
+/// The two parts of `app/src/pages/later.rs`, and what both need.
+pub(crate) const PIECES: [Piece; 3] = [
+    Piece { file: "split_set_up.wasm", served: "_set_up.wasm" },
+    Piece { file: "split_write.wasm", served: "_write.wasm" },
+    Piece { file: "chunk_3.wasm", served: "_shared.wasm" },
+];
 
 /// What goes in, but for the compiler and the tools.
 const SOURCES: [&str; 5] = ["app", "frontend", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
@@ -34,7 +53,8 @@ const WASM_OPT: [&str; 7] = [
 /// The finished browser half.
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    /// Holds `rehearsal.js`, `rehearsal_bg.wasm` and perhaps `snippets/`.
+    /// Holds `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the [`PIECES`]
+    /// and perhaps `snippets/`.
     pub(crate) folder: PathBuf,
     /// Whether `wasm-opt` went over it.
     pub(crate) optimised: bool,
@@ -89,7 +109,9 @@ pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<Bundl
     say("wasm", format!("compiled in {} s", started.elapsed().as_secs()));
 
     empty(&folder)?;
-    bindgen(&wasm, &folder)?;
+    let main = workspace.wasm_target().join("main.wasm");
+    cut(&wasm, &main, &folder)?;
+    bindgen(&main, &folder)?;
     let optimised = wasm_opt.is_some_and(|tool| shrink(&tool, &folder));
     Bundle { folder, optimised, warnings }.finish(&fingerprint)
 }
@@ -97,7 +119,7 @@ pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<Bundl
 fn compiler(toolchain: &Toolchain) -> &'static str {
     match toolchain {
         Toolchain::Own => "rustc",
-        Toolchain::Debian => "Debian's rustc-web, with the standard library",
+        Toolchain::Debian { .. } => "Debian's rustc-web, with the standard library",
     }
 }
 
@@ -127,6 +149,8 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<(PathBuf, u64
     let mut cargo = toolchain.cargo_build(workspace);
     cargo.args(["--locked", "--package", "frontend", "--profile", "wasm-release"]);
     cargo.arg("--message-format=json");
+    // What refers to what, for `cut`.
+    cargo.args(["--", "-Clink-args=--emit-relocs"]);
     let mut report = Report::default();
     let succeeded = each_line(&mut cargo, |line| {
         if let Some(text) = report.read(line) {
@@ -179,6 +203,28 @@ fn empty(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
 }
 
+/// Cuts the module: what only pages of the later parts reach goes to the
+/// [`PIECES`], the rest to `main`.
+fn cut(wasm: &Path, main: &Path, folder: &Path) -> Result<()> {
+    let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
+    let main_module = format!("./{NAME}.js");
+    let mut options = wasm_split_cli_support::Options::new(&bytes);
+    options.output_dir = folder;
+    options.main_out_path = main;
+    options.main_module = &main_module;
+    let cut = wasm_split_cli_support::transform(options).map_err(|error| {
+        anyhow!("cannot cut the WebAssembly (is the linker too old?): {error:#}")
+    })?;
+    let mut files: Vec<_> = cut.split_modules.iter().filter_map(|path| path.file_name()).collect();
+    let mut expected = PIECES.map(|piece| piece.file);
+    files.sort_unstable();
+    expected.sort_unstable();
+    if files != expected {
+        bail!("the WebAssembly was cut into {files:?}; {expected:?} were expected");
+    }
+    Ok(())
+}
+
 /// The JavaScript that loads the module. It is linked into xtask at the very
 /// version that `app` uses: the two speak a private language.
 fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
@@ -187,6 +233,8 @@ fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
         .out_name(NAME)
         .web(true)?
         .typescript(false)
+        // The pieces share the first file's memory, table and stack.
+        .keep_lld_exports(true)
         .remove_name_section(true)
         .remove_producers_section(true)
         .generate(folder)
@@ -197,7 +245,9 @@ fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
 fn shrink(tool: &WasmOpt, folder: &Path) -> bool {
     let started = Instant::now();
     say("wasm-opt", "making it small");
-    match tool.shrink(&folder.join(format!("{NAME}_bg.wasm")), &WASM_OPT) {
+    let main = format!("{NAME}_bg.wasm");
+    let mut files = PIECES.iter().map(|piece| piece.file).chain([main.as_str()]);
+    match files.try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT)) {
         Ok(()) => {
             say("wasm-opt", format!("done in {} s", started.elapsed().as_secs()));
             true

@@ -1,6 +1,6 @@
-//! The only place that touches the browser's window. On the server each of
-//! these does nothing: rendering never depends on them, effects and handlers
-//! do.
+//! The only place, beside `page.js`, that touches the browser's window. On the
+//! server each of these does nothing: rendering never depends on them, effects
+//! and handlers do.
 
 #[cfg(feature = "hydrate")]
 pub use in_browser::*;
@@ -92,6 +92,12 @@ mod in_browser {
         event.current_target()?.dyn_into().ok()
     }
 
+    /// The form with this id.
+    #[must_use]
+    pub fn form(id: &str) -> Option<HtmlFormElement> {
+        element(id)?.dyn_into().ok()
+    }
+
     /// Whether the tab is hidden.
     #[must_use]
     pub fn is_hidden() -> bool {
@@ -144,6 +150,16 @@ mod in_browser {
     pub fn scroll_to_end(id: &str) {
         if let Some(element) = element(id) {
             element.set_scroll_top(element.scroll_height());
+        }
+    }
+
+    /// Brings an element into the window, if its beginning is outside of it.
+    pub fn reveal(id: &str) {
+        let Some(element) = element(id) else { return };
+        let height = window().and_then(|window| window.inner_height().ok()?.as_f64());
+        let top = element.get_bounding_client_rect().top();
+        if height.is_some_and(|height| top < 0.0 || top > height * 0.8) {
+            element.scroll_into_view();
         }
     }
 
@@ -237,11 +253,15 @@ mod on_server {
     pub fn form_of(_event: &Event) -> Option<HtmlFormElement> {
         None
     }
+    pub fn form(_id: &str) -> Option<HtmlFormElement> {
+        None
+    }
     pub fn scroll_to_hash() {}
     pub fn is_at_end(_id: &str) -> bool {
         true
     }
     pub fn scroll_to_end(_id: &str) {}
+    pub fn reveal(_id: &str) {}
     pub fn tick_all(_name: &str, _on: bool) {}
     pub fn here() -> String {
         "/".to_owned()

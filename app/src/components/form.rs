@@ -175,6 +175,32 @@ pub fn refusal() -> AnyView {
     .into_any()
 }
 
+/// What was typed rests on another version than the newest. Neither is lost:
+/// the newest opens beside, and one button saves what was typed on top of it.
+/// The button's value follows the form's own `field`, so it counts.
+pub fn conflict(
+    field: &'static str,
+    newest: String,
+    here: String,
+    save: String,
+    differs: String,
+) -> AnyView {
+    let differs = (!differs.is_empty())
+        .then(|| view! { <p>"The newest version differs from yours in: " {differs} "."</p> });
+    view! {
+        <div class="warning conflict">
+            <p>"This was saved elsewhere in the meantime. What you typed stands below, and is not saved."</p>
+            {differs}
+            <p>
+                <a href=here.clone() target="_blank" rel="external">"See the newest version beside this one"</a>
+                " · " <a href=here rel="external">"Give up mine"</a>
+            </p>
+            <button type="submit" name=field value=newest>{save}</button>
+        </div>
+    }
+    .into_any()
+}
+
 /// A form with nothing but a button: an action on something.
 pub fn action_button(
     action: String,

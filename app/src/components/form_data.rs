@@ -66,6 +66,7 @@ fn label(step: &str) -> String {
         "timeout_seconds" => "active time",
         "max_tokens" => "most tokens of one answer",
         "agent_id" => "agent",
+        "scenario_ids" => "scenario",
         "connection_id" => "connection",
         "base_url" => "base URL",
         "api_key" => "key",
@@ -192,8 +193,49 @@ fn json_text(value: &Value) -> String {
     }
 }
 
+/// Where two documents differ, in the page's own words; for the server alone.
+#[cfg(feature = "ssr")]
+#[must_use]
+pub fn differences(one: &Value, other: &Value) -> String {
+    let mut paths = Vec::new();
+    differ(one, other, String::new(), &mut paths);
+    let mut named: Vec<String> = paths.iter().map(|path| spoken(path)).collect();
+    named.dedup();
+    named.join("; ")
+}
+
+#[cfg(feature = "ssr")]
+fn differ(one: &Value, other: &Value, path: String, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(these), Value::Object(those)) => {
+            let more = those.keys().filter(|name| !these.contains_key(*name));
+            for name in these.keys().chain(more) {
+                let dot = if path.is_empty() { "" } else { "." };
+                let (one, other) = (these.get(name), those.get(name));
+                let (one, other) = (one.unwrap_or(&Value::Null), other.unwrap_or(&Value::Null));
+                differ(one, other, format!("{path}{dot}{name}"), found);
+            }
+        }
+        // Rows are named one by one; plain lists stand in one field.
+        (Value::Array(these), Value::Array(those))
+            if these.iter().chain(those).any(Value::is_object) =>
+        {
+            for i in 0..these.len().max(those.len()) {
+                match (these.get(i), those.get(i)) {
+                    (Some(one), Some(other)) => differ(one, other, format!("{path}[{i}]"), found),
+                    _ => found.push(format!("{path}[{i}]")),
+                }
+            }
+        }
+        (one, other) if one != other => found.push(path),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "ssr")]
+    use super::differences;
     use super::{field_id, field_name, lines, spoken, stored, to_draft};
     use crate::domain::{Draft, ScenarioSpec};
     use serde_json::json;
@@ -251,6 +293,18 @@ mod tests {
         assert_eq!(got.0, json!({"a": {"c": "3"}}));
         let deep = format!("a{}", "[x]".repeat(10_000));
         assert!(draft(&[(&deep, "1")]).0.is_object());
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn differences_are_named_as_the_page_names_them() {
+        let one = json!({"name": "A", "tags": ["x"], "persona": {"mood": "calm"},
+            "conversation_flow": [{"message": "Hi"}, {"message": "Bye"}], "max_turns": 20});
+        let other = json!({"name": "B", "tags": ["x", "y"], "persona": {"mood": "calm"},
+            "conversation_flow": [{"message": "Hello"}], "max_turns": 20});
+        assert_eq!(differences(&one, &other), "Name; Tags; Turn 1, message; Turn 2");
+        assert_eq!(differences(&other, &one), "Name; Tags; Turn 1, message; Turn 2");
+        assert_eq!(differences(&one, &one), "");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! Data of a page: while it comes, when it is there, when it could not be
 //! had, and one-off messages after a form.
 
+use super::browser;
+use super::compact;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
+use crate::pages::scenarios::list::query_value;
+use crate::server_fns::accounts::Visitor;
 use crate::server_fns::{Ask, read};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_query_map};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -39,7 +43,7 @@ fn resource(what: Box<dyn Fn() -> Ask + Send + Sync>) -> Resource<Answered> {
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
-    serde_json::from_str(text).map_err(|_| {
+    compact::from_str(text).map_err(|_| {
         let detail = "The answer could not be read: the server may be newer than this page.";
         AppError::new(ErrorCode::Internal, detail)
     })
@@ -74,11 +78,35 @@ impl<T: DeserializeOwned> Data<T> {
         self.text.refetch();
     }
 
+    /// Asks again, unless its page is left already.
+    fn again_if_there(self) {
+        if self.text.try_with_untracked(|_| ()).is_some() {
+            self.text.refetch();
+        }
+    }
+
     /// Whether there is an answer.
     #[must_use]
     pub fn is_there(self) -> bool {
         self.text.with(Option::is_some)
     }
+}
+
+/// Asks again every few seconds as long as the page shows something unfinished,
+/// and after a no: what is over would be shown as running until somebody reloads.
+pub fn follow<T: DeserializeOwned + 'static>(data: Data<T>, unfinished: fn(&T) -> bool) {
+    Effect::new(move |before: Option<bool>| {
+        let again = match data.get() {
+            Some(Ok(seen)) => unfinished(&seen),
+            // What could not be had once may be there the next time.
+            Some(Err(_)) => before == Some(true),
+            None => false,
+        };
+        if again {
+            browser::later(3000, move || data.again_if_there());
+        }
+        again
+    });
 }
 
 /// Shows `view` of the data once it is there, or why it could not be had.
@@ -133,6 +161,10 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         ErrorCode::Unavailable => {
             ("Not available at the moment", "Nothing is lost. Try again in a moment.")
         }
+        // The same address can only be refused again.
+        ErrorCode::Invalid | ErrorCode::Malformed => {
+            (error.code.title(), "The address asks for something that there is not.")
+        }
         _ => (error.code.title(), "Try again in a moment."),
     };
     let action = match error.code {
@@ -140,7 +172,18 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
             view! { <a class="button" href="/">"To the first page"</a> }.into_any()
         }
         ErrorCode::Unauthenticated => {
-            view! { <a class="button" href="/sign-in" rel="external">"Sign in"</a> }.into_any()
+            // The header still names whoever was signed in.
+            if let Some(session) = use_context::<Data<Visitor>>() {
+                Effect::new(move || session.refetch());
+            }
+            let at = use_location();
+            let (path, search) = (at.pathname.get_untracked(), at.search.get_untracked());
+            let mark = if search.is_empty() { "" } else { "?" };
+            let href = format!("/sign-in?next={}", query_value(&format!("{path}{mark}{search}")));
+            view! { <a class="button" href=href rel="external">"Sign in"</a> }.into_any()
+        }
+        ErrorCode::Invalid | ErrorCode::Malformed => {
+            view! { <a class="button" href="?" rel="external">"Clear filters"</a> }.into_any()
         }
         _ => view! { <a class="button" href="" rel="external">"Try again"</a> }.into_any(),
     };
@@ -190,9 +233,7 @@ fn words(code: &str) -> Option<&'static str> {
         "created" => "Created.",
         "deleted" => "Deleted. Its history stays.",
         "duplicated" => "This is the copy. Change what you like; the original stays as it is.",
-        "token_created" | "token-created" => {
-            "The token is made. Copy it now: it is not shown again."
-        }
+        "token_created" | "token-created" => "The token is made.",
         "token_deleted" | "token-deleted" => {
             "The token is gone. Programs that use it are signed out."
         }

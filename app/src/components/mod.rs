@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod chip;
+pub mod compact;
 mod field;
 pub mod form;
 pub mod form_data;

@@ -1,6 +1,6 @@
 //! Numbers in words: the same on both sides, no locale.
 
-use crate::domain::{Counts, ErrorKind, Run, RunStatus};
+use crate::domain::{Counts, ErrorKind, Run};
 
 /// `1 run`, `3 runs`.
 #[must_use]
@@ -82,25 +82,24 @@ pub fn cost(usd: Option<f64>) -> String {
     }
 }
 
+/// The scenario of a run, and which of its repetitions it is where there are `many`.
+#[must_use]
+pub fn run_name(run: &Run, many: bool) -> String {
+    let name = &run.scenario.name;
+    if many { format!("{name} #{}", run.repetition) } else { name.clone() }
+}
+
 /// What the numbers of a suite mean: `7 of 9 judged, 1 error: rate limited,
 /// 1 cancelled`. An error is never counted as a failure.
 #[must_use]
-pub fn verdict_counts(counts: &Counts, runs: &[Run]) -> String {
+pub fn verdict_counts(counts: &Counts, errors: &[ErrorKind]) -> String {
     let judged = counts.judged();
     let mut parts = vec![format!("{judged} of {} judged", counts.total())];
     if counts.inconclusive > 0 {
         parts.push(format!("{} inconclusive", counts.inconclusive));
     }
     if counts.error > 0 {
-        let mut kinds: Vec<ErrorKind> = Vec::new();
-        for run in runs.iter().filter(|run| run.status == RunStatus::Error) {
-            if let Some(error) = &run.error
-                && !kinds.contains(&error.kind)
-            {
-                kinds.push(error.kind);
-            }
-        }
-        let kinds: Vec<_> = kinds.into_iter().map(ErrorKind::label).collect();
+        let kinds: Vec<_> = errors.iter().copied().map(ErrorKind::label).collect();
         let colon = if kinds.is_empty() { "" } else { ": " };
         parts.push(format!("{}{colon}{}", plural(counts.error, "error"), kinds.join(", ")));
     }

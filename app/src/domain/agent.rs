@@ -169,9 +169,48 @@ fn parse_schema(value: Option<&Value>) -> Result<Value, String> {
     };
     storable(&parsed)?;
     match map.get("type") {
-        Some(Value::String(kind)) if kind == "object" => Ok(parsed),
+        Some(Value::String(kind)) if kind == "object" => {
+            schema(&parsed, 0).map_err(|what| format!("is no JSON Schema: {what}"))?;
+            Ok(parsed)
+        }
         _ => Err("must have \"type\": \"object\": arguments are passed by name".to_owned()),
     }
+}
+
+/// Looks at what nearly every schema is made of; whether all of it is right is
+/// for the server to say. A schema that is none would switch the check of a
+/// call's arguments off without a word.
+fn schema(value: &Value, depth: usize) -> Result<(), &'static str> {
+    let Value::Object(map) = value else {
+        return if value.is_boolean() || depth == 0 { Ok(()) } else { Err("a part is no schema") };
+    };
+    let known = |value: &Value| {
+        let word = value.as_str().unwrap_or_default();
+        ["object", "string", "number", "integer", "boolean", "array", "null"].contains(&word)
+    };
+    let all = |value: &Value, test: fn(&Value) -> bool| {
+        value.as_array().is_some_and(|list| list.iter().all(test))
+    };
+    for (key, value) in map {
+        match key.as_str() {
+            "type" if !known(value) && !value.as_array().is_some_and(|l| l.iter().all(known)) => {
+                return Err("an unknown type");
+            }
+            "required" if !all(value, Value::is_string) => {
+                return Err("required must be a list of names");
+            }
+            "enum" if !value.is_array() => return Err("enum must be a list"),
+            "properties" => {
+                let Value::Object(parts) = value else {
+                    return Err("properties must be an object");
+                };
+                parts.values().try_for_each(|part| schema(part, depth + 1))?;
+            }
+            "items" if !value.is_array() => schema(value, depth + 1)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Agent {

@@ -61,7 +61,10 @@ pub struct Connection {
     pub base_url: String,
     /// Extra headers sent with each call.
     pub headers: BTreeMap<String, String>,
-    /// The last four characters of the key, if there is one.
+    /// Whether a key is stored.
+    pub has_key: bool,
+    /// The last four characters of the key, if there is one that is long
+    /// enough to show them.
     pub key_last4: Option<String>,
     /// Offered by the server from its environment: used, not edited.
     pub server_wide: bool,
@@ -112,6 +115,9 @@ pub struct ConnectionSpec {
     pub headers: BTreeMap<String, String>,
     /// A new key; `None` keeps the stored one.
     pub api_key: Option<String>,
+    /// The stored key goes.
+    #[serde(default)]
+    pub remove_key: bool,
 }
 
 impl std::fmt::Debug for ConnectionSpec {
@@ -164,9 +170,17 @@ impl ConnectionSpec {
         if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
             reader.problem("api_key", "must be plain ASCII on one line");
         }
+        let remove_key = reader.flag("remove_key", false);
+        if remove_key && !key.is_empty() {
+            reader.problem("remove_key", "leave this open, or leave the key empty");
+        }
+        // `based_on` and `model` are the form's: what it shows, what to test.
         reader.finish(&[
             "id",
+            "has_key",
             "key_last4",
+            "based_on",
+            "model",
             "server_wide",
             "breaker",
             "updated_at",
@@ -180,11 +194,35 @@ impl ConnectionSpec {
                 base_url,
                 headers,
                 api_key: (!key.is_empty()).then_some(key),
+                remove_key,
             }),
             _ => Err(problems),
         }
     }
 }
+
+/// Headers that are not anybody's to set: those of the key first, then those
+/// that say how a message is sent. One of the latter breaks every call.
+const OWN: [&str; 16] = [
+    "authorization",
+    "x-api-key",
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "http2-settings",
+];
+/// How many of them are those of the key.
+const KEYS: usize = 2;
 
 /// Headers as an object, or as lines `Name: value` (forms).
 fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
@@ -222,9 +260,9 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         if name.is_empty() || !name.chars().all(token) {
             reader.problem("headers", format!("{name:?} is not the name of a header"));
         }
-        let own = ["authorization", "x-api-key", "host", "content-length", "content-type"];
-        if own.contains(&name.to_ascii_lowercase().as_str()) {
-            reader.problem("headers", format!("{name} is set by Rehearsal; use the key field"));
+        if let Some(at) = OWN.iter().position(|own| own.eq_ignore_ascii_case(name)) {
+            let hint = if at < KEYS { "; use the key field" } else { "" };
+            reader.problem("headers", format!("{name} is set by Rehearsal{hint}"));
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
             reader.problem("headers", format!("{name} must be short plain ASCII on one line"));
@@ -241,9 +279,10 @@ pub struct ConnectionTest {
     pub ok: bool,
     /// A sentence: what was answered, or what to do.
     pub message: String,
-    /// The request line, headers redacted.
+    /// The request line, headers redacted; empty where nothing was sent.
     pub request: String,
-    /// The beginning of the answer.
+    /// The beginning of the answer; of a refusal its status and the provider's own
+    /// words. Empty where nothing came back.
     pub answer: String,
     /// Milliseconds it took.
     pub latency_ms: u32,

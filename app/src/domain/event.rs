@@ -42,9 +42,15 @@ pub struct Progress {
     /// What runs now.
     pub current: Vec<RunId>,
     /// What is waited for, where anything is; runs that are not begun are
-    /// among them when their first call could not be made now.
+    /// among them when their first call could not be made now, not when they
+    /// only wait for a slot.
     #[serde(default)]
     pub waiting: Vec<HeldRuns>,
+    /// What the runs that are not begun wait for: a slot, or what the first
+    /// call of any of them would wait for. They share an agent, so it is one
+    /// for all.
+    #[serde(default)]
+    pub held: Option<Waiting>,
 }
 
 /// Runs of a suite that wait for the same.

@@ -44,7 +44,7 @@ pub use ids::{
     AgentId, ConnectionId, DraftId, EvaluationId, RunId, ScenarioId, SpaceId, SuiteId, TokenId,
     UserId,
 };
-pub use preflight::{Incompatibility, Preflight};
+pub use preflight::{ConnectionTrouble, Incompatibility, Preflight};
 pub use problem::{Problem, Problems};
 pub use run::{
     AgentRef, EndReason, ErrorKind, Finish, RoleUsage, Run, RunError, RunStatus, ScenarioRef,

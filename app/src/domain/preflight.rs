@@ -1,7 +1,8 @@
 //! What a start would do, found out before anything starts.
 
-use super::ids::{ScenarioId, SuiteId};
+use super::ids::{ConnectionId, ScenarioId, SuiteId};
 use super::problem::Problem;
+use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A pair that cannot work.
@@ -14,6 +15,26 @@ pub struct Incompatibility {
     pub scenario: String,
     /// Why, in a sentence.
     pub reason: String,
+}
+
+/// What is the matter with a connection that runs would use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]
+pub struct ConnectionTrouble {
+    /// Who would use it: `agent.connection_id`, `judge.connection_id`,
+    /// `simulated_user.connection_id`.
+    pub path: String,
+    /// Which one.
+    pub connection_id: ConnectionId,
+    /// Its name; empty if it is gone.
+    pub name: String,
+    /// What is wrong, in words that follow its name.
+    pub message: String,
+    /// No call would get through, so that nothing starts; it stands among the
+    /// problems too. Otherwise runs wait, or try.
+    pub stops: bool,
+    /// When it is tried again, where that is known.
+    pub until: Option<Timestamp>,
 }
 
 /// What would run.
@@ -30,6 +51,10 @@ pub struct Preflight {
     pub unmocked_tools: Vec<Incompatibility>,
     /// What stops the start: a missing key, an agent without a prompt.
     pub problems: Vec<Problem>,
+    /// What is the matter with the connections that would be used: what stops the
+    /// start (a dead one), and what only holds it up (an open circuit).
+    #[serde(default)]
+    pub connections: Vec<ConnectionTrouble>,
     /// Model calls that are expected at most.
     pub expected_calls: u32,
     /// Seconds expected, from past durations; `None` where there are none.

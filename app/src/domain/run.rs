@@ -200,6 +200,19 @@ pub struct Waiting {
     pub until: Option<Timestamp>,
 }
 
+impl Waiting {
+    /// A free slot: what a run that is not begun waits for when nothing else is
+    /// in its way.
+    pub const SLOT: Self = Self { what: WaitingOn::Slot, until: None };
+
+    /// Whether it holds a run of this status up: waiting for a slot before it
+    /// begins is how queues are, and nothing to speak of.
+    #[must_use]
+    pub fn holds_up(&self, status: RunStatus) -> bool {
+        !(status == RunStatus::Pending && self.what == WaitingOn::Slot)
+    }
+}
+
 /// The agent revision that a run or suite used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ssr", derive(utoipa::ToSchema))]

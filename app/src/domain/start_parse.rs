@@ -85,22 +85,33 @@ impl StartSuite {
     /// Every problem, with its path.
     pub fn parse_single(draft: &Draft) -> Result<Self, Problems> {
         let mut draft = draft.clone();
+        let mut problems = Problems::new();
         if let Value::Object(map) = &mut draft.0 {
-            let many = ["scenario_ids", "filter", "all"].into_iter().find(|f| map.contains_key(*f));
-            if let Some(field) = many {
-                return Err(vec![Problem::new(
-                    field,
-                    "is not known here; a run has one scenario_id",
-                )]);
+            for field in ["scenario_ids", "filter", "all"] {
+                if map.remove(field).is_some() {
+                    let message = "is not known here; a run has one scenario_id";
+                    problems.push(Problem::new(field, message));
+                }
             }
             let one = map.remove("scenario_id").filter(|one| !one.is_null());
             let one = one.unwrap_or_else(|| Value::String(String::new()));
             map.insert("scenario_ids".to_owned(), Value::Array(vec![one]));
         }
-        Self::parse(&draft).map_err(|problems| {
-            let rename = |path: String| path.replace("scenario_ids[0]", "scenario_id");
-            problems.into_iter().map(|p| Problem::new(rename(p.path), p.message)).collect()
-        })
+        match Self::parse(&draft) {
+            Ok(request) if problems.is_empty() => Ok(request),
+            parsed => {
+                problems.extend(parsed.err().unwrap_or_default());
+                problems.iter_mut().for_each(Self::of_one);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Puts the problem of the only scenario where a suite of one names it.
+    pub fn of_one(problem: &mut Problem) {
+        if problem.path == "scenario_ids[0]" {
+            "scenario_id".clone_into(&mut problem.path);
+        }
     }
 }
 
@@ -146,8 +157,8 @@ fn scenarios(reader: &mut Reader<'_>) -> (Option<Vec<ScenarioId>>, Option<Scenar
     }
 }
 
-/// Each id once, in the order of their first mention; and whether every
-/// entry was one.
+/// The ids as they are named, so that a problem with one is told at its place;
+/// and whether every entry was one.
 fn scenario_ids(reader: &mut Reader<'_>) -> (Vec<ScenarioId>, bool) {
     let mut ids = Vec::new();
     let mut bad = Vec::new();
@@ -160,8 +171,7 @@ fn scenario_ids(reader: &mut Reader<'_>) -> (Vec<ScenarioId>, bool) {
     };
     for (path, value) in entries {
         match value.as_str().and_then(|text| text.parse::<ScenarioId>().ok()) {
-            Some(id) if !ids.contains(&id) => ids.push(id),
-            Some(_) => {}
+            Some(id) => ids.push(id),
             None if value.as_str().is_some_and(is_blank) => bad.push((path, "must be chosen")),
             None => bad.push((path, "is not the id of a scenario")),
         }
@@ -228,5 +238,10 @@ mod tests {
         let missing = parse(json!({"agent_id": AGENT})).expect_err("no scenario");
         assert_eq!(missing[0].path, "scenario_id");
         assert_eq!(missing.len(), 1);
+        let wrong = json!({"filter": {}, "all": true, "scenario_id": "y", "repeats": 0, "typo": 1});
+        let wrong = parse(wrong).expect_err("five problems and no agent");
+        let mut paths: Vec<_> = wrong.iter().map(|p| p.path.as_str()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["agent_id", "all", "filter", "repeats", "scenario_id", "typo"]);
     }
 }

@@ -103,6 +103,12 @@ fn all_problems_come_at_once_with_their_paths() {
 #[case::tool_name(json!({"tools": [{"name": "t".repeat(65)}]}), Some("tools[0].name: must be at most 64 characters, is 65"))]
 #[case::tool_nul(json!({"tools": [{"name": "t", "parameters": {"type": "object", "a": ["\0"]}}]}), Some("tools[0].parameters: must not contain the character U+0000"))]
 #[case::tool_nul_in_text(json!({"tools": [{"name": "t", "parameters": "{\"type\":\"object\",\"\\u0000\":1}"}]}), Some("tools[0].parameters: must not contain the character U+0000"))]
+#[case::schema(json!({"tools": [{"name": "t", "parameters": {"type": "object", "required": ["a"], "properties": {"a": {"type": ["string", "null"], "enum": ["x", null]}, "b": true, "c": {"type": "array", "items": {"type": "integer"}}}}}]}), None)]
+#[case::unknown_type(json!({"tools": [{"name": "t", "parameters": {"type": "object", "properties": {"a": {"type": "banana"}}}}]}), Some("tools[0].parameters: is no JSON Schema: an unknown type"))]
+#[case::deep_type(json!({"tools": [{"name": "t", "parameters": {"type": "object", "properties": {"a": {"items": {"type": 5}}}}}]}), Some("tools[0].parameters: is no JSON Schema: an unknown type"))]
+#[case::properties(json!({"tools": [{"name": "t", "parameters": {"type": "object", "properties": 5}}]}), Some("tools[0].parameters: is no JSON Schema: properties must be an object"))]
+#[case::property(json!({"tools": [{"name": "t", "parameters": {"type": "object", "properties": {"a": "string"}}}]}), Some("tools[0].parameters: is no JSON Schema: a part is no schema"))]
+#[case::required(json!({"tools": [{"name": "t", "parameters": {"type": "object", "required": "a"}}]}), Some("tools[0].parameters: is no JSON Schema: required must be a list of names"))]
 #[case::tools_kind(json!({"tools": 5}), Some("tools: must be a list, not a number"))]
 #[case::sent_back(json!({"id": "x", "revision": 3, "updated_at": "now"}), None)]
 fn one_field(#[case] with: Value, #[case] problem: Option<&str>) {

@@ -44,10 +44,15 @@ fn addresses(#[case] kind: &str, #[case] url: &str, #[case] expected: &str) {
 #[case::header_value(json!({"headers": {"X-Y": "a\nb"}}), "headers: X-Y must be short plain ASCII on one line")]
 #[case::header_kind(json!({"headers": {"X-Y": 1}}), "headers: X-Y must be text")]
 #[case::own_header(json!({"headers": {"Authorization": "Bearer x"}}), "headers: Authorization is set by Rehearsal; use the key field")]
+#[case::host(json!({"headers": {"Host": "x"}}), "headers: Host is set by Rehearsal")]
+#[case::framing(json!({"headers": {"Transfer-Encoding": "chunked"}}), "headers: Transfer-Encoding is set by Rehearsal")]
+#[case::hop_by_hop(json!({"headers": "connection: close"}), "headers: connection is set by Rehearsal")]
+#[case::compressed(json!({"headers": {"Accept-Encoding": "br"}}), "headers: Accept-Encoding is set by Rehearsal")]
 #[case::header_line(json!({"headers": "X-Y: 1\nnonsense"}), "headers: line 2: must be Name: value")]
 #[case::header_twice(json!({"headers": "X-Y: 1\nx-y: 2"}), "headers: x-y is given twice")]
 #[case::headers_kind(json!({"headers": [1]}), "headers: must be an object of names and values")]
 #[case::key(json!({"api_key": "sk-ä"}), "api_key: must be plain ASCII on one line")]
+#[case::key_and_none(json!({"api_key": "sk", "remove_key": "true"}), "remove_key: leave this open, or leave the key empty")]
 #[case::key_lines(json!({"api_key": "sk\n1"}), "api_key: must be plain ASCII on one line")]
 fn one_field(#[case] with: Value, #[case] problem: &str) {
     assert_eq!(problems(with), [problem]);

@@ -46,6 +46,14 @@ impl Timestamp {
         format!("{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{ms:03}Z")
     }
 
+    /// In a sentence: `2026-11-23 06:38:38 UTC`
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let text = self.rfc3339();
+        let (date, clock) = text.split_once('T').unwrap_or_default();
+        format!("{date} {} UTC", clock.get(..8).unwrap_or_default())
+    }
+
     /// Reads what [`Timestamp::rfc3339`] writes, and RFC 3339 with any
     /// fraction and offset. `None` for anything else.
     #[must_use]
@@ -112,6 +120,11 @@ mod tests {
         for millis in [0, 1, 1_700_000_000_123, 4_102_444_800_000] {
             assert_eq!(Timestamp::parse(&Timestamp(millis).rfc3339()), Some(Timestamp(millis)));
         }
+    }
+
+    #[test]
+    fn a_sentence_names_no_milliseconds() {
+        assert_eq!(Timestamp(1_700_000_000_123).in_words(), "2023-11-14 22:13:20 UTC");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The first page: what runs, what ran, and the first minute.
 
+use super::run::parts::refresh;
 use super::suites::list::suite_table;
 use crate::components::chip::suite_chip;
 use crate::components::form::refusal;
-use crate::components::load::{ask, loaded, notice};
+use crate::components::load::{ask, follow, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
 use crate::domain::{Connection, Suite};
@@ -15,10 +16,16 @@ use leptos::prelude::*;
 #[component]
 pub fn HomePage() -> impl IntoView {
     let data = ask(|| Ask::Home);
+    follow(data, unfinished);
     view! { {notice()} {refusal()} {loaded(data, show)} }
 }
 
+fn unfinished(home: &HomeData) -> bool {
+    !home.dashboard.live.is_empty()
+}
+
 fn show(home: HomeData) -> AnyView {
+    let open = unfinished(&home);
     let HomeData { dashboard, demo_key } = home;
     let fresh = dashboard.live.is_empty() && dashboard.latest.is_empty();
     if fresh {
@@ -29,6 +36,7 @@ fn show(home: HomeData) -> AnyView {
         || view! { <section><h2>"Running now"</h2><div class="cards">{live}</div></section> },
     );
     view! {
+        {open.then(refresh)}
         <div class="page-head">
             {heading("Overview")}
             <a class="button primary" href="/suites/new">"Run scenarios"</a>

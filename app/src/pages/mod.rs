@@ -3,6 +3,7 @@
 pub mod account;
 pub mod agents;
 pub mod home;
+pub mod later;
 pub mod not_found;
 pub mod run;
 pub mod scenarios;

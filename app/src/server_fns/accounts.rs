@@ -39,6 +39,9 @@ pub(super) async fn refused(draft: Option<String>) -> Result<Option<Rejected>, A
 /// The sign-in and sign-up forms.
 #[cfg(feature = "ssr")]
 pub(super) async fn account_form(draft: Option<String>) -> Result<AccountData, AppError> {
+    if ask::visitor().is_some() {
+        ask::past_sign_in();
+    }
     let sign_up_open = ask::answered(ask::backend().sign_up_open().await)?;
     Ok(AccountData { sign_up_open, rejected: ask::rejected(draft.as_deref()).await })
 }

@@ -4,6 +4,8 @@ use super::Choice;
 #[cfg(feature = "ssr")]
 use crate::backend::Page;
 use crate::backend::Rejected;
+#[cfg(feature = "ssr")]
+use crate::domain::AgentSpec;
 use crate::domain::{AgentId, Draft, Suite, Timestamp};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
@@ -21,6 +23,8 @@ pub struct AgentData {
     pub stored: Draft,
     /// What was typed before and not accepted, or is only half done.
     pub rejected: Option<Rejected>,
+    /// Where that differs from what is stored, in words.
+    pub differs: String,
     /// How models can be reached.
     pub connections: Vec<Choice>,
     /// Its latest suites.
@@ -89,6 +93,7 @@ pub(super) async fn agent_form(
         agent: None,
         stored: Draft::default(),
         rejected: ask::rejected(draft.as_deref()).await,
+        differs: String::new(),
         connections: super::settings::choices(&caller).await?,
         suites: Vec::new(),
     };
@@ -96,6 +101,8 @@ pub(super) async fn agent_form(
         let id = ask::answered(ask::id(&id, "agent"))?;
         let agent = ask::answered(backend.agent(&caller, id).await)?;
         let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
+        let typed = form.rejected.as_ref().map(|typed| AgentSpec::parse(&typed.draft));
+        form.differs = ask::differs(&spec, typed);
         form.stored = crate::components::form_data::stored(spec);
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
         let filter = crate::backend::HistoryFilter { agent: Some(id), ..Default::default() };

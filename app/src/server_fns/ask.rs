@@ -2,10 +2,12 @@
 //! its HTTP status.
 
 use crate::backend::{Backend, Caller, Rejected};
+use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
 use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
 use leptos_axum::ResponseOptions;
+use leptos_router::location::Url;
 use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -41,6 +43,28 @@ fn to_sign_in() {
     let page = parts.uri.path_and_query().map_or("/", |page| page.as_str());
     leptos_axum::redirect(&format!("/sign-in?next={}", encoded(page)));
     response.set_status(StatusCode::FOUND);
+}
+
+/// Who is signed in needs no form for it: on to where they were going.
+pub(crate) fn past_sign_in() {
+    let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>())
+    else {
+        return;
+    };
+    leptos_axum::redirect(&next_of(parts.uri.query().unwrap_or_default()));
+    if !parts.uri.path().starts_with("/fn/") {
+        response.set_status(StatusCode::FOUND);
+    }
+}
+
+/// The page that a query names as the next one, if it is one of this site.
+fn next_of(query: &str) -> String {
+    let next = query.split('&').find_map(|pair| pair.strip_prefix("next="));
+    let next = Url::unescape(next.unwrap_or_default());
+    let ours = next.starts_with('/')
+        && !next.starts_with("//")
+        && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    if ours { next } else { "/".to_owned() }
 }
 
 /// Percent-encoded as the value of a query.
@@ -86,12 +110,31 @@ pub(crate) async fn rejected(draft: Option<&str>) -> Option<Rejected> {
     backend().rejected(visitor.as_ref(), id).await.ok()
 }
 
+/// Where something typed differs from what is stored; nothing where it is not
+/// valid, or nothing was typed.
+pub(crate) fn differs<T: serde::Serialize, E>(
+    stored: &serde_json::Value,
+    typed: Option<Result<T, E>>,
+) -> String {
+    let typed = typed.and_then(Result::ok).and_then(|typed| serde_json::to_value(typed).ok());
+    typed.map(|typed| differences(stored, &typed)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::encoded;
+    use super::{encoded, next_of};
 
     #[test]
     fn a_page_fits_into_a_query() {
         assert_eq!(encoded("/suites/new?all=1&q=é"), "/suites/new%3Fall%3D1%26q%3D%C3%A9");
+    }
+
+    #[test]
+    fn the_next_page_is_one_of_this_site() {
+        let suites = "/suites/new?all=1";
+        assert_eq!(next_of(&format!("draft=7&next={}", encoded(suites))), suites);
+        for query in ["", "next=", "next=//evil.example", "next=%2F%5Cevil", "next=https://e.x"] {
+            assert_eq!(next_of(query), "/", "{query}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "ssr")]
 use crate::backend::Page;
 use crate::backend::Rejected;
+#[cfg(feature = "ssr")]
+use crate::domain::ScenarioSpec;
 use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
@@ -72,6 +74,8 @@ pub struct ScenarioData {
     pub stored: Draft,
     /// What was typed before and not accepted, or is only half done.
     pub rejected: Option<Rejected>,
+    /// Where that differs from what is stored, in words.
+    pub differs: String,
     /// Its latest runs.
     pub runs: Vec<Run>,
 }
@@ -155,12 +159,19 @@ pub(super) async fn scenario_form(
 ) -> Result<ScenarioData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let rejected = ask::rejected(draft.as_deref()).await;
-    let mut form =
-        ScenarioData { scenario: None, stored: Draft::default(), rejected, runs: Vec::new() };
+    let mut form = ScenarioData {
+        scenario: None,
+        stored: Draft::default(),
+        rejected,
+        differs: String::new(),
+        runs: Vec::new(),
+    };
     if let Some(id) = id {
         let id = ask::answered(ask::id(&id, "scenario"))?;
         let scenario = ask::answered(backend.scenario(&caller, id).await)?;
         let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
+        let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse(&typed.draft));
+        form.differs = ask::differs(&spec, typed);
         form.stored = crate::components::form_data::stored(spec);
         form.scenario = Some(ScenarioHead {
             id,

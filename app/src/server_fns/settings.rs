@@ -19,6 +19,8 @@ pub struct ConnectionData {
     pub rejected: Option<Rejected>,
     /// What a test just found.
     pub tested: Option<ConnectionTest>,
+    /// The model that it was asked for.
+    pub model: String,
 }
 
 /// What the page of models shows.
@@ -37,8 +39,12 @@ pub struct ModelsData {
 pub struct TokensData {
     /// Tokens, newest first.
     pub tokens: Vec<ApiToken>,
-    /// What was typed before and not accepted, or the secret that is shown once.
+    /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
+    /// The secret of the token that was just made: shown this once.
+    pub secret: Option<String>,
+    /// It was shown before, or waited too long.
+    pub too_late: bool,
 }
 
 /// One's own connections and the server's.
@@ -73,8 +79,10 @@ pub(super) async fn connection_form(
         None => None,
     };
     let tested = ask::rejected(tested.as_deref()).await;
+    let typed = [tested.as_ref(), rejected.as_ref()].into_iter().flatten();
+    let model = typed.map(|kept| kept.draft.text("model")).next().unwrap_or_default();
     let tested = tested.and_then(|kept| serde_json::from_value(kept.draft.0).ok());
-    Ok(ConnectionData { connection, rejected, tested })
+    Ok(ConnectionData { connection, rejected, tested, model })
 }
 
 /// The models that judge and play users.
@@ -94,5 +102,9 @@ pub(super) async fn models_form(draft: Option<String>) -> Result<ModelsData, App
 pub(super) async fn tokens_form(draft: Option<String>) -> Result<TokensData, AppError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     let tokens = ask::answered(backend.tokens(&caller).await)?;
-    Ok(TokensData { tokens, rejected: ask::rejected(draft.as_deref()).await })
+    let rejected = ask::rejected(draft.as_deref()).await;
+    let held = draft.as_deref().and_then(|id| id.parse().ok());
+    let secret = held.and_then(|id| backend.take_token(&caller, id));
+    let too_late = held.is_some() && secret.is_none() && rejected.is_none();
+    Ok(TokensData { tokens, rejected, secret, too_late })
 }

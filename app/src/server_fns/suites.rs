@@ -7,7 +7,7 @@ use crate::backend::Page;
 use crate::backend::Rejected;
 #[cfg(feature = "ssr")]
 use crate::domain::{Agent, Scenario, Suite};
-use crate::domain::{Preflight, Run, SuiteSnapshot};
+use crate::domain::{Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
 use serde::{Deserialize, Serialize};
 
@@ -39,26 +39,38 @@ pub struct StartWords {
     pub draft: Option<String>,
 }
 
+#[cfg(any(feature = "ssr", test))]
 impl StartWords {
-    /// The request, where it can be told already.
-    #[must_use]
-    pub fn request(&self) -> Option<crate::domain::StartSuite> {
-        let ids: Vec<_> = self.scenarios.iter().filter_map(|id| id.parse().ok()).collect();
-        if !self.all && ids.is_empty() {
-            return None;
+    /// The request as the form would post it, judged by the same parser: what is
+    /// shown as fine here is what a start takes. `None` as long as nothing is
+    /// chosen, unless what is typed beside it is wrong already.
+    ///
+    /// # Errors
+    /// Every problem of what was chosen and typed.
+    fn request(&self) -> Result<Option<crate::domain::StartSuite>, Problems> {
+        let mut draft = serde_json::json!({
+            "agent_id": self.agent, "repeats": self.repeats, "concurrency": self.concurrency,
+            "note": self.note, "allow_parallel": self.allow_parallel,
+            "skip_incompatible": self.skip_incompatible,
+        });
+        if self.all {
+            draft["all"] = true.into();
+            draft["filter"] = serde_json::to_value(self.filter.parse()).unwrap_or_default();
+        } else {
+            draft["scenario_ids"] = self.scenarios.clone().into();
         }
-        Some(crate::domain::StartSuite {
-            agent_id: self.agent.parse().ok()?,
-            scenario_ids: (!self.all).then_some(ids),
-            filter: self.all.then(|| self.filter.parse()),
-            repeats: self.repeats.trim().parse().unwrap_or(1),
-            concurrency: self.concurrency.trim().parse().ok(),
-            note: self.note.clone(),
-            allow_parallel: self.allow_parallel,
-            skip_incompatible: self.skip_incompatible,
-            judge: None,
-            simulated_user: None,
-        })
+        let (agent, some) = (!self.agent.is_empty(), self.all || !self.scenarios.is_empty());
+        match crate::domain::StartSuite::parse(&crate::domain::Draft(draft)) {
+            Ok(request) => Ok(Some(request)),
+            Err(mut problems) => {
+                problems.retain(|problem| match problem.path.as_str() {
+                    "agent_id" => agent,
+                    "scenario_ids" => some,
+                    _ => true,
+                });
+                if problems.is_empty() { Ok(None) } else { Err(problems) }
+            }
+        }
     }
 }
 
@@ -71,7 +83,7 @@ pub struct StartData {
     pub chosen: StartWords,
     /// Agents to choose from.
     pub agents: Vec<Choice>,
-    /// Scenarios to choose from.
+    /// Scenarios to choose from; those that are chosen stand first.
     pub scenarios: Vec<Choice>,
     /// What was typed before and not accepted.
     pub rejected: Option<Rejected>,
@@ -84,6 +96,8 @@ pub struct PreflightData {
     pub found: Option<Preflight>,
     /// Why there is none although something is chosen.
     pub refused: Option<AppError>,
+    /// What is wrong with what was chosen and typed.
+    pub problems: Problems,
     /// Whether an agent is chosen.
     pub has_agent: bool,
     /// Start although one is unfinished.
@@ -141,6 +155,8 @@ pub(super) async fn start_form(words: StartWords) -> Result<StartData, AppError>
             break;
         }
     }
+    // What is chosen already stands first, in sight.
+    scenarios.sort_by_key(|scenario| !chosen.scenarios.contains(&scenario.id));
     let agents = agents.into_iter().map(|agent| Choice {
         id: agent.id.to_string(),
         name: agent.spec.name,
@@ -171,11 +187,14 @@ pub(super) async fn check_start(words: StartWords) -> Result<PreflightData, AppE
         skip_incompatible: chosen.skip_incompatible,
         ..PreflightData::default()
     };
-    if let Some(request) = chosen.request() {
-        match backend.preflight(&caller, &request).await {
+    match chosen.request() {
+        Ok(None) => {}
+        Ok(Some(request)) => match backend.preflight(&caller, &request).await {
             Ok(found) => data.found = Some(found),
+            Err(error) if !error.problems.is_empty() => data.problems = error.problems,
             Err(error) => data.refused = Some(error),
-        }
+        },
+        Err(problems) => data.problems = problems,
     }
     Ok(data)
 }
@@ -247,17 +266,55 @@ pub(super) async fn suite_view(id: String, run: Option<String>) -> Result<SuiteD
 
 #[cfg(test)]
 mod tests {
-    use super::StartWords;
+    use super::{FilterWords, StartWords};
 
     const ID: &str = "0190a000-0000-7000-8000-000000000001";
 
+    fn chosen() -> StartWords {
+        StartWords { agent: ID.into(), scenarios: vec![ID.into()], ..StartWords::default() }
+    }
+
     #[test]
     fn nothing_chosen_is_no_request() {
-        let words = StartWords { agent: ID.into(), ..StartWords::default() };
-        assert_eq!(words.request(), None);
+        assert_eq!(StartWords::default().request(), Ok(None));
+        let words = StartWords { scenarios: Vec::new(), ..chosen() };
+        assert_eq!(words.request(), Ok(None));
         let words = StartWords { all: true, ..words };
-        let request = words.request().expect("agent and all");
+        let request = words.request().expect("no problem").expect("agent and all");
         assert_eq!((request.repeats, request.scenario_ids), (1, None));
         assert!(request.filter.is_some());
+    }
+
+    #[test]
+    fn what_a_start_would_refuse_is_said_before() {
+        for (repeats, concurrency, path) in [
+            ("99", "", "repeats"),
+            ("0", "", "repeats"),
+            ("abc", "", "repeats"),
+            ("1.5", "", "repeats"),
+            ("1", "0", "concurrency"),
+            ("1", "65", "concurrency"),
+            ("1", "abc", "concurrency"),
+        ] {
+            let (repeats, concurrency) = (repeats.to_owned(), concurrency.to_owned());
+            let words = StartWords { repeats, concurrency, ..chosen() };
+            let problems = words.request().expect_err("is refused");
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert_eq!(problems[0].path, path);
+            // It is wrong whatever is chosen.
+            let words = StartWords { agent: String::new(), ..words };
+            assert_eq!(words.request(), Err(problems));
+        }
+        let words = StartWords { repeats: " 20 ".into(), concurrency: "64".into(), ..chosen() };
+        let request = words.request().expect("no problem").expect("a request");
+        assert_eq!((request.repeats, request.concurrency), (20, Some(64)));
+    }
+
+    #[test]
+    fn a_filter_of_the_list_chooses_nothing_by_itself() {
+        let filter = FilterWords { category: "booking".into(), ..FilterWords::default() };
+        let words = StartWords { filter, ..chosen() };
+        let request = words.request().expect("no problem").expect("a request");
+        assert_eq!((request.scenario_ids.map(|ids| ids.len()), request.filter), (Some(1), None));
     }
 }

@@ -53,6 +53,7 @@ test("a scenario typed, grown and saved before the page is alive", async ({ page
   await message(1).fill("Hello?");
   await page.getByRole("button", { name: "Add turn" }).click();
   await message(2).fill("Good morning.");
+  await page.getByRole("button", { name: "Add behaviour" }).click();
   await page.getByLabel("What the agent does").fill("Greets");
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);
@@ -69,7 +70,6 @@ test("what was typed before the page came alive stays, and is what is sent", asy
   await page.locator("#name").fill("Typed early");
   await page.getByLabel("Category").first().selectOption("support");
   await page.getByLabel("Message").fill("Is anybody there?");
-  await page.getByLabel("What the agent does").fill("Answers");
   await page.getByRole("checkbox", { name: "Active" }).uncheck();
   letGo();
   await hydrated(page);
@@ -91,6 +91,40 @@ test("what was typed before the page came alive stays, and is what is sent", asy
       { speaker: "user", message: "Hello?" },
     ],
   });
+});
+
+test("what was chosen before the page came alive is what would run", async ({ page }) => {
+  await signedUp(page);
+  const api = new Api(page.request);
+  const [agent] = [await api.agent("First"), await api.agent("Second")];
+  await api.scenario("Hours", 1);
+  const letGo = await holdWasm(page);
+  await visitDead(page, "/suites/new");
+  await page.getByLabel("Agent").selectOption({ label: "First" });
+  await page.getByRole("checkbox", { name: /Hours Information/ }).check();
+  await page.getByLabel("Repeats").fill("2");
+  letGo();
+  await hydrated(page);
+  const run = page.getByRole("button", { name: "Run 2 conversations" });
+  await expect(run).toBeEnabled();
+  await expect(page).toHaveURL(new RegExp(`agent=${agent}`));
+  await run.click();
+  await page.waitForURL(/\/suites\/[0-9a-f-]{36}$/);
+});
+
+test("the box that ticks all is there when it can do it", async ({ page }) => {
+  await signedUp(page);
+  await new Api(page.request).scenario("Hours", 1);
+  const letGo = await holdWasm(page);
+  await visitDead(page, "/scenarios");
+  const all = page.getByRole("checkbox", { name: "Select all" });
+  await expect(page.locator("input[aria-label='Select all']")).toBeHidden();
+  letGo();
+  await hydrated(page);
+  await all.check();
+  for (const one of await page.locator("input[name=scenario]").all()) {
+    await expect(one).toBeChecked();
+  }
 });
 
 test("a page whose WASM never comes can be used", async ({ browser, server, context, page }) => {

@@ -95,6 +95,7 @@ async function writeScenario(page: Page): Promise<void> {
   const about = page.getByRole("region", { name: "About the scenario" });
   await about.getByLabel("Name").fill("Opening hours");
   await about.getByLabel("Category").selectOption("information");
+  await page.getByRole("button", { name: "Add behaviour" }).click();
   await page.getByLabel("What the agent does").fill("Says that it is open from Monday to Friday");
   const save = page.getByRole("button", { name: "Save scenario" });
   await save.click();
@@ -147,7 +148,7 @@ test("cancel says so at once, stops within a second, and keeps what was said", a
   const api = new Api(page.request);
   const agent = await api.agent();
   const names = ["One", "Two", "Three", "Four", "Five", "Six"];
-  const scenarios = await Promise.all(names.map((name) => api.scenario(name, 20)));
+  const scenarios = await Promise.all(names.map((name) => api.scenario(name, 60)));
   const { id } = await api.start(agent, scenarios);
   await visit(`/suites/${id}`);
   const log = page.getByRole("log", { name: "Transcript" });

@@ -15,7 +15,7 @@ test("the files of the site are named after their contents and kept for ever", a
     }
   });
   await visit("/");
-  for (const ending of [".js", "_bg.wasm", ".css"]) {
+  for (const ending of [".js", "_bg.wasm", "_split.js", ".css"]) {
     expect(files.filter((file) => file.endsWith(ending)).length, ending).toBeGreaterThan(0);
   }
   for (const file of files) {

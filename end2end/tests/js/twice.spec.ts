@@ -37,7 +37,7 @@ async function clickTwice(page: Page, button: Locator, path: string): Promise<st
 async function startForm(page: Page): Promise<{ api: Api; address: string; body: object }> {
   await signedUp(page);
   const api = new Api(page.request);
-  const [agent, scenario] = [await api.agent(), await api.scenario("Hours", 12)];
+  const [agent, scenario] = [await api.agent(), await api.scenario("Hours", 60)];
   return {
     api,
     address: `/suites/new?agent=${agent}&scenario=${scenario}`,

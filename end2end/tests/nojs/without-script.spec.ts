@@ -100,6 +100,7 @@ test("turns of a scenario are added, moved and removed by buttons", async ({ pag
 
   // Saved with a mistake: told beside the field, nothing typed is lost.
   await message(2).fill("");
+  await page.getByRole("button", { name: "Add behaviour" }).click();
   await page.getByLabel("What the agent does").fill("Answers");
   await page.getByRole("button", { name: "Save scenario" }).click();
   const summary = page.getByRole("alert");
@@ -121,7 +122,6 @@ test("Enter in a field saves, and does not press the first button of a list", as
   await signedUp(page);
   await page.goto("/scenarios/new");
   await page.getByLabel("Message").fill("Hello");
-  await page.getByLabel("What the agent does").fill("Answers");
   await page.locator("#name").fill("By Enter");
   await page.locator("#name").press("Enter");
   await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);

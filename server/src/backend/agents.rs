@@ -15,6 +15,21 @@ fn place(agent: &Agent) -> After {
     After { key: agent.spec.name.clone(), id: agent.id.0 }
 }
 
+/// A problem for each tool whose schema cannot be used: calls of that tool
+/// could not be checked.
+fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
+    let compiled = spec.tools.iter().map(|tool| jsonschema::validator_for(&tool.parameters));
+    let failed = compiled.enumerate().filter_map(|(i, result)| Some((i, result.err()?)));
+    failed
+        .map(|(i, error)| {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { place } else { format!(" (at {place})") };
+            let message = format!("is no JSON Schema that can be used{place}");
+            Problem::new(format!("tools[{i}].parameters"), message)
+        })
+        .collect()
+}
+
 impl Rehearsal {
     /// Agents by name.
     pub async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
@@ -45,13 +60,15 @@ impl Rehearsal {
         };
         let foreign =
             foreign.then(|| Problem::new("connection_id", "is not one of your connections"));
-        match (parsed, foreign) {
-            (Ok(spec), None) => Ok(spec),
-            (parsed, foreign) => {
-                let mut problems = parsed.err().unwrap_or_default();
-                problems.extend(foreign);
-                Err(AppError::invalid(problems))
-            }
+        let (spec, mut problems) = match parsed {
+            Ok(spec) => (Some(spec), Vec::new()),
+            Err(problems) => (None, problems),
+        };
+        problems.extend(foreign);
+        problems.extend(spec.iter().flat_map(unusable_schemas));
+        match spec {
+            Some(spec) if problems.is_empty() => Ok(spec),
+            _ => Err(AppError::invalid(problems)),
         }
     }
 

@@ -4,6 +4,7 @@ use super::Rehearsal;
 use super::errors::internal;
 use crate::endpoints::last4;
 use crate::llm::Endpoint;
+use crate::store::StoreError;
 use crate::store::catalog::{ConnectionRow, KeyEdit};
 use app::backend::{Answer, Caller};
 use app::domain::{
@@ -38,9 +39,22 @@ pub trait ConnectionTester: Send + Sync + 'static {
         Breaker::default()
     }
 
+    /// The caller's circuit on a connection, as a call to `model` finds it.
+    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        let _ = model;
+        self.breaker(caller, id)
+    }
+
     /// A connection was edited or deleted: what was learned of it holds no
     /// more, for nobody.
     fn edited(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
+
+    /// A connection was saved and leads where it led: its latches end, for
+    /// what stood behind them may have been mended elsewhere. All else that
+    /// was learned holds.
+    fn saved(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
 }
@@ -72,6 +86,7 @@ impl Rehearsal {
             kind: row.kind,
             base_url: row.base_url,
             headers: row.headers,
+            has_key: row.key_ciphertext.is_some(),
             key_last4: row.key_last4,
             server_wide: false,
             updated_at: row.updated_at,
@@ -118,9 +133,10 @@ impl Rehearsal {
     }
 
     /// The key's columns, and whether they are meant: without a key typed in
-    /// they are not. Nothing is kept for a stand-in that needs none.
+    /// they are not. Nothing is kept for a stand-in that needs none, or when
+    /// the key is to go.
     fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<KeyEdit> {
-        if spec.kind == ConnectionKind::Demo {
+        if spec.kind == ConnectionKind::Demo || spec.remove_key {
             row.key_ciphertext = None;
             row.key_last4 = None;
         } else if let Some(key) = &spec.api_key {
@@ -166,6 +182,11 @@ impl Rehearsal {
             return Err(offered_by_server());
         }
         let known = self.own_connection(caller, id).await?;
+        // A form says which version it showed; a program is not asked.
+        let based_on = draft.text("based_on").parse::<i64>();
+        if based_on.is_ok_and(|at| at != known.updated_at.0) {
+            return Err(StoreError::Stale.into());
+        }
         let spec = self.connection_spec(draft).await?;
         let mut row = ConnectionRow {
             name: spec.name.clone(),
@@ -181,8 +202,10 @@ impl Rehearsal {
         // Another name is no other connection: what was learned holds.
         let elsewhere = (known.kind, &known.base_url, &known.headers)
             != (stored.kind, &stored.base_url, &stored.headers);
-        if elsewhere || spec.api_key.is_some() {
+        if elsewhere || spec.api_key.is_some() || spec.remove_key {
             self.tester.edited(caller, id);
+        } else {
+            self.tester.saved(caller, id);
         }
         Ok(self.shown(caller, stored))
     }
@@ -192,7 +215,16 @@ impl Rehearsal {
         if self.endpoints.of_server(id).is_some() {
             return Err(offered_by_server());
         }
-        let gone = self.stores.connections.delete_connection(caller.space_id, id).await?;
+        let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
+            Err(error @ StoreError::InUse(_)) => {
+                let held = AppError::from(error);
+                return Err(match self.an_agent_of(caller, id).await? {
+                    Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
+                    None => held,
+                });
+            }
+            other => other?,
+        };
         if !gone {
             return Err(AppError::not_found("connection"));
         }
@@ -211,11 +243,67 @@ impl Rehearsal {
         if !self.may_use(caller, id).await? {
             return Err(AppError::not_found("connection"));
         }
-        let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
-        let endpoint = match self.endpoints.endpoint(id).await {
-            Ok(endpoint) => endpoint,
-            Err(error) => return Ok(not_asked(error.message)),
+        match self.endpoints.endpoint(id).await {
+            Ok(endpoint) => self.ask_once(caller, id, endpoint, model).await,
+            Err(error) => Ok(not_asked(error.message)),
+        }
+    }
+
+    /// The same with what is typed in its form: nothing is saved, and what is
+    /// known of the stored one (its circuit, its limits) stays as it is.
+    pub async fn test_typed(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        typed: &Draft,
+    ) -> Answer<ConnectionTest> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let known = self.own_connection(caller, id).await?;
+        let spec = self.connection_spec(typed).await?;
+        let model = Some(typed.text("model"));
+        let new_key = spec.api_key.is_some();
+        let same = (known.kind, &known.base_url, &known.headers)
+            == (spec.kind, &spec.base_url, &spec.headers);
+        if same && !new_key && !spec.remove_key {
+            return self.test_connection(caller, id, model).await;
+        }
+        let key = match spec.api_key {
+            Some(key) => Some(key.into()),
+            None if spec.remove_key || spec.kind == ConnectionKind::Demo => None,
+            None => match self.endpoints.endpoint(id).await {
+                Ok(stored) => stored.key,
+                Err(error) => return Ok(not_asked(error.message)),
+            },
         };
+        let endpoint = Endpoint {
+            connection_id: self.clock.uuid().into(),
+            kind: spec.kind,
+            base_url: spec.base_url,
+            headers: spec.headers,
+            key,
+        };
+        let asked = endpoint.connection_id;
+        let mut tested = self.ask_once(caller, id, endpoint, model).await?;
+        self.tester.edited(caller, asked);
+        tested.message.push_str(" Tested as it stands in the form; it is not saved.");
+        if new_key {
+            tested.message.push_str(" Type the key in again before you save.");
+        }
+        Ok(tested)
+    }
+
+    /// One call to `endpoint`, with a model of the connection `id` where none
+    /// is named.
+    async fn ask_once(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> Answer<ConnectionTest> {
+        let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
         let model = match named {
             Some(model) => Some(model),
             None => self.a_model_of(caller, id).await?,

@@ -42,7 +42,7 @@ pub(crate) fn read(cursor: &Cursor) -> Answer<(Option<After>, u32)> {
 
 /// 422 for a cursor that no page gave.
 pub(crate) fn damaged() -> AppError {
-    AppError::problem("after", "is not the cursor of a page; leave it out to begin at the start")
+    AppError::problem("cursor", "is not the cursor of a page; leave it out to begin at the start")
 }
 
 /// A page of `limit` entries, from one more than that where there are more.
@@ -71,7 +71,7 @@ mod tests {
         for bad in ["x", "!!!", "AAAA", not_utf8.as_str()] {
             let cursor = Cursor { after: Some(bad.into()), limit: None };
             let error = read(&cursor).unwrap_err();
-            assert_eq!((error.code.status(), error.problems[0].path.as_str()), (422, "after"));
+            assert_eq!((error.code.status(), error.problems[0].path.as_str()), (422, "cursor"));
         }
         for bad in [0, 201] {
             let error = read(&Cursor { after: None, limit: Some(bad) }).unwrap_err();

@@ -21,8 +21,8 @@ impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Stale => Self::conflict(
-                "This was changed in the meantime, so nothing was saved. Reload it and make \
-                 your change again.",
+                "This was changed in the meantime, so nothing was saved. Look at the newest \
+                 version, then save on top of it.",
             ),
             StoreError::InUse(why) => Self::conflict(format!("It cannot be deleted now: {why}.")),
             StoreError::Duplicate(_) => Self::conflict("It is there already."),

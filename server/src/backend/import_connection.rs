@@ -45,6 +45,17 @@ impl Rehearsal {
         Ok(None)
     }
 
+    /// An agent of the caller that uses a connection, among their first two hundred.
+    pub(super) async fn an_agent_of(
+        &self,
+        caller: &Caller,
+        connection: app::domain::ConnectionId,
+    ) -> Answer<Option<app::domain::Agent>> {
+        let cursor = app::backend::Cursor { after: None, limit: Some(200) };
+        let agents = self.agents(caller, &cursor).await?.items;
+        Ok(agents.into_iter().find(|agent| agent.spec.connection_id == connection))
+    }
+
     pub(super) async fn a_model_of(
         &self,
         caller: &Caller,

@@ -17,6 +17,7 @@ mod import_connection;
 mod naming;
 pub mod outside;
 pub mod port;
+mod reach;
 mod scenarios;
 mod settings;
 pub mod suites;
@@ -105,6 +106,8 @@ pub struct Rehearsal {
     pub(crate) tester: Arc<dyn ConnectionTester>,
     pub(crate) sign_up_mode: SignUp,
     passwords: Passwords,
+    /// New tokens that wait for the page that shows them.
+    fresh: parking_lot::Mutex<Vec<drafts::Fresh>>,
     /// Two starts of the demo at once make one agent.
     making_demo: tokio::sync::Mutex<()>,
 }
@@ -126,6 +129,7 @@ impl Rehearsal {
             tester,
             sign_up_mode,
             passwords: Passwords::default(),
+            fresh: parking_lot::Mutex::default(),
             making_demo: tokio::sync::Mutex::default(),
         }
     }

@@ -1,16 +1,15 @@
 //! What the use cases know of the world: whether somebody answers at a
 //! connection's address, and what a model says when it is asked once.
 
-use super::Rehearsal;
 use super::connections::ConnectionTester;
-use super::suites::Reach;
-use crate::llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use crate::llm::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
 use crate::llm::private_urls::{self, ForbiddenAddress};
-use crate::llm::{ChatRequest, Endpoint, Message};
+use crate::llm::{CallError, Cause, ChatRequest, Endpoint, Message};
 use app::backend::Caller;
-use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, SpaceId};
+use app::domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long an address may take to take a connection.
@@ -50,23 +49,24 @@ impl ConnectionTester for OutboundTester {
             circuit_wait: Duration::ZERO,
         };
         let mut times = CallTimes::default();
+        let began = Began::default();
         let answer =
-            self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await;
-        let shown = request_line(&endpoint, &request.model);
+            self.outbound.call(&scope, &endpoint, &request, &limits, &began, &mut times).await;
+        let line = || request_line(&endpoint, &request.model);
         let latency_ms = u32::try_from(times.active.as_millis()).unwrap_or(u32::MAX);
         match answer {
             Ok(reply) => ConnectionTest {
                 ok: true,
                 message: format!("The model answered in {} ms.", reply.latency.as_millis()),
-                request: shown,
+                request: line(),
                 answer: reply.text.chars().take(SHOWN).collect(),
                 latency_ms: u32::try_from(reply.latency.as_millis()).unwrap_or(u32::MAX),
             },
             Err(error) => ConnectionTest {
                 ok: false,
                 message: error.message.clone(),
-                request: shown,
-                answer: error.status.map(|status| format!("HTTP {status}")).unwrap_or_default(),
+                request: if began.sent(&error) { line() } else { String::new() },
+                answer: refusal(&error),
                 latency_ms,
             },
         }
@@ -84,9 +84,44 @@ impl ConnectionTester for OutboundTester {
         self.outbound.circuit(caller.user_id, id)
     }
 
+    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        self.outbound.circuit_of(caller.user_id, id, model)
+    }
+
     fn edited(&self, _: &Caller, id: ConnectionId) {
         self.outbound.forget(id);
     }
+
+    fn saved(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.unlatch(id);
+    }
+}
+
+/// Whether an attempt began.
+#[derive(Default)]
+struct Began(AtomicBool);
+
+#[async_trait]
+impl CallWatcher for Began {
+    async fn attempt_started(&self, _: u32) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Began {
+    /// Whether a call that ended like this went out: not if it was held back, nor
+    /// if it was stopped on our side.
+    fn sent(&self, error: &CallError) -> bool {
+        let ours = error.cause == Cause::Unsent && error.kind() != ErrorKind::RateLimited;
+        self.0.load(Ordering::Relaxed) && (!ours || error.status.is_some())
+    }
+}
+
+/// What came back of a call that failed, as far as it is known.
+fn refusal(error: &CallError) -> String {
+    let status = error.status.map(|status| format!("HTTP {status}")).unwrap_or_default();
+    let text = format!("{status}\n{}", error.words);
+    text.trim().chars().take(SHOWN).collect()
 }
 
 /// The request as it is sent, with what is secret left out.
@@ -99,29 +134,6 @@ fn request_line(endpoint: &Endpoint, model: &str) -> String {
         ConnectionKind::Demo => return format!("demo (no network)\nmodel: {model}"),
     };
     format!("POST {}{path}\n{auth}{}\nmodel: {model}", endpoint.base_url, headers.concat())
-}
-
-#[async_trait]
-impl Reach for Rehearsal {
-    async fn check(&self, space: SpaceId, connection: ConnectionId) -> Result<(), String> {
-        if self.endpoints.of_server(connection).is_none() {
-            let own = self.stores.connections.connection(space, connection).await;
-            let own = own.map_err(|_| "cannot be looked up at the moment".to_owned())?;
-            own.ok_or("was deleted; choose another connection")?;
-        }
-        let endpoint = self.endpoints.endpoint(connection).await.map_err(|error| error.message)?;
-        if endpoint.kind == ConnectionKind::Demo {
-            return Ok(());
-        }
-        let vendors = endpoint.base_url == endpoint.kind.default_base_url();
-        if endpoint.key.is_none() && vendors {
-            return Err("has no key; add one in the settings".to_owned());
-        }
-        if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
-            return Err(format!("base_url {sentence}"));
-        }
-        self.tester.answers(&endpoint.base_url).await
-    }
 }
 
 /// Whether somebody takes a connection at the address of a URL. The name is
@@ -153,10 +165,10 @@ async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{Clock, SystemClock};
     use crate::llm::testing::{endpoint, reply};
-    use crate::llm::{CallError, ChatReply, Decision, Provider};
-    use app::domain::{BreakerState, ErrorKind, UserId};
+    use crate::llm::{ChatReply, Decision, Provider};
+    use app::domain::{BreakerState, SpaceId, UserId};
     use parking_lot::Mutex;
     use rand::SeedableRng;
     use uuid::Uuid;
@@ -171,7 +183,11 @@ mod tests {
                 return Ok(reply(1, 1));
             }
             let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
-            Err(CallError { status: Some(401), ..CallError::new(decision, "No such key (401).") })
+            Err(CallError {
+                status: Some(401),
+                words: "no such key".to_owned(),
+                ..CallError::new(decision, "No such key (401).")
+            })
         }
     }
 
@@ -191,7 +207,8 @@ mod tests {
         let latch = async || {
             *provider.0.lock() = false;
             let tested = tester.test(&anna, at.clone(), None).await;
-            assert!(!tested.ok && tested.answer == "HTTP 401", "{tested:?}");
+            assert!(!tested.ok && tested.answer == "HTTP 401\nno such key", "{tested:?}");
+            assert!(tested.request.starts_with("POST "), "{tested:?}");
             let breaker = tester.breaker(&anna, id);
             assert_eq!(breaker.state, BreakerState::Latched);
             assert_eq!(breaker.reason.as_deref(), Some("No such key (401)."));
@@ -205,6 +222,40 @@ mod tests {
         latch().await;
         tester.edited(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
+        latch().await;
+        tester.saved(&ben, id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "or saved it as it was");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_is_not_shown_as_a_request() {
+        /// Asks for a pause of an hour.
+        struct Full;
+        #[async_trait]
+        impl Provider for Full {
+            async fn complete(
+                &self,
+                _: &Endpoint,
+                _: &ChatRequest,
+            ) -> Result<ChatReply, CallError> {
+                let until = Some(SystemClock.now().plus(Duration::from_secs(3600)));
+                let decision = Decision::Wait { until, overloaded: false };
+                Err(CallError { status: Some(429), ..CallError::new(decision, "Full (429).") })
+            }
+        }
+        let rng = rand::rngs::SmallRng::seed_from_u64(1);
+        let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
+        let tester = OutboundTester { outbound, allow_private_urls: true };
+        let asked = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert!(asked.request.starts_with("POST "), "this one was sent: {asked:?}");
+        let held = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert_eq!((held.ok, held.request.as_str(), held.answer.as_str()), (false, "", ""));
+        let until = held.message.split("(until ").nth(1).and_then(|rest| rest.split(')').next());
+        let until = until.expect("until when");
+        assert!(
+            until.ends_with(" UTC") && until.len() == "2026-11-25 06:05:32 UTC".len(),
+            "{until}"
+        );
     }
 
     #[tokio::test]

@@ -96,6 +96,14 @@ impl Backend for Port {
     ) -> Answer<ConnectionTest> {
         self.people.test_connection(caller, id, model).await
     }
+    async fn test_typed(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        typed: &Draft,
+    ) -> Answer<ConnectionTest> {
+        self.people.test_typed(caller, id, typed).await
+    }
 
     async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
         self.people.agents(caller, cursor).await
@@ -262,6 +270,12 @@ impl Backend for Port {
     }
     async fn rejected(&self, caller: Option<&Caller>, id: DraftId) -> Answer<Rejected> {
         self.people.rejected(caller, id).await
+    }
+    fn hold_token(&self, caller: &Caller, secret: &str) -> DraftId {
+        self.people.hold_token(caller, secret)
+    }
+    fn take_token(&self, caller: &Caller, id: DraftId) -> Option<String> {
+        self.people.take_token(caller, id)
     }
     fn mint_key(&self) -> String {
         self.people.mint_key()

@@ -92,7 +92,7 @@ fn calls_after_the_last_round_are_refused() {
 }
 
 #[rstest]
-#[case::unusable_type(json!({"type": "object", "properties": {"day": {"type": "nonsense"}}}))]
+#[case::unusable_type(json!({"type": "object", "properties": {"day": {"anyOf": [{"type": "nonsense"}]}}}))]
 #[case::unusable_pattern(json!({"type": "object", "properties": {"day": {"pattern": "("}}}))]
 #[case::elsewhere(json!({"type": "object", "$ref": "https://127.0.0.1:1/schema.json"}))]
 #[case::a_file(json!({"type": "object", "$ref": "file:///etc/passwd"}))]

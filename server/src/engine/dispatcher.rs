@@ -1,6 +1,6 @@
 //! Claims what may work now and starts it.
 
-use super::{Shared, evaluation, run};
+use super::{Shared, evaluation, life};
 use crate::llm::outbound::Held;
 use crate::store::pick::Hold;
 use crate::store::queue::Claim;
@@ -52,7 +52,7 @@ async fn claim(shared: &Arc<Shared>) -> usize {
             let count = rows.len();
             for row in rows {
                 waited(&row);
-                shared.spawn(&shared.tasks, run::live(shared.clone(), row));
+                shared.spawn(&shared.tasks, life::live(shared.clone(), row));
             }
             count
         }

@@ -4,9 +4,9 @@
 use super::Shared;
 use super::calling::{Cut, Line};
 use super::judging::{decide, heard, raw_replies, unparseable, unreached};
+use super::life::panicked;
 use super::patience::Patience;
 use super::registry::{Stop, Stopper};
-use super::run::panicked;
 use crate::judge::{Case, JudgeStep, judge_step};
 use crate::llm::outbound::CallTimes;
 use crate::store::StoreError;

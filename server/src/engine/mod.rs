@@ -15,6 +15,7 @@ mod evaluation;
 mod gauges;
 mod heartbeat;
 mod judging;
+mod life;
 mod patience;
 mod reaper;
 mod registry;

@@ -1,15 +1,17 @@
 //! Who asks. A program sends a token, a browser its session cookie; a request
 //! with a token ignores the cookie.
 
+use super::pass::{Pass, Passes, Shown};
 use super::problem::Failure;
 use super::{HttpState, sessions};
 use app::backend::{Answer, Caller};
 use app::error::{AppError, ErrorCode};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 use tower_sessions::Session;
 
 /// Who asks, found once a request by [`resolve`]; `None` is nobody.
@@ -40,6 +42,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Pass {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let all = parts.extensions.get::<Arc<Passes>>().cloned().unwrap_or_default();
+        Ok(Self::new(parts.extensions.get::<Shown>().cloned(), all))
+    }
+}
+
 /// Finds out who asks and notes it in the request. A token that is not valid
 /// ends the request here: falling back to the cookie or to nobody would hide
 /// the mistake.
@@ -49,18 +60,38 @@ pub(super) async fn resolve(
     next: Next,
 ) -> Response {
     let session = request.extensions().get::<Session>().cloned();
-    let who = match bearer(request.headers()) {
-        Ok(Some(token)) => state.backend.caller_of_token(&token).await.map(Some).map_err(no_token),
-        Ok(None) => of_session(&state, session).await,
-        Err(error) => Err(error),
+    let of_cookie = session.as_ref().and_then(Session::id).map(Shown::Session);
+    let (who, shown) = match bearer(request.headers()) {
+        Ok(Some(token)) => {
+            let who = state.backend.caller_of_token(&token).await.map(Some).map_err(no_token);
+            (who, Some(Shown::Token(token)))
+        }
+        Ok(None) => (of_session(&state, session).await, of_cookie),
+        Err(error) => (Err(error), None),
     };
+    if let Some(shown) = shown {
+        request.extensions_mut().insert(shown);
+    }
     match who {
         Ok(caller) => {
+            let somebody = caller.is_some();
             request.extensions_mut().insert(Who(caller));
-            next.run(request).await
+            let mut response = next.run(request).await;
+            // After signing out, Back must not bring their pages up again.
+            if somebody && is_words(response.headers()) {
+                let rule = HeaderValue::from_static("private, no-store");
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(rule);
+            }
+            response
         }
         Err(error) => Failure::from(error).into_response(),
     }
+}
+
+/// Whether an answer is a page or a document, and no file of the site.
+fn is_words(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_none_or(|kind| kind.starts_with("text/html") || kind.contains("json"))
 }
 
 /// The token of an `Authorization: Bearer …` header, if there is one. Another

@@ -8,6 +8,7 @@
 pub mod api;
 pub mod auth;
 pub mod client_ip;
+mod drain;
 pub mod extract;
 mod files;
 pub mod forms;
@@ -16,6 +17,7 @@ pub mod idempotency;
 pub mod live;
 mod metrics;
 mod pages;
+mod pass;
 pub mod problem;
 mod request_id;
 mod security;
@@ -37,13 +39,13 @@ use crate::clock::SharedClock;
 use crate::observe::Scrape;
 use app::backend::Backend;
 use app::domain::limits;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use leptos::config::LeptosOptions;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -115,9 +117,10 @@ impl FromRef<HttpState> for LeptosOptions {
 pub fn router(state: HttpState) -> Router {
     let people_and_programs = Router::new()
         .merge(pages::routes(&state).layer(from_fn(pages::statuses)))
-        .merge(forms::routes())
+        .merge(forms::routes(&state))
         .merge(api::routes())
         .fallback(fallback)
+        .layer(Extension(Arc::<pass::Passes>::default()))
         .layer(from_fn_with_state(state.clone(), auth::resolve))
         .layer(sessions::layer(state.sessions.clone(), state.settings.is_https()));
     let machines = Router::new()
@@ -144,6 +147,7 @@ pub fn router(state: HttpState) -> Router {
         .merge(people_and_programs)
         .layer(DefaultBodyLimit::max(limits::BODY))
         .layer(RequestBodyLimitLayer::new(limits::BODY))
+        .layer(from_fn(drain::refused))
         .layer(security::csrf(&state))
         .layer(around)
         .with_state(state)

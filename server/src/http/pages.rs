@@ -3,25 +3,34 @@
 use super::auth::Who;
 use super::{HttpState, security};
 use app::backend::{Backend, Caller};
+use app::ended::SignInAgain;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
-use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
-use std::sync::Arc;
+use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
+use std::sync::{Arc, OnceLock};
 
 /// All pages and server functions.
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
-    let paths = generate_route_list(app::App);
+    // While Leptos lists its routes, whatever a page of this process begins to
+    // ask for is never answered. So they are listed once, before any page.
+    static PATHS: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
+    let paths = PATHS.get_or_init(|| generate_route_list(app::App)).clone();
     let options = state.leptos.clone();
-    Router::new().leptos_routes_with_context(state, paths, context(state), move || {
-        app::shell(options.clone())
-    })
+    let to_first = get(|| std::future::ready(Redirect::to("/settings/connections")));
+    Router::new().route("/settings", to_first).leptos_routes_with_context(
+        state,
+        paths,
+        context(state),
+        move || app::shell(options.clone()),
+    )
 }
 
 /// What pages and server functions find in their context: the port
@@ -31,7 +40,13 @@ fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     let backend: Arc<dyn Backend> = Arc::clone(&state.backend);
     move || {
         let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
-        provide_context::<Option<Caller>>(who.and_then(|who| who.0));
+        let caller = who.and_then(|who| who.0);
+        // Else the page would come back by "Back" after its owner has signed out.
+        if let (Some(_), Some(response)) = (&caller, use_context::<ResponseOptions>()) {
+            let kept_nowhere = HeaderValue::from_static("private, no-store");
+            response.insert_header(header::CACHE_CONTROL, kept_nowhere);
+        }
+        provide_context::<Option<Caller>>(caller);
         provide_context(Arc::clone(&backend));
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
@@ -53,6 +68,19 @@ pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
     let mut response = render(request).await.into_response();
     *response.status_mut() = StatusCode::NOT_FOUND;
     response
+}
+
+/// The page that answers a form whose session has ended.
+pub(super) async fn sign_in_again(
+    state: &HttpState,
+    request: Request,
+    again: SignInAgain,
+) -> Response {
+    let options: LeptosOptions = state.leptos.clone();
+    let render = leptos_axum::render_app_async_with_context(context(state), move || {
+        app::ended::session_ended(options.clone(), again.clone())
+    });
+    render(request).await.into_response()
 }
 
 /// The statuses of server functions: Leptos answers every error with 500; the

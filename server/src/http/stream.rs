@@ -5,6 +5,7 @@
 //! holds no database connection, only a wake-up.
 
 use super::HttpState;
+use super::pass::Pass;
 use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{Finished, Suite, SuiteEvent, SuiteId, SuiteSnapshot};
@@ -42,6 +43,7 @@ type Frame = Result<Event, Infallible>;
 pub(super) async fn suite(
     state: HttpState,
     caller: Caller,
+    pass: Pass,
     id: SuiteId,
     after: Option<i64>,
 ) -> Answer<Response> {
@@ -55,6 +57,7 @@ pub(super) async fn suite(
     let mut reader = Reader {
         state,
         caller,
+        pass,
         id,
         wake,
         seq: after.unwrap_or(0),
@@ -63,6 +66,7 @@ pub(super) async fn suite(
         look_at: Instant::now(),
         progress_due: Some(Instant::now()),
         progress_sent: None,
+        over: false,
         done: false,
         _open: OpenStream::new(),
     };
@@ -125,6 +129,8 @@ async fn begin(
 struct Reader {
     state: HttpState,
     caller: Caller,
+    /// What lets it read.
+    pass: Pass,
     id: SuiteId,
     wake: watch::Receiver<Newest>,
     /// The last event that was published before this reader came: how long
@@ -139,6 +145,8 @@ struct Reader {
     /// When progress may be told next, if there is news.
     progress_due: Option<Instant>,
     progress_sent: Option<String>,
+    /// Every run is final, as the last progress said.
+    over: bool,
     /// Nothing follows what is ready.
     done: bool,
     _open: OpenStream,
@@ -175,7 +183,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Event> {
         let shutdown = self.state.shutdown.clone();
         loop {
-            if shutdown.is_cancelled() {
+            if shutdown.is_cancelled() || !self.pass.holds(&self.state).await {
                 return None;
             }
             if let Some(Ready { event, published }) = self.ready.pop_front() {
@@ -195,10 +203,16 @@ impl Reader {
             let newest = *self.wake.borrow_and_update();
             // Who has the newest need not ask, unless for a wake-up that was lost.
             let has_all = 0 < newest.seq && newest.seq <= self.seq;
-            if (!has_all || self.look_at <= Instant::now()) && !self.read(newest).await {
+            let quiet = self.look_at <= Instant::now();
+            if (!has_all || quiet) && !self.read(newest).await {
                 return None;
             }
-            if self.ready.is_empty() {
+            if quiet && !self.done {
+                // What runs that are not begun wait for changes without an event.
+                self.progress_due.get_or_insert_with(Instant::now);
+            }
+            let due = self.progress_due.is_some_and(|due| due <= Instant::now());
+            if self.ready.is_empty() && !due {
                 tokio::select! {
                     () = shutdown.cancelled() => return None,
                     () = self.wait() => {}
@@ -219,7 +233,23 @@ impl Reader {
                 return false;
             }
         };
+        if events.is_empty() && self.over {
+            return self.tell_what_is_left().await;
+        }
         self.tell(events, newest);
+        true
+    }
+
+    /// It is over, and the events that tell how were deleted while this reader
+    /// came to them: it gets the whole instead.
+    async fn tell_what_is_left(&mut self) -> bool {
+        match self.state.live.snapshot(&self.caller, self.id).await {
+            Ok(snapshot) => self.tell_all(snapshot),
+            Err(error) => {
+                tracing::warn!(suite = %self.id, %error, "a stream could not be ended");
+                return false;
+            }
+        }
         true
     }
 
@@ -245,6 +275,7 @@ impl Reader {
         self.progress_due = None;
         match self.state.live.progress(&self.caller, self.id, self.seq).await {
             Ok(progress) => {
+                self.over = progress.done == progress.total;
                 let text = serde_json::to_string(&progress).unwrap_or_default();
                 if self.progress_sent.as_ref() != Some(&text) {
                     self.push(Event::default().event("progress").data(&text));
@@ -264,7 +295,8 @@ impl Reader {
 
     /// Waits until there may be news.
     async fn wait(&mut self) {
-        let until = self.progress_due.map_or(self.look_at, |due| due.min(self.look_at));
+        let look_at = self.look_at.min(self.pass.look_at());
+        let until = self.progress_due.map_or(look_at, |due| due.min(look_at));
         tokio::select! {
             woken = self.wake.changed() => {
                 if woken.is_err() {
@@ -303,31 +335,37 @@ fn event(name: &str, id: Option<i64>, data: &impl Serialize) -> Event {
 ///
 /// # Errors
 /// Those of reading them.
-pub(super) async fn suites(state: HttpState, caller: Caller) -> Answer<Response> {
+pub(super) async fn suites(state: HttpState, caller: Caller, pass: Pass) -> Answer<Response> {
     let first = short(&state, &caller).await?;
     let start = Event::default().event("suites").data(&first).retry(RETRY);
     let open = OpenStream::new();
-    let begun = (state, caller, Some(start), first, open);
-    Ok(respond(stream::unfold(begun, |(state, caller, ready, mut told, open)| async move {
-        if state.shutdown.is_cancelled() {
-            return None;
-        }
-        if let Some(event) = ready {
-            return Some((Ok(event), (state, caller, None, told, open)));
-        }
-        loop {
-            // Ends at once on shutdown, else looks again after a while.
-            if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
+    let begun = (state, caller, pass, Some(start), first, open);
+    Ok(respond(stream::unfold(
+        begun,
+        |(state, caller, mut pass, ready, mut told, open)| async move {
+            if state.shutdown.is_cancelled() {
                 return None;
             }
-            let now = short(&state, &caller).await.ok()?;
-            if now != told {
-                let event = Event::default().event("suites").data(&now);
-                told = now;
-                return Some((Ok(event), (state, caller, None, told, open)));
+            if let Some(event) = ready {
+                return Some((Ok(event), (state, caller, pass, None, told, open)));
             }
-        }
-    })))
+            loop {
+                // Ends at once on shutdown, else looks again after a while.
+                if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
+                    return None;
+                }
+                if !pass.holds(&state).await {
+                    return None;
+                }
+                let now = short(&state, &caller).await.ok()?;
+                if now != told {
+                    let event = Event::default().event("suites").data(&now);
+                    told = now;
+                    return Some((Ok(event), (state, caller, pass, None, told, open)));
+                }
+            }
+        },
+    )))
 }
 
 /// `{live: […]}` as text.

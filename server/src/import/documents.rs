@@ -34,8 +34,38 @@ pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
         },
     };
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|error| malformed(format!("This is not YAML that can be read: {error}.")))?;
+        .map_err(|error| unreadable(&error))?;
     Ok(documents.into_iter().flat_map(entries).collect())
+}
+
+/// What is wrong with a YAML text, in our words and with the place: those of
+/// the library tell programmers how to set it.
+fn unreadable(error: &serde_saphyr::Error) -> AppError {
+    let place = error.location().filter(|at| at.line() > 0);
+    let place = place.map(|at| format!(" at line {} column {}", at.line(), at.column()));
+    let what = reason(error.without_snippet());
+    malformed(format!("This is not YAML that can be read: {what}{}.", place.unwrap_or_default()))
+}
+
+fn reason(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is given twice"),
+        Error::DuplicateMappingKey { .. } => "a key is given twice".to_owned(),
+        Error::UnknownAnchor { .. } => "an alias names an anchor that is not there".to_owned(),
+        Error::Eof { .. } => "it ends too early".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "it is too large, nested too deeply, or grows by aliases beyond all measure".to_owned()
+        }
+        Error::AliasError { error, .. } => reason(error.without_snippet()),
+        // The parser's own: what it looked at, and what it missed there.
+        Error::ExternalMessage { msg, .. } => msg.trim_end_matches('.').to_owned(),
+        _ => "something in it is not well-formed".to_owned(),
+    }
 }
 
 fn entries(value: Value) -> Vec<Value> {

@@ -146,6 +146,20 @@ mod tests {
         assert_eq!(error.code.status(), status, "{error}");
     }
 
+    #[rstest]
+    #[case::key_twice("kind: agent\nname: A\nname: B\n", "name is given twice at line 3 column 1")]
+    #[case::no_anchor("kind: *nobody\n", "anchor")]
+    #[case::too_many(&format!("[{}]", "1,".repeat(300_000)), "too large")]
+    #[case::too_deep(&format!("{}{}", "[".repeat(100), "]".repeat(100)), "nested too deeply")]
+    #[case::not_closed("a: [\n", "unclosed bracket '[' at line 1 column 4")]
+    fn yaml_is_refused_in_words_of_ours(#[case] text: &str, #[case] words: &str) {
+        let error = read("", text, Format::Yaml).expect_err("is refused");
+        assert!(error.detail.contains(words), "{}", error.detail);
+        for inside in ["Policy", "Options", "budget", "Nodes", "{", "}"] {
+            assert!(!error.detail.contains(inside), "{}", error.detail);
+        }
+    }
+
     #[test]
     fn every_entry_that_is_neither_is_named() {
         let text = "- {kind: agent}\n- {kind: ship}\n- 7\n";

@@ -52,30 +52,32 @@ impl Quotable {
     }
 }
 
-/// A quote, folded, without the quotation marks and dots that judges like to
-/// put around.
+/// A quote, folded: as it is, and without the quotation marks and dots that
+/// judges like to put around.
 struct Wanted {
-    squeezed: String,
-    long_enough: bool,
+    whole: String,
+    bare: String,
+    long_whole: bool,
+    long_bare: bool,
 }
 
 impl Wanted {
     /// `None` where nothing is left to look for.
     fn new(quote: &str) -> Option<Self> {
         let folded = fold(quote);
-        let bare = bare(&folded);
-        let squeezed = bare.replace(' ', "");
-        let long_enough = bare.chars().count() >= MIN_CHARS;
-        (!squeezed.is_empty()).then_some(Self { squeezed, long_enough })
+        let inner = bare(&folded);
+        let long = |text: &str| text.chars().count() >= MIN_CHARS;
+        let (long_whole, long_bare) = (long(&folded), long(inner));
+        let (whole, bare) = (folded.replace(' ', ""), inner.replace(' ', ""));
+        (!bare.is_empty()).then_some(Self { whole, bare, long_whole, long_bare })
     }
 
+    /// Marks at the ends make a quote long enough only where they stand too.
     fn stands_in(&self, turn: &FoldedTurn) -> bool {
         turn.pieces.iter().any(|piece| {
-            if self.long_enough {
-                piece.contains(&self.squeezed)
-            } else {
-                bare(piece) == self.squeezed
-            }
+            (self.long_bare && piece.contains(&self.bare))
+                || (self.long_whole && piece.contains(&self.whole))
+                || bare(piece) == self.bare
         })
     }
 }

@@ -50,6 +50,20 @@ fn twelve_characters_are_enough_and_eleven_are_not() {
     assert_eq!(quotable.find(1, "abcdefghijk"), None);
 }
 
+#[rstest]
+#[case::dot_at_the_end("for certain.", Some(1))]
+#[case::quotation_mark_at_the_end("called \"Max\"", Some(1))]
+#[case::quotation_mark_at_the_beginning("“Max” for no", Some(1))]
+#[case::eleven("or certain.", None)]
+// Marks make nothing long that does not stand there with them.
+#[case::padded("Max.........", None)]
+#[case::quoted("\"or certain\"", None)]
+fn marks_at_the_ends_count_where_they_stand(#[case] quote: &str, #[case] found: Option<u32>) {
+    let turns =
+        transcript(vec![user("x"), says("He is called “Max” for now. I know it for certain.")]);
+    assert_eq!(Quotable::new(&turns).find(1, quote), found);
+}
+
 #[test]
 fn a_users_words_are_the_users_though_the_agent_repeats_them() {
     let turns = transcript(vec![

@@ -136,6 +136,9 @@ pub struct CallError {
     pub decision: Decision,
     /// In words for a person: the provider's own, shortened, never a key.
     pub message: String,
+    /// The provider's own words alone, shortened, never a key; empty where it said
+    /// nothing.
+    pub words: String,
     /// The HTTP status, if there was one.
     pub status: Option<u16>,
     /// What went wrong, for metrics.
@@ -206,7 +209,8 @@ impl CallError {
     #[must_use]
     pub fn new(decision: Decision, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { decision, message, status: None, cause: Cause::default(), told: None }
+        let (cause, words) = (Cause::default(), String::new());
+        Self { decision, message, words, status: None, cause, told: None }
     }
 
     /// The kind with which a run ends when nothing more is tried.

@@ -26,14 +26,36 @@ pub struct Frozen {
     pub judge: ModelRef,
     /// The model that plays users and invents tool results.
     pub simulated_user: ModelRef,
+    /// Which of them the suite asked for itself.
+    #[serde(default)]
+    pub own: OwnModels,
+}
+
+/// Which models a suite asked for itself: running it again keeps those, and
+/// takes all others from the settings of that day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnModels {
+    /// The judge.
+    pub judge: bool,
+    /// The simulated user.
+    pub simulated_user: bool,
 }
 
 impl Frozen {
+    /// One model in every role, and none that the suite asked for itself.
+    #[must_use]
+    pub fn all(model: &ModelRef) -> Self {
+        let model = || model.clone();
+        let own = OwnModels::default();
+        Self { agent: model(), judge: model(), simulated_user: model(), own }
+    }
+
     /// In the place of what cannot be read: models that nobody reaches.
     pub(super) fn unreadable() -> Self {
         let nobody =
             ModelRef { connection_id: ConnectionId(uuid::Uuid::nil()), model: String::new() };
-        Self { agent: nobody.clone(), judge: nobody.clone(), simulated_user: nobody }
+        Self::all(&nobody)
     }
 }
 
@@ -131,6 +153,13 @@ impl RunRow {
         }
     }
 
+    /// What it waits for, as far as the row knows.
+    #[must_use]
+    pub fn waits(&self) -> Option<Waiting> {
+        let queued = self.status == RunStatus::Pending;
+        self.waiting.or(queued.then_some(Waiting::SLOT))
+    }
+
     /// As pages and API show it, without transcript and evaluations.
     #[must_use]
     pub fn view(&self) -> Run {
@@ -143,7 +172,7 @@ impl RunRow {
             source_run_id: self.source_run_id,
             status: self.status,
             stage: self.stage,
-            waiting_on: self.waiting,
+            waiting_on: self.waits(),
             passed: self.status.passed(),
             score: self.score,
             error: self.error.clone(),

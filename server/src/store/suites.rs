@@ -161,7 +161,8 @@ pub trait SuiteStore: Send + Sync + 'static {
     async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool>;
     /// The suite with its runs, read in one transaction.
     async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>>;
-    /// Suites from new to old with their counts.
+    /// Suites from new to old with their counts. A scenario and a kind of error
+    /// choose those with a run of both.
     async fn suites(
         &self,
         space: SpaceId,

@@ -30,7 +30,7 @@ fn fresh() -> RunRow {
         space_id: SpaceId(Uuid::nil()),
         user_id: UserId(Uuid::nil()),
         agent: AgentRef { id: AgentId(Uuid::nil()), revision: 1, name: "A".into() },
-        frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+        frozen: Frozen::all(&model),
         concurrency: 1,
         repeats: 1,
         note: String::new(),

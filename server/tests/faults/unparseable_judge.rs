@@ -12,9 +12,7 @@ const REPLIES: usize = 200;
 
 /// A reply that is right in every way, for a scenario of one item.
 fn sound() -> Value {
-    json!({"items": [{"index": 0, "reason": "It says so.", "met": true, "basis": "evidence",
-        "evidence": [{"turn": 1, "quote": "I can help with that"}]}],
-        "issues": [], "recommendations": [], "score": 90, "opinion": "Good."})
+    stand::judged(true, "I can help with that")
 }
 
 /// The sound reply with one thing in it put wrong.

@@ -187,7 +187,7 @@ impl World {
             space_id: OWNER.1,
             user_id: OWNER.0,
             agent: AgentRef { id: agent, revision: 1, name: "A".into() },
-            frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+            frozen: Frozen::all(&model),
             concurrency,
             repeats: 1,
             note: String::new(),
@@ -276,13 +276,6 @@ pub(crate) fn obliging(after: Duration, request: ChatRequest) -> Answer {
         if request.output.is_none() {
             return reply(format!("Answer {} of the agent.", request.messages.len()));
         }
-        let evidence = json!([{"turn": 1, "quote": "Answer 1 of the agent."}]);
-        let item = json!({"index": 0, "reason": "it says so", "met": true, "basis": "evidence",
-            "evidence": evidence});
-        reply(
-            json!({"items": [item], "issues": [], "recommendations": [], "score": 90,
-                "opinion": "fine"})
-            .to_string(),
-        )
+        reply(stand::judged(true, "Answer 1 of the agent.").to_string())
     })
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
+mod contract;
 mod hangs;
 mod imports;
 mod kills;

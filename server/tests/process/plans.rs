@@ -80,7 +80,7 @@ fn suite(n: u128) -> NewSuite {
         space_id: SPACE,
         user_id: USER,
         agent: AgentRef { id: AgentId(Uuid::from_u128(9)), revision: 1, name: "A".into() },
-        frozen: Frozen { agent: model.clone(), judge: model.clone(), simulated_user: model },
+        frozen: Frozen::all(&model),
         concurrency: 9,
         repeats: 1,
         note: String::new(),

@@ -1,6 +1,6 @@
 //! The editor of an agent.
 
-use crate::components::form::{Control, Field, Form, action_button, delete_button};
+use crate::components::form::{Control, Field, Form, action_button, conflict, delete_button};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::{Rows, rows};
 use crate::components::title::heading;
@@ -37,7 +37,7 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn editor(data: AgentData) -> AnyView {
-    let AgentData { agent, stored, rejected, connections, suites } = data;
+    let AgentData { agent, stored, rejected, differs, connections, suites } = data;
     let (title, action, revision, draft) = match &agent {
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), None, fresh(&connections)),
         Some(agent) => (
@@ -49,6 +49,18 @@ fn editor(data: AgentData) -> AnyView {
     };
     // What was typed was based on its own revision: the conflict must be seen.
     let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
+    let late =
+        agent.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
+    let late = late.map(|newest| {
+        let save = format!("Save mine as revision {}", newest.revision + 1);
+        conflict(
+            "revision",
+            newest.revision.to_string(),
+            format!("/agents/{}", newest.id),
+            save,
+            differs,
+        )
+    });
     let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);
     let tools = match &agent {
@@ -73,6 +85,7 @@ fn editor(data: AgentData) -> AnyView {
                 <input type="hidden" name="revision" value=revision.to_string()/>
             })}
             {form.summary()}
+            {late}
             {fields(form, &connections)}
             <section aria-labelledby="tools-head">
                 <h2 id="tools-head">"Tools"</h2>

@@ -9,7 +9,7 @@ use crate::components::form::{action_button, refusal};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::turns::turn;
-use crate::domain::{Evaluation, EvaluationStatus, Run, Turn};
+use crate::domain::{ErrorKind, Evaluation, EvaluationStatus, Run, Turn};
 use crate::server_fns::Ask;
 use crate::server_fns::runs::RunData;
 use leptos::prelude::*;
@@ -70,7 +70,7 @@ fn show(data: RunData) -> AnyView {
         <div class="page-head">{heading(title)} {buttons(&run, key)}</div>
         <div class="verdict">
             {run_chip(run.status)}
-            <p class="lead">{parts::verdict_sentence(&run, deciding)}</p>
+            <p class="lead">{parts::verdict_sentence(&run, deciding)} {to_connections(&run)}</p>
         </div>
         {parts::facts(&run)}
         <div class="split">
@@ -86,13 +86,26 @@ fn show(data: RunData) -> AnyView {
     .into_any()
 }
 
+/// The way to where a connection is corrected and tried, for an error that needs it.
+fn to_connections(run: &Run) -> AnyView {
+    let kinds = [ErrorKind::CredentialInvalid, ErrorKind::QuotaExhausted, ErrorKind::CircuitOpen];
+    let ours = run.error.as_ref().is_some_and(|error| kinds.contains(&error.kind));
+    let link = || view! { " " <a href="/settings/connections">"To the connections"</a> };
+    ours.then(link).into_any()
+}
+
 fn buttons(run: &Run, key: String) -> AnyView {
-    let (id, said) = (run.id, run.transcript.as_ref().is_some_and(|turns| !turns.is_empty()));
+    let id = run.id;
     if !run.status.is_final() {
         return action_button(format!("/forms/runs/{id}/cancel"), "Cancel run", "", Vec::new());
     }
-    if !said || is_judged(run) {
+    if is_judged(run) {
         return ().into_any();
+    }
+    // Only a conversation that came to its end can be judged.
+    if run.end_reason.is_none() {
+        let again = format!("/suites/new?agent={}&scenario={}", run.agent.id, run.scenario.id);
+        return view! { <a class="button" href=again>"Run it again"</a> }.into_any();
     }
     let hidden = vec![("idempotency_key", key)];
     action_button(format!("/forms/runs/{id}/evaluate"), "Judge again", "", hidden)

@@ -1,7 +1,7 @@
 //! Parts of a run that several pages show.
 
 use crate::components::chip::run_chip;
-use crate::components::time::{maybe_time, time};
+use crate::components::time::{clock, maybe_time, time};
 use crate::components::words::{cost, duration, grouped, score};
 use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitingOn};
 use leptos::prelude::*;
@@ -31,19 +31,23 @@ pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
     }
 }
 
+/// What an unfinished run is doing, or what it waits for, and until when.
+pub fn doing(run: &Run) -> AnyView {
+    let until = run.waiting_on.and_then(|waiting| waiting.until);
+    let until = until.map(|until| view! { ", next try " {clock(until)} });
+    view! { {now(run)} {until} }.into_any()
+}
+
 /// What an unfinished run is doing, or what it waits for.
 #[must_use]
 pub fn now(run: &Run) -> String {
     if let Some(waiting) = run.waiting_on {
-        let until = match waiting.until.map(|until| until.rfc3339()) {
-            Some(until) => format!(", next try {} UTC", until.get(11..19).unwrap_or_default()),
-            None => String::new(),
+        let what = match waiting.what {
+            WaitingOn::Slot => "Waits for a free slot",
+            WaitingOn::RateLimit => "Waits for the rate limit",
+            WaitingOn::Circuit => "Circuit open",
         };
-        return match waiting.what {
-            WaitingOn::Slot => format!("Waits for a free slot{until}"),
-            WaitingOn::RateLimit => format!("Waits for the rate limit{until}"),
-            WaitingOn::Circuit => format!("Circuit open{until}"),
-        };
+        return what.to_owned();
     }
     match (run.status, run.stage) {
         (RunStatus::Running, Some(stage)) => stage.label().to_owned(),

@@ -1,7 +1,7 @@
 //! The editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, delete_button};
+use crate::components::form::{Form, action_button, conflict, delete_button};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::rows;
 use crate::components::title::heading;
@@ -85,14 +85,13 @@ fn fresh() -> Draft {
     Draft(json!({
         "mode": "scripted", "difficulty": "medium", "category": "happy_path",
         "conversation_flow": [{"speaker": "user", "message": ""}],
-        "expected_behaviors": [{"text": "", "required": true, "evidence": "optional"}],
         "success_criteria": {"min_score": 70}, "max_turns": 20, "timeout_seconds": 300,
         "on_unmocked": "error", "is_active": true,
     }))
 }
 
 fn editor(data: ScenarioData) -> AnyView {
-    let ScenarioData { scenario, stored, rejected, runs } = data;
+    let ScenarioData { scenario, stored, rejected, differs, runs } = data;
     let (title, action, revision, draft) = match &scenario {
         None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), None, fresh()),
         Some(scenario) => (
@@ -104,6 +103,18 @@ fn editor(data: ScenarioData) -> AnyView {
     };
     // What was typed was based on its own revision: the conflict must be seen.
     let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
+    let late =
+        scenario.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
+    let late = late.map(|newest| {
+        let save = format!("Save mine as revision {}", newest.revision + 1);
+        conflict(
+            "revision",
+            newest.revision.to_string(),
+            format!("/scenarios/{}", newest.id),
+            save,
+            differs,
+        )
+    });
     let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
@@ -122,6 +133,7 @@ fn editor(data: ScenarioData) -> AnyView {
                 <input type="hidden" name="revision" value=revision.to_string()/>
             })}
             {form.summary()}
+            {late}
             {fields::about(form)}
             {fields::conversation(form)}
             {fields::section("good", "What a good agent does",

@@ -68,7 +68,7 @@ pub fn conversation(form: Form) -> AnyView {
         <div class="if-scripted">{flow}</div>
         <section class="fields if-simulated" aria-labelledby="simulated-head">
             <h2 id="simulated-head" class="wide">"Simulated user"</h2>
-            {Field::new("goal", "Goal", Control::Area(3)).class("wide")
+            {Field::new("goal", "Goal", Control::Area(3)).required().class("wide")
                 .hint("What the persona wants to reach.").show(form)}
             {Field::new("known_facts", "Known facts", Control::Area(4)).class("wide")
                 .hint("One a line; told only when asked.").show(form)}
@@ -161,7 +161,8 @@ pub const BEHAVIORS: Rows = Rows {
             Field::of_row("expected_behaviors", index, name, label, control, row)
         };
         view! {
-            {field("text", "What the agent does", Control::Area(2)).class("grow").show(form)}
+            {field("text", "What the agent does", Control::Area(2)).required().class("grow")
+                .show(form)}
             {field("evidence", "Shown by", options(EvidenceRule::ALL, EvidenceRule::label))
                 .class("narrow").show(form)}
             {field("required", "Required", Control::Tick).show(form)}

@@ -59,7 +59,8 @@ fn choices<T: Copy>(
 fn filter_form(words: &FilterWords) -> AnyView {
     let built_in = words.built_in.clone();
     view! {
-        <form method="get" action="/scenarios" class="filters" role="search">
+        <form method="get" action="/scenarios" class="filters" role="search"
+            autocomplete="off">
             <label class="sr-only" for="q">"Search"</label>
             <input type="search" id="q" name="q" placeholder="Search name and description"
                 value=words.q.clone() data-search=""/>
@@ -113,7 +114,7 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
             {hidden.collect_view()}
             <div class="bar">
                 <span class="hint">{count}</span>
-                <button type="submit">"Run selected"</button>
+                <button type="submit" name="selected" value="true">"Run selected"</button>
                 <button type="submit" name="all" value="true">
                     {if words.is_empty() { "Run all active" } else { "Run all of this filter" }}
                 </button>
@@ -122,7 +123,7 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
                 <table class="list">
                     <thead><tr>
                         <th scope="col" class="check"><input type="checkbox"
-                            aria-label="Select all"
+                            class="needs-script" autocomplete="off" aria-label="Select all"
                             on:change=move |event| {
                                 browser::tick_all("scenario", event_target_checked(&event));
                             }/></th>

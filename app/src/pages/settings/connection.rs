@@ -3,7 +3,7 @@
 use super::connections::{breaker, kind_label};
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::form::{Control, Field, Form, delete_button, options};
+use crate::components::form::{Control, Field, Form, conflict, delete_button, options};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::duration;
@@ -15,6 +15,9 @@ use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
+
+/// The id of the form that every button of the page sends.
+const FORM: &str = "connection";
 
 /// The editor of a connection that is there.
 #[component]
@@ -43,24 +46,42 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn show(data: ConnectionData) -> AnyView {
-    let ConnectionData { connection, rejected, tested: found } = data;
+    let ConnectionData { connection, rejected, tested: found, model } = data;
     match connection {
         Some(connection) if connection.server_wide => view! {
             {heading(connection.name.clone())}
             <p>"This server offers it from its environment: it is used, not edited."</p>
             <p>{kind_label(connection.kind)}</p>
+            <form method="post" action=test_of(&connection) id=FORM></form>
             {circuit(&connection)}
-            {test(&connection, found)}
+            {test(&connection, found, model)}
         }
         .into_any(),
         Some(connection) => {
             let draft = stored(&connection);
             let action = format!("/forms/connections/{}", connection.id);
+            let newest = connection.updated_at.0.to_string();
+            let shown = rejected.as_ref().map(|rejected| rejected.draft.text("based_on"));
+            let shown = shown.filter(|at| !at.is_empty()).unwrap_or_else(|| newest.clone());
+            let late = (shown != newest).then(|| {
+                let here = format!("/settings/connections/{}", connection.id);
+                conflict(
+                    "based_on",
+                    newest,
+                    here,
+                    "Save mine all the same".to_owned(),
+                    String::new(),
+                )
+            });
             let form = Form::new(draft, rejected, check);
-            let key = match &connection.key_last4 {
-                Some(last) => format!("Stored, ends in {last}. Leave empty to keep it."),
-                None => "None is stored.".to_owned(),
+            let key = match (&connection.key_last4, connection.has_key) {
+                (Some(last), _) => format!("Stored, ends in {last}. Leave empty to keep it."),
+                (None, true) => "Stored. Leave empty to keep it.".to_owned(),
+                (None, false) => "None is stored.".to_owned(),
             };
+            let remove = connection.has_key.then(|| {
+                Field::new("remove_key", "Remove the stored key", Control::Tick).show(form)
+            });
             let delete = format!("/forms/connections/{}/delete", connection.id);
             let hint = "Agents that use it must be given another one first.";
             view! {
@@ -68,9 +89,15 @@ fn show(data: ConnectionData) -> AnyView {
                     {heading(connection.name.clone())}
                     <div class="actions">{delete_button(delete, "Delete this connection", hint)}</div>
                 </div>
+                // The first button of a form is what Enter presses.
+                <button type="submit" form=FORM class="default-submit" tabindex="-1"
+                    aria-hidden="true">"Save"</button>
                 {circuit(&connection)}
-                {test(&connection, found)}
-                {editor(form, action, key)}
+                {test(&connection, found, model)}
+                {editor(form, action, key, view! {
+                    <input type="hidden" name="based_on" value=shown/>
+                    {late}
+                }.into_any(), remove)}
             }
             .into_any()
         }
@@ -80,7 +107,7 @@ fn show(data: ConnectionData) -> AnyView {
             let key = "Kept encrypted, never shown again. A local server may need none.".to_owned();
             view! {
                 {heading("New connection")}
-                {editor(form, "/forms/connections".to_owned(), key)}
+                {editor(form, "/forms/connections".to_owned(), key, ().into_any(), None)}
             }
             .into_any()
         }
@@ -90,7 +117,7 @@ fn show(data: ConnectionData) -> AnyView {
 /// The circuit: whether calls go through, and if not, why, until when, and a
 /// button that tries now.
 fn circuit(connection: &Connection) -> AnyView {
-    let action = format!("/forms/connections/{}/test", connection.id);
+    let action = test_of(connection);
     let closed = connection.breaker.state == BreakerState::Closed;
     let sentence = match connection.breaker.state {
         BreakerState::Closed => "",
@@ -104,9 +131,7 @@ fn circuit(connection: &Connection) -> AnyView {
     let now = (!closed).then(|| {
         view! {
             <p class="hint">{sentence}</p>
-            <form method="post" action=action class="inline">
-                <button type="submit" class="primary">"Try now"</button>
-            </form>
+            <button type="submit" form=FORM formaction=action class="primary">"Try now"</button>
         }
     });
     view! {
@@ -127,12 +152,19 @@ fn stored(connection: &Connection) -> Draft {
     }))
 }
 
-fn editor(form: Form, action: String, key: String) -> AnyView {
+fn editor(
+    form: Form,
+    action: String,
+    key: String,
+    version: AnyView,
+    remove: Option<AnyView>,
+) -> AnyView {
     view! {
-        <form method="post" action=action novalidate class="editor"
+        <form method="post" action=action novalidate class="editor" id=FORM
             on:submit=move |event| form.submitted(&event)
             on:input=move |event| form.corrected(&event)>
             {form.summary()}
+            {version}
             <section class="fields" aria-label="How the model is reached">
                 {Field::new("name", "Name", Control::Line("text")).required().show(form)}
                 {Field::new("kind", "Kind", options(&ConnectionKind::ALL, kind_label))
@@ -143,6 +175,7 @@ fn editor(form: Form, action: String, key: String) -> AnyView {
                 {Field::new("api_key", "Key", Control::Line("password")).class("wide")
                     .autocomplete("off").value(String::new()).show(form)}
                 <p class="hint wide">{key}</p>
+                {remove}
                 {Field::new("headers", "Extra headers", Control::Area(3)).class("wide mono")
                     .hint("One a line, Name: value.").show(form)}
             </section>
@@ -152,35 +185,47 @@ fn editor(form: Form, action: String, key: String) -> AnyView {
     .into_any()
 }
 
-fn test(connection: &Connection, found: Option<ConnectionTest>) -> AnyView {
-    let action = format!("/forms/connections/{}/test", connection.id);
+/// Where a test is asked for.
+fn test_of(connection: &Connection) -> String {
+    format!("/forms/connections/{}/test", connection.id)
+}
+
+/// The test: its button sends the whole form, so that what is typed there is
+/// what is tested, and nothing of it is lost.
+fn test(connection: &Connection, found: Option<ConnectionTest>, model: String) -> AnyView {
+    let action = test_of(connection);
     let result = found.map(|found| {
         let answer = if found.ok {
             chip("passed", "✓", "It answers")
         } else {
             chip("failed", "✕", "It does not work")
         };
-        let took = duration(u64::from(found.latency_ms));
-        view! {
-            <div role="status">
-                <p>{answer} " " {found.message} <span class="hint">" " {took}</span></p>
+        // A success says itself how long it took.
+        let took = (!found.ok && found.latency_ms > 0).then(|| {
+            view! { <span class="hint">" " {duration(u64::from(found.latency_ms))}</span> }
+        });
+        let raw =
+            |text: String| (!text.is_empty()).then(|| view! { <pre tabindex="0">{text}</pre> });
+        let sent = (!found.request.is_empty()).then(|| {
+            view! {
                 <details class="raw" open>
                     <summary>"Request and answer"</summary>
-                    <pre tabindex="0">{found.request}</pre>
-                    <pre tabindex="0">{found.answer}</pre>
+                    {raw(found.request)}
+                    {raw(found.answer)}
                 </details>
-            </div>
-        }
+            }
+        });
+        view! { <div role="status"><p>{answer} " " {found.message} {took}</p> {sent}</div> }
     });
     view! {
         <section class="panel" aria-labelledby="test-head">
             <h2 id="test-head">"Test"</h2>
-            <form method="post" action=action class="bar">
+            <div class="bar">
                 <label for="test-model">"Model"</label>
-                <input type="text" id="test-model" name="model" autocomplete="off"
-                    placeholder="that of an agent"/>
-                <button type="submit">"Test connection"</button>
-            </form>
+                <input type="text" id="test-model" name="model" form=FORM autocomplete="off"
+                    placeholder="that of an agent" value=model/>
+                <button type="submit" form=FORM formaction=action>"Test connection"</button>
+            </div>
             {result}
         </section>
     }

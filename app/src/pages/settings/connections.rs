@@ -60,7 +60,11 @@ fn table(connections: Vec<Connection>) -> AnyView {
     }
     let rows = connections.into_iter().map(|connection| {
         let href = format!("/settings/connections/{}", connection.id);
-        let key = connection.key_last4.map_or_else(|| "none".to_owned(), |last| format!("…{last}"));
+        let key = match (connection.key_last4, connection.has_key) {
+            (Some(last), _) => format!("…{last}"),
+            (None, true) => "stored".to_owned(),
+            (None, false) => "none".to_owned(),
+        };
         view! {
             <tr>
                 <td class="main"><a href=href data-row="">{connection.name}</a>

@@ -20,11 +20,7 @@ pub fn TokensPage() -> impl IntoView {
 }
 
 fn show(data: TokensData) -> AnyView {
-    let TokensData { tokens, mut rejected } = data;
-    let secret = rejected.as_ref().map(|r| r.draft.text("token")).filter(|t| !t.is_empty());
-    if secret.is_some() {
-        rejected = None;
-    }
+    let TokensData { tokens, rejected, secret, too_late } = data;
     let form = Form::new(Draft::default(), rejected, unchecked);
     let secret = secret.map(|secret| {
         view! {
@@ -38,6 +34,9 @@ fn show(data: TokensData) -> AnyView {
     view! {
         <p class="hint">"Programs send one as " <code>"Authorization: Bearer …"</code> "."</p>
         {secret}
+        {too_late.then(|| view! {
+            <p class="hint">"A new token is shown once. If you have no copy of it, delete it and make another."</p>
+        })}
         <form method="post" action="/forms/tokens" novalidate class="editor">
             {form.summary()}
             <section class="fields" aria-label="New token">

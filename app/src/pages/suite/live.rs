@@ -1,11 +1,12 @@
 //! The signals of the live page. What is known is in [`LiveState`]; only what
 //! an event changed is drawn again.
 
+use super::hearing::Hearing;
 use super::live_state::{Changes, LiveState, StatusLine, worth_following};
 use crate::components::browser;
 use crate::components::load::ask_once;
 use crate::domain::{
-    HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
+    ErrorKind, HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
 };
 use crate::server_fns::runs::RunData;
 use crate::server_fns::suites::SuiteData;
@@ -16,18 +17,8 @@ use leptos::task::spawn_local;
 /// Id of the element that scrolls.
 pub const LOG: &str = "transcript-log";
 
-/// How the page hears of news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hearing {
-    /// The stream is open, or needs not be.
-    Fine,
-    /// It broke more than two seconds ago.
-    Lost,
-    /// It is back, a moment ago.
-    Back,
-    /// It was refused; the page asks instead.
-    Polling,
-}
+/// Id of the panel around it.
+pub const PANEL: &str = "said";
 
 /// One run and its signal.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,6 +42,8 @@ pub struct Live {
     pub rows: RwSignal<Vec<Row>>,
     /// What they wait for.
     pub waiting: RwSignal<Vec<HeldRuns>>,
+    /// The kinds of errors that they ended with.
+    pub errors: RwSignal<Vec<ErrorKind>>,
     /// Whose transcript is shown.
     pub followed: RwSignal<Option<RunId>>,
     /// Its turns.
@@ -67,6 +60,8 @@ pub struct Live {
     pub now: RwSignal<i64>,
     /// Whether somebody asked to stop.
     pub cancelling: RwSignal<bool>,
+    /// What could not be done, in words.
+    pub problem: RwSignal<Option<String>>,
     line: StoredValue<StatusLine>,
 }
 
@@ -81,6 +76,7 @@ impl Live {
             id: suite.id,
             rows: RwSignal::new(rows_of(&state.runs)),
             waiting: RwSignal::new(state.waiting.clone()),
+            errors: RwSignal::new(state.error_kinds()),
             followed: RwSignal::new(state.followed),
             turns: RwSignal::new(state.turns.values().cloned().collect()),
             pinned: RwSignal::new(pinned),
@@ -89,6 +85,7 @@ impl Live {
             status: RwSignal::new(String::new()),
             now: RwSignal::new(0),
             cancelling: RwSignal::new(suite.cancel_requested_at.is_some()),
+            problem: RwSignal::new(None),
             line: StoredValue::new(StatusLine::starting_at(progress.done, progress.total)),
             suite: RwSignal::new(suite),
             state: StoredValue::new(state),
@@ -101,20 +98,33 @@ impl Live {
         self.suite.try_with_untracked(|suite| suite.status.is_final()).unwrap_or(true)
     }
 
+    /// Whether a scenario is there more than once.
+    #[must_use]
+    pub fn many(self) -> bool {
+        self.suite.with_untracked(|suite| suite.repeats > 1)
+    }
+
     /// The newest event that is contained.
     #[must_use]
     pub fn seq(self) -> i64 {
         self.state.with_value(|state| state.seq)
     }
 
-    /// Takes in one event of the stream.
-    pub fn hear(self, id: Option<i64>, event: SuiteEvent) {
+    /// Takes in what the stream told since the last time, and draws it once:
+    /// with hundreds of runs many events come between two frames.
+    pub fn hear(self, events: Vec<(Option<i64>, SuiteEvent)>) {
         let was_final = self.is_final();
         let was = self.suite.with_untracked(|suite| suite.status);
-        let Some(changes) = self.state.try_update_value(|state| state.apply(id, event)) else {
+        let Some(changes) = self.state.try_update_value(|state| state.apply_all(events)) else {
             return;
         };
         self.draw(&changes);
+        self.speak(was, &changes);
+        self.keep_following(was_final);
+    }
+
+    /// What a screen reader hears of it.
+    fn speak(self, was: SuiteStatus, changes: &Changes) {
         let suite = self.suite.get_untracked();
         self.line.update_value(|line| {
             if was == SuiteStatus::Pending && suite.status == SuiteStatus::Running {
@@ -130,7 +140,7 @@ impl Live {
                 }
             }
             line.progress(suite.progress.done, suite.progress.total);
-            if suite.status.is_final() && !was_final {
+            if suite.status.is_final() && !was.is_final() {
                 let c = suite.counts;
                 line.say(format!(
                     "{}: {} passed, {} failed",
@@ -140,29 +150,19 @@ impl Live {
                 ));
             }
         });
-        let over = |(at, _): &(usize, RunStatus)| {
-            let id = self.state.with_value(|state| state.runs.get(*at).map(|run| run.id));
-            id == self.followed.get_untracked()
-        };
-        let pinned = self.pinned.get_untracked();
-        if !pinned && self.is_final() && !was_final {
-            // The report shows the run that a reload would show.
-            if let Some(run) = self.default_run() {
-                self.follow(run);
-            }
-        } else {
-            let ran_out = !pinned && changes.ended.iter().any(over) && !self.is_final();
-            if ran_out || self.followed.get_untracked().is_none() {
-                self.follow_next();
-            }
-        }
     }
 
-    fn follow_next(self) {
-        let next = self.state.with_value(|state| {
-            let talks = |run: &&Run| run.status == RunStatus::Running;
-            state.runs.iter().find(talks).map(|run| run.id)
-        });
+    /// Another run is followed where the one that was is over, unless somebody
+    /// chose it. The report shows the run that a reload would show.
+    fn keep_following(self, was_final: bool) {
+        if self.pinned.get_untracked() {
+            return;
+        }
+        let next = if self.is_final() {
+            if was_final { None } else { self.default_run() }
+        } else {
+            self.state.with_value(LiveState::follow_next)
+        };
         if let Some(next) = next {
             self.follow(next);
         }
@@ -185,9 +185,13 @@ impl Live {
             if self.waiting.with_untracked(|known| *known != waiting) {
                 self.waiting.set(waiting);
             }
+            let kinds = self.state.with_value(LiveState::error_kinds);
+            if self.errors.with_untracked(|known| *known != kinds) {
+                self.errors.set(kinds);
+            }
             self.suite.set(self.state.with_value(|state| state.suite.clone()));
         }
-        if !changes.new_turns.is_empty() {
+        if changes.turns {
             self.draw_turns();
         }
     }
@@ -247,7 +251,7 @@ impl Live {
             if self.suite.try_get_untracked().is_none() {
                 return;
             }
-            self.hear(None, SuiteEvent::Snapshot(Box::new(view.snapshot)));
+            self.hear(vec![(None, SuiteEvent::Snapshot(Box::new(view.snapshot)))]);
             if let (Some(run), Some(id)) = (view.followed, followed) {
                 let turns = run.transcript.unwrap_or_default();
                 self.state.update_value(|state| state.merge_turns(id, turns));
@@ -258,22 +262,25 @@ impl Live {
 
     /// Asks the suite to stop; the page says so at once.
     pub fn cancel(self) {
-        self.cancelling.set(true);
-        spawn_local(async move {
-            if let Err(error) = cancel(Stop::Suite(self.id.to_string())).await
-                && !self.is_final()
-            {
-                self.cancelling.set(false);
-                self.say(format!("Could not cancel: {error}"));
-            }
-        });
+        self.stop(Stop::Suite(self.id.to_string()), self.cancelling);
     }
 
-    /// Asks one run to stop.
-    pub fn cancel_run(self, run: RunId) {
+    /// Asks one run to stop; `asked` says whether that is on its way.
+    pub fn cancel_run(self, run: RunId, asked: RwSignal<bool>) {
+        self.stop(Stop::Run(run.to_string()), asked);
+    }
+
+    fn stop(self, what: Stop, asked: RwSignal<bool>) {
+        asked.set(true);
+        self.problem.set(None);
         spawn_local(async move {
-            if let Err(error) = cancel(Stop::Run(run.to_string())).await {
-                self.say(format!("Could not cancel: {error}"));
+            if let Err(error) = cancel(what).await
+                && !self.is_final()
+            {
+                let _ = asked.try_set(false);
+                let problem = format!("Could not cancel: {error}");
+                self.say(problem.clone());
+                let _ = self.problem.try_set(Some(problem));
             }
         });
     }

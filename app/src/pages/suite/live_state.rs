@@ -2,10 +2,10 @@
 //! twice, late or out of order leave the same state.
 
 use crate::domain::{
-    Counts, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker, Suite,
-    SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
+    Counts, ErrorKind, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker,
+    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The suite, its runs, and the transcript of the run that is followed.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,15 +28,26 @@ pub struct LiveState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// Runs that are different now, by position.
-    pub runs: Vec<usize>,
+    pub runs: BTreeSet<usize>,
     /// Whether the suite or its counts are.
     pub suite: bool,
-    /// Turns of the followed run that are new.
-    pub new_turns: Vec<Turn>,
+    /// Whether the followed run has new turns.
+    pub turns: bool,
     /// Runs that became final: position and status.
     pub ended: Vec<(usize, RunStatus)>,
     /// Whether everything must be drawn again.
     pub all: bool,
+}
+
+impl Changes {
+    /// These and what changed after them.
+    fn and(&mut self, next: Self) {
+        self.runs.extend(next.runs);
+        self.ended.extend(next.ended);
+        self.suite |= next.suite;
+        self.turns |= next.turns;
+        self.all |= next.all;
+    }
 }
 
 /// The run to look at first: one that talks, else the first failure, else the
@@ -58,13 +69,25 @@ impl LiveState {
     pub fn new(snapshot: SuiteSnapshot, followed: Option<Run>) -> Self {
         let SuiteSnapshot { seq, mut suite } = snapshot;
         let runs = suite.runs.take().unwrap_or_default();
-        let waiting = HeldRuns::of(runs.iter().filter_map(|run| run.waiting_on));
+        let held = |run: &Run| run.waiting_on.filter(|waiting| waiting.holds_up(run.status));
+        let waiting = HeldRuns::of(runs.iter().filter_map(held));
         let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
         if let Some(run) = followed {
             state.follow(run.id);
             state.merge_turns(run.id, run.transcript.unwrap_or_default());
         }
         state
+    }
+
+    /// The run to follow next: one that talks, where the followed one does not
+    /// any more.
+    #[must_use]
+    pub fn follow_next(&self) -> Option<RunId> {
+        let followed = self.runs.iter().find(|run| Some(run.id) == self.followed);
+        if followed.is_some_and(|run| !run.status.is_final()) {
+            return None;
+        }
+        self.runs.iter().find(|run| run.status == RunStatus::Running).map(|run| run.id)
     }
 
     /// Follows another run; its turns come through [`Self::merge_turns`].
@@ -83,6 +106,15 @@ impl LiveState {
                 self.turns.entry(turn.index).or_insert(turn);
             }
         }
+    }
+
+    /// Applies events in their order.
+    pub fn apply_all(&mut self, events: Vec<(Option<i64>, SuiteEvent)>) -> Changes {
+        let mut changes = Changes::default();
+        for (id, event) in events {
+            changes.and(self.apply(id, event));
+        }
+        changes
     }
 
     /// Applies one event; `id` is its seq, where it has one. What is known
@@ -137,7 +169,7 @@ impl LiveState {
         let ended = ended.then_some((at, run.status)).into_iter().collect();
         *known = run;
         self.recount();
-        Changes { runs: vec![at], suite: true, ended, ..Changes::default() }
+        Changes { runs: BTreeSet::from([at]), suite: true, ended, ..Changes::default() }
     }
 
     fn turn(&mut self, event: TurnEvent) -> Changes {
@@ -148,11 +180,11 @@ impl LiveState {
         {
             // Each turn is told once (by its seq), so counting is enough.
             self.runs[at].user_turns += 1;
-            changes.runs.push(at);
+            changes.runs.insert(at);
         }
         if self.followed == Some(event.run_id) && !self.turns.contains_key(&event.turn.index) {
-            self.turns.insert(event.turn.index, event.turn.clone());
-            changes.new_turns.push(event.turn);
+            self.turns.insert(event.turn.index, event.turn);
+            changes.turns = true;
         }
         changes
     }
@@ -164,7 +196,15 @@ impl LiveState {
         }
         self.suite.progress.eta_seconds = progress.eta_seconds;
         self.waiting.clone_from(&progress.waiting);
-        Changes { suite: true, ..Changes::default() }
+        // No event tells of such a wait: nothing happens to a run that is not begun.
+        let mut runs = BTreeSet::new();
+        for (at, run) in self.runs.iter_mut().enumerate() {
+            if run.status == RunStatus::Pending && run.waiting_on != progress.held {
+                run.waiting_on = progress.held;
+                runs.insert(at);
+            }
+        }
+        Changes { runs, suite: true, ..Changes::default() }
     }
 
     fn finished(&mut self, finished: Finished) -> Changes {
@@ -178,6 +218,18 @@ impl LiveState {
             self.suite.finished_at = self.runs.iter().filter_map(|run| run.finished_at).max();
         }
         Changes { suite: true, ..Changes::default() }
+    }
+
+    /// The kinds of errors that runs ended with, each once.
+    #[must_use]
+    pub fn error_kinds(&self) -> Vec<ErrorKind> {
+        let mut kinds = Vec::new();
+        for error in self.runs.iter().filter_map(|run| run.error.as_ref()) {
+            if !kinds.contains(&error.kind) {
+                kinds.push(error.kind);
+            }
+        }
+        kinds
     }
 
     fn recount(&mut self) {
@@ -217,7 +269,8 @@ impl StatusLine {
 
     /// Something to say when there is room.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.waiting.push(text.into());
+        let text: String = text.into();
+        self.waiting.push(text.trim_end_matches('.').to_owned());
     }
 
     /// Progress: said at 25, 50 and 75 % only.

@@ -4,6 +4,7 @@ use crate::domain::{
     SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting, WaitingOn,
 };
 use serde_json::json;
+use std::collections::BTreeSet;
 
 fn id(n: u32) -> String {
     format!("0190a000-0000-7000-8000-{n:012}")
@@ -140,10 +141,34 @@ fn a_newer_snapshot_replaces_and_an_older_one_does_not() {
 }
 
 #[test]
+fn what_came_between_two_frames_is_drawn_once() {
+    let mut one_by_one = start();
+    let mut at_once = start();
+    let events = || {
+        let finished = Finished { status: SuiteStatus::Finished, counts: Counts::default() };
+        vec![
+            (Some(11), turn_event(1, 0)),
+            (Some(12), run_event(1, RunStatus::Passed)),
+            (Some(12), run_event(1, RunStatus::Passed)),
+            (Some(13), run_event(2, RunStatus::Failed)),
+            (Some(14), SuiteEvent::Finished(finished)),
+        ]
+    };
+    for (id, event) in events() {
+        one_by_one.apply(id, event);
+    }
+    let changes = at_once.apply_all(events());
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(changes.runs, BTreeSet::from([0, 1]));
+    assert_eq!(changes.ended, [(0, RunStatus::Passed), (1, RunStatus::Failed)]);
+    assert!(changes.suite && changes.turns && !changes.all);
+}
+
+#[test]
 fn turns_of_other_runs_do_not_mix_in() {
     let mut state = start();
     let changes = state.apply(Some(11), turn_event(2, 0));
-    assert!(changes.new_turns.is_empty());
+    assert!(!changes.turns);
     assert!(state.turns.is_empty());
     // Followed later, read from the server while one more arrives.
     state.follow(run_id(2));
@@ -169,6 +194,7 @@ fn progress_never_goes_back() {
         eta_seconds: Some(99),
         current: vec![],
         waiting: vec![],
+        held: None,
     };
     state.apply(None, SuiteEvent::Progress(late.clone()));
     assert_eq!((state.suite.progress.done, state.suite.progress.eta_seconds), (1, None));
@@ -202,6 +228,7 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
         eta_seconds: None,
         current: vec![],
         waiting: vec![circuit],
+        held: None,
     };
     assert!(state.apply(None, SuiteEvent::Progress(told)).suite);
     assert_eq!(state.waiting, [circuit]);
@@ -211,12 +238,65 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
 }
 
 #[test]
+fn that_a_queue_waits_for_its_turn_is_nothing_to_speak_of() {
+    let snapshot = |what, status| {
+        let waiting_on = Some(Waiting { what, until: None });
+        let mut suite = start().suite;
+        suite.runs = Some(vec![Run { waiting_on, ..run(1, status) }]);
+        LiveState::new(SuiteSnapshot { seq: 1, suite }, None).waiting.len()
+    };
+    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Pending), 0);
+    assert_eq!(snapshot(WaitingOn::Circuit, RunStatus::Pending), 1);
+    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Running), 1);
+}
+
+#[test]
+fn a_wait_that_no_event_tells_of_comes_and_goes_with_the_progress() {
+    let mut state = start();
+    state.apply(Some(11), run_event(1, RunStatus::Running));
+    let counts = Counts::default();
+    let until = Some(Timestamp(9));
+    let held = Some(Waiting { what: WaitingOn::Circuit, until });
+    let (eta_seconds, current, waiting) = (None, vec![], vec![]);
+    let told =
+        Progress { done: 0, total: 2, by_status: counts, eta_seconds, current, waiting, held };
+    let waits = |state: &LiveState| state.runs.iter().map(|run| run.waiting_on).collect::<Vec<_>>();
+    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
+    assert_eq!(waits(&state), [None, held], "a run that has begun tells of its own");
+    assert_eq!(changes.runs, BTreeSet::from([1]));
+    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
+    assert!(changes.runs.is_empty(), "nothing is drawn twice: {changes:?}");
+    let changes = state.apply(None, SuiteEvent::Progress(Progress { held: None, ..told }));
+    assert_eq!(waits(&state), [None, None]);
+    assert_eq!(changes.runs, BTreeSet::from([1]));
+}
+
+#[test]
 fn one_that_talks_is_followed_first_then_a_failure() {
     let runs = [run(1, RunStatus::Passed), run(2, RunStatus::Failed), run(3, RunStatus::Running)];
     assert_eq!(worth_following(&runs), Some(run_id(3)));
     assert_eq!(worth_following(&runs[..2]), Some(run_id(2)));
     assert_eq!(worth_following(&runs[..1]), Some(run_id(1)));
     assert_eq!(worth_following(&[]), None);
+}
+
+#[test]
+fn whoever_follows_what_runs_goes_on_when_the_next_begins() {
+    let mut state = start();
+    assert_eq!(state.followed, Some(run_id(1)));
+    assert_eq!(state.follow_next(), None, "it still talks");
+    state.apply(Some(11), run_event(1, RunStatus::Passed));
+    assert_eq!(state.follow_next(), None, "nothing else talks yet");
+    state.apply(Some(12), run_event(2, RunStatus::Running));
+    assert_eq!(state.follow_next(), Some(run_id(2)));
+}
+
+#[test]
+fn the_status_line_ends_each_sentence_once() {
+    let mut line = StatusLine::starting_at(0, 8);
+    line.say("Could not cancel: sign in again.");
+    line.say("Back");
+    assert_eq!(line.flush(1000).as_deref(), Some("Could not cancel: sign in again. Back."));
 }
 
 #[test]

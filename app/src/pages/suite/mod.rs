@@ -1,5 +1,6 @@
 //! A suite: live while it runs, the report afterwards; the same address.
 
+pub mod hearing;
 pub mod live;
 pub mod live_state;
 mod progress;
@@ -9,6 +10,7 @@ mod runs;
 mod stream;
 mod transcript;
 
+use crate::components::browser;
 use crate::components::form::{action_button, refusal};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::time::time;
@@ -20,6 +22,9 @@ use crate::server_fns::suites::SuiteData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use live::Live;
+
+/// How long the buttons that start again keep away; milliseconds.
+const SETTLES_AFTER: i32 = 2000;
 
 /// The page of a suite.
 #[component]
@@ -58,12 +63,13 @@ fn show(view: SuiteData, run: Memo<Option<String>>) -> AnyView {
     let suite = live.suite.get_untracked();
     let title = format!("{} · {}", suite.agent.name, runs_of(&suite));
     let is_final = Memo::new(move |_| live.suite.with(|suite| suite.status.is_final()));
+    let over = settled(is_final);
     view! {
         {move || (!is_final.get()).then(refresh)}
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/suites">"Suites"</a></nav>
         <div class="page-head">
             {heading(title)}
-            {move || if is_final.get() { rerun(live, &key) } else { cancel(live) }}
+            {move || if over.get() { rerun(live, &key) } else { cancel(live, is_final) }}
         </div>
         {about(&suite)}
         <p class="sr-only" role="status" aria-live="polite">{live.status}</p>
@@ -100,16 +106,41 @@ fn about(suite: &Suite) -> AnyView {
     .into_any()
 }
 
+/// Whether it has been over for a moment. The buttons that start it again come
+/// where the one was that stops it, and somebody may just be pressing that.
+fn settled(is_final: Memo<bool>) -> RwSignal<bool> {
+    let over = RwSignal::new(is_final.get_untracked());
+    Effect::new(move || {
+        if is_final.get() && !over.get_untracked() {
+            browser::later(SETTLES_AFTER, move || {
+                let _ = over.try_set(true);
+            });
+        }
+    });
+    over
+}
+
 /// Stops the suite: a form, which with WASM leaves the page where it is.
-fn cancel(live: Live) -> AnyView {
+fn cancel(live: Live, is_final: Memo<bool>) -> AnyView {
+    let label = move || {
+        if is_final.get() {
+            live.suite.with(|suite| suite.status.label())
+        } else if live.cancelling.get() {
+            "Cancelling…"
+        } else {
+            "Cancel suite"
+        }
+    };
     view! {
         <form method="post" action=format!("/forms/suites/{}/cancel", live.id) class="inline"
             on:submit=move |event| {
                 event.prevent_default();
+                // The button goes; the keyboard stays on the page.
+                browser::focus("page-title");
                 live.cancel();
             }>
-            <button type="submit" disabled=live.cancelling>
-                {move || if live.cancelling.get() { "Cancelling…" } else { "Cancel suite" }}
+            <button type="submit" disabled=move || live.cancelling.get() || is_final.get()>
+                {label}
             </button>
         </form>
     }

@@ -1,6 +1,7 @@
 //! How far: bar, counts, time, and how the page hears of news.
 
-use super::live::{Hearing, Live};
+use super::hearing::Hearing;
+use super::live::Live;
 use crate::components::chip::{run_look, suite_chip};
 use crate::components::time::clock;
 use crate::components::words::{about, percent, plural, seconds, verdict_counts};
@@ -27,6 +28,9 @@ pub(super) fn panel(live: Live) -> AnyView {
             <p class="hint">{move || sentence(live)}</p>
             {move || live.waiting.with(|all| all.iter().map(held).collect_view())}
             {move || hearing(live.hearing.get())}
+            {move || live.problem.get().map(|text| view! {
+                <p class="problem" role="alert">{text}</p>
+            })}
         </section>
     }
     .into_any()
@@ -51,11 +55,7 @@ fn counts(suite: &Suite) -> AnyView {
 /// What the numbers mean, how long it took, how long it will.
 fn sentence(live: Live) -> String {
     let suite = live.suite.get();
-    let runs = live.rows.with(|rows| {
-        let errors = rows.iter().map(|row| row.run.get());
-        errors.filter(|run| run.status == RunStatus::Error).collect::<Vec<_>>()
-    });
-    let mut parts = vec![verdict_counts(&suite.counts, &runs)];
+    let mut parts = vec![live.errors.with(|kinds| verdict_counts(&suite.counts, kinds))];
     if let Some(started) = suite.started_at {
         let end = suite.finished_at.map(|at| at.0 / 1000);
         // On the server, and until the page is alive, there is no clock.

@@ -3,7 +3,7 @@
 use super::live::Live;
 use crate::components::chip::run_look;
 use crate::components::words::{duration, p50_p95};
-use crate::domain::{RoleUsage, Run, ScenarioId, Usage};
+use crate::domain::{RoleUsage, Run, RunStatus, ScenarioId, Usage};
 use crate::pages::run::parts::{fact, usage_table};
 use leptos::prelude::*;
 
@@ -58,8 +58,11 @@ fn matrix(runs: &[Run]) -> AnyView {
 }
 
 fn times(runs: &[Run]) -> AnyView {
-    let Some((half, most)) = p50_p95(runs.iter().filter_map(|run| run.duration_ms).collect())
-    else {
+    // One that was stopped, or never got far, says nothing about how long they take.
+    let judged = runs.iter().filter(|run| {
+        matches!(run.status, RunStatus::Passed | RunStatus::Failed | RunStatus::Inconclusive)
+    });
+    let Some((half, most)) = p50_p95(judged.filter_map(|run| run.duration_ms).collect()) else {
         return ().into_any();
     };
     view! {

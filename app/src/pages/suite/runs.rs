@@ -1,11 +1,12 @@
 //! The runs of a suite in a table: in their order while it runs, failures
 //! first afterwards.
 
-use super::live::{Live, Row};
+use super::live::{Live, PANEL, Row};
+use crate::components::browser;
 use crate::components::chip::run_chip;
-use crate::components::words::{duration, score};
+use crate::components::words::{duration, run_name, score};
 use crate::domain::{EndReason, Run, RunStatus};
-use crate::pages::run::parts::{now, turns_so_far};
+use crate::pages::run::parts::{doing, turns_so_far};
 use leptos::prelude::*;
 
 /// What is looked at first once all is done.
@@ -29,14 +30,14 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
         }
         rows
     };
-    let many = live.suite.with_untracked(|suite| suite.repeats > 1);
+    let many = live.many();
     view! {
         <section>
             <h2 id="runs-head">
                 {move || if is_final.get() { "Runs, failures first" } else { "Runs" }}
             </h2>
             <div class="scroll" tabindex="0" role="region" aria-label="Table of runs">
-                <table class="runs list">
+                <table class="runs list" class:going=move || !is_final.get()>
                     <thead><tr>
                         <th scope="col">"Status"</th><th scope="col">"Scenario"</th>
                         <th scope="col" class="num">"Turns"</th><th scope="col" class="num">"Score"</th>
@@ -53,23 +54,33 @@ pub(super) fn table(live: Live, is_final: Memo<bool>) -> AnyView {
     .into_any()
 }
 
-fn what(run: &Run) -> String {
+/// Below a run's name: what it does, or how it ended where that says more than its status.
+fn what(run: &Run) -> AnyView {
+    if run.status.is_final() {
+        return how(run).into_any();
+    }
+    match run.status {
+        // That it waits for a slot is what all of a queue do.
+        RunStatus::Pending
+            if run.waiting_on.is_none_or(|waiting| !waiting.holds_up(run.status)) =>
+        {
+            ().into_any()
+        }
+        _ => doing(run),
+    }
+}
+
+fn how(run: &Run) -> String {
     match (&run.error, run.end_reason) {
         (Some(error), _) => format!("{}: {}", error.kind.label(), error.message),
-        (None, Some(EndReason::ScriptFinished)) if run.status.is_final() => String::new(),
-        (None, Some(reason)) if run.status.is_final() => reason.label().to_owned(),
-        (None, _) if matches!(run.status, RunStatus::Pending) && run.waiting_on.is_none() => {
-            String::new()
-        }
-        _ if run.status.is_final() => String::new(),
-        _ => now(run),
+        (None, Some(EndReason::ScriptFinished) | None) => String::new(),
+        (None, Some(reason)) => reason.label().to_owned(),
     }
 }
 
 fn one(live: Live, row: Row, many: bool) -> AnyView {
     let (id, run) = (row.id, row.run);
-    let (name, repetition) = run.with_untracked(|run| (run.scenario.name.clone(), run.repetition));
-    let label = if many { format!("{name} #{repetition}") } else { name };
+    let label = run.with_untracked(|run| run_name(run, many));
     let status = Memo::new(move |_| run.with(|run| run.status));
     let followed = move || live.followed.get() == Some(id);
     let failure =
@@ -78,7 +89,7 @@ fn one(live: Live, row: Row, many: bool) -> AnyView {
     view! {
         <tr class:followed=followed>
             <td>{move || run_chip(status.get())}</td>
-            <td><a href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a>
+            <td><a id=format!("run-{id}") href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a>
                 <div class="hint what">{move || run.with(what)}</div></td>
             <td class="num" data-label="Turns">{move || run.with(turns_so_far)}</td>
             <td class="num" data-label="Score">{move || run.with(|run| score(run.score))}</td>
@@ -86,7 +97,8 @@ fn one(live: Live, row: Row, many: bool) -> AnyView {
             <td class="end">
                 <a class="button small" href=live.address_of(id) data-noscroll=""
                     aria-label=format!("Show what is said in {spoken}")
-                    aria-current=move || followed().then_some("true")>
+                    aria-current=move || followed().then_some("true")
+                    on:click=move |_| browser::later(0, || browser::reveal(PANEL))>
                     {move || if followed() { "Shown" } else { "Show" }}
                 </a>
                 {move || (!status.get().is_final()).then(|| cancel(live, row, &spoken))}
@@ -98,12 +110,15 @@ fn one(live: Live, row: Row, many: bool) -> AnyView {
 
 fn cancel(live: Live, row: Row, name: &str) -> AnyView {
     let asked = RwSignal::new(false);
+    let link = format!("run-{}", row.id);
     view! {
         <form method="post" action=format!("/forms/runs/{}/cancel", row.id) class="inline"
             on:submit=move |event| {
                 event.prevent_default();
                 asked.set(true);
-                live.cancel_run(row.id);
+                // The button goes with the run's end; whoever pressed it stays here.
+                browser::focus(&link);
+                live.cancel_run(row.id, asked);
             }>
             <button type="submit" class="small quiet" aria-label=format!("Cancel {name}")
                 disabled=move || asked.get() || live.cancelling.get()>

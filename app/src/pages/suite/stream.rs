@@ -4,8 +4,10 @@
 //! so that they arrive in the order of the wire and errors are seen as they
 //! are: reconnecting or refused for good.
 
-use super::live::{Hearing, LOG, Live};
+use super::hearing::{Hearing, Wire};
+use super::live::{LOG, Live};
 use crate::components::browser;
+use crate::components::compact;
 use crate::domain::{
     Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
 };
@@ -15,12 +17,9 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
-/// Broken for longer than this is said.
-const LOST_AFTER: i64 = 2000;
-/// How long "Back, caught up" stays.
-const BACK_FOR: i64 = 4000;
-/// Between two questions where the stream is refused.
-const POLL: i64 = 3000;
+/// Between two drawings; milliseconds. With hundreds of rows a drawing costs
+/// the browser tens of milliseconds, and nobody reads faster.
+const DRAW_EVERY: i64 = 100;
 
 /// An open stream; closed when dropped.
 struct Stream {
@@ -37,20 +36,15 @@ impl Drop for Stream {
     }
 }
 
-/// Since when the stream is broken, when it came back, when it was asked last.
-#[derive(Clone, Copy, Default)]
-struct Times {
-    lost: Option<i64>,
-    back: Option<i64>,
-    refused: bool,
-    polled: i64,
-}
-
 #[derive(Clone, Copy)]
 struct Listening {
     live: Live,
     stream: StoredValue<Option<Stream>, LocalStorage>,
-    times: StoredValue<Times>,
+    wire: StoredValue<Wire>,
+    /// What came since the last frame.
+    heard: StoredValue<Vec<(Option<i64>, SuiteEvent)>>,
+    /// When that was drawn last.
+    drawn: StoredValue<i64>,
 }
 
 /// Listens until the page goes; a hidden tab does not, and catches up.
@@ -58,7 +52,9 @@ pub(super) fn listen(live: Live) {
     let listening = Listening {
         live,
         stream: StoredValue::new_local(None),
-        times: StoredValue::new(Times::default()),
+        wire: StoredValue::new(Wire::default()),
+        heard: StoredValue::new(Vec::new()),
+        drawn: StoredValue::new(0),
     };
     listening.open();
     if !live.is_final() {
@@ -88,16 +84,13 @@ impl Listening {
         if self.live.is_final() || browser::is_hidden() || self.is_open() {
             return;
         }
-        self.times.update_value(|times| times.refused = false);
+        // A tab that was hidden draws what it heard before; then it knows what it missed.
+        self.draw();
         let url = format!("/api/v1/suites/{}/events?after={}", self.live.id, self.live.seq());
         let Ok(source) = EventSource::new(&url) else { return };
         let on_event = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             if let (Some(event), id) = (parse(&event), event_id(&event)) {
-                self.live.hear(id, event);
-                if self.live.is_final() {
-                    // Not from within its own callback.
-                    browser::later(0, move || self.close());
-                }
+                self.collect(id, event);
             }
         });
         for kind in ["snapshot", "run", "turn", "progress", "finished"] {
@@ -113,13 +106,43 @@ impl Listening {
         self.stream.set_value(Some(stream));
     }
 
+    /// Keeps an event for the next drawing, in which all of them are drawn.
+    fn collect(self, id: Option<i64>, event: SuiteEvent) {
+        let first = self.heard.try_update_value(|heard| {
+            heard.push((id, event));
+            heard.len() == 1
+        });
+        if first != Some(true) {
+            return;
+        }
+        let since = browser::now() - self.drawn.get_value();
+        let wait = i32::try_from(DRAW_EVERY - since).unwrap_or_default();
+        if wait > 0 {
+            browser::later(wait, move || self.draw());
+        } else {
+            request_animation_frame(move || self.draw());
+        }
+    }
+
+    fn draw(self) {
+        let _ = self.drawn.try_update_value(|drawn| *drawn = browser::now());
+        let heard = self.heard.try_update_value(std::mem::take).unwrap_or_default();
+        if heard.is_empty() {
+            return;
+        }
+        self.live.hear(heard);
+        if self.live.is_final() {
+            self.close();
+        }
+    }
+
     fn is_open(self) -> bool {
         self.stream.with_value(Option::is_some)
     }
 
     fn close(self) {
         let _ = self.stream.try_update_value(|stream| drop(stream.take()));
-        let _ = self.times.try_update_value(|times| times.lost = None);
+        let _ = self.wire.try_update_value(Wire::closed);
     }
 
     fn changed(self, event: &web_sys::Event) {
@@ -128,47 +151,33 @@ impl Listening {
         };
         let now = browser::now();
         match source.ready_state() {
-            EventSource::OPEN => {
-                let hearing = self.live.hearing.get_untracked();
-                let lost = matches!(hearing, Hearing::Lost | Hearing::Polling);
-                self.times.update_value(|times| {
-                    times.lost = None;
-                    times.back = lost.then_some(now);
-                });
-                self.live.heard(if lost { Hearing::Back } else { Hearing::Fine });
-            }
-            EventSource::CONNECTING => {
-                self.times.update_value(|times| times.lost = times.lost.or(Some(now)));
-            }
+            EventSource::OPEN => self.tell(|wire| wire.opened(now)),
+            EventSource::CONNECTING => self.tell(|wire| wire.broke(now)),
             // Refused for good: nothing more to say (204), or to be asked for.
             _ if self.live.is_final() => {}
             _ => {
-                self.times.update_value(|times| {
-                    times.refused = true;
-                    times.polled = now;
-                });
                 browser::later(0, move || self.close());
                 self.live.read_all();
-                self.live.heard(Hearing::Polling);
+                self.tell(|wire| wire.refused(now));
             }
         }
     }
 
+    /// Something happened to the stream: the page says what there is to say.
+    fn tell(self, happened: impl FnOnce(&mut Wire)) {
+        let shown = self.wire.try_update_value(|wire| {
+            happened(wire);
+            wire.shown()
+        });
+        self.live.heard(shown.unwrap_or(Hearing::Fine));
+    }
+
     fn tick(self) {
         let now = browser::now();
-        let times = self.times.get_value();
-        if times.lost.is_some_and(|lost| now - lost > LOST_AFTER) {
-            self.live.heard(Hearing::Lost);
-        }
-        if times.back.is_some_and(|back| now - back > BACK_FOR) {
-            self.times.update_value(|times| times.back = None);
-            self.live.heard(Hearing::Fine);
-        }
-        if times.refused && !self.live.is_final() && now - times.polled > POLL {
-            // Whoever refused may have been a proxy while the server was started
-            // again: the stream is tried anew, and where it is refused again,
-            // everything is read.
-            self.times.update_value(|times| times.polled = now);
+        let over = self.live.is_final();
+        self.tell(|wire| wire.tick(now, over));
+        if !over && self.wire.try_update_value(|wire| wire.asks(now)) == Some(true) {
+            // The stream is tried anew; where it is refused again, everything is read.
             self.open();
         }
         self.live.tick(now);
@@ -186,20 +195,20 @@ fn parse(event: &MessageEvent) -> Option<SuiteEvent> {
     let data = event.data().as_string()?;
     Some(match event.type_().as_str() {
         "snapshot" => {
-            SuiteEvent::Snapshot(Box::new(serde_json::from_str::<SuiteSnapshot>(&data).ok()?))
+            SuiteEvent::Snapshot(Box::new(compact::from_str::<SuiteSnapshot>(&data).ok()?))
         }
         // Read without serde's `flatten`, which is large: the run repeats its id.
         "run" => {
-            let run: Run = serde_json::from_str(&data).ok()?;
+            let run: Run = compact::from_str(&data).ok()?;
             SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run }))
         }
         "turn" => {
-            let WhichRun { run_id } = serde_json::from_str(&data).ok()?;
-            let turn = serde_json::from_str(&data).ok()?;
+            let WhichRun { run_id } = compact::from_str(&data).ok()?;
+            let turn = compact::from_str(&data).ok()?;
             SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
         }
-        "progress" => SuiteEvent::Progress(serde_json::from_str::<Progress>(&data).ok()?),
-        "finished" => SuiteEvent::Finished(serde_json::from_str::<Finished>(&data).ok()?),
+        "progress" => SuiteEvent::Progress(compact::from_str::<Progress>(&data).ok()?),
+        "finished" => SuiteEvent::Finished(compact::from_str::<Finished>(&data).ok()?),
         _ => return None,
     })
 }

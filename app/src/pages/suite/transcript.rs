@@ -1,11 +1,12 @@
 //! What is said in the run that is followed, as it is said.
 
-use super::live::{LOG, Live};
+use super::live::{LOG, Live, PANEL};
 use crate::components::browser;
 use crate::components::chip::run_chip;
 use crate::components::turns::turn;
-use crate::components::words::plural;
+use crate::components::words::{plural, run_name};
 use crate::domain::RunStatus;
+use crate::pages::run::parts::doing;
 use leptos::prelude::*;
 
 /// The panel beside the runs.
@@ -18,7 +19,7 @@ pub(super) fn panel(live: Live) -> AnyView {
         let Some(row) = row() else {
             return view! { <h2 id="said-head">"Transcript"</h2> }.into_any();
         };
-        let name = row.run.with_untracked(|run| run.scenario.name.clone());
+        let name = row.run.with_untracked(|run| run_name(run, live.many()));
         let href = format!("/runs/{}", row.id);
         view! {
             <h2 id="said-head">{name}</h2>
@@ -43,7 +44,7 @@ pub(super) fn panel(live: Live) -> AnyView {
         running.then(|| {
             view! {
                 <p class="typing hint">
-                    {move || row().map(|row| row.run.with(crate::pages::run::parts::now))} "…"
+                    {move || row().map(|row| row.run.with(doing))} "…"
                 </p>
             }
         })
@@ -51,9 +52,11 @@ pub(super) fn panel(live: Live) -> AnyView {
     let down = move |_| {
         live.unread.set(0);
         browser::scroll_to_end(LOG);
+        // The button goes; the keyboard stays where the turns are.
+        browser::focus(LOG);
     };
     view! {
-        <section class="transcript following" aria-labelledby="said-head">
+        <section id=PANEL class="transcript following" aria-labelledby="said-head">
             <header class="bar">{head}</header>
             <div class="log" id=LOG role="log" aria-live="off" tabindex="0"
                 aria-label="Transcript"

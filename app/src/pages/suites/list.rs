@@ -2,12 +2,13 @@
 
 use crate::backend::Page;
 use crate::components::chip::suite_chip;
-use crate::components::load::{ask, empty, loaded_below, notice};
+use crate::components::load::{ask, empty, follow, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::components::words::{percent, verdict_counts};
 use crate::domain::{Suite, SuiteStatus};
 use crate::pages::agents::list::more;
+use crate::pages::run::parts::refresh;
 use crate::server_fns::Ask;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -22,6 +23,7 @@ pub fn SuitesPage() -> impl IntoView {
         let (agent, status, after) = words();
         Ask::Suites { agent, status, after }
     });
+    follow(data, unfinished);
     view! {
         {notice()}
         <div class="page-head">
@@ -49,6 +51,10 @@ fn filters(status: &str) -> AnyView {
     .into_any()
 }
 
+fn unfinished(page: &Page<Suite>) -> bool {
+    page.items.iter().any(|suite| !suite.status.is_final())
+}
+
 fn show(page: Page<Suite>, filtered: bool) -> AnyView {
     if page.items.is_empty() && filtered {
         let action = view! { <a class="button" href="/suites">"Clear filters"</a> };
@@ -59,7 +65,8 @@ fn show(page: Page<Suite>, filtered: bool) -> AnyView {
         let text = "A suite is the runs that one start made: an agent against scenarios.";
         return empty("No suites yet", text, action.into_any());
     }
-    view! { {suite_table(page.items)} {more("/suites", page.next)} }.into_any()
+    let open = unfinished(&page);
+    view! { {open.then(refresh)} {suite_table(page.items)} {more("/suites", page.next)} }.into_any()
 }
 
 /// Suites in a table.

@@ -12,6 +12,7 @@ use crate::server_fns::suites::{PreflightData, StartData, StartWords};
 use crate::server_fns::{Ask, Choice};
 use leptos::ev::Event;
 use leptos::prelude::*;
+use leptos::web_sys::HtmlFormElement;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
@@ -35,8 +36,19 @@ pub fn NewSuitePage() -> impl IntoView {
     view! {
         {notice()}
         {heading("Run scenarios")}
-        {loaded_below(data, move |data| show(data, words, found))}
+        {nothing_selected(&query)}
+        {loaded_below(data, move |data| show(data, found))}
     }
+}
+
+/// "Run selected" of the list, with nothing ticked there.
+fn nothing_selected(query: &Memo<ParamsMap>) -> AnyView {
+    let query = *query;
+    let nothing = move || {
+        query.with(|query| query.get("selected").is_some() && query.get("scenario").is_none())
+    };
+    let text = "No scenario was ticked in the list. Tick here which ones to run.";
+    (move || nothing().then(|| view! { <p class="notice" role="status">{text}</p> })).into_any()
 }
 
 /// What an address chooses. The names of the form count too: without WASM the
@@ -66,16 +78,19 @@ fn word_is_true(query: &ParamsMap, name: &str) -> bool {
     query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
 }
 
-fn show(data: StartData, words: Memo<StartWords>, found: Data<PreflightData>) -> AnyView {
+fn show(data: StartData, found: Data<PreflightData>) -> AnyView {
     if data.agents.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
         let text = "Runs need an agent: a system prompt, a model and its tools.";
         return empty("No agent yet", text, action.into_any());
     }
-    let StartData { key, chosen, agents, scenarios, rejected } = data;
+    let StartData { key, mut chosen, agents, scenarios, rejected } = data;
+    if chosen.repeats.is_empty() {
+        "1".clone_into(&mut chosen.repeats);
+    }
     let draft = Draft(json!({
         "agent_id": chosen.agent,
-        "repeats": if chosen.repeats.is_empty() { "1" } else { &chosen.repeats },
+        "repeats": chosen.repeats,
         "concurrency": chosen.concurrency,
         "note": chosen.note,
         "allow_parallel": chosen.allow_parallel,
@@ -91,14 +106,29 @@ fn show(data: StartData, words: Memo<StartWords>, found: Data<PreflightData>) ->
     choices.extend(agents.iter().map(|agent| (agent.id.clone(), agent.name.clone())));
     let navigate = use_navigate();
     let filter = chosen.filter.clone();
+    let follow = move |form: &HtmlFormElement, shown: Option<&str>| {
+        let to = address(&browser::form_entries(form), &filter);
+        if shown != Some(to.as_str()) {
+            let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
+            navigate(&to, options);
+        }
+    };
+    // What was chosen before the page came alive told nobody.
+    let (early, shown) =
+        (follow.clone(), address(&entries_of(&chosen, &scenarios), &chosen.filter));
+    Effect::new(move || {
+        if let Some(form) = browser::form("start") {
+            early(&form, Some(&shown));
+        }
+    });
     let changed = move |event: Event| {
-        let Some(form) = browser::form_of(&event) else { return };
-        let to = address(&browser::form_entries(&form), &filter);
-        let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
-        navigate(&to, options);
+        if let Some(form) = browser::form_of(&event) {
+            follow(&form, None);
+        }
     };
     view! {
-        <form method="post" action="/forms/suites" class="start" on:change=changed novalidate>
+        <form method="post" action="/forms/suites" class="start" id="start" on:change=changed
+            novalidate>
             <input type="hidden" name="idempotency_key" value=key/>
             <div>
                 {form.summary()}
@@ -111,7 +141,7 @@ fn show(data: StartData, words: Memo<StartWords>, found: Data<PreflightData>) ->
                     {Field::new("note", "Note", Control::Line("text"))
                         .hint("What you want to find out.").show(form)}
                 </section>
-                {choose(&chosen, &scenarios, words)}
+                {choose(&chosen, &scenarios)}
             </div>
             {panel(form, found)}
         </form>
@@ -141,12 +171,26 @@ fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
     to
 }
 
-fn choose(chosen: &StartWords, scenarios: &[Choice], words: Memo<StartWords>) -> AnyView {
-    let came_back_with_all = chosen.all;
-    let all = Memo::new(move |_| {
-        words.with(|words| words.all || (words.draft.is_some() && came_back_with_all))
-    });
-    let rows = scenarios.iter().map(|scenario| row(chosen, scenario, all)).collect_view();
+/// What the form says as it is drawn, in its order.
+fn entries_of(chosen: &StartWords, scenarios: &[Choice]) -> Vec<(String, String)> {
+    let mut entries = vec![
+        ("agent_id", chosen.agent.clone()),
+        ("repeats", chosen.repeats.clone()),
+        ("concurrency", chosen.concurrency.clone()),
+        ("note", chosen.note.clone()),
+        ("all", chosen.all.to_string()),
+    ];
+    let ticked = scenarios.iter().filter(|one| chosen.scenarios.contains(&one.id));
+    entries.extend(ticked.map(|one| ("scenario_ids[]", one.id.clone())));
+    entries.push(("skip_incompatible", chosen.skip_incompatible.to_string()));
+    entries.push(("allow_parallel", chosen.allow_parallel.to_string()));
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// All active ones, or single ones: style hides the list while all are chosen,
+/// for then its boxes say nothing.
+fn choose(chosen: &StartWords, scenarios: &[Choice]) -> AnyView {
+    let rows = scenarios.iter().map(|scenario| row(chosen, scenario)).collect_view();
     view! {
         <fieldset class="choose">
             <legend>"Scenarios"</legend>
@@ -194,13 +238,12 @@ fn all_of(chosen: &StartWords) -> AnyView {
     .into_any()
 }
 
-fn row(chosen: &StartWords, scenario: &Choice, all: Memo<bool>) -> AnyView {
+fn row(chosen: &StartWords, scenario: &Choice) -> AnyView {
     let id = scenario.id.clone();
     let ticked = chosen.scenarios.contains(&id);
     view! {
         <label class="tick">
-            <input type="checkbox" name="scenario_ids[]" value=id checked=ticked
-                disabled=all/>
+            <input type="checkbox" name="scenario_ids[]" value=id checked=ticked/>
             " " {scenario.name.clone()} " "
             <span class="hint">{scenario.about.clone()}</span>
         </label>
@@ -210,7 +253,7 @@ fn row(chosen: &StartWords, scenario: &Choice, all: Memo<bool>) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::{FilterWords, address, words_of};
+    use super::{Choice, FilterWords, StartWords, address, entries_of, words_of};
     use leptos_router::params::ParamsMap;
 
     #[test]
@@ -241,5 +284,19 @@ mod tests {
         let words = words_of(&query);
         assert_eq!(words.scenarios, ["s1", "s2"]);
         assert_eq!((words.agent.as_str(), words.allow_parallel, words.all), ("a1", true, false));
+    }
+
+    #[test]
+    fn a_form_as_it_was_drawn_is_told_from_one_that_was_touched() {
+        let choice = |id: &str| Choice { id: id.into(), name: id.into(), about: String::new() };
+        let chosen = StartWords {
+            agent: "a1".into(),
+            repeats: "1".into(),
+            scenarios: vec!["s2".into(), "of another list".into()],
+            ..StartWords::default()
+        };
+        let entries = entries_of(&chosen, &[choice("s2"), choice("s1")]);
+        let to = address(&entries, &FilterWords::default());
+        assert_eq!(to, "/suites/new?agent=a1&repeats=1&scenario=s2");
     }
 }

@@ -1,9 +1,11 @@
 //! What a start would do, and the button that does it.
 
 use crate::components::form::{Control, Field, Form};
+use crate::components::form_data::spoken;
 use crate::components::load::Data;
+use crate::components::time::clock;
 use crate::components::words::{about, cost, plural};
-use crate::domain::{Incompatibility, Preflight};
+use crate::domain::{ConnectionTrouble, Incompatibility, Preflight, Problem};
 use crate::pages::run::parts::fact;
 use crate::server_fns::suites::PreflightData;
 use leptos::prelude::*;
@@ -13,12 +15,16 @@ fn reason_against(data: &PreflightData) -> Option<String> {
     if let Some(error) = &data.refused {
         return Some(error.detail.clone());
     }
+    let must_mend = || Some("Something above must be put right first.".to_owned());
+    if !data.problems.is_empty() {
+        return must_mend();
+    }
     let Some(found) = &data.found else {
         let what = if data.has_agent { "scenarios" } else { "an agent" };
         return Some(format!("Choose {what} first."));
     };
     if !found.problems.is_empty() {
-        return Some("Something above must be put right first.".to_owned());
+        return must_mend();
     }
     if found.unfinished_suite.is_some() && !data.allow_parallel {
         return Some("This agent is already being run against some of these scenarios.".to_owned());
@@ -51,7 +57,7 @@ pub fn panel(form: Form, data: Data<PreflightData>) -> AnyView {
         <aside class="panel preflight" aria-labelledby="preflight-head">
             <h2 id="preflight-head">"Before it starts"</h2>
             <Transition>
-                {move || now().found.map(|found| body(&found))}
+                {move || body(&now())}
                 <div class:gone=move || !clash()>
                     {Field::new("skip_incompatible", "Run the others; record these as errors",
                         Control::Tick).show(form)}
@@ -74,15 +80,34 @@ pub fn panel(form: Form, data: Data<PreflightData>) -> AnyView {
     .into_any()
 }
 
-fn body(found: &Preflight) -> AnyView {
-    let problems = found.problems.iter().map(|problem| {
-        view! { <li class="problem">{problem.message.clone()}</li> }
+fn body(data: &PreflightData) -> AnyView {
+    let nothing = Preflight::default();
+    let found = data.found.as_ref().unwrap_or(&nothing);
+    // A connection's trouble is told once, with the way to it.
+    let alone = |problem: &&Problem| found.connections.iter().all(|one| one.path != problem.path);
+    let problems = data.problems.iter().chain(found.problems.iter().filter(alone));
+    let problems = problems.map(|problem| {
+        let text = format!("{}: {}.", spoken(&problem.path), problem.message);
+        view! { <li class="problem">{text}</li> }
     });
-    let problems = problems.collect_view();
     let busy = found.unfinished_suite.map(|id| {
         let href = format!("/suites/{id}");
         view! { <p class="warning"><a href=href>"Look at the suite that is running"</a></p> }
     });
+    view! {
+        {data.found.as_ref().map(numbers)}
+        <ul class="plain">
+            {problems.collect_view()}
+            {found.connections.iter().map(trouble).collect_view()}
+        </ul>
+        {pairs("Tools that nothing answers", &found.unmocked_tools)}
+        {pairs("Cannot work", &found.incompatible)}
+        {busy}
+    }
+    .into_any()
+}
+
+fn numbers(found: &Preflight) -> AnyView {
     view! {
         <dl class="facts-list">
             {fact("Runs", found.jobs.to_string())}
@@ -91,10 +116,19 @@ fn body(found: &Preflight) -> AnyView {
             {found.expected_seconds.map(|seconds| fact("Time", about(seconds)))}
             {found.expected_cost_usd.map(|usd| fact("Cost", cost(Some(usd))))}
         </dl>
-        <ul class="plain">{problems}</ul>
-        {pairs("Tools that nothing answers", &found.unmocked_tools)}
-        {pairs("Cannot work", &found.incompatible)}
-        {busy}
+    }
+    .into_any()
+}
+
+/// What is the matter with a connection, with the way to it: there it is
+/// corrected, and tried.
+fn trouble(one: &ConnectionTrouble) -> AnyView {
+    let class = if one.stops { "problem" } else { "hint" };
+    let href = format!("/settings/connections/{}", one.connection_id);
+    let name = (!one.name.is_empty()).then(|| view! { " " <a href=href>{one.name.clone()}</a> });
+    let until = one.until.map(|until| view! { " Next try at " {clock(until)} "." });
+    view! {
+        <li class=class>{spoken(&one.path)} {name} ": " {one.message.clone()} "." {until}</li>
     }
     .into_any()
 }
@@ -142,6 +176,11 @@ mod tests {
         says(&with(Preflight::default()), "Nothing would run");
         let bad = Preflight { problems: vec![Problem::new("agent", "no key")], ..ready.clone() };
         says(&with(bad), "put right");
+        let typed = PreflightData {
+            problems: vec![Problem::new("repeats", "must be from 1 to 20")],
+            ..PreflightData::default()
+        };
+        says(&typed, "put right");
         let id = "0190a000-0000-7000-8000-000000000001".parse().expect("id");
         let mut busy = with(Preflight { unfinished_suite: Some(id), ..ready });
         says(&busy, "already");

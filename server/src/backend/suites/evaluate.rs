@@ -36,9 +36,7 @@ impl Suites {
                 model: choice.model,
             }
         });
-        if let Err(sentence) = self.reach.check(caller.space_id, judge.connection_id).await {
-            return Err(AppError::problem("judge.connection_id", sentence));
-        }
+        self.judge_is_there(caller, &judge).await?;
         let fresh = self.clock.uuid().into();
         let view = Evaluation::asked(fresh, &judge.model, PROMPT_VERSION, self.clock.now());
         let body = serde_json::to_string(&view).map_err(|error| {

@@ -3,6 +3,7 @@
 //!
 //! - [`plan`]: what a start would do; pure.
 //! - `start`, `rerun`, `evaluate`, `cancel`: what changes something.
+//! - `troubles`: what is the matter with connections before a start.
 //! - `read`: what is shown. [`eta`]: how long it will take; pure.
 //! - `live`: what the streams read.
 
@@ -15,14 +16,15 @@ mod read;
 mod relay;
 mod rerun;
 mod start;
+mod troubles;
 
 use crate::clock::SharedClock;
 use crate::engine::Engine;
 use crate::store::SharedSuites;
 use crate::store::catalog::{AgentStore, ScenarioStore, SettingStore};
 use crate::store::rows::ModelRef;
-use app::backend::Answer;
-use app::domain::{ConnectionId, Problem, RunId, SpaceId, UserId, Waiting};
+use app::backend::{Answer, Caller};
+use app::domain::{Problem, RunId, Timestamp, UserId, Waiting};
 use app::error::AppError;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -30,9 +32,34 @@ use std::sync::Arc;
 /// Whether a connection can be used at all, found out without a paid call.
 #[async_trait]
 pub trait Reach: Send + Sync + 'static {
-    /// `Err` with a sentence: there is no such connection for this space, its
-    /// key is missing, or nobody answers at its address.
-    async fn check(&self, space: SpaceId, connection: ConnectionId) -> Result<(), String>;
+    /// What a call of the caller's to this model would meet now.
+    async fn look(&self, caller: &Caller, model: &ModelRef) -> Look;
+}
+
+/// What was found of a connection before anything starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Its name; empty where there is no such connection for the caller.
+    pub name: String,
+    /// Whether it can be used.
+    pub reached: Reached,
+}
+
+/// Whether a connection can be used, in words that follow its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Calls go through, as far as is known.
+    Yes,
+    /// They may not, but runs wait or try: told, and no hindrance.
+    Troubled {
+        /// What is wrong.
+        message: String,
+        /// When it is tried again.
+        until: Option<Timestamp>,
+    },
+    /// No call would get through: there is no such connection, its key is missing
+    /// or not accepted, its money is spent, or nobody answers at its address.
+    Not(String),
 }
 
 /// What is told of a start and of a cancel.
@@ -111,7 +138,12 @@ fn before(cursor: &app::backend::Cursor) -> Answer<Option<crate::store::suites::
         let at = app::domain::Timestamp(millis.parse().ok()?);
         Some(crate::store::suites::Before { at, id: id.parse().ok()? })
     };
-    parse().map(Some).ok_or_else(|| AppError::problem("after", "is not a cursor of this list"))
+    parse().map(Some).ok_or_else(|| {
+        AppError::problem(
+            "cursor",
+            "is not the cursor of a page; leave it out to begin at the start",
+        )
+    })
 }
 
 /// How many entries of a list.

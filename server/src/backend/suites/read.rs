@@ -50,13 +50,17 @@ impl Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
+        let pending = runs.iter().find(|run| run.status == RunStatus::Pending);
         let progress = Progress {
+            held: pending.and_then(|run| self.waiting(run)),
             done: counts.done(),
             total: row.total,
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
-            waiting: HeldRuns::of(runs.iter().filter_map(|run| self.waiting(run))),
+            waiting: HeldRuns::of(runs.iter().filter_map(|run| {
+                self.waiting(run).filter(|waiting| waiting.holds_up(run.status))
+            })),
         };
         Ok((row.seq, progress))
     }
@@ -102,10 +106,13 @@ impl Suites {
     }
 
     /// What a run waits for. One that is not begun because its first call
-    /// would only wait says so: known now, and never stored.
+    /// would only wait says so: known now, and never stored. All others that
+    /// are not begun wait for a slot.
     fn waiting(&self, row: &RunRow) -> Option<Waiting> {
         match row.status {
-            RunStatus::Pending => self.executor.held_back(row.user_id, &row.frozen.agent),
+            RunStatus::Pending => {
+                self.executor.held_back(row.user_id, &row.frozen.agent).or(row.waits())
+            }
             _ => row.waiting,
         }
     }

@@ -133,10 +133,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_progress_is_told_again_while_it_is_right() {
-        let (current, waiting) = Default::default();
+        let (current, waiting, held) = Default::default();
         let by_status = Counts::default();
         let progress =
-            Progress { done: 1, total: 2, by_status, eta_seconds: None, current, waiting };
+            Progress { done: 1, total: 2, by_status, eta_seconds: None, current, waiting, held };
         let known = Known::now(7, progress.clone());
         assert_eq!(known.at(7), Some(&progress));
         assert_eq!(known.at(8), None, "something has happened since");

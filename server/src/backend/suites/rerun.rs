@@ -2,11 +2,12 @@
 //! with the missing work only where nothing has changed.
 
 use super::start::reference;
-use super::{Suites, none_of, plan};
-use crate::store::rows::RunRow;
+use super::troubles::{refused_for, stopping};
+use super::{Suites, plan};
+use crate::store::rows::{Frozen, ModelRef, RunRow};
 use crate::store::suites::{NewRun, NewSuite};
 use app::backend::{Answer, Caller, Keyed, Started, Which};
-use app::domain::{ErrorKind, RunError, RunStatus, Scenario, ScenarioRef, SuiteId};
+use app::domain::{ErrorKind, ModelChoice, RunError, RunStatus, Scenario, ScenarioRef, SuiteId};
 use app::error::AppError;
 
 impl Suites {
@@ -38,10 +39,13 @@ impl Suites {
         let agent = agent.ok_or_else(gone)?;
         let ids: Vec<_> = chosen.iter().map(|row| row.scenario.id).collect();
         let scenarios = self.scenarios.scenarios_by_id(caller.space_id, &ids).await?;
-        let frozen = self.frozen(caller, &agent, None, None).await?;
+        // What the suite asked for itself it keeps; all else is as it is now.
+        let (judge, user) = chosen.first().map_or((None, None), |row| own_models(row));
+        let frozen = self.frozen(caller, &agent, judge.as_ref(), user.as_ref()).await?;
         let mut problems = agent.problems();
-        problems.extend(self.unreachable(caller, &frozen).await);
-        none_of(problems)?;
+        let troubles = self.troubles(caller, &frozen).await;
+        problems.extend(stopping(&troubles));
+        refused_for(problems, &troubles)?;
         let runs = chosen.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
             self.again(row, scenario, &agent, parent.agent.revision)
@@ -106,6 +110,16 @@ impl Suites {
             ..fresh
         }
     }
+}
+
+/// The judge and the simulated user that a run's suite asked for itself.
+fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoice>) {
+    let Frozen { judge, simulated_user, own, .. } = &row.frozen;
+    let choice = |model: &ModelRef| ModelChoice {
+        connection_id: model.connection_id,
+        model: model.model.clone(),
+    };
+    (own.judge.then(|| choice(judge)), own.simulated_user.then(|| choice(simulated_user)))
 }
 
 fn matches(row: &RunRow, which: Which) -> bool {

@@ -1,13 +1,15 @@
 //! Starting: what is asked for is recorded whole before anything begins, and
 //! exactly once a key.
 
+use super::troubles::{refused_for, stopping};
 use super::{Suites, none_of, plan};
-use crate::store::rows::{Frozen, ModelRef};
+use crate::store::rows::{Frozen, ModelRef, OwnModels};
 use crate::store::suites::{Created, NewKey, NewRun, NewSuite};
 use app::backend::{Answer, Caller, Keyed, Started};
 use app::domain::{
-    Agent, Counts, ErrorKind, ModelChoice, Preflight, Problem, Run, RunError, Scenario,
-    ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus, pass_rate,
+    Agent, Counts, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, Run, RunError,
+    Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus,
+    pass_rate,
 };
 use app::error::{AppError, ErrorCode};
 
@@ -19,6 +21,8 @@ pub(super) struct Planned {
     pub(super) agent: Agent,
     pub(super) scenarios: Vec<Scenario>,
     pub(super) frozen: Frozen,
+    /// A problem for each scenario that is not there.
+    pub(super) missing: Vec<Problem>,
 }
 
 impl Suites {
@@ -26,6 +30,9 @@ impl Suites {
     pub async fn preflight(&self, caller: &Caller, request: &StartSuite) -> Answer<Preflight> {
         let planned = self.planned(caller, request).await?;
         let mut flight = self.flight(caller, request, &planned).await?;
+        if !planned.missing.is_empty() {
+            return Err(AppError::invalid(flight.problems));
+        }
         let ids: Vec<_> = planned.scenarios.iter().map(|scenario| scenario.id).collect();
         let unfinished = self.suites.unfinished_over(caller.space_id, planned.agent.id, &ids);
         flight.unfinished_suite = unfinished.await?;
@@ -53,14 +60,9 @@ impl Suites {
         let flight = self.flight(caller, request, &planned).await?;
         let mut problems = flight.problems;
         if !request.skip_incompatible {
-            problems.extend(flight.incompatible.iter().map(|pair| {
-                Problem::new(
-                    "scenario_ids",
-                    format!("“{}” cannot be run: {}", pair.scenario, pair.reason),
-                )
-            }));
+            problems.extend(incompatible(request, &flight.incompatible));
         }
-        none_of(problems)?;
+        refused_for(problems, &flight.connections)?;
         let mut runs = Vec::new();
         for scenario in &planned.scenarios {
             for repetition in 1..=request.repeats {
@@ -117,11 +119,7 @@ impl Suites {
     /// Records the suite with its answer, and tells the engine.
     pub(super) async fn create(&self, mut suite: NewSuite, keyed: &Keyed) -> Answer<Started> {
         let jobs = plan::count(suite.runs.len());
-        if jobs > self.limits.queue_per_user {
-            let most = self.limits.queue_per_user;
-            let message = format!("would be {jobs} runs; at most {most} may wait at once");
-            return Err(AppError::problem("scenario_ids", message));
-        }
+        none_of(self.too_many(jobs).into_iter().collect())?;
         let view = view(&suite);
         let body = serde_json::to_string(&view).map_err(|error| {
             AppError::from(crate::store::StoreError::Damaged(error.to_string()))
@@ -134,6 +132,13 @@ impl Suites {
         }
         self.executor.wake();
         self.answer(created, Some(Started { suite_id: id, body, replayed: false }))
+    }
+
+    /// A start that alone is more than may wait can never be made.
+    fn too_many(&self, jobs: u32) -> Option<Problem> {
+        let most = self.limits.queue_per_user;
+        let message = format!("would be {jobs} runs; at most {most} may wait at once");
+        (jobs > most).then(|| Problem::new("scenario_ids", message))
     }
 
     /// What a person is told of a start.
@@ -165,18 +170,15 @@ impl Suites {
     pub(super) async fn planned(&self, caller: &Caller, request: &StartSuite) -> Answer<Planned> {
         let agent = self.agents.agent(caller.space_id, request.agent_id).await?;
         let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
+        let mut missing = Vec::new();
         let scenarios = match &request.scenario_ids {
             Some(ids) => {
                 let found = self.scenarios.scenarios_by_id(caller.space_id, ids).await?;
-                let missing = |id| !found.iter().any(|scenario| scenario.id == id);
-                let problems = ids.iter().enumerate().filter(|(_, id)| missing(**id));
-                none_of(
-                    problems
-                        .map(|(i, _)| {
-                            Problem::new(format!("scenario_ids[{i}]"), "is not a scenario of yours")
-                        })
-                        .collect(),
-                )?;
+                let there = |id| found.iter().any(|scenario| scenario.id == id);
+                let problems = ids.iter().enumerate().filter(|(_, id)| !there(**id));
+                missing.extend(problems.map(|(i, _)| {
+                    Problem::new(format!("scenario_ids[{i}]"), "is not a scenario of yours")
+                }));
                 let mut seen = std::collections::HashSet::new();
                 found.into_iter().filter(|scenario| seen.insert(scenario.id)).collect()
             }
@@ -185,7 +187,7 @@ impl Suites {
         let frozen = self
             .frozen(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
             .await?;
-        Ok(Planned { agent, scenarios, frozen })
+        Ok(Planned { agent, scenarios, frozen, missing })
     }
 
     /// The models as they are now: of the request, else of the settings, else
@@ -209,6 +211,7 @@ impl Suites {
         Ok(Frozen {
             judge: pick(judge, settings.judge.as_ref()),
             simulated_user: pick(user, settings.simulated_user.as_ref()),
+            own: OwnModels { judge: judge.is_some(), simulated_user: user.is_some() },
             agent: own.clone(),
         })
     }
@@ -236,33 +239,38 @@ impl Suites {
         request: &StartSuite,
         planned: &Planned,
     ) -> Answer<Preflight> {
-        let Planned { agent, scenarios, frozen } = planned;
+        let Planned { agent, scenarios, frozen, missing } = planned;
         let mut flight =
             plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
-        flight.problems.extend(self.unreachable(caller, frozen).await);
+        if !missing.is_empty() {
+            // That none is left is no problem of its own.
+            flight.problems.retain(|problem| problem.path != "scenario_ids");
+            flight.problems.splice(0..0, missing.iter().cloned());
+        }
+        flight.connections = self.troubles(caller, frozen).await;
+        flight.problems.extend(stopping(&flight.connections));
+        flight.problems.extend(self.too_many(flight.jobs));
         Ok(flight)
     }
+}
 
-    /// A problem for each connection that cannot be used.
-    pub(super) async fn unreachable(&self, caller: &Caller, frozen: &Frozen) -> Vec<Problem> {
-        let roles = [
-            ("agent.connection_id", &frozen.agent),
-            ("judge.connection_id", &frozen.judge),
-            ("simulated_user.connection_id", &frozen.simulated_user),
-        ];
-        let mut problems = Vec::new();
-        let mut seen = Vec::new();
-        for (path, model) in roles {
-            if seen.contains(&model.connection_id) {
-                continue;
-            }
-            seen.push(model.connection_id);
-            if let Err(sentence) = self.reach.check(caller.space_id, model.connection_id).await {
-                problems.push(Problem::new(path, sentence));
-            }
-        }
-        problems
-    }
+/// A problem for each pair that cannot work, at the place where the request
+/// names its scenario. A filter names none: there two of one name are told
+/// apart by their ids.
+fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
+    let place = |pair: &Incompatibility| {
+        request.scenario_ids.iter().flatten().position(|id| *id == pair.scenario_id)
+    };
+    let problem = |pair: &Incompatibility| {
+        let same = pairs.iter().filter(|other| other.scenario == pair.scenario).count();
+        let (path, id) = match place(pair) {
+            Some(i) => (format!("scenario_ids[{i}]"), String::new()),
+            None if same > 1 => ("scenario_ids".to_owned(), format!(" ({})", pair.scenario_id)),
+            None => ("scenario_ids".to_owned(), String::new()),
+        };
+        Problem::new(path, format!("“{}”{id} cannot be run: {}", pair.scenario, pair.reason))
+    };
+    pairs.iter().map(problem).collect()
 }
 
 pub(super) fn reference(agent: &Agent) -> app::domain::AgentRef {

@@ -106,7 +106,7 @@ async fn scenarios_are_paged_to_the_end_with_cursors() {
     assert_eq!(it.agents(anna, &rest).await.unwrap().next, None);
     for after in [page.next, Some("damaged".into())] {
         let cursor = Cursor { after, limit: None };
-        assert_eq!(paths(it.scenarios(anna, &own, &cursor).await), ["after"]);
+        assert_eq!(paths(it.scenarios(anna, &own, &cursor).await), ["cursor"]);
     }
 }
 

@@ -45,6 +45,7 @@ async fn an_empty_key_keeps_the_stored_one() {
     let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
     assert_eq!(*stage.outbound.edited.lock(), [], "another name is no other connection");
+    assert_eq!(*stage.outbound.saved.lock(), [id], "but whoever saves it ends its latch");
 
     let draft = connection("Renamed", URL, "short");
     let saved = stage.it.update_connection(&stage.anna, id, &draft).await.unwrap();
@@ -53,6 +54,7 @@ async fn an_empty_key_keeps_the_stored_one() {
     let moved = connection("Renamed", "https://models.example.org/v2", "");
     stage.it.update_connection(&stage.anna, id, &moved).await.unwrap();
     assert_eq!(*stage.outbound.edited.lock(), [id, id], "and of another address");
+    assert_eq!(*stage.outbound.saved.lock(), [id], "an edit says all of that by itself");
     let demo = Draft(json!({"name": "Demo", "kind": "demo"}));
     stage.it.update_connection(&stage.anna, id, &demo).await.unwrap();
     let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
@@ -128,6 +130,7 @@ async fn a_connection_in_use_stays() {
     let held = stage.it.delete_connection(&stage.anna, id).await.unwrap_err();
     assert_eq!(held.code.status(), 409);
     assert!(held.detail.contains("Desk"), "{held}");
+    assert_eq!(held.link, Some(format!("/agents/{}", made.id)), "the way to it");
     stage.it.delete_agent(&stage.anna, made.id).await.unwrap();
     stage.it.delete_connection(&stage.anna, id).await.unwrap();
     assert_eq!(status(stage.it.connection(&stage.anna, id).await), 404);

@@ -5,6 +5,7 @@ mod catalog;
 mod connections;
 mod imports;
 mod owners;
+mod starts;
 
 use super::{CatalogStores, ConnectionTester, Rehearsal, SignUp};
 use crate::builtin;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 #[derive(Default)]
 struct Outbound {
     edited: Mutex<Vec<ConnectionId>>,
+    saved: Mutex<Vec<ConnectionId>>,
     /// Ends the look at an address that is slow to look at.
     seen: tokio::sync::Notify,
 }
@@ -71,6 +73,10 @@ impl ConnectionTester for Outbound {
 
     fn edited(&self, _caller: &Caller, id: ConnectionId) {
         self.edited.lock().push(id);
+    }
+
+    fn saved(&self, _caller: &Caller, id: ConnectionId) {
+        self.saved.lock().push(id);
     }
 }
 

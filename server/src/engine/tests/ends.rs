@@ -1,10 +1,11 @@
 //! Every run ends, alone, and with what was said.
 
-use super::bench::{Bench, failure, obliging, rejected, reply, scripted, space, verdict};
+use super::bench::{Bench, failure, obliging, rejected, reply, scripted, space};
 use crate::llm::Decision;
 use crate::store::suites::SuiteStore;
 use app::domain::{ErrorKind, RunStatus};
 use serde_json::json;
+use stand::judged;
 use std::time::Duration;
 
 fn kind(run: &crate::store::rows::RunRow) -> Option<ErrorKind> {
@@ -126,7 +127,7 @@ async fn a_bad_agent_fails_and_is_not_an_error() {
     let b = Bench::new(|number, request| match &request.output {
         None => obliging(number, request),
         Some(_) => {
-            Box::pin(async move { reply(verdict(&request, false, "from the helpful agent")) })
+            Box::pin(async move { reply(judged(false, "from the helpful agent").to_string()) })
         }
     });
     let suite = b.suite(1, &[scripted(1)]).await;

@@ -95,3 +95,20 @@ async fn an_agent_that_says_nothing_is_never_sent_to_the_judge() {
     let run = b.finished(1, suite).await.remove(0);
     assert_eq!(run.status, RunStatus::Failed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_names_the_turn_in_which_it_was_decided() {
+    let b = Bench::new(obliging);
+    let mut by_rule = scripted(2);
+    by_rule["expected_behaviors"] = serde_json::json!([]);
+    // The second answer counts three messages.
+    by_rule["success_criteria"] =
+        serde_json::json!({"must_include": ["Answer 3"], "must_not_include": ["Answer 4"]});
+    let suite = b.suite(1, &[by_rule]).await;
+    let _engine = b.engine().await;
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(b.said(run.id).await[3], "Answer 3 from the helpful agent.");
+    let judging = b.work.evaluations(run.id).await.unwrap().remove(0).view;
+    assert_eq!(judging.checks[0].detail, "said in turn 3");
+    assert_eq!(run.status, RunStatus::Passed);
+}

@@ -3,6 +3,7 @@
 
 mod away;
 mod bench;
+mod circuits;
 mod crash;
 mod ends;
 mod judging;
@@ -10,7 +11,7 @@ mod judging_again;
 mod limits;
 mod logs;
 mod metrics;
-mod provider_limits;
+mod rate_limits;
 mod suspend;
 mod talking;
 mod waits;

@@ -1,8 +1,9 @@
 //! What is said, and that it is stored before anything else happens.
 
-use super::bench::{Bench, obliging, reply, scripted, verdict};
+use super::bench::{Bench, obliging, reply, scripted};
 use app::domain::{Finish, RunStatus, Speaker, ToolCall};
 use serde_json::json;
+use stand::judged;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +87,7 @@ async fn tools_are_answered_by_mocks_and_told_apart() {
     let b = Bench::new(|number, request| {
         Box::pin(async move {
             if request.output.is_some() {
-                return reply(verdict(&request, true, "x"));
+                return reply(judged(true, "x").to_string());
             }
             let call = |id: &str, name: &str, arguments| ToolCall {
                 id: id.into(),
@@ -134,7 +135,7 @@ async fn a_simulated_user_leads_to_its_goal() {
                 Some(crate::conversation::SIMULATED_USER) => {
                     reply(json!({"message": "Thank you!", "done": "goal_reached"}).to_string())
                 }
-                Some(_) => reply(verdict(&request, true, "The agent answers at length")),
+                Some(_) => reply(judged(true, "The agent answers at length").to_string()),
             }
         })
     });
@@ -161,7 +162,7 @@ async fn an_unreadable_simulated_user_is_asked_again_under_a_note_of_its_own() {
                 Some(crate::conversation::SIMULATED_USER) => {
                     reply(json!({"message": "Thank you!", "done": "goal_reached"}).to_string())
                 }
-                Some(_) => reply(verdict(&request, true, "The agent answers at length")),
+                Some(_) => reply(judged(true, "The agent answers at length").to_string()),
             }
         })
     });

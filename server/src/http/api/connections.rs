@@ -38,6 +38,8 @@ struct ConnectionInput {
     headers: Option<BTreeMap<String, String>>,
     /// The key; absent or empty keeps the stored one.
     api_key: Option<String>,
+    /// Removes the stored key.
+    remove_key: Option<bool>,
 }
 
 /// With which model to test.

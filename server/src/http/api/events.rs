@@ -4,6 +4,7 @@ use super::Reply;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, Params};
+use crate::http::pass::Pass;
 use crate::http::stream;
 use app::domain::{Reader, SuiteId, SuiteSnapshot};
 use axum::extract::State;
@@ -40,21 +41,26 @@ struct StreamParams {
 async fn of_suite(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
+    pass: Pass,
     Id(id): Id<SuiteId>,
     params: Params,
     headers: HeaderMap,
 ) -> Reply<Response> {
     let asked = params.read(after)?;
     let after = last_event_id(&headers).or(asked);
-    Ok(stream::suite(state, caller, id, after).await?)
+    Ok(stream::suite(state, caller, pass, id, after).await?)
 }
 
 /// The caller's unfinished suites in short, whenever that changes
 #[utoipa::path(get, path = "/events", tag = "suites",
     responses((status = 200, description = "Events `suites` with {live: [suite without runs]}",
         content_type = "text/event-stream")))]
-async fn of_all(State(state): State<HttpState>, SignedIn(caller): SignedIn) -> Reply<Response> {
-    Ok(stream::suites(state, caller).await?)
+async fn of_all(
+    State(state): State<HttpState>,
+    SignedIn(caller): SignedIn,
+    pass: Pass,
+) -> Reply<Response> {
+    Ok(stream::suites(state, caller, pass).await?)
 }
 
 fn after(reader: &mut Reader<'_>) -> Option<i64> {

@@ -23,11 +23,11 @@ pub(super) struct PageParams {
 pub(super) struct HistoryParams {
     /// Of this agent.
     agent: Option<uuid::Uuid>,
-    /// Of this scenario (runs only).
+    /// Of this scenario; of suites those with such a run.
     scenario: Option<uuid::Uuid>,
     /// With this status.
     status: Option<String>,
-    /// With this kind of error (runs only).
+    /// With this kind of error; of suites those with such a run.
     error_kind: Option<String>,
     /// Not before this time, RFC 3339.
     since: Option<String>,
@@ -35,9 +35,13 @@ pub(super) struct HistoryParams {
     until: Option<String>,
 }
 
+/// Longest cursor, in bytes: a name of the longest kind (four bytes a
+/// character) with what else puts an entry in its place, in base64.
+const LONGEST_CURSOR: usize = 8 * limits::NAME;
+
 /// Reads `cursor` and `limit`.
 pub(super) fn cursor(reader: &mut Reader<'_>) -> Cursor {
-    let after = reader.text("cursor", limits::NAME);
+    let after = reader.text("cursor", LONGEST_CURSOR);
     Cursor {
         after: (!is_blank(&after)).then_some(after),
         limit: reader.optional_integer("limit", 1, 200),
@@ -52,8 +56,7 @@ pub(super) fn page(params: &Params) -> Answer<Cursor> {
     params.read(cursor)
 }
 
-/// Which of the two histories is read: they have other statuses, and only
-/// runs have a scenario and an error.
+/// Which of the two histories is read: they have other statuses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum History {
     /// Of suites.
@@ -68,17 +71,15 @@ pub(super) enum History {
 /// 422 with every parameter that is wrong.
 pub(super) fn history(params: &Params, which: History) -> Answer<(HistoryFilter, Cursor)> {
     params.read(|reader| {
-        let runs = which == History::Runs;
-        let statuses = if runs { words(RunStatus::ALL) } else { words(SuiteStatus::ALL) };
+        let statuses = match which {
+            History::Runs => words(RunStatus::ALL),
+            History::Suites => words(SuiteStatus::ALL),
+        };
         let filter = HistoryFilter {
             agent: id(reader, "agent"),
-            scenario: if runs { id(reader, "scenario") } else { None },
+            scenario: id(reader, "scenario"),
             status: word(reader, "status", &statuses),
-            error_kind: if runs {
-                word(reader, "error_kind", &words(ErrorKind::ALL))
-            } else {
-                None
-            },
+            error_kind: word(reader, "error_kind", &words(ErrorKind::ALL)),
             since: time(reader, "since"),
             until: time(reader, "until"),
         };

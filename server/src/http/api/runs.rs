@@ -1,7 +1,7 @@
 //! Runs: a suite of one, reading, stopping, judging again.
 
 use super::paging::{self, History, HistoryParams, PageParams};
-use super::starts::accepted;
+use super::starts::{accepted, nothing};
 use super::{PREFIX, Reply};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
@@ -61,7 +61,12 @@ async fn start(
     let request = StartSuite::parse_single(&draft).map_err(AppError::invalid)?;
     let keyed = key.with_start("/runs", &request);
     let backend = state.backend;
-    let work = async move { backend.start(&caller, &request, &keyed).await };
+    let work = async move {
+        backend.start(&caller, &request, &keyed).await.map_err(|mut error| {
+            error.problems.iter_mut().for_each(StartSuite::of_one);
+            error
+        })
+    };
     let started = spawned(&state.clock, work).await?;
     let place = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, place))
@@ -92,6 +97,8 @@ async fn cancel(
 }
 
 /// Judge the stored transcript again; no agent call
+///
+/// A body may be left out, and says nothing: `{}`.
 #[utoipa::path(post, path = "/runs/{id}/evaluate", tag = "runs", params(("id" = Uuid, Path)),
     responses((status = 202, description = "What was started", content_type =
         "application/json")))]
@@ -100,7 +107,11 @@ async fn evaluate(
     SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
     key: IdempotencyKey,
+    body: Option<JsonBody>,
 ) -> Reply {
+    if let Some(JsonBody(draft)) = body {
+        nothing(&draft)?;
+    }
     let keyed = key.with(format!("/runs/{id}/evaluate"), json!({}));
     let backend = state.backend;
     let work = async move { backend.evaluate(&caller, id, &keyed).await };

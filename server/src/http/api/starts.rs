@@ -1,7 +1,7 @@
 //! The answer of a start, the same for suites, runs, reruns and judgings.
 
 use app::backend::{Answer, Started, Which};
-use app::domain::{Draft, Problems, Reader};
+use app::domain::{Draft, Problem, Problems, Reader};
 use app::error::AppError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -36,4 +36,17 @@ pub(crate) fn which(draft: &Draft) -> Answer<Which> {
         Some(which) if problems.is_empty() => Ok(which),
         _ => Err(AppError::invalid(problems)),
     }
+}
+
+/// A body in which there is nothing to say.
+///
+/// # Errors
+/// 422 with everything that it says.
+pub(super) fn nothing(draft: &Draft) -> Answer<()> {
+    let mut problems = Problems::new();
+    Reader::new(&draft.0, String::new(), &mut problems);
+    let said = draft.0.as_object().into_iter().flat_map(|map| map.keys());
+    let said = said.filter(|field| *field != "idempotency_key");
+    problems.extend(said.map(|field| Problem::new(field, "is not known here; nothing is")));
+    if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }

@@ -1,14 +1,17 @@
 //! Signing up, in and out; and the theme.
 
+use super::ended::{self, Carried};
 use super::{Posted, refuse, see_other};
 use crate::http::client_ip::client_ip;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
 use crate::http::{HttpState, sessions};
 use app::backend::{Answer, Caller};
+use app::error::AppError;
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -30,6 +33,8 @@ struct Credentials {
     password: String,
     session: Session,
     ip: IpAddr,
+    /// The request without its body, to draw a page for it.
+    parts: Parts,
 }
 
 impl FromRequest<HttpState> for Credentials {
@@ -40,11 +45,12 @@ impl FromRequest<HttpState> for Credentials {
         let session = Session::from_request_parts(&mut parts, state).await;
         let session = session.map_err(IntoResponse::into_response)?;
         let ip = client_ip(&parts.headers, &parts.extensions, &state.settings.trusted_proxies);
-        let posted = Posted::from_request(Request::from_parts(parts, body), state).await;
+        let request = Request::from_parts(parts.clone(), body);
+        let posted = Posted::from_request(request, state).await;
         let posted = posted.map_err(IntoResponse::into_response)?;
         let email = posted.text("email").trim().to_owned();
         let password = posted.text("password");
-        Ok(Self { posted, email, password, session, ip })
+        Ok(Self { posted, email, password, session, ip, parts })
     }
 }
 
@@ -61,7 +67,10 @@ async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response 
 
 async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response {
     if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
-        return Failure::from(error).into_response();
+        return match Carried::of(&form.posted) {
+            Some(_) => with_what_it_carries(&state, form, error).await,
+            None => Failure::from(error).into_response(),
+        };
     }
     let (backend, email, password) =
         (state.backend.clone(), form.email.clone(), form.password.clone());
@@ -77,12 +86,16 @@ async fn welcome(
     answer: Answer<Caller>,
     page: &str,
 ) -> Response {
-    let begun = match answer {
-        Ok(caller) => sessions::begin(&form.session, caller.user_id, &state.clock).await,
-        Err(error) => Err(error),
-    };
-    match begun {
-        Ok(()) => see_other(&form.posted.onward("/")),
+    let carried = Carried::of(&form.posted);
+    match begin(state, &form, answer).await {
+        Ok(caller) => match carried {
+            Some(carried) => match carried.keep(state, &caller).await {
+                Ok(place) => see_other(&place),
+                Err(error) => with_what_it_carries(state, form, error).await,
+            },
+            None => see_other(&form.posted.onward("/")),
+        },
+        Err(error) if carried.is_some() => with_what_it_carries(state, form, error).await,
         Err(error) => {
             // Where to go afterwards must outlive the detour; what else a
             // stranger posts is not worth keeping.
@@ -95,6 +108,19 @@ async fn welcome(
             refuse(state, None, posted, page, error).await
         }
     }
+}
+
+async fn begin(state: &HttpState, form: &Credentials, answer: Answer<Caller>) -> Answer<Caller> {
+    let caller = answer?;
+    sessions::begin(&form.session, caller.user_id, &state.clock).await?;
+    Ok(caller)
+}
+
+/// The page once more that carries a form: what was typed there must outlive
+/// a wrong password, too.
+async fn with_what_it_carries(state: &HttpState, form: Credentials, error: AppError) -> Response {
+    let email = form.email.chars().take(320).collect();
+    ended::refused(state, form.parts, &form.posted, email, error).await
 }
 
 async fn sign_out(session: Session) -> Response {

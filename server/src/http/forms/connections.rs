@@ -1,13 +1,13 @@
 //! Forms of connections.
 
 use super::posted::Poster;
-use super::{Posted, finish, notice, places, refuse, see_other};
+use super::{Posted, finish, notice, places, refuse, see_other, without_secrets};
 use crate::http::HttpState;
 use crate::http::api::test_model;
 use crate::http::extract::Id;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
-use app::backend::Rejected;
+use app::backend::{Answer, Caller, Rejected};
 use app::domain::{ConnectionId, Draft};
 use axum::Router;
 use axum::extract::State;
@@ -55,35 +55,56 @@ async fn update(
 }
 
 /// Calls the provider; what came is kept and shown on the page that asked, as
-/// the draft named by `?tested=`.
+/// the draft named by `?tested=`. A form that sends its fields along is tested
+/// as it stands, and shown again as it stood.
 async fn test(
     State(state): State<HttpState>,
     Poster(caller): Poster,
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
-    let answer = match test_model(&posted.draft) {
-        Ok(model) => {
-            let (backend, who) = (state.backend.clone(), caller.clone());
+    let (backend, who) = (state.backend.clone(), caller.clone());
+    let typed = posted.draft.at("name").map(|_| posted.draft.clone());
+    let answer = match (typed.clone(), test_model(&posted.draft)) {
+        (Some(typed), _) => {
+            let work = async move { backend.test_typed(&who, id, &typed).await };
+            spawned(&state.clock, work).await
+        }
+        (None, Ok(model)) => {
             let work = async move { backend.test_connection(&who, id, model).await };
             spawned(&state.clock, work).await
         }
-        Err(error) => Err(error),
+        (None, Err(error)) => Err(error),
     };
     let found = match answer {
         Ok(found) => found,
         Err(error) => return refuse(&state, Some(&caller), posted, &page(id), error).await,
     };
-    let kept = Rejected {
-        detail: found.message.clone(),
-        draft: Draft(serde_json::to_value(&found).unwrap_or_default()),
-        ..Rejected::default()
-    };
+    let mut shown = Draft(serde_json::to_value(&found).unwrap_or_default());
+    shown.0["model"] = posted.text("model").into();
+    let kept = Rejected { detail: found.message, draft: shown, ..Rejected::default() };
     let back = posted.next.or(posted.back).unwrap_or_else(|| page(id));
-    match state.backend.keep_rejected(Some(&caller), &kept).await {
-        Ok(draft) => see_other(&places::with(&back, "tested", &draft.to_string())),
+    match keep_test(&state, &caller, &kept, typed).await {
+        Ok((tested, None)) => see_other(&places::with(&back, "tested", &tested)),
+        Ok((tested, Some(draft))) => {
+            see_other(&format!("{}&draft={draft}", places::with(&back, "tested", &tested)))
+        }
         Err(error) => Failure::from(error).into_response(),
     }
+}
+
+/// Keeps what a test found, and what was typed; the names of both.
+async fn keep_test(
+    state: &HttpState,
+    caller: &Caller,
+    found: &Rejected,
+    typed: Option<Draft>,
+) -> Answer<(String, Option<String>)> {
+    let tested = state.backend.keep_rejected(Some(caller), found).await?.to_string();
+    let Some(typed) = typed else { return Ok((tested, None)) };
+    let typed = Rejected { draft: without_secrets(typed), ..Rejected::default() };
+    let draft = state.backend.keep_rejected(Some(caller), &typed).await?;
+    Ok((tested, Some(draft.to_string())))
 }
 
 async fn delete(

@@ -6,6 +6,7 @@ mod accounts;
 mod action;
 mod agents;
 mod connections;
+mod ended;
 mod parse;
 mod places;
 mod posted;
@@ -26,18 +27,20 @@ use app::domain::Draft;
 use app::error::{AppError, ErrorCode};
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 
 /// All forms.
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .merge(accounts::routes())
+pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
+    let of_somebody = Router::new()
         .merge(agents::routes())
         .merge(scenarios::routes())
         .merge(connections::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
         .merge(suites::routes())
+        .route_layer(from_fn_with_state(state.clone(), ended::guard));
+    accounts::routes().merge(of_somebody)
 }
 
 /// 303: the browser reads the page at `path` with GET.

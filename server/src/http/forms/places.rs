@@ -28,6 +28,23 @@ pub(super) fn posted_from(headers: &HeaderMap, public_url: Option<&str>) -> Opti
     local(if path.is_empty() { "/" } else { path }).filter(|_| ours).map(str::to_owned)
 }
 
+/// The page on which the form of a path stands, for browsers that do not tell.
+#[must_use]
+pub(super) fn of_form(path: &str) -> String {
+    let path = path.strip_prefix("/forms").unwrap_or(path);
+    let mut parts = path.split('/').skip(1);
+    let (kind, id) = (parts.next().unwrap_or_default(), parts.next());
+    match (kind, id) {
+        ("agents" | "scenarios" | "suites", None) => format!("/{kind}/new"),
+        ("agents" | "scenarios" | "suites" | "runs", Some(id)) => format!("/{kind}/{id}"),
+        ("connections", None) => "/settings/connections/new".to_owned(),
+        ("connections", Some(id)) => format!("/settings/connections/{id}"),
+        ("settings", _) => "/settings/models".to_owned(),
+        ("tokens", _) => "/settings/tokens".to_owned(),
+        _ => "/".to_owned(),
+    }
+}
+
 /// Host with port, and the rest, of an absolute address.
 fn split_origin(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
@@ -67,7 +84,7 @@ pub(super) fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{local, posted_from, with};
+    use super::{local, of_form, posted_from, with};
     use axum::http::{HeaderMap, HeaderValue};
     use rstest::rstest;
 
@@ -93,6 +110,16 @@ mod tests {
     #[case("/runs/1#t7", "/runs/1?draft=7#t7")]
     fn a_parameter_replaces_what_was_left(#[case] path: &str, #[case] expected: &str) {
         assert_eq!(with(path, "draft", "7"), expected);
+    }
+
+    #[rstest]
+    #[case("/forms/scenarios", "/scenarios/new")]
+    #[case("/forms/agents/7/delete", "/agents/7")]
+    #[case("/forms/connections/7/test", "/settings/connections/7")]
+    #[case("/forms/settings", "/settings/models")]
+    #[case("/forms/demo", "/")]
+    fn each_form_has_a_page(#[case] form: &str, #[case] page: &str) {
+        assert_eq!(of_form(form), page);
     }
 
     #[rstest]

@@ -88,8 +88,8 @@ impl Posted {
     }
 }
 
-/// Who posts a form that needs somebody; anybody else is sent to sign in, and
-/// afterwards to the page that the form stood on.
+/// Who posts a form that needs somebody. Nobody comes this far (`ended`); who
+/// does is sent to sign in.
 #[derive(Clone, Debug)]
 pub(super) struct Poster(pub Caller);
 

@@ -5,15 +5,12 @@ use super::{Posted, finish, notice, refuse, see_other};
 use crate::http::HttpState;
 use crate::http::api::token_name;
 use crate::http::extract::Id;
-use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
-use app::backend::Rejected;
-use app::domain::{Draft, TokenId};
+use app::domain::TokenId;
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::post;
-use serde_json::json;
 
 const PAGE: &str = "/settings/tokens";
 
@@ -23,8 +20,8 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/forms/tokens/{id}/delete", post(delete))
 }
 
-/// Makes a token. Its secret cannot travel in the address of the page that
-/// shows it, so it waits there as a draft.
+/// Makes a token. Its secret can neither travel in the address of the page
+/// that shows it nor be stored, so it is held until that page takes it.
 async fn create(
     State(state): State<HttpState>,
     Poster(caller): Poster,
@@ -42,12 +39,8 @@ async fn create(
         Ok(token) => token,
         Err(error) => return refuse(&state, Some(&caller), posted, PAGE, error).await,
     };
-    let fresh = json!({ "token": token.token, "name": token.listed.name });
-    let kept = Rejected { draft: Draft(fresh), ..Rejected::default() };
-    match state.backend.keep_rejected(Some(&caller), &kept).await {
-        Ok(draft) => see_other(&format!("{PAGE}?notice=token_created&draft={draft}")),
-        Err(error) => Failure::from(error).into_response(),
-    }
+    let held = state.backend.hold_token(&caller, &token.token);
+    see_other(&format!("{PAGE}?notice=token_created&draft={held}"))
 }
 
 async fn delete(

@@ -13,18 +13,21 @@ use app::domain::{
 use app::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// Its answers depend on its input alone; it notes what it was asked.
 #[derive(Default)]
 pub(super) struct FakeBackend {
     pub(super) kept: Mutex<Vec<Rejected>>,
+    pub(super) held: Mutex<Vec<String>>,
     pub(super) starts: Mutex<Vec<(StartSuite, Keyed)>>,
     pub(super) settings: Mutex<Option<Settings>>,
     pub(super) filters: Mutex<Vec<ScenarioFilter>>,
     pub(super) imported: Mutex<Vec<(Vec<Draft>, bool)>>,
     next: AtomicU64,
+    /// The good token is good no more.
+    pub(super) revoked: AtomicBool,
 }
 
 pub(super) fn id(n: u64) -> Uuid {
@@ -99,7 +102,7 @@ impl Backend for FakeBackend {
     }
     async fn caller_of_token(&self, token: &str) -> Answer<Caller> {
         match token {
-            "good" => Ok(caller()),
+            "good" if !self.revoked.load(Ordering::SeqCst) => Ok(caller()),
             "broken" => Err(AppError::new(ErrorCode::Unavailable, "Not now.")),
             _ => nothing(),
         }
@@ -130,6 +133,8 @@ impl Backend for FakeBackend {
         Ok(ConnectionTest { ok: true, message: format!("{model:?} answers"),
             request: String::new(), answer: String::new(), latency_ms: 1 })
     }
+    async fn test_typed(&self, _: &Caller, _: ConnectionId, _: &Draft)
+        -> Answer<ConnectionTest> { nothing() }
 
     async fn agents(&self, _: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
         Ok(Page { items: Vec::new(), next: cursor.after.clone() })
@@ -216,5 +221,10 @@ impl Backend for FakeBackend {
         Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
     async fn rejected(&self, _: Option<&Caller>, _: DraftId) -> Answer<Rejected> { nothing() }
+    fn hold_token(&self, _: &Caller, secret: &str) -> DraftId {
+        self.held.lock().push(secret.to_owned());
+        DraftId(id(950))
+    }
+    fn take_token(&self, _: &Caller, _: DraftId) -> Option<String> { None }
     fn mint_key(&self) -> String { "minted".to_owned() }
 }

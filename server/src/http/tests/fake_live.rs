@@ -6,7 +6,7 @@ use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
 use app::domain::{
     AgentId, AgentRef, Counts, Finished, Progress, RunId, Speaker, Suite, SuiteEvent, SuiteId,
-    SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent,
+    SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting,
 };
 use app::error::AppError;
 use async_trait::async_trait;
@@ -27,6 +27,8 @@ pub(super) struct FakeLive {
     /// The most events that were asked for and given at once.
     pub(super) largest_read: AtomicU32,
     forgotten: AtomicBool,
+    /// What runs that are not begun wait for.
+    pub(super) held: Mutex<Option<Waiting>>,
 }
 
 impl Default for FakeLive {
@@ -37,6 +39,7 @@ impl Default for FakeLive {
             progress_reads: AtomicU32::new(0),
             largest_read: AtomicU32::new(0),
             forgotten: AtomicBool::new(false),
+            held: Mutex::default(),
         }
     }
 }
@@ -138,14 +141,17 @@ impl Live for FakeLive {
 
     async fn progress(&self, _: &Caller, _: SuiteId, _: i64) -> Answer<Progress> {
         self.progress_reads.fetch_add(1, Ordering::SeqCst);
-        let done = u32::try_from(self.events.lock().len()).expect("few");
+        let events = self.events.lock();
+        let done = u32::try_from(events.len()).expect("few");
+        let over = matches!(events.last(), Some(SuiteEvent::Finished(_)));
         Ok(Progress {
             done,
-            total: 1000,
+            total: if over { done } else { done + 1 },
             by_status: Counts::default(),
             eta_seconds: None,
             current: Vec::new(),
             waiting: Vec::new(),
+            held: *self.held.lock(),
         })
     }
 

@@ -13,13 +13,21 @@ async fn post(server: &Server, path: &str, body: &str) -> Told {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_to_sign_in_and_back() {
+async fn nobody_is_shown_a_page_to_sign_in_on_and_sent_back() {
     let server = Server::new();
-    let ask = Ask::form("/forms/agents", "name=A");
-    let told = server.told(ask.header("referer", "http://here:3000/agents/new?a=b")).await;
-    assert_eq!(told.place(), "/sign-in?next=/agents/new%3Fa%3Db");
-    let foreign = Ask::form("/forms/agents", "name=A").header("referer", "http://evil.example/x");
-    assert_eq!(server.told(foreign).await.place(), "/sign-in?next=/");
+    for (referer, back) in [
+        ("http://here:3000/agents/new?a=b", "/agents/new?a=b"),
+        ("http://evil.example/x", "/agents/new"),
+    ] {
+        let told =
+            server.told(Ask::form("/forms/agents", "name=A").header("referer", referer)).await;
+        assert_eq!(told.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(told.header("cache-control"), "private, no-store");
+        let carried = format!(r#"{{"draft":{{"name":"A"}},"back":"{back}","secret":false}}"#);
+        let field = format!("name=\"carried\" value=\"{}\"", carried.replace('"', "&quot;"));
+        assert!(told.text.contains(&field), "{field} in {}", told.text);
+    }
+    assert!(server.backend.kept.lock().is_empty(), "nothing of a stranger's is stored");
 }
 
 #[tokio::test]
@@ -125,8 +133,9 @@ async fn a_blank_choice_of_models_is_none() {
 async fn a_new_token_waits_where_no_address_shows_it() {
     let server = Server::new();
     let told = post(&server, "/forms/tokens", "name=ci").await;
-    assert_eq!(told.place(), format!("/settings/tokens?notice=token_created&draft={}", id(900)));
-    assert_eq!(server.backend.kept.lock()[0].draft.text("token"), "rhs_secret");
+    assert_eq!(told.place(), format!("/settings/tokens?notice=token_created&draft={}", id(950)));
+    assert_eq!(*server.backend.held.lock(), ["rhs_secret"]);
+    assert!(server.backend.kept.lock().is_empty(), "nothing of it is stored");
 }
 
 fn start(more: &str) -> String {

@@ -2,11 +2,14 @@
 
 mod api;
 mod document;
+mod editors;
 mod fake_backend;
 mod fake_live;
 mod forms;
 mod pages;
+mod real;
 mod requests;
+mod session_ended;
 mod sign_in;
 mod stream;
 mod support;

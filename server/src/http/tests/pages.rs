@@ -58,3 +58,38 @@ async fn files_come_packed_and_hashed_ones_stay() {
         assert_eq!(server.told(Ask::get(outside)).await.status, StatusCode::NOT_FOUND);
     }
 }
+
+#[tokio::test]
+async fn what_a_signed_in_person_sees_is_kept_by_no_browser() {
+    let server = Server::new();
+    let stranger = server.told(Ask::get("/sign-in")).await;
+    assert_eq!(stranger.header("cache-control"), "private, no-cache");
+    let cookie = server.cookie().await;
+    for path in ["/agents", "/no/such/page"] {
+        let page = server.told(Ask::get(path).header("cookie", &cookie)).await;
+        assert!(page.header("content-type").starts_with("text/html"), "{path}");
+        assert_eq!(page.header("cache-control"), "private, no-store", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_signed_in_needs_no_form_for_it() {
+    let server = Server::new();
+    let cookie = server.cookie().await;
+    for (path, next) in [
+        ("/sign-in", "/"),
+        ("/sign-up", "/"),
+        ("/sign-in?next=/suites/new%3Fall%3Dtrue", "/suites/new?all=true"),
+        ("/sign-in?next=//evil.example", "/"),
+    ] {
+        let told = server.told(Ask::get(path).header("cookie", &cookie)).await;
+        assert_eq!((told.status, told.header("location")), (StatusCode::FOUND, next), "{path}");
+    }
+    assert_eq!(server.told(Ask::get("/sign-in")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_settings_begin_with_the_connections() {
+    let told = Server::new().told(Ask::get("/settings")).await;
+    assert_eq!(told.place(), "/settings/connections");
+}

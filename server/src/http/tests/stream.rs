@@ -4,6 +4,7 @@ use super::fake_live::SUITE;
 use super::support::{Ask, Server};
 use crate::observe::reading::Numbers;
 use crate::observe::scrape::{begin, recorder};
+use app::domain::{Progress, Timestamp, Waiting, WaitingOn};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures::StreamExt;
@@ -184,7 +185,27 @@ async fn progress_comes_at_most_four_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_pings_and_does_not_ask_for_progress() {
+async fn events_that_are_deleted_under_a_reader_are_made_up_for_by_the_whole() {
+    let server = Server::new();
+    for i in 0..300 {
+        server.live.say(&i.to_string());
+    }
+    server.live.finish();
+    let (_, mut client) = Client::open(&server, "?after=0", None).await;
+    assert_eq!(client.told().await.and_then(|frame| frame.id), Some(1));
+    server.live.forget();
+    for id in 2..=256 {
+        assert_eq!(client.told().await.and_then(|frame| frame.id), Some(id), "read before");
+    }
+    let told = timeout(Duration::from_secs(6), client.told()).await.expect("within seconds");
+    let told = told.expect("a frame");
+    assert_eq!((told.name.as_str(), told.id), ("snapshot", Some(301)));
+    assert_eq!(client.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+    assert_eq!(client.frame().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_pings_and_tells_nothing_twice() {
     let server = Server::new();
     let (_, mut client) = Client::open(&server, "", None).await;
     assert!(client.ids().await.len() == 1);
@@ -192,7 +213,31 @@ async fn a_quiet_stream_pings_and_does_not_ask_for_progress() {
     let frame = client.frame().await.expect("a frame");
     assert_eq!(frame.name, ":");
     assert!(begun.elapsed() <= Duration::from_secs(15));
-    assert!(server.live.progress_reads.load(Ordering::SeqCst) <= 2);
+    let reads = server.live.progress_reads.load(Ordering::SeqCst);
+    assert!(reads <= 5, "{reads} reads: one at the start, one each five seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_no_event_tells_of_is_told_within_seconds() {
+    let server = Server::new();
+    server.live.say("one");
+    let (_, mut client) = Client::open(&server, "", None).await;
+    client.ids().await;
+    let circuit = Some(Waiting { what: WaitingOn::Circuit, until: Some(Timestamp(9)) });
+    for held in [circuit, None] {
+        *server.live.held.lock() = held;
+        let told = async {
+            loop {
+                let frame = client.frame().await.expect("a frame");
+                if frame.name == "progress" {
+                    return frame.data;
+                }
+            }
+        };
+        let data = timeout(Duration::from_secs(6), told).await.expect("within seconds");
+        let progress: Progress = serde_json::from_str(&data).expect("a progress");
+        assert_eq!(progress.held, held);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,4 +328,63 @@ async fn lag_is_measured_from_the_commit_and_only_of_what_happens_meanwhile() {
     let (count, sum) = samples();
     assert_eq!(count, 1.0, "once a commit that is seen");
     assert!((0.3..0.31).contains(&sum), "{sum}");
+}
+
+/// The short stream, and that of a suite, as who shows this.
+async fn both(server: &Server, name: &'static str, value: &str) -> [Client; 2] {
+    let open = async |path: String| {
+        let response = server.send(Ask::get(&path).header(name, value).0).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        Client { body: response.into_body().into_data_stream(), text: String::new() }
+    };
+    let suite = format!("/api/v1/suites/{SUITE}/events");
+    [open(suite).await, open("/api/v1/events".to_owned()).await]
+}
+
+/// Reads until the stream ends, while something is said all the time.
+async fn ends_soon(server: &Server, client: &mut Client) {
+    let began = Instant::now();
+    loop {
+        server.live.say("words");
+        advance(Duration::from_millis(500)).await;
+        if let Ok(None) = timeout(Duration::from_millis(500), client.frame()).await {
+            return;
+        }
+        assert!(began.elapsed() <= Duration::from_secs(10), "it goes on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_end_when_their_token_is_revoked() {
+    let server = Server::new();
+    let mut streams = both(&server, "authorization", "Bearer good").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        server.live.say("words");
+        advance(Duration::from_millis(500)).await;
+        for client in &mut streams {
+            let told = timeout(Duration::from_millis(500), client.frame()).await;
+            assert!(!matches!(told, Ok(None)), "it is good");
+        }
+    }
+    server.backend.revoked.store(true, Ordering::SeqCst);
+    for client in &mut streams {
+        ends_soon(&server, client).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_end_when_their_person_signs_out() {
+    let server = Server::new();
+    let (mine, other) = (server.cookie().await, server.cookie().await);
+    let mut streams = both(&server, "cookie", &mine).await;
+    let [_, mut stays] = both(&server, "cookie", &other).await;
+    let out = server.told(Ask::form("/forms/sign-out", "").header("cookie", &mine)).await;
+    assert_eq!(out.status, StatusCode::SEE_OTHER);
+    for client in &mut streams {
+        ends_soon(&server, client).await;
+    }
+    assert!(stays.frame().await.is_some(), "elsewhere they are signed in");
+    let more = timeout(Duration::from_secs(20), stays.frame()).await;
+    assert!(!matches!(more, Ok(None)), "and read on");
 }

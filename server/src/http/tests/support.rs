@@ -3,7 +3,8 @@
 use super::fake_backend::FakeBackend;
 use super::fake_live::FakeLive;
 use crate::clock::Clock;
-use crate::http::{HttpSettings, HttpState, Readiness, SharedSessions, SignInLimits, router};
+use crate::http::{HttpSettings, HttpState, Live, Readiness, SharedSessions, SignInLimits, router};
+use app::backend::Backend;
 use app::domain::Timestamp;
 use async_trait::async_trait;
 use axum::Router;
@@ -24,6 +25,12 @@ use tower_sessions::session_store::{Error, Result as StoreResult};
 /// A clock that stands until it is moved.
 #[derive(Debug)]
 pub(super) struct TestClock(AtomicI64);
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_700_000_000_000))
+    }
+}
 
 impl TestClock {
     pub(super) fn forward(&self, seconds: i64) {
@@ -77,6 +84,36 @@ impl Readiness for Ready {
     }
 }
 
+fn state(
+    backend: Arc<dyn Backend>,
+    live: Arc<dyn Live>,
+    sessions: Arc<Memory>,
+    clock: Arc<TestClock>,
+) -> HttpState {
+    HttpState {
+        backend,
+        live,
+        readiness: Arc::new(Ready),
+        sessions: SharedSessions(sessions),
+        clock,
+        settings: Arc::default(),
+        leptos: LeptosOptions::builder().output_name("rehearsal").build(),
+        metrics: None,
+        sign_ins: Arc::new(SignInLimits::default()),
+        shutdown: CancellationToken::new(),
+    }
+}
+
+/// The router over a backend that is no fake.
+pub(super) fn router_over(
+    backend: Arc<dyn Backend>,
+    live: Arc<dyn Live>,
+    sessions: Arc<Memory>,
+    clock: Arc<TestClock>,
+) -> Router {
+    router(state(backend, live, sessions, clock))
+}
+
 /// A server and the fakes behind it.
 pub(super) struct Server {
     pub(super) backend: Arc<FakeBackend>,
@@ -96,20 +133,10 @@ impl Server {
         let backend = Arc::new(FakeBackend::default());
         let live = Arc::new(FakeLive::default());
         let sessions = Arc::new(Memory::default());
-        let clock = Arc::new(TestClock(AtomicI64::new(1_700_000_000_000)));
-        let shutdown = CancellationToken::new();
-        let state = HttpState {
-            backend: Arc::clone(&backend) as _,
-            live: Arc::clone(&live) as _,
-            readiness: Arc::new(Ready),
-            sessions: SharedSessions(Arc::clone(&sessions) as _),
-            clock: Arc::clone(&clock) as _,
-            settings: Arc::new(settings),
-            leptos: LeptosOptions::builder().output_name("rehearsal").build(),
-            metrics: None,
-            sign_ins: Arc::new(SignInLimits::default()),
-            shutdown: shutdown.clone(),
-        };
+        let clock = Arc::new(TestClock::default());
+        let mut state = state(backend.clone(), live.clone(), sessions.clone(), clock.clone());
+        state.settings = Arc::new(settings);
+        let shutdown = state.shutdown.clone();
         Self { backend, live, sessions, clock, shutdown, router: router(state) }
     }
 
@@ -124,10 +151,7 @@ impl Server {
 
     pub(super) async fn told(&self, request: Ask) -> Told {
         let response = self.send(request.0).await;
-        let (parts, body) = response.into_parts();
-        let bytes = axum::body::to_bytes(body, 1 << 24).await.expect("a body");
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        Told { status: parts.status, headers: parts.headers, text }
+        Told::of(response).await
     }
 
     /// Signs in as the one account there is, and keeps the cookie.
@@ -175,6 +199,14 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// The whole answer.
+    pub(super) async fn of(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, 1 << 24).await.expect("a body");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status: parts.status, headers: parts.headers, text }
+    }
+
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }

@@ -57,6 +57,17 @@ impl Breakers {
         cell.map(|cell| cell.circuit.lock().view(now)).unwrap_or_default()
     }
 
+    /// A user's circuit on a connection, as a call to this model finds it.
+    pub(super) fn view_of(
+        &self,
+        key: (UserId, ConnectionId),
+        model: &str,
+        now: Timestamp,
+    ) -> Breaker {
+        let cell = self.cells.lock().get(&key).cloned();
+        cell.map(|cell| cell.circuit.lock().view_of(model, now)).unwrap_or_default()
+    }
+
     /// All circuits through which nothing, or one call at a time, goes.
     pub(super) fn all_shut(&self, now: Timestamp) -> Vec<(UserId, ConnectionId, Breaker)> {
         let cells = self.cells.lock();
@@ -69,9 +80,18 @@ impl Breakers {
 
     /// The connection was edited: its circuits begin anew, for everybody.
     pub(super) fn forget(&self, connection: ConnectionId) {
+        self.change_all(connection, Circuit::edited);
+    }
+
+    /// The connection was saved: its latches end, for everybody.
+    pub(super) fn unlatch(&self, connection: ConnectionId) {
+        self.change_all(connection, Circuit::saved);
+    }
+
+    fn change_all(&self, connection: ConnectionId, change: fn(&mut Circuit)) {
         let cells: Vec<_> = self.cells.lock().values().cloned().collect();
         for cell in cells.iter().filter(|cell| cell.connection_id == connection) {
-            cell.change(None, Circuit::edited);
+            cell.change(None, change);
             cell.changed.send_replace(());
         }
     }

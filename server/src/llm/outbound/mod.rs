@@ -42,8 +42,6 @@ mod window;
 
 pub use limits::{CallLimits, CallTimes, CallWatcher, Held, Route, Scope, Unwatched};
 
-#[cfg(test)]
-use super::types::Endpoint;
 use super::types::{CallError, ChatReply, ChatRequest, Provider};
 use crate::clock::SharedClock;
 use app::domain::{Breaker, BreakerState, ConnectionId, UserId, Waiting, WaitingOn};
@@ -141,6 +139,12 @@ impl Outbound {
         self.breakers.view(user, connection, self.clock.now())
     }
 
+    /// The same, as a call to `model` finds it.
+    #[must_use]
+    pub fn circuit_of(&self, user: UserId, connection: ConnectionId, model: &str) -> Breaker {
+        self.breakers.view_of((user, connection), model, self.clock.now())
+    }
+
     /// For what a call of this user to this model would have to wait now.
     #[must_use]
     pub fn waits(&self, user: UserId, connection: ConnectionId, model: &str) -> Option<Waiting> {
@@ -176,5 +180,11 @@ impl Outbound {
         self.budgets.forget(connection);
         self.limiter.forget(connection);
         self.breakers.forget(connection);
+    }
+
+    /// Ends the latches of a connection, everybody's: somebody saved it. An
+    /// open circuit stays open: saving mends no outage.
+    pub fn unlatch(&self, connection: ConnectionId) {
+        self.breakers.unlatch(connection);
     }
 }

@@ -1,6 +1,6 @@
 //! Stories about users and tokens.
 
-use super::{ANNA, House, at, person, told_to_both};
+use super::{ANNA, House, at, memory, person, sqlite, told_to_both};
 use crate::store::StoreError;
 use crate::store::accounts::NOTE_USE_EVERY;
 use app::domain::{ApiToken, TokenId, UserId};

@@ -1,6 +1,6 @@
 //! Stories about what people write.
 
-use super::{ANNA, BEN, House, at, told_to_both};
+use super::{ANNA, BEN, House, at, memory, sqlite, told_to_both};
 use crate::store::StoreError;
 use crate::store::catalog::{After, ConnectionRow, KEPT_DRAFTS, KeyEdit, OrderKey};
 use app::domain::{

@@ -193,7 +193,7 @@ fn judged_over(id: ConnectionId) -> String {
     use crate::store::rows::{Frozen, ModelRef};
     let other = ModelRef { connection_id: ConnectionId(Uuid::from_u128(6)), model: "m".into() };
     let judge = ModelRef { connection_id: id, model: "m".into() };
-    let frozen = Frozen { agent: other.clone(), judge, simulated_user: other };
+    let frozen = Frozen { judge, ..Frozen::all(&other) };
     serde_json::to_string(&frozen).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Stories about saving many documents at once.
 
 use super::catalog::{agent, id, scenario};
-use super::{ANNA, BEN, House, at, told_to_both};
+use super::{ANNA, BEN, House, at, memory, sqlite, told_to_both};
 use crate::store::StoreError;
 use crate::store::catalog::NewDocument;
 use app::domain::{AgentId, ScenarioFilter, ScenarioId};

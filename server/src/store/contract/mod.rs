@@ -89,17 +89,17 @@ async fn move_in(house: House) -> House {
     house
 }
 
-/// Tells each story to both stores.
+/// Tells each story to both stores, which `sqlite` and `memory` in its place open.
 macro_rules! told_to_both {
     ($($story:ident),* $(,)?) => {
         mod in_sqlite {
             $(#[tokio::test] async fn $story() {
-                super::$story(crate::store::contract::sqlite().await).await;
+                super::$story(super::sqlite().await).await;
             })*
         }
         mod in_memory {
             $(#[tokio::test] async fn $story() {
-                super::$story(crate::store::contract::memory().await).await;
+                super::$story(super::memory().await).await;
             })*
         }
     };

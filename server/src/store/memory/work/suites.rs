@@ -1,6 +1,6 @@
 //! Suites over the maps.
 
-use super::{MemoryWork, is_open};
+use super::{MemoryWork, State, is_open};
 use crate::store::Stored;
 use crate::store::ended::{self, Ended};
 use crate::store::hub::Newest;
@@ -25,6 +25,21 @@ fn within(at: Timestamp, filter: &HistoryFilter) -> bool {
 
 fn older(at: Timestamp, id: Uuid, before: Option<Before>) -> bool {
     before.is_none_or(|before| (at, id) < (before.at, before.id))
+}
+
+/// Whether a run is of the filter's scenario and kind of error.
+fn is_such(row: &RunRow, filter: &HistoryFilter) -> bool {
+    let kind = row.error.as_ref().map(|error| error.kind.as_str());
+    filter.scenario.is_none_or(|scenario| row.scenario.id == scenario)
+        && (filter.error_kind.is_none() || kind == filter.error_kind.as_deref())
+}
+
+impl State {
+    /// Whether a suite has a run such as the filter asks for, if it does.
+    fn has_a_run(&self, id: SuiteId, filter: &HistoryFilter) -> bool {
+        let any = filter.scenario.is_none() && filter.error_kind.is_none();
+        any || self.runs.values().any(|run| run.suite_id == id && is_such(run, filter))
+    }
 }
 
 #[async_trait]
@@ -136,6 +151,7 @@ impl SuiteStore for MemoryWork {
             .filter(|row| row.space_id == space && within(row.created_at, filter))
             .filter(|row| filter.agent.is_none_or(|agent| row.agent.id == agent))
             .filter(|row| filter.status.as_deref().is_none_or(|word| row.status.as_str() == word))
+            .filter(|row| state.has_a_run(row.id, filter))
             .filter(|row| older(row.created_at, row.id.0, before))
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
@@ -158,15 +174,13 @@ impl SuiteStore for MemoryWork {
         limit: u32,
     ) -> Stored<Vec<RunRow>> {
         let state = self.state.lock();
-        let kind = |row: &RunRow| row.error.as_ref().map(|error| error.kind.as_str());
         let mut rows: Vec<_> = state
             .runs
             .values()
             .filter(|row| row.space_id == space && within(row.created_at, filter))
             .filter(|row| filter.agent.is_none_or(|agent| row.agent.id == agent))
-            .filter(|row| filter.scenario.is_none_or(|scenario| row.scenario.id == scenario))
+            .filter(|row| is_such(row, filter))
             .filter(|row| filter.status.as_deref().is_none_or(|word| row.status.as_str() == word))
-            .filter(|row| filter.error_kind.is_none() || kind(row) == filter.error_kind.as_deref())
             .filter(|row| older(row.created_at, row.id.0, before))
             .cloned()
             .collect();

@@ -1,0 +1,131 @@
+//! What the settings accept, and what they refuse and say.
+
+use super::{SecretKey, ServeArgs, SignUp, duration};
+use clap::Parser;
+use rstest::rstest;
+use std::time::Duration;
+
+#[derive(Parser)]
+struct Alone {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+fn parse(args: &[&str]) -> Result<ServeArgs, String> {
+    let args = std::iter::once("rehearsal").chain(args.iter().copied());
+    Alone::try_parse_from(args).map(|alone| alone.serve).map_err(|error| error.to_string())
+}
+
+#[rstest]
+#[case("120s", 120_000)]
+#[case("10m", 600_000)]
+#[case("500ms", 500)]
+#[case("2h", 7_200_000)]
+#[case("45", 45_000)]
+#[case("0s", 0)]
+fn durations_are_read(#[case] text: &str, #[case] millis: u64) {
+    assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+}
+
+#[rstest]
+#[case("")]
+#[case("s")]
+#[case("-5s")]
+#[case("1.5h")]
+#[case("10 minutes")]
+#[case("48h")]
+#[case("99999999999999999999s")]
+#[case("18446744073709551615h")]
+fn what_is_no_duration_is_told(#[case] text: &str) {
+    assert!(duration(text).is_err());
+}
+
+#[test]
+fn a_key_is_32_bytes_and_does_not_print_itself() {
+    let key = SecretKey::new([7; 32]);
+    let text = key.to_base64();
+    assert_eq!(text.parse(), Ok(key.clone()));
+    assert_eq!(text.trim_end_matches('=').parse(), Ok(key.clone()));
+    assert!(!format!("{key:?}").contains('7'));
+    assert!("c2hvcnQ=".parse::<SecretKey>().is_err_and(|e| e.contains("32 bytes")));
+    assert!("not base64!".parse::<SecretKey>().is_err());
+}
+
+#[test]
+fn the_defaults_are_those_of_the_manual() {
+    let args = parse(&[]).expect("defaults");
+    assert_eq!(args.addr.to_string(), "127.0.0.1:3000");
+    assert_eq!((args.sign_up, args.keep_days), (SignUp::First, None));
+    let limits = &args.limits;
+    let counts =
+        [limits.runs_per_suite, limits.runs_per_user, limits.max_calls, limits.queue_per_user];
+    assert_eq!(counts, [3, 8, 64, 500]);
+    let times = [limits.call_timeout, limits.circuit_wait, limits.max_wait];
+    assert_eq!(times.map(|time| time.as_secs()), [120, 60, 600]);
+    assert_eq!(args.check(), Ok(()));
+}
+
+#[test]
+fn an_empty_token_for_the_metrics_is_none() {
+    let token = |text: &str| {
+        let args = parse(&["--metrics-token", text]).expect("settings");
+        assert!(!format!("{args:?}").contains("sesame"), "it does not show itself");
+        args.http("site".into()).metrics_token.is_some()
+    };
+    assert!(!token(""));
+    assert!(token("sesame-open"));
+}
+
+#[test]
+fn private_addresses_follow_where_it_listens() {
+    let allowed = |args: &[&str]| parse(args).expect("settings").private_urls_allowed();
+    assert!(allowed(&[]));
+    assert!(!allowed(&["--addr", "0.0.0.0:3000"]));
+    assert!(allowed(&["--addr", "0.0.0.0:3000", "--allow-private-urls", "true"]));
+    assert!(!allowed(&["--allow-private-urls", "false"]));
+}
+
+#[rstest]
+#[case(&["--addr", "localhost"])]
+#[case(&["--public-url", "rehearsal.example.com"])]
+#[case(&["--public-url", "https://example.com/rehearsal"])]
+#[case(&["--trusted-proxies", "10.0.0.1,proxy"])]
+#[case(&["--runs-per-suite", "65"])]
+#[case(&["--max-calls", "0"])]
+#[case(&["--keep-days", "0"])]
+#[case(&["--call-timeout", "soon"])]
+#[case(&["--sign-up", "maybe"])]
+fn what_is_wrong_is_refused(#[case] args: &[&str]) {
+    assert!(parse(args).is_err_and(|sentence| sentence.contains(args[0])));
+}
+
+#[test]
+fn contradictions_come_together() {
+    let args = ["--circuit-wait", "11m", "--openai-base-url", "http://127.0.0.1:1/v1"];
+    let wrong = parse(&args).expect("each is right").check().expect_err("together wrong");
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+}
+
+#[test]
+fn empty_is_as_good_as_none() {
+    let args = ["--openai-api-key=", "--openai-base-url=", "--public-url=", "--trusted-proxies="];
+    let args = parse(&args).expect("settings");
+    assert!(args.providers.openai().is_none() && args.check().is_ok());
+    assert_eq!(
+        (
+            args.http(std::path::PathBuf::new()).public_url,
+            args.http(std::path::PathBuf::new()).trusted_proxies.len()
+        ),
+        (None, 0)
+    );
+    let args = parse(&["--openai-api-key", "sk", "--trusted-proxies", "10.0.0.1, ::1"]);
+    let args = args.expect("settings");
+    assert!(args.providers.openai().is_some_and(|openai| openai.base_url.is_none()));
+    assert_eq!(args.http(std::path::PathBuf::new()).trusted_proxies.len(), 2);
+}
+
+#[test]
+fn keys_do_not_show_in_debug_output() {
+    let args = parse(&["--openai-api-key", "sk-secret"]).expect("settings");
+    assert!(!format!("{args:?}").contains("sk-secret"));
+}
