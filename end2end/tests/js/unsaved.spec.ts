@@ -33,7 +33,6 @@ test("unsaved changes are not left without a question", async ({ page, visit }) 
   await page.getByRole("link", { name: "Suites", exact: true }).click();
   await expect.poll(asked).toBe(3);
   await page.getByLabel("Message").fill("Hello?");
-  await page.getByLabel("What the agent does").fill("Answers");
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page).toHaveURL(/notice=saved/);
   await hydrated(page);
