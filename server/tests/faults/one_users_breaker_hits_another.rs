@@ -30,7 +30,7 @@ async fn one_users_failures_stop_nobody_else() {
     let house = House::of(&binary())
         .with("OPENAI_API_KEY", "sk-of-the-server-123456")
         .with("OPENAI_BASE_URL", stand.openai_url())
-        .with("REHEARSAL_CIRCUIT_WAIT", "20s")
+        .with("REHEARSAL_CIRCUIT_WAIT", "5m")
         .started()
         .await;
     let (ada, eve) = (house.user("ada@example.org"), house.user("eve@example.org"));

@@ -31,9 +31,12 @@ async fn a_suite_survives_kills() {
     for kill in 1..=KILLS {
         // Wait for progress, not for time: another stretch of calls was seen.
         let until = kill * (RUNS * TURNS) / (KILLS + 1);
-        while stand.journal().len() < until {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let calls = async {
+            while stand.journal().len() < until {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), calls).await.expect("calls go on");
         for run in user.get(&format!("/suites/{suite}")).await["runs"].as_array().unwrap() {
             let run = user.get(&format!("/runs/{}", id(run))).await;
             for turn in run["transcript"].as_array().unwrap() {

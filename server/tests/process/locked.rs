@@ -28,9 +28,12 @@ async fn a_locked_database_is_told_and_nothing_is_lost() {
     }
     let start = json!({"agent_id": agent["id"], "scenario_ids": scenarios, "concurrency": 4});
     let suite = id(&user.make("/suites", &start).await);
-    while stand.journal().len() < RUNS * TURNS / 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let calls = async {
+        while stand.journal().len() < RUNS * TURNS / 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), calls).await.expect("calls go on");
 
     let file = SqliteConnectOptions::new().filename(house.data().join("rehearsal.db"));
     let mut other = SqliteConnection::connect_with(&file).await.unwrap();

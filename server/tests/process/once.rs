@@ -13,7 +13,7 @@ async fn a_hundred_posts_at_once_make_one_suite() {
     let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
-    let scenario = user.scenario("S", 2).await;
+    let scenario = user.scenario("S", 12).await;
     let body = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
 
     let posts = (0..100).map(|_| {
@@ -52,7 +52,7 @@ async fn a_hundred_posts_without_a_key_make_one_suite() {
     let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;
-    let scenario = user.scenario("S", 2).await;
+    let scenario = user.scenario("S", 12).await;
     let body = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
     let posts = (0..100).map(|_| async { user.post("/suites", &body).await.status() });
     let answers = futures::future::join_all(posts).await;
