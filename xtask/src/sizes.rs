@@ -5,15 +5,15 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// What the WebAssembly of every page should be at most, in brotli.
-const TARGET_KB: f64 = 300.0;
+pub(crate) const TARGET_KB: f64 = 300.0;
 /// What a page may load of it at most, with the pieces that it needs.
-const LIMIT_KB: f64 = 400.0;
+pub(crate) const LIMIT_KB: f64 = 400.0;
 
 /// Kilobytes of WebAssembly, in brotli.
 #[derive(Debug, Default)]
-struct Weight {
+pub(crate) struct Weight {
     /// What every page loads, and whatever is not known to be less.
-    every: f64,
+    pub(crate) every: f64,
     /// More for pages where one writes.
     write: f64,
     /// More for pages where one sets something up.
@@ -23,7 +23,8 @@ struct Weight {
 }
 
 impl Weight {
-    fn add(&mut self, name: &str, brotli: f64) {
+    /// Counts a file of the site, by its name and its KB in brotli.
+    pub(crate) fn add(&mut self, name: &str, brotli: f64) {
         let place = match name {
             _ if name.ends_with("_write.wasm") => &mut self.write,
             _ if name.ends_with("_set_up.wasm") => &mut self.set_up,
@@ -35,7 +36,7 @@ impl Weight {
     }
 
     /// The most that one page loads.
-    fn most(&self) -> f64 {
+    pub(crate) fn most(&self) -> f64 {
         self.every + self.shared + self.write.max(self.set_up)
     }
 }
