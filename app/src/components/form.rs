@@ -175,30 +175,35 @@ pub fn refusal() -> AnyView {
     .into_any()
 }
 
-/// What was typed rests on another version than the newest. Neither is lost:
-/// the newest opens beside, and one button saves what was typed on top of it.
-/// The button's value follows the form's own `field`, so it counts.
-pub fn conflict(
+/// On which version of a thing its form rests, in the form's `field`. `shown` is
+/// that of what was typed before, if anything was. Where it is not the newest,
+/// neither version is lost: the newest opens beside, and one button saves what
+/// was typed on top of it. Its value follows the form's own `field`, so it counts.
+pub fn version(
     field: &'static str,
+    shown: Option<String>,
     newest: String,
     here: String,
     save: String,
     differs: String,
 ) -> AnyView {
-    let differs = (!differs.is_empty())
-        .then(|| view! { <p>"The newest version differs from yours in: " {differs} "."</p> });
-    view! {
-        <div class="warning conflict">
-            <p>"This was saved elsewhere in the meantime. What you typed stands below, and is not saved."</p>
-            {differs}
-            <p>
-                <a href=here.clone() target="_blank" rel="external">"See the newest version beside this one"</a>
-                " · " <a href=here rel="external">"Give up mine"</a>
-            </p>
-            <button type="submit" name=field value=newest>{save}</button>
-        </div>
-    }
-    .into_any()
+    let shown = shown.filter(|shown| !shown.is_empty()).unwrap_or_else(|| newest.clone());
+    let late = (shown != newest).then(|| {
+        let differs = (!differs.is_empty())
+            .then(|| view! { <p>"The newest version differs from yours in: " {differs} "."</p> });
+        view! {
+            <div class="warning conflict">
+                <p>"This was saved elsewhere in the meantime. What you typed stands below, and is not saved."</p>
+                {differs}
+                <p>
+                    <a href=here.clone() target="_blank" rel="external">"See the newest version beside this one"</a>
+                    " · " <a href=here rel="external">"Give up mine"</a>
+                </p>
+                <button type="submit" name=field value=newest>{save}</button>
+            </div>
+        }
+    });
+    view! { <input type="hidden" name=field value=shown/> {late} }.into_any()
 }
 
 /// A form with nothing but a button: an action on something.

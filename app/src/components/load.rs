@@ -4,8 +4,8 @@
 use super::browser;
 use super::compact;
 use super::title::heading;
+use crate::address::encode;
 use crate::error::{AppError, ErrorCode};
-use crate::pages::scenarios::list::query_value;
 use crate::server_fns::accounts::Visitor;
 use crate::server_fns::{Ask, read};
 use leptos::prelude::*;
@@ -179,7 +179,7 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
             let at = use_location();
             let (path, search) = (at.pathname.get_untracked(), at.search.get_untracked());
             let mark = if search.is_empty() { "" } else { "?" };
-            let href = format!("/sign-in?next={}", query_value(&format!("{path}{mark}{search}")));
+            let href = format!("/sign-in?next={}", encode(&format!("{path}{mark}{search}")));
             view! { <a class="button" href=href rel="external">"Sign in"</a> }.into_any()
         }
         ErrorCode::Invalid | ErrorCode::Malformed => {

@@ -201,11 +201,10 @@ impl ConnectionSpec {
     }
 }
 
-/// Headers that are not anybody's to set: those of the key first, then those
-/// that say how a message is sent. One of the latter breaks every call.
-const OWN: [&str; 16] = [
-    "authorization",
-    "x-api-key",
+/// Headers that carry the key.
+const OF_THE_KEY: [&str; 2] = ["authorization", "x-api-key"];
+/// Headers that say how a message is sent: setting one breaks every call.
+const OF_THE_MESSAGE: [&str; 14] = [
     "host",
     "content-length",
     "content-type",
@@ -221,8 +220,6 @@ const OWN: [&str; 16] = [
     "expect",
     "http2-settings",
 ];
-/// How many of them are those of the key.
-const KEYS: usize = 2;
 
 /// Headers as an object, or as lines `Name: value` (forms).
 fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
@@ -260,9 +257,11 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
         if name.is_empty() || !name.chars().all(token) {
             reader.problem("headers", format!("{name:?} is not the name of a header"));
         }
-        if let Some(at) = OWN.iter().position(|own| own.eq_ignore_ascii_case(name)) {
-            let hint = if at < KEYS { "; use the key field" } else { "" };
-            reader.problem("headers", format!("{name} is set by Rehearsal{hint}"));
+        let is_among = |own: &[&str]| own.iter().any(|own| own.eq_ignore_ascii_case(name));
+        if is_among(&OF_THE_KEY) {
+            reader.problem("headers", format!("{name} is set by Rehearsal; use the key field"));
+        } else if is_among(&OF_THE_MESSAGE) {
+            reader.problem("headers", format!("{name} is set by Rehearsal"));
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
             reader.problem("headers", format!("{name} must be short plain ASCII on one line"));

@@ -349,9 +349,11 @@ impl<'a> Reader<'a> {
             if !self.known.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
                 let path =
                     if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-                let hint = self.known.join(", ");
-                self.problems
-                    .push(Problem::new(path, format!("is not known here; known are {hint}")));
+                let hint = match self.known.join(", ") {
+                    known if known.is_empty() => "nothing is".to_owned(),
+                    known => format!("known are {known}"),
+                };
+                self.problems.push(Problem::new(path, format!("is not known here; {hint}")));
             }
         }
     }

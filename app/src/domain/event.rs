@@ -1,9 +1,10 @@
 //! What the stream of a suite tells.
 
 use super::ids::RunId;
-use super::run::{Run, Turn, Waiting, WaitingOn};
+use super::run::{Run, Waiting, WaitingOn};
 use super::suite::{Counts, Suite, SuiteStatus};
 use super::timestamp::Timestamp;
+use super::turn::Turn;
 use serde::{Deserialize, Serialize};
 
 /// The whole suite as it is at one point of its events.

@@ -21,6 +21,7 @@ mod start_parse;
 mod suite;
 mod text;
 mod timestamp;
+mod turn;
 
 #[cfg(test)]
 mod tests_agent;
@@ -48,7 +49,7 @@ pub use preflight::{ConnectionTrouble, Incompatibility, Preflight};
 pub use problem::{Problem, Problems};
 pub use run::{
     AgentRef, EndReason, ErrorKind, Finish, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
-    Speaker, Stage, ToolAnswer, ToolCall, Turn, Usage, Waiting, WaitingOn,
+    Speaker, Stage, Usage, Waiting, WaitingOn,
 };
 pub use scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona, Scenario,
@@ -58,6 +59,7 @@ pub use settings::{ApiToken, ModelChoice, NewToken, Settings};
 pub use suite::{Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, pass_rate};
 pub use text::{is_blank, replace_nul};
 pub use timestamp::Timestamp;
+pub use turn::{ToolAnswer, ToolCall, Turn};
 
 /// Limits of input, in one place so that form hints and checks agree.
 pub mod limits {

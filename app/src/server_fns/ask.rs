@@ -1,6 +1,7 @@
 //! What every server function needs: the port, who asks, and how a no gets
 //! its HTTP status.
 
+use crate::address::{encode, local};
 use crate::backend::{Backend, Caller, Rejected};
 use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
@@ -8,7 +9,6 @@ use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
 use leptos_axum::ResponseOptions;
 use leptos_router::location::Url;
-use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn to_sign_in() {
         return;
     }
     let page = parts.uri.path_and_query().map_or("/", |page| page.as_str());
-    leptos_axum::redirect(&format!("/sign-in?next={}", encoded(page)));
+    leptos_axum::redirect(&format!("/sign-in?next={}", encode(page)));
     response.set_status(StatusCode::FOUND);
 }
 
@@ -61,23 +61,7 @@ pub(crate) fn past_sign_in() {
 fn next_of(query: &str) -> String {
     let next = query.split('&').find_map(|pair| pair.strip_prefix("next="));
     let next = Url::unescape(next.unwrap_or_default());
-    let ours = next.starts_with('/')
-        && !next.starts_with("//")
-        && next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    if ours { next } else { "/".to_owned() }
-}
-
-/// Percent-encoded as the value of a query.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    local(&next).unwrap_or("/").to_owned()
 }
 
 /// Passes an answer on; a no sets the status of the page or call.
@@ -122,17 +106,13 @@ pub(crate) fn differs<T: serde::Serialize, E>(
 
 #[cfg(test)]
 mod tests {
-    use super::{encoded, next_of};
-
-    #[test]
-    fn a_page_fits_into_a_query() {
-        assert_eq!(encoded("/suites/new?all=1&q=é"), "/suites/new%3Fall%3D1%26q%3D%C3%A9");
-    }
+    use super::next_of;
+    use crate::address::encode;
 
     #[test]
     fn the_next_page_is_one_of_this_site() {
         let suites = "/suites/new?all=1";
-        assert_eq!(next_of(&format!("draft=7&next={}", encoded(suites))), suites);
+        assert_eq!(next_of(&format!("draft=7&next={}", encode(suites))), suites);
         for query in ["", "next=", "next=//evil.example", "next=%2F%5Cevil", "next=https://e.x"] {
             assert_eq!(next_of(query), "/", "{query}");
         }

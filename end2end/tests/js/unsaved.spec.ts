@@ -124,7 +124,7 @@ test("a link followed after the session ended leads back to where it led", async
   await expect(main.getByRole("heading", { name: "Not signed in" })).toBeVisible();
   await expect(page.getByText(person.email)).toBeHidden();
   await main.getByRole("link", { name: "Sign in" }).click();
-  await expect(page).toHaveURL(/\/sign-in\?next=%2Fscenarios$/);
+  await expect(page).toHaveURL(/\/sign-in\?next=\/scenarios$/);
   await page.getByLabel("Email").fill(person.email);
   await page.getByLabel("Password").fill(person.password);
   await page.getByRole("button", { name: "Sign in" }).click();

@@ -31,6 +31,29 @@ fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
 }
 
 impl Rehearsal {
+    /// The agents of the caller that use a connection, by name, among their
+    /// first two hundred.
+    pub(super) async fn agents_of(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+    ) -> Answer<Vec<Agent>> {
+        let mut agents =
+            self.agents(caller, &Cursor { after: None, limit: Some(200) }).await?.items;
+        agents.retain(|agent| agent.spec.connection_id == connection);
+        Ok(agents)
+    }
+
+    /// A model that a connection offers, as one of its agents says.
+    pub(super) async fn a_model_of(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+    ) -> Answer<Option<String>> {
+        let agents = self.agents_of(caller, connection).await?;
+        Ok(agents.into_iter().map(|agent| agent.spec.model).min())
+    }
+
     /// Agents by name.
     pub async fn agents(&self, caller: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
         let (after, limit) = cursor::read(cursor)?;

@@ -9,6 +9,7 @@ use crate::store::catalog::{ConnectionRow, KeyEdit};
 use app::backend::{Answer, Caller};
 use app::domain::{
     Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
+    Timestamp,
 };
 use app::error::AppError;
 use async_trait::async_trait;
@@ -75,6 +76,14 @@ fn offered_by_server() -> AppError {
         "This connection is offered by the server and set up in its environment. It cannot be \
          changed here.",
     )
+}
+
+/// Whether calls go where they went, with the key that they had: another name is
+/// no other connection, and what was learned of it holds.
+fn leads_as_before(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
+    (known.kind, &known.base_url, &known.headers) == (spec.kind, &spec.base_url, &spec.headers)
+        && spec.api_key.is_none()
+        && !spec.remove_key
 }
 
 impl Rehearsal {
@@ -182,12 +191,8 @@ impl Rehearsal {
             return Err(offered_by_server());
         }
         let known = self.own_connection(caller, id).await?;
-        // A form says which version it showed; a program is not asked.
-        let based_on = draft.text("based_on").parse::<i64>();
-        if based_on.is_ok_and(|at| at != known.updated_at.0) {
-            return Err(StoreError::Stale.into());
-        }
         let spec = self.connection_spec(draft).await?;
+        let as_before = leads_as_before(&known, &spec);
         let mut row = ConnectionRow {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -197,15 +202,14 @@ impl Rehearsal {
             ..known
         };
         let key = self.put_key(&mut row, &spec)?;
-        let stored = self.stores.connections.update_connection(&row, key).await?;
+        // A form says which version it showed; a program is not asked.
+        let based_on = draft.text("based_on").parse().ok().map(Timestamp);
+        let stored = self.stores.connections.update_connection(&row, key, based_on).await?;
         let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
-        // Another name is no other connection: what was learned holds.
-        let elsewhere = (known.kind, &known.base_url, &known.headers)
-            != (stored.kind, &stored.base_url, &stored.headers);
-        if elsewhere || spec.api_key.is_some() || spec.remove_key {
-            self.tester.edited(caller, id);
-        } else {
+        if as_before {
             self.tester.saved(caller, id);
+        } else {
+            self.tester.edited(caller, id);
         }
         Ok(self.shown(caller, stored))
     }
@@ -218,7 +222,7 @@ impl Rehearsal {
         let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
             Err(error @ StoreError::InUse(_)) => {
                 let held = AppError::from(error);
-                return Err(match self.an_agent_of(caller, id).await? {
+                return Err(match self.agents_of(caller, id).await?.first() {
                     Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
                     None => held,
                 });
@@ -264,9 +268,7 @@ impl Rehearsal {
         let spec = self.connection_spec(typed).await?;
         let model = Some(typed.text("model"));
         let new_key = spec.api_key.is_some();
-        let same = (known.kind, &known.base_url, &known.headers)
-            == (spec.kind, &spec.base_url, &spec.headers);
-        if same && !new_key && !spec.remove_key {
+        if leads_as_before(&known, &spec) {
             return self.test_connection(caller, id, model).await;
         }
         let key = match spec.api_key {

@@ -29,15 +29,20 @@ pub(crate) fn decode(text: &str) -> Option<After> {
 /// # Errors
 /// 422 for a damaged cursor or a limit out of range.
 pub(crate) fn read(cursor: &Cursor) -> Answer<(Option<After>, u32)> {
-    let limit = cursor.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(AppError::problem("limit", format!("must be from 1 to {MOST}")));
-    }
+    let limit = limit(cursor)?;
     let after = match cursor.after.as_deref().filter(|text| !text.is_empty()) {
         None => None,
         Some(text) => Some(decode(text).ok_or_else(damaged)?),
     };
     Ok((after, limit))
+}
+
+/// How many entries of a list.
+pub(crate) fn limit(cursor: &Cursor) -> Answer<u32> {
+    match cursor.limit.unwrap_or(USUAL) {
+        limit @ 1..=MOST => Ok(limit),
+        _ => Err(AppError::problem("limit", format!("must be from 1 to {MOST}"))),
+    }
 }
 
 /// 422 for a cursor that no page gave.

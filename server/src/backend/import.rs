@@ -4,7 +4,7 @@
 use super::Rehearsal;
 use crate::store::catalog::NewDocument;
 use app::backend::{Answer, Caller, ImportKind, ImportReport, ImportedDocument};
-use app::domain::{Draft, Problem, Problems, ScenarioSpec};
+use app::domain::{Connection, Draft, Problem, Problems, ScenarioSpec};
 use app::error::AppError;
 
 impl Rehearsal {
@@ -17,8 +17,9 @@ impl Rehearsal {
     ) -> Answer<ImportReport> {
         let mut report = ImportReport { dry_run, documents: Vec::new() };
         let mut valid = Vec::new();
+        let known = self.connections(caller).await?;
         for document in documents {
-            let (kind, checked) = self.checked(caller, document).await?;
+            let (kind, checked) = self.checked(caller, &known, document).await?;
             let (name, problems) = match &checked {
                 Ok(NewDocument::Agent(_, spec)) => (spec.name.clone(), Vec::new()),
                 Ok(NewDocument::Scenario(_, spec)) => (spec.name.clone(), Vec::new()),
@@ -59,6 +60,7 @@ impl Rehearsal {
     async fn checked(
         &self,
         caller: &Caller,
+        known: &[Connection],
         mut document: Draft,
     ) -> Answer<(ImportKind, Result<NewDocument, (String, Problems)>)> {
         let name = document.text("name");
@@ -73,7 +75,7 @@ impl Rehearsal {
         };
         let checked = match kind {
             ImportKind::Agent => {
-                let unconnected = self.connect(caller, &mut document).await?;
+                let unconnected = self.connect(caller, known, &mut document).await?;
                 match self.agent_spec(caller, &document).await {
                     Err(error) if error.problems.is_empty() => return Err(error),
                     Err(error) => Err(told_once(error.problems, unconnected)),

@@ -3,10 +3,9 @@
 //! caller's and the server's. And its model, where it comes without.
 
 use super::Rehearsal;
-use app::backend::{Answer, Caller, Cursor};
+use app::backend::{Answer, Caller};
 use app::domain::{Connection, ConnectionId, ConnectionKind, Draft, Problem};
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// A model's name for agents that come without one: what a stand-in answers to.
 const DEMO_MODEL: &str = "demo";
@@ -14,60 +13,35 @@ const DEMO_MODEL: &str = "demo";
 const LISTED: usize = 20;
 
 impl Rehearsal {
-    /// Puts connection and model of an imported agent into its document; or
-    /// says what is wrong with the connection, and which ones there are.
+    /// Puts connection (one of those `known`) and model of an imported agent into
+    /// its document; or says what is wrong with the connection, and which ones there are.
     pub(super) async fn connect(
         &self,
         caller: &Caller,
+        known: &[Connection],
         document: &mut Draft,
     ) -> Answer<Option<Problem>> {
-        let known = self.connections(caller).await?;
         let (name, id) = (document.text("connection"), document.text("connection_id"));
         if let Value::Object(fields) = &mut document.0 {
             // A word of imports alone: the parser does not know it.
             fields.shift_remove("connection");
         }
-        let chosen = match choose(&known, name.trim(), id.trim()) {
+        let chosen = match choose(known, name.trim(), id.trim()) {
             Ok(chosen) => chosen,
             Err(problem) => return Ok(Some(problem)),
         };
         let model = match chosen.kind {
+            _ if !document.text("model").trim().is_empty() => None,
             ConnectionKind::Demo => Some(DEMO_MODEL.to_owned()),
             // Another agent of this connection says which model it offers.
             _ => self.a_model_of(caller, chosen.id).await?,
         };
-        let nameless = document.text("model").trim().is_empty();
         let Value::Object(fields) = &mut document.0 else { return Ok(None) };
         fields.insert("connection_id".to_owned(), Value::String(chosen.id.to_string()));
-        if let Some(model) = model.filter(|_| nameless) {
+        if let Some(model) = model {
             fields.insert("model".to_owned(), Value::String(model));
         }
         Ok(None)
-    }
-
-    /// An agent of the caller that uses a connection, among their first two hundred.
-    pub(super) async fn an_agent_of(
-        &self,
-        caller: &Caller,
-        connection: app::domain::ConnectionId,
-    ) -> Answer<Option<app::domain::Agent>> {
-        let cursor = app::backend::Cursor { after: None, limit: Some(200) };
-        let agents = self.agents(caller, &cursor).await?.items;
-        Ok(agents.into_iter().find(|agent| agent.spec.connection_id == connection))
-    }
-
-    pub(super) async fn a_model_of(
-        &self,
-        caller: &Caller,
-        connection: ConnectionId,
-    ) -> Answer<Option<String>> {
-        let agents = self.agents(caller, &Cursor::default()).await?.items;
-        let models: BTreeSet<_> = agents
-            .into_iter()
-            .filter(|agent| agent.spec.connection_id == connection)
-            .map(|agent| agent.spec.model)
-            .collect();
-        Ok(models.into_iter().next())
     }
 }
 

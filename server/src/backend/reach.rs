@@ -6,13 +6,12 @@ use super::Rehearsal;
 use super::suites::{Look, Reach, Reached};
 use crate::store::rows::ModelRef;
 use app::backend::Caller;
-use app::domain::{Breaker, BreakerState, ConnectionKind, Timestamp};
+use app::domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
 use async_trait::async_trait;
 
 #[async_trait]
 impl Reach for Rehearsal {
-    async fn look(&self, caller: &Caller, model: &ModelRef) -> Look {
-        let id = model.connection_id;
+    async fn look(&self, caller: &Caller, id: ConnectionId) -> Look {
         let own = match self.endpoints.of_server(id) {
             Some(offered) => Ok(Some(offered.name.clone())),
             None => {
@@ -21,7 +20,7 @@ impl Reach for Rehearsal {
             }
         };
         let (name, reached) = match own {
-            Ok(Some(name)) => (name, self.reached(caller, model).await),
+            Ok(Some(name)) => (name, self.reached(id).await),
             Ok(None) => {
                 let gone = "is not there; choose another connection".to_owned();
                 (String::new(), Reached::Not(gone))
@@ -30,12 +29,16 @@ impl Reach for Rehearsal {
         };
         Look { name, reached }
     }
+
+    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reached {
+        let breaker = self.tester.breaker_of(caller, model.connection_id, &model.model);
+        circuit(breaker, self.clock.now())
+    }
 }
 
 impl Rehearsal {
-    /// What a call over a connection of the caller's would meet now.
-    async fn reached(&self, caller: &Caller, model: &ModelRef) -> Reached {
-        let id = model.connection_id;
+    /// Whether a call over a connection of the caller's could get anywhere.
+    async fn reached(&self, id: ConnectionId) -> Reached {
         let endpoint = match self.endpoints.endpoint(id).await {
             Ok(endpoint) if endpoint.kind == ConnectionKind::Demo => return Reached::Yes,
             Ok(endpoint) => endpoint,
@@ -48,12 +51,8 @@ impl Rehearsal {
         if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
             return Reached::Not(format!("base_url {sentence}"));
         }
-        let circuit = circuit(self.tester.breaker_of(caller, id, &model.model), self.clock.now());
-        if let Reached::Not(_) = circuit {
-            return circuit;
-        }
         match self.tester.answers(&endpoint.base_url).await {
-            Ok(()) => circuit,
+            Ok(()) => Reached::Yes,
             Err(sentence) => Reached::Not(sentence),
         }
     }

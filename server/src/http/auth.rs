@@ -3,12 +3,13 @@
 
 use super::pass::{Pass, Passes, Shown};
 use super::problem::Failure;
+use super::security::KEPT_NOWHERE;
 use super::{HttpState, sessions};
 use app::backend::{Answer, Caller};
 use app::error::{AppError, ErrorCode};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -77,10 +78,8 @@ pub(super) async fn resolve(
             let somebody = caller.is_some();
             request.extensions_mut().insert(Who(caller));
             let mut response = next.run(request).await;
-            // After signing out, Back must not bring their pages up again.
             if somebody && is_words(response.headers()) {
-                let rule = HeaderValue::from_static("private, no-store");
-                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(rule);
+                response.headers_mut().entry(header::CACHE_CONTROL).or_insert(KEPT_NOWHERE);
             }
             response
         }

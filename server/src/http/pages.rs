@@ -40,13 +40,7 @@ fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     let backend: Arc<dyn Backend> = Arc::clone(&state.backend);
     move || {
         let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
-        let caller = who.and_then(|who| who.0);
-        // Else the page would come back by "Back" after its owner has signed out.
-        if let (Some(_), Some(response)) = (&caller, use_context::<ResponseOptions>()) {
-            let kept_nowhere = HeaderValue::from_static("private, no-store");
-            response.insert_header(header::CACHE_CONTROL, kept_nowhere);
-        }
-        provide_context::<Option<Caller>>(caller);
+        provide_context::<Option<Caller>>(who.and_then(|who| who.0));
         provide_context(Arc::clone(&backend));
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())

@@ -55,6 +55,10 @@ pub(super) async fn headers(
     response
 }
 
+/// For what no browser may keep: it would come back by "Back" after its owner
+/// has signed out.
+pub(super) const KEPT_NOWHERE: HeaderValue = HeaderValue::from_static("private, no-store");
+
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.entry(name).or_insert(HeaderValue::from_static(value));
 }

@@ -115,11 +115,13 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// Makes one.
     async fn create_connection(&self, row: &ConnectionRow) -> Stored<()>;
     /// Changes one of the space; answers it as it is stored then, `None` if
-    /// there is none.
+    /// there is none. `Stale` if it was changed since `based_on`, where that is
+    /// said.
     async fn update_connection(
         &self,
         row: &ConnectionRow,
         key: KeyEdit,
+        based_on: Option<Timestamp>,
     ) -> Stored<Option<ConnectionRow>>;
     /// Of a space, by name.
     async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>>;

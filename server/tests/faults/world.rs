@@ -19,10 +19,9 @@ use server::engine::{Endpoints, Engine, EngineSettings};
 use server::llm::outbound::Outbound;
 use server::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use server::store::Stored;
-use server::store::memory::work::{Documents, MemoryWork};
+use server::store::memory::work::{MemoryWork, Papers};
 use server::store::rows::{Frozen, ModelRef, RunRow};
 use server::store::suites::{NewRun, NewSuite, SuiteStore};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -48,21 +47,6 @@ impl Provider for Scripted {
         let clock = self.clock.lock().expect("asked within a life");
         self.seen.lock().push(clock.now());
         (self.answers)(clock, request.clone()).await
-    }
-}
-
-#[derive(Default)]
-struct Papers {
-    agents: Mutex<HashMap<Uuid, Value>>,
-    scenarios: Mutex<HashMap<Uuid, Value>>,
-}
-
-impl Documents for Papers {
-    fn agent(&self, id: AgentId, _: u32) -> Option<Value> {
-        self.agents.lock().get(&id.0).cloned()
-    }
-    fn scenario(&self, id: ScenarioId, _: u32) -> Option<Value> {
-        self.scenarios.lock().get(&id.0).cloned()
     }
 }
 
@@ -167,10 +151,10 @@ impl World {
         let connection = ConnectionId(Uuid::from_u128(7));
         let agent = AgentId(self.id());
         let document = json!({"name": "A", "system_prompt": "Help.", "connection_id": connection, "model": "m"});
-        self.papers.agents.lock().insert(agent.0, document);
+        self.papers.put_agent(agent, document);
         let runs = scenarios.iter().map(|document| {
             let scenario = ScenarioId(self.id());
-            self.papers.scenarios.lock().insert(scenario.0, document.clone());
+            self.papers.put_scenario(scenario, document.clone());
             NewRun {
                 id: RunId(self.id()),
                 scenario: ScenarioRef { id: scenario, revision: 1, name: "S".into() },

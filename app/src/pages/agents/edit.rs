@@ -1,6 +1,6 @@
 //! The editor of an agent.
 
-use crate::components::form::{Control, Field, Form, action_button, conflict, delete_button};
+use crate::components::form::{Control, Field, Form, action_button, delete_button, version};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::{Rows, rows};
 use crate::components::title::heading;
@@ -38,30 +38,17 @@ fn check(draft: &Draft) -> Problems {
 
 fn editor(data: AgentData) -> AnyView {
     let AgentData { agent, stored, rejected, differs, connections, suites } = data;
-    let (title, action, revision, draft) = match &agent {
-        None => ("New agent".to_owned(), "/forms/agents".to_owned(), None, fresh(&connections)),
-        Some(agent) => (
-            agent.name.clone(),
-            format!("/forms/agents/{}", agent.id),
-            Some(agent.revision),
-            stored,
-        ),
+    let (title, action, draft) = match &agent {
+        None => ("New agent".to_owned(), "/forms/agents".to_owned(), fresh(&connections)),
+        Some(agent) => (agent.name.clone(), format!("/forms/agents/{}", agent.id), stored),
     };
     // What was typed was based on its own revision: the conflict must be seen.
-    let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
-    let late =
-        agent.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
-    let late = late.map(|newest| {
-        let save = format!("Save mine as revision {}", newest.revision + 1);
-        conflict(
-            "revision",
-            newest.revision.to_string(),
-            format!("/agents/{}", newest.id),
-            save,
-            differs,
-        )
+    let version = agent.as_ref().map(|newest| {
+        let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
+        let (here, next) = (format!("/agents/{}", newest.id), newest.revision + 1);
+        let save = format!("Save mine as revision {next}");
+        version("revision", shown, newest.revision.to_string(), here, save, differs)
     });
-    let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);
     let tools = match &agent {
         None => ().into_any(),
@@ -81,11 +68,8 @@ fn editor(data: AgentData) -> AnyView {
             on:submit=move |event| form.submitted(&event)
             on:input=move |event| form.corrected(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
-            {revision.map(|revision| view! {
-                <input type="hidden" name="revision" value=revision.to_string()/>
-            })}
             {form.summary()}
-            {late}
+            {version}
             {fields(form, &connections)}
             <section aria-labelledby="tools-head">
                 <h2 id="tools-head">"Tools"</h2>

@@ -1,7 +1,7 @@
 //! The editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, conflict, delete_button};
+use crate::components::form::{Form, action_button, delete_button, version};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::rows::rows;
 use crate::components::title::heading;
@@ -92,30 +92,19 @@ fn fresh() -> Draft {
 
 fn editor(data: ScenarioData) -> AnyView {
     let ScenarioData { scenario, stored, rejected, differs, runs } = data;
-    let (title, action, revision, draft) = match &scenario {
-        None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), None, fresh()),
-        Some(scenario) => (
-            scenario.name.clone(),
-            format!("/forms/scenarios/{}", scenario.id),
-            Some(scenario.revision),
-            stored,
-        ),
+    let (title, action, draft) = match &scenario {
+        None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), fresh()),
+        Some(scenario) => {
+            (scenario.name.clone(), format!("/forms/scenarios/{}", scenario.id), stored)
+        }
     };
     // What was typed was based on its own revision: the conflict must be seen.
-    let based_on = rejected.as_ref().and_then(|r| r.draft.text("revision").parse().ok());
-    let late =
-        scenario.as_ref().filter(|newest| based_on.is_some_and(|shown| shown != newest.revision));
-    let late = late.map(|newest| {
-        let save = format!("Save mine as revision {}", newest.revision + 1);
-        conflict(
-            "revision",
-            newest.revision.to_string(),
-            format!("/scenarios/{}", newest.id),
-            save,
-            differs,
-        )
+    let version = scenario.as_ref().map(|newest| {
+        let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
+        let (here, next) = (format!("/scenarios/{}", newest.id), newest.revision + 1);
+        let save = format!("Save mine as revision {next}");
+        version("revision", shown, newest.revision.to_string(), here, save, differs)
     });
-    let revision = based_on.or(revision);
     let form = Form::new(draft, rejected, check);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
     let hint = scenario.as_ref().map(|scenario| {
@@ -129,11 +118,8 @@ fn editor(data: ScenarioData) -> AnyView {
             on:submit=move |event| form.submitted(&event)
             on:input=move |event| form.corrected(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
-            {revision.map(|revision| view! {
-                <input type="hidden" name="revision" value=revision.to_string()/>
-            })}
             {form.summary()}
-            {late}
+            {version}
             {fields::about(form)}
             {fields::conversation(form)}
             {fields::section("good", "What a good agent does",

@@ -1,5 +1,6 @@
 //! The list of scenarios: filter, select, run.
 
+use crate::address::encode;
 use crate::backend::Page;
 use crate::components::browser;
 use crate::components::load::{ask, empty, loaded_below, notice};
@@ -107,7 +108,7 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
     let rows = page.items.into_iter().map(row);
     let mut next = String::from("/scenarios?");
     for (name, value) in &pairs {
-        next.push_str(&format!("{name}={}&", query_value(value)));
+        next.push_str(&format!("{name}={}&", encode(value)));
     }
     view! {
         <form method="get" action="/suites/new">
@@ -136,24 +137,10 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
             </div>
         </form>
         {page.next.map(|after| view! {
-            <p><a href=format!("{next}after={}", query_value(&after))>"More"</a></p>
+            <p><a href=format!("{next}after={}", encode(&after))>"More"</a></p>
         })}
     }
     .into_any()
-}
-
-/// Percent-encoded for a query.
-#[must_use]
-pub fn query_value(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 fn row(scenario: ScenarioRow) -> AnyView {
@@ -185,14 +172,4 @@ fn row(scenario: ScenarioRow) -> AnyView {
         </tr>
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::query_value;
-
-    #[test]
-    fn values_survive_an_address() {
-        assert_eq!(query_value("a b&c=ü"), "a%20b%26c%3D%C3%BC");
-    }
 }

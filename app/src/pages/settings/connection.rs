@@ -3,7 +3,7 @@
 use super::connections::{breaker, kind_label};
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::form::{Control, Field, Form, conflict, delete_button, options};
+use crate::components::form::{Control, Field, Form, delete_button, options, version};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::duration;
@@ -60,19 +60,14 @@ fn show(data: ConnectionData) -> AnyView {
         Some(connection) => {
             let draft = stored(&connection);
             let action = format!("/forms/connections/{}", connection.id);
-            let newest = connection.updated_at.0.to_string();
-            let shown = rejected.as_ref().map(|rejected| rejected.draft.text("based_on"));
-            let shown = shown.filter(|at| !at.is_empty()).unwrap_or_else(|| newest.clone());
-            let late = (shown != newest).then(|| {
-                let here = format!("/settings/connections/{}", connection.id);
-                conflict(
-                    "based_on",
-                    newest,
-                    here,
-                    "Save mine all the same".to_owned(),
-                    String::new(),
-                )
-            });
+            let version = version(
+                "based_on",
+                rejected.as_ref().map(|rejected| rejected.draft.text("based_on")),
+                connection.updated_at.0.to_string(),
+                format!("/settings/connections/{}", connection.id),
+                "Save mine all the same".to_owned(),
+                String::new(),
+            );
             let form = Form::new(draft, rejected, check);
             let key = match (&connection.key_last4, connection.has_key) {
                 (Some(last), _) => format!("Stored, ends in {last}. Leave empty to keep it."),
@@ -94,10 +89,7 @@ fn show(data: ConnectionData) -> AnyView {
                     aria-hidden="true">"Save"</button>
                 {circuit(&connection)}
                 {test(&connection, found, model)}
-                {editor(form, action, key, view! {
-                    <input type="hidden" name="based_on" value=shown/>
-                    {late}
-                }.into_any(), remove)}
+                {editor(form, action, key, version, remove)}
             }
             .into_any()
         }

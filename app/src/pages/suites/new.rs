@@ -1,12 +1,13 @@
 //! Starting a suite: agent × scenarios × repeats, with the pre-flight.
 
 use super::preflight::panel;
+use crate::address::encode;
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, unchecked};
 use crate::components::load::{Data, ask, empty, loaded_below, notice};
 use crate::components::title::heading;
 use crate::domain::Draft;
-use crate::pages::scenarios::list::{filter_of, query_value};
+use crate::pages::scenarios::list::filter_of;
 use crate::server_fns::scenarios::FilterWords;
 use crate::server_fns::suites::{PreflightData, StartData, StartWords};
 use crate::server_fns::{Ask, Choice};
@@ -161,11 +162,11 @@ fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
             name => name,
         };
         if !value.is_empty() && value != "false" {
-            to.push_str(&format!("{name}={}&", query_value(value)));
+            to.push_str(&format!("{name}={}&", encode(value)));
         }
     }
     for (name, value) in filter.pairs() {
-        to.push_str(&format!("{name}={}&", query_value(&value)));
+        to.push_str(&format!("{name}={}&", encode(&value)));
     }
     to.pop();
     to

@@ -18,13 +18,14 @@ mod rerun;
 mod start;
 mod troubles;
 
+use super::cursor::{damaged, limit};
 use crate::clock::SharedClock;
 use crate::engine::Engine;
 use crate::store::SharedSuites;
 use crate::store::catalog::{AgentStore, ScenarioStore, SettingStore};
 use crate::store::rows::ModelRef;
 use app::backend::{Answer, Caller};
-use app::domain::{Problem, RunId, Timestamp, UserId, Waiting};
+use app::domain::{ConnectionId, Problem, RunId, Timestamp, UserId, Waiting};
 use app::error::AppError;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -32,8 +33,12 @@ use std::sync::Arc;
 /// Whether a connection can be used at all, found out without a paid call.
 #[async_trait]
 pub trait Reach: Send + Sync + 'static {
-    /// What a call of the caller's to this model would meet now.
-    async fn look(&self, caller: &Caller, model: &ModelRef) -> Look;
+    /// What is found of a connection, whatever the model: is it there, may its
+    /// address be called, does anybody answer.
+    async fn look(&self, caller: &Caller, connection: ConnectionId) -> Look;
+
+    /// What the circuit says to a call of the caller's to this model.
+    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reached;
 }
 
 /// What was found of a connection before anything starts.
@@ -138,20 +143,7 @@ fn before(cursor: &app::backend::Cursor) -> Answer<Option<crate::store::suites::
         let at = app::domain::Timestamp(millis.parse().ok()?);
         Some(crate::store::suites::Before { at, id: id.parse().ok()? })
     };
-    parse().map(Some).ok_or_else(|| {
-        AppError::problem(
-            "cursor",
-            "is not the cursor of a page; leave it out to begin at the start",
-        )
-    })
-}
-
-/// How many entries of a list.
-fn limit(cursor: &app::backend::Cursor) -> Answer<u32> {
-    match cursor.limit.unwrap_or(50) {
-        limit @ 1..=200 => Ok(limit),
-        _ => Err(AppError::problem("limit", "must be from 1 to 200")),
-    }
+    parse().map(Some).ok_or_else(damaged)
 }
 
 /// 422 with problems, or nothing.

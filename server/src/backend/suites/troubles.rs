@@ -4,7 +4,7 @@
 use super::{Look, Reached, Suites, none_of};
 use crate::store::rows::{Frozen, ModelRef};
 use app::backend::{Answer, Caller};
-use app::domain::{ConnectionTrouble, Problem};
+use app::domain::{ConnectionId, ConnectionTrouble, Problem};
 
 impl Suites {
     /// What is the matter with the connections that runs would use.
@@ -19,19 +19,21 @@ impl Suites {
             ("simulated_user.connection_id", &frozen.simulated_user),
         ];
         let mut troubles: Vec<ConnectionTrouble> = Vec::new();
-        let mut seen: Vec<&ModelRef> = Vec::new();
+        // Roles may share a connection: it is dialled once.
+        let mut looked: Vec<(ConnectionId, Look)> = Vec::new();
         for (path, model) in roles {
-            let stops = |known: &ConnectionTrouble| {
-                known.stops && known.connection_id == model.connection_id
-            };
-            if seen.contains(&model) || troubles.iter().any(stops) {
-                continue;
+            let id = model.connection_id;
+            if !looked.iter().any(|(known, _)| *known == id) {
+                looked.push((id, self.reach.look(caller, id).await));
             }
-            seen.push(model);
-            let Some(trouble) = self.trouble(caller, path, model).await else { continue };
+            let look = looked.iter().find(|(known, _)| *known == id).map(|(_, look)| look);
+            let Some(trouble) = look.and_then(|look| self.trouble(caller, path, model, look))
+            else {
+                continue;
+            };
             // Of one connection one thing is told once, whatever the model.
             let told = |known: &ConnectionTrouble| {
-                known.connection_id == trouble.connection_id && known.message == trouble.message
+                known.connection_id == id && (known.stops || known.message == trouble.message)
             };
             if !troubles.iter().any(told) {
                 troubles.push(trouble);
@@ -41,26 +43,32 @@ impl Suites {
     }
 
     /// What is the matter with the connection of a model.
-    async fn trouble(
+    fn trouble(
         &self,
         caller: &Caller,
         path: &str,
         model: &ModelRef,
+        look: &Look,
     ) -> Option<ConnectionTrouble> {
-        let Look { name, reached } = self.reach.look(caller, model).await;
+        let reached = match &look.reached {
+            Reached::Yes => self.reach.circuit(caller, model),
+            found => found.clone(),
+        };
         let (message, stops, until) = match reached {
             Reached::Yes => return None,
             Reached::Troubled { message, until } => (message, false, until),
             Reached::Not(message) => (message, true, None),
         };
-        let (path, connection_id) = (path.to_owned(), model.connection_id);
+        let (path, name) = (path.to_owned(), look.name.clone());
+        let connection_id = model.connection_id;
         Some(ConnectionTrouble { path, connection_id, name, message, stops, until })
     }
 
     /// Whether this judge can be used at all.
     pub(super) async fn judge_is_there(&self, caller: &Caller, judge: &ModelRef) -> Answer<()> {
+        let look = self.reach.look(caller, judge.connection_id).await;
         let found: Vec<_> =
-            self.trouble(caller, "judge.connection_id", judge).await.into_iter().collect();
+            self.trouble(caller, "judge.connection_id", judge, &look).into_iter().collect();
         refused_for(stopping(&found).collect(), &found)
     }
 }

@@ -86,7 +86,7 @@ async fn a_key_that_cannot_be_read_is_said_so() {
     let row = stage.it.stores.connections.connection(stage.anna.space_id, id).await;
     let mut row = row.unwrap().unwrap();
     row.key_ciphertext.as_mut().unwrap()[40] ^= 1;
-    stage.it.stores.connections.update_connection(&row, KeyEdit::Replace).await.unwrap();
+    stage.it.stores.connections.update_connection(&row, KeyEdit::Replace, None).await.unwrap();
     let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
     assert!(!tested.ok && tested.message.contains("Type it in again"), "{tested:?}");
 }

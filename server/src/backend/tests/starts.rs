@@ -20,6 +20,7 @@ use app::domain::{
 };
 use app::error::AppError;
 use async_trait::async_trait;
+use futures::FutureExt;
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use serde_json::json;
@@ -66,7 +67,7 @@ struct World {
     agent: AgentId,
     scenario: ScenarioId,
     /// Somebody answers at the address.
-    _listener: tokio::net::TcpListener,
+    listener: tokio::net::TcpListener,
 }
 
 async fn world() -> World {
@@ -113,7 +114,7 @@ async fn world() -> World {
         connection: ours,
         agent,
         scenario,
-        _listener: listener,
+        listener,
     }
 }
 
@@ -265,4 +266,21 @@ async fn more_than_may_ever_wait_is_told_before_the_start() {
     let refused = started.expect_err("too many").problems;
     assert_eq!(flight.problems, refused);
     assert!(refused[0].message.contains("would be 3 runs; at most 2"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_connection_of_several_roles_is_dialled_once() {
+    let world = world().await;
+    let another = |model: &str| {
+        Some(ModelChoice { connection_id: world.connection, model: model.to_owned() })
+    };
+    let request = StartSuite {
+        judge: another("strict"),
+        simulated_user: another("chatty"),
+        ..world.request()
+    };
+    let flight = world.suites.preflight(&world.anna, &request).await.unwrap();
+    assert!(flight.connections.is_empty(), "{:?}", flight.connections);
+    assert!(world.listener.accept().now_or_never().is_some_and(|taken| taken.is_ok()));
+    assert!(world.listener.accept().now_or_never().is_none(), "once is enough");
 }

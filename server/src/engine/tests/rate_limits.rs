@@ -186,8 +186,12 @@ struct Anywhere;
 
 #[async_trait]
 impl Reach for Anywhere {
-    async fn look(&self, _: &Caller, _: &ModelRef) -> Look {
+    async fn look(&self, _: &Caller, _: ConnectionId) -> Look {
         Look { name: "Ours".to_owned(), reached: Reached::Yes }
+    }
+
+    fn circuit(&self, _: &Caller, _: &ModelRef) -> Reached {
+        Reached::Yes
     }
 }
 

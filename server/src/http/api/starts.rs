@@ -1,7 +1,7 @@
 //! The answer of a start, the same for suites, runs, reruns and judgings.
 
 use app::backend::{Answer, Started, Which};
-use app::domain::{Draft, Problem, Problems, Reader};
+use app::domain::{Draft, Problems, Reader};
 use app::error::AppError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -44,9 +44,6 @@ pub(crate) fn which(draft: &Draft) -> Answer<Which> {
 /// 422 with everything that it says.
 pub(super) fn nothing(draft: &Draft) -> Answer<()> {
     let mut problems = Problems::new();
-    Reader::new(&draft.0, String::new(), &mut problems);
-    let said = draft.0.as_object().into_iter().flat_map(|map| map.keys());
-    let said = said.filter(|field| *field != "idempotency_key");
-    problems.extend(said.map(|field| Problem::new(field, "is not known here; nothing is")));
+    Reader::new(&draft.0, String::new(), &mut problems).finish(&["idempotency_key"]);
     if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }

@@ -104,7 +104,7 @@ async fn welcome(
             posted.draft = app::domain::Draft(serde_json::json!({
                 "email": form.email.chars().take(320).collect::<String>(),
             }));
-            posted.back = next.map(|next| format!("{page}?next={}", super::places::encode(&next)));
+            posted.back = next.map(|next| format!("{page}?next={}", app::address::encode(&next)));
             refuse(state, None, posted, page, error).await
         }
     }

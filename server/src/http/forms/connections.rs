@@ -1,9 +1,9 @@
 //! Forms of connections.
 
-use super::posted::Poster;
 use super::{Posted, finish, notice, places, refuse, see_other, without_secrets};
 use crate::http::HttpState;
 use crate::http::api::test_model;
+use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
@@ -31,7 +31,7 @@ fn page(id: ConnectionId) -> String {
 
 async fn create(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     posted: Posted,
 ) -> Response {
     let (backend, draft, who) = (state.backend.clone(), posted.draft.clone(), caller.clone());
@@ -43,7 +43,7 @@ async fn create(
 
 async fn update(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
@@ -59,7 +59,7 @@ async fn update(
 /// as it stands, and shown again as it stood.
 async fn test(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
@@ -109,7 +109,7 @@ async fn keep_test(
 
 async fn delete(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {

@@ -5,6 +5,7 @@
 
 use super::{Posted, places, without_secrets};
 use crate::http::auth::Who;
+use crate::http::security::KEPT_NOWHERE;
 use crate::http::{HttpState, pages};
 use app::backend::{Answer, Caller, Rejected};
 use app::domain::Draft;
@@ -13,7 +14,7 @@ use app::error::AppError;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ impl Carried {
         }
         let kept = Rejected { draft: without_secrets(self.draft), detail, ..Rejected::default() };
         let id = state.backend.keep_rejected(Some(caller), &kept).await?;
-        let back = places::local(&self.back).unwrap_or("/");
+        let back = app::address::local(&self.back).unwrap_or("/");
         Ok(places::with(back, "draft", &id.to_string()))
     }
 }
@@ -119,7 +120,6 @@ async fn page(state: &HttpState, parts: Parts, again: SignInAgain, status: Statu
     let request = Request::from_parts(parts, Body::empty());
     let mut response = pages::sign_in_again(state, request, again).await;
     *response.status_mut() = status;
-    let rule = HeaderValue::from_static("private, no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, rule);
+    response.headers_mut().insert(header::CACHE_CONTROL, KEPT_NOWHERE);
     response
 }

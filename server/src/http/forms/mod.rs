@@ -16,8 +16,8 @@ mod suites;
 mod tokens;
 
 pub use action::Action;
+pub use app::address::local;
 pub use parse::draft;
-pub use places::local;
 pub use posted::Posted;
 
 use super::HttpState;

@@ -1,18 +1,14 @@
 //! A form on its way in, and who posted it.
 
-use super::{Action, parse, places, see_other};
+use super::{Action, parse, places};
 use crate::http::HttpState;
-use crate::http::auth::Who;
 use crate::http::idempotency::{IdempotencyKey, LONGEST};
 use crate::http::problem::Failure;
-use app::backend::Caller;
 use app::domain::Draft;
 use app::error::{AppError, ErrorCode};
 use axum::Form;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 /// What a form brought.
@@ -38,7 +34,8 @@ impl FromRequest<HttpState> for Posted {
         let Form(pairs) = form.map_err(|rejection| refusal(rejection.status()))?;
         let mut draft = parse::draft(pairs)?;
         let action = take(&mut draft, "_action").and_then(|text| text.parse().ok());
-        let next = take(&mut draft, "next").and_then(|n| places::local(&n).map(str::to_owned));
+        let next =
+            take(&mut draft, "next").and_then(|n| app::address::local(&n).map(str::to_owned));
         Ok(Self { draft, action, next, back })
     }
 }
@@ -85,24 +82,5 @@ impl Posted {
         let key = self.text("idempotency_key").trim().to_owned();
         let fine = !key.is_empty() && key.len() <= LONGEST && key.is_ascii();
         IdempotencyKey(fine.then_some(key))
-    }
-}
-
-/// Who posts a form that needs somebody. Nobody comes this far (`ended`); who
-/// does is sent to sign in.
-#[derive(Clone, Debug)]
-pub(super) struct Poster(pub Caller);
-
-impl FromRequestParts<HttpState> for Poster {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Response> {
-        let who = Who::from_request_parts(parts, state).await.map_err(Failure::into_response)?;
-        who.0.map(Self).ok_or_else(|| {
-            let public_url = state.settings.public_url.as_deref();
-            let back = places::posted_from(&parts.headers, public_url);
-            let next = places::encode(back.as_deref().unwrap_or("/"));
-            see_other(&format!("/sign-in?next={next}"))
-        })
     }
 }

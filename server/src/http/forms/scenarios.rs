@@ -1,8 +1,8 @@
 //! Forms of scenarios.
 
-use super::posted::Poster;
 use super::{Posted, again, finish, notice};
 use crate::http::HttpState;
+use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, based_on};
 use crate::http::spawned::spawned;
 use app::domain::{Scenario, ScenarioId, ScenarioSpec};
@@ -25,7 +25,7 @@ fn page(id: ScenarioId) -> String {
 
 async fn create(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     posted: Posted,
 ) -> Response {
     const BACK: &str = "/scenarios/new";
@@ -42,7 +42,7 @@ async fn create(
 
 async fn update(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
     posted: Posted,
 ) -> Response {
@@ -65,7 +65,7 @@ async fn update(
 
 async fn duplicate(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
     posted: Posted,
 ) -> Response {
@@ -78,7 +78,7 @@ async fn duplicate(
 
 async fn delete(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
     posted: Posted,
 ) -> Response {

@@ -1,8 +1,8 @@
 //! The form of the models that judge and play users.
 
-use super::posted::Poster;
 use super::{Posted, finish, notice};
 use crate::http::HttpState;
+use crate::http::auth::SignedIn;
 use crate::http::spawned::spawned;
 use app::domain::Settings;
 use app::error::AppError;
@@ -17,7 +17,7 @@ pub(super) fn routes() -> Router<HttpState> {
 
 async fn update(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     posted: Posted,
 ) -> Response {
     const BACK: &str = "/settings/models";

@@ -1,9 +1,9 @@
 //! Forms of suites and runs: starting, stopping, running and judging again.
 
-use super::posted::Poster;
 use super::{Posted, finish, notice};
 use crate::http::HttpState;
 use crate::http::api::rerun_which;
+use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::spawned::spawned;
 use app::backend::Started;
@@ -36,7 +36,11 @@ fn started(started: Started) -> String {
 
 /// Starts a suite. Two posts of one page lead to the same suite; a refused
 /// one leads back to the form, which then gets a fresh key.
-async fn start(State(state): State<HttpState>, Poster(caller): Poster, posted: Posted) -> Response {
+async fn start(
+    State(state): State<HttpState>,
+    SignedIn(caller): SignedIn,
+    posted: Posted,
+) -> Response {
     let answer = match StartSuite::parse(&posted.draft) {
         Ok(request) => {
             let keyed = posted.key().with_start("/suites", &request);
@@ -49,7 +53,11 @@ async fn start(State(state): State<HttpState>, Poster(caller): Poster, posted: P
     finish(&state, &caller, posted, "/suites/new", answer, started).await
 }
 
-async fn demo(State(state): State<HttpState>, Poster(caller): Poster, posted: Posted) -> Response {
+async fn demo(
+    State(state): State<HttpState>,
+    SignedIn(caller): SignedIn,
+    posted: Posted,
+) -> Response {
     let keyed = posted.key().with("/demo", json!({}));
     let (backend, who) = (state.backend.clone(), caller.clone());
     let work = async move { backend.start_demo(&who, &keyed).await };
@@ -59,7 +67,7 @@ async fn demo(State(state): State<HttpState>, Poster(caller): Poster, posted: Po
 
 async fn cancel(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
     posted: Posted,
 ) -> Response {
@@ -72,7 +80,7 @@ async fn cancel(
 
 async fn rerun(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
     posted: Posted,
 ) -> Response {
@@ -91,7 +99,7 @@ async fn rerun(
 
 async fn cancel_run(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
     posted: Posted,
 ) -> Response {
@@ -106,7 +114,7 @@ async fn cancel_run(
 
 async fn evaluate(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
     posted: Posted,
 ) -> Response {

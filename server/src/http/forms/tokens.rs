@@ -1,9 +1,9 @@
 //! Forms of tokens.
 
-use super::posted::Poster;
 use super::{Posted, finish, notice, refuse, see_other};
 use crate::http::HttpState;
 use crate::http::api::token_name;
+use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::spawned::spawned;
 use app::domain::TokenId;
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Router<HttpState> {
 /// that shows it nor be stored, so it is held until that page takes it.
 async fn create(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     posted: Posted,
 ) -> Response {
     let answer = match token_name(&posted.draft) {
@@ -45,7 +45,7 @@ async fn create(
 
 async fn delete(
     State(state): State<HttpState>,
-    Poster(caller): Poster,
+    SignedIn(caller): SignedIn,
     Id(id): Id<TokenId>,
     posted: Posted,
 ) -> Response {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 told_to_both! {
     a_connection_is_its_space_s,
     an_edit_without_a_key_leaves_the_stored_one,
+    an_edit_of_an_older_connection_changes_nothing,
     a_connection_in_use_stays,
     an_agent_has_revisions,
     a_deleted_agent_is_hidden_and_its_history_stays,
@@ -82,7 +83,7 @@ async fn a_connection_is_its_space_s(house: House) {
 
     let stolen = ConnectionRow { space_id: BEN, name: "Stolen".into(), ..row.clone() };
     for key in [KeyEdit::Keep, KeyEdit::Replace] {
-        assert_eq!(house.connections.update_connection(&stolen, key).await.unwrap(), None);
+        assert_eq!(house.connections.update_connection(&stolen, key, None).await.unwrap(), None);
     }
     let changed = ConnectionRow {
         name: "Changed".into(),
@@ -91,7 +92,8 @@ async fn a_connection_is_its_space_s(house: House) {
         updated_at: at(9),
         ..row.clone()
     };
-    let saved = house.connections.update_connection(&changed, KeyEdit::Replace).await.unwrap();
+    let saved =
+        house.connections.update_connection(&changed, KeyEdit::Replace, None).await.unwrap();
     assert_eq!(saved.as_ref(), Some(&changed));
     assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(changed));
 
@@ -110,13 +112,29 @@ async fn an_edit_without_a_key_leaves_the_stored_one(house: House) {
         key_last4: Some("wxyz".into()),
         ..row.clone()
     };
-    house.connections.update_connection(&rekeyed, KeyEdit::Replace).await.unwrap().unwrap();
+    house.connections.update_connection(&rekeyed, KeyEdit::Replace, None).await.unwrap().unwrap();
     renamed.name = "Renamed".into();
     renamed.updated_at = at(9);
-    let saved = house.connections.update_connection(&renamed, KeyEdit::Keep).await.unwrap();
+    let saved = house.connections.update_connection(&renamed, KeyEdit::Keep, None).await.unwrap();
     let both = ConnectionRow { name: "Renamed".into(), updated_at: at(9), ..rekeyed };
     assert_eq!(saved.as_ref(), Some(&both));
     assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(both));
+}
+
+async fn an_edit_of_an_older_connection_changes_nothing(house: House) {
+    let row = connection(5, ANNA);
+    house.connections.create_connection(&row).await.unwrap();
+    let newer = ConnectionRow { name: "Newer".into(), updated_at: at(9), ..row.clone() };
+    let saved = house.connections.update_connection(&newer, KeyEdit::Keep, Some(row.updated_at));
+    assert_eq!(saved.await.unwrap().as_ref(), Some(&newer));
+    let late = ConnectionRow { name: "Late".into(), updated_at: at(10), ..row.clone() };
+    let refused = house.connections.update_connection(&late, KeyEdit::Keep, Some(row.updated_at));
+    assert!(matches!(refused.await, Err(StoreError::Stale)));
+    assert_eq!(house.connections.connection(ANNA, row.id).await.unwrap(), Some(newer));
+    // What is somebody else's is not there, rather than stale.
+    let stolen = ConnectionRow { space_id: BEN, ..late };
+    let missing = house.connections.update_connection(&stolen, KeyEdit::Keep, Some(at(1)));
+    assert_eq!(missing.await.unwrap(), None);
 }
 
 async fn a_connection_in_use_stays(house: House) {

@@ -3,29 +3,17 @@
 use super::work::{again, claim, over, suite};
 use super::{at, open_sqlite, person};
 use crate::store::accounts::AccountStore;
-use crate::store::memory::work::{Documents, MemoryWork};
+use crate::store::memory::work::{MemoryWork, Papers};
 use crate::store::pick::Hold;
 use crate::store::queue::{Claim, QueueStore};
 use crate::store::suites::{NewEvaluation, SuiteStore};
-use app::domain::{AgentId, ConnectionId, EvaluationId, ScenarioId, UserId};
-use serde_json::Value;
+use app::domain::{ConnectionId, EvaluationId, UserId};
 use std::sync::Arc;
 use uuid::Uuid;
 
-struct NoDocuments;
-
-impl Documents for NoDocuments {
-    fn agent(&self, _: AgentId, _: u32) -> Option<Value> {
-        None
-    }
-    fn scenario(&self, _: ScenarioId, _: u32) -> Option<Value> {
-        None
-    }
-}
-
 #[tokio::test]
 async fn in_memory() {
-    it_waits_and_one_tries(&MemoryWork::new(Arc::new(NoDocuments))).await;
+    it_waits_and_one_tries(&MemoryWork::new(Arc::new(Papers::default()))).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{Kept, MemoryStore};
 use crate::store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
 use crate::store::{StoreError, Stored};
-use app::domain::{ConnectionId, ModelChoice, SpaceId};
+use app::domain::{ConnectionId, ModelChoice, SpaceId, Timestamp};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -17,18 +17,21 @@ impl ConnectionStore for MemoryStore {
         &self,
         row: &ConnectionRow,
         key: KeyEdit,
+        based_on: Option<Timestamp>,
     ) -> Stored<Option<ConnectionRow>> {
         let connections = &mut self.state.lock().catalog.connections;
         let known = connections.get_mut(&row.id).filter(|known| known.space_id == row.space_id);
-        Ok(known.map(|known| {
-            let mut changed = ConnectionRow { created_at: known.created_at, ..row.clone() };
-            if key == KeyEdit::Keep {
-                changed.key_ciphertext = known.key_ciphertext.take();
-                changed.key_last4 = known.key_last4.take();
-            }
-            *known = changed.clone();
-            changed
-        }))
+        let Some(known) = known else { return Ok(None) };
+        if based_on.is_some_and(|at| at != known.updated_at) {
+            return Err(StoreError::Stale);
+        }
+        let mut changed = ConnectionRow { created_at: known.created_at, ..row.clone() };
+        if key == KeyEdit::Keep {
+            changed.key_ciphertext = known.key_ciphertext.take();
+            changed.key_last4 = known.key_last4.take();
+        }
+        *known = changed.clone();
+        Ok(Some(changed))
     }
 
     async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>> {

@@ -4,7 +4,7 @@ use super::SqliteStore;
 use super::rows::{json, time_of, uuid_of, word};
 use crate::store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
 use crate::store::{StoreError, Stored};
-use app::domain::{ConnectionId, ConnectionKind, SpaceId};
+use app::domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp};
 use async_trait::async_trait;
 use futures::FutureExt;
 use sqlx::sqlite::SqliteRow;
@@ -31,6 +31,14 @@ fn connection(row: &SqliteRow) -> Stored<ConnectionRow> {
 
 fn headers(row: &ConnectionRow) -> Stored<String> {
     serde_json::to_string(&row.headers).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// Whether the space has this connection.
+async fn is_there(c: &mut SqliteConnection, row: &ConnectionRow) -> Stored<bool> {
+    let there = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM connections WHERE id = ? AND space_id = ?)",
+    );
+    Ok(there.bind(row.id.0).bind(row.space_id.0).fetch_one(c).await?)
 }
 
 /// What holds a connection back from being deleted, in words. A document that
@@ -105,6 +113,7 @@ impl ConnectionStore for SqliteStore {
         &self,
         row: &ConnectionRow,
         key: KeyEdit,
+        based_on: Option<Timestamp>,
     ) -> Stored<Option<ConnectionRow>> {
         let (row, headers) = (row.clone(), headers(row)?);
         let written = self.writer.write(move |c| {
@@ -113,20 +122,25 @@ impl ConnectionStore for SqliteStore {
                     "UPDATE connections SET name = ?1, kind = ?2, base_url = ?3, headers = ?4, \
                      key_ciphertext = CASE WHEN ?5 THEN key_ciphertext ELSE ?6 END, \
                      key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8 \
-                     WHERE id = ?9 AND space_id = ?10 RETURNING *",
+                     WHERE id = ?9 AND space_id = ?10 AND updated_at = ifnull(?11, updated_at) \
+                     RETURNING *",
                 )
-                .bind(row.name)
+                .bind(&row.name)
                 .bind(row.kind.as_str())
-                .bind(row.base_url)
+                .bind(&row.base_url)
                 .bind(headers)
                 .bind(key == KeyEdit::Keep)
-                .bind(row.key_ciphertext)
-                .bind(row.key_last4)
+                .bind(&row.key_ciphertext)
+                .bind(&row.key_last4)
                 .bind(row.updated_at.0)
                 .bind(row.id.0)
                 .bind(row.space_id.0)
-                .fetch_optional(c)
+                .bind(based_on.map(|at| at.0))
+                .fetch_optional(&mut *c)
                 .await?;
+                if stored.is_none() && based_on.is_some() && is_there(c, &row).await? {
+                    return Err(StoreError::Stale);
+                }
                 stored.as_ref().map(connection).transpose()
             }
             .boxed()

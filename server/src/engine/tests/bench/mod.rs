@@ -9,17 +9,14 @@ use crate::clock::{SharedClock, TokioClock};
 use crate::engine::{Endpoints, Engine, EngineSettings};
 use crate::llm::outbound::Outbound;
 use crate::llm::{ChatRequest, Endpoint};
-use crate::store::memory::work::{Documents, MemoryWork};
+use crate::store::memory::work::{MemoryWork, Papers};
 use crate::store::{SharedQueue, StoreError, Stored};
-use app::domain::{
-    AgentId, ConnectionId, ConnectionKind, RunError, ScenarioId, SpaceId, Timestamp, UserId,
-};
+use app::domain::{ConnectionId, ConnectionKind, RunError, SpaceId, Timestamp, UserId};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use provider::{Answer, Script};
 use rand::SeedableRng;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use uuid::Uuid;
@@ -31,21 +28,6 @@ pub(super) fn user(n: u128) -> UserId {
 }
 pub(super) fn space(n: u128) -> SpaceId {
     SpaceId(Uuid::from_u128(100 + n))
-}
-
-#[derive(Default)]
-struct Papers {
-    agents: Mutex<HashMap<Uuid, Value>>,
-    scenarios: Mutex<HashMap<Uuid, Value>>,
-}
-
-impl Documents for Papers {
-    fn agent(&self, id: AgentId, _: u32) -> Option<Value> {
-        self.agents.lock().get(&id.0).cloned()
-    }
-    fn scenario(&self, id: ScenarioId, _: u32) -> Option<Value> {
-        self.scenarios.lock().get(&id.0).cloned()
-    }
 }
 
 /// All connections, at one place, which can be edited and be unreadable.

@@ -27,10 +27,10 @@ impl Bench {
         let agent = json!({"name": "A", "system_prompt": "Help.", "connection_id": connection,
             "model": "m", "tools": [{"name": "look", "description": "looks",
             "parameters": {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}}]});
-        self.papers.agents.lock().insert(agent_id.0, agent);
+        self.papers.put_agent(agent_id, agent);
         let runs = scenarios.iter().map(|document| {
             let id = ScenarioId(self.clock.uuid());
-            self.papers.scenarios.lock().insert(id.0, document.clone());
+            self.papers.put_scenario(id, document.clone());
             let timeout = document["timeout_seconds"].as_u64().unwrap_or(300) * 1000;
             let n = self.next.fetch_add(1, Ordering::SeqCst);
             NewRun {

@@ -5,9 +5,12 @@
 //! [`transition`]: crate::store::transition::transition
 //! [`pick`]: crate::store::pick::pick
 
+mod documents;
 mod queue;
 mod state;
 mod suites;
+
+pub use documents::{Documents, Papers};
 
 use crate::store::hub::Hub;
 use crate::store::queue::Reaped;
@@ -15,20 +18,11 @@ use crate::store::rows::{CallDone, EvaluationRow, Intent};
 use crate::store::suites::CancelOutcome;
 use crate::store::transition::Transition;
 use crate::store::{StoreError, Stored};
-use app::domain::{AgentId, EvaluationId, EvaluationStatus, RunId, ScenarioId, SuiteId, Timestamp};
+use app::domain::{EvaluationId, EvaluationStatus, RunId, SuiteId, Timestamp};
 use parking_lot::Mutex;
-use serde_json::Value;
 use state::State;
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Where the documents of revisions come from.
-pub trait Documents: Send + Sync + 'static {
-    /// An agent's revision.
-    fn agent(&self, id: AgentId, revision: u32) -> Option<Value>;
-    /// A scenario's revision.
-    fn scenario(&self, id: ScenarioId, revision: u32) -> Option<Value>;
-}
 
 /// A call as it is stored: its run, its intent and what became of it.
 pub type StoredCall = (RunId, Intent, Option<CallDone>);

@@ -4,11 +4,15 @@
 //! before, so a slow reader costs nothing but its own delay. Between reads it
 //! holds no database connection, only a wake-up.
 
-use super::HttpState;
-use super::pass::Pass;
+mod short;
+
+pub(super) use short::suites;
+
+use crate::http::HttpState;
+use crate::http::pass::Pass;
 use crate::store::hub::Newest;
 use app::backend::{Answer, Caller};
-use app::domain::{Finished, Suite, SuiteEvent, SuiteId, SuiteSnapshot};
+use app::domain::{Finished, SuiteEvent, SuiteId, SuiteSnapshot};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -19,7 +23,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// Between two comments that keep the connection open.
 const PING: Duration = Duration::from_secs(15);
@@ -31,8 +35,6 @@ const PROGRESS: Duration = Duration::from_millis(250);
 const BATCH: u32 = 256;
 /// A look without a wake-up, in case one was lost.
 const LOOK: Duration = Duration::from_secs(5);
-/// Between two looks at the unfinished suites.
-const SHORT: Duration = Duration::from_secs(2);
 
 type Frame = Result<Event, Infallible>;
 
@@ -329,56 +331,6 @@ fn event(name: &str, id: Option<i64>, data: &impl Serialize) -> Event {
         Some(id) => event.id(id.to_string()),
         None => event,
     }
-}
-
-/// The unfinished suites of the caller, told again when they change.
-///
-/// # Errors
-/// Those of reading them.
-pub(super) async fn suites(state: HttpState, caller: Caller, pass: Pass) -> Answer<Response> {
-    let first = short(&state, &caller).await?;
-    let start = Event::default().event("suites").data(&first).retry(RETRY);
-    let open = OpenStream::new();
-    let begun = (state, caller, pass, Some(start), first, open);
-    Ok(respond(stream::unfold(
-        begun,
-        |(state, caller, mut pass, ready, mut told, open)| async move {
-            if state.shutdown.is_cancelled() {
-                return None;
-            }
-            if let Some(event) = ready {
-                return Some((Ok(event), (state, caller, pass, None, told, open)));
-            }
-            loop {
-                // Ends at once on shutdown, else looks again after a while.
-                if timeout(SHORT, state.shutdown.cancelled()).await.is_ok() {
-                    return None;
-                }
-                if !pass.holds(&state).await {
-                    return None;
-                }
-                let now = short(&state, &caller).await.ok()?;
-                if now != told {
-                    let event = Event::default().event("suites").data(&now);
-                    told = now;
-                    return Some((Ok(event), (state, caller, pass, None, told, open)));
-                }
-            }
-        },
-    )))
-}
-
-/// `{live: […]}` as text.
-async fn short(state: &HttpState, caller: &Caller) -> Answer<String> {
-    #[derive(Serialize)]
-    struct Short {
-        live: Vec<Suite>,
-    }
-    let mut live = state.backend.dashboard(caller).await?.live;
-    for suite in &mut live {
-        suite.runs = None;
-    }
-    Ok(serde_json::to_string(&Short { live }).unwrap_or_default())
 }
 
 fn respond(frames: impl Stream<Item = Frame> + Send + 'static) -> Response {
