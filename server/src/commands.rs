@@ -1,18 +1,18 @@
 //! What the subcommands do. Errors are sentences for the operator.
 
-use crate::backend::outside::OutboundTester;
-use crate::backend::{CatalogStores, Rehearsal, SignUp};
+use services::outside::OutboundTester;
+use services::{CatalogStores, Rehearsal, SignUp};
 use crate::cli::{Cli, Command, TokenCommand, UserCommand};
-use crate::clock::{SharedClock, SteadyClock, SystemClock};
+use clock::{SharedClock, SteadyClock, SystemClock};
 use crate::config::{DataArgs, LogArgs, LogFormat};
-use crate::endpoints::{Endpoints, ServerConnection};
-use crate::llm::connector::Connector;
-use crate::llm::demo::Demo;
-use crate::llm::outbound::Outbound;
-use crate::llm::{HttpClient, HttpOptions};
+use services::endpoints::{Endpoints, ServerConnection};
+use llm::connector::Connector;
+use demo_model::Demo;
+use llm::outbound::Outbound;
+use llm::{HttpClient, HttpOptions};
 use crate::lock;
-use crate::secrets::Secrets;
-use crate::store::sqlite::SqliteStore;
+use services::secrets::Secrets;
+use store_sqlite::SqliteStore;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::fs::File;
@@ -122,8 +122,8 @@ pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Out
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
     let http = HttpClient::new(options, clock.clone())
         .map_err(|error| format!("no HTTP client can be made: {error}"))?;
-    let provider = Arc::new(Connector::new(http, Demo::default()));
-    let seed = u64::from_le_bytes(crate::secrets::random());
+    let provider = Arc::new(Connector::new(http, Arc::new(Demo::default())));
+    let seed = u64::from_le_bytes(services::secrets::random());
     Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
 }
 
@@ -184,7 +184,7 @@ async fn beside(
     Ok((people, store))
 }
 
-fn sentence(error: &app::error::AppError) -> String {
+fn sentence(error: &domain::error::AppError) -> String {
     let problems: Vec<_> = error.problems.iter().map(|p| format!("\n  {p}")).collect();
     format!("{}{}", error.detail, problems.concat())
 }
@@ -214,7 +214,7 @@ const FROM_ENVIRONMENT: &str = "Connections that the server offers from its envi
      here where ANTHROPIC_API_KEY or OPENAI_API_KEY, and their _BASE_URL, are set as for the server.";
 
 /// What an import was refused for.
-fn refused(error: &app::error::AppError) -> String {
+fn refused(error: &domain::error::AppError) -> String {
     let about_connections = error.problems.iter().any(|problem| {
         [".connection", ".connection_id"].iter().any(|field| problem.path.ends_with(field))
     });
@@ -230,21 +230,21 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     let mut documents = Vec::new();
     for file in &args.files {
         let shown = file.display();
-        let format = crate::import::Format::of_file(file)
+        let format = services::document_import::Format::of_file(file)
             .ok_or_else(|| format!("{shown}: only .yaml, .yml, .json and .md files are read"))?;
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("{shown} cannot be read: {error}"))?;
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let read = crate::import::read(&name.unwrap_or_default(), &text, format);
+        let read = services::document_import::read(&name.unwrap_or_default(), &text, format);
         documents.extend(read.map_err(|error| format!("{shown}: {}", sentence(&error)))?);
     }
     if let Some(model) = &args.model {
-        crate::import::name_the_model(&mut documents, model);
+        services::document_import::name_the_model(&mut documents, model);
     }
     if let Some(name) = &args.connection {
-        crate::import::name_the_connection(&mut documents, name);
+        services::document_import::name_the_connection(&mut documents, name);
     }
-    let offered = ServerConnection::of_environment(&args.providers);
+    let offered = args.providers.connections();
     let (people, store) = beside(&args.data, offered).await?;
     let imported = async {
         let caller = match &args.email {
@@ -258,8 +258,8 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     let report = imported.map_err(|error| refused(&error))?;
     for document in &report.documents {
         let kind = match document.kind {
-            app::backend::ImportKind::Agent => "agent",
-            app::backend::ImportKind::Scenario => "scenario",
+            domain::backend::ImportKind::Agent => "agent",
+            domain::backend::ImportKind::Scenario => "scenario",
         };
         println!("{kind} {}", document.name);
         for problem in &document.problems {

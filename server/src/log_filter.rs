@@ -17,7 +17,7 @@ pub(crate) fn directives(text: &str) -> Result<String, String> {
         if !part.contains('=') && part.trim().parse::<LevelFilter>().is_err() {
             return Err(format!(
                 "{part:?} is no level: use error, warn, info, debug, trace or off, or directives \
-                 like info,server::engine=debug"
+                 like info,engine=debug"
             ));
         }
     }
@@ -37,7 +37,7 @@ mod tests {
     #[case(" ", "info")]
     #[case("WARN", "WARN")]
     #[case("off", "off")]
-    #[case("info,server::engine=debug", "info,server::engine=debug")]
+    #[case("info,engine=debug", "info,engine=debug")]
     #[case("info,server[run]=trace", "info,server[run]=trace")]
     fn levels_and_directives_are_taken(#[case] text: &str, #[case] read: &str) {
         assert_eq!(directives(text).as_deref(), Ok(read));

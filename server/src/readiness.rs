@@ -1,10 +1,10 @@
 //! Whether the server can work now: its engine beats, and its store takes
 //! writes.
 
-use crate::clock::SharedClock;
-use crate::engine::Engine;
+use clock::SharedClock;
+use engine::Engine;
 use crate::http::Readiness;
-use crate::store::catalog::SettingStore;
+use store::catalog::SettingStore;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -112,8 +112,8 @@ impl Writes {
 #[cfg(test)]
 mod tests {
     use super::{AGAIN, FRESH, PATIENCE, Writes};
-    use crate::clock::SystemClock;
-    use crate::store::sqlite::SqliteStore;
+    use clock::SystemClock;
+    use store_sqlite::SqliteStore;
     use sqlx::{Connection, Row, SqliteConnection};
     use std::path::Path;
     use std::sync::Arc;

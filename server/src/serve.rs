@@ -1,24 +1,19 @@
 //! `rehearsal serve`: puts the house together, serves it, and takes it apart
 //! in good order.
 
-use crate::backend::suites::{SuiteLimits, Suites};
-use crate::backend::{Port, Rehearsal, SignUp};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use services::suites::{SuiteLimits, Suites};
+use services::{Port, Rehearsal, SignUp};
+use clock::{Clock, SharedClock, SystemClock};
 use crate::commands;
 use crate::config::{self, DataArgs, ServeArgs};
-use crate::endpoints::ServerConnection;
-use crate::engine::{Endpoints, Engine, EngineSettings};
+use engine::{Engine, EngineSettings};
 use crate::http::{HttpState, SharedSessions, SignInLimits, router};
-use crate::llm::Endpoint;
-use crate::observe::{Scrape, scrape};
+use telemetry::{Scrape, scrape};
 use crate::readiness::Ready;
 use crate::shutdown;
 use crate::site::Site;
-use crate::store::Stored;
-use crate::store::cleaner;
-use crate::store::sqlite::{SqliteStore, sessions::SqliteSessions};
-use app::domain::{ConnectionId, RunError};
-use async_trait::async_trait;
+use store::cleaner;
+use store_sqlite::{SqliteStore, sessions::SqliteSessions};
 use axum::serve::ListenerExt;
 use std::fs::File;
 use std::net::SocketAddr;
@@ -37,14 +32,14 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let _lock = lock(&args.data).await?;
     let store = commands::store(&args.data).await?;
     let secrets = commands::secrets(&args.data, &store).await?;
-    crate::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
+    services::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
     let outbound = commands::outbound(&clock, private)?;
     let people = commands::people(
         &store,
         &clock,
         secrets,
-        ServerConnection::of_environment(&args.providers),
+        args.providers.connections(),
         outbound.clone(),
         private,
         sign_up(args.sign_up),
@@ -52,8 +47,9 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let settings = engine_settings(&args);
     let recorded = scrape::install();
     let listener = bind(args.addr).await?;
+    let endpoints = Arc::new(people.endpoints().clone());
     let engine =
-        Engine::start(store.clone(), outbound, people.clone(), clock.clone(), settings, true)
+        Engine::start(store.clone(), outbound, endpoints, clock.clone(), settings, true)
             .await
             .map_err(|error| format!("the engine cannot start: {error}"))?;
     let suites = suites(&store, &people, &engine, &clock, &args);
@@ -213,11 +209,4 @@ async fn until_stopped(
     };
     let (down, served) = tokio::join!(stopping, served);
     served.map(|()| down)
-}
-
-#[async_trait]
-impl Endpoints for Rehearsal {
-    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
-        self.endpoints().look_up(id).await
-    }
 }

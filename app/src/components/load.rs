@@ -7,7 +7,7 @@ use super::title::heading;
 use crate::address::encode;
 use crate::error::{AppError, ErrorCode};
 use crate::server_fns::accounts::Visitor;
-use crate::server_fns::{Ask, read};
+use crate::server_fns::{Ask, PageError, read};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 use serde::de::DeserializeOwned;
@@ -23,7 +23,7 @@ pub struct Data<T> {
     kind: PhantomData<fn() -> T>,
 }
 
-type Answered = Result<String, AppError>;
+type Answered = Result<String, PageError>;
 
 impl<T> Clone for Data<T> {
     fn clone(&self) -> Self {
@@ -62,7 +62,7 @@ impl<T: DeserializeOwned> Data<T> {
     #[must_use]
     pub fn get(self) -> Option<Result<T, AppError>> {
         let answer = self.text.get()?;
-        Some(answer.and_then(|text| parse(&text)))
+        Some(answer.map_err(AppError::from).and_then(|text| parse(&text)))
     }
 
     /// The answer, waited for.
@@ -139,7 +139,10 @@ fn shown(text: Resource<Answered>, view: View, failed: fn(&AppError) -> AnyView)
                 let view = Arc::clone(&view);
                 Suspend::new(async move {
                     let answer = text.await;
-                    answer.and_then(|text| view(&text)).unwrap_or_else(|error| failed(&error))
+                    answer
+                        .map_err(AppError::from)
+                        .and_then(|text| view(&text))
+                        .unwrap_or_else(|error| failed(&error))
                 })
             }}
         </Transition>

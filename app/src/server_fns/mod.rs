@@ -21,9 +21,11 @@ pub mod suites;
 #[cfg(feature = "ssr")]
 pub(crate) mod ask;
 
-use crate::error::AppError;
+use crate::error::{AppError, ErrorCode};
 use leptos::prelude::*;
-use leptos::server_fn::codec::Json;
+use leptos::server_fn::codec::{Json, JsonEncoding};
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use std::fmt;
 use scenarios::FilterWords;
 use serde::{Deserialize, Serialize};
 use suites::StartWords;
@@ -77,10 +79,53 @@ pub enum Stop {
     Run(String),
 }
 
+/// An [`AppError`] as server functions return it. The domain does not know
+/// Leptos, so the conversion from the errors of Leptos is implemented here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PageError(pub AppError);
+
+impl From<AppError> for PageError {
+    fn from(error: AppError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<PageError> for AppError {
+    fn from(error: PageError) -> Self {
+        error.0
+    }
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromServerFnError for PageError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let (code, detail) = match error {
+            ServerFnErrorErr::Args(detail)
+            | ServerFnErrorErr::MissingArg(detail)
+            | ServerFnErrorErr::Deserialization(detail) => {
+                (ErrorCode::Malformed, format!("The request could not be read: {detail}"))
+            }
+            ServerFnErrorErr::Request(_) => {
+                (ErrorCode::Unavailable, "The server could not be reached.".to_owned())
+            }
+            _ => (ErrorCode::Internal, "Something went wrong. Please try again.".to_owned()),
+        };
+        Self(AppError::new(code, detail))
+    }
+}
+
 /// Answers a page, as JSON of the type that stands at [`Ask`].
 #[server(prefix = "/fn", endpoint = "read", input = Json)]
-pub async fn read(ask: Ask) -> Result<String, AppError> {
-    match ask {
+pub async fn read(ask: Ask) -> Result<String, PageError> {
+    Ok(match ask {
         Ask::Session => ask::json(accounts::session().await),
         Ask::Account { draft } => ask::json(accounts::account_form(draft).await),
         Ask::Refused { draft } => ask::json(accounts::refused(draft).await),
@@ -102,23 +147,24 @@ pub async fn read(ask: Ask) -> Result<String, AppError> {
         }
         Ask::Models { draft } => ask::json(settings::models_form(draft).await),
         Ask::Tokens { draft } => ask::json(settings::tokens_form(draft).await),
-    }
+    }?)
 }
 
 /// Asks a suite or a run to stop; fine when it was asked before.
 #[server(prefix = "/fn", endpoint = "cancel", input = Json)]
-pub async fn cancel(what: Stop) -> Result<(), AppError> {
+pub async fn cancel(what: Stop) -> Result<(), PageError> {
     let (backend, caller) = (ask::backend(), ask::caller()?);
     match what {
         Stop::Suite(id) => {
             let id = ask::answered(ask::id(&id, "suite"))?;
-            ask::answered(backend.cancel_suite(&caller, id).await).map(drop)
+            ask::answered(backend.cancel_suite(&caller, id).await)?;
         }
         Stop::Run(id) => {
             let id = ask::answered(ask::id(&id, "run"))?;
-            ask::answered(backend.cancel_run(&caller, id).await).map(drop)
+            ask::answered(backend.cancel_run(&caller, id).await)?;
         }
     }
+    Ok(())
 }
 
 /// Something to choose: its id and its name.

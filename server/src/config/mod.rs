@@ -134,7 +134,7 @@ pub type Networks = std::sync::Arc<[Network]>;
 /// What is logged, and how.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// The level, or directives like `info,server::engine=debug`
+    /// The level, or directives like `info,engine=debug`
     #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info",
         value_parser = crate::log_filter::directives)]
     pub directives: String,

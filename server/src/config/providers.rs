@@ -2,7 +2,9 @@
 
 use super::values::{base_url, secret};
 use clap::Args;
+use domain::ConnectionKind;
 use secrecy::{ExposeSecret, SecretString};
+use services::endpoints::ServerConnection;
 
 /// Server-wide connections. Each is there when its key is; a variable that is
 /// set and empty is as good as none, for that is how scripts spell it.
@@ -47,6 +49,18 @@ impl ProviderArgs {
         });
         lone.map(|(_, _, name)| format!("{name}_BASE_URL is set, but {name}_API_KEY is not."))
             .collect()
+    }
+
+    /// The connections that this server offers to every user, in the order in
+    /// which they are listed. The same variables always give the same ids.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ServerConnection> {
+        let one = |kind, found: Option<ServerWide>| {
+            found.map(|it| ServerConnection::new(kind, it.base_url.as_deref(), Some(it.key)))
+        };
+        let anthropic = one(ConnectionKind::Anthropic, self.anthropic());
+        let openai = one(ConnectionKind::OpenAi, self.openai());
+        anthropic.into_iter().chain(openai).collect()
     }
 
     /// The connection to Anthropic, if there is one.

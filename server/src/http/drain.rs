@@ -2,7 +2,7 @@
 //! writes it would find the connection closed and never hear why: so the rest
 //! is taken in first and thrown away, up to a bound.
 
-use app::domain::limits;
+use domain::limits;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};

@@ -2,8 +2,8 @@
 //! about any of them, and each refusal says where it went wrong.
 
 use super::problem::Failure;
-use app::domain::{Draft, Problem, Problems, Reader};
-use app::error::{AppError, ErrorCode};
+use domain::{Draft, Problem, Problems, Reader};
+use domain::error::{AppError, ErrorCode};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request};
 use axum::http::request::Parts;

@@ -2,7 +2,7 @@
 
 use super::HttpState;
 use super::problem::Failure;
-use app::error::{AppError, ErrorCode};
+use domain::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use axum::extract::State;
 

@@ -1,9 +1,9 @@
 //! The `Idempotency-Key` header: bare or quoted.
 
 use super::problem::Failure;
-use app::backend::Keyed;
-use app::domain::StartSuite;
-use app::error::{AppError, ErrorCode};
+use domain::backend::Keyed;
+use domain::StartSuite;
+use domain::error::{AppError, ErrorCode};
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;

@@ -5,7 +5,7 @@
 use super::client_ip::client_ip;
 use super::problem::Failure;
 use super::{HttpSettings, HttpState};
-use app::error::{AppError, ErrorCode};
+use domain::error::{AppError, ErrorCode};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ pub(super) async fn metrics(State(state): State<HttpState>, request: Request) ->
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         return response;
     }
-    let text = state.metrics.as_ref().map(crate::observe::Scrape::text).unwrap_or_default();
+    let text = state.metrics.as_ref().map(telemetry::Scrape::text).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -1,6 +1,6 @@
 //! Everything between the socket and the port.
 //!
-//! Three doors to the same use cases ([`app::backend::Backend`]): pages and
+//! Three doors to the same use cases ([`domain::backend::Backend`]): pages and
 //! server functions ([`pages`]), forms without script ([`forms`]) and the API
 //! ([`api`]). Who may, and whether it is valid, is said behind the port; here
 //! is only how it is asked and answered.
@@ -14,7 +14,6 @@ mod files;
 pub mod forms;
 pub mod health;
 pub mod idempotency;
-pub mod live;
 mod metrics;
 mod pages;
 mod pass;
@@ -31,14 +30,14 @@ mod tests;
 
 pub use client_ip::Network;
 pub use health::Readiness;
-pub use live::Live;
+pub use services::live_source::Live;
 pub use sessions::{COOKIE, SharedSessions};
 pub use throttle::SignInLimits;
 
-use crate::clock::SharedClock;
-use crate::observe::Scrape;
-use app::backend::Backend;
-use app::domain::limits;
+use clock::SharedClock;
+use telemetry::Scrape;
+use domain::backend::Backend;
+use domain::limits;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, Method, StatusCode};

@@ -2,7 +2,7 @@
 
 use super::auth::Who;
 use super::{HttpState, security};
-use app::backend::{Backend, Caller};
+use domain::backend::{Backend, Caller};
 use app::ended::SignInAgain;
 use axum::Router;
 use axum::body::Body;
@@ -88,7 +88,7 @@ pub(super) async fn statuses(request: Request, next: Next) -> Response {
     }
     let (mut parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let error: Option<app::error::AppError> = serde_json::from_slice(&bytes).ok();
+    let error: Option<domain::error::AppError> = serde_json::from_slice(&bytes).ok();
     if let Some(error) = error {
         parts.status =
             StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -102,7 +102,7 @@ pub(super) async fn statuses(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::statuses;
-    use app::error::{AppError, ErrorCode};
+    use domain::error::{AppError, ErrorCode};
     use axum::Router;
     use axum::body::Body;
     use axum::http::{Request, Response};

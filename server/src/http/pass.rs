@@ -2,7 +2,7 @@
 //! stream ends soon after its token was revoked or its person signed out.
 
 use super::HttpState;
-use app::error::ErrorCode;
+use domain::error::ErrorCode;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;

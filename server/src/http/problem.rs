@@ -7,8 +7,8 @@
 
 use super::HttpState;
 use super::request_id::LogId;
-use app::domain::Problems;
-use app::error::{AppError, ErrorCode};
+use domain::Problems;
+use domain::error::{AppError, ErrorCode};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};

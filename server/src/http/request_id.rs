@@ -2,8 +2,8 @@
 //! problem documents, so that a complaint finds its lines.
 
 use super::HttpState;
-use crate::clock::SharedClock;
-use crate::observe::request::within;
+use clock::SharedClock;
+use telemetry::request::within;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;

@@ -1,10 +1,10 @@
 //! The session cookie of browsers. A session holds who it is, and when it was
 //! last written, so that reading pages does not write on every request.
 
-use crate::clock::SharedClock;
-use app::backend::Answer;
-use app::domain::{Timestamp, UserId};
-use app::error::{AppError, ErrorCode};
+use clock::SharedClock;
+use domain::backend::Answer;
+use domain::{Timestamp, UserId};
+use domain::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;

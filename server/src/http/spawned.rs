@@ -1,10 +1,10 @@
 //! Writing use cases run in a task of their own: hyper drops a handler when
 //! its client leaves, and half a write must not depend on that.
 
-use crate::clock::SharedClock;
-use crate::observe::request;
-use app::backend::Answer;
-use app::error::{AppError, ErrorCode};
+use clock::SharedClock;
+use telemetry::request;
+use domain::backend::Answer;
+use domain::error::{AppError, ErrorCode};
 use std::future::Future;
 use tracing::Instrument;
 
@@ -32,8 +32,8 @@ pub async fn spawned<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::spawned;
-    use crate::clock::{SharedClock, SystemClock};
-    use app::error::AppError;
+    use clock::{SharedClock, SystemClock};
+    use domain::error::AppError;
     use std::sync::Arc;
     use tokio::sync::oneshot;
 

@@ -1,7 +1,7 @@
 //! Guessing passwords is slow: attempts to sign in are limited by address and
 //! e-mail, and by address alone for whoever tries many e-mails.
 
-use app::error::{AppError, ErrorCode};
+use domain::error::{AppError, ErrorCode};
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};

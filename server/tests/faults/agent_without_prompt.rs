@@ -6,9 +6,9 @@ use super::outside::{
     SOON, assert_endings, binary, database, problems, scenarios, start, start_of, until,
 };
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
+use fault_injection::house::{House, User, id};
 use sqlx::Connection as _;
-use stand::{Action, Rule, Script};
+use mock_provider::{Action, Rule, Script};
 use uuid::Uuid;
 
 /// What looks like nothing.
@@ -16,7 +16,7 @@ const BLANK: [&str; 5] = ["", "   ", "\n\t \r\n", "\u{200B}\u{FEFF}\u{2060}", "\
 
 #[tokio::test]
 async fn a_blank_prompt_is_refused_wherever_it_is_written() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("prompt@example.org");
     let mut agent = user.agent("openai", &stand.openai_url()).await;
@@ -55,7 +55,7 @@ async fn refused_start(user: &User, agent: &Value, scenarios: &[String]) -> Vec<
 
 #[tokio::test]
 async fn one_that_is_stored_all_the_same_neither_starts_nor_runs() {
-    let stand = stand::start(Script::of([Rule::first(1, Action::Hang)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::first(1, Action::Hang)])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("prompt@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

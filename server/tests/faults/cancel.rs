@@ -6,8 +6,8 @@ use super::outside::{
     SOON, about, assert_endings, binary, ending, runs, scenarios, start, until, whole_runs,
 };
 use serde_json::{Value, json};
-use soak::house::{House, User};
-use stand::{Action, Outcome, Script, Stand};
+use fault_injection::house::{House, User};
+use mock_provider::{Action, Outcome, Script, Stand};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -34,7 +34,7 @@ async fn cancel(user: &User, path: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn within_a_second_nothing_is_called_any_more_and_what_was_said_is_kept() {
-    let stand = stand::start(Script::of([about("question 1", Action::Hang)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([about("question 1", Action::Hang)])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("stop@example.org");
     let suite = hanging(&user, &stand).await;
@@ -68,7 +68,7 @@ async fn within_a_second_nothing_is_called_any_more_and_what_was_said_is_kept() 
 
 #[tokio::test]
 async fn one_run_alone_is_stopped_and_its_neighbours_go_on() {
-    let stand = stand::start(Script::of([about("S0 question 1", Action::Hang)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([about("S0 question 1", Action::Hang)])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("stop@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;
@@ -93,7 +93,7 @@ async fn one_run_alone_is_stopped_and_its_neighbours_go_on() {
 
 #[tokio::test]
 async fn a_kill_after_it_undoes_nothing() {
-    let stand = stand::start(Script::of([about("question 1", Action::Hang)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([about("question 1", Action::Hang)])).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("stop@example.org");
     let suite = hanging(&user, &stand).await;

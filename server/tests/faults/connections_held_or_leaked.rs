@@ -7,8 +7,8 @@ use super::outside::{
     SOON, Stream, assert_endings, binary, metric, metrics, scenarios, start, until,
 };
 use serde_json::json;
-use soak::house::House;
-use stand::{Action, Outcome, Script};
+use fault_injection::house::House;
+use mock_provider::{Action, Outcome, Script};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -21,7 +21,7 @@ const PAGE: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn a_hundred_runs_in_their_calls_hold_nothing_that_a_page_needs() {
     let hold = super::outside::about("Hold", Action::Hang);
-    let stand = stand::start(Script::of([hold])).await.unwrap();
+    let stand = mock_provider::start(Script::of([hold])).await.unwrap();
     let house = House::of(&binary())
         .with("REHEARSAL_RUNS_PER_USER", RUNS + 10)
         .with("REHEARSAL_MAX_CALLS", RUNS + 10)

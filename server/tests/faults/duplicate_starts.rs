@@ -6,8 +6,8 @@
 use super::outside::{SOON, assert_endings, binary, of_role, scenarios, start_of, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Action, Role, Script};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Action, Role, Script};
 
 /// Posts with a key; answers the status, whether it says that it is a replay,
 /// and the body.
@@ -20,7 +20,7 @@ async fn keyed(user: &User, path: &str, key: &str, body: &Value) -> (StatusCode,
 
 #[tokio::test]
 async fn a_key_is_one_suite_across_a_kill_between_commit_and_answer() {
-    let stand = stand::start(Script { latency_ms: 50, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 50, ..Script::default() }).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("twice@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -55,7 +55,7 @@ async fn a_key_is_one_suite_across_a_kill_between_commit_and_answer() {
 #[tokio::test]
 async fn every_door_that_starts_something_does_so_once() {
     let away = Script::of([of_role(Role::Judge, Action::status(404))]);
-    let stand = stand::start(away).await.unwrap();
+    let stand = mock_provider::start(away).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("twice@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;

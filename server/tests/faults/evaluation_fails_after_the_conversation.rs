@@ -4,14 +4,14 @@
 
 use super::outside::{assert_endings, binary, of_role, scenarios, start, whole_runs};
 use serde_json::json;
-use soak::house::{House, id};
-use stand::{Action, Role, Script};
+use fault_injection::house::{House, id};
+use mock_provider::{Action, Role, Script};
 
 #[tokio::test]
 async fn the_conversation_is_kept_and_only_the_missing_is_done() {
     const RUNS: usize = 3;
     let away = Script::of([of_role(Role::Judge, Action::status(404))]);
-    let stand = stand::start(away).await.unwrap();
+    let stand = mock_provider::start(away).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("judge@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;

@@ -5,8 +5,8 @@
 
 use super::outside::{assert_endings, binary, ending, problems, runs, start, start_of};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Script, Stand};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Script, Stand};
 
 struct Rig {
     _house: House,
@@ -18,7 +18,7 @@ struct Rig {
 }
 
 async fn rig() -> Rig {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("sales@example.org");
     let over = user.agent("openai", &stand.openai_url()).await["connection_id"].clone();

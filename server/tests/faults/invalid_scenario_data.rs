@@ -7,9 +7,9 @@ use super::outside::{
     assert_endings, binary, database, ending, problems, runs, scenarios, start, until,
 };
 use serde_json::{Value, json};
-use soak::house::House;
+use fault_injection::house::House;
 use sqlx::Connection as _;
-use stand::{Action, Rule, Script, When};
+use mock_provider::{Action, Rule, Script, When};
 use uuid::Uuid;
 
 /// A flow of another runner.
@@ -44,7 +44,7 @@ async fn what_is_damaged_in_the_database_ends_alone() {
         times: Some(1),
         ..Rule::always(Action::Hang)
     };
-    let stand = stand::start(Script::of([hold])).await.unwrap();
+    let stand = mock_provider::start(Script::of([hold])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("damage@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

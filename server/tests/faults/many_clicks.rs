@@ -6,12 +6,12 @@
 use super::outside::{SOON, assert_endings, binary, endings, scenarios, start, start_of, until};
 use reqwest::Method;
 use serde_json::{Value, json};
-use soak::house::{House, id};
-use stand::{Entry, Script};
+use fault_injection::house::{House, id};
+use mock_provider::{Entry, Script};
 
 #[tokio::test]
 async fn three_clicks_from_three_pages_are_one_suite() {
-    let stand = stand::start(Script { latency_ms: 100, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 100, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("clicks@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -50,7 +50,7 @@ fn most_at_once(journal: &[Entry], takes_ms: u64) -> usize {
 async fn in_parallel_on_purpose_the_limits_hold_and_users_take_turns() {
     const CALLS: usize = 2;
     const LATENCY: u64 = 80;
-    let stand = stand::start(Script { latency_ms: LATENCY, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: LATENCY, ..Script::default() }).await.unwrap();
     let house = House::of(&binary())
         .with("REHEARSAL_MAX_CALLS", CALLS)
         .with("REHEARSAL_RUNS_PER_USER", 12)

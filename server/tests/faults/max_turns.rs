@@ -4,8 +4,8 @@
 
 use super::outside::{assert_endings, binary, of_role, problems, runs, start, whole_runs};
 use serde_json::{Value, json};
-use soak::house::{House, id};
-use stand::{Action, Role, Script};
+use fault_injection::house::{House, id};
+use mock_provider::{Action, Role, Script};
 
 fn long(name: &str, turns: usize, max_turns: u32) -> Value {
     let say = |i| json!({"speaker": "user", "message": format!("Question {i}")});
@@ -18,7 +18,7 @@ fn long(name: &str, turns: usize, max_turns: u32) -> Value {
 async fn each_scenario_has_its_own_limit_and_reaching_it_is_judged() {
     let on = json!({"message": "And then?", "done": "no"}).to_string();
     let endless = of_role(Role::SimulatedUser, Action::Answer(on));
-    let stand = stand::start(Script::of([endless])).await.unwrap();
+    let stand = mock_provider::start(Script::of([endless])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("turns@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

@@ -7,8 +7,8 @@ use super::outside::{
     SOON, about, assert_endings, binary, metric, metrics, scenarios, start, until,
 };
 use serde_json::json;
-use soak::house::{House, User};
-use stand::{Action, Outcome, Script, Stand};
+use fault_injection::house::{House, User};
+use mock_provider::{Action, Outcome, Script, Stand};
 
 const RUNS: usize = 4;
 
@@ -20,7 +20,7 @@ struct Rig {
 }
 
 async fn rig(script: Script) -> Rig {
-    let stand = stand::start(script).await.unwrap();
+    let stand = mock_provider::start(script).await.unwrap();
     let house = House::of(&binary())
         .with("REHEARSAL_CIRCUIT_WAIT", "0s")
         .with("REHEARSAL_RUNS_PER_USER", 8)

@@ -4,10 +4,10 @@
 
 use super::outside::{binary, ending, runs, scenarios, start};
 use super::world::{Boot, T0, World, kind, not_before, obliging, scripted};
-use app::domain::{ErrorKind, Timestamp};
+use domain::{ErrorKind, Timestamp};
 use serde_json::{Value, json};
-use soak::house::House;
-use stand::{Action, Outcome, Rule, Script};
+use fault_injection::house::House;
+use mock_provider::{Action, Outcome, Rule, Script};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Runs one scenario over a provider that answers like this; answers the run
 /// and what became of the requests.
 async fn run_over(house: &House, kind: &str, action: Action) -> (Value, Vec<Outcome>) {
-    let stand = stand::start(Script::of([Rule::always(action)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::always(action)])).await.unwrap();
     let user = house.user(&format!("{kind}{}@example.org", stand.addr.port()));
     let url = if kind == "openai" { stand.openai_url() } else { stand.anthropic_url() };
     let agent = user.agent(kind, &url).await;
@@ -67,7 +67,7 @@ fn waits_and_a_judge_that_hangs_end_before_the_deadline() {
             return Box::pin(std::future::pending());
         }
         // The second answer is refused once, for most of the longest wait.
-        let waited = server::clock::Clock::now(&clock).since(T0) > SECOND * 590;
+        let waited = clock::Clock::now(&clock).since(T0) > SECOND * 590;
         if request.messages.len() == 3 && !waited {
             return not_before(T0.plus(SECOND * 595));
         }

@@ -4,8 +4,8 @@
 
 use super::outside::{SOON, about, assert_endings, binary, runs, scenarios, start, until};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Action, Outcome, Script};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Action, Outcome, Script};
 
 /// An agent over the connection that the server offers.
 async fn agent(user: &User) -> Value {
@@ -26,7 +26,7 @@ async fn breaker(user: &User) -> Value {
 #[tokio::test]
 async fn one_users_failures_stop_nobody_else() {
     const RUNS: usize = 6;
-    let stand = stand::start(Script::of([about("Ada", Action::status(503))])).await.unwrap();
+    let stand = mock_provider::start(Script::of([about("Ada", Action::status(503))])).await.unwrap();
     let house = House::of(&binary())
         .with("OPENAI_API_KEY", "sk-of-the-server-123456")
         .with("OPENAI_BASE_URL", stand.openai_url())
@@ -53,10 +53,10 @@ async fn one_users_failures_stop_nobody_else() {
     assert_endings(&eve.finished(&suite).await, &[("passed", RUNS)]);
     assert_eq!(breaker(&eve).await["state"], "closed");
     assert_ne!(breaker(&ada).await["state"], "closed", "Ada's is open all the while");
-    let of_eve = |entry: &&stand::Entry| entry.body.to_string().contains("Eve");
+    let of_eve = |entry: &&mock_provider::Entry| entry.body.to_string().contains("Eve");
     let journal = stand.journal();
     assert_eq!(journal.iter().filter(of_eve).count(), RUNS * 3);
-    let well = |entry: &stand::Entry| entry.outcome == Outcome::Answered(200);
+    let well = |entry: &mock_provider::Entry| entry.outcome == Outcome::Answered(200);
     assert!(journal.iter().filter(of_eve).all(well));
     let keys: std::collections::HashSet<_> = journal.iter().map(|entry| &entry.key_hash).collect();
     assert_eq!(keys.len(), 1, "over the very same key");

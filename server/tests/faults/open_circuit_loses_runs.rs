@@ -5,8 +5,8 @@
 
 use super::outside::{SOON, assert_endings, binary, runs, scenarios, start, until};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Action, Rule, Script};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Action, Rule, Script};
 
 const RUNS: usize = 10;
 
@@ -23,7 +23,7 @@ async fn try_now(user: &User, agent: &Value) -> Value {
 
 #[tokio::test]
 async fn every_run_that_was_asked_for_is_there_and_says_why() {
-    let stand = stand::start(Script::of([Rule::always(Action::status(503))])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::always(Action::status(503))])).await.unwrap();
     let house = House::of(&binary())
         .with("REHEARSAL_CIRCUIT_WAIT", "1s")
         .with("REHEARSAL_RUNS_PER_USER", RUNS)
@@ -64,7 +64,7 @@ async fn every_run_that_was_asked_for_is_there_and_says_why() {
 #[tokio::test]
 async fn while_it_is_open_runs_wait_and_say_for_what() {
     const AT_ONCE: usize = 5;
-    let stand = stand::start(Script::of([Rule::always(Action::status(500))])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::always(Action::status(500))])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("circuit@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;

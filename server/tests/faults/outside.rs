@@ -2,10 +2,10 @@
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use soak::house::{Binary, House, User, id};
+use fault_injection::house::{Binary, House, User, id};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use stand::{Action, Role, Rule, When};
+use mock_provider::{Action, Role, Rule, When};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -4,8 +4,8 @@
 
 use super::outside::{Event, SOON, Stream, assert_endings, binary, scenarios, start, until};
 use serde_json::json;
-use soak::house::House;
-use stand::Script;
+use fault_injection::house::House;
+use mock_provider::Script;
 use std::time::Duration;
 
 const RUNS: usize = 6;
@@ -22,7 +22,7 @@ fn numbered(events: &[Event], seen: i64) -> Vec<&Event> {
 
 #[tokio::test]
 async fn a_stream_that_breaks_again_and_again_tells_everything_once() {
-    let stand = stand::start(Script { latency_ms: 40, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 40, ..Script::default() }).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("stream@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -85,7 +85,7 @@ async fn a_stream_that_breaks_again_and_again_tells_everything_once() {
 
 #[tokio::test]
 async fn turns_are_told_while_they_happen_and_progress_at_most_four_times_a_second() {
-    let stand = stand::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("stream@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

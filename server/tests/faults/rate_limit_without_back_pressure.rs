@@ -5,12 +5,12 @@
 
 use super::outside::{assert_endings, binary, scenarios, start};
 use super::world::{Boot, T0, World, not_before, obliging, scripted};
-use app::domain::RunStatus;
+use domain::RunStatus;
 use parking_lot::Mutex;
 use serde_json::json;
-use server::clock::Clock;
-use soak::house::House;
-use stand::{LimitHeaders, Outcome, RateLimit, RetryAfter, Script};
+use clock::Clock;
+use fault_injection::house::House;
+use mock_provider::{LimitHeaders, Outcome, RateLimit, RetryAfter, Script};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 async fn four_times_what_is_allowed(house: &House, headers: LimitHeaders) -> usize {
     let limit = RateLimit { requests: 15, window_ms: 1000, retry_after: RetryAfter::Millis };
     let script = Script { rate_limit: Some(limit), limit_headers: headers, ..Script::default() };
-    let stand = stand::start(script).await.unwrap();
+    let stand = mock_provider::start(script).await.unwrap();
     let user = house.user(&format!("limits{}@example.org", stand.addr.port()));
     let agent = user.agent("openai", &stand.openai_url()).await;
     let all = scenarios(&user, "S", RUNS, 2).await;
@@ -30,7 +30,7 @@ async fn four_times_what_is_allowed(house: &House, headers: LimitHeaders) -> usi
     let path = format!("/connections/{}", agent["connection_id"].as_str().unwrap());
     assert_eq!(user.get(&path).await["breaker"]["state"], "closed", "a 429 is no failure");
     let journal = stand.journal();
-    let refused = |entry: &&stand::Entry| entry.outcome == Outcome::Answered(429);
+    let refused = |entry: &&mock_provider::Entry| entry.outcome == Outcome::Answered(429);
     let walls = journal.iter().filter(refused).count();
     assert_eq!(journal.len() - walls, CALLS, "each call was answered once");
     walls

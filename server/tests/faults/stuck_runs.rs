@@ -5,10 +5,10 @@
 
 use super::outside::{SOON, assert_endings, binary, scenarios, start, until, whole_runs};
 use super::world::{Boot, T0, World, kind, obliging, scripted};
-use app::domain::{ErrorKind, RunStatus};
+use domain::{ErrorKind, RunStatus};
 use serde_json::json;
-use soak::house::House;
-use stand::{Action, Outcome, Rule, Script};
+use fault_injection::house::House;
+use mock_provider::{Action, Outcome, Rule, Script};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn the_next_boot_takes_up_at_once_what_a_kill_left_running() {
-    let stand = stand::start(Script::of([Rule::always(Action::Hang)])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::always(Action::Hang)])).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("stuck@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

@@ -4,8 +4,8 @@
 
 use super::outside::{assert_endings, binary, ending, said, start, whole_runs};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Action, Role, Rule, Script, Stand};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Action, Role, Rule, Script, Stand};
 
 struct Rig {
     _house: House,
@@ -15,7 +15,7 @@ struct Rig {
 }
 
 async fn rig(kind: &str) -> Rig {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("turns@example.org");
     let url = if kind == "openai" { stand.openai_url() } else { stand.anthropic_url() };

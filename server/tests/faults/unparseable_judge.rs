@@ -4,15 +4,15 @@
 
 use super::outside::{assert_endings, binary, endings, scenarios, start, whole_runs};
 use serde_json::{Value, json};
-use soak::house::House;
-use stand::{Action, Role, Rule, Script, When};
+use fault_injection::house::House;
+use mock_provider::{Action, Role, Rule, Script, When};
 use std::collections::HashSet;
 
 const REPLIES: usize = 200;
 
 /// A reply that is right in every way, for a scenario of one item.
 fn sound() -> Value {
-    stand::judged(true, "I can help with that")
+    mock_provider::judged(true, "I can help with that")
 }
 
 /// The sound reply with one thing in it put wrong.
@@ -100,7 +100,7 @@ async fn two_hundred_malformed_replies_are_no_verdict() {
     let mut seen = HashSet::new();
     let halves = [("openai", &first[..half]), ("anthropic", &second[half..])];
     for (kind, replies) in halves {
-        let stand = stand::start(Script::of(replies.iter().cloned().map(once))).await.unwrap();
+        let stand = mock_provider::start(Script::of(replies.iter().cloned().map(once))).await.unwrap();
         let url = if kind == "openai" { stand.openai_url() } else { stand.anthropic_url() };
         let agent = user.agent(kind, &url).await;
         // Two replies a run: the first, and the one that was asked for again.
@@ -127,7 +127,7 @@ async fn two_hundred_malformed_replies_are_no_verdict() {
 async fn the_same_reply_unspoilt_is_a_verdict() {
     // Without this, the test above would pass with a judge that reads nothing.
     let rule = super::outside::of_role(Role::Judge, Action::Answer(sound().to_string()));
-    let stand = stand::start(Script::of([rule])).await.unwrap();
+    let stand = mock_provider::start(Script::of([rule])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("judge@example.org");
     let one = scenarios(&user, "S", 1, 1).await;

@@ -3,7 +3,7 @@
 //! ends the runtime is dropped and every task with it, as at a kill -9. The
 //! store stays.
 
-use app::domain::{
+use domain::{
     AgentId, AgentRef, ConnectionId, ConnectionKind, ErrorKind, Finish, RunError, RunId,
     ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, UserId,
 };
@@ -14,14 +14,14 @@ use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use serde_json::{Value, json};
-use server::clock::{Clock, TokioClock};
-use server::engine::{Endpoints, Engine, EngineSettings};
-use server::llm::outbound::Outbound;
-use server::llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
-use server::store::Stored;
-use server::store::memory::work::{MemoryWork, Papers};
-use server::store::rows::{Frozen, ModelRef, RunRow};
-use server::store::suites::{NewRun, NewSuite, SuiteStore};
+use clock::{Clock, TokioClock};
+use engine::{Endpoints, Engine, EngineSettings};
+use llm::outbound::Outbound;
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use store::Stored;
+use store::memory::{MemoryWork, Papers};
+use store::rows::{Frozen, ModelRef, RunRow};
+use store::suites::{NewRun, NewSuite, SuiteStore};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -260,6 +260,6 @@ pub(crate) fn obliging(after: Duration, request: ChatRequest) -> Answer {
         if request.output.is_none() {
             return reply(format!("Answer {} of the agent.", request.messages.len()));
         }
-        reply(stand::judged(true, "Answer 1 of the agent.").to_string())
+        reply(mock_provider::judged(true, "Answer 1 of the agent.").to_string())
     })
 }

@@ -4,8 +4,8 @@
 use super::binary;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Role, Script};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Role, Script};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -56,7 +56,7 @@ async fn a_page_leads_to_the_next_however_long_the_names() {
 
 #[tokio::test]
 async fn a_suite_keeps_its_own_judge_when_it_is_run_again() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("again@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -93,7 +93,7 @@ async fn a_suite_keeps_its_own_judge_when_it_is_run_again() {
 
 #[tokio::test]
 async fn suites_are_listed_by_scenario_and_by_kind_of_error() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("lists@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -127,7 +127,7 @@ async fn picky(user: &User, name: &str) -> Value {
 
 #[tokio::test]
 async fn every_problem_of_a_start_is_told_at_its_place() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("places@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -170,7 +170,7 @@ async fn every_problem_of_a_start_is_told_at_its_place() {
 
 #[tokio::test]
 async fn judging_again_hears_what_it_is_sent() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("judge@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -193,7 +193,7 @@ async fn judging_again_hears_what_it_is_sent() {
 
 #[tokio::test]
 async fn a_run_that_is_not_begun_waits_for_a_slot() {
-    let stand = stand::start(Script { latency_ms: 60_000, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 60_000, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("slots@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -219,7 +219,7 @@ async fn a_run_that_is_not_begun_waits_for_a_slot() {
 
 #[tokio::test]
 async fn a_stream_ends_soon_after_its_token_was_revoked() {
-    let stand = stand::start(Script { latency_ms: 60_000, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 60_000, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("leaves@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

@@ -7,7 +7,7 @@
 
 use super::binary;
 use futures::future::join_all;
-use soak::house::House;
+use fault_injection::house::House;
 use std::time::Duration;
 use tokio::time::Instant;
 

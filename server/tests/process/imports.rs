@@ -3,8 +3,8 @@
 
 use super::binary;
 use serde_json::Value;
-use soak::house::{House, id};
-use stand::Script;
+use fault_injection::house::{House, id};
+use mock_provider::Script;
 use std::path::Path;
 
 const EMAIL: &str = "imports@example.org";
@@ -30,7 +30,7 @@ fn found(list: &Value, field: &str, value: &str) -> Value {
 
 #[tokio::test]
 async fn an_import_knows_what_the_environment_offers() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::of(&binary())
         .with("OPENAI_API_KEY", "sk-of-the-server-1234")
         .with("OPENAI_BASE_URL", stand.openai_url())
@@ -77,7 +77,7 @@ async fn an_import_knows_what_the_environment_offers() {
 /// there is, is listed, and where the rest may be.
 async fn without_the_environment(
     house: &House,
-    user: &soak::house::User,
+    user: &fault_injection::house::User,
     by_name: &str,
     by_id: &str,
 ) {

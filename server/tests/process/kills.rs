@@ -3,8 +3,8 @@
 
 use super::binary;
 use serde_json::json;
-use soak::house::{House, id};
-use stand::Script;
+use fault_injection::house::{House, id};
+use mock_provider::Script;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const KILLS: usize = 4;
 
 #[tokio::test]
 async fn a_suite_survives_kills() {
-    let stand = stand::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("kills@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

@@ -5,10 +5,10 @@
 use super::binary;
 use reqwest::Method;
 use serde_json::json;
-use soak::house::{House, id};
+use fault_injection::house::{House, id};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
-use stand::Script;
+use mock_provider::Script;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ const LOCKED: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_locked_database_is_told_and_nothing_is_lost() {
-    let stand = stand::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 60, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("locked@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

@@ -4,9 +4,9 @@
 use super::binary;
 use reqwest::Method;
 use serde_json::{Value, json};
-use soak::house::{House, PASSWORD, User, id};
+use fault_injection::house::{House, PASSWORD, User, id};
 use sqlx::{Connection, SqliteConnection};
-use stand::{Action, Call, Role, Rule, Script, When};
+use mock_provider::{Action, Call, Role, Rule, Script, When};
 use std::collections::BTreeMap;
 
 const KEY: &str = "sk-zzkey-4711-do-not-log";
@@ -38,7 +38,7 @@ fn script() -> Script {
 
 /// Runs three conversations full of words that must not be logged.
 async fn talk(house: &House) -> (User, Value) {
-    let stand = stand::start(script()).await.unwrap();
+    let stand = mock_provider::start(script()).await.unwrap();
     let user = house.user("logs@example.org");
     let connection = json!({"name": "Stand", "kind": "openai", "base_url": stand.openai_url(),
         "api_key": KEY});

@@ -20,6 +20,6 @@ mod stops;
 mod two_users;
 
 /// The binary under test.
-fn binary() -> soak::house::Binary {
-    soak::house::Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
+fn binary() -> fault_injection::house::Binary {
+    fault_injection::house::Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
 }

@@ -2,8 +2,8 @@
 
 use super::binary;
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::{Action, Rule, Script, When};
+use fault_injection::house::{House, User, id};
+use mock_provider::{Action, Rule, Script, When};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ async fn metrics_say_what_the_api_says() {
         Rule { when: contains("Bad"), ..Rule::always(Action::status(400)) },
         Rule { when: contains("Hang"), ..Rule::always(Action::Hang) },
     ];
-    let stand = stand::start(Script { latency_ms: 20, rules, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 20, rules, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("numbers@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

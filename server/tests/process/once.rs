@@ -3,13 +3,13 @@
 use super::binary;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use soak::house::{House, id};
-use stand::Script;
+use fault_injection::house::{House, id};
+use mock_provider::Script;
 use std::collections::HashSet;
 
 #[tokio::test]
 async fn a_hundred_posts_at_once_make_one_suite() {
-    let stand = stand::start(Script { latency_ms: 200, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 200, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;
@@ -48,7 +48,7 @@ async fn a_hundred_posts_at_once_make_one_suite() {
 
 #[tokio::test]
 async fn a_hundred_posts_without_a_key_make_one_suite() {
-    let stand = stand::start(Script { latency_ms: 300, ..Script::default() }).await.unwrap();
+    let stand = mock_provider::start(Script { latency_ms: 300, ..Script::default() }).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("once@example.org");
     let agent = user.agent("anthropic", &stand.anthropic_url()).await;

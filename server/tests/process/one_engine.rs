@@ -2,7 +2,7 @@
 //! schema under a server that runs.
 
 use super::binary;
-use soak::house::{House, PASSWORD};
+use fault_injection::house::{House, PASSWORD};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::time::Duration;

@@ -3,21 +3,21 @@
 //!
 //! Every statement is taken from what the store really says, and explained.
 
-use app::backend::HistoryFilter;
-use app::domain::{
+use domain::backend::HistoryFilter;
+use domain::{
     AgentId, AgentRef, ConnectionId, Evaluation, EvaluationStatus, RunId, RunStatus, ScenarioId,
     ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId,
 };
 use parking_lot::Mutex;
-use server::clock::{Clock, SystemClock};
-use server::store::accounts::{AccountStore, UserRow};
-use server::store::cleaning::{CleanStore, Old};
-use server::store::pick::Hold;
-use server::store::queue::{Claim, QueueStore};
-use server::store::rows::{CallDone, EvaluationRow, Frozen, Intent, ModelRef, Role};
-use server::store::sqlite::SqliteStore;
-use server::store::suites::{Before, NewEvaluation, NewKey, NewRun, NewSuite, SuiteStore};
-use server::store::transition::{Change, Final, Lease};
+use clock::{Clock, SystemClock};
+use store::accounts::{AccountStore, UserRow};
+use store::cleaning::{CleanStore, Old};
+use store::pick::Hold;
+use store::queue::{Claim, QueueStore};
+use store::rows::{CallDone, EvaluationRow, Frozen, Intent, ModelRef, Role};
+use store_sqlite::SqliteStore;
+use store::suites::{Before, NewEvaluation, NewKey, NewRun, NewSuite, SuiteStore};
+use store::transition::{Change, Final, Lease};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
 use std::collections::BTreeSet;

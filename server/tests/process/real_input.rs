@@ -3,8 +3,8 @@
 
 use super::binary;
 use serde_json::{Value, json};
-use soak::house::{House, id};
-use stand::Script;
+use fault_injection::house::{House, id};
+use mock_provider::Script;
 use std::path::{Path, PathBuf};
 
 /// The folder of prepared inputs beside the project, if it is there.
@@ -24,7 +24,7 @@ async fn all_recordings_run_over_both_protocols() {
     let policy = data.join("tau2-airline/policy.md");
     let records: Vec<Value> =
         serde_json::from_str(&std::fs::read_to_string(&transcripts).unwrap()).unwrap();
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("airline@example.org");
     for (kind, url) in [("openai", stand.openai_url()), ("anthropic", stand.anthropic_url())] {
@@ -73,7 +73,7 @@ async fn all_recordings_run_over_both_protocols() {
 }
 
 /// Each user turn of the recording was said, in order, without its marker.
-async fn check(user: &soak::house::User, suite: &Value, records: &[Value]) {
+async fn check(user: &fault_injection::house::User, suite: &Value, records: &[Value]) {
     for run in suite["runs"].as_array().unwrap() {
         let scenario =
             user.get(&format!("/scenarios/{}", run["scenario"]["id"].as_str().unwrap())).await;

@@ -3,9 +3,9 @@
 
 use super::binary;
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
+use fault_injection::house::{House, User, id};
 use sqlx::{Connection, SqliteConnection};
-use stand::{Action, Outcome, Rule, Script, Stand, When};
+use mock_provider::{Action, Outcome, Rule, Script, Stand, When};
 use std::collections::HashSet;
 use std::io::Write;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn stream(user: &User, suite: &str, after: i64) -> reqwest::Result<String>
 
 #[tokio::test]
 async fn a_stop_in_the_middle_loses_and_repeats_nothing() {
-    let stand = stand::start(hanging()).await.unwrap();
+    let stand = mock_provider::start(hanging()).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("stops@example.org");
     let suite = busy_suite(&user, &stand).await;
@@ -128,7 +128,7 @@ async fn held(house: &House) -> SqliteConnection {
 
 #[tokio::test]
 async fn with_the_database_locked_it_ends_in_time_and_says_not_ready_at_once() {
-    let stand = stand::start(hanging()).await.unwrap();
+    let stand = mock_provider::start(hanging()).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("locked@example.org");
     let suite = busy_suite(&user, &stand).await;
@@ -162,7 +162,7 @@ async fn with_the_database_locked_it_ends_in_time_and_says_not_ready_at_once() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let stand = stand::start(hanging()).await.unwrap();
+    let stand = mock_provider::start(hanging()).await.unwrap();
     let mut house = House::new(&binary()).await;
     let user = house.user("twice@example.org");
     busy_suite(&user, &stand).await;

@@ -4,8 +4,8 @@
 use super::binary;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use soak::house::{House, User, id};
-use stand::Script;
+use fault_injection::house::{House, User, id};
+use mock_provider::Script;
 
 async fn status(user: &User, method: &Method, path: &str, body: Option<&Value>) -> StatusCode {
     let mut request = user.ask(method.clone(), path);
@@ -17,7 +17,7 @@ async fn status(user: &User, method: &Method, path: &str, body: Option<&Value>) 
 
 #[tokio::test]
 async fn two_users_walk_through_every_route() {
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let house = House::new(&binary()).await;
     let (ada, eve) = (house.user("ada@example.org"), house.user("eve@example.org"));
     let agent = ada.agent("openai", &stand.openai_url()).await;

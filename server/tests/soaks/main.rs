@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
-use soak::house::Binary;
-use soak::report::Dose;
-use soak::soaks;
+use fault_injection::house::Binary;
+use fault_injection::report::Dose;
+use fault_injection::soaks;
 
 /// The figures of time are the command's promise on a machine of its own.
 /// Here a server without optimisation shares two cores with other tests.

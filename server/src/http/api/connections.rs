@@ -5,11 +5,11 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody};
 use crate::http::spawned::spawned;
-use app::backend::{Answer, Page};
-use app::domain::{
+use domain::backend::{Answer, Page};
+use domain::{
     Connection, ConnectionId, ConnectionKind, ConnectionTest, Draft, Problems, Reader, limits,
 };
-use app::error::AppError;
+use domain::error::AppError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;

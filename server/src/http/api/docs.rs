@@ -3,7 +3,7 @@
 
 use crate::http::HttpState;
 use crate::http::problem::{escape, word};
-use app::error::ErrorCode;
+use domain::error::ErrorCode;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};

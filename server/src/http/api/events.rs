@@ -6,7 +6,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, Params};
 use crate::http::pass::Pass;
 use crate::http::stream;
-use app::domain::{Reader, SuiteId, SuiteSnapshot};
+use domain::{Reader, SuiteId, SuiteSnapshot};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;

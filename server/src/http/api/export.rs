@@ -5,10 +5,10 @@ use super::scenarios::FilterParams;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Params;
-use crate::import::Format;
-use app::backend::{Answer, Caller, Cursor};
-use app::domain::{Scenario, ScenarioFilter, ScenarioSpec};
-use app::error::{AppError, ErrorCode};
+use services::document_import::Format;
+use domain::backend::{Answer, Caller, Cursor};
+use domain::{Scenario, ScenarioFilter, ScenarioSpec};
+use domain::error::{AppError, ErrorCode};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -96,8 +96,8 @@ fn unwritable(error: &dyn std::error::Error) -> AppError {
 #[cfg(test)]
 mod tests {
     use super::{as_json, as_yaml};
-    use crate::import::{Format, read};
-    use app::domain::{Draft, Scenario, ScenarioId, ScenarioSpec, Timestamp};
+    use services::document_import::{Format, read};
+    use domain::{Draft, Scenario, ScenarioId, ScenarioSpec, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
 

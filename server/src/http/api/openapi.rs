@@ -21,7 +21,7 @@ pub(super) fn head() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     let cookie = ApiKey::Cookie(ApiKeyValue::new(crate::http::COOKIE));
     let mut components = ComponentsBuilder::new()
-        .schema("Problem", app::domain::Problem::schema())
+        .schema("Problem", domain::Problem::schema())
         .schema("ProblemDocument", Document::schema())
         .build();
     components.add_security_scheme("token", SecurityScheme::Http(bearer));

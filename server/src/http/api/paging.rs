@@ -1,8 +1,8 @@
 //! Parameters of lists.
 
 use crate::http::extract::Params;
-use app::backend::{Answer, Cursor, HistoryFilter};
-use app::domain::{ErrorKind, Reader, RunStatus, SuiteStatus, Timestamp, is_blank, limits};
+use domain::backend::{Answer, Cursor, HistoryFilter};
+use domain::{ErrorKind, Reader, RunStatus, SuiteStatus, Timestamp, is_blank, limits};
 use std::str::FromStr;
 
 /// The words of a page, for the document.

@@ -6,8 +6,8 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params, based_on};
 use crate::http::spawned::spawned;
-use app::backend::Page;
-use app::domain::{
+use domain::backend::Page;
+use domain::{
     Category, Difficulty, Problems, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec,
 };
 use axum::Json;

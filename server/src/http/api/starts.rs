@@ -1,8 +1,8 @@
 //! The answer of a start, the same for suites, runs, reruns and judgings.
 
-use app::backend::{Answer, Started, Which};
-use app::domain::{Draft, Problems, Reader};
-use app::error::AppError;
+use domain::backend::{Answer, Started, Which};
+use domain::{Draft, Problems, Reader};
+use domain::error::AppError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 

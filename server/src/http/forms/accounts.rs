@@ -6,8 +6,8 @@ use crate::http::client_ip::client_ip;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
 use crate::http::{HttpState, sessions};
-use app::backend::{Answer, Caller};
-use app::error::AppError;
+use domain::backend::{Answer, Caller};
+use domain::error::AppError;
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
@@ -101,10 +101,10 @@ async fn welcome(
             // stranger posts is not worth keeping.
             let next = form.posted.next.clone();
             let mut posted = form.posted;
-            posted.draft = app::domain::Draft(serde_json::json!({
+            posted.draft = domain::Draft(serde_json::json!({
                 "email": form.email.chars().take(320).collect::<String>(),
             }));
-            posted.back = next.map(|next| format!("{page}?next={}", app::address::encode(&next)));
+            posted.back = next.map(|next| format!("{page}?next={}", domain::address::encode(&next)));
             refuse(state, None, posted, page, error).await
         }
     }

@@ -1,7 +1,7 @@
 //! Buttons that change a form without sending it off: add, remove, move an
 //! entry of a list. For pages without WASM.
 
-use app::domain::Draft;
+use domain::Draft;
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 
@@ -103,7 +103,7 @@ fn blank(list: &str, last: Option<&Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::Action;
-    use app::domain::Draft;
+    use domain::Draft;
     use rstest::rstest;
     use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, based_on};
 use crate::http::spawned::spawned;
-use app::domain::{Agent, AgentId, AgentSpec};
+use domain::{Agent, AgentId, AgentSpec};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;

@@ -7,10 +7,10 @@ use super::{Posted, places, without_secrets};
 use crate::http::auth::Who;
 use crate::http::security::KEPT_NOWHERE;
 use crate::http::{HttpState, pages};
-use app::backend::{Answer, Caller, Rejected};
-use app::domain::Draft;
+use domain::backend::{Answer, Caller, Rejected};
+use domain::Draft;
 use app::ended::SignInAgain;
-use app::error::AppError;
+use domain::error::AppError;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
@@ -94,7 +94,7 @@ impl Carried {
         }
         let kept = Rejected { draft: without_secrets(self.draft), detail, ..Rejected::default() };
         let id = state.backend.keep_rejected(Some(caller), &kept).await?;
-        let back = app::address::local(&self.back).unwrap_or("/");
+        let back = domain::address::local(&self.back).unwrap_or("/");
         Ok(places::with(back, "draft", &id.to_string()))
     }
 }

@@ -16,15 +16,15 @@ mod suites;
 mod tokens;
 
 pub use action::Action;
-pub use app::address::local;
+pub use domain::address::local;
 pub use parse::draft;
 pub use posted::Posted;
 
 use super::HttpState;
 use super::problem::Failure;
-use app::backend::{Answer, Caller, Rejected};
-use app::domain::Draft;
-use app::error::{AppError, ErrorCode};
+use domain::backend::{Answer, Caller, Rejected};
+use domain::Draft;
+use domain::error::{AppError, ErrorCode};
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;

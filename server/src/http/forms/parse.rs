@@ -1,8 +1,8 @@
 //! Names with brackets, as plain forms post them, into a draft:
 //! `persona[name]`, `conversation_flow[2][message]`, `scenario_ids[]`.
 
-use app::domain::Draft;
-use app::error::{AppError, ErrorCode};
+use domain::Draft;
+use domain::error::{AppError, ErrorCode};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Where a form leads: paths on this site, and never anywhere else.
 
-use app::address::{encode, local};
+use domain::address::{encode, local};
 use axum::http::{HeaderMap, header};
 
 /// The page that a form was posted from, if the browser told and it is ours:

@@ -4,8 +4,8 @@ use super::{Action, parse, places};
 use crate::http::HttpState;
 use crate::http::idempotency::{IdempotencyKey, LONGEST};
 use crate::http::problem::Failure;
-use app::domain::Draft;
-use app::error::{AppError, ErrorCode};
+use domain::Draft;
+use domain::error::{AppError, ErrorCode};
 use axum::Form;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
@@ -35,7 +35,7 @@ impl FromRequest<HttpState> for Posted {
         let mut draft = parse::draft(pairs)?;
         let action = take(&mut draft, "_action").and_then(|text| text.parse().ok());
         let next =
-            take(&mut draft, "next").and_then(|n| app::address::local(&n).map(str::to_owned));
+            take(&mut draft, "next").and_then(|n| domain::address::local(&n).map(str::to_owned));
         Ok(Self { draft, action, next, back })
     }
 }

@@ -6,7 +6,7 @@ use crate::http::api::token_name;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::spawned::spawned;
-use app::domain::TokenId;
+use domain::TokenId;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;

@@ -10,9 +10,9 @@ pub(super) use short::suites;
 
 use crate::http::HttpState;
 use crate::http::pass::Pass;
-use crate::store::hub::Newest;
-use app::backend::{Answer, Caller};
-use app::domain::{Finished, SuiteEvent, SuiteId, SuiteSnapshot};
+use store::hub::Newest;
+use domain::backend::{Answer, Caller};
+use domain::{Finished, SuiteEvent, SuiteId, SuiteSnapshot};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};

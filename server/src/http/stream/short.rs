@@ -3,8 +3,8 @@
 use super::{OpenStream, RETRY, respond};
 use crate::http::HttpState;
 use crate::http::pass::Pass;
-use app::backend::{Answer, Caller};
-use app::domain::Suite;
+use domain::backend::{Answer, Caller};
+use domain::Suite;
 use axum::response::Response;
 use axum::response::sse::Event;
 use futures::stream;

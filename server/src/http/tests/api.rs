@@ -79,7 +79,7 @@ async fn filters_reach_the_backend() {
     let ask = "/api/v1/scenarios?category=booking&difficulty=&q=seat%20map&built_in=false";
     assert_eq!(server.api(Ask::get(ask)).await.status, 200);
     let filter = server.backend.filters.lock().remove(0);
-    assert_eq!(filter.category, Some(app::domain::Category::Booking));
+    assert_eq!(filter.category, Some(domain::Category::Booking));
     assert_eq!(filter.difficulty, None);
     assert_eq!(filter.q.as_deref(), Some("seat map"));
     assert_eq!(filter.built_in, Some(false));
@@ -123,7 +123,7 @@ async fn the_content_type_counts(#[case] kind: &str, #[case] status: u16) {
 
 #[tokio::test]
 async fn too_much_is_413_whether_or_not_it_was_announced() {
-    let big = "x".repeat(app::domain::limits::BODY + 1);
+    let big = "x".repeat(domain::limits::BODY + 1);
     let chunks = futures::stream::iter(vec![Ok::<_, std::io::Error>(big.clone())]);
     let streamed = axum::body::Body::from_stream(chunks);
     let announced = Ask::new("POST", "/api/v1/agents", big.clone())

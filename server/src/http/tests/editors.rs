@@ -41,7 +41,7 @@ async fn both_versions(real: &Real, ada: &str, page: &str, body: &str) {
 
 #[tokio::test]
 async fn a_conflict_over_a_scenario_loses_neither_version() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let page = made(&real, &ada, "/forms/scenarios", &format!("{SCENARIO}First")).await;
     both_versions(&real, &ada, &page, SCENARIO).await;
@@ -49,7 +49,7 @@ async fn a_conflict_over_a_scenario_loses_neither_version() {
 
 #[tokio::test]
 async fn a_conflict_over_an_agent_loses_neither_version() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let connection = connection(&real, &ada, "name=Demo&kind=demo").await;
     let id = connection.rsplit('/').next().expect("an id").to_owned();
@@ -74,7 +74,7 @@ const OURS: &str = "name=Ours&kind=openai&base_url=https%3A%2F%2Fone.example%2Fv
 
 #[tokio::test]
 async fn a_conflict_over_a_connection_loses_neither_version() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let page = connection(&real, &ada, &format!("{OURS}&api_key=sk-1234567890")).await;
     let stands = async || {
@@ -103,7 +103,7 @@ async fn a_conflict_over_a_connection_loses_neither_version() {
 
 #[tokio::test]
 async fn a_test_takes_what_stands_in_the_form_and_keeps_it() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let page = connection(&real, &ada, &format!("{OURS}&api_key=sk-1234567890")).await;
     let test = async |body: &str| {
@@ -139,7 +139,7 @@ async fn a_test_takes_what_stands_in_the_form_and_keeps_it() {
 
 #[tokio::test]
 async fn a_short_key_is_a_key_and_a_key_can_be_removed() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let page = connection(&real, &ada, &format!("{OURS}&api_key=short")).await;
     let told = async || {
@@ -165,7 +165,7 @@ async fn a_short_key_is_a_key_and_a_key_can_be_removed() {
 
 #[tokio::test]
 async fn pages_of_somebody_are_kept_by_no_cache() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     for place in ["/", "/agents", "/settings/tokens", "/api/v1/agents", "/no/such/page"] {
         let told = real.told(Ask::get(place).header("cookie", &ada)).await;

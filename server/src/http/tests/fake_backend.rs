@@ -1,16 +1,16 @@
 //! A backend with one account and a few scripted answers: only what tests of
 //! HTTP need to see go through.
 
-use app::backend::{
+use domain::backend::{
     Answer, Backend, Caller, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
     Started, Which,
 };
-use app::domain::{
+use domain::{
     Agent, AgentId, AgentSpec, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId,
     Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId, Settings,
     SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, UserId,
 };
-use app::error::{AppError, ErrorCode};
+use domain::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

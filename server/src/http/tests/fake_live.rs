@@ -2,13 +2,13 @@
 
 use super::fake_backend::id;
 use crate::http::Live;
-use crate::store::hub::Newest;
-use app::backend::{Answer, Caller};
-use app::domain::{
+use store::hub::Newest;
+use domain::backend::{Answer, Caller};
+use domain::{
     AgentId, AgentRef, Counts, Finished, Progress, RunId, Speaker, Suite, SuiteEvent, SuiteId,
     SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting,
 };
-use app::error::AppError;
+use domain::error::AppError;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

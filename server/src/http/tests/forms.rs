@@ -165,7 +165,7 @@ async fn all_of_a_filter_can_be_started() {
     post(&server, "/forms/suites", &body).await;
     let (request, _) = server.backend.starts.lock().remove(0);
     let filter = request.filter.expect("a filter");
-    assert_eq!(filter.category, Some(app::domain::Category::Booking));
+    assert_eq!(filter.category, Some(domain::Category::Booking));
     assert_eq!((filter.q, request.scenario_ids), (None, None));
 }
 

@@ -2,15 +2,13 @@
 //! posts, what is kept of it, and what its page shows then.
 
 use super::support::{Ask, Memory, TestClock, Told, router_over};
-use crate::backend::suites::{Executor, SuiteLimits, Suites};
-use crate::backend::{CatalogStores, ConnectionTester, Port, Rehearsal, SignUp};
-use crate::endpoints::Endpoints;
-use crate::llm::Endpoint;
-use crate::secrets::Secrets;
-use crate::store::memory::MemoryStore;
-use crate::store::memory::work::MemoryWork;
-use app::backend::Caller;
-use app::domain::{ConnectionTest, RunId};
+use services::suites::{Executor, SuiteLimits, Suites};
+use services::{CatalogStores, ConnectionTester, Port, Rehearsal, SignUp};
+use services::endpoints::Endpoints;
+use llm::Endpoint;
+use services::secrets::Secrets;
+use domain::backend::Caller;
+use domain::{ConnectionTest, RunId};
 use async_trait::async_trait;
 use axum::Router;
 use secrecy::ExposeSecret;
@@ -52,18 +50,20 @@ impl Executor for Idle {
 pub(super) struct Real {
     router: Router,
     pub(super) clock: Arc<TestClock>,
+    _folder: tempfile::TempDir,
 }
 
 impl Real {
-    pub(super) fn new() -> Self {
-        let store = Arc::new(MemoryStore::default());
+    pub(super) async fn new() -> Self {
+        let (folder, store) = store_sqlite::testing::open().await;
+        let store = Arc::new(store);
         let clock = Arc::new(TestClock::default());
         let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
         let stores = CatalogStores::of(&store);
         let people = Rehearsal::new(stores, clock.clone(), endpoints, Arc::new(Says), SignUp::Open);
         let people = Arc::new(people);
         let suites = Suites {
-            suites: Arc::new(MemoryWork::new(store.clone())),
+            suites: store.clone(),
             agents: store.clone(),
             scenarios: store.clone(),
             settings: store,
@@ -76,7 +76,7 @@ impl Real {
         let live = Arc::new(suites.clone());
         let backend = Arc::new(Port { people, suites });
         let sessions = Arc::new(Memory::default());
-        Self { router: router_over(backend, live, sessions, clock.clone()), clock }
+        Self { router: router_over(backend, live, sessions, clock.clone()), clock, _folder: folder }
     }
 
     pub(super) async fn told(&self, ask: Ask) -> Told {
@@ -120,7 +120,7 @@ fn panic_at<'a>(page: &str, from: &str) -> (&'a str, &'a str) {
 
 #[tokio::test]
 async fn a_new_token_is_shown_once_and_works() {
-    let real = Real::new();
+    let real = Real::new().await;
     let (ada, ben) = (real.sign_up("ada").await, real.sign_up("ben").await);
     let made = real.post(&ada, "/settings/tokens", "/forms/tokens", "name=ci").await;
     let place = made.place().to_owned();

@@ -36,7 +36,7 @@ const RIGHT: &str = "correct+horse+battery";
 
 #[tokio::test]
 async fn what_was_typed_is_there_after_signing_in() {
-    let real = Real::new();
+    let real = Real::new().await;
     let (_, ben) = (real.sign_up("ada").await, real.sign_up("ben").await);
     let ended = real.post("", PAGE, "/forms/scenarios", TYPED).await;
     let wrong = sign_in(&real, "ada", "wrong+wrong+wrong", &carried(&ended)).await;
@@ -58,7 +58,7 @@ async fn what_was_typed_is_there_after_signing_in() {
 
 #[tokio::test]
 async fn a_button_of_a_list_is_carried_too() {
-    let real = Real::new();
+    let real = Real::new().await;
     real.sign_up("ada").await;
     let pressed = format!("{TYPED}&_action=add:conversation_flow");
     let ended = real.post("", PAGE, "/forms/scenarios", &pressed).await;
@@ -69,7 +69,7 @@ async fn a_button_of_a_list_is_carried_too() {
 
 #[tokio::test]
 async fn keys_are_not_carried_and_that_is_said() {
-    let real = Real::new();
+    let real = Real::new().await;
     real.sign_up("ada").await;
     let form = "name=C&kind=openai&base_url=https%3A%2F%2Fx.example&api_key=sk-1234567890";
     let ended = real.post("", "/settings/connections/new", "/forms/connections", form).await;
@@ -83,7 +83,7 @@ async fn keys_are_not_carried_and_that_is_said() {
 
 #[tokio::test]
 async fn a_button_with_nothing_typed_is_said_not_to_have_worked() {
-    let real = Real::new();
+    let real = Real::new().await;
     let ada = real.sign_up("ada").await;
     let made = real.post(&ada, PAGE, "/forms/scenarios", TYPED).await;
     let page = made.place().split('?').next().expect("a path").to_owned();
@@ -96,7 +96,7 @@ async fn a_button_with_nothing_typed_is_said_not_to_have_worked() {
 
 #[tokio::test]
 async fn it_leads_nowhere_else() {
-    let real = Real::new();
+    let real = Real::new().await;
     real.sign_up("ada").await;
     let hostile = r#"{"draft":{"name":"x"},"back":"//evil.example","secret":false}"#;
     let told = sign_in(&real, "ada", RIGHT, hostile).await;

@@ -2,9 +2,9 @@
 
 use super::fake_live::SUITE;
 use super::support::{Ask, Server};
-use crate::observe::reading::Numbers;
-use crate::observe::scrape::{begin, recorder};
-use app::domain::{Progress, Timestamp, Waiting, WaitingOn};
+use telemetry::reading::Numbers;
+use telemetry::scrape::{begin, recorder};
+use domain::{Progress, Timestamp, Waiting, WaitingOn};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use futures::StreamExt;

@@ -2,10 +2,10 @@
 
 use super::fake_backend::FakeBackend;
 use super::fake_live::FakeLive;
-use crate::clock::Clock;
+use clock::Clock;
 use crate::http::{HttpSettings, HttpState, Live, Readiness, SharedSessions, SignInLimits, router};
-use app::backend::Backend;
-use app::domain::Timestamp;
+use domain::backend::Backend;
+use domain::Timestamp;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;

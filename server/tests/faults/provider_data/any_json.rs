@@ -4,7 +4,7 @@ use super::{BOTH, Rig, check, question, question_in_a_form};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Map, Value, json};
-use stand::{Action, Rule, Script};
+use mock_provider::{Action, Rule, Script};
 
 /// Any JSON, out of the words of both protocols and of whatever else.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -78,7 +78,7 @@ fn any_body() -> impl Strategy<Value = Value> {
 fn whatever_json_comes_it_is_an_answer_or_an_error_and_no_verdict() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (stand, rigs) = runtime.block_on(async {
-        let stand = stand::start(Script::default()).await.unwrap();
+        let stand = mock_provider::start(Script::default()).await.unwrap();
         let rigs = BOTH.map(|kind| Rig::over(kind, &stand));
         (stand, rigs)
     });
@@ -90,7 +90,7 @@ fn whatever_json_comes_it_is_an_answer_or_an_error_and_no_verdict() {
             let in_form = runtime.block_on(rig.ask(&question_in_a_form()));
             check(&in_form);
             if let Ok(reply) = in_form {
-                assert!(server::judge::parse(&reply.text, 1).is_err(), "{}", reply.text);
+                assert!(judge::parse(&reply.text, 1).is_err(), "{}", reply.text);
             }
         }
         Ok(())

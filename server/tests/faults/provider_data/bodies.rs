@@ -1,10 +1,10 @@
 //! Odd bodies of both protocols, and what is made of each.
 
 use super::{BOTH, Rig, check, exactly, question, question_in_a_form};
-use app::domain::ConnectionKind;
+use domain::ConnectionKind;
 use serde_json::Value;
-use server::llm::Decision;
-use stand::{Rule, Script};
+use llm::Decision;
+use mock_provider::{Rule, Script};
 
 /// What is made of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +175,7 @@ pub(super) fn table(kind: ConnectionKind) -> Vec<(&'static str, String, Read)> {
 #[tokio::test]
 async fn every_odd_body_is_read_for_what_it_is() {
     for kind in BOTH {
-        let stand = stand::start(Script::default()).await.unwrap();
+        let stand = mock_provider::start(Script::default()).await.unwrap();
         let rig = Rig::over(kind, &stand);
         for (name, body, expected) in table(kind) {
             stand.play(Script::of([Rule::always(exactly(&body))]));
@@ -195,7 +195,7 @@ async fn every_odd_body_is_read_for_what_it_is() {
             let in_form = rig.ask(&question_in_a_form()).await;
             check(&in_form);
             if let Ok(reply) = in_form {
-                assert!(server::judge::parse(&reply.text, 1).is_err(), "{kind:?}, {name}");
+                assert!(judge::parse(&reply.text, 1).is_err(), "{kind:?}, {name}");
             }
         }
     }

@@ -10,14 +10,14 @@ mod bodies;
 mod no_http;
 mod whole_runs;
 
-use app::domain::{ConnectionId, ConnectionKind, RoleUsage, limits};
+use domain::{ConnectionId, ConnectionKind, RoleUsage, limits};
 use serde_json::{Value, json};
-use server::clock::SystemClock;
-use server::llm::{
-    CallError, ChatReply, ChatRequest, Connector, Demo, Endpoint, HttpClient, HttpOptions, Message,
+use clock::SystemClock;
+use llm::{
+    CallError, ChatReply, ChatRequest, Connector, Endpoint, HttpClient, HttpOptions, Message,
     OutputSchema, Provider,
 };
-use stand::{Action, Stand};
+use mock_provider::{Action, Stand};
 use std::sync::Arc;
 
 const BOTH: [ConnectionKind; 2] = [ConnectionKind::OpenAi, ConnectionKind::Anthropic];
@@ -44,7 +44,7 @@ impl Rig {
             headers: [].into(),
             key: None,
         };
-        Self { connector: Connector::new(http, Demo::default()), endpoint }
+        Self { connector: Connector::new(http, Arc::new(demo_model::Demo::default())), endpoint }
     }
 
     fn over(kind: ConnectionKind, stand: &Stand) -> Self {
@@ -67,8 +67,8 @@ fn question() -> ChatRequest {
 
 /// The question of a judge.
 fn question_in_a_form() -> ChatRequest {
-    let schema = server::judge::reply_schema(1);
-    let output = OutputSchema { name: server::judge::EVALUATION.into(), schema };
+    let schema = judge::reply_schema(1);
+    let output = OutputSchema { name: judge::EVALUATION.into(), schema };
     ChatRequest { output: Some(output), ..question() }
 }
 

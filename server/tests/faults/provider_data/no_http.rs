@@ -3,9 +3,9 @@
 use super::{BOTH, Rig, question};
 use crate::outside::{SOON, binary, ending, runs, said, start, whole_runs};
 use serde_json::json;
-use server::llm::Decision;
-use soak::house::{House, id};
-use stand::{Action, Manners, Role, Rule, Script, When};
+use llm::Decision;
+use fault_injection::house::{House, id};
+use mock_provider::{Action, Manners, Role, Rule, Script, When};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that answers everybody with these bytes and hangs up.
@@ -54,7 +54,7 @@ async fn what_is_no_http_or_no_text_is_an_error_that_is_tried_again() {
         }
     }
     for manners in [Manners::HangsUp, Manners::Noise] {
-        let rough = stand::rough(manners).await.unwrap();
+        let rough = mock_provider::rough(manners).await.unwrap();
         let rig = Rig::new(BOTH[0], rough.openai_url(), rough.anthropic_url());
         let asked = tokio::time::timeout(SOON, rig.ask(&question())).await;
         let error = asked.expect("in time").expect_err("nobody speaks HTTP");
@@ -64,7 +64,7 @@ async fn what_is_no_http_or_no_text_is_an_error_that_is_tried_again() {
 
 #[tokio::test]
 async fn an_answer_over_four_megabytes_is_cut_off_and_says_so() {
-    let stand = stand::start(Script::of([Rule::always(Action::Huge(400 << 20))])).await.unwrap();
+    let stand = mock_provider::start(Script::of([Rule::always(Action::Huge(400 << 20))])).await.unwrap();
     let house = House::new(&binary()).await;
     let user = house.user("huge@example.org");
     let agent = user.agent("openai", &stand.openai_url()).await;

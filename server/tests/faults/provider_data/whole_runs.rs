@@ -3,10 +3,10 @@
 use super::bodies::{Read, table};
 use super::{BOTH, exactly};
 use crate::outside::{SOON, assert_endings, binary, ending, start, whole_runs};
-use app::domain::ConnectionKind;
+use domain::ConnectionKind;
 use serde_json::json;
-use soak::house::{House, id};
-use stand::{Role, Rule, Script, When};
+use fault_injection::house::{House, id};
+use mock_provider::{Role, Rule, Script, When};
 use std::time::Duration;
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn no_odd_answer_takes_a_run_or_the_server_down_and_none_is_a_verdict() {
         // Asked once more, they say nothing better.
         let once_more = in_role(Role::Judge, "This reply could not be used.".into(), &bodies[0].1);
         rules.push(once_more);
-        let stand = stand::start(Script::of(rules)).await.unwrap();
+        let stand = mock_provider::start(Script::of(rules)).await.unwrap();
         let (protocol, url) = match kind {
             ConnectionKind::OpenAi => ("openai", stand.openai_url()),
             _ => ("anthropic", stand.anthropic_url()),
@@ -62,7 +62,7 @@ async fn no_odd_answer_takes_a_run_or_the_server_down_and_none_is_a_verdict() {
     assert!(house.is_ready().await);
 
     // And it still does its work.
-    let stand = stand::start(Script::default()).await.unwrap();
+    let stand = mock_provider::start(Script::default()).await.unwrap();
     let agent = user.agent("openai", &stand.openai_url()).await;
     let one = [id(&user.scenario("After", 1).await)];
     let suite = start(&user, &agent, &one, json!({})).await;

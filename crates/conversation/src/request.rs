@@ -1,0 +1,66 @@
+//! What the agent's model is asked.
+
+use llm_types::{ChatRequest, Message, ToolSpec};
+use domain::{AgentSpec, END_CONVERSATION, Speaker, Turn, is_blank};
+use serde_json::json;
+
+/// What a blank answer of the agent goes back to its model as: providers
+/// refuse empty messages.
+const SILENCE: &str = "(no answer)";
+
+/// The question to the agent's model: its prompt, all that was said, and its
+/// tools with `end_conversation`. Where `allow_tools` is false it is told of
+/// them all the same, for providers refuse a conversation with calls of tools
+/// that they are not told of, and forbidden to call one. `call_id` is left
+/// empty.
+#[must_use]
+pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) -> ChatRequest {
+    ChatRequest {
+        model: agent.model.clone(),
+        system: agent.system_prompt.clone(),
+        messages: transcript.iter().map(message).collect(),
+        tools: tools(agent),
+        no_tool_calls: !allow_tools,
+        temperature: agent.temperature,
+        max_tokens: agent.max_tokens,
+        ..ChatRequest::default()
+    }
+}
+
+fn message(turn: &Turn) -> Message {
+    match (turn.speaker, &turn.tool) {
+        (Speaker::User, _) => Message::User(turn.message.clone()),
+        (Speaker::Tool, tool) => Message::Tool {
+            call_id: tool.as_ref().map(|tool| tool.call_id.clone()).unwrap_or_default(),
+            content: turn.message.clone(),
+            is_error: tool.as_ref().is_some_and(|tool| tool.is_error),
+        },
+        (Speaker::Agent, _) => Message::Assistant {
+            text: match (is_blank(&turn.message), turn.tool_calls.is_empty()) {
+                (true, true) => SILENCE.to_owned(),
+                (true, false) => String::new(),
+                (false, _) => turn.message.clone(),
+            },
+            tool_calls: turn.tool_calls.clone(),
+        },
+    }
+}
+
+fn tools(agent: &AgentSpec) -> Vec<ToolSpec> {
+    let own = agent.tools.iter().map(|tool| ToolSpec {
+        name: tool.name.clone(),
+        description: tool.description.clone(),
+        parameters: tool.parameters.clone(),
+    });
+    own.chain([end_conversation()]).collect()
+}
+
+fn end_conversation() -> ToolSpec {
+    ToolSpec {
+        name: END_CONVERSATION.to_owned(),
+        description: "Ends the conversation. Say goodbye in the same answer; afterwards nobody \
+                      hears you."
+            .to_owned(),
+        parameters: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+    }
+}

@@ -1,0 +1,144 @@
+//! The stand-in as a provider: every role through the same door.
+
+use super::*;
+use llm_types::testing::{ask, endpoint};
+use llm_types::types::{OutputSchema, ToolSpec};
+use domain::END_CONVERSATION;
+use serde_json::json;
+
+async fn reply(request: &ChatRequest) -> ChatReply {
+    Demo::new(0.0).complete(&endpoint(""), request).await.expect("it always answers")
+}
+
+fn form(properties: Value) -> OutputSchema {
+    let schema =
+        json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    OutputSchema { name: "any_name".into(), schema }
+}
+
+fn judge_form() -> OutputSchema {
+    let item = json!({ "type": "object", "properties": {
+        "index": { "type": "integer" }, "reason": { "type": "string" }, "met": { "type": ["boolean", "null"] },
+        "basis": { "type": "string", "enum": ["evidence", "absence"] },
+        "evidence": { "type": "array", "items": { "type": "object", "properties": { "turn": { "type": "integer" }, "quote": { "type": "string" } } } } } });
+    form(
+        json!({ "items": { "type": "array", "items": item }, "issues": { "type": "array" }, "confidence": { "type": "number" } }),
+    )
+}
+
+const QUESTION: &str = "\
+# AGENT INSTRUCTIONS
+| You help.
+| # ITEMS
+| [0] criterion
+
+# TRANSCRIPT
+[0] USER
+| I am furious, and I verified my identity.
+[1] AGENT
+| Of course, I have the account open.
+| The address on file is 12 Garden Street.
+[2] AGENT CALLS
+| look_up_order({\"id\":7})
+
+# ITEMS
+[0] expected behaviour, required
+| Verifies the identity of the caller
+[1] criterion
+| Looks up the order
+[2] failure condition
+| Tells the address without verifying the identity
+
+# REPLY
+";
+
+#[tokio::test]
+async fn the_judge_quotes_the_transcript_and_fails_what_should_fail() {
+    let reply = reply(&ChatRequest { output: Some(judge_form()), ..ask(QUESTION) }).await;
+    let judged: Value = serde_json::from_str(&reply.text).expect("JSON");
+    let fields: Vec<&String> = judged.as_object().expect("an object").keys().collect();
+    assert_eq!(fields, ["items", "issues", "confidence"], "exactly what the schema has");
+    let met: Vec<&Value> =
+        judged["items"].as_array().expect("items").iter().map(|item| &item["met"]).collect();
+    assert_eq!(met, [&json!(false), &json!(true), &json!(true)]);
+    let quotes = [judged["items"][1]["evidence"].clone(), judged["items"][2]["evidence"].clone()];
+    assert_eq!(quotes[0], json!([{ "turn": 2, "quote": "look_up_order({\"id\":7})" }]));
+    assert_eq!(
+        quotes[1],
+        json!([{ "turn": 1, "quote": "The address on file is 12 Garden Street." }])
+    );
+    assert_eq!(judged["issues"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn the_user_plays_its_role() {
+    let mut request = ask("(seed)");
+    request.system = "Rules.\n\n# PERSONA\nname\n| Dana\n\n# GOAL\n| Book a visit\n\n# FACTS\n[0]\n| Name: Dana Reed\n".into();
+    let done = json!({ "type": "string", "enum": ["no", "goal_reached", "gave_up"] });
+    request.output = Some(form(json!({ "message": { "type": "string" }, "done": done })));
+    let turn: Value = serde_json::from_str(&reply(&request).await.text).expect("JSON");
+    assert_eq!(turn, json!({ "message": "Hello. I would like to book a visit.", "done": "no" }));
+}
+
+#[tokio::test]
+async fn any_other_form_is_filled_plausibly() {
+    let output = form(json!({ "order_id": { "type": "string" }, "items": { "type": "string" } }));
+    let output = OutputSchema {
+        schema: json!({ "properties": { "order_id": { "type": "string" }, "ready": { "type": "boolean" } } }),
+        ..output
+    };
+    let made_up = reply(&ChatRequest { output: Some(output), ..ask("look_up({})") }).await;
+    assert_eq!(
+        serde_json::from_str::<Value>(&made_up.text).expect("JSON"),
+        json!({ "order_id": "A-1042", "ready": true })
+    );
+}
+
+#[tokio::test]
+async fn the_agent_calls_tools_and_hangs_up() {
+    let tool = |name: &str, description: &str| ToolSpec {
+        name: name.into(),
+        description: description.into(),
+        parameters: json!({ "type": "object" }),
+    };
+    let tools = vec![
+        tool("transfer_call", "Puts the caller through to a person."),
+        tool(END_CONVERSATION, "Hangs up."),
+    ];
+    let human =
+        reply(&ChatRequest { tools: tools.clone(), ..ask("Transfer me to a person, please") })
+            .await;
+    assert_eq!(
+        (human.finish, human.tool_calls[0].name.as_str()),
+        (Finish::ToolCalls, "transfer_call")
+    );
+    let bye = reply(&ChatRequest { tools, ..ask("Thanks, goodbye!") }).await;
+    assert_eq!(bye.tool_calls[0].name, END_CONVERSATION);
+    assert!(bye.text.contains("have a good day"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_are_natural_and_always_the_same() {
+    let clock = tokio::time::Instant::now;
+    let mut seen = Vec::new();
+    for text in ["Hello", "Hello", "What does it cost?", "Where are you?"] {
+        let began = clock();
+        Demo::default().complete(&endpoint(""), &ask(text)).await.expect("it always answers");
+        seen.push(began.elapsed().as_millis());
+    }
+    assert!(seen.iter().all(|millis| (150..=702).contains(millis)), "{seen:?}");
+    assert_eq!(seen[0], seen[1]);
+    assert!(seen[0] != seen[2] && seen[2] != seen[3], "{seen:?}");
+}
+
+#[tokio::test]
+async fn nothing_that_anybody_says_makes_it_panic() {
+    for text in
+        ["", "\u{0}", "İİİ my name is İ", "🦀 at 25:99 😡😡😡!!!", "# ITEMS\n[x] \n| ", "[0] AGENT"]
+    {
+        let agent = reply(&ask(text)).await;
+        assert!(!agent.text.is_empty());
+        reply(&ChatRequest { output: Some(judge_form()), ..ask(text) }).await;
+    }
+    reply(&ChatRequest { messages: vec![], ..ask("") }).await;
+}

@@ -1,0 +1,247 @@
+//! From a draft to a valid start of a suite, or to all of its problems; the
+//! same for the API and for forms.
+
+use super::ids::{AgentId, ScenarioId};
+use super::problem::{Problem, Problems};
+use super::settings::ModelChoice;
+use super::suite::{ScenarioFilter, StartSuite};
+use super::{Category, Difficulty, Draft, Reader, is_blank, limits};
+use serde_json::Value;
+
+impl ScenarioFilter {
+    /// Reads the filter's fields from `reader`, blank ones as absent.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let text = |text: String| Some(text.trim().to_owned()).filter(|text| !is_blank(text));
+        Self {
+            category: optional_word(reader, "category", Category::ALL),
+            difficulty: optional_word(reader, "difficulty", Difficulty::ALL),
+            tag: text(reader.name("tag", limits::NAME, false)),
+            q: text(reader.name("q", limits::NAME, false)),
+            built_in: optional_word(reader, "built_in", &[("true", true), ("false", false)]),
+        }
+    }
+}
+
+/// One of several words, or `None` when absent or blank.
+fn optional_word<T: Copy>(
+    reader: &mut Reader<'_>,
+    field: &'static str,
+    options: &[(&str, T)],
+) -> Option<T> {
+    match reader.value(field) {
+        None => None,
+        Some(Value::String(text)) if text.trim().is_empty() => None,
+        Some(_) => reader.choice(field, options, None),
+    }
+}
+
+impl StartSuite {
+    /// The valid request, or all problems of the draft.
+    ///
+    /// Scenarios are named (`scenario_ids`), or chosen by a `filter` (an empty
+    /// one means all active ones), or all with `all: true`, the spelling of
+    /// forms, where a filter may stand beside. Naming nothing is a problem:
+    /// nobody should start everything by leaving something out.
+    ///
+    /// # Errors
+    /// Every problem, with its path.
+    pub fn parse(draft: &Draft) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
+        if !reader.is_object() {
+            return Err(problems);
+        }
+        let agent_id = agent(&mut reader);
+        let (scenario_ids, filter) = scenarios(&mut reader);
+        let repeats = reader.integer("repeats", 1, 1, limits::REPEATS);
+        let concurrency = reader.optional_integer("concurrency", 1, limits::CONCURRENCY);
+        let note = reader.text("note", limits::MESSAGE).trim().to_owned();
+        let allow_parallel = reader.flag("allow_parallel", false);
+        let skip_incompatible = reader.flag("skip_incompatible", false);
+        let judge = ModelChoice::read(&mut reader, "judge");
+        let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
+        reader.finish(&["idempotency_key"]);
+        match agent_id {
+            Some(agent_id) if problems.is_empty() => Ok(Self {
+                agent_id,
+                scenario_ids,
+                filter,
+                repeats,
+                concurrency,
+                note,
+                allow_parallel,
+                skip_incompatible,
+                judge,
+                simulated_user,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// The valid request of a suite of one: `{agent_id, scenario_id}` beside
+    /// the options of [`StartSuite::parse`].
+    ///
+    /// # Errors
+    /// Every problem, with its path.
+    pub fn parse_single(draft: &Draft) -> Result<Self, Problems> {
+        let mut draft = draft.clone();
+        let mut problems = Problems::new();
+        if let Value::Object(map) = &mut draft.0 {
+            for field in ["scenario_ids", "filter", "all"] {
+                if map.remove(field).is_some() {
+                    let message = "is not known here; a run has one scenario_id";
+                    problems.push(Problem::new(field, message));
+                }
+            }
+            let one = map.remove("scenario_id").filter(|one| !one.is_null());
+            let one = one.unwrap_or_else(|| Value::String(String::new()));
+            map.insert("scenario_ids".to_owned(), Value::Array(vec![one]));
+        }
+        match Self::parse(&draft) {
+            Ok(request) if problems.is_empty() => Ok(request),
+            parsed => {
+                problems.extend(parsed.err().unwrap_or_default());
+                problems.iter_mut().for_each(Self::of_one);
+                Err(problems)
+            }
+        }
+    }
+
+    /// Puts the problem of the only scenario where a suite of one names it.
+    pub fn of_one(problem: &mut Problem) {
+        if problem.path == "scenario_ids[0]" {
+            "scenario_id".clone_into(&mut problem.path);
+        }
+    }
+}
+
+fn agent(reader: &mut Reader<'_>) -> Option<AgentId> {
+    let text = reader.text("agent_id", limits::NAME);
+    let id = text.parse::<AgentId>().ok();
+    if id.is_none() {
+        let message = if is_blank(&text) { "must be chosen" } else { "is not the id of an agent" };
+        reader.problem("agent_id", message);
+    }
+    id
+}
+
+fn scenarios(reader: &mut Reader<'_>) -> (Option<Vec<ScenarioId>>, Option<ScenarioFilter>) {
+    let all = reader.flag("all", false);
+    let filter = reader.value("filter").is_some().then(|| {
+        let mut fields = reader.object("filter");
+        let filter = ScenarioFilter::read(&mut fields);
+        fields.finish(&[]);
+        filter
+    });
+    let named = reader.value("scenario_ids").is_some();
+    let (ids, all_readable) = scenario_ids(reader);
+    // A form sends its filter and its ticked boxes whatever "all" says.
+    match (all, named, filter) {
+        (true, _, filter) => (None, Some(filter.unwrap_or_default())),
+        (false, true, filter) => {
+            let form_filter = filter.is_none_or(|filter| filter == ScenarioFilter::default());
+            if !form_filter {
+                reader.problem("filter", "must not stand beside scenario_ids");
+            }
+            if ids.is_empty() && all_readable {
+                reader.problem("scenario_ids", "must name at least one scenario");
+            }
+            (Some(ids), None)
+        }
+        (false, false, Some(filter)) => (None, Some(filter)),
+        (false, false, None) => {
+            let message = "must name scenarios; or give a filter, {} for all active ones";
+            reader.problem("scenario_ids", message);
+            (None, None)
+        }
+    }
+}
+
+/// The ids as they are named, so that a problem with one is told at its place;
+/// and whether every entry was one.
+fn scenario_ids(reader: &mut Reader<'_>) -> (Vec<ScenarioId>, bool) {
+    let mut ids = Vec::new();
+    let mut bad = Vec::new();
+    let entries = match reader.value("scenario_ids") {
+        // A form with one box and a plain name.
+        Some(one @ Value::String(text)) if !is_blank(text) => {
+            vec![(reader.path("scenario_ids"), one)]
+        }
+        _ => reader.list("scenario_ids", limits::SELECTED),
+    };
+    for (path, value) in entries {
+        match value.as_str().and_then(|text| text.parse::<ScenarioId>().ok()) {
+            Some(id) => ids.push(id),
+            None if value.as_str().is_some_and(is_blank) => bad.push((path, "must be chosen")),
+            None => bad.push((path, "is not the id of a scenario")),
+        }
+    }
+    let all_readable = bad.is_empty();
+    for (path, message) in bad {
+        // The reader stands at the top, so a field's name is its path.
+        reader.problem(&path, message);
+    }
+    (ids, all_readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StartSuite;
+    use crate::Draft;
+    use serde_json::{Value, json};
+
+    const AGENT: &str = "0190a000-0000-7000-8000-000000000001";
+    const SCENARIO: &str = "0190a000-0000-7000-8000-000000000002";
+
+    fn problems(value: Value) -> Vec<String> {
+        match StartSuite::parse(&Draft(value)) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.into_iter().map(|p| p.path).collect(),
+        }
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let paths = problems(json!({
+            "agent_id": "x", "scenario_ids": ["y", SCENARIO], "repeats": 21, "concurrency": 0,
+            "note": "n".repeat(40_000), "typo": 1, "judge": {"model": "m"},
+        }));
+        for path in ["agent_id", "scenario_ids[0]", "repeats", "concurrency", "note", "typo"] {
+            assert!(paths.contains(&path.to_owned()), "{path} in {paths:?}");
+        }
+        assert!(paths.contains(&"judge.connection_id".to_owned()), "{paths:?}");
+    }
+
+    #[test]
+    fn naming_nothing_starts_nothing() {
+        assert_eq!(problems(json!({"agent_id": AGENT})), ["scenario_ids"]);
+        assert_eq!(problems(json!({"agent_id": AGENT, "scenario_ids": []})), ["scenario_ids"]);
+        assert!(problems(json!({"agent_id": AGENT, "filter": {}})).is_empty());
+        assert!(problems(json!({"agent_id": AGENT, "all": "true"})).is_empty());
+    }
+
+    #[test]
+    fn a_form_and_json_give_the_same_request() {
+        let form = json!({"agent_id": AGENT, "scenario_ids": {"0": SCENARIO}, "repeats": "2",
+            "concurrency": "", "allow_parallel": "on", "filter": {"category": "", "q": ""}});
+        let api = json!({"agent_id": AGENT, "scenario_ids": [SCENARIO], "repeats": 2,
+            "allow_parallel": true});
+        assert_eq!(StartSuite::parse(&Draft(form)), StartSuite::parse(&Draft(api)));
+    }
+
+    #[test]
+    fn a_single_run_names_one_scenario() {
+        let parse = |value| StartSuite::parse_single(&Draft(value));
+        let single = parse(json!({"agent_id": AGENT, "scenario_id": SCENARIO}));
+        let suite = json!({"agent_id": AGENT, "scenario_ids": [SCENARIO]});
+        assert_eq!(single, StartSuite::parse(&Draft(suite)));
+        let missing = parse(json!({"agent_id": AGENT})).expect_err("no scenario");
+        assert_eq!(missing[0].path, "scenario_id");
+        assert_eq!(missing.len(), 1);
+        let wrong = json!({"filter": {}, "all": true, "scenario_id": "y", "repeats": 0, "typo": 1});
+        let wrong = parse(wrong).expect_err("five problems and no agent");
+        let mut paths: Vec<_> = wrong.iter().map(|p| p.path.as_str()).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, ["agent_id", "all", "filter", "repeats", "scenario_id", "typo"]);
+    }
+}

@@ -1,0 +1,313 @@
+//! The store takes nothing for a while: what was paid for is held on to, and
+//! nobody is to blame.
+
+use super::bench::{Bench, obliging, scripted, space, user};
+use clock::Clock;
+use store::census::Census;
+use store::memory::MemoryWork;
+use store::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
+use store::rows::{EvaluationRow, RunRow};
+use store::suites::{NewEvaluation, SuiteStore};
+use store::transition::{Change, Lease};
+use store::{StoreError, Stored};
+use domain::{
+    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp,
+};
+use async_trait::async_trait;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A store that is away on command.
+pub(super) struct Moody {
+    inner: Arc<MemoryWork>,
+    away: AtomicBool,
+    /// Heartbeats do not come back, and everything else does.
+    no_beat: AtomicBool,
+    /// Commits that were refused.
+    refused: AtomicU32,
+}
+
+impl Moody {
+    pub(super) fn over(b: &Bench) -> Arc<Self> {
+        Arc::new(Self {
+            inner: b.work.clone(),
+            away: false.into(),
+            no_beat: false.into(),
+            refused: 0.into(),
+        })
+    }
+
+    pub(super) fn go(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Stored<&MemoryWork> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl QueueStore for Moody {
+    async fn claim(&self, claim: Claim) -> Stored<Vec<RunRow>> {
+        self.there()?.claim(claim).await
+    }
+    async fn work(&self, run: &RunRow) -> Stored<Work> {
+        self.there()?.work(run).await
+    }
+    async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow> {
+        let there = self.there();
+        if there.is_err() {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        there?.commit(lease, change, now).await
+    }
+    async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool> {
+        self.there()?.unpark(lease, runs_per_user, now).await
+    }
+    async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()> {
+        self.there()?.hand_back(lease, now).await
+    }
+    async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>> {
+        self.there()?.claim_evaluations(claim).await
+    }
+    async fn commit_evaluation(
+        &self,
+        id: EvaluationId,
+        attempt: u32,
+        view: Evaluation,
+        now: Timestamp,
+    ) -> Stored<()> {
+        self.there()?.commit_evaluation(id, attempt, view, now).await
+    }
+    async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)> {
+        self.there()?.work_of(run).await
+    }
+    async fn intend_evaluation(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        now: Timestamp,
+    ) -> Stored<()> {
+        self.there()?.intend_evaluation(row, call, now).await
+    }
+    async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
+        self.there()?.hand_back_evaluation(id, attempt).await
+    }
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
+        while self.no_beat.load(Ordering::SeqCst) {
+            pass(100).await;
+        }
+        self.there()?.heartbeat(owner, now).await
+    }
+    async fn reap(&self, now: Timestamp) -> Stored<Reaped> {
+        self.there()?.reap(now).await
+    }
+    async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
+        self.there()?.take_over(now).await
+    }
+    async fn census(&self) -> Stored<Census> {
+        self.there()?.census().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_say_where_calls_go_ends_no_run() {
+    let b = Bench::new(obliging);
+    b.connections_readable(false);
+    let suite = b.suite(1, &[scripted(2)]).await;
+    let _engine = b.engine().await;
+    pass(20_000).await;
+    let waits = b.runs(1, suite).await.remove(0);
+    assert_eq!((waits.status, b.seen().len()), (RunStatus::Running, 0), "{:?}", waits.error);
+    b.connections_readable(true);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!((run.status, run.error), (RunStatus::Passed, None));
+    assert!(run.active_ms < 2_000, "holding on is not active time: {}", run.active_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_may_still_be_stopped_and_ends_at_its_deadline() {
+    let b = Bench::new(obliging);
+    b.connections_readable(false);
+    let suite = b.suite(1, &[scripted(1), scripted(1)]).await;
+    let engine = b.engine().await;
+    pass(5_000).await;
+    let stopped = b.runs(1, suite).await.remove(0).id;
+    b.work.cancel_run(space(1), stopped, b.clock.now()).await.unwrap();
+    engine.cancel(&[stopped]);
+    pass(1_000).await;
+    let runs = b.runs(1, suite).await;
+    assert_eq!(runs[0].status, RunStatus::Cancelled);
+    let late = b.finished(1, suite).await.remove(1);
+    assert_eq!(late.error.map(|error| error.kind), Some(ErrorKind::Abandoned));
+}
+
+async fn pass(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_a_while_costs_no_call_and_no_turn() {
+    // The run takes 6 × 100 ms; the store goes away at every point of it.
+    for gone_at in (1..=13).map(|n| n * 50) {
+        let b = Bench::new(obliging);
+        let suite = b.suite(1, &[scripted(5)]).await;
+        let store = Moody::over(&b);
+        let _engine = b.engine_on(store.clone()).await;
+        pass(gone_at).await;
+        store.go(true);
+        pass(12_000).await;
+        store.go(false);
+        let run = b.finished(1, suite).await.remove(0);
+        assert_eq!(run.status, RunStatus::Passed, "away at {gone_at} ms: {:?}", run.error);
+        assert_eq!(b.said(run.id).await.len(), 10, "away at {gone_at} ms");
+        assert_eq!(b.seen().len(), 6, "no call is made again, away at {gone_at} ms");
+        assert_eq!((run.attempt, run.recoveries), (1, 0), "the same holder");
+        b.every_call_was_noted();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_heartbeat_for_20_s_runs_are_stopped_and_later_taken_up_again() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5), scripted(5), scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    store.go(true);
+    pass(15_000).await;
+    assert_eq!(engine.held(), 3, "held on to");
+    pass(13_000).await;
+    assert_eq!(engine.held(), 0, "somebody else may hold them soon");
+    let calls = b.seen().len();
+    // Long enough that every lease has lapsed, and every look at it too.
+    pass(600_000).await;
+    assert_eq!(b.seen().len(), calls, "nothing is asked while nothing can be stored");
+    assert!(store.refused.load(Ordering::SeqCst) > 0);
+    store.go(false);
+    pass(20_000).await;
+    for run in b.finished(1, suite).await {
+        assert_eq!((run.status, run.recoveries), (RunStatus::Passed, 0), "{:?}", run.error);
+        assert_eq!(b.said(run.id).await.len(), 10);
+    }
+    assert!(b.seen().len() <= 3 * 6 + 3, "at most the reply in hand is asked for again");
+    b.every_call_was_noted();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_a_cancel_is_stored_though_the_store_was_away() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    // The first reply comes back to a store that is away.
+    pass(50).await;
+    store.go(true);
+    pass(1_000).await;
+    let run = b.runs(1, suite).await.remove(0).id;
+    engine.cancel(&[run]);
+    pass(5_000).await;
+    assert_eq!(b.seen().len(), 1, "no new call after the cancel");
+    store.go(false);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Cancelled);
+    assert!(b.said(run.id).await.len() >= 2, "the reply that was paid for is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_a_store_that_is_away() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5), scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    store.go(true);
+    pass(2_000).await;
+    let began = tokio::time::Instant::now();
+    engine.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    store.go(false);
+    let _next = b.engine_on(store).await;
+    for run in b.finished(1, suite).await {
+        assert_eq!(run.status, RunStatus::Passed);
+        assert_eq!(b.said(run.id).await.len(), 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_judging_holds_on_and_is_taken_up_again_too() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(2)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    let run = b.finished(1, suite).await.remove(0);
+    // Away for less than the process may hold on, then for longer.
+    for (away_ms, calls) in [(10_000, 1), (60_000, 2)] {
+        let before = b.seen().len();
+        let now = b.clock.now();
+        let asked = Evaluation::asked(b.clock.uuid().into(), "m", 1, now);
+        let id = asked.id;
+        let row = EvaluationRow::asked_for(&run, run.frozen.judge.clone(), asked);
+        b.work.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+        engine.wake();
+        pass(50).await;
+        store.go(true);
+        pass(away_ms).await;
+        store.go(false);
+        pass(60_000).await;
+        let all = b.work.evaluations(run.id).await.unwrap();
+        let judged = all.into_iter().find(|row| row.id() == id).unwrap();
+        assert_eq!(judged.view.status, EvaluationStatus::Done, "{:?}", judged.view.error);
+        assert_eq!(judged.recoveries, 0, "no judging is to blame");
+        assert!(b.seen().len() - before <= calls, "away for {away_ms} ms");
+        assert_eq!(judged.user_id, user(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_silent_for_long_renews_before_anything_is_reaped() {
+    let b = Bench::new(|n, request| {
+        Box::pin(async move {
+            pass(60_000).await;
+            obliging(n, request).await
+        })
+    });
+    let suite = b.suite(1, &[scripted(1)]).await;
+    let store = Moody::over(&b);
+    let _engine = b.engine_on(store.clone()).await;
+    pass(6_000).await;
+    // The lease lapses at 35 s, with its holder alive.
+    store.no_beat.store(true, Ordering::SeqCst);
+    pass(40_000).await;
+    store.no_beat.store(false, Ordering::SeqCst);
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Passed, "{:?}", run.error);
+    assert_eq!((run.attempt, run.recoveries), (1, 0), "it was its own all the time");
+    assert_eq!(b.seen().len(), 2, "nothing is asked twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_no_longer_for_what_was_cancelled_before() {
+    let b = Bench::new(obliging);
+    let suite = b.suite(1, &[scripted(5)]).await;
+    let store = Moody::over(&b);
+    let engine = b.engine_on(store.clone()).await;
+    pass(250).await;
+    let run = b.runs(1, suite).await.remove(0).id;
+    store.go(true);
+    b.work.cancel_run(super::bench::space(1), run, b.clock.now()).await.unwrap();
+    engine.cancel(&[run]);
+    pass(1_000).await;
+    let began = tokio::time::Instant::now();
+    engine.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    store.go(false);
+    let _next = b.engine_on(store).await;
+    let run = b.finished(1, suite).await.remove(0);
+    assert_eq!(run.status, RunStatus::Cancelled);
+}

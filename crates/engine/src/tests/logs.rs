@@ -1,0 +1,64 @@
+//! What the log says of runs, and what it never says.
+
+use super::bench::{Bench, obliging, rejected, scripted};
+use telemetry::capture::Capture;
+use domain::ErrorKind;
+use serde_json::{Value, json};
+use tracing::Level;
+
+/// A word that must not be logged.
+const SAID: &str = "zebra-crossing";
+
+#[tokio::test(start_paused = true)]
+async fn each_end_is_one_line_and_nobodys_words_are_in_it() {
+    let (log, _captured) = Capture::new(Level::INFO);
+    let b = Bench::new(|number, request| match number {
+        1 => panic!("said {SAID} and fell"),
+        2 => Box::pin(async {
+            let mut failure = rejected();
+            if let Err(error) = &mut failure {
+                error.message = format!("You said {SAID}, which is not allowed.");
+            }
+            failure
+        }),
+        _ => obliging(number, request),
+    });
+    let mut scenario = scripted(2);
+    scenario["conversation_flow"][0]["message"] = json!(SAID);
+    let suite = b.suite_with(1, &vec![scenario; 4], |suite| suite.concurrency = 1).await;
+    let _engine = b.engine().await;
+    let runs = b.finished(1, suite).await;
+
+    let lines = log.lines();
+    for run in &runs {
+        let ends: Vec<_> = ended(&lines, "run ended")
+            .filter(|line| line["fields"]["run"] == run.id.to_string())
+            .collect();
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        let fields = &ends[0]["fields"];
+        assert_eq!(fields["suite"], suite.to_string());
+        assert_eq!(fields["status"], run.status.as_str());
+        assert_eq!(fields["kind"].as_str(), run.error.as_ref().map(|error| error.kind.as_str()));
+        assert_eq!(fields["attempt"], run.attempt);
+        assert_eq!(fields["duration_ms"].as_u64(), run.view().duration_ms);
+    }
+    let suites: Vec<_> = ended(&lines, "suite ended").collect();
+    assert_eq!(suites.len(), 1);
+    assert_eq!(suites[0]["fields"]["suite"], suite.to_string());
+    assert_eq!(suites[0]["fields"]["passed"], 2);
+
+    // The panic stands within the span of its run.
+    let of_us = |run: &&store::rows::RunRow| {
+        run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Internal)
+    };
+    let fallen = runs.iter().find(of_us).expect("one fell");
+    let panics: Vec<_> = ended(&lines, "panicked; this ends as an internal error").collect();
+    assert_eq!(panics.len(), 1);
+    assert_eq!(panics[0]["span"]["run"], fallen.id.to_string());
+    assert_eq!(panics[0]["span"]["suite"], suite.to_string());
+    assert!(!log.text().contains(SAID), "{}", log.text());
+}
+
+fn ended<'a>(lines: &'a [Value], message: &'a str) -> impl Iterator<Item = &'a Value> {
+    lines.iter().filter(move |line| line["fields"]["message"] == message)
+}

@@ -1,0 +1,50 @@
+//! The machine is suspended in the middle of runs: the wall clock goes on, and
+//! timers stand still.
+
+use super::away::Moody;
+use super::bench::{Bench, obliging, scripted};
+use clock::testing::Laptop;
+use domain::RunStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Answers after ten seconds.
+fn slow() -> Bench {
+    Bench::new(|number, request| {
+        Box::pin(async move {
+            tokio::time::sleep(10 * SECOND).await;
+            obliging(number, request).await
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_wakes_up_and_cannot_renew_stops_its_runs_at_its_first_heartbeat() {
+    let b = slow();
+    b.suite(1, &[scripted(5), scripted(5)]).await;
+    let (laptop, store) = (Arc::new(Laptop::default()), Moody::over(&b));
+    let engine = b.engine_by(laptop.clone(), store.clone(), b.outbound()).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(engine.held(), 2);
+    // Longer than a lease, and the disk does not wake up with the machine.
+    laptop.suspend(40 * SECOND);
+    store.go(true);
+    tokio::time::sleep(6 * SECOND).await;
+    assert_eq!(engine.held(), 0, "somebody else may hold them by now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_wakes_up_and_can_renew_goes_on_with_its_runs() {
+    let b = slow();
+    let suite = b.suite(1, &[scripted(1), scripted(1)]).await;
+    let laptop = Arc::new(Laptop::default());
+    let _engine = b.engine_by(laptop.clone(), b.work.clone(), b.outbound()).await;
+    tokio::time::sleep(SECOND).await;
+    laptop.suspend(40 * SECOND);
+    for run in b.finished(1, suite).await {
+        assert_eq!((run.status, run.attempt, run.recoveries), (RunStatus::Passed, 1, 0));
+    }
+    assert_eq!(b.seen().len(), 4, "no call is made twice");
+}

@@ -1,0 +1,103 @@
+//! The judge's prompt and the evidence check over real conversations, where
+//! somebody has the recordings beside the repository.
+
+use super::evidence::Quotable;
+use super::prompt::{Case, judge_request, read_prompt};
+use conversation::fixtures::{agent, call, says, scenario, transcript, user};
+use llm_types::Message;
+use domain::{EndReason, Speaker, ToolAnswer, Turn};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn recordings() -> Vec<Vec<Turn>> {
+    let folder = std::env::var_os("REHEARSAL_TEST_DATA").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
+    if !folder.is_dir() {
+        return Vec::new();
+    }
+    let file = folder.join("tau-bench-airline-transcripts/transcripts.json");
+    let text = std::fs::read_to_string(file).expect("the recordings");
+    let records: Vec<Value> = serde_json::from_str(&text).expect("a list");
+    let turns = |record: &Value| {
+        let spoken = record["traj"].as_array().expect("turns");
+        transcript(spoken.iter().filter(|turn| turn["role"] != "system").map(turn).collect())
+    };
+    records.iter().map(turns).collect()
+}
+
+fn turn(recorded: &Value) -> Turn {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let said = text(&recorded["content"]);
+    match recorded["role"].as_str() {
+        Some("user") => user(&said),
+        Some("tool") => Turn {
+            speaker: Speaker::Tool,
+            tool: Some(ToolAnswer {
+                call_id: text(&recorded["tool_call_id"]),
+                name: text(&recorded["name"]),
+                is_error: false,
+                mocked: true,
+            }),
+            ..user(&said)
+        },
+        _ => {
+            let made = recorded["tool_calls"].as_array().into_iter().flatten().map(|made| {
+                let arguments = text(&made["function"]["arguments"]);
+                let arguments = serde_json::from_str(&arguments).unwrap_or(Value::Null);
+                call(&text(&made["id"]), &text(&made["function"]["name"]), arguments)
+            });
+            Turn { tool_calls: made.collect(), ..says(&said) }
+        }
+    }
+}
+
+/// How judges like to write down what was said: typographic marks, no
+/// Markdown, one line.
+fn retold(sentence: &str) -> String {
+    let marks = sentence.replace('\'', "’").replace(" - ", " – ").replace("...", "…");
+    marks.replace("**", "").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn real_conversations_are_read_back_from_the_prompt() {
+    let (agent, spec) = (agent(json!({})), scenario(json!({"expected_behaviors": ["Helps"]})));
+    for turns in recordings() {
+        let end_reason = Some(EndReason::ScriptFinished);
+        let case = Case { agent: &agent, scenario: &spec, transcript: &turns, end_reason };
+        let request = judge_request(&case, "m");
+        let Message::User(text) = &request.messages[0] else { unreachable!("a question") };
+        let read = read_prompt(text).expect("a prompt of ours");
+        let shown = |turn: &&Turn| turn.tool_calls.is_empty() || !turn.message.trim().is_empty();
+        let expected: Vec<_> = turns
+            .iter()
+            .filter(shown)
+            .map(|turn| (turn.index, turn.speaker, turn.message.clone()))
+            .collect();
+        assert_eq!(read.transcript, expected);
+        assert_eq!(read.calls.len(), turns.iter().map(|turn| turn.tool_calls.len()).sum::<usize>());
+    }
+}
+
+#[test]
+fn sentences_of_real_agents_verify_and_those_of_users_do_not() {
+    let (mut verified, mut refused) = (0, 0);
+    for turns in recordings() {
+        let quotable = Quotable::new(&turns);
+        for turn in &turns {
+            let sentences = turn.message.split(". ").filter(|s| s.chars().count() >= 20);
+            for sentence in sentences.map(retold) {
+                let found = quotable.find(turn.index, &sentence);
+                if turn.speaker == Speaker::User {
+                    assert_eq!(found, None, "the user said: {sentence}");
+                    refused += 1;
+                } else {
+                    assert_eq!(found, Some(turn.index), "not found: {sentence}");
+                    verified += 1;
+                }
+            }
+        }
+    }
+    assert!(recordings().is_empty() || (verified > 300 && refused > 100), "{verified} {refused}");
+}

@@ -1,0 +1,307 @@
+//! Anthropic's Messages API.
+
+use super::classify;
+use super::http::{Answer, HttpClient, secret_header};
+use super::rate_headers::told;
+use llm_types::reply::{assemble, never_blank};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
+use domain::{Finish, ToolCall};
+use async_trait::async_trait;
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value, json};
+
+/// The version of the API that is spoken, unless the connection names another
+/// among its headers.
+const VERSION: &str = "2023-06-01";
+
+/// The adapter.
+#[derive(Clone)]
+pub struct Anthropic {
+    http: HttpClient,
+}
+
+impl Anthropic {
+    /// An adapter over this client.
+    #[must_use]
+    pub fn new(http: HttpClient) -> Self {
+        Self { http }
+    }
+}
+
+#[async_trait]
+impl Provider for Anthropic {
+    async fn complete(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+    ) -> Result<ChatReply, CallError> {
+        let mut headers = HeaderMap::new();
+        if !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("anthropic-version")) {
+            headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
+        }
+        let unsent = |failure| classify::transport(&failure, endpoint);
+        if let Some(key) = &endpoint.key {
+            headers.insert("x-api-key", secret_header(key.expose_secret()).map_err(unsent)?);
+        }
+        let answer = self
+            .http
+            .post(endpoint, "/v1/messages", headers, &request.call_id, &body(request))
+            .await
+            .map_err(unsent)?;
+        let now = self.http.clock().now();
+        if !(200..300).contains(&answer.status) {
+            return Err(classify::answer(&answer, endpoint, &request.model, now));
+        }
+        let told = told(&answer.headers, now);
+        let unreadable =
+            |what| CallError { told: told.clone(), ..classify::not_an_answer(answer.status, what) };
+        let json: Value =
+            serde_json::from_slice(&answer.body).map_err(|_| unreadable("it is not JSON"))?;
+        if let Some(status) = classify::hidden_error(&json) {
+            let answer = Answer { status, ..answer };
+            return Err(classify::answer(&answer, endpoint, &request.model, now));
+        }
+        let reply = read(&json, request).map_err(unreadable)?;
+        Ok(ChatReply { told, ..reply })
+    }
+}
+
+/// The body of a request.
+fn body(request: &ChatRequest) -> Value {
+    let mut body = Map::new();
+    body.insert("model".into(), json!(request.model));
+    body.insert("max_tokens".into(), json!(request.max_tokens));
+    body.insert("messages".into(), messages(&request.messages));
+    if !request.system.trim().is_empty() {
+        body.insert("system".into(), json!(request.system));
+    }
+    if let Some(temperature) = request.temperature {
+        body.insert("temperature".into(), json!(temperature));
+    }
+    if let Some(output) = &request.output {
+        // The form of the answer is a tool that must be called.
+        body.insert(
+            "tools".into(),
+            json!([{ "name": output.name, "description": "Takes the answer.", "input_schema": output.schema }]),
+        );
+        let choice =
+            json!({ "type": "tool", "name": output.name, "disable_parallel_tool_use": true });
+        body.insert("tool_choice".into(), choice);
+    } else if !request.tools.is_empty() {
+        let tools: Vec<Value> = request
+            .tools
+            .iter()
+            .map(|tool| json!({ "name": tool.name, "description": tool.description, "input_schema": schema(&tool.parameters) }))
+            .collect();
+        body.insert("tools".into(), Value::Array(tools));
+        if request.no_tool_calls {
+            body.insert("tool_choice".into(), json!({ "type": "none" }));
+        }
+    }
+    Value::Object(body)
+}
+
+/// The API insists on an object schema; a tool without parameters has `{}`.
+fn schema(parameters: &Value) -> Value {
+    match parameters {
+        Value::Object(map) if map.contains_key("type") => parameters.clone(),
+        Value::Object(map) => {
+            let mut map = map.clone();
+            map.insert("type".into(), json!("object"));
+            Value::Object(map)
+        }
+        _ => json!({ "type": "object" }),
+    }
+}
+
+/// The conversation: roles alternate, so neighbours of one role are one
+/// message of several blocks; results of tools belong to the user.
+fn messages(messages: &[Message]) -> Value {
+    let mut merged: Vec<(&str, Vec<Value>)> = Vec::new();
+    for message in messages {
+        let (role, blocks) = match message {
+            Message::User(text) => ("user", vec![text_block(never_blank(text))]),
+            Message::Assistant { text, tool_calls } => ("assistant", said(text, tool_calls)),
+            Message::Tool { call_id, content, is_error } => (
+                "user",
+                vec![
+                    json!({ "type": "tool_result", "tool_use_id": call_id, "content": content, "is_error": is_error }),
+                ],
+            ),
+        };
+        match merged.last_mut() {
+            Some((last, all)) if *last == role => all.extend(blocks),
+            _ => merged.push((role, blocks)),
+        }
+    }
+    merged.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+}
+
+fn text_block(text: &str) -> Value {
+    json!({ "type": "text", "text": text })
+}
+
+fn said(text: &str, calls: &[ToolCall]) -> Vec<Value> {
+    let mut blocks = Vec::new();
+    if calls.is_empty() || !text.trim().is_empty() {
+        // The API refuses white space at the end of the last assistant text.
+        blocks.push(text_block(never_blank(text).trim_end()));
+    }
+    for call in calls {
+        let input = match &call.arguments {
+            object @ Value::Object(_) => object.clone(),
+            other => json!({ "arguments": other }), // what the API takes here is an object
+        };
+        blocks
+            .push(json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input }));
+    }
+    blocks
+}
+
+/// Reads a reply; the error says what is odd about it.
+fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
+    let blocks = json.get("content").and_then(Value::as_array).ok_or("it has no content")?;
+    let of_type = |kind: &'static str| {
+        blocks.iter().filter(move |block| block.get("type").and_then(Value::as_str) == Some(kind))
+    };
+    let string = |block: &Value, key: &str| {
+        block.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let text: String = of_type("text").map(|block| string(block, "text")).collect();
+    let calls: Vec<ToolCall> = of_type("tool_use")
+        .map(|block| ToolCall {
+            id: string(block, "id"),
+            name: string(block, "name"),
+            arguments: block.get("input").cloned().unwrap_or_else(|| json!({})),
+        })
+        .collect();
+    let finish = match json.get("stop_reason").and_then(Value::as_str) {
+        Some("tool_use") => Finish::ToolCalls,
+        Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
+        Some("refusal") => Finish::Refusal,
+        _ => Finish::Stop,
+    };
+    let tokens = (
+        ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
+            .iter()
+            .map(|name| count(json, name))
+            .fold(0, u64::saturating_add),
+        count(json, "output_tokens"),
+    );
+    match &request.output {
+        None => Ok(assemble(text, calls, finish, tokens)),
+        Some(output) => {
+            let answer = calls.into_iter().find(|call| call.name == output.name);
+            let text = answer.map_or(text, |call| call.arguments.to_string());
+            Ok(assemble(text, Vec::new(), finish, tokens))
+        }
+    }
+}
+
+fn count(json: &Value, name: &str) -> u64 {
+    json.pointer("/usage").and_then(|usage| usage.get(name)?.as_u64()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ask;
+    use llm_types::{OutputSchema, ToolSpec};
+    use rstest::rstest;
+
+    fn call(id: &str, arguments: Value) -> ToolCall {
+        ToolCall { id: id.into(), name: "look".into(), arguments }
+    }
+
+    fn result(id: &str, is_error: bool) -> Message {
+        Message::Tool { call_id: id.into(), content: format!("r{id}"), is_error }
+    }
+
+    #[test]
+    fn neighbours_of_one_role_become_one_message() {
+        let conversation = [
+            Message::User("a".into()),
+            Message::User("b".into()),
+            Message::Assistant {
+                text: String::new(),
+                tool_calls: vec![call("1", json!({"q": 1})), call("2", json!("x"))],
+            },
+            result("1", false),
+            result("2", true),
+            Message::User("c".into()),
+            Message::Assistant { text: " \n".into(), tool_calls: vec![] },
+        ];
+        let expected = json!([
+            { "role": "user", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] },
+            { "role": "assistant", "content": [
+                { "type": "tool_use", "id": "1", "name": "look", "input": { "q": 1 } },
+                { "type": "tool_use", "id": "2", "name": "look", "input": { "arguments": "x" } } ] },
+            { "role": "user", "content": [
+                { "type": "tool_result", "tool_use_id": "1", "content": "r1", "is_error": false },
+                { "type": "tool_result", "tool_use_id": "2", "content": "r2", "is_error": true },
+                { "type": "text", "text": "c" } ] },
+            { "role": "assistant", "content": [{ "type": "text", "text": "(no answer)" }] },
+        ]);
+        assert_eq!(messages(&conversation), expected);
+    }
+
+    #[test]
+    fn a_plain_request_carries_what_was_asked_and_no_more() {
+        let expected = json!({
+            "model": "m-1", "max_tokens": 256, "system": "You help.",
+            "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
+        });
+        assert_eq!(body(&ask("hi")), expected);
+    }
+
+    #[test]
+    fn tools_are_offered_and_a_form_is_a_forced_tool() {
+        let tool = ToolSpec { name: "look".into(), description: "d".into(), parameters: json!({}) };
+        let sent = body(&ChatRequest { tools: vec![tool], temperature: Some(0.5), ..ask("hi") });
+        assert_eq!(
+            sent["tools"],
+            json!([{ "name": "look", "description": "d", "input_schema": { "type": "object" } }])
+        );
+        assert_eq!((&sent["temperature"], sent.get("tool_choice")), (&json!(0.5), None));
+        let output = OutputSchema { name: "judgement".into(), schema: json!({ "type": "object" }) };
+        let sent = body(&ChatRequest { output: Some(output), ..ask("hi") });
+        assert_eq!(sent["tool_choice"]["name"], "judgement");
+        assert_eq!(sent["tools"][0]["input_schema"], json!({ "type": "object" }));
+    }
+
+    #[rstest]
+    #[case("end_turn", Finish::Stop)]
+    #[case("stop_sequence", Finish::Stop)]
+    #[case("max_tokens", Finish::Length)]
+    #[case("refusal", Finish::Refusal)]
+    #[case("something new", Finish::Stop)]
+    fn endings(#[case] reason: &str, #[case] finish: Finish) {
+        let json = json!({ "content": [{ "type": "text", "text": "a" }, { "type": "thinking", "thinking": "…" },
+            { "type": "text", "text": "b" }], "stop_reason": reason, "usage": { "input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 5 } });
+        let reply = read(&json, &ask("hi")).expect("a reply");
+        assert_eq!((reply.text.as_str(), reply.finish), ("ab", finish));
+        assert_eq!((reply.input_tokens, reply.output_tokens), (7, 5));
+    }
+
+    #[test]
+    fn calls_keep_their_arguments_and_a_form_becomes_text() {
+        let json = json!({ "content": [{ "type": "tool_use", "id": "t1", "name": "judgement", "input": { "b": 1, "a": [2] } }], "stop_reason": "tool_use" });
+        let reply = read(&json, &ask("hi")).expect("a reply");
+        assert_eq!(reply.tool_calls[0].arguments, json!({ "b": 1, "a": [2] }));
+        assert_eq!((reply.finish, reply.input_tokens), (Finish::ToolCalls, 0));
+        let output = OutputSchema { name: "judgement".into(), schema: json!({}) };
+        let reply =
+            read(&json, &ChatRequest { output: Some(output), ..ask("hi") }).expect("a reply");
+        assert_eq!(
+            serde_json::from_str::<Value>(&reply.text).expect("JSON"),
+            json!({ "b": 1, "a": [2] })
+        );
+        assert_eq!((reply.finish, reply.tool_calls.len()), (Finish::Stop, 0));
+    }
+
+    #[test]
+    fn json_of_another_kind_is_no_reply() {
+        assert!(read(&json!({ "ok": true }), &ask("hi")).is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! What chat completions look like on the wire. Pure.
+
+use llm_types::reply::assemble;
+use llm_types::{ChatReply, ChatRequest, Message, OutputSchema};
+use domain::{Finish, ToolCall};
+use serde_json::{Map, Value, json};
+
+/// What a server was found not to understand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Quirks {
+    /// No `response_format`: the schema goes into the system prompt.
+    pub(super) schema_in_words: bool,
+    /// `max_completion_tokens` in place of `max_tokens`.
+    pub(super) completion_tokens: bool,
+}
+
+/// The body of a request.
+pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
+    let mut body = Map::new();
+    body.insert("model".into(), json!(request.model));
+    let limit = if quirks.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    body.insert(limit.into(), json!(request.max_tokens));
+    if let Some(temperature) = request.temperature {
+        body.insert("temperature".into(), json!(temperature));
+    }
+    let mut system = request.system.clone();
+    match &request.output {
+        Some(output) if quirks.schema_in_words => system.push_str(&in_words(output)),
+        Some(OutputSchema { name, schema }) => {
+            let format = json!({ "type": "json_schema", "json_schema": { "name": name, "strict": true, "schema": schema } });
+            body.insert("response_format".into(), format);
+        }
+        None if !request.tools.is_empty() => {
+            let tools = request.tools.iter().map(|tool| {
+                json!({ "type": "function", "function": { "name": tool.name, "description": tool.description, "parameters": tool.parameters } })
+            });
+            body.insert("tools".into(), tools.collect());
+            if request.no_tool_calls {
+                body.insert("tool_choice".into(), "none".into());
+            }
+        }
+        None => {}
+    }
+    let mut messages = Vec::new();
+    if !system.trim().is_empty() {
+        messages.push(json!({ "role": "system", "content": system }));
+    }
+    messages.extend(request.messages.iter().map(message));
+    body.insert("messages".into(), Value::Array(messages));
+    Value::Object(body)
+}
+
+/// The form of the answer, for a server that takes no schema.
+fn in_words(output: &OutputSchema) -> String {
+    format!(
+        "\n\nAnswer with one JSON object and nothing else: no words around it, no Markdown. \
+         It must be valid against this JSON Schema ({}):\n{}",
+        output.name, output.schema
+    )
+}
+
+fn message(message: &Message) -> Value {
+    match message {
+        Message::User(text) => json!({ "role": "user", "content": text }),
+        Message::Assistant { text, tool_calls } if tool_calls.is_empty() => {
+            json!({ "role": "assistant", "content": text })
+        }
+        Message::Assistant { text, tool_calls } => {
+            let calls: Vec<Value> = tool_calls
+                .iter()
+                .map(|call| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": as_text(&call.arguments) } }))
+                .collect();
+            let content = if text.is_empty() { Value::Null } else { json!(text) };
+            json!({ "role": "assistant", "content": content, "tool_calls": calls })
+        }
+        Message::Tool { call_id, content, .. } => {
+            json!({ "role": "tool", "tool_call_id": call_id, "content": content })
+        }
+    }
+}
+
+/// Arguments as the protocol has them: JSON inside a string. What was not
+/// JSON when it came goes back as it came.
+fn as_text(arguments: &Value) -> String {
+    match arguments {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads a reply; the error says what is odd about it.
+pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
+    let choice = json.pointer("/choices/0").ok_or("it has no choices")?;
+    let message = choice.get("message").filter(|message| message.is_object());
+    let message = message.ok_or("its choice has no message")?;
+    let refusal = message.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let mut text = content(message.get("content"));
+    if text.is_empty()
+        && let Some(refusal) = refusal
+    {
+        refusal.clone_into(&mut text);
+    }
+    let finish = match choice.get("finish_reason").and_then(Value::as_str) {
+        _ if refusal.is_some() => Finish::Refusal,
+        Some("tool_calls" | "function_call") => Finish::ToolCalls,
+        Some("length" | "max_tokens") => Finish::Length,
+        Some("content_filter") => Finish::ContentFilter,
+        Some("refusal") => Finish::Refusal,
+        _ => Finish::Stop,
+    };
+    let count =
+        |name: &str| json.pointer(&format!("/usage/{name}")).and_then(Value::as_u64).unwrap_or(0);
+    let tokens = (count("prompt_tokens"), count("completion_tokens"));
+    let calls = if request.output.is_some() { Vec::new() } else { calls(message, request) };
+    Ok(assemble(text, calls, finish, tokens))
+}
+
+/// Text, null, or parts of which some are text.
+fn content(content: Option<&Value>) -> String {
+    match content {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The calls. A missing id is made up: unique in the conversation and the
+/// same whenever the same reply is read, so that the answer finds its call.
+fn calls(message: &Value, request: &ChatRequest) -> Vec<ToolCall> {
+    let earlier: usize = request
+        .messages
+        .iter()
+        .map(|message| match message {
+            Message::Assistant { tool_calls, .. } => tool_calls.len(),
+            _ => 0,
+        })
+        .sum();
+    let list = message.get("tool_calls").and_then(Value::as_array);
+    let read = |(i, call): (usize, &Value)| {
+        let id = call.get("id").and_then(Value::as_str).filter(|id| !id.is_empty());
+        Some(ToolCall {
+            id: id.map_or_else(|| format!("call_{}", earlier + i), str::to_owned),
+            name: call.pointer("/function/name")?.as_str()?.to_owned(),
+            arguments: arguments(call.pointer("/function/arguments")),
+        })
+    };
+    list.map(|list| list.iter().enumerate().filter_map(read).collect()).unwrap_or_default()
+}
+
+/// A JSON string by the protocol, an object with some servers, nothing at all
+/// for a tool without parameters with others. Text that is not JSON stays text.
+fn arguments(value: Option<&Value>) -> Value {
+    match value {
+        None | Some(Value::Null) => json!({}),
+        Some(Value::String(text)) if text.trim().is_empty() => json!({}),
+        Some(Value::String(text)) => {
+            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+        }
+        Some(other) => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::ask;
+    use llm_types::ToolSpec;
+    use rstest::rstest;
+
+    fn form() -> OutputSchema {
+        OutputSchema { name: "judgement".into(), schema: json!({ "type": "object" }) }
+    }
+
+    fn reply(message: Value, finish: &str) -> ChatReply {
+        let json = json!({ "choices": [{ "message": message, "finish_reason": finish }] });
+        read(&json, &ask("hi")).expect("a reply")
+    }
+
+    #[test]
+    fn a_plain_request() {
+        let expected = json!({ "model": "m-1", "max_tokens": 256, "messages": [
+            { "role": "system", "content": "You help." }, { "role": "user", "content": "hi" } ] });
+        assert_eq!(body(&ask("hi"), Quirks::default()), expected);
+    }
+
+    #[test]
+    fn calls_and_results_go_back_as_they_came() {
+        let call = |arguments| ToolCall { id: "c1".into(), name: "look".into(), arguments };
+        let mut request = ask("hi");
+        request.messages.push(Message::Assistant {
+            text: String::new(),
+            tool_calls: vec![call(json!({ "q": 1 })), call(json!("{oops"))],
+        });
+        request.messages.push(Message::Tool {
+            call_id: "c1".into(),
+            content: "r".into(),
+            is_error: true,
+        });
+        request.tools = vec![ToolSpec {
+            name: "look".into(),
+            description: "d".into(),
+            parameters: json!({ "type": "object" }),
+        }];
+        let sent = body(&request, Quirks::default());
+        assert_eq!(
+            sent["messages"][2],
+            json!({ "role": "assistant", "content": null, "tool_calls": [
+            { "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{\"q\":1}" } },
+            { "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{oops" } } ] })
+        );
+        assert_eq!(
+            sent["messages"][3],
+            json!({ "role": "tool", "tool_call_id": "c1", "content": "r" })
+        );
+        assert_eq!(sent["tools"][0]["function"]["name"], "look");
+    }
+
+    #[test]
+    fn a_form_by_schema_or_in_words() {
+        let request = ChatRequest { output: Some(form()), ..ask("hi") };
+        let sent = body(&request, Quirks::default());
+        assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
+        let quirks = Quirks { schema_in_words: true, completion_tokens: true };
+        let sent = body(&request, quirks);
+        assert_eq!(sent.get("response_format"), None);
+        assert!(
+            sent["messages"][0]["content"]
+                .as_str()
+                .is_some_and(|s| s.contains(r#"{"type":"object"}"#))
+        );
+        assert_eq!((sent.get("max_tokens"), &sent["max_completion_tokens"]), (None, &json!(256)));
+    }
+
+    #[rstest]
+    #[case(json!("text"), "text")]
+    #[case(json!(null), "")]
+    #[case(json!([{ "type": "text", "text": "a" }, { "type": "image" }, { "type": "text", "text": "b" }]), "ab")]
+    fn contents(#[case] content: Value, #[case] text: &str) {
+        assert_eq!(reply(json!({ "content": content }), "stop").text, text);
+    }
+
+    #[rstest]
+    #[case("stop", Finish::Stop)]
+    #[case("length", Finish::Length)]
+    #[case("content_filter", Finish::ContentFilter)]
+    #[case("tool_calls", Finish::Stop)] // it calls none
+    #[case("eos", Finish::Stop)]
+    fn endings(#[case] reason: &str, #[case] finish: Finish) {
+        assert_eq!(reply(json!({ "content": "x" }), reason).finish, finish);
+    }
+
+    #[test]
+    fn a_refusal_is_told_apart() {
+        let refused = reply(json!({ "content": null, "refusal": "I cannot." }), "stop");
+        assert_eq!((refused.text.as_str(), refused.finish), ("I cannot.", Finish::Refusal));
+        assert_eq!((refused.input_tokens, refused.output_tokens), (0, 0));
+    }
+
+    #[rstest]
+    #[case(json!("{\"a\":1}"), json!({ "a": 1 }))]
+    #[case(json!({ "a": 1 }), json!({ "a": 1 }))]
+    #[case(json!("{oops"), json!("{oops"))]
+    #[case(json!(""), json!({}))]
+    #[case(json!(null), json!({}))]
+    fn arguments_of_calls(#[case] sent: Value, #[case] expected: Value) {
+        let message =
+            json!({ "tool_calls": [{ "function": { "name": "look", "arguments": sent } }] });
+        let reply = reply(message, "stop");
+        assert_eq!(reply.tool_calls[0].arguments, expected);
+        assert_eq!(reply.finish, Finish::ToolCalls);
+    }
+
+    #[test]
+    fn missing_ids_are_unique_in_the_conversation() {
+        let mut request = ask("hi");
+        let call = ToolCall { id: "call_0".into(), name: "look".into(), arguments: json!({}) };
+        request.messages.push(Message::Assistant { text: String::new(), tool_calls: vec![call] });
+        let function = json!({ "function": { "name": "look", "arguments": "{}" } });
+        let json = json!({ "choices": [{ "message": { "tool_calls": [function, function] } }] });
+        let reply = read(&json, &request).expect("a reply");
+        let ids: Vec<&str> = reply.tool_calls.iter().map(|call| call.id.as_str()).collect();
+        assert_eq!(ids, ["call_1", "call_2"]);
+    }
+
+    #[test]
+    fn json_of_another_kind_is_no_reply() {
+        assert!(read(&json!({ "choices": [] }), &ask("hi")).is_err());
+        assert!(read(&json!("ok"), &ask("hi")).is_err());
+    }
+}

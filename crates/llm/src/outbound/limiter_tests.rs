@@ -1,0 +1,355 @@
+//! The limiter and the breakers as gates, on paused time: who waits, who is
+//! next, and that leave to call always comes back.
+
+use super::breakers::Breakers;
+use super::gate::{Admission, CallKey, Gate, Permit, Turn};
+use super::limiter::Limiter;
+use super::size::Size;
+use clock::{Clock, TokioClock};
+use crate::rate_headers::{RateLimit, RateLimits};
+use crate::testing::reply;
+use llm_types::{CallError, Cause, ChatReply, Decision};
+use telemetry::capture::Capture;
+use domain::{BreakerState, ConnectionId, ErrorKind, Timestamp, UserId};
+use futures::FutureExt;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn connection() -> ConnectionId {
+    ConnectionId(Uuid::from_u128(1))
+}
+
+fn key(user: u128) -> CallKey {
+    CallKey {
+        user_id: UserId(Uuid::from_u128(user)),
+        connection_id: connection(),
+        model: "m".into(),
+        probe: false,
+        size: Size { chars: 40, max_tokens: 10 },
+    }
+}
+
+fn clock() -> TokioClock {
+    TokioClock::starting_at(Timestamp(1_000_000))
+}
+
+fn granted(admission: Admission) -> Box<dyn Permit> {
+    match admission {
+        Admission::Granted(permit) => permit,
+        Admission::Wait { until, .. } => panic!("it was to go, not to wait until {until:?}"),
+        Admission::Refused(error) => panic!("it was to go: {error}"),
+    }
+}
+
+fn waiting(admission: Admission) -> (Option<Timestamp>, Turn) {
+    match admission {
+        Admission::Wait { until, turn, .. } => (until, turn),
+        _ => panic!("it was to wait"),
+    }
+}
+
+/// A call of a user that takes `takes` and is told how much is left.
+async fn call(
+    limiter: &Limiter,
+    clock: &TokioClock,
+    user: u128,
+    takes: Duration,
+    outcome: Result<ChatReply, CallError>,
+) {
+    let mut permit = match limiter.admit(&key(user), clock.now()) {
+        Admission::Granted(permit) => permit,
+        Admission::Wait { turn, .. } => turn.await.expect("a turn"),
+        Admission::Refused(error) => panic!("{error}"),
+    };
+    permit.sent();
+    tokio::time::sleep(takes).await;
+    permit.finish(outcome.as_ref());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_with_hundreds_of_waiting_calls_delays_another_by_one() {
+    let clock = clock();
+    let limiter = Arc::new(Limiter::new(Arc::new(clock)));
+    // One call a second, filling steadily; nothing is left now.
+    let period = Some(60 * SECOND);
+    let limit = RateLimit { limit: 60, remaining: 6, reset: None, period };
+    let told = Some(Box::new(RateLimits { requests: Some(limit), ..RateLimits::default() }));
+    call(&limiter, &clock, 1, SECOND, Ok(ChatReply { told, ..reply(1, 1) })).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let join = |user: u128| {
+        let (limiter, order) = (limiter.clone(), order.clone());
+        let began = Instant::now();
+        let (_, turn) = waiting(limiter.admit(&key(user), clock.now()));
+        tokio::spawn(async move {
+            let permit = turn.await.expect("a turn");
+            order.lock().push((user, began.elapsed()));
+            permit.finish(Ok(&reply(1, 1)));
+        })
+    };
+    let many: Vec<_> = (0..500).map(|_| join(1)).collect();
+    tokio::time::sleep(10 * SECOND + SECOND / 2).await;
+    order.lock().clear();
+    let two = [join(2), join(2)];
+    for one in two {
+        one.await.expect("done");
+    }
+    let seen = order.lock().clone();
+    let users: Vec<u128> = seen.iter().map(|(user, _)| *user).collect();
+    assert_eq!(users, [2, 1, 2], "users take turns");
+    let waits: Vec<Duration> =
+        seen.iter().filter(|(user, _)| *user == 2).map(|(_, waited)| *waited).collect();
+    assert!(waits[0] <= SECOND && waits[1] <= 3 * SECOND, "{waits:?}");
+    many.iter().for_each(|task| task.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_rate_limit_is_no_stampede() {
+    let clock = clock();
+    let limiter = Arc::new(Limiter::new(Arc::new(clock)));
+    let until = Some(clock.now().plus(30 * SECOND));
+    let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
+    call(&limiter, &clock, 1, SECOND, Err(slow)).await;
+    let flying = Arc::new(Mutex::new((0_u32, 0_u32)));
+    let calls = (0..500).map(|n| {
+        let (limiter, flying) = (limiter.clone(), flying.clone());
+        tokio::spawn(async move {
+            let (until, turn) = waiting(limiter.admit(&key(n % 7), clock.now()));
+            assert!(until.is_some(), "it is known until when");
+            let mut permit = turn.await.expect("a turn");
+            permit.sent();
+            {
+                let mut flying = flying.lock();
+                flying.0 += 1;
+                flying.1 = flying.1.max(flying.0);
+            }
+            assert!(clock.now() >= until.unwrap(), "a floor is a floor");
+            tokio::time::sleep(SECOND).await;
+            flying.lock().0 -= 1;
+            permit.finish(Ok(&reply(1, 1)));
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.expect("done");
+    }
+    let most = flying.lock().1;
+    assert!((6..64).contains(&most), "{most} at once, from 8 × 0.7 up by one a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leaves_the_queue_takes_no_place_along() {
+    let clock = clock();
+    let limiter = Limiter::new(Arc::new(clock));
+    let held: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
+    for user in 2..60 {
+        let (_, turn) = waiting(limiter.admit(&key(user), clock.now()));
+        assert!(turn.now_or_never().is_none(), "left at once");
+    }
+    let (_, turn) = waiting(limiter.admit(&key(99), clock.now()));
+    assert_eq!(limiter.dry(connection(), "m", clock.now()), Some(None));
+    drop(held);
+    turn.await.expect("a turn");
+    assert_eq!(limiter.dry(connection(), "m", clock.now()), None);
+    let again: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
+    assert_eq!(again.len(), 8, "all places came back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edit_ends_the_wait_for_a_limit_of_the_old_key() {
+    let clock = clock();
+    let limiter = Limiter::new(Arc::new(clock));
+    let until = Some(clock.now().plus(3600 * SECOND));
+    let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
+    call(&limiter, &clock, 1, SECOND, Err(slow)).await;
+    let (until, turn) = waiting(limiter.admit(&key(1), clock.now()));
+    assert_eq!(until.map(|until| until.since(clock.now())), Some(3599 * SECOND));
+    limiter.forget(connection());
+    tokio::time::timeout(SECOND, turn).await.expect("at once").expect("a turn");
+}
+
+/// Breakers of which user 1's on the connection is open.
+fn opened(clock: TokioClock) -> Breakers {
+    let breakers = Breakers::new(Arc::new(clock));
+    let failure = CallError::new(Decision::Retry, "The provider failed (503).");
+    for _ in 0..5 {
+        granted(breakers.admit(&key(1), clock.now())).finish(Err(&failure));
+    }
+    breakers
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_users_circuit_is_nobody_elses() {
+    let clock = clock();
+    let breakers = opened(clock);
+    let _ = waiting(breakers.admit(&key(1), clock.now()));
+    granted(breakers.admit(&key(2), clock.now()));
+    let mut elsewhere = key(1);
+    elsewhere.connection_id = ConnectionId(Uuid::from_u128(2));
+    granted(breakers.admit(&elsewhere, clock.now()));
+    granted(breakers.admit(&CallKey { probe: true, ..key(1) }, clock.now()));
+    let user = |n| UserId(Uuid::from_u128(n));
+    let state = |n| breakers.view(user(n), connection(), clock.now()).state;
+    assert_eq!((state(1), state(2)), (BreakerState::Open, BreakerState::Closed));
+    breakers.forget(connection());
+    assert_eq!(state(1), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_that_wait_one_probes_and_then_all_go() {
+    let clock = clock();
+    let breakers = Arc::new(opened(clock));
+    let began = Instant::now();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let tasks: Vec<_> = (0..64)
+        .map(|_| {
+            let (breakers, log) = (breakers.clone(), log.clone());
+            tokio::spawn(async move {
+                let (_, turn) = waiting(breakers.admit(&key(1), clock.now()));
+                let permit = turn.await.expect("a turn");
+                log.lock().push(began.elapsed());
+                tokio::time::sleep(SECOND).await;
+                permit.finish(Ok(&reply(1, 1)));
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("done");
+    }
+    let log = log.lock().clone();
+    assert_eq!(log[..3], [15 * SECOND, 16 * SECOND, 17 * SECOND]);
+    assert_eq!((log.len(), log[63]), (64, 17 * SECOND), "two probes, then all the others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_probe_hands_its_place_on() {
+    let clock = clock();
+    let breakers = opened(clock);
+    let (_, first) = waiting(breakers.admit(&key(1), clock.now()));
+    let (_, second) = waiting(breakers.admit(&key(1), clock.now()));
+    let probe = first.await.expect("a turn");
+    let second = tokio::spawn(second);
+    tokio::time::sleep(30 * SECOND).await;
+    assert!(!second.is_finished(), "one at a time");
+    drop(probe);
+    let probe = tokio::time::timeout(SECOND, second).await.expect("at once").expect("joins");
+    probe.expect("a turn").finish(Ok(&reply(1, 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_hears_of_a_latch_at_once() {
+    let clock = clock();
+    let breakers = opened(clock);
+    let (_, turn) = waiting(breakers.admit(&key(1), clock.now()));
+    let turn = tokio::spawn(turn);
+    let unauthorized = CallError {
+        status: Some(401),
+        ..CallError::new(Decision::GiveUp(ErrorKind::CredentialInvalid), "No valid key.")
+    };
+    let own = CallKey { probe: true, ..key(1) };
+    granted(breakers.admit(&own, clock.now())).finish(Err(&unauthorized));
+    let heard = tokio::time::timeout(SECOND, turn).await.expect("at once").expect("joins");
+    assert_eq!(heard.err().map(|error| error.kind()), Some(ErrorKind::CredentialInvalid));
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_follow_the_circuits_and_the_queue() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let shows = |lines: &[&str]| {
+        let shown = recorder.handle().render();
+        for line in lines {
+            assert!(shown.contains(line), "{line} is not in\n{shown}");
+        }
+    };
+    let clock = clock();
+    let breakers = opened(clock);
+    shows(&[
+        "rehearsal_breakers{state=\"open\"} 1",
+        "rehearsal_breaker_transitions_total{to=\"open\"} 1",
+    ]);
+    tokio::time::sleep(15 * SECOND).await;
+    let probe = granted(breakers.admit(&key(1), clock.now()));
+    shows(&["rehearsal_breakers{state=\"open\"} 0", "rehearsal_breakers{state=\"half_open\"} 1"]);
+    probe.finish(Ok(&reply(1, 1)));
+    granted(breakers.admit(&key(1), clock.now())).finish(Ok(&reply(1, 1)));
+    shows(&[
+        "rehearsal_breakers{state=\"half_open\"} 0",
+        "rehearsal_breaker_transitions_total{to=\"closed\"} 1",
+    ]);
+
+    let limiter = Limiter::new(Arc::new(clock));
+    let held: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
+    let (_, turn) = waiting(limiter.admit(&key(1), clock.now()));
+    let left = waiting(limiter.admit(&key(1), clock.now()));
+    shows(&["rehearsal_limiter_waiting 2"]);
+    drop((held, left));
+    turn.await.expect("a turn");
+    shows(&["rehearsal_limiter_waiting 0", "rehearsal_limiter_wait_seconds_count 10"]);
+}
+
+fn forbidden() -> CallError {
+    CallError {
+        status: Some(403),
+        cause: Cause::Forbidden,
+        ..CallError::new(Decision::GiveUp(ErrorKind::ProviderRejected), "Words of the provider.")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_latch_of_one_model_is_counted() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let clock = clock();
+    let breakers = Breakers::new(Arc::new(clock));
+    granted(breakers.admit(&key(1), clock.now())).finish(Err(&forbidden()));
+    let shown = recorder.handle().render();
+    assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 1"), "{shown}");
+    assert!(shown.contains("rehearsal_breaker_transitions_total{to=\"latched\"} 1"), "{shown}");
+    breakers.forget(connection());
+    let shown = recorder.handle().render();
+    assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 0"), "{shown}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_holds_no_words_of_a_provider() {
+    let logged = |level| {
+        let ((log, _guard), clock) = (Capture::new(level), clock());
+        let failure = CallError {
+            cause: Cause::ServerError,
+            status: Some(503),
+            ..CallError::new(Decision::Retry, "Words of the provider.")
+        };
+        let breakers = Breakers::new(Arc::new(clock));
+        for _ in 0..5 {
+            granted(breakers.admit(&key(1), clock.now())).finish(Err(&failure));
+        }
+        log.text()
+    };
+    let info = logged(tracing::Level::INFO);
+    assert!(!info.contains("Words of the provider"), "{info}");
+    assert!(info.contains("server_error") && info.contains("503"), "{info}");
+    let debug = logged(tracing::Level::DEBUG);
+    assert!(debug.contains("Words of the provider"), "{debug}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_of_models_fill_no_memory() {
+    let clock = clock();
+    let limiter = Limiter::new(Arc::new(clock));
+    let until = Some(clock.now().plus(3600 * SECOND));
+    let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
+    let model = |n: u64| CallKey { model: format!("m-{n}"), ..key(1) };
+    let held = granted(limiter.admit(&model(0), clock.now()));
+    for n in 1..3000 {
+        granted(limiter.admit(&model(n), clock.now())).finish(Err(&slow));
+    }
+    assert_eq!(limiter.all_dry(clock.now()).len(), 99, "100 of a connection, and one is not dry");
+    assert!(limiter.dry(connection(), "m-2999", clock.now()).is_some(), "the last are kept");
+    let more: Vec<_> = (0..7).map(|_| granted(limiter.admit(&model(0), clock.now()))).collect();
+    let _ = waiting(limiter.admit(&model(0), clock.now()));
+    drop((held, more));
+}

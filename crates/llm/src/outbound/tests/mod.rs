@@ -1,0 +1,202 @@
+//! The path on paused time, over a provider that answers by a script. Here: that
+//! provider, and a rig around it.
+
+mod gates;
+mod rate_limits;
+mod retries;
+mod trying_now;
+mod turnstile;
+
+use clock::TokioClock;
+use crate::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
+use crate::testing::{ask, endpoint};
+use llm_types::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use domain::{Breaker, ErrorKind, Finish, Timestamp, UserId, Waiting};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const SECOND: Duration = Duration::from_secs(1);
+const START: Timestamp = Timestamp(1_000_000);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Answer,
+    Fail,
+    Throttle { seconds: Option<u64>, overloaded: bool },
+    GiveUp(ErrorKind, u16),
+    Hang,
+}
+
+/// Takes 1 s for each answer; counts what was begun and what was dropped.
+#[derive(Default)]
+struct Scripted {
+    steps: Mutex<VecDeque<Step>>,
+    begun: Mutex<Vec<Duration>>,
+    dropped: AtomicU32,
+}
+
+struct CountDrop<'a>(&'a AtomicU32, bool);
+
+impl Drop for CountDrop<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+struct Rig {
+    script: Arc<Scripted>,
+    outbound: Outbound,
+    clock: TokioClock,
+    origin: Instant,
+}
+
+#[async_trait]
+impl Provider for ScriptedAt {
+    async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
+        self.script.begun.lock().push(self.origin.elapsed());
+        let step = self.script.steps.lock().pop_front().unwrap_or(Step::Answer);
+        let mut whole = CountDrop(&self.script.dropped, false);
+        if matches!(step, Step::Hang) {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(SECOND).await;
+        whole.1 = true;
+        let error =
+            |decision, status| CallError { status, ..CallError::new(decision, "It said so.") };
+        match step {
+            Step::Answer | Step::Hang => Ok(ChatReply {
+                text: request.model.clone(),
+                tool_calls: vec![],
+                finish: Finish::Stop,
+                input_tokens: 1,
+                output_tokens: 1,
+                latency: Duration::ZERO,
+                attempts: 0,
+                told: None,
+            }),
+            Step::Fail => Err(error(Decision::Retry, Some(503))),
+            Step::Throttle { seconds, overloaded } => {
+                let now = START.plus(self.origin.elapsed());
+                let until = seconds.map(|seconds| now.plus(Duration::from_secs(seconds)));
+                Err(error(Decision::Wait { until, overloaded }, Some(429)))
+            }
+            Step::GiveUp(kind, status) => Err(error(Decision::GiveUp(kind), Some(status))),
+        }
+    }
+}
+
+struct ScriptedAt {
+    script: Arc<Scripted>,
+    origin: Instant,
+}
+
+fn rig(steps: impl IntoIterator<Item = Step>) -> Rig {
+    let (clock, origin) = (TokioClock::starting_at(START), Instant::now());
+    let script = Arc::new(Scripted {
+        steps: Mutex::new(steps.into_iter().collect()),
+        ..Scripted::default()
+    });
+    let provider = Arc::new(ScriptedAt { script: Arc::clone(&script), origin });
+    let outbound = Outbound::new(provider, Arc::new(clock), SmallRng::seed_from_u64(1));
+    Rig { script, outbound, clock, origin }
+}
+
+fn limits() -> CallLimits {
+    CallLimits {
+        call_timeout: 120 * SECOND,
+        active_left: 300 * SECOND,
+        max_wait: 600 * SECOND,
+        circuit_wait: 60 * SECOND,
+    }
+}
+
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+#[async_trait]
+impl CallWatcher for Notes {
+    async fn waiting(&self, waiting: Waiting) {
+        let until = waiting.until.map(|until| until.since(START).as_secs());
+        self.0.lock().push(format!("waiting {} {until:?}", waiting.what));
+    }
+    async fn resumed(&self) {
+        self.0.lock().push("resumed".into());
+    }
+    async fn attempt_started(&self, attempt: u32) {
+        self.0.lock().push(format!("attempt {attempt}"));
+    }
+}
+
+impl Rig {
+    async fn call_with(
+        &self,
+        limits: CallLimits,
+        model: &str,
+        times: &mut CallTimes,
+    ) -> Result<ChatReply, CallError> {
+        self.watched(limits, model, times, &Unwatched).await
+    }
+
+    async fn watched(
+        &self,
+        limits: CallLimits,
+        model: &str,
+        times: &mut CallTimes,
+        watcher: &dyn CallWatcher,
+    ) -> Result<ChatReply, CallError> {
+        let scope = Scope { user_id: UserId(Uuid::from_u128(1)), probe: false };
+        let request = ChatRequest { model: model.into(), ..ask("hi") };
+        self.outbound.call(&scope, &endpoint("http://x"), &request, &limits, watcher, times).await
+    }
+
+    async fn call(&self) -> (Result<ChatReply, CallError>, CallTimes) {
+        let mut times = CallTimes::default();
+        (self.call_with(limits(), "m", &mut times).await, times)
+    }
+
+    fn retries_left(&self) -> u32 {
+        self.outbound.retries_left(UserId(Uuid::from_u128(1)), endpoint("x").connection_id)
+    }
+
+    fn begun(&self) -> usize {
+        self.script.begun.lock().len()
+    }
+}
+
+fn kind(result: &Result<ChatReply, CallError>) -> Option<ErrorKind> {
+    match result.as_ref().map_err(|error| error.decision) {
+        Err(Decision::GiveUp(kind)) => Some(kind),
+        Err(other) => unreachable!("an error that leaves the path has given up, not {other:?}"),
+        Ok(_) => None,
+    }
+}
+
+impl Rig {
+    /// A person tries now, as the page does.
+    async fn try_now(&self) -> Result<ChatReply, CallError> {
+        let scope = Scope { user_id: UserId(Uuid::from_u128(1)), probe: true };
+        let limits = CallLimits {
+            call_timeout: 30 * SECOND,
+            active_left: 30 * SECOND,
+            max_wait: Duration::ZERO,
+            circuit_wait: Duration::ZERO,
+        };
+        let (endpoint, request, mut times) =
+            (endpoint("http://x"), ask("hi"), CallTimes::default());
+        self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await
+    }
+
+    fn circuit(&self) -> Breaker {
+        self.outbound.circuit(UserId(Uuid::from_u128(1)), endpoint("x").connection_id)
+    }
+}

@@ -1,0 +1,320 @@
+//! Connections: those of the caller, and those that the server offers.
+
+use crate::errors::StoreResultExt;
+use super::Rehearsal;
+use super::errors::internal;
+use crate::endpoints::last4;
+use llm::Endpoint;
+use store::StoreError;
+use store::catalog::{ConnectionRow, KeyEdit};
+use domain::backend::{Answer, Caller};
+use domain::{
+    Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
+    Timestamp,
+};
+use domain::error::AppError;
+use async_trait::async_trait;
+
+/// What the outbound path knows and does about connections.
+#[async_trait]
+pub trait ConnectionTester: Send + Sync + 'static {
+    /// Calls the provider once, with `model` or any. A success ends a latch
+    /// and closes an open circuit of this caller.
+    async fn test(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> ConnectionTest;
+
+    /// Why this base URL may not be called, in words that follow "base_url".
+    async fn refuses(&self, base_url: &str) -> Option<String>;
+
+    /// Whether somebody takes a connection where this base URL points, in
+    /// words that follow the connection's name if not. Nothing is dialled that
+    /// a call would not dial.
+    async fn answers(&self, base_url: &str) -> Result<(), String>;
+
+    /// The caller's circuit on a connection.
+    fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
+        let _ = (caller, id);
+        Breaker::default()
+    }
+
+    /// The caller's circuit on a connection, as a call to `model` finds it.
+    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        let _ = model;
+        self.breaker(caller, id)
+    }
+
+    /// A connection was edited or deleted: what was learned of it holds no
+    /// more, for nobody.
+    fn edited(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
+
+    /// A connection was saved and leads where it led: its latches end, for
+    /// what stood behind them may have been mended elsewhere. All else that
+    /// was learned holds.
+    fn saved(&self, caller: &Caller, id: ConnectionId) {
+        let _ = (caller, id);
+    }
+}
+
+/// A test that came to its end before a call.
+fn not_asked(message: String) -> ConnectionTest {
+    ConnectionTest {
+        ok: false,
+        message,
+        request: String::new(),
+        answer: String::new(),
+        latency_ms: 0,
+    }
+}
+
+fn offered_by_server() -> AppError {
+    AppError::conflict(
+        "This connection is offered by the server and set up in its environment. It cannot be \
+         changed here.",
+    )
+}
+
+/// Whether calls go where they went, with the key that they had: another name is
+/// no other connection, and what was learned of it holds.
+fn leads_as_before(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
+    (known.kind, &known.base_url, &known.headers) == (spec.kind, &spec.base_url, &spec.headers)
+        && spec.api_key.is_none()
+        && !spec.remove_key
+}
+
+impl Rehearsal {
+    fn shown(&self, caller: &Caller, row: ConnectionRow) -> Connection {
+        Connection {
+            breaker: self.tester.breaker(caller, row.id),
+            id: row.id,
+            name: row.name,
+            kind: row.kind,
+            base_url: row.base_url,
+            headers: row.headers,
+            has_key: row.key_ciphertext.is_some(),
+            key_last4: row.key_last4,
+            server_wide: false,
+            updated_at: row.updated_at,
+        }
+    }
+
+    /// The caller's connections, then the server's.
+    pub async fn connections(&self, caller: &Caller) -> Answer<Vec<Connection>> {
+        let own = self.stores.connections.connections(caller.space_id).await.or_app_error()?;
+        let own = own.into_iter().map(|row| self.shown(caller, row));
+        let offered = self.endpoints.server_wide().iter();
+        let offered = offered.map(|one| one.view(self.tester.breaker(caller, one.id)));
+        Ok(own.chain(offered).collect())
+    }
+
+    /// One of them.
+    pub async fn connection(&self, caller: &Caller, id: ConnectionId) -> Answer<Connection> {
+        if let Some(offered) = self.endpoints.of_server(id) {
+            return Ok(offered.view(self.tester.breaker(caller, id)));
+        }
+        Ok(self.shown(caller, self.own_connection(caller, id).await?))
+    }
+
+    async fn own_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<ConnectionRow> {
+        let row = self.stores.connections.connection(caller.space_id, id).await.or_app_error()?;
+        row.ok_or_else(|| AppError::not_found("connection"))
+    }
+
+    /// Whether the caller may use a connection: their own or the server's.
+    pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> Answer<bool> {
+        let offered = self.endpoints.of_server(id).is_some();
+        Ok(offered || self.stores.connections.connection(caller.space_id, id).await.or_app_error()?.is_some())
+    }
+
+    /// The valid connection, or all that is wrong with it.
+    async fn connection_spec(&self, draft: &Draft) -> Answer<ConnectionSpec> {
+        let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
+        if spec.kind != ConnectionKind::Demo
+            && let Some(why) = self.tester.refuses(&spec.base_url).await
+        {
+            return Err(AppError::problem("base_url", why));
+        }
+        Ok(spec)
+    }
+
+    /// The key's columns, and whether they are meant: without a key typed in
+    /// they are not. Nothing is kept for a stand-in that needs none, or when
+    /// the key is to go.
+    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<KeyEdit> {
+        if spec.kind == ConnectionKind::Demo || spec.remove_key {
+            row.key_ciphertext = None;
+            row.key_last4 = None;
+        } else if let Some(key) = &spec.api_key {
+            let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
+            row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
+            row.key_last4 = last4(key);
+        } else {
+            return Ok(KeyEdit::Keep);
+        }
+        Ok(KeyEdit::Replace)
+    }
+
+    /// Makes one.
+    pub async fn create_connection(&self, caller: &Caller, draft: &Draft) -> Answer<Connection> {
+        let spec = self.connection_spec(draft).await?;
+        let now = self.clock.now();
+        let mut row = ConnectionRow {
+            id: self.clock.uuid().into(),
+            space_id: caller.space_id,
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            headers: spec.headers.clone(),
+            key_ciphertext: None,
+            key_last4: None,
+            created_at: now,
+            updated_at: now,
+        };
+        self.put_key(&mut row, &spec)?;
+        self.stores.connections.create_connection(&row).await.or_app_error()?;
+        Ok(self.shown(caller, row))
+    }
+
+    /// Changes one; an empty key keeps the stored one, also one that was
+    /// stored while this edit was looked at.
+    pub async fn update_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        draft: &Draft,
+    ) -> Answer<Connection> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let known = self.own_connection(caller, id).await?;
+        let spec = self.connection_spec(draft).await?;
+        let as_before = leads_as_before(&known, &spec);
+        let mut row = ConnectionRow {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            headers: spec.headers.clone(),
+            updated_at: self.clock.now(),
+            ..known
+        };
+        let key = self.put_key(&mut row, &spec)?;
+        // A form says which version it showed; a program is not asked.
+        let based_on = draft.text("based_on").parse().ok().map(Timestamp);
+        let stored = self.stores.connections.update_connection(&row, key, based_on).await.or_app_error()?;
+        let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
+        if as_before {
+            self.tester.saved(caller, id);
+        } else {
+            self.tester.edited(caller, id);
+        }
+        Ok(self.shown(caller, stored))
+    }
+
+    /// Removes one; 409 while agents, settings or unfinished runs use it.
+    pub async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<()> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
+            Err(error @ StoreError::InUse(_)) => {
+                let held = crate::errors::app_error(error);
+                return Err(match self.agents_of(caller, id).await?.first() {
+                    Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
+                    None => held,
+                });
+            }
+            other => other.or_app_error()?,
+        };
+        if !gone {
+            return Err(AppError::not_found("connection"));
+        }
+        self.tester.edited(caller, id);
+        Ok(())
+    }
+
+    /// Calls its provider once, with `model`, else with one that an agent of
+    /// the caller uses there.
+    pub async fn test_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        model: Option<String>,
+    ) -> Answer<ConnectionTest> {
+        if !self.may_use(caller, id).await? {
+            return Err(AppError::not_found("connection"));
+        }
+        match self.endpoints.endpoint(id).await {
+            Ok(endpoint) => self.ask_once(caller, id, endpoint, model).await,
+            Err(error) => Ok(not_asked(error.message)),
+        }
+    }
+
+    /// The same with what is typed in its form: nothing is saved, and what is
+    /// known of the stored one (its circuit, its limits) stays as it is.
+    pub async fn test_typed(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        typed: &Draft,
+    ) -> Answer<ConnectionTest> {
+        if self.endpoints.of_server(id).is_some() {
+            return Err(offered_by_server());
+        }
+        let known = self.own_connection(caller, id).await?;
+        let spec = self.connection_spec(typed).await?;
+        let model = Some(typed.text("model"));
+        let new_key = spec.api_key.is_some();
+        if leads_as_before(&known, &spec) {
+            return self.test_connection(caller, id, model).await;
+        }
+        let key = match spec.api_key {
+            Some(key) => Some(key.into()),
+            None if spec.remove_key || spec.kind == ConnectionKind::Demo => None,
+            None => match self.endpoints.endpoint(id).await {
+                Ok(stored) => stored.key,
+                Err(error) => return Ok(not_asked(error.message)),
+            },
+        };
+        let endpoint = Endpoint {
+            connection_id: self.clock.uuid().into(),
+            kind: spec.kind,
+            base_url: spec.base_url,
+            headers: spec.headers,
+            key,
+        };
+        let asked = endpoint.connection_id;
+        let mut tested = self.ask_once(caller, id, endpoint, model).await?;
+        self.tester.edited(caller, asked);
+        tested.message.push_str(" Tested as it stands in the form; it is not saved.");
+        if new_key {
+            tested.message.push_str(" Type the key in again before you save.");
+        }
+        Ok(tested)
+    }
+
+    /// One call to `endpoint`, with a model of the connection `id` where none
+    /// is named.
+    async fn ask_once(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> Answer<ConnectionTest> {
+        let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
+        let model = match named {
+            Some(model) => Some(model),
+            None => self.a_model_of(caller, id).await?,
+        };
+        if model.is_none() && endpoint.kind != ConnectionKind::Demo {
+            let message = "Name the model to ask: no agent of yours uses this connection yet.";
+            return Ok(not_asked(message.to_owned()));
+        }
+        Ok(self.tester.test(caller, endpoint, model).await)
+    }
+}

@@ -1,0 +1,38 @@
+//! What the demo needs, made if it is missing.
+
+use super::Rehearsal;
+use super::errors::internal;
+use crate::builtin;
+use domain::backend::{Answer, Caller};
+use domain::{Agent, Connection, ConnectionId, ConnectionKind, Draft};
+use serde_json::json;
+
+impl Rehearsal {
+    /// The caller's demo agent over a demo connection; both are made if they
+    /// are missing, and found again by the next call.
+    pub async fn demo_agent(&self, caller: &Caller) -> Answer<Agent> {
+        let _one_at_a_time = self.making_demo.lock().await;
+        let connection = self.demo_connection(caller).await?;
+        let spec = builtin::demo_agent(connection)
+            .map_err(|error| internal(&error, "read the demo agent"))?;
+        match self.agent_named(caller, &spec.name).await? {
+            Some(agent) if self.is_demo(caller, agent.spec.connection_id).await? => Ok(agent),
+            _ => self.put_agent(caller, &spec).await,
+        }
+    }
+
+    async fn demo_connection(&self, caller: &Caller) -> Answer<ConnectionId> {
+        let known = self.connections(caller).await?;
+        let demo = |connection: &&Connection| connection.kind == ConnectionKind::Demo;
+        if let Some(connection) = known.iter().find(demo) {
+            return Ok(connection.id);
+        }
+        let draft = Draft(json!({"name": "Demo (offline stand-in)", "kind": "demo"}));
+        Ok(self.create_connection(caller, &draft).await?.id)
+    }
+
+    async fn is_demo(&self, caller: &Caller, id: ConnectionId) -> Answer<bool> {
+        let known = self.connections(caller).await?;
+        Ok(known.iter().any(|known| known.id == id && known.kind == ConnectionKind::Demo))
+    }
+}

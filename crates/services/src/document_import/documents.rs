@@ -1,0 +1,128 @@
+//! YAML and JSON documents with agents and scenarios.
+
+use domain::{Draft, Problem, Problems, limits};
+use domain::error::{AppError, ErrorCode};
+use serde_json::Value;
+
+/// The most documents of one import.
+const MOST: usize = 1000;
+
+/// The entries of a JSON text: an object, or a list.
+///
+/// # Errors
+/// 400 with line and column.
+pub(super) fn json(text: &str) -> Result<Vec<Value>, AppError> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| malformed(format!("This is not JSON: {error}.")))?;
+    Ok(entries(value))
+}
+
+/// The entries of a YAML text: of each document the object, or its list.
+///
+/// # Errors
+/// 400 with line and column; also where it would grow beyond all measure.
+pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! {
+            max_depth: 64,
+            max_documents: MOST,
+            max_nodes: 250_000,
+            max_aliases: 1_000,
+            max_anchors: 1_000,
+            max_total_scalar_bytes: 2 * limits::BODY,
+        },
+    };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| unreadable(&error))?;
+    Ok(documents.into_iter().flat_map(entries).collect())
+}
+
+/// What is wrong with a YAML text, in our words and with the place: those of
+/// the library tell programmers how to set it.
+fn unreadable(error: &serde_saphyr::Error) -> AppError {
+    let place = error.location().filter(|at| at.line() > 0);
+    let place = place.map(|at| format!(" at line {} column {}", at.line(), at.column()));
+    let what = reason(error.without_snippet());
+    malformed(format!("This is not YAML that can be read: {what}{}.", place.unwrap_or_default()))
+}
+
+fn reason(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::Error;
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is given twice"),
+        Error::DuplicateMappingKey { .. } => "a key is given twice".to_owned(),
+        Error::UnknownAnchor { .. } => "an alias names an anchor that is not there".to_owned(),
+        Error::Eof { .. } => "it ends too early".to_owned(),
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "it is too large, nested too deeply, or grows by aliases beyond all measure".to_owned()
+        }
+        Error::AliasError { error, .. } => reason(error.without_snippet()),
+        // The parser's own: what it looked at, and what it missed there.
+        Error::ExternalMessage { msg, .. } => msg.trim_end_matches('.').to_owned(),
+        _ => "something in it is not well-formed".to_owned(),
+    }
+}
+
+fn entries(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(entries) => entries,
+        Value::Null => Vec::new(),
+        other => vec![other],
+    }
+}
+
+/// Drafts that say what they are. An entry without `kind` is what its fields
+/// say: only agents have a prompt, only scenarios a course.
+///
+/// # Errors
+/// 422 with the path of every entry that is neither.
+pub(super) fn with_kinds(entries: Vec<Value>) -> Result<Vec<Draft>, AppError> {
+    let mut problems = Problems::new();
+    if entries.len() > MOST {
+        let message = format!("must be at most {MOST}, are {}", entries.len());
+        problems.push(Problem::new("documents", message));
+    }
+    let mut drafts = Vec::with_capacity(entries.len());
+    for (i, mut entry) in entries.into_iter().enumerate() {
+        let Value::Object(fields) = &mut entry else {
+            let message = "must be an object: an agent or a scenario";
+            problems.push(Problem::new(format!("documents[{i}]"), message));
+            continue;
+        };
+        let told = fields.get("kind").cloned();
+        let kind = match told.as_ref().and_then(Value::as_str) {
+            Some(word @ ("agent" | "scenario")) => Some(word.to_owned()),
+            None if told.is_none() && fields.contains_key("system_prompt") => {
+                Some("agent".to_owned())
+            }
+            None if told.is_none() && tells_a_course(fields) => Some("scenario".to_owned()),
+            _ => None,
+        };
+        match kind {
+            Some(kind) => {
+                fields.insert("kind".to_owned(), Value::String(kind));
+                drafts.push(Draft(entry));
+            }
+            None => {
+                let message = "must be agent or scenario";
+                problems.push(Problem::new(format!("documents[{i}].kind"), message));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(drafts) } else { Err(AppError::invalid(problems)) }
+}
+
+fn tells_a_course(fields: &serde_json::Map<String, Value>) -> bool {
+    ["conversation_flow", "goal", "mode", "expected_behaviors"]
+        .iter()
+        .any(|field| fields.contains_key(*field))
+}
+
+fn malformed(sentence: String) -> AppError {
+    AppError::new(ErrorCode::Malformed, sentence)
+}

@@ -1,0 +1,208 @@
+//! Reading what people bring: agents and scenarios as YAML or JSON, recorded
+//! conversations, a prompt in Markdown. What comes out are drafts with a
+//! `kind`; whether they are valid is for the domain to say.
+
+mod documents;
+mod tau;
+
+use domain::Draft;
+use domain::error::{AppError, ErrorCode};
+use serde_json::json;
+use std::path::Path;
+
+/// How a text is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An object, a list of them, or recorded conversations.
+    Json,
+    /// One or many documents, each an object or a list of them.
+    Yaml,
+    /// An agent's prompt.
+    Markdown,
+}
+
+impl Format {
+    /// By the ending of a file's name.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "json" => Some(Self::Json),
+            "yaml" | "yml" => Some(Self::Yaml),
+            "md" | "markdown" => Some(Self::Markdown),
+            _ => None,
+        }
+    }
+
+    /// By a content type without parameters.
+    #[must_use]
+    pub fn of_media_type(kind: &str) -> Option<Self> {
+        match kind {
+            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => {
+                Some(Self::Yaml)
+            }
+            "text/markdown" => Some(Self::Markdown),
+            kind if kind == "application/json" || kind.ends_with("+json") => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// The drafts in a text, each with its `kind`. `name` is that of the file,
+/// where there is one.
+///
+/// # Errors
+/// 400 with the place for what is neither JSON nor YAML, 422 with a path for
+/// an entry that is neither agent nor scenario.
+pub fn read(name: &str, text: &str, format: Format) -> Result<Vec<Draft>, AppError> {
+    let documents = match format {
+        Format::Json => documents::json(text)?,
+        Format::Yaml => documents::yaml(text)?,
+        Format::Markdown => return Ok(vec![prompt(name, text)]),
+    };
+    let documents =
+        if documents.iter().any(tau::is_record) { tau::scenarios(&documents) } else { documents };
+    if documents.is_empty() {
+        return Err(AppError::new(ErrorCode::Invalid, "There is nothing in it to import."));
+    }
+    documents::with_kinds(documents)
+}
+
+/// An agent from its prompt. Over which connection it is reached, is for the
+/// backend to choose.
+fn prompt(name: &str, text: &str) -> Draft {
+    let heading = text.lines().find_map(|line| line.strip_prefix("# ")).map(str::trim);
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let name = heading.filter(|heading| !heading.is_empty()).unwrap_or(stem);
+    let name: String = if name.is_empty() { "Imported agent" } else { name }.into();
+    let name: String = name.chars().take(domain::limits::NAME).collect();
+    Draft(json!({"kind": "agent", "name": name, "system_prompt": text}))
+}
+
+/// Gives agents that name no model this one.
+pub fn name_the_model(documents: &mut [Draft], model: &str) {
+    name_it(documents, &["model"], "model", model);
+}
+
+/// Gives agents that name no connection this one, by its name.
+pub fn name_the_connection(documents: &mut [Draft], name: &str) {
+    name_it(documents, &["connection", "connection_id"], "connection", name);
+}
+
+/// Puts `value` into `field` of agents in which all `fields` are blank.
+fn name_it(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
+    for document in documents {
+        let blank = fields.iter().all(|field| document.text(field).trim().is_empty());
+        let nameless = document.text("kind") == "agent" && blank;
+        if let (true, Some(fields)) = (nameless, document.0.as_object_mut()) {
+            fields.insert(field.to_owned(), value.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Format, read};
+    use rstest::rstest;
+
+    #[test]
+    fn a_prompt_becomes_an_agent_named_by_its_heading() {
+        let drafts = read("policy.md", "# Airline\n\nBe kind.\n", Format::Markdown);
+        let drafts = drafts.expect("a prompt");
+        assert_eq!(drafts[0].text("kind"), "agent");
+        assert_eq!(drafts[0].text("name"), "Airline");
+        assert_eq!(drafts[0].text("system_prompt"), "# Airline\n\nBe kind.\n");
+        let plain = read("policy.md", "Be kind.", Format::Markdown).expect("a prompt");
+        assert_eq!(plain[0].text("name"), "policy");
+    }
+
+    #[rstest]
+    #[case::list("- {kind: agent, name: A}\n- {kind: scenario, name: B}", 2)]
+    #[case::documents("kind: agent\nname: A\n---\nkind: scenario\nname: B\n", 2)]
+    #[case::one("name: B\nconversation_flow: []", 1)]
+    #[case::both("- {kind: agent}\n---\n- {kind: agent}\n- {kind: scenario}", 3)]
+    fn yaml_is_a_list_or_many_documents(#[case] text: &str, #[case] count: usize) {
+        let drafts = read("", text, Format::Yaml).expect("documents");
+        assert_eq!(drafts.len(), count);
+        for draft in drafts {
+            assert!(["agent", "scenario"].contains(&draft.text("kind").as_str()), "{draft:?}");
+        }
+    }
+
+    #[rstest]
+    #[case(Format::Json, "{", 400)]
+    #[case(Format::Json, "[]", 422)]
+    #[case(Format::Json, "[1]", 422)]
+    #[case(Format::Json, "{\"kind\": \"spaceship\"}", 422)]
+    #[case(Format::Json, "{\"name\": \"neither\"}", 422)]
+    #[case(Format::Yaml, "a: [", 400)]
+    #[case(Format::Yaml, "", 422)]
+    #[case(Format::Yaml, "just words", 422)]
+    fn what_cannot_be_read_is_told(
+        #[case] format: Format,
+        #[case] text: &str,
+        #[case] status: u16,
+    ) {
+        let error = read("", text, format).expect_err("nothing to import");
+        assert_eq!(error.code.status(), status, "{error}");
+    }
+
+    #[rstest]
+    #[case::key_twice("kind: agent\nname: A\nname: B\n", "name is given twice at line 3 column 1")]
+    #[case::no_anchor("kind: *nobody\n", "anchor")]
+    #[case::too_many(&format!("[{}]", "1,".repeat(300_000)), "too large")]
+    #[case::too_deep(&format!("{}{}", "[".repeat(100), "]".repeat(100)), "nested too deeply")]
+    #[case::not_closed("a: [\n", "unclosed bracket '[' at line 1 column 4")]
+    fn yaml_is_refused_in_words_of_ours(#[case] text: &str, #[case] words: &str) {
+        let error = read("", text, Format::Yaml).expect_err("is refused");
+        assert!(error.detail.contains(words), "{}", error.detail);
+        for inside in ["Policy", "Options", "budget", "Nodes", "{", "}"] {
+            assert!(!error.detail.contains(inside), "{}", error.detail);
+        }
+    }
+
+    #[test]
+    fn every_entry_that_is_neither_is_named() {
+        let text = "- {kind: agent}\n- {kind: ship}\n- 7\n";
+        let error = read("", text, Format::Yaml).expect_err("two are wrong");
+        let paths: Vec<_> = error.problems.iter().map(|p| p.path.as_str()).collect();
+        assert_eq!(paths, ["documents[1].kind", "documents[2]"]);
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..12 {
+            let row = vec![format!("*a{}", i - 1); 10].join(", ");
+            text.push_str(&format!("a{i}: &a{i} [{row}]\n"));
+        }
+        let error = read("", &text, Format::Yaml).expect_err("a bomb");
+        assert_eq!(error.code.status(), 400);
+    }
+
+    #[test]
+    fn agents_without_a_model_are_given_one() {
+        let draft = |value| domain::Draft(value);
+        let mut documents = [
+            draft(serde_json::json!({"kind": "agent", "name": "A", "model": " "})),
+            draft(serde_json::json!({"kind": "agent", "name": "B", "model": "own"})),
+            draft(serde_json::json!({"kind": "scenario", "name": "C"})),
+        ];
+        super::name_the_model(&mut documents, "given");
+        let models = documents.each_ref().map(|document| document.text("model"));
+        assert_eq!(models, ["given", "own", ""]);
+    }
+
+    #[test]
+    fn agents_without_a_connection_are_given_one() {
+        let draft = |value| domain::Draft(value);
+        let mut documents = [
+            draft(serde_json::json!({"kind": "agent", "name": "A", "connection": null})),
+            draft(serde_json::json!({"kind": "agent", "name": "B", "connection": "own"})),
+            draft(serde_json::json!({"kind": "agent", "name": "C", "connection_id": "id"})),
+            draft(serde_json::json!({"kind": "scenario", "name": "D"})),
+        ];
+        super::name_the_connection(&mut documents, "given");
+        let names = documents.each_ref().map(|document| document.text("connection"));
+        assert_eq!(names, ["given", "own", "", ""]);
+    }
+}

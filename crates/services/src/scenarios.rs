@@ -1,0 +1,137 @@
+//! Scenarios: the caller's own, and the built-in ones that everybody reads.
+
+use crate::errors::StoreResultExt;
+use super::{Rehearsal, cursor, naming};
+use store::StoreError;
+use store::catalog::{After, OrderKey};
+use domain::backend::{Answer, Caller, Cursor, Page};
+use domain::{Draft, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
+use domain::error::AppError;
+use uuid::Uuid;
+
+fn no_scenario() -> AppError {
+    AppError::not_found("scenario")
+}
+
+fn built_in() -> AppError {
+    AppError::conflict(
+        "Built-in scenarios cannot be edited or deleted. Duplicate it and change the copy.",
+    )
+}
+
+pub(super) fn place(scenario: &Scenario) -> After {
+    After { key: OrderKey::of(&scenario.spec).text(), id: scenario.id.0 }
+}
+
+/// A filter whose blank texts, as a form sends them, filter nothing.
+fn tidy(filter: &ScenarioFilter) -> ScenarioFilter {
+    let text = |text: &Option<String>| {
+        text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    ScenarioFilter { tag: text(&filter.tag), q: text(&filter.q), ..filter.clone() }
+}
+
+impl Rehearsal {
+    /// Scenarios by category, difficulty, name.
+    pub async fn scenarios(
+        &self,
+        caller: &Caller,
+        filter: &ScenarioFilter,
+        cursor: &Cursor,
+    ) -> Answer<Page<Scenario>> {
+        let (after, limit) = cursor::read(cursor)?;
+        if after.as_ref().is_some_and(|after| OrderKey::parse(&after.key).is_none()) {
+            return Err(cursor::damaged());
+        }
+        let (space, filter) = (caller.space_id, tidy(filter));
+        let found = self.stores.scenarios.scenarios(space, &filter, after, limit + 1).await.or_app_error()?;
+        Ok(cursor::page(found, limit, place))
+    }
+
+    /// One, at its newest revision.
+    pub async fn scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<Scenario> {
+        self.stores.scenarios.scenario(caller.space_id, id).await.or_app_error()?.ok_or_else(no_scenario)
+    }
+
+    /// All revisions, newest first; also of a deleted one, whose runs stay.
+    pub async fn scenario_revisions(
+        &self,
+        caller: &Caller,
+        id: ScenarioId,
+    ) -> Answer<Vec<Scenario>> {
+        let revisions = self.stores.scenarios.scenario_revisions(caller.space_id, id).await.or_app_error()?;
+        if revisions.is_empty() { Err(no_scenario()) } else { Ok(revisions) }
+    }
+
+    /// Makes one.
+    pub async fn create_scenario(&self, caller: &Caller, draft: &Draft) -> Answer<Scenario> {
+        let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
+        self.put_scenario(caller, &spec).await
+    }
+
+    async fn put_scenario(&self, caller: &Caller, spec: &ScenarioSpec) -> Answer<Scenario> {
+        let (id, now) = (self.clock.uuid().into(), self.clock.now());
+        Ok(self.stores.scenarios.create_scenario(caller.space_id, id, spec, now).await.or_app_error()?)
+    }
+
+    /// Saves a new revision based on `revision`; 409 if that is not the newest,
+    /// or if it is built in.
+    pub async fn update_scenario(
+        &self,
+        caller: &Caller,
+        id: ScenarioId,
+        revision: u32,
+        draft: &Draft,
+    ) -> Answer<Scenario> {
+        // Whose it is comes first: a stranger hears nothing of their draft.
+        self.own_scenario(caller, id).await?;
+        let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
+        let now = self.clock.now();
+        let saved =
+            self.stores.scenarios.update_scenario(caller.space_id, id, revision, &spec, now);
+        saved.await.or_app_error()?.ok_or_else(no_scenario)
+    }
+
+    /// That the caller may change it; a damaged one too, to be repaired.
+    async fn own_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<()> {
+        match self.stores.scenarios.scenario(caller.space_id, id).await {
+            Ok(None) => Err(no_scenario()),
+            Ok(Some(scenario)) if scenario.is_built_in => Err(built_in()),
+            Ok(Some(_)) | Err(StoreError::Damaged(_)) => Ok(()),
+            Err(other) => Err(crate::errors::app_error(other)),
+        }
+    }
+
+    /// Removes one; its history stays.
+    pub async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<()> {
+        self.own_scenario(caller, id).await?;
+        let now = self.clock.now();
+        let gone = self.stores.scenarios.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
+        if gone { Ok(()) } else { Err(no_scenario()) }
+    }
+
+    /// A copy under another name; also of built-in ones.
+    pub async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<Scenario> {
+        let original = self.scenario(caller, id).await?;
+        for name in naming::copies(&original.spec.name) {
+            let spec = ScenarioSpec { name, ..original.spec.clone() };
+            if !self.has_beside(caller, &spec).await? {
+                return self.put_scenario(caller, &spec).await;
+            }
+        }
+        Err(AppError::conflict("There are too many copies of this scenario."))
+    }
+
+    /// Whether the caller has one of this name beside it in the list.
+    async fn has_beside(&self, caller: &Caller, spec: &ScenarioSpec) -> Answer<bool> {
+        let before = After { key: OrderKey::of(spec).text(), id: Uuid::nil() };
+        let own = ScenarioFilter {
+            category: Some(spec.category),
+            difficulty: Some(spec.difficulty),
+            built_in: Some(false),
+            ..ScenarioFilter::default()
+        };
+        let next = self.stores.scenarios.scenarios(caller.space_id, &own, Some(before), 1).await.or_app_error()?;
+        Ok(next.first().is_some_and(|next| next.spec.name == spec.name))
+    }
+}

@@ -1,0 +1,260 @@
+//! Keys at rest, passwords, tokens, and the one place that takes random bytes
+//! from the operating system.
+//!
+//! A stored key is `version (1 byte) | key id (8) | nonce (24) | ciphertext`,
+//! XChaCha20-Poly1305 with space and connection as associated data: a
+//! ciphertext copied to another row does not open.
+
+mod key_file;
+mod passwords;
+mod tokens;
+
+pub use passwords::{Passwords, password_problem};
+pub use tokens::{new_token, token_hash};
+
+use store::catalog::SettingStore;
+use domain::{ConnectionId, SpaceId};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::Path;
+use uuid::Uuid;
+
+/// The layout described above.
+const VERSION: u8 = 1;
+const KEY_ID: usize = 8;
+const NONCE: usize = 24;
+/// The fact that shows at boot whether the key is the right one.
+const CANARY: &str = "secret_key_canary";
+const CANARY_TEXT: &str = "the key is the right one";
+
+/// Random bytes of the operating system.
+#[must_use]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// Why a secret could not be kept or read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// `REHEARSAL_SECRET_KEY` or the key file is not a key.
+    #[error("the secret key must be 32 bytes in base64; make one with: openssl rand -base64 32")]
+    NotAKey,
+    /// The key file cannot be read or written.
+    #[error("the key file {path}: {reason}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the operating system says.
+        reason: String,
+    },
+    /// Encrypted with another key than this server's.
+    #[error("this was encrypted with another secret key than the server has now")]
+    OtherKey,
+    /// Not what was stored, or not for this row.
+    #[error("what is stored is damaged or belongs elsewhere")]
+    Damaged,
+    /// At boot: the database was made with another key.
+    #[error(
+        "the secret key is not the one that this database was made with; set \
+         REHEARSAL_SECRET_KEY (or secret.key in the data folder) to the key of then"
+    )]
+    WrongKey,
+    /// The database does not answer.
+    #[error("the secret key could not be checked: {0}")]
+    Store(String),
+}
+
+/// The key that encrypts what must not be read in the database.
+#[derive(Clone)]
+pub struct Secrets {
+    cipher: XChaCha20Poly1305,
+    key_id: [u8; KEY_ID],
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+impl Secrets {
+    /// A key of 32 bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        // A prefix keeps the id apart from any other hash of the key.
+        let hash: [u8; 32] =
+            Sha256::new().chain_update(b"rehearsal key id").chain_update(key).finalize().into();
+        let mut key_id = [0; KEY_ID];
+        key_id.copy_from_slice(&hash[..KEY_ID]);
+        Self { cipher: XChaCha20Poly1305::new(key.into()), key_id }
+    }
+
+    /// A key spelled in base64, with or without padding, either alphabet.
+    ///
+    /// # Errors
+    /// `NotAKey`.
+    pub fn from_base64(text: &str) -> Result<Self, SecretError> {
+        let text = text.trim();
+        let bytes = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]
+            .iter()
+            .find_map(|alphabet| alphabet.decode(text).ok())
+            .ok_or(SecretError::NotAKey)?;
+        let key: [u8; 32] = bytes.try_into().map_err(|_| SecretError::NotAKey)?;
+        Ok(Self::new(&key))
+    }
+
+    /// The key of the data folder, made on the first start.
+    ///
+    /// # Errors
+    /// `NotAKey`, `File`.
+    pub fn load_or_create(data_dir: &Path) -> Result<Self, SecretError> {
+        Self::from_base64(&key_file::load_or_create(data_dir)?)
+    }
+
+    /// Encrypts a connection's key for its row.
+    ///
+    /// # Errors
+    /// `Damaged`, if the cipher refuses (a key of many gigabytes).
+    pub fn encrypt(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        key: &SecretString,
+    ) -> Result<Vec<u8>, SecretError> {
+        let nonce: [u8; NONCE] = random();
+        let aad = row(space, connection);
+        let payload = Payload { msg: key.expose_secret().as_bytes(), aad: &aad };
+        let sealed =
+            self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Damaged)?;
+        Ok([&[VERSION], &self.key_id[..], &nonce[..], &sealed[..]].concat())
+    }
+
+    /// Decrypts it.
+    ///
+    /// # Errors
+    /// `OtherKey`, or `Damaged` for anything that is not exactly what was
+    /// encrypted for this row.
+    pub fn decrypt(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        stored: &[u8],
+    ) -> Result<SecretString, SecretError> {
+        let (version, rest) = stored.split_first().ok_or(SecretError::Damaged)?;
+        let (key_id, rest) = rest.split_at_checked(KEY_ID).ok_or(SecretError::Damaged)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE).ok_or(SecretError::Damaged)?;
+        if *version != VERSION {
+            return Err(SecretError::Damaged);
+        }
+        if key_id != self.key_id {
+            return Err(SecretError::OtherKey);
+        }
+        let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| SecretError::Damaged)?;
+        let payload = Payload { msg: sealed, aad: &row(space, connection) };
+        let opened =
+            self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Damaged)?;
+        String::from_utf8(opened).map(SecretString::from).map_err(|_| SecretError::Damaged)
+    }
+
+    /// At boot: whether this is the key that the database was made with. The
+    /// first start writes the canary down.
+    ///
+    /// # Errors
+    /// `WrongKey`, `Store`.
+    pub async fn check(&self, store: &dyn SettingStore) -> Result<(), SecretError> {
+        let failed = |error: store::StoreError| SecretError::Store(error.to_string());
+        let (space, nobody) = (SpaceId(Uuid::nil()), ConnectionId(Uuid::nil()));
+        let Some(canary) = store.fact(CANARY).await.map_err(failed)? else {
+            let canary = self.encrypt(space, nobody, &CANARY_TEXT.into())?;
+            return store.put_fact(CANARY, &canary).await.map_err(failed);
+        };
+        match self.decrypt(space, nobody, &canary) {
+            Ok(text) if text.expose_secret() == CANARY_TEXT => Ok(()),
+            _ => Err(SecretError::WrongKey),
+        }
+    }
+}
+
+/// The row that a ciphertext belongs to.
+fn row(space: SpaceId, connection: ConnectionId) -> [u8; 32] {
+    let mut row = [0; 32];
+    row[..16].copy_from_slice(space.0.as_bytes());
+    row[16..].copy_from_slice(connection.0.as_bytes());
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPACE: SpaceId = SpaceId(Uuid::from_u128(1));
+    const CONNECTION: ConnectionId = ConnectionId(Uuid::from_u128(2));
+
+    fn sealed(secrets: &Secrets) -> Vec<u8> {
+        secrets.encrypt(SPACE, CONNECTION, &"sk-very-secret".into()).unwrap()
+    }
+
+    #[test]
+    fn a_key_comes_back_in_its_row_alone() {
+        let secrets = Secrets::new(&[7; 32]);
+        let stored = sealed(&secrets);
+        let open = |space, connection| {
+            secrets.decrypt(space, connection, &stored).map(|key| key.expose_secret().to_owned())
+        };
+        assert_eq!(open(SPACE, CONNECTION).as_deref(), Ok("sk-very-secret"));
+        assert_eq!(open(SpaceId(Uuid::from_u128(9)), CONNECTION), Err(SecretError::Damaged));
+        assert_eq!(open(SPACE, ConnectionId(Uuid::from_u128(9))), Err(SecretError::Damaged));
+        assert_ne!(stored, sealed(&secrets), "never the same nonce twice");
+        assert!(!stored.windows(6).any(|part| part == b"secret"));
+    }
+
+    #[test]
+    fn another_key_and_every_changed_byte_are_found() {
+        let secrets = Secrets::new(&[7; 32]);
+        let stored = sealed(&secrets);
+        let other = Secrets::new(&[8; 32]).decrypt(SPACE, CONNECTION, &stored);
+        assert_eq!(other.err(), Some(SecretError::OtherKey));
+        for at in 0..stored.len() {
+            let mut changed = stored.clone();
+            changed[at] ^= 1;
+            assert!(secrets.decrypt(SPACE, CONNECTION, &changed).is_err(), "byte {at}");
+        }
+        for short in 0..stored.len() {
+            assert!(secrets.decrypt(SPACE, CONNECTION, &stored[..short]).is_err(), "{short} bytes");
+        }
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_in_base64() {
+        let text = STANDARD.encode([251; 32]);
+        let stored = sealed(&Secrets::new(&[251; 32]));
+        let spellings =
+            [text.clone(), format!(" {text}\n"), text.replace('+', "-").replace('/', "_")];
+        for spelling in spellings {
+            let secrets = Secrets::from_base64(&spelling).unwrap();
+            assert!(secrets.decrypt(SPACE, CONNECTION, &stored).is_ok(), "{spelling:?}");
+        }
+        for bad in ["", "secret", &STANDARD.encode([1; 31]), &STANDARD.encode([1; 33])] {
+            assert_eq!(Secrets::from_base64(bad).err(), Some(SecretError::NotAKey), "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_key_is_found_at_boot() {
+        let (_folder, store) = store_sqlite::testing::open().await;
+        let (right, wrong) = (Secrets::new(&[7; 32]), Secrets::new(&[8; 32]));
+        right.check(&store).await.unwrap();
+        right.check(&store).await.unwrap();
+        assert_eq!(wrong.check(&store).await, Err(SecretError::WrongKey));
+        right.check(&store).await.unwrap();
+    }
+}

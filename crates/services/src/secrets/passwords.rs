@@ -1,0 +1,125 @@
+//! Passwords: argon2id with OWASP's parameters, off the async threads.
+
+use super::random;
+use argon2::Argon2;
+use argon2::{PasswordHash, PasswordHasher, PasswordVerifier};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Shortest and longest password, in characters.
+const SHORTEST: usize = 10;
+const LONGEST: usize = 1000;
+/// Most hashes at once: each takes 19 MiB for its while.
+const AT_ONCE: usize = 4;
+
+/// What is wrong with a new password, in words that follow "password".
+#[must_use]
+pub fn password_problem(password: &str) -> Option<String> {
+    let length = password.chars().count();
+    if length < SHORTEST {
+        return Some(format!("must have at least {SHORTEST} characters, has {length}"));
+    }
+    if length > LONGEST {
+        return Some(format!("must have at most {LONGEST} characters, has {length}"));
+    }
+    domain::is_blank(password).then(|| "must not be blank".to_owned())
+}
+
+/// Hashes and checks passwords, a few at a time.
+#[derive(Clone)]
+pub struct Passwords {
+    slots: Arc<Semaphore>,
+    /// What is checked when there is no such user, so that it takes as long.
+    nobody: Arc<str>,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        let nobody = hash(&random::<16>()).unwrap_or_default();
+        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody: nobody.into() }
+    }
+}
+
+fn hash(password: &[u8]) -> Result<String, String> {
+    // The defaults are argon2id, 19 MiB, two passes, one lane.
+    let hashed: Result<PasswordHash, _> =
+        Argon2::default().hash_password_with_salt(password, &random::<16>());
+    hashed.map(|hash| hash.to_string()).map_err(|error| error.to_string())
+}
+
+impl Passwords {
+    /// The hash of a new password, in PHC form.
+    ///
+    /// # Errors
+    /// For the log: what went wrong.
+    pub async fn hash(&self, password: &str) -> Result<String, String> {
+        let password = password.to_owned();
+        self.apart(move || hash(password.as_bytes())).await?
+    }
+
+    /// Whether a password is the one of `stored`. `None` (no such user) is
+    /// never right and takes just as long.
+    ///
+    /// # Errors
+    /// For the log: what went wrong.
+    pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, String> {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.nobody).to_owned();
+        let password = password.to_owned();
+        let right = self
+            .apart(move || {
+                Argon2::default().verify_password(password.as_bytes(), stored.as_str()).is_ok()
+            })
+            .await?;
+        Ok(known && right)
+    }
+
+    async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let slot = self.slots.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let work = move || {
+            let _slot = slot;
+            work()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_right_password_alone_is_right() {
+        let passwords = Passwords::default();
+        let stored = passwords.hash("correct horse").await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(passwords.verify("correct horse", Some(&stored)).await.unwrap());
+        assert!(!passwords.verify("Correct horse", Some(&stored)).await.unwrap());
+        assert!(!passwords.verify("correct horse", Some("damaged")).await.unwrap());
+        assert_ne!(stored, passwords.hash("correct horse").await.unwrap());
+    }
+
+    /// Measuring time in a test would be luck; that the same work is done for
+    /// nobody is not.
+    #[tokio::test]
+    async fn nobody_costs_the_same() {
+        let passwords = Passwords::default();
+        let of = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
+        let stored = passwords.hash("correct horse").await.unwrap();
+        assert_eq!(of(&passwords.nobody), of(&stored), "the same parameters");
+        assert!(!passwords.verify("correct horse", None).await.unwrap());
+    }
+
+    #[test]
+    fn passwords_have_10_to_1000_characters() {
+        for bad in ["", "ninechars", &" ".repeat(20), &"x".repeat(1001)] {
+            assert!(password_problem(bad).is_some(), "{bad:?}");
+        }
+        for good in ["ten chars!", "ääääääääää", &"x".repeat(1000)] {
+            assert_eq!(password_problem(good), None, "{good:?}");
+        }
+    }
+}

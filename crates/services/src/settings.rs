@@ -1,0 +1,53 @@
+//! Settings: the models that judge and play users.
+
+use crate::errors::StoreResultExt;
+use super::Rehearsal;
+use domain::backend::{Answer, Caller};
+use domain::{ModelChoice, Problem, Problems, Settings, is_blank, limits};
+use domain::error::AppError;
+
+impl Rehearsal {
+    /// The models that judge and play users.
+    pub async fn settings(&self, caller: &Caller) -> Answer<Settings> {
+        Ok(self.stores.settings.settings(caller.space_id).await.or_app_error()?)
+    }
+
+    /// Changes them.
+    pub async fn update_settings(&self, caller: &Caller, settings: &Settings) -> Answer<Settings> {
+        let mut problems = Problems::new();
+        let judge = self.choice(caller, "judge", settings.judge.as_ref(), &mut problems).await?;
+        let user = settings.simulated_user.as_ref();
+        let simulated_user = self.choice(caller, "simulated_user", user, &mut problems).await?;
+        if !problems.is_empty() {
+            return Err(AppError::invalid(problems));
+        }
+        let settings = Settings { judge, simulated_user };
+        self.stores.settings.put_settings(caller.space_id, &settings).await.or_app_error()?;
+        Ok(settings)
+    }
+
+    /// A choice that the caller may make, tidied; what is wrong goes to
+    /// `problems` under `field`. Also for the overrides of a start.
+    pub(crate) async fn choice(
+        &self,
+        caller: &Caller,
+        field: &str,
+        choice: Option<&ModelChoice>,
+        problems: &mut Problems,
+    ) -> Answer<Option<ModelChoice>> {
+        let Some(choice) = choice else { return Ok(None) };
+        let mut problem = |part: &str, message: String| {
+            problems.push(Problem::new(format!("{field}.{part}"), message));
+        };
+        if !self.may_use(caller, choice.connection_id).await? {
+            problem("connection_id", "is not one of your connections".into());
+        }
+        let model = choice.model.trim().to_owned();
+        if is_blank(&model) {
+            problem("model", "must not be empty".into());
+        } else if model.chars().count() > limits::NAME || model.chars().any(char::is_control) {
+            problem("model", format!("must be at most {} characters on one line", limits::NAME));
+        }
+        Ok(Some(ModelChoice { connection_id: choice.connection_id, model }))
+    }
+}

@@ -1,0 +1,86 @@
+//! What the streams read.
+
+use crate::errors::StoreResultExt;
+use super::Suites;
+use super::relay::{Known, Shared};
+use crate::live_source::Live;
+use store::hub::Newest;
+use store::rows::EventRow;
+use domain::backend::{Answer, Caller};
+use domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
+use domain::error::AppError;
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+#[async_trait]
+impl Live for Suites {
+    async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> Answer<SuiteSnapshot> {
+        self.suite(caller, suite).await
+    }
+
+    async fn events_after(
+        &self,
+        caller: &Caller,
+        suite: SuiteId,
+        seq: i64,
+        limit: u32,
+    ) -> Answer<Vec<(i64, SuiteEvent)>> {
+        let shared = self.shared(caller, suite).await?;
+        let known = shared.window.lock().after(seq, limit);
+        if let Some(events) = known {
+            return Ok(events);
+        }
+        let _alone = shared.reading.lock().await;
+        let known = shared.window.lock().after(seq, limit);
+        if let Some(events) = known {
+            return Ok(events);
+        }
+        let rows = self.suites.events_after(suite, seq, limit).await.or_app_error()?;
+        let events: Vec<_> = rows.into_iter().filter_map(told).collect();
+        shared.window.lock().add(&events);
+        Ok(events)
+    }
+
+    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> Answer<Progress> {
+        let shared = self.shared(caller, suite).await?;
+        // A reader may have read an event that is not published yet.
+        let newest = self.suites.watch(suite).borrow().seq.max(seq);
+        let mut known = shared.progress.lock().await;
+        if let Some(progress) = known.as_ref().and_then(|known| known.at(newest)) {
+            return Ok(progress.clone());
+        }
+        let (seq, progress) = Self::progress(self, caller, suite).await?;
+        *known = Some(Known::now(seq, progress.clone()));
+        Ok(progress)
+    }
+
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
+        self.suites.watch(suite)
+    }
+}
+
+impl Suites {
+    async fn shared(&self, caller: &Caller, suite: SuiteId) -> Answer<Arc<Shared>> {
+        let shared = self.relay.of(&self.suites, caller.space_id, suite).await.or_app_error()?;
+        shared.ok_or_else(|| AppError::not_found("suite"))
+    }
+}
+
+/// A stored event as it is told.
+fn told((seq, event, turn): (i64, EventRow, Option<Turn>)) -> Option<(i64, SuiteEvent)> {
+    let event = match (event, turn) {
+        (EventRow::Run(run), _) => {
+            SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run: *run }))
+        }
+        (EventRow::Turn { run_id, .. }, Some(turn)) => {
+            SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
+        }
+        (EventRow::Finished(finished), _) => SuiteEvent::Finished(finished),
+        (EventRow::Turn { run_id, index }, None) => {
+            tracing::error!(run = %run_id, index, "an event's turn is gone");
+            return None;
+        }
+    };
+    Some((seq, event))
+}

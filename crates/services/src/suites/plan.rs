@@ -1,0 +1,105 @@
+//! What a start would do: pure, so that pre-flight and start cannot differ.
+
+use domain::{
+    Agent, END_CONVERSATION, Incompatibility, Mode, Preflight, Problem, Scenario, is_blank,
+};
+
+/// What is missing of an agent for a scenario, in a sentence; `None` if nothing.
+#[must_use]
+pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
+    let mut missing: Vec<&str> = Vec::new();
+    let must_call = &scenario.spec.success_criteria.must_call_tools;
+    for tool in scenario.spec.required_tools.iter().chain(must_call) {
+        if tool != END_CONVERSATION
+            && !agent.spec.has_tool(tool)
+            && !missing.contains(&tool.as_str())
+        {
+            missing.push(tool);
+        }
+    }
+    let mut reasons = Vec::new();
+    match missing.as_slice() {
+        [] => {}
+        [one] => reasons.push(format!("the agent has no tool {one}")),
+        many => reasons.push(format!("the agent has none of the tools {}", many.join(", "))),
+    }
+    if let Some(wanted) = scenario.spec.agent_category.as_deref().filter(|c| !is_blank(c)) {
+        let has = agent.spec.category.trim();
+        if !has.to_lowercase().eq(&wanted.trim().to_lowercase()) {
+            let has = if has.is_empty() { "none".to_owned() } else { format!("“{has}”") };
+            reasons.push(format!(
+                "it is for agents of category “{}”, this one has {has}",
+                wanted.trim()
+            ));
+        }
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Tools of the agent that no mock of the scenario answers.
+#[must_use]
+pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
+    let mocked = |name: &str| scenario.spec.tool_mocks.iter().any(|mock| mock.tool == name);
+    let tools = agent.spec.tools.iter().map(|tool| tool.name.clone());
+    tools.filter(|name| !mocked(name)).collect()
+}
+
+/// Model calls of one run at most, tools left out: what talks and who judges.
+#[must_use]
+pub fn calls(scenario: &Scenario) -> u32 {
+    let judged = !scenario.spec.expected_behaviors.is_empty()
+        || !scenario.spec.failure_conditions.is_empty()
+        || !scenario.spec.success_criteria.criteria.is_empty();
+    let turns = user_turns(scenario);
+    let talk = match scenario.spec.mode {
+        Mode::Scripted => turns,
+        Mode::Simulated => turns * 2,
+    };
+    talk + u32::from(judged)
+}
+
+/// User turns of the script, or the most there can be.
+#[must_use]
+pub fn user_turns(scenario: &Scenario) -> u32 {
+    match scenario.spec.mode {
+        Mode::Scripted => u32::try_from(scenario.spec.script().count()).unwrap_or(u32::MAX),
+        Mode::Simulated => scenario.spec.max_turns,
+    }
+}
+
+/// What would run, without what only the world can tell (connections,
+/// unfinished suites, past durations).
+#[must_use]
+pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool) -> Preflight {
+    let mut flight = Preflight { problems: agent.problems(), ..Preflight::default() };
+    let mut runnable = 0;
+    for scenario in scenarios {
+        let entry = |reason: String| Incompatibility {
+            scenario_id: scenario.id,
+            scenario: scenario.spec.name.clone(),
+            reason,
+        };
+        if let Some(reason) = incompatible(agent, scenario) {
+            flight.incompatible.push(entry(reason));
+            continue;
+        }
+        runnable += 1;
+        flight.expected_calls += calls(scenario) * repeats;
+        let unmocked = unmocked(agent, scenario);
+        if !unmocked.is_empty() {
+            flight.unmocked_tools.push(entry(unmocked.join(", ")));
+        }
+    }
+    flight.scenarios = count(scenarios.len());
+    flight.jobs = repeats * if skip { count(scenarios.len()) } else { runnable };
+    if scenarios.is_empty() {
+        flight
+            .problems
+            .push(Problem::new("scenario_ids", "no scenario is chosen, or none matches"));
+    }
+    flight
+}
+
+pub(super) fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,81 @@
+//! The connection of an imported agent.
+
+use super::{agent, connection, stage};
+use domain::backend::{Cursor, ImportKind};
+use domain::Draft;
+use serde_json::json;
+
+/// An agent's document without a connection, and these fields.
+fn document(fields: serde_json::Value) -> Draft {
+    let mut draft = json!({"kind": "agent", "name": "Desk", "system_prompt": "Help."});
+    if let (Some(draft), Some(fields)) = (draft.as_object_mut(), fields.as_object()) {
+        draft.extend(fields.clone());
+    }
+    Draft(draft)
+}
+
+#[tokio::test]
+async fn a_name_means_what_is_listed_under_it() {
+    let stage = stage().await;
+    let (it, anna) = (&stage.it, &stage.anna);
+    let mine = stage.connect(anna, "").await;
+    it.create_agent(anna, &agent("Other", stage.offered)).await.unwrap();
+    let named = |name: &str| document(json!({"connection": name, "model": "own"}));
+    let listed = it.connections(anna).await.unwrap();
+    for one in listed {
+        let report = it.import(anna, vec![named(&one.name)], false).await.unwrap();
+        assert_eq!(report.documents[0].kind, ImportKind::Agent);
+        let made = it.agents(anna, &Cursor::default()).await.unwrap().items;
+        let made = made.iter().find(|agent| Some(agent.id.0) == report.documents[0].id).unwrap();
+        assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (one.id, "own"));
+    }
+    // Without a model it gets that of an agent of this very connection.
+    let offered = document(json!({"connection": "Anthropic (this server's)"}));
+    let report = it.import(anna, vec![offered], false).await.unwrap();
+    let id = report.documents[0].id.unwrap();
+    let made = it.agent(anna, domain::AgentId(id)).await.unwrap();
+    assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (stage.offered, "m"));
+    // And without a name the first one.
+    let report = it.import(anna, vec![document(json!({"model": "m"}))], false).await.unwrap();
+    let id = report.documents[0].id.unwrap();
+    let made = it.agent(anna, domain::AgentId(id)).await.unwrap();
+    assert_eq!(made.spec.connection_id, mine);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_answered_with_what_is() {
+    let stage = stage().await;
+    let (it, anna) = (&stage.it, &stage.anna);
+    let theirs = stage.connect(&stage.ben, "").await;
+    let said = async |fields: serde_json::Value| {
+        let report = it.import(anna, vec![document(fields)], true).await.unwrap();
+        report.documents.into_iter().next().unwrap().problems
+    };
+    let offered = format!("“Anthropic (this server's)” ({})", stage.offered);
+    for (path, value) in [
+        ("connection", "Mine".to_owned()),
+        ("connection", "anthropic (this server's)".to_owned()),
+        ("connection_id", theirs.to_string()),
+        ("connection_id", "no id".to_owned()),
+    ] {
+        let problems = said(json!({path: value, "model": "m"})).await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].path, path);
+        assert!(problems[0].message.ends_with(&format!("there is {offered}")), "{problems:?}");
+    }
+    let both = said(json!({"connection": "Mine", "connection_id": stage.offered, "model": "m"}));
+    assert_eq!(both.await[0].path, "connection");
+    for _ in 0..2 {
+        it.create_connection(anna, &connection("Twin", "https://a.example.org/v1", ""))
+            .await
+            .unwrap();
+    }
+    let twins = said(json!({"connection": "Twin", "model": "m"})).await;
+    assert!(twins[0].message.contains("say which by connection_id"), "{twins:?}");
+    assert!(twins[0].message.contains("there are “Twin” ("), "{twins:?}");
+    // Everything else that is wrong comes along.
+    let more = said(json!({"connection": "Mine", "name": "", "oddity": 1})).await;
+    let mut paths: Vec<_> = more.iter().map(|problem| problem.path.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["connection", "model", "name", "oddity"]);
+}

@@ -1,0 +1,160 @@
+//! The use cases over the store in memory, with two users.
+
+mod accounts;
+mod catalog;
+mod connections;
+mod imports;
+mod owners;
+mod starts;
+
+use super::{CatalogStores, ConnectionTester, Rehearsal, SignUp};
+use crate::builtin;
+use clock::{Clock, SystemClock};
+use crate::endpoints::{Endpoints, ServerConnection};
+use llm::Endpoint;
+use crate::secrets::Secrets;
+use domain::backend::Caller;
+use domain::{
+    Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, Draft, Scenario,
+    ScenarioFilter,
+};
+use domain::error::AppError;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// An outbound path that remembers what it was asked.
+#[derive(Default)]
+struct Outbound {
+    edited: Mutex<Vec<ConnectionId>>,
+    saved: Mutex<Vec<ConnectionId>>,
+    /// Ends the look at an address that is slow to look at.
+    seen: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl ConnectionTester for Outbound {
+    async fn test(
+        &self,
+        _caller: &Caller,
+        endpoint: Endpoint,
+        model: Option<String>,
+    ) -> ConnectionTest {
+        let key = endpoint.key.map(|key| key.expose_secret().to_owned());
+        ConnectionTest {
+            ok: true,
+            message: format!("{key:?} {model:?}"),
+            request: endpoint.base_url,
+            answer: String::new(),
+            latency_ms: 1,
+        }
+    }
+
+    async fn refuses(&self, base_url: &str) -> Option<String> {
+        if base_url.contains("slow") {
+            self.seen.notified().await;
+        }
+        base_url.contains("127.0.0.1").then(|| "is an address of a private network".to_owned())
+    }
+
+    async fn answers(&self, _base_url: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn breaker(&self, caller: &Caller, _id: ConnectionId) -> Breaker {
+        let open = caller.email.starts_with("ben");
+        let state = if open { BreakerState::Open } else { BreakerState::Closed };
+        Breaker { state, ..Breaker::default() }
+    }
+
+    fn edited(&self, _caller: &Caller, id: ConnectionId) {
+        self.edited.lock().push(id);
+    }
+
+    fn saved(&self, _caller: &Caller, id: ConnectionId) {
+        self.saved.lock().push(id);
+    }
+}
+
+struct Stage {
+    it: Rehearsal,
+    outbound: Arc<Outbound>,
+    anna: Caller,
+    ben: Caller,
+    /// The connection that the server offers.
+    offered: ConnectionId,
+    _folder: TempDir,
+}
+
+async fn empty(sign_up: SignUp) -> (Rehearsal, Arc<Outbound>, ConnectionId, TempDir) {
+    let (folder, store) = store_sqlite::testing::open().await;
+    let store = Arc::new(store);
+    let offered =
+        ServerConnection::new(ConnectionKind::Anthropic, None, Some("sk-of-the-server".into()));
+    let id = offered.id;
+    let secrets = Arc::new(Secrets::new(&[7; 32]));
+    let endpoints = Endpoints::new(store.clone(), secrets, vec![offered]);
+    let outbound = Arc::new(Outbound::default());
+    let stores = CatalogStores::of(&store);
+    let it = Rehearsal::new(stores, Arc::new(SystemClock), endpoints, outbound.clone(), sign_up);
+    (it, outbound, id, folder)
+}
+
+async fn stage() -> Stage {
+    let (it, outbound, offered, folder) = empty(SignUp::Closed).await;
+    builtin::install(it.stores.scenarios.as_ref(), &SystemClock).await.unwrap();
+    let anna = it.create_user("anna@example.org", "anna's password").await.unwrap();
+    let ben = it.create_user("ben@example.org", "ben's password").await.unwrap();
+    Stage { it, outbound, anna, ben, offered, _folder: folder }
+}
+
+impl Stage {
+    async fn connect(&self, caller: &Caller, key: &str) -> ConnectionId {
+        let draft = connection("Mine", "https://models.example.org/v1", key);
+        self.it.create_connection(caller, &draft).await.unwrap().id
+    }
+
+    async fn built_in(&self) -> Scenario {
+        let filter = ScenarioFilter { built_in: Some(true), ..ScenarioFilter::default() };
+        let page = self.it.scenarios(&self.anna, &filter, &Default::default()).await.unwrap();
+        page.items.into_iter().next().unwrap()
+    }
+}
+
+fn connection(name: &str, base_url: &str, key: &str) -> Draft {
+    Draft(json!({"name": name, "kind": "openai", "base_url": base_url, "api_key": key}))
+}
+
+fn agent(name: &str, connection: ConnectionId) -> Draft {
+    Draft(json!({"name": name, "system_prompt": "Help.", "model": "m",
+        "connection_id": connection.to_string()}))
+}
+
+fn scenario(name: &str) -> Draft {
+    Draft(json!({"name": name, "category": "booking",
+        "conversation_flow": [{"speaker": "user", "message": "Hello"}]}))
+}
+
+/// The status of an error.
+fn status<T>(answer: Result<T, AppError>) -> u16 {
+    answer.err().expect("refused").code.status()
+}
+
+/// The paths of its problems.
+fn paths<T>(answer: Result<T, AppError>) -> Vec<String> {
+    let error = answer.err().expect("refused");
+    assert_eq!(error.code.status(), 422, "{error:?}");
+    error.problems.into_iter().map(|problem| problem.path).collect()
+}
+
+fn nowhere() -> Uuid {
+    SystemClock.uuid()
+}
+
+fn text(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}

@@ -1,0 +1,58 @@
+//! What is somebody else's answers 404, the same as what does not exist, and
+//! nothing of it changes.
+
+use super::{agent, connection, nowhere, paths, scenario, stage, status};
+use domain::backend::Cursor;
+use domain::ScenarioFilter;
+
+#[tokio::test]
+async fn everything_of_the_other_is_not_there() {
+    let stage = stage().await;
+    let (it, anna, ben) = (&stage.it, &stage.anna, &stage.ben);
+    let wire = stage.connect(anna, "sk-1234567890").await;
+    let desk = it.create_agent(anna, &agent("Desk", wire)).await.unwrap();
+    let bus = it.create_scenario(anna, &scenario("Late bus")).await.unwrap();
+    let token = it.create_token(anna, "CI").await.unwrap();
+
+    for (wire_id, desk_id, bus_id, token_id) in [
+        (wire, desk.id, bus.id, token.listed.id),
+        (nowhere().into(), nowhere().into(), nowhere().into(), nowhere().into()),
+    ] {
+        let draft = connection("Stolen", "https://models.example.org/v1", "");
+        assert_eq!(status(it.connection(ben, wire_id).await), 404);
+        assert_eq!(status(it.update_connection(ben, wire_id, &draft).await), 404);
+        assert_eq!(status(it.delete_connection(ben, wire_id).await), 404);
+        assert_eq!(status(it.test_connection(ben, wire_id, None).await), 404);
+        assert_eq!(paths(it.create_agent(ben, &agent("Desk", wire_id)).await), ["connection_id"]);
+
+        let draft = agent("Stolen", stage.offered);
+        assert_eq!(status(it.agent(ben, desk_id).await), 404);
+        assert_eq!(status(it.agent_revisions(ben, desk_id).await), 404);
+        assert_eq!(status(it.update_agent(ben, desk_id, 1, &draft).await), 404);
+        assert_eq!(status(it.update_agent(ben, desk_id, 9, &draft).await), 404);
+        // Not even that the draft is wrong: 404 comes first.
+        assert_eq!(status(it.update_agent(ben, desk_id, 1, &scenario("x")).await), 404);
+        assert_eq!(status(it.delete_agent(ben, desk_id).await), 404);
+        assert_eq!(status(it.duplicate_agent(ben, desk_id).await), 404);
+
+        assert_eq!(status(it.scenario(ben, bus_id).await), 404);
+        assert_eq!(status(it.scenario_revisions(ben, bus_id).await), 404);
+        assert_eq!(status(it.update_scenario(ben, bus_id, 1, &scenario("Stolen")).await), 404);
+        assert_eq!(status(it.update_scenario(ben, bus_id, 9, &scenario("Stolen")).await), 404);
+        assert_eq!(status(it.delete_scenario(ben, bus_id).await), 404);
+        assert_eq!(status(it.duplicate_scenario(ben, bus_id).await), 404);
+
+        assert_eq!(status(it.delete_token(ben, token_id).await), 404);
+    }
+
+    assert_eq!(it.agents(ben, &Cursor::default()).await.unwrap().items, []);
+    let own = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
+    assert_eq!(it.scenarios(ben, &own, &Cursor::default()).await.unwrap().items, []);
+    assert_eq!(it.tokens(ben).await.unwrap(), []);
+    assert!(it.connections(ben).await.unwrap().iter().all(|one| one.server_wide));
+
+    assert_eq!(it.agent(anna, desk.id).await.unwrap(), desk);
+    assert_eq!(it.scenario(anna, bus.id).await.unwrap(), bus);
+    assert_eq!(it.connection(anna, wire).await.unwrap().name, "Mine");
+    assert_eq!(it.caller_of_token(&token.token).await.unwrap(), *anna);
+}
