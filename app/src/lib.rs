@@ -11,5 +11,5 @@ pub mod pages;
 pub mod server_fns;
 pub mod shell;
 
-pub use domain::{self, address, backend, error};
+pub use domain::{self, address, error, services};
 pub use shell::{App, shell};

@@ -10,7 +10,7 @@ use crate::pages::not_found::NotFound;
 use crate::pages::run::RunPage;
 use crate::pages::suite::SuitePage;
 use crate::pages::suites::list::SuitesPage;
-use crate::server_fns::Ask;
+use crate::server_fns::{SessionQuery};
 use crate::server_fns::accounts::Visitor;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -196,7 +196,7 @@ fn routes() -> impl IntoView {
 }
 
 fn header() -> AnyView {
-    let session: Data<Visitor> = ask(|| Ask::Session);
+    let session: Data<Visitor> = ask(|| SessionQuery {});
     provide_context(session);
     let path = use_location().pathname;
     let place = move |href: &'static str, label: &'static str, part: &'static str| {

@@ -1,7 +1,8 @@
 //! What the subcommands do. Errors are sentences for the operator.
 
-use services::outside::OutboundTester;
-use services::{CatalogStores, Rehearsal, SignUp};
+use services::connection_test::OutboundTester;
+use services::{Accounts, Catalog, CatalogStores, SignUp};
+use domain::services::ImportService;
 use crate::cli::{Cli, Command, TokenCommand, UserCommand};
 use clock::{SharedClock, SteadyClock, SystemClock};
 use crate::config::{DataArgs, LogArgs, LogFormat};
@@ -127,20 +128,18 @@ pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Out
     Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
 }
 
-/// The use cases of people.
-pub fn people(
+/// The services for connections, agents, scenarios and imports.
+pub fn catalog(
     store: &Arc<SqliteStore>,
     clock: &SharedClock,
     secrets: Arc<Secrets>,
     offered: Vec<ServerConnection>,
     outbound: Arc<Outbound>,
     allow_private_urls: bool,
-    sign_up: SignUp,
-) -> Arc<Rehearsal> {
+) -> Arc<Catalog> {
     let endpoints = Endpoints::new(store.clone(), secrets, offered);
     let tester = Arc::new(OutboundTester { outbound, allow_private_urls });
-    let stores = CatalogStores::of(store);
-    Arc::new(Rehearsal::new(stores, clock.clone(), endpoints, tester, sign_up))
+    Arc::new(Catalog::new(CatalogStores::of(store), clock.clone(), endpoints, tester))
 }
 
 /// The right to change the schema, where that has to be done: nobody else may
@@ -173,15 +172,15 @@ async fn to_catch_up(file: &Path) -> Result<Option<File>, String> {
 async fn beside(
     data: &DataArgs,
     offered: Vec<ServerConnection>,
-) -> Result<(Arc<Rehearsal>, Arc<SqliteStore>), String> {
+) -> Result<(Accounts, Arc<Catalog>, Arc<SqliteStore>), String> {
     let held = to_catch_up(&database_file(data)?).await?;
     let store = store(data).await?;
     drop(held);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
     let outbound = outbound(&clock, true)?;
-    let people = people(&store, &clock, secrets, offered, outbound, true, SignUp::Closed);
-    Ok((people, store))
+    let catalog = catalog(&store, &clock, secrets, offered, outbound, true);
+    Ok((Accounts::new(store.clone(), clock, SignUp::Closed), catalog, store))
 }
 
 fn sentence(error: &domain::error::AppError) -> String {
@@ -194,16 +193,16 @@ async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
     let read = std::io::stdin().read_to_string(&mut password);
     read.map_err(|error| format!("the password cannot be read: {error}"))?;
     let password = password.trim_end_matches(['\r', '\n']);
-    let (people, store) = beside(data, Vec::new()).await?;
-    let made = people.create_user(email, password).await.map_err(|error| sentence(&error));
+    let (accounts, _, store) = beside(data, Vec::new()).await?;
+    let made = accounts.create_user(email, password).await.map_err(|error| sentence(&error));
     store.close().await;
     println!("{}", made?.email);
     Ok(())
 }
 
 async fn create_token(data: &DataArgs, email: &str, name: &str) -> Result<(), String> {
-    let (people, store) = beside(data, Vec::new()).await?;
-    let made = people.create_token_for(email, name).await.map_err(|error| sentence(&error));
+    let (accounts, _, store) = beside(data, Vec::new()).await?;
+    let made = accounts.create_token_for(email, name).await.map_err(|error| sentence(&error));
     store.close().await;
     println!("{}", made?.token);
     Ok(())
@@ -245,21 +244,21 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
         services::document_import::name_the_connection(&mut documents, name);
     }
     let offered = args.providers.connections();
-    let (people, store) = beside(&args.data, offered).await?;
+    let (accounts, catalog, store) = beside(&args.data, offered).await?;
     let imported = async {
         let caller = match &args.email {
-            Some(email) => people.caller_of_email(email).await?,
-            None => people.only_caller().await?,
+            Some(email) => accounts.caller_of_email(email).await?,
+            None => accounts.only_caller().await?,
         };
-        people.import(&caller, documents, false).await
+        catalog.import(&caller, documents, false).await
     }
     .await;
     store.close().await;
     let report = imported.map_err(|error| refused(&error))?;
     for document in &report.documents {
         let kind = match document.kind {
-            domain::backend::ImportKind::Agent => "agent",
-            domain::backend::ImportKind::Scenario => "scenario",
+            domain::services::ImportKind::Agent => "agent",
+            domain::services::ImportKind::Scenario => "scenario",
         };
         println!("{kind} {}", document.name);
         for problem in &document.problems {

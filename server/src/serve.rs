@@ -2,7 +2,7 @@
 //! in good order.
 
 use services::suites::{SuiteLimits, Suites};
-use services::{Port, Rehearsal, SignUp};
+use services::{Accounts, Catalog, Drafts, SignUp};
 use clock::{Clock, SharedClock, SystemClock};
 use crate::commands;
 use crate::config::{self, DataArgs, ServeArgs};
@@ -35,24 +35,20 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     services::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
     let outbound = commands::outbound(&clock, private)?;
-    let people = commands::people(
-        &store,
-        &clock,
-        secrets,
-        args.providers.connections(),
-        outbound.clone(),
-        private,
-        sign_up(args.sign_up),
-    );
+    let offered = args.providers.connections();
+    let catalog =
+        commands::catalog(&store, &clock, secrets, offered, outbound.clone(), private);
+    let accounts = Accounts::new(store.clone(), clock.clone(), sign_up(args.sign_up));
+    let drafts = Drafts::new(store.clone(), clock.clone());
     let settings = engine_settings(&args);
     let recorded = scrape::install();
     let listener = bind(args.addr).await?;
-    let endpoints = Arc::new(people.endpoints().clone());
+    let endpoints = Arc::new(catalog.endpoints().clone());
     let engine =
         Engine::start(store.clone(), outbound, endpoints, clock.clone(), settings, true)
             .await
             .map_err(|error| format!("the engine cannot start: {error}"))?;
-    let suites = suites(&store, &people, &engine, &clock, &args);
+    let suites = suites(&store, &catalog, &engine, &clock, &args);
     let sessions = SqliteSessions::new((*store).clone(), clock.clone());
     if let Err(error) = sessions.sweep().await {
         tracing::warn!(%error, "old sessions could not be deleted");
@@ -67,7 +63,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     }
     let readiness = Arc::new(Ready::new(store.clone(), engine.clone(), clock.clone()));
     let state = HttpState {
-        backend: Arc::new(Port { people, suites: suites.clone() }),
+        services: services::all(accounts, drafts, &catalog, &suites),
         live: Arc::new(suites),
         readiness,
         sessions: SharedSessions(Arc::new(sessions)),
@@ -135,7 +131,7 @@ fn engine_settings(args: &ServeArgs) -> EngineSettings {
 
 fn suites(
     store: &Arc<SqliteStore>,
-    people: &Arc<Rehearsal>,
+    catalog: &Arc<Catalog>,
     engine: &Engine,
     clock: &SharedClock,
     args: &ServeArgs,
@@ -145,10 +141,11 @@ fn suites(
         agents: store.clone(),
         scenarios: store.clone(),
         settings: store.clone(),
-        reach: people.clone(),
+        catalog: catalog.clone(),
+        reach: catalog.clone(),
         executor: Arc::new(engine.clone()),
         clock: clock.clone(),
-        relay: Arc::default(),
+        event_cache: Arc::default(),
         limits: SuiteLimits {
             runs_per_suite: args.limits.runs_per_suite,
             queue_per_user: args.limits.queue_per_user,

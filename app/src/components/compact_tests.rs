@@ -1,5 +1,5 @@
 use super::from_str;
-use crate::backend::Page;
+use crate::services::Page;
 use crate::domain::{Connection, Suite};
 use crate::error::AppError;
 use crate::server_fns::accounts::AccountData;

@@ -6,9 +6,9 @@ use super::browser;
 pub use super::field::{Control, Field, options};
 use super::form_data::{capital, field_id, spoken, to_draft};
 use super::load::{Data, ask};
-use crate::backend::Rejected;
+use crate::services::Rejected;
 use crate::domain::{Draft, Problem, Problems};
-use crate::server_fns::Ask;
+use crate::server_fns::{RefusedQuery};
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
 
@@ -163,7 +163,7 @@ pub fn unchecked(_: &Draft) -> Problems {
 pub fn refusal() -> AnyView {
     let query = leptos_router::hooks::use_query_map();
     let data: Data<Option<Rejected>> =
-        ask(move || Ask::Refused { draft: query.with(|query| query.get("draft")) });
+        ask(move || RefusedQuery { draft: query.with(|query| query.get("draft")) });
     view! {
         <Transition>
             {move || Suspend::new(async move {

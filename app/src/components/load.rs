@@ -7,7 +7,7 @@ use super::title::heading;
 use crate::address::encode;
 use crate::error::{AppError, ErrorCode};
 use crate::server_fns::accounts::Visitor;
-use crate::server_fns::{Ask, PageError, read};
+use crate::server_fns::{AnyQuery, PageError, PageQuery, read};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_query_map};
 use serde::de::DeserializeOwned;
@@ -34,11 +34,11 @@ impl<T> Clone for Data<T> {
 impl<T> Copy for Data<T> {}
 
 /// Asks, and asks anew whenever `what` changes.
-pub fn ask<T>(what: impl Fn() -> Ask + Send + Sync + 'static) -> Data<T> {
-    Data { text: resource(Box::new(what)), kind: PhantomData }
+pub fn ask<Q: PageQuery>(query: impl Fn() -> Q + Send + Sync + 'static) -> Data<Q::Output> {
+    Data { text: resource(Box::new(move || query().into())), kind: PhantomData }
 }
 
-fn resource(what: Box<dyn Fn() -> Ask + Send + Sync>) -> Resource<Answered> {
+fn resource(what: Box<dyn Fn() -> AnyQuery + Send + Sync>) -> Resource<Answered> {
     Resource::new(what, read)
 }
 
@@ -53,8 +53,8 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
 ///
 /// # Errors
 /// The server's no, or that it could not be reached.
-pub async fn ask_once<T: DeserializeOwned>(what: Ask) -> Result<T, AppError> {
-    parse(&read(what).await?)
+pub async fn ask_once<Q: PageQuery>(query: Q) -> Result<Q::Output, AppError> {
+    parse(&read(query.into()).await?)
 }
 
 impl<T: DeserializeOwned> Data<T> {

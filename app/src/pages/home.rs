@@ -8,14 +8,14 @@ use crate::components::load::{ask, follow, loaded, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
 use crate::domain::{Connection, Suite};
-use crate::server_fns::Ask;
+use crate::server_fns::{HomeQuery};
 use crate::server_fns::home::HomeData;
 use leptos::prelude::*;
 
 /// The first page.
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let data = ask(|| Ask::Home);
+    let data = ask(|| HomeQuery {});
     follow(data, unfinished);
     view! { {notice()} {refusal()} {loaded(data, show)} }
 }

@@ -2,17 +2,17 @@
 
 use super::Choice;
 #[cfg(feature = "ssr")]
-use crate::backend::Page;
-use crate::backend::Rejected;
-#[cfg(feature = "ssr")]
 use crate::domain::AgentSpec;
 use crate::domain::{AgentId, Draft, Suite, Timestamp};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
+#[cfg(feature = "ssr")]
+use crate::services::Page;
+use crate::services::Rejected;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{AgentQuery, AgentsQuery, ask};
 
 /// What the editor of an agent shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,10 +65,10 @@ pub struct AgentHead {
 
 /// Agents by name.
 #[cfg(feature = "ssr")]
-pub(super) async fn agents(after: Option<String>) -> Result<Page<AgentRow>, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let cursor = crate::backend::Cursor { after, limit: Some(100) };
-    let page = ask::answered(backend.agents(&caller, &cursor).await)?;
+pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<AgentRow>, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let cursor = crate::services::Cursor { after, limit: Some(100) };
+    let page = ask::answered(services.agents.agents(&caller, &cursor).await)?;
     let row = |agent: crate::domain::Agent| AgentRow {
         id: agent.id,
         name: agent.spec.name,
@@ -85,10 +85,9 @@ pub(super) async fn agents(after: Option<String>) -> Result<Page<AgentRow>, AppE
 /// The editor of one agent, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn agent_form(
-    id: Option<String>,
-    draft: Option<String>,
+    AgentQuery { id, draft }: AgentQuery,
 ) -> Result<AgentData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let (services, caller) = (ask::services(), ask::caller()?);
     let mut form = AgentData {
         agent: None,
         stored: Draft::default(),
@@ -99,15 +98,16 @@ pub(super) async fn agent_form(
     };
     if let Some(id) = id {
         let id = ask::answered(ask::id(&id, "agent"))?;
-        let agent = ask::answered(backend.agent(&caller, id).await)?;
+        let agent = ask::answered(services.agents.agent(&caller, id).await)?;
         let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| AgentSpec::parse(&typed.draft));
         form.differs = ask::differs(&spec, typed);
         form.stored = crate::components::form_data::stored(spec);
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
-        let filter = crate::backend::HistoryFilter { agent: Some(id), ..Default::default() };
-        let cursor = crate::backend::Cursor { after: None, limit: Some(5) };
-        form.suites = ask::answered(backend.suites(&caller, &filter, &cursor).await)?.items;
+        let filter = crate::services::HistoryFilter { agent: Some(id), ..Default::default() };
+        let cursor = crate::services::Cursor { after: None, limit: Some(5) };
+        form.suites =
+            ask::answered(services.results.suites(&caller, &filter, &cursor).await)?.items;
     }
     Ok(form)
 }

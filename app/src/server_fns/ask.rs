@@ -2,19 +2,18 @@
 //! its HTTP status.
 
 use crate::address::{encode, local};
-use crate::backend::{Backend, Caller, Rejected};
 use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
+use crate::services::{Caller, Rejected, Services};
 use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
 use leptos_axum::ResponseOptions;
 use leptos_router::location::Url;
 use std::str::FromStr;
-use std::sync::Arc;
 
-/// The port; provided by the server for every request.
-pub(crate) fn backend() -> Arc<dyn Backend> {
-    expect_context::<Arc<dyn Backend>>()
+/// The services; the server provides them with every request.
+pub(crate) fn services() -> Services {
+    expect_context::<Services>()
 }
 
 /// Who asks, if somebody is signed in.
@@ -91,7 +90,7 @@ pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
 pub(crate) async fn rejected(draft: Option<&str>) -> Option<Rejected> {
     let id = draft?.parse().ok()?;
     let visitor = visitor();
-    backend().rejected(visitor.as_ref(), id).await.ok()
+    services().drafts.draft(visitor.as_ref(), id).await.ok()
 }
 
 /// Where something typed differs from what is stored; nothing where it is not

@@ -1,12 +1,12 @@
 //! The first page.
 
-use crate::backend::Dashboard;
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
+use crate::services::Dashboard;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{HomeQuery, ask};
 
 /// What the first page shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +19,8 @@ pub struct HomeData {
 
 /// The first page.
 #[cfg(feature = "ssr")]
-pub(super) async fn home() -> Result<HomeData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let dashboard = ask::answered(backend.dashboard(&caller).await)?;
-    Ok(HomeData { dashboard, demo_key: backend.mint_key() })
+pub(super) async fn home(_: HomeQuery) -> Result<HomeData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let dashboard = ask::answered(services.results.dashboard(&caller).await)?;
+    Ok(HomeData { dashboard, demo_key: services.suites.new_idempotency_key() })
 }

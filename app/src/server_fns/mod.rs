@@ -21,54 +21,101 @@ pub mod suites;
 #[cfg(feature = "ssr")]
 pub(crate) mod ask;
 
+use crate::domain::{Connection, Suite};
 use crate::error::{AppError, ErrorCode};
+use crate::services::{Page, Rejected};
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, JsonEncoding};
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
-use std::fmt;
 use scenarios::FilterWords;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use suites::StartWords;
 
-/// What a page asks. Ids and cursors are words of the address: nothing is
-/// assumed of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ask {
-    /// Who is signed in: [`accounts::Visitor`].
-    Session,
-    /// Sign-in and sign-up forms: [`accounts::AccountData`].
-    Account { draft: Option<String> },
-    /// Why something was refused: `Option<Rejected>`.
-    Refused { draft: Option<String> },
-    /// The first page: [`home::HomeData`].
-    Home,
-    /// Agents: a page of [`agents::AgentRow`].
-    Agents { after: Option<String> },
-    /// The editor of an agent: [`agents::AgentData`].
-    Agent { id: Option<String>, draft: Option<String> },
-    /// Scenarios: a page of [`scenarios::ScenarioRow`].
-    Scenarios { words: FilterWords, after: Option<String> },
-    /// The editor of a scenario: [`scenarios::ScenarioData`].
-    Scenario { id: Option<String>, draft: Option<String> },
-    /// Suites: a page of [`crate::domain::Suite`].
-    Suites { agent: Option<String>, status: Option<String>, after: Option<String> },
-    /// The start form: [`suites::StartData`].
-    Start { words: StartWords },
-    /// What a start would do: [`suites::PreflightData`].
-    CheckStart { words: StartWords },
-    /// A suite: [`suites::SuiteData`].
-    Suite { id: String, run: Option<String> },
-    /// A run: [`runs::RunData`].
-    Run { id: String },
-    /// Connections: a list of [`crate::domain::Connection`].
-    Connections,
-    /// The editor of a connection: [`settings::ConnectionData`].
-    Connection { id: Option<String>, draft: Option<String>, tested: Option<String> },
-    /// The models of judge and simulated user: [`settings::ModelsData`].
-    Models { draft: Option<String> },
-    /// Tokens: [`settings::TokensData`].
-    Tokens { draft: Option<String> },
+/// A query of a page. Its fields are taken from the address, so nothing is
+/// assumed of ids and cursors.
+pub trait PageQuery: Into<AnyQuery> {
+    /// What the server returns for it.
+    type Output: Serialize + DeserializeOwned;
+}
+
+/// Defines a struct per query with its output type, [`AnyQuery`] over all of
+/// them, and the function that answers each. Both sides read the output type
+/// from the same line, so no page can parse a different one.
+macro_rules! page_queries {
+    ($($(#[$doc:meta])* $variant:ident($query:ident { $($field:ident: $kind:ty),* }) -> $output:ty = $answer:path;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+            pub struct $query { $(pub $field: $kind),* }
+
+            impl PageQuery for $query {
+                type Output = $output;
+            }
+
+            impl From<$query> for AnyQuery {
+                fn from(query: $query) -> Self {
+                    Self::$variant(query)
+                }
+            }
+        )*
+
+        /// Any query, as it travels to the server.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum AnyQuery {
+            $($variant($query)),*
+        }
+
+        /// The output of a query as JSON.
+        #[cfg(feature = "ssr")]
+        async fn answer(query: AnyQuery) -> Result<String, AppError> {
+            match query {
+                $(AnyQuery::$variant(query) => {
+                    let output: Result<$output, AppError> = $answer(query).await;
+                    ask::json(output)
+                })*
+            }
+        }
+    };
+}
+
+page_queries! {
+    /// Who is signed in.
+    Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
+    /// The sign-in and sign-up forms.
+    Account(AccountQuery { draft: Option<String> }) -> accounts::AccountData = accounts::account_form;
+    /// Why a form was refused, for pages without a form of that kind.
+    Refused(RefusedQuery { draft: Option<String> }) -> Option<Rejected> = accounts::refused;
+    /// The overview.
+    Home(HomeQuery {}) -> home::HomeData = home::home;
+    /// Agents by name.
+    Agents(AgentsQuery { after: Option<String> }) -> Page<agents::AgentRow> = agents::agents;
+    /// The editor of an agent; without an id, of a new one.
+    Agent(AgentQuery { id: Option<String>, draft: Option<String> }) -> agents::AgentData = agents::agent_form;
+    /// Scenarios that match a filter.
+    Scenarios(ScenariosQuery { words: FilterWords, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
+    /// The editor of a scenario; without an id, of a new one.
+    Scenario(ScenarioQuery { id: Option<String>, draft: Option<String> }) -> scenarios::ScenarioData = scenarios::scenario_form;
+    /// Suites, newest first.
+    Suites(SuitesQuery { agent: Option<String>, status: Option<String>, after: Option<String> }) -> Page<Suite> = suites::suites;
+    /// The form that starts a suite.
+    Start(StartQuery { words: StartWords }) -> suites::StartData = suites::start_form;
+    /// What a start would do.
+    Preflight(PreflightQuery { words: StartWords }) -> suites::PreflightData = suites::check_start;
+    /// A suite with its runs.
+    Suite(SuiteQuery { id: String, run: Option<String> }) -> suites::SuiteData = suites::suite_view;
+    /// A run with transcript and evaluations.
+    Run(RunQuery { id: String }) -> runs::RunData = runs::run_view;
+    /// Connections of the user and of the server.
+    Connections(ConnectionsQuery {}) -> Vec<Connection> = settings::connections;
+    /// The editor of a connection; without an id, of a new one.
+    Connection(ConnectionQuery { id: Option<String>, draft: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
+    /// The models that judge and that simulate users.
+    Models(ModelsQuery { draft: Option<String> }) -> settings::ModelsData = settings::models_form;
+    /// API tokens.
+    Tokens(TokensQuery { draft: Option<String> }) -> settings::TokensData = settings::tokens_form;
 }
 
 /// What is asked to stop.
@@ -122,46 +169,24 @@ impl FromServerFnError for PageError {
     }
 }
 
-/// Answers a page, as JSON of the type that stands at [`Ask`].
+/// Answers a query with the JSON of its output.
 #[server(prefix = "/fn", endpoint = "read", input = Json)]
-pub async fn read(ask: Ask) -> Result<String, PageError> {
-    Ok(match ask {
-        Ask::Session => ask::json(accounts::session().await),
-        Ask::Account { draft } => ask::json(accounts::account_form(draft).await),
-        Ask::Refused { draft } => ask::json(accounts::refused(draft).await),
-        Ask::Home => ask::json(home::home().await),
-        Ask::Agents { after } => ask::json(agents::agents(after).await),
-        Ask::Agent { id, draft } => ask::json(agents::agent_form(id, draft).await),
-        Ask::Scenarios { words, after } => ask::json(scenarios::scenarios(words, after).await),
-        Ask::Scenario { id, draft } => ask::json(scenarios::scenario_form(id, draft).await),
-        Ask::Suites { agent, status, after } => {
-            ask::json(suites::suites(agent, status, after).await)
-        }
-        Ask::Start { words } => ask::json(suites::start_form(words).await),
-        Ask::CheckStart { words } => ask::json(suites::check_start(words).await),
-        Ask::Suite { id, run } => ask::json(suites::suite_view(id, run).await),
-        Ask::Run { id } => ask::json(runs::run_view(id).await),
-        Ask::Connections => ask::json(settings::connections().await),
-        Ask::Connection { id, draft, tested } => {
-            ask::json(settings::connection_form(id, draft, tested).await)
-        }
-        Ask::Models { draft } => ask::json(settings::models_form(draft).await),
-        Ask::Tokens { draft } => ask::json(settings::tokens_form(draft).await),
-    }?)
+pub async fn read(query: AnyQuery) -> Result<String, PageError> {
+    Ok(answer(query).await?)
 }
 
 /// Asks a suite or a run to stop; fine when it was asked before.
 #[server(prefix = "/fn", endpoint = "cancel", input = Json)]
 pub async fn cancel(what: Stop) -> Result<(), PageError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let (services, caller) = (ask::services(), ask::caller()?);
     match what {
         Stop::Suite(id) => {
             let id = ask::answered(ask::id(&id, "suite"))?;
-            ask::answered(backend.cancel_suite(&caller, id).await)?;
+            ask::answered(services.suites.cancel_suite(&caller, id).await)?;
         }
         Stop::Run(id) => {
             let id = ask::answered(ask::id(&id, "run"))?;
-            ask::answered(backend.cancel_run(&caller, id).await)?;
+            ask::answered(services.suites.cancel_run(&caller, id).await)?;
         }
     }
     Ok(())

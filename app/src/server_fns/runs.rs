@@ -6,7 +6,7 @@ use crate::error::AppError;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{RunQuery, ask};
 
 /// What the page of a run shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,12 +19,12 @@ pub struct RunData {
 
 /// One run.
 #[cfg(feature = "ssr")]
-pub(super) async fn run_view(id: String) -> Result<RunData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+pub(super) async fn run_view(RunQuery { id }: RunQuery) -> Result<RunData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
     let id = ask::answered(ask::id(&id, "run"))?;
-    let mut run = ask::answered(backend.run(&caller, id).await)?;
+    let mut run = ask::answered(services.results.run(&caller, id).await)?;
     if run.evaluations.is_none() {
-        run.evaluations = Some(ask::answered(backend.evaluations(&caller, id).await)?);
+        run.evaluations = Some(ask::answered(services.results.evaluations(&caller, id).await)?);
     }
-    Ok(RunData { run, key: backend.mint_key() })
+    Ok(RunData { run, key: services.suites.new_idempotency_key() })
 }

@@ -1,17 +1,17 @@
 //! Scenarios: the list and the editor.
 
 #[cfg(feature = "ssr")]
-use crate::backend::Page;
-use crate::backend::Rejected;
-#[cfg(feature = "ssr")]
 use crate::domain::ScenarioSpec;
 use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
+#[cfg(feature = "ssr")]
+use crate::services::Page;
+use crate::services::Rejected;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{ScenarioQuery, ScenariosQuery, ask};
 
 /// The filter as it stands in the address: words, nothing assumed of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,12 +121,11 @@ pub struct ScenarioHead {
 /// Scenarios of a filter.
 #[cfg(feature = "ssr")]
 pub(super) async fn scenarios(
-    words: FilterWords,
-    after: Option<String>,
+    ScenariosQuery { words, after }: ScenariosQuery,
 ) -> Result<Page<ScenarioRow>, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let cursor = crate::backend::Cursor { after, limit: Some(200) };
-    let page = ask::answered(backend.scenarios(&caller, &words.parse(), &cursor).await)?;
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let cursor = crate::services::Cursor { after, limit: Some(200) };
+    let page = ask::answered(services.scenarios.scenarios(&caller, &words.parse(), &cursor).await)?;
     Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
@@ -154,10 +153,9 @@ fn row(scenario: crate::domain::Scenario) -> ScenarioRow {
 /// The editor of one scenario, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn scenario_form(
-    id: Option<String>,
-    draft: Option<String>,
+    ScenarioQuery { id, draft }: ScenarioQuery,
 ) -> Result<ScenarioData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let (services, caller) = (ask::services(), ask::caller()?);
     let rejected = ask::rejected(draft.as_deref()).await;
     let mut form = ScenarioData {
         scenario: None,
@@ -168,7 +166,7 @@ pub(super) async fn scenario_form(
     };
     if let Some(id) = id {
         let id = ask::answered(ask::id(&id, "scenario"))?;
-        let scenario = ask::answered(backend.scenario(&caller, id).await)?;
+        let scenario = ask::answered(services.scenarios.scenario(&caller, id).await)?;
         let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse(&typed.draft));
         form.differs = ask::differs(&spec, typed);
@@ -179,9 +177,9 @@ pub(super) async fn scenario_form(
             revision: scenario.revision,
             is_built_in: scenario.is_built_in,
         });
-        let filter = crate::backend::HistoryFilter { scenario: Some(id), ..Default::default() };
-        let cursor = crate::backend::Cursor { after: None, limit: Some(10) };
-        form.runs = ask::answered(backend.runs(&caller, &filter, &cursor).await)?.items;
+        let filter = crate::services::HistoryFilter { scenario: Some(id), ..Default::default() };
+        let cursor = crate::services::Cursor { after: None, limit: Some(10) };
+        form.runs = ask::answered(services.results.runs(&caller, &filter, &cursor).await)?.items;
     }
     Ok(form)
 }

@@ -1,14 +1,14 @@
 //! Connections, models and tokens.
 
 use super::Choice;
-use crate::backend::Rejected;
 use crate::domain::{ApiToken, Connection, ConnectionTest, Draft};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
+use crate::services::Rejected;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{ConnectionQuery, ConnectionsQuery, ModelsQuery, TokensQuery, ask};
 
 /// What the editor of a connection shows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,15 +49,15 @@ pub struct TokensData {
 
 /// One's own connections and the server's.
 #[cfg(feature = "ssr")]
-pub(super) async fn connections() -> Result<Vec<Connection>, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    ask::answered(backend.connections(&caller).await)
+pub(super) async fn connections(_: ConnectionsQuery) -> Result<Vec<Connection>, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    ask::answered(services.connections.connections(&caller).await)
 }
 
 /// Connections to choose from.
 #[cfg(feature = "ssr")]
-pub(super) async fn choices(caller: &crate::backend::Caller) -> Result<Vec<Choice>, AppError> {
-    let all = ask::answered(ask::backend().connections(caller).await)?;
+pub(super) async fn choices(caller: &crate::services::Caller) -> Result<Vec<Choice>, AppError> {
+    let all = ask::answered(ask::services().connections.connections(caller).await)?;
     let choice = |c: Connection| Choice { id: c.id.to_string(), name: c.name, about: c.base_url };
     Ok(all.into_iter().map(choice).collect())
 }
@@ -65,16 +65,14 @@ pub(super) async fn choices(caller: &crate::backend::Caller) -> Result<Vec<Choic
 /// The editor of one connection, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn connection_form(
-    id: Option<String>,
-    draft: Option<String>,
-    tested: Option<String>,
+    ConnectionQuery { id, draft, tested }: ConnectionQuery,
 ) -> Result<ConnectionData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+    let (services, caller) = (ask::services(), ask::caller()?);
     let rejected = ask::rejected(draft.as_deref()).await;
     let connection = match id {
         Some(id) => {
             let id = ask::answered(ask::id(&id, "connection"))?;
-            Some(ask::answered(backend.connection(&caller, id).await)?)
+            Some(ask::answered(services.connections.connection(&caller, id).await)?)
         }
         None => None,
     };
@@ -87,9 +85,11 @@ pub(super) async fn connection_form(
 
 /// The models that judge and play users.
 #[cfg(feature = "ssr")]
-pub(super) async fn models_form(draft: Option<String>) -> Result<ModelsData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let settings = ask::answered(backend.settings(&caller).await)?;
+pub(super) async fn models_form(
+    ModelsQuery { draft }: ModelsQuery,
+) -> Result<ModelsData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let settings = ask::answered(services.settings.settings(&caller).await)?;
     Ok(ModelsData {
         stored: Draft(serde_json::to_value(settings).unwrap_or_default()),
         connections: choices(&caller).await?,
@@ -99,12 +99,14 @@ pub(super) async fn models_form(draft: Option<String>) -> Result<ModelsData, App
 
 /// Tokens for programs.
 #[cfg(feature = "ssr")]
-pub(super) async fn tokens_form(draft: Option<String>) -> Result<TokensData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let tokens = ask::answered(backend.tokens(&caller).await)?;
+pub(super) async fn tokens_form(
+    TokensQuery { draft }: TokensQuery,
+) -> Result<TokensData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let tokens = ask::answered(services.accounts.tokens(&caller).await)?;
     let rejected = ask::rejected(draft.as_deref()).await;
     let held = draft.as_deref().and_then(|id| id.parse().ok());
-    let secret = held.and_then(|id| backend.take_token(&caller, id));
+    let secret = held.and_then(|id| services.accounts.take_new_token(&caller, id));
     let too_late = held.is_some() && secret.is_none() && rejected.is_none();
     Ok(TokensData { tokens, rejected, secret, too_late })
 }

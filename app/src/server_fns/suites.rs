@@ -3,16 +3,16 @@
 use super::Choice;
 use super::scenarios::FilterWords;
 #[cfg(feature = "ssr")]
-use crate::backend::Page;
-use crate::backend::Rejected;
-#[cfg(feature = "ssr")]
 use crate::domain::{Agent, Scenario, Suite};
 use crate::domain::{Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
+#[cfg(feature = "ssr")]
+use crate::services::Page;
+use crate::services::Rejected;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::ask;
+use super::{PreflightQuery, StartQuery, SuiteQuery, SuitesQuery, ask};
 
 /// What was chosen for a start: words of the address or of the form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,34 +120,32 @@ pub struct SuiteData {
 /// Suites, newest first.
 #[cfg(feature = "ssr")]
 pub(super) async fn suites(
-    agent: Option<String>,
-    status: Option<String>,
-    after: Option<String>,
+    SuitesQuery { agent, status, after }: SuitesQuery,
 ) -> Result<Page<Suite>, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let filter = crate::backend::HistoryFilter {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let filter = crate::services::HistoryFilter {
         agent: agent.and_then(|id| id.parse().ok()),
         status: status.filter(|word| !word.is_empty()),
         ..Default::default()
     };
-    let cursor = crate::backend::Cursor { after, limit: None };
-    ask::answered(backend.suites(&caller, &filter, &cursor).await)
+    let cursor = crate::services::Cursor { after, limit: None };
+    ask::answered(services.results.suites(&caller, &filter, &cursor).await)
 }
 
 /// The start form; its pre-flight comes apart.
 #[cfg(feature = "ssr")]
-pub(super) async fn start_form(words: StartWords) -> Result<StartData, AppError> {
-    use crate::backend::Cursor;
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+pub(super) async fn start_form(StartQuery { words }: StartQuery) -> Result<StartData, AppError> {
+    use crate::services::Cursor;
+    let (services, caller) = (ask::services(), ask::caller()?);
     let cursor = Cursor { after: None, limit: Some(200) };
-    let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
+    let agents = ask::answered(services.agents.agents(&caller, &cursor).await)?.items;
     let rejected = ask::rejected(words.draft.as_deref()).await;
     let chosen = resolve(words, rejected.as_ref(), &agents);
     let mut scenarios = Vec::new();
     let mut after = None;
     loop {
         let cursor = Cursor { after, limit: Some(200) };
-        let page = backend.scenarios(&caller, &chosen.filter.parse(), &cursor).await;
+        let page = services.scenarios.scenarios(&caller, &chosen.filter.parse(), &cursor).await;
         let page = ask::answered(page)?;
         scenarios.extend(page.items.into_iter().map(pick));
         after = page.next;
@@ -162,7 +160,7 @@ pub(super) async fn start_form(words: StartWords) -> Result<StartData, AppError>
         name: agent.spec.name,
         about: agent.spec.model,
     });
-    let (agents, key) = (agents.collect(), backend.mint_key());
+    let (agents, key) = (agents.collect(), services.suites.new_idempotency_key());
     Ok(StartData { key, chosen, agents, scenarios, rejected })
 }
 
@@ -175,10 +173,12 @@ fn pick(scenario: Scenario) -> Choice {
 
 /// What a start would do.
 #[cfg(feature = "ssr")]
-pub(super) async fn check_start(words: StartWords) -> Result<PreflightData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
-    let cursor = crate::backend::Cursor { after: None, limit: Some(2) };
-    let agents = ask::answered(backend.agents(&caller, &cursor).await)?.items;
+pub(super) async fn check_start(
+    PreflightQuery { words }: PreflightQuery,
+) -> Result<PreflightData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
+    let cursor = crate::services::Cursor { after: None, limit: Some(2) };
+    let agents = ask::answered(services.agents.agents(&caller, &cursor).await)?.items;
     let rejected = ask::rejected(words.draft.as_deref()).await;
     let chosen = resolve(words, rejected.as_ref(), &agents);
     let mut data = PreflightData {
@@ -189,7 +189,7 @@ pub(super) async fn check_start(words: StartWords) -> Result<PreflightData, AppE
     };
     match chosen.request() {
         Ok(None) => {}
-        Ok(Some(request)) => match backend.preflight(&caller, &request).await {
+        Ok(Some(request)) => match services.suites.preflight(&caller, &request).await {
             Ok(found) => data.found = Some(found),
             Err(error) if !error.problems.is_empty() => data.problems = error.problems,
             Err(error) => data.refused = Some(error),
@@ -248,20 +248,20 @@ fn from_draft(draft: &crate::domain::Draft) -> StartWords {
 /// A suite with the transcript of the run that is followed: the one asked
 /// for, or else the one that is worth looking at first.
 #[cfg(feature = "ssr")]
-pub(super) async fn suite_view(id: String, run: Option<String>) -> Result<SuiteData, AppError> {
-    let (backend, caller) = (ask::backend(), ask::caller()?);
+pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<SuiteData, AppError> {
+    let (services, caller) = (ask::services(), ask::caller()?);
     let id = ask::answered(ask::id(&id, "suite"))?;
-    let snapshot = ask::answered(backend.suite(&caller, id).await)?;
+    let snapshot = ask::answered(services.results.suite(&caller, id).await)?;
     let runs = snapshot.suite.runs.as_deref().unwrap_or_default();
     let asked = run.and_then(|run| run.parse().ok());
     let follow = asked
         .filter(|id| runs.iter().any(|run| run.id == *id))
         .or_else(|| crate::pages::suite::live_state::worth_following(runs));
     let followed = match follow {
-        Some(run) => Some(ask::answered(backend.run(&caller, run).await)?),
+        Some(run) => Some(ask::answered(services.results.run(&caller, run).await)?),
         None => None,
     };
-    Ok(SuiteData { snapshot, followed, key: backend.mint_key() })
+    Ok(SuiteData { snapshot, followed, key: services.suites.new_idempotency_key() })
 }
 
 #[cfg(test)]

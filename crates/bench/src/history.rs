@@ -4,7 +4,7 @@ use crate::fill;
 use crate::furniture::{answer, claim, suite, user};
 use crate::numbers::{Table, ms};
 use anyhow::{Context, Result};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{AgentId, ScenarioId, SpaceId, UserId};
 use clock::{Clock, SystemClock};
 use store::cleaning::{CleanStore, Old};

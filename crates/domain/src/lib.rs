@@ -7,7 +7,6 @@
 
 pub mod address;
 mod agent;
-pub mod backend;
 mod connection;
 mod draft;
 pub mod error;
@@ -19,6 +18,7 @@ mod problem;
 mod run;
 mod scenario;
 mod scenario_parse;
+pub mod services;
 mod settings;
 mod start_parse;
 mod suite;

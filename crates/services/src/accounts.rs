@@ -1,14 +1,17 @@
 //! Accounts and tokens.
 
-use crate::errors::StoreResultExt;
 use super::errors::internal;
-use super::{Rehearsal, SignUp};
+use super::{Accounts, SignUp};
+use crate::errors::StoreResultExt;
+use crate::new_tokens::{HELD, NewTokenSecret};
 use crate::secrets::{new_token, password_problem, token_hash};
+use async_trait::async_trait;
+use domain::error::{AppError, ErrorCode};
+use domain::services::{AccountService, AppResult, Caller};
+use domain::{ApiToken, DraftId, NewToken, Problem, Problems, TokenId, UserId, is_blank, limits};
+use secrecy::ExposeSecret;
 use store::StoreError;
 use store::accounts::UserRow;
-use domain::backend::{Answer, Caller};
-use domain::{ApiToken, NewToken, Problem, Problems, TokenId, UserId, is_blank, limits};
-use domain::error::{AppError, ErrorCode};
 
 /// Longest address, in bytes (RFC 5321).
 const LONGEST_EMAIL: usize = 254;
@@ -34,30 +37,106 @@ fn closed() -> AppError {
     AppError::conflict("Sign-up is closed on this server. Ask its operator for an account.")
 }
 
-impl Rehearsal {
-    /// Whether somebody may sign up now.
-    pub async fn sign_up_open(&self) -> Answer<bool> {
-        Ok(match self.sign_up_mode {
+#[async_trait]
+impl AccountService for Accounts {
+    fn hold_new_token(&self, caller: &Caller, secret: &str) -> DraftId {
+        let (id, now) = (DraftId::from(self.clock.uuid()), self.clock.now());
+        let mut fresh = self.new_tokens.lock();
+        fresh.retain(|held| now.since(held.at) < HELD);
+        fresh.push(NewTokenSecret { id, space: caller.space_id, secret: secret.into(), at: now });
+        id
+    }
+
+    fn take_new_token(&self, caller: &Caller, id: DraftId) -> Option<String> {
+        let now = self.clock.now();
+        let mut fresh = self.new_tokens.lock();
+        fresh.retain(|held| now.since(held.at) < HELD);
+        let at = fresh.iter().position(|held| held.id == id && held.space == caller.space_id)?;
+        Some(fresh.swap_remove(at).secret.expose_secret().to_owned())
+    }
+
+    async fn sign_up_open(&self) -> AppResult<bool> {
+        Ok(match self.sign_up {
             SignUp::Open => true,
             SignUp::Closed => false,
-            SignUp::First => self.stores.accounts.count_users().await.or_app_error()? == 0,
+            SignUp::First => self.store.count_users().await.or_app_error()? == 0,
         })
     }
 
-    /// Makes an account, where that is open.
-    pub async fn sign_up(&self, email: &str, password: &str) -> Answer<Caller> {
+    async fn sign_up(&self, email: &str, password: &str) -> AppResult<Caller> {
         if !self.sign_up_open().await? {
             return Err(closed());
         }
-        self.make_user(email, password, self.sign_up_mode == SignUp::First).await
+        self.make_user(email, password, self.sign_up == SignUp::First).await
     }
 
+    async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller> {
+        let user = self.store.user_by_email(email.trim()).await.or_app_error()?;
+        let stored = user.as_ref().map(|user| user.password_hash.as_str());
+        let right = self.passwords.verify(password, stored).await;
+        match user {
+            Some(user) if right.map_err(|error| internal(&error, "check a password"))? => {
+                Ok(user.caller())
+            }
+            _ => Err(AppError::new(
+                ErrorCode::Unauthenticated,
+                "No account has this email address and password.",
+            )),
+        }
+    }
+
+    async fn caller_of_token(&self, token: &str) -> AppResult<Caller> {
+        let unknown = || {
+            let detail = "This token is not valid. Make one on the settings page.";
+            AppError::new(ErrorCode::Unauthenticated, detail)
+        };
+        let hash = token_hash(token).ok_or_else(unknown)?;
+        let user = self.store.user_by_token(&hash, self.clock.now()).await.or_app_error()?;
+        user.map(|user| user.caller()).ok_or_else(unknown)
+    }
+
+    async fn caller_of_user(&self, user: UserId) -> AppResult<Caller> {
+        let user = self.store.user(user).await.or_app_error()?;
+        user.map(|user| user.caller()).ok_or_else(AppError::unauthenticated)
+    }
+
+    async fn tokens(&self, caller: &Caller) -> AppResult<Vec<ApiToken>> {
+        Ok(self.store.tokens(caller.user_id).await.or_app_error()?)
+    }
+
+    async fn create_token(&self, caller: &Caller, name: &str) -> AppResult<NewToken> {
+        let name = name.trim();
+        if is_blank(name) {
+            return Err(AppError::problem("name", "must not be empty"));
+        }
+        if name.chars().count() > limits::NAME || name.chars().any(char::is_control) {
+            let message = format!("must be at most {} characters on one line", limits::NAME);
+            return Err(AppError::problem("name", message));
+        }
+        let (token, hash) = new_token();
+        let listed = ApiToken {
+            id: self.clock.uuid().into(),
+            name: name.to_owned(),
+            created_at: self.clock.now(),
+            last_used_at: None,
+        };
+        self.store.create_token(caller.user_id, &listed, &hash).await.or_app_error()?;
+        Ok(NewToken { listed, token })
+    }
+
+    async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()> {
+        let gone = self.store.delete_token(caller.user_id, id).await.or_app_error()?;
+        if gone { Ok(()) } else { Err(AppError::not_found("token")) }
+    }
+}
+
+impl Accounts {
     /// Makes an account whether sign-up is open or not: for the command line.
-    pub async fn create_user(&self, email: &str, password: &str) -> Answer<Caller> {
+    pub async fn create_user(&self, email: &str, password: &str) -> AppResult<Caller> {
         self.make_user(email, password, false).await
     }
 
-    async fn make_user(&self, email: &str, password: &str, only_first: bool) -> Answer<Caller> {
+    async fn make_user(&self, email: &str, password: &str, only_first: bool) -> AppResult<Caller> {
         let mut problems = Problems::new();
         let email = email_of(email, &mut problems);
         if let Some(problem) = password_problem(password) {
@@ -74,7 +153,7 @@ impl Rehearsal {
             password_hash: hashed.map_err(|error| internal(&error, "hash a password"))?,
             created_at: self.clock.now(),
         };
-        match self.stores.accounts.create_user(&user, only_first).await {
+        match self.store.create_user(&user, only_first).await {
             Ok(()) => Ok(user.caller()),
             Err(StoreError::Duplicate("email")) => {
                 Err(AppError::problem("email", "has an account already; sign in instead"))
@@ -84,92 +163,26 @@ impl Rehearsal {
         }
     }
 
-    /// Checks a password. An unknown address answers the same words, after
-    /// the same work.
-    pub async fn sign_in(&self, email: &str, password: &str) -> Answer<Caller> {
-        let user = self.stores.accounts.user_by_email(email.trim()).await.or_app_error()?;
-        let stored = user.as_ref().map(|user| user.password_hash.as_str());
-        let right = self.passwords.verify(password, stored).await;
-        match user {
-            Some(user) if right.map_err(|error| internal(&error, "check a password"))? => {
-                Ok(user.caller())
-            }
-            _ => Err(AppError::new(
-                ErrorCode::Unauthenticated,
-                "No account has this email address and password.",
-            )),
-        }
-    }
-
-    /// Who a token belongs to.
-    pub async fn caller_of_token(&self, token: &str) -> Answer<Caller> {
-        let unknown = || {
-            let detail = "This token is not valid. Make one on the settings page.";
-            AppError::new(ErrorCode::Unauthenticated, detail)
-        };
-        let hash = token_hash(token).ok_or_else(unknown)?;
-        let user = self.stores.accounts.user_by_token(&hash, self.clock.now()).await.or_app_error()?;
-        user.map(|user| user.caller()).ok_or_else(unknown)
-    }
-
-    /// Who a session's user is today.
-    pub async fn caller_of_user(&self, user: UserId) -> Answer<Caller> {
-        let user = self.stores.accounts.user(user).await.or_app_error()?;
-        user.map(|user| user.caller()).ok_or_else(AppError::unauthenticated)
-    }
-
     /// The user with this address: for the command line.
-    pub async fn caller_of_email(&self, email: &str) -> Answer<Caller> {
-        let user = self.stores.accounts.user_by_email(email.trim()).await.or_app_error()?;
+    pub async fn caller_of_email(&self, email: &str) -> AppResult<Caller> {
+        let user = self.store.user_by_email(email.trim()).await.or_app_error()?;
         user.map(|user| user.caller()).ok_or_else(|| AppError::not_found("user"))
     }
 
     /// The one account there is, for commands that name none.
-    pub async fn only_caller(&self) -> Answer<Caller> {
-        if self.stores.accounts.count_users().await.or_app_error()? > 1 {
+    pub async fn only_caller(&self) -> AppResult<Caller> {
+        if self.store.count_users().await.or_app_error()? > 1 {
             return Err(AppError::problem("--email", "must be given: there are several accounts"));
         }
-        let user = self.stores.accounts.first_user().await.or_app_error()?;
+        let user = self.store.first_user().await.or_app_error()?;
         let none =
             "There is no account yet. Sign up in the browser, or use `rehearsal user create`.";
         user.map(|user| user.caller()).ok_or_else(|| AppError::conflict(none))
     }
 
-    /// Tokens, newest first.
-    pub async fn tokens(&self, caller: &Caller) -> Answer<Vec<ApiToken>> {
-        Ok(self.stores.accounts.tokens(caller.user_id).await.or_app_error()?)
-    }
-
-    /// Makes a token; its secret is shown this once.
-    pub async fn create_token(&self, caller: &Caller, name: &str) -> Answer<NewToken> {
-        let name = name.trim();
-        if is_blank(name) {
-            return Err(AppError::problem("name", "must not be empty"));
-        }
-        if name.chars().count() > limits::NAME || name.chars().any(char::is_control) {
-            let message = format!("must be at most {} characters on one line", limits::NAME);
-            return Err(AppError::problem("name", message));
-        }
-        let (token, hash) = new_token();
-        let listed = ApiToken {
-            id: self.clock.uuid().into(),
-            name: name.to_owned(),
-            created_at: self.clock.now(),
-            last_used_at: None,
-        };
-        self.stores.accounts.create_token(caller.user_id, &listed, &hash).await.or_app_error()?;
-        Ok(NewToken { listed, token })
-    }
-
     /// Makes a token for the user with this address: for the command line.
-    pub async fn create_token_for(&self, email: &str, name: &str) -> Answer<NewToken> {
+    pub async fn create_token_for(&self, email: &str, name: &str) -> AppResult<NewToken> {
         let caller = self.caller_of_email(email).await?;
         self.create_token(&caller, name).await
-    }
-
-    /// Ends a token.
-    pub async fn delete_token(&self, caller: &Caller, id: TokenId) -> Answer<()> {
-        let gone = self.stores.accounts.delete_token(caller.user_id, id).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(AppError::not_found("token")) }
     }
 }

@@ -1,19 +1,19 @@
 //! Connections: those of the caller, and those that the server offers.
 
-use crate::errors::StoreResultExt;
-use super::Rehearsal;
+use super::Catalog;
 use super::errors::internal;
 use crate::endpoints::last4;
-use llm::Endpoint;
-use store::StoreError;
-use store::catalog::{ConnectionRow, KeyEdit};
-use domain::backend::{Answer, Caller};
+use crate::errors::StoreResultExt;
+use async_trait::async_trait;
+use domain::error::AppError;
+use domain::services::{AppResult, Caller, ConnectionService};
 use domain::{
     Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
     Timestamp,
 };
-use domain::error::AppError;
-use async_trait::async_trait;
+use llm::Endpoint;
+use store::StoreError;
+use store::catalog::{ConnectionRow, KeyEdit};
 
 /// What the outbound path knows and does about connections.
 #[async_trait]
@@ -87,24 +87,9 @@ fn leads_as_before(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
         && !spec.remove_key
 }
 
-impl Rehearsal {
-    fn shown(&self, caller: &Caller, row: ConnectionRow) -> Connection {
-        Connection {
-            breaker: self.tester.breaker(caller, row.id),
-            id: row.id,
-            name: row.name,
-            kind: row.kind,
-            base_url: row.base_url,
-            headers: row.headers,
-            has_key: row.key_ciphertext.is_some(),
-            key_last4: row.key_last4,
-            server_wide: false,
-            updated_at: row.updated_at,
-        }
-    }
-
-    /// The caller's connections, then the server's.
-    pub async fn connections(&self, caller: &Caller) -> Answer<Vec<Connection>> {
+#[async_trait]
+impl ConnectionService for Catalog {
+    async fn connections(&self, caller: &Caller) -> AppResult<Vec<Connection>> {
         let own = self.stores.connections.connections(caller.space_id).await.or_app_error()?;
         let own = own.into_iter().map(|row| self.shown(caller, row));
         let offered = self.endpoints.server_wide().iter();
@@ -112,55 +97,14 @@ impl Rehearsal {
         Ok(own.chain(offered).collect())
     }
 
-    /// One of them.
-    pub async fn connection(&self, caller: &Caller, id: ConnectionId) -> Answer<Connection> {
+    async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection> {
         if let Some(offered) = self.endpoints.of_server(id) {
             return Ok(offered.view(self.tester.breaker(caller, id)));
         }
         Ok(self.shown(caller, self.own_connection(caller, id).await?))
     }
 
-    async fn own_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<ConnectionRow> {
-        let row = self.stores.connections.connection(caller.space_id, id).await.or_app_error()?;
-        row.ok_or_else(|| AppError::not_found("connection"))
-    }
-
-    /// Whether the caller may use a connection: their own or the server's.
-    pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> Answer<bool> {
-        let offered = self.endpoints.of_server(id).is_some();
-        Ok(offered || self.stores.connections.connection(caller.space_id, id).await.or_app_error()?.is_some())
-    }
-
-    /// The valid connection, or all that is wrong with it.
-    async fn connection_spec(&self, draft: &Draft) -> Answer<ConnectionSpec> {
-        let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
-        if spec.kind != ConnectionKind::Demo
-            && let Some(why) = self.tester.refuses(&spec.base_url).await
-        {
-            return Err(AppError::problem("base_url", why));
-        }
-        Ok(spec)
-    }
-
-    /// The key's columns, and whether they are meant: without a key typed in
-    /// they are not. Nothing is kept for a stand-in that needs none, or when
-    /// the key is to go.
-    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> Answer<KeyEdit> {
-        if spec.kind == ConnectionKind::Demo || spec.remove_key {
-            row.key_ciphertext = None;
-            row.key_last4 = None;
-        } else if let Some(key) = &spec.api_key {
-            let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
-            row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
-            row.key_last4 = last4(key);
-        } else {
-            return Ok(KeyEdit::Keep);
-        }
-        Ok(KeyEdit::Replace)
-    }
-
-    /// Makes one.
-    pub async fn create_connection(&self, caller: &Caller, draft: &Draft) -> Answer<Connection> {
+    async fn create_connection(&self, caller: &Caller, draft: &Draft) -> AppResult<Connection> {
         let spec = self.connection_spec(draft).await?;
         let now = self.clock.now();
         let mut row = ConnectionRow {
@@ -180,14 +124,12 @@ impl Rehearsal {
         Ok(self.shown(caller, row))
     }
 
-    /// Changes one; an empty key keeps the stored one, also one that was
-    /// stored while this edit was looked at.
-    pub async fn update_connection(
+    async fn update_connection(
         &self,
         caller: &Caller,
         id: ConnectionId,
         draft: &Draft,
-    ) -> Answer<Connection> {
+    ) -> AppResult<Connection> {
         if self.endpoints.of_server(id).is_some() {
             return Err(offered_by_server());
         }
@@ -205,7 +147,8 @@ impl Rehearsal {
         let key = self.put_key(&mut row, &spec)?;
         // A form says which version it showed; a program is not asked.
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);
-        let stored = self.stores.connections.update_connection(&row, key, based_on).await.or_app_error()?;
+        let stored =
+            self.stores.connections.update_connection(&row, key, based_on).await.or_app_error()?;
         let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
         if as_before {
             self.tester.saved(caller, id);
@@ -215,8 +158,7 @@ impl Rehearsal {
         Ok(self.shown(caller, stored))
     }
 
-    /// Removes one; 409 while agents, settings or unfinished runs use it.
-    pub async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> Answer<()> {
+    async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<()> {
         if self.endpoints.of_server(id).is_some() {
             return Err(offered_by_server());
         }
@@ -237,14 +179,12 @@ impl Rehearsal {
         Ok(())
     }
 
-    /// Calls its provider once, with `model`, else with one that an agent of
-    /// the caller uses there.
-    pub async fn test_connection(
+    async fn test_connection(
         &self,
         caller: &Caller,
         id: ConnectionId,
         model: Option<String>,
-    ) -> Answer<ConnectionTest> {
+    ) -> AppResult<ConnectionTest> {
         if !self.may_use(caller, id).await? {
             return Err(AppError::not_found("connection"));
         }
@@ -254,14 +194,12 @@ impl Rehearsal {
         }
     }
 
-    /// The same with what is typed in its form: nothing is saved, and what is
-    /// known of the stored one (its circuit, its limits) stays as it is.
-    pub async fn test_typed(
+    async fn test_unsaved_connection(
         &self,
         caller: &Caller,
         id: ConnectionId,
         typed: &Draft,
-    ) -> Answer<ConnectionTest> {
+    ) -> AppResult<ConnectionTest> {
         if self.endpoints.of_server(id).is_some() {
             return Err(offered_by_server());
         }
@@ -296,6 +234,69 @@ impl Rehearsal {
         }
         Ok(tested)
     }
+}
+
+impl Catalog {
+    fn shown(&self, caller: &Caller, row: ConnectionRow) -> Connection {
+        Connection {
+            breaker: self.tester.breaker(caller, row.id),
+            id: row.id,
+            name: row.name,
+            kind: row.kind,
+            base_url: row.base_url,
+            headers: row.headers,
+            has_key: row.key_ciphertext.is_some(),
+            key_last4: row.key_last4,
+            server_wide: false,
+            updated_at: row.updated_at,
+        }
+    }
+
+    async fn own_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<ConnectionRow> {
+        let row = self.stores.connections.connection(caller.space_id, id).await.or_app_error()?;
+        row.ok_or_else(|| AppError::not_found("connection"))
+    }
+
+    /// Whether the caller may use a connection: their own or the server's.
+    pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> AppResult<bool> {
+        let offered = self.endpoints.of_server(id).is_some();
+        Ok(offered
+            || self
+                .stores
+                .connections
+                .connection(caller.space_id, id)
+                .await
+                .or_app_error()?
+                .is_some())
+    }
+
+    /// The valid connection, or all that is wrong with it.
+    async fn connection_spec(&self, draft: &Draft) -> AppResult<ConnectionSpec> {
+        let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
+        if spec.kind != ConnectionKind::Demo
+            && let Some(why) = self.tester.refuses(&spec.base_url).await
+        {
+            return Err(AppError::problem("base_url", why));
+        }
+        Ok(spec)
+    }
+
+    /// The key's columns, and whether they are meant: without a key typed in
+    /// they are not. Nothing is kept for a stand-in that needs none, or when
+    /// the key is to go.
+    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> AppResult<KeyEdit> {
+        if spec.kind == ConnectionKind::Demo || spec.remove_key {
+            row.key_ciphertext = None;
+            row.key_last4 = None;
+        } else if let Some(key) = &spec.api_key {
+            let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
+            row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
+            row.key_last4 = last4(key);
+        } else {
+            return Ok(KeyEdit::Keep);
+        }
+        Ok(KeyEdit::Replace)
+    }
 
     /// One call to `endpoint`, with a model of the connection `id` where none
     /// is named.
@@ -305,7 +306,7 @@ impl Rehearsal {
         id: ConnectionId,
         endpoint: Endpoint,
         model: Option<String>,
-    ) -> Answer<ConnectionTest> {
+    ) -> AppResult<ConnectionTest> {
         let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
         let model = match named {
             Some(model) => Some(model),

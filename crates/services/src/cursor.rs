@@ -1,10 +1,10 @@
 //! Cursors of pages: opaque, and read back strictly.
 
-use store::catalog::After;
-use domain::backend::{Answer, Cursor, Page};
-use domain::error::AppError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::error::AppError;
+use domain::services::{AppResult, Cursor, Page};
+use store::catalog::After;
 use uuid::Uuid;
 
 /// Entries of a page when nothing is said.
@@ -28,7 +28,7 @@ pub(crate) fn decode(text: &str) -> Option<After> {
 ///
 /// # Errors
 /// 422 for a damaged cursor or a limit out of range.
-pub(crate) fn read(cursor: &Cursor) -> Answer<(Option<After>, u32)> {
+pub(crate) fn read(cursor: &Cursor) -> AppResult<(Option<After>, u32)> {
     let limit = limit(cursor)?;
     let after = match cursor.after.as_deref().filter(|text| !text.is_empty()) {
         None => None,
@@ -38,7 +38,7 @@ pub(crate) fn read(cursor: &Cursor) -> Answer<(Option<After>, u32)> {
 }
 
 /// How many entries of a list.
-pub(crate) fn limit(cursor: &Cursor) -> Answer<u32> {
+pub(crate) fn limit(cursor: &Cursor) -> AppResult<u32> {
     match cursor.limit.unwrap_or(USUAL) {
         limit @ 1..=MOST => Ok(limit),
         _ => Err(AppError::problem("limit", format!("must be from 1 to {MOST}"))),

@@ -1,17 +1,18 @@
 //! What the demo needs, made if it is missing.
 
-use super::Rehearsal;
+use super::Catalog;
 use super::errors::internal;
 use crate::builtin;
-use domain::backend::{Answer, Caller};
+use domain::services::ConnectionService;
+use domain::services::{AppResult, Caller};
 use domain::{Agent, Connection, ConnectionId, ConnectionKind, Draft};
 use serde_json::json;
 
-impl Rehearsal {
+impl Catalog {
     /// The caller's demo agent over a demo connection; both are made if they
     /// are missing, and found again by the next call.
-    pub async fn demo_agent(&self, caller: &Caller) -> Answer<Agent> {
-        let _one_at_a_time = self.making_demo.lock().await;
+    pub async fn demo_agent(&self, caller: &Caller) -> AppResult<Agent> {
+        let _one_at_a_time = self.demo_creation.lock().await;
         let connection = self.demo_connection(caller).await?;
         let spec = builtin::demo_agent(connection)
             .map_err(|error| internal(&error, "read the demo agent"))?;
@@ -21,7 +22,7 @@ impl Rehearsal {
         }
     }
 
-    async fn demo_connection(&self, caller: &Caller) -> Answer<ConnectionId> {
+    async fn demo_connection(&self, caller: &Caller) -> AppResult<ConnectionId> {
         let known = self.connections(caller).await?;
         let demo = |connection: &&Connection| connection.kind == ConnectionKind::Demo;
         if let Some(connection) = known.iter().find(demo) {
@@ -31,7 +32,7 @@ impl Rehearsal {
         Ok(self.create_connection(caller, &draft).await?.id)
     }
 
-    async fn is_demo(&self, caller: &Caller, id: ConnectionId) -> Answer<bool> {
+    async fn is_demo(&self, caller: &Caller, id: ConnectionId) -> AppResult<bool> {
         let known = self.connections(caller).await?;
         Ok(known.iter().any(|known| known.id == id && known.kind == ConnectionKind::Demo))
     }

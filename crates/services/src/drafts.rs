@@ -1,32 +1,19 @@
 //! Rejected form input, kept so that nothing typed is lost; and new tokens,
 //! held until they are shown.
 
-use crate::errors::StoreResultExt;
-use super::Rehearsal;
+use super::Drafts;
 use super::errors::internal;
-use domain::backend::{Answer, Caller, Rejected};
-use domain::{Draft, DraftId, SpaceId, Timestamp};
+use crate::errors::StoreResultExt;
+use async_trait::async_trait;
 use domain::error::AppError;
-use secrecy::{ExposeSecret, SecretString};
+use domain::services::{AppResult, Caller, DraftService, Rejected};
+use domain::{Draft, DraftId};
 use serde_json::Value;
-use std::time::Duration;
 
 /// Most that is kept for somebody who is not signed in, in bytes.
 const STRANGER: usize = 16 * 1024;
 /// Fields that are never kept, wherever they stand.
 const NEVER: [&str; 5] = ["password", "api_key", "key", "token", "secret"];
-
-/// A new token waits so long for the page that shows it.
-const HELD: Duration = Duration::from_secs(10 * 60);
-
-/// A new token that was not shown yet. Never stored: at rest there is only
-/// its hash.
-pub(super) struct Fresh {
-    id: DraftId,
-    space: SpaceId,
-    secret: SecretString,
-    at: Timestamp,
-}
 
 /// Takes out what must not be stored in the clear.
 fn redact(value: &mut Value) {
@@ -40,13 +27,9 @@ fn redact(value: &mut Value) {
     }
 }
 
-impl Rehearsal {
-    /// Keeps rejected form input for a day.
-    pub async fn keep_rejected(
-        &self,
-        caller: Option<&Caller>,
-        rejected: &Rejected,
-    ) -> Answer<DraftId> {
+#[async_trait]
+impl DraftService for Drafts {
+    async fn keep_draft(&self, caller: Option<&Caller>, rejected: &Rejected) -> AppResult<DraftId> {
         let mut kept = rejected.clone();
         redact(&mut kept.draft.0);
         let encode = |kept: &Rejected| {
@@ -67,39 +50,14 @@ impl Rehearsal {
         }
         let id: DraftId = self.clock.uuid().into();
         let space = caller.map(|caller| caller.space_id);
-        self.stores.settings.put_draft(space, id, &body, self.clock.now()).await.or_app_error()?;
+        self.store.put_draft(space, id, &body, self.clock.now()).await.or_app_error()?;
         Ok(id)
     }
 
-    /// Reads it again.
-    pub async fn rejected(&self, caller: Option<&Caller>, id: DraftId) -> Answer<Rejected> {
+    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<Rejected> {
         let space = caller.map(|caller| caller.space_id);
-        let body = self.stores.settings.draft(space, id, self.clock.now()).await.or_app_error()?;
+        let body = self.store.draft(space, id, self.clock.now()).await.or_app_error()?;
         let body = body.ok_or_else(|| AppError::not_found("draft"))?;
         serde_json::from_str(&body).map_err(|error| internal(&error, "read a draft"))
-    }
-
-    /// Holds the secret of a new token for the page that shows it.
-    pub fn hold_token(&self, caller: &Caller, secret: &str) -> DraftId {
-        let (id, now) = (DraftId::from(self.clock.uuid()), self.clock.now());
-        let mut fresh = self.fresh.lock();
-        fresh.retain(|held| now.since(held.at) < HELD);
-        fresh.push(Fresh { id, space: caller.space_id, secret: secret.into(), at: now });
-        id
-    }
-
-    /// Gives it out: once, in time, and to whoever made it.
-    pub fn take_token(&self, caller: &Caller, id: DraftId) -> Option<String> {
-        let now = self.clock.now();
-        let mut fresh = self.fresh.lock();
-        fresh.retain(|held| now.since(held.at) < HELD);
-        let at = fresh.iter().position(|held| held.id == id && held.space == caller.space_id)?;
-        Some(fresh.swap_remove(at).secret.expose_secret().to_owned())
-    }
-
-    /// A fresh idempotency key for a form.
-    #[must_use]
-    pub fn mint_key(&self) -> String {
-        self.clock.uuid().to_string()
     }
 }

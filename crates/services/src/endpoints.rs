@@ -1,18 +1,16 @@
 //! From a connection's id to where its calls go, with the key decrypted: for
 //! the engine, whose runs were checked when they were queued.
 
-use llm::Endpoint;
 use crate::secrets::{SecretError, Secrets};
-use store::catalog::{ConnectionRow, ConnectionStore};
-use store::{StoreError, Stored};
-use domain::{
-    Breaker, Connection, ConnectionId, ConnectionKind, ErrorKind, RunError, Timestamp,
-};
 use async_trait::async_trait;
+use domain::{Breaker, Connection, ConnectionId, ConnectionKind, ErrorKind, RunError, Timestamp};
+use llm::Endpoint;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use store::catalog::{ConnectionRow, ConnectionStore};
+use store::{StoreError, Stored};
 
 /// A connection that the operator offers to every user, from the environment.
 /// Never stored, never edited.
@@ -204,7 +202,6 @@ mod tests {
     use super::*;
     use store::accounts::AccountStore;
     use store_sqlite::SqliteStore;
-    use domain::SpaceId;
     use uuid::Uuid;
 
     #[test]

@@ -1,21 +1,25 @@
 //! Importing agents and scenarios: every document is checked before the first
 //! one is saved, and they are saved together or not at all.
 
+use super::Catalog;
 use crate::errors::StoreResultExt;
-use super::Rehearsal;
-use store::catalog::NewDocument;
-use domain::backend::{Answer, Caller, ImportKind, ImportReport, ImportedDocument};
-use domain::{Connection, Draft, Problem, Problems, ScenarioSpec};
+use async_trait::async_trait;
 use domain::error::AppError;
+use domain::services::ConnectionService;
+use domain::services::{
+    AppResult, Caller, ImportKind, ImportReport, ImportService, ImportedDocument,
+};
+use domain::{Connection, Draft, Problem, Problems, ScenarioSpec};
+use store::catalog::NewDocument;
 
-impl Rehearsal {
-    /// Saves agents and scenarios, all or none of them; see the port.
-    pub async fn import(
+#[async_trait]
+impl ImportService for Catalog {
+    async fn import(
         &self,
         caller: &Caller,
         documents: Vec<Draft>,
         dry_run: bool,
-    ) -> Answer<ImportReport> {
+    ) -> AppResult<ImportReport> {
         let mut report = ImportReport { dry_run, documents: Vec::new() };
         let mut valid = Vec::new();
         let known = self.connections(caller).await?;
@@ -54,16 +58,22 @@ impl Rehearsal {
                 NewDocument::Scenario(id, _) => id.0,
             });
         }
-        self.stores.imports.save_all(caller.space_id, valid, self.clock.now()).await.or_app_error()?;
+        self.stores
+            .imports
+            .save_all(caller.space_id, valid, self.clock.now())
+            .await
+            .or_app_error()?;
         Ok(report)
     }
+}
 
+impl Catalog {
     async fn checked(
         &self,
         caller: &Caller,
         known: &[Connection],
         mut document: Draft,
-    ) -> Answer<(ImportKind, Result<NewDocument, (String, Problems)>)> {
+    ) -> AppResult<(ImportKind, Result<NewDocument, (String, Problems)>)> {
         let name = document.text("name");
         let word = document.text("kind");
         let kind = match word.as_str() {

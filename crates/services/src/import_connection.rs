@@ -2,8 +2,8 @@
 //! or `connection`: the name under which it is listed), else the first of the
 //! caller's and the server's. And its model, where it comes without.
 
-use super::Rehearsal;
-use domain::backend::{Answer, Caller};
+use super::Catalog;
+use domain::services::{AppResult, Caller};
 use domain::{Connection, ConnectionId, ConnectionKind, Draft, Problem};
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ const DEMO_MODEL: &str = "demo";
 /// The most connections that a sentence lists.
 const LISTED: usize = 20;
 
-impl Rehearsal {
+impl Catalog {
     /// Puts connection (one of those `known`) and model of an imported agent into
     /// its document; or says what is wrong with the connection, and which ones there are.
     pub(super) async fn connect(
@@ -20,7 +20,7 @@ impl Rehearsal {
         caller: &Caller,
         known: &[Connection],
         document: &mut Draft,
-    ) -> Answer<Option<Problem>> {
+    ) -> AppResult<Option<Problem>> {
         let (name, id) = (document.text("connection"), document.text("connection_id"));
         if let Value::Object(fields) = &mut document.0 {
             // A word of imports alone: the parser does not know it.

@@ -1,4 +1,4 @@
-//! The use cases behind the port ([`domain::backend::Backend`]): who may, is it
+//! The use cases behind the port ([`domain::services::Backend`]): who may, is it
 //! valid, then the store. Every rule about ownership stands here and in the
 //! queries, nowhere else.
 //!
@@ -8,6 +8,8 @@
 mod accounts;
 mod agents;
 pub mod builtin;
+mod connection_check;
+pub mod connection_test;
 mod connections;
 mod cursor;
 mod demo;
@@ -15,13 +17,11 @@ pub mod document_import;
 mod drafts;
 pub mod endpoints;
 mod errors;
+pub mod event_source;
 mod import;
 mod import_connection;
-pub mod live_source;
 mod naming;
-pub mod outside;
-pub mod port;
-mod reach;
+mod new_tokens;
 mod scenarios;
 pub mod secrets;
 mod settings;
@@ -31,17 +31,16 @@ mod tests;
 
 pub use connections::ConnectionTester;
 pub use errors::internal;
-pub use port::Port;
 
-use clock::SharedClock;
 use crate::endpoints::Endpoints;
 use crate::secrets::Passwords;
-use store::accounts::AccountStore;
-use store::catalog::{
-    AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore,
-};
+use crate::suites::Suites;
+use clock::SharedClock;
+use domain::services::Services;
 use std::str::FromStr;
 use std::sync::Arc;
+use store::accounts::AccountStore;
+use store::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
 
 /// Who may make an account in the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,8 +70,6 @@ impl FromStr for SignUp {
 /// The stores of people and of what they write.
 #[derive(Clone)]
 pub struct CatalogStores {
-    /// Users and tokens.
-    pub accounts: Arc<dyn AccountStore>,
     /// Connections.
     pub connections: Arc<dyn ConnectionStore>,
     /// Agents.
@@ -90,10 +87,9 @@ impl CatalogStores {
     #[must_use]
     pub fn of<S>(store: &Arc<S>) -> Self
     where
-        S: AccountStore + ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
+        S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
     {
         Self {
-            accounts: store.clone(),
             connections: store.clone(),
             agents: store.clone(),
             scenarios: store.clone(),
@@ -103,45 +99,89 @@ impl CatalogStores {
     }
 }
 
-/// Everything behind the port.
-pub struct Rehearsal {
+/// Accounts, sign-in and API tokens.
+pub struct Accounts {
+    store: Arc<dyn AccountStore>,
+    clock: SharedClock,
+    sign_up: SignUp,
+    passwords: Passwords,
+    /// New tokens that were not shown yet.
+    new_tokens: parking_lot::Mutex<Vec<new_tokens::NewTokenSecret>>,
+}
+
+impl Accounts {
+    #[must_use]
+    pub fn new(store: Arc<dyn AccountStore>, clock: SharedClock, sign_up: SignUp) -> Self {
+        Self {
+            store,
+            clock,
+            sign_up,
+            passwords: Passwords::default(),
+            new_tokens: parking_lot::Mutex::default(),
+        }
+    }
+}
+
+/// What users write: connections, agents, scenarios, imports and settings. They
+/// check each other, so they share one struct.
+pub struct Catalog {
     pub(crate) stores: CatalogStores,
     pub(crate) clock: SharedClock,
     pub(crate) endpoints: Endpoints,
     pub(crate) tester: Arc<dyn ConnectionTester>,
-    pub(crate) sign_up_mode: SignUp,
-    passwords: Passwords,
-    /// New tokens that wait for the page that shows them.
-    fresh: parking_lot::Mutex<Vec<drafts::Fresh>>,
-    /// Two starts of the demo at once make one agent.
-    making_demo: tokio::sync::Mutex<()>,
+    /// Two demo starts at once create one agent.
+    demo_creation: tokio::sync::Mutex<()>,
 }
 
-impl Rehearsal {
-    /// The use cases over these stores and seams.
+impl Catalog {
     #[must_use]
     pub fn new(
         stores: CatalogStores,
         clock: SharedClock,
         endpoints: Endpoints,
         tester: Arc<dyn ConnectionTester>,
-        sign_up_mode: SignUp,
     ) -> Self {
-        Self {
-            stores,
-            clock,
-            endpoints,
-            tester,
-            sign_up_mode,
-            passwords: Passwords::default(),
-            fresh: parking_lot::Mutex::default(),
-            making_demo: tokio::sync::Mutex::default(),
-        }
+        Self { stores, clock, endpoints, tester, demo_creation: tokio::sync::Mutex::default() }
     }
 
-    /// Connections with their keys decrypted, for the engine.
+    /// Connections with their decrypted keys, for the engine.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+}
+
+/// Rejected form input.
+pub struct Drafts {
+    store: Arc<dyn SettingStore>,
+    clock: SharedClock,
+}
+
+impl Drafts {
+    #[must_use]
+    pub fn new(store: Arc<dyn SettingStore>, clock: SharedClock) -> Self {
+        Self { store, clock }
+    }
+}
+
+/// All services as the HTTP layer takes them.
+#[must_use]
+pub fn all(
+    accounts: Accounts,
+    drafts: Drafts,
+    catalog: &Arc<Catalog>,
+    suites: &Suites,
+) -> Services {
+    let suites = Arc::new(suites.clone());
+    Services {
+        accounts: Arc::new(accounts),
+        connections: catalog.clone(),
+        agents: catalog.clone(),
+        scenarios: catalog.clone(),
+        imports: catalog.clone(),
+        settings: catalog.clone(),
+        suites: suites.clone(),
+        results: suites,
+        drafts: Arc::new(drafts),
     }
 }

@@ -1,12 +1,13 @@
 //! Scenarios: the caller's own, and the built-in ones that everybody reads.
 
+use super::{Catalog, cursor, naming};
 use crate::errors::StoreResultExt;
-use super::{Rehearsal, cursor, naming};
+use async_trait::async_trait;
+use domain::error::AppError;
+use domain::services::{AppResult, Caller, Cursor, Page, ScenarioService};
+use domain::{Draft, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
 use store::StoreError;
 use store::catalog::{After, OrderKey};
-use domain::backend::{Answer, Caller, Cursor, Page};
-use domain::{Draft, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
-use domain::error::AppError;
 use uuid::Uuid;
 
 fn no_scenario() -> AppError {
@@ -31,58 +32,59 @@ fn tidy(filter: &ScenarioFilter) -> ScenarioFilter {
     ScenarioFilter { tag: text(&filter.tag), q: text(&filter.q), ..filter.clone() }
 }
 
-impl Rehearsal {
-    /// Scenarios by category, difficulty, name.
-    pub async fn scenarios(
+#[async_trait]
+impl ScenarioService for Catalog {
+    async fn scenarios(
         &self,
         caller: &Caller,
         filter: &ScenarioFilter,
         cursor: &Cursor,
-    ) -> Answer<Page<Scenario>> {
+    ) -> AppResult<Page<Scenario>> {
         let (after, limit) = cursor::read(cursor)?;
         if after.as_ref().is_some_and(|after| OrderKey::parse(&after.key).is_none()) {
             return Err(cursor::damaged());
         }
         let (space, filter) = (caller.space_id, tidy(filter));
-        let found = self.stores.scenarios.scenarios(space, &filter, after, limit + 1).await.or_app_error()?;
+        let found = self
+            .stores
+            .scenarios
+            .scenarios(space, &filter, after, limit + 1)
+            .await
+            .or_app_error()?;
         Ok(cursor::page(found, limit, place))
     }
 
-    /// One, at its newest revision.
-    pub async fn scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<Scenario> {
-        self.stores.scenarios.scenario(caller.space_id, id).await.or_app_error()?.ok_or_else(no_scenario)
+    async fn scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {
+        self.stores
+            .scenarios
+            .scenario(caller.space_id, id)
+            .await
+            .or_app_error()?
+            .ok_or_else(no_scenario)
     }
 
-    /// All revisions, newest first; also of a deleted one, whose runs stay.
-    pub async fn scenario_revisions(
+    async fn scenario_revisions(
         &self,
         caller: &Caller,
         id: ScenarioId,
-    ) -> Answer<Vec<Scenario>> {
-        let revisions = self.stores.scenarios.scenario_revisions(caller.space_id, id).await.or_app_error()?;
+    ) -> AppResult<Vec<Scenario>> {
+        let revisions =
+            self.stores.scenarios.scenario_revisions(caller.space_id, id).await.or_app_error()?;
         if revisions.is_empty() { Err(no_scenario()) } else { Ok(revisions) }
     }
 
-    /// Makes one.
-    pub async fn create_scenario(&self, caller: &Caller, draft: &Draft) -> Answer<Scenario> {
+    async fn create_scenario(&self, caller: &Caller, draft: &Draft) -> AppResult<Scenario> {
         let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
         self.put_scenario(caller, &spec).await
     }
 
-    async fn put_scenario(&self, caller: &Caller, spec: &ScenarioSpec) -> Answer<Scenario> {
-        let (id, now) = (self.clock.uuid().into(), self.clock.now());
-        Ok(self.stores.scenarios.create_scenario(caller.space_id, id, spec, now).await.or_app_error()?)
-    }
-
-    /// Saves a new revision based on `revision`; 409 if that is not the newest,
-    /// or if it is built in.
-    pub async fn update_scenario(
+    async fn update_scenario(
         &self,
         caller: &Caller,
         id: ScenarioId,
         revision: u32,
         draft: &Draft,
-    ) -> Answer<Scenario> {
+    ) -> AppResult<Scenario> {
         // Whose it is comes first: a stranger hears nothing of their draft.
         self.own_scenario(caller, id).await?;
         let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
@@ -92,26 +94,15 @@ impl Rehearsal {
         saved.await.or_app_error()?.ok_or_else(no_scenario)
     }
 
-    /// That the caller may change it; a damaged one too, to be repaired.
-    async fn own_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<()> {
-        match self.stores.scenarios.scenario(caller.space_id, id).await {
-            Ok(None) => Err(no_scenario()),
-            Ok(Some(scenario)) if scenario.is_built_in => Err(built_in()),
-            Ok(Some(_)) | Err(StoreError::Damaged(_)) => Ok(()),
-            Err(other) => Err(crate::errors::app_error(other)),
-        }
-    }
-
-    /// Removes one; its history stays.
-    pub async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<()> {
+    async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
         self.own_scenario(caller, id).await?;
         let now = self.clock.now();
-        let gone = self.stores.scenarios.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
+        let gone =
+            self.stores.scenarios.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
         if gone { Ok(()) } else { Err(no_scenario()) }
     }
 
-    /// A copy under another name; also of built-in ones.
-    pub async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> Answer<Scenario> {
+    async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {
         let original = self.scenario(caller, id).await?;
         for name in naming::copies(&original.spec.name) {
             let spec = ScenarioSpec { name, ..original.spec.clone() };
@@ -121,9 +112,31 @@ impl Rehearsal {
         }
         Err(AppError::conflict("There are too many copies of this scenario."))
     }
+}
+
+impl Catalog {
+    async fn put_scenario(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<Scenario> {
+        let (id, now) = (self.clock.uuid().into(), self.clock.now());
+        Ok(self
+            .stores
+            .scenarios
+            .create_scenario(caller.space_id, id, spec, now)
+            .await
+            .or_app_error()?)
+    }
+
+    /// That the caller may change it; a damaged one too, to be repaired.
+    async fn own_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
+        match self.stores.scenarios.scenario(caller.space_id, id).await {
+            Ok(None) => Err(no_scenario()),
+            Ok(Some(scenario)) if scenario.is_built_in => Err(built_in()),
+            Ok(Some(_)) | Err(StoreError::Damaged(_)) => Ok(()),
+            Err(other) => Err(crate::errors::app_error(other)),
+        }
+    }
 
     /// Whether the caller has one of this name beside it in the list.
-    async fn has_beside(&self, caller: &Caller, spec: &ScenarioSpec) -> Answer<bool> {
+    async fn has_beside(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<bool> {
         let before = After { key: OrderKey::of(spec).text(), id: Uuid::nil() };
         let own = ScenarioFilter {
             category: Some(spec.category),
@@ -131,7 +144,12 @@ impl Rehearsal {
             built_in: Some(false),
             ..ScenarioFilter::default()
         };
-        let next = self.stores.scenarios.scenarios(caller.space_id, &own, Some(before), 1).await.or_app_error()?;
+        let next = self
+            .stores
+            .scenarios
+            .scenarios(caller.space_id, &own, Some(before), 1)
+            .await
+            .or_app_error()?;
         Ok(next.first().is_some_and(|next| next.spec.name == spec.name))
     }
 }

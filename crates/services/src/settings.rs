@@ -1,19 +1,19 @@
 //! Settings: the models that judge and play users.
 
+use super::Catalog;
 use crate::errors::StoreResultExt;
-use super::Rehearsal;
-use domain::backend::{Answer, Caller};
-use domain::{ModelChoice, Problem, Problems, Settings, is_blank, limits};
+use async_trait::async_trait;
 use domain::error::AppError;
+use domain::services::{AppResult, Caller, SettingsService};
+use domain::{ModelChoice, Problem, Problems, Settings, is_blank, limits};
 
-impl Rehearsal {
-    /// The models that judge and play users.
-    pub async fn settings(&self, caller: &Caller) -> Answer<Settings> {
+#[async_trait]
+impl SettingsService for Catalog {
+    async fn settings(&self, caller: &Caller) -> AppResult<Settings> {
         Ok(self.stores.settings.settings(caller.space_id).await.or_app_error()?)
     }
 
-    /// Changes them.
-    pub async fn update_settings(&self, caller: &Caller, settings: &Settings) -> Answer<Settings> {
+    async fn update_settings(&self, caller: &Caller, settings: &Settings) -> AppResult<Settings> {
         let mut problems = Problems::new();
         let judge = self.choice(caller, "judge", settings.judge.as_ref(), &mut problems).await?;
         let user = settings.simulated_user.as_ref();
@@ -25,7 +25,9 @@ impl Rehearsal {
         self.stores.settings.put_settings(caller.space_id, &settings).await.or_app_error()?;
         Ok(settings)
     }
+}
 
+impl Catalog {
     /// A choice that the caller may make, tidied; what is wrong goes to
     /// `problems` under `field`. Also for the overrides of a start.
     pub(crate) async fn choice(
@@ -34,7 +36,7 @@ impl Rehearsal {
         field: &str,
         choice: Option<&ModelChoice>,
         problems: &mut Problems,
-    ) -> Answer<Option<ModelChoice>> {
+    ) -> AppResult<Option<ModelChoice>> {
         let Some(choice) = choice else { return Ok(None) };
         let mut problem = |part: &str, message: String| {
             problems.push(Problem::new(format!("{field}.{part}"), message));

@@ -6,7 +6,7 @@ use super::SqliteStore;
 use store::cleaning::{CleanStore, Old};
 use store::rows::EvaluationRow;
 use store::suites::{Created, NewEvaluation, NewRun, NewSuite, SuiteStore};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{Evaluation, RunId, SpaceId, SuiteId, Timestamp};
 use futures::FutureExt;
 use uuid::Uuid;

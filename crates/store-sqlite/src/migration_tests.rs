@@ -4,7 +4,7 @@
 use super::SqliteStore;
 use store::catalog::SettingStore;
 use store::suites::SuiteStore;
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{RunStatus, SpaceId, SuiteId, SuiteStatus};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};

@@ -1,7 +1,7 @@
 //! The aggregate of people: users, their spaces, their tokens.
 
 use super::Stored;
-use domain::backend::Caller;
+use domain::services::Caller;
 use domain::{ApiToken, SpaceId, Timestamp, TokenId, UserId};
 use async_trait::async_trait;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::Stored;
 use super::hub::Newest;
 use super::rows::{EvaluationRow, EventRow, Frozen, RunRow, SuiteRow, Transcript};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{
     AgentRef, Counts, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, Turn,
     UserId,

@@ -5,7 +5,7 @@ use super::pass::{Pass, Passes, Shown};
 use super::problem::Failure;
 use super::security::KEPT_NOWHERE;
 use super::{HttpState, sessions};
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::error::{AppError, ErrorCode};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -64,7 +64,7 @@ pub(super) async fn resolve(
     let of_cookie = session.as_ref().and_then(Session::id).map(Shown::Session);
     let (who, shown) = match bearer(request.headers()) {
         Ok(Some(token)) => {
-            let who = state.backend.caller_of_token(&token).await.map(Some).map_err(no_token);
+            let who = state.services.accounts.caller_of_token(&token).await.map(Some).map_err(no_token);
             (who, Some(Shown::Token(token)))
         }
         Ok(None) => (of_session(&state, session).await, of_cookie),
@@ -95,7 +95,7 @@ fn is_words(headers: &HeaderMap) -> bool {
 
 /// The token of an `Authorization: Bearer …` header, if there is one. Another
 /// scheme (a proxy's basic authentication) is not ours to judge.
-fn bearer(headers: &HeaderMap) -> Answer<Option<String>> {
+fn bearer(headers: &HeaderMap) -> AppResult<Option<String>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let unreadable = || AppError::new(ErrorCode::Unauthenticated, "The token is not valid.");
     let text = value.to_str().map_err(|_| unreadable())?;
@@ -115,10 +115,10 @@ fn no_token(error: AppError) -> AppError {
     }
 }
 
-async fn of_session(state: &HttpState, session: Option<Session>) -> Answer<Option<Caller>> {
+async fn of_session(state: &HttpState, session: Option<Session>) -> AppResult<Option<Caller>> {
     let Some(session) = session else { return Ok(None) };
     let Some(user) = sessions::user(&session, &state.clock).await? else { return Ok(None) };
-    match state.backend.caller_of_user(user).await {
+    match state.services.accounts.caller_of_user(user).await {
         Ok(caller) => Ok(Some(caller)),
         // The account is gone: so is its session.
         Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Unauthenticated) => {

@@ -1,7 +1,7 @@
 //! The `Idempotency-Key` header: bare or quoted.
 
 use super::problem::Failure;
-use domain::backend::Keyed;
+use domain::services::Keyed;
 use domain::StartSuite;
 use domain::error::{AppError, ErrorCode};
 use axum::extract::FromRequestParts;

@@ -1,6 +1,6 @@
 //! Everything between the socket and the port.
 //!
-//! Three doors to the same use cases ([`domain::backend::Backend`]): pages and
+//! Three doors to the same use cases ([`domain::services::Backend`]): pages and
 //! server functions ([`pages`]), forms without script ([`forms`]) and the API
 //! ([`api`]). Who may, and whether it is valid, is said behind the port; here
 //! is only how it is asked and answered.
@@ -30,13 +30,13 @@ mod tests;
 
 pub use client_ip::Network;
 pub use health::Readiness;
-pub use services::live_source::Live;
+pub use services::event_source::Live;
 pub use sessions::{COOKIE, SharedSessions};
 pub use throttle::SignInLimits;
 
 use clock::SharedClock;
 use telemetry::Scrape;
-use domain::backend::Backend;
+use domain::services::Services;
 use domain::limits;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
@@ -83,7 +83,7 @@ impl HttpSettings {
 #[derive(Clone)]
 pub struct HttpState {
     /// The use cases.
-    pub backend: Arc<dyn Backend>,
+    pub services: Services,
     /// What the streams read.
     pub live: Arc<dyn Live>,
     /// Whether store and engine work.

@@ -2,7 +2,7 @@
 
 use super::auth::Who;
 use super::{HttpState, security};
-use domain::backend::{Backend, Caller};
+use domain::services::{Caller};
 use app::ended::SignInAgain;
 use axum::Router;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use axum::routing::get;
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// All pages and server functions.
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
@@ -33,15 +33,14 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     )
 }
 
-/// What pages and server functions find in their context: the port
-/// (`Arc<dyn Backend>`), who asks (`Option<Caller>`); the request's parts are
-/// there already. A page also gets its policy here, for here is its nonce.
+/// The context of pages and server functions: the [`Services`] and the caller
+/// (`Option<Caller>`); Leptos adds the parts of the request. A page also gets its policy here, for here is its nonce.
 fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
-    let backend: Arc<dyn Backend> = Arc::clone(&state.backend);
+    let services = state.services.clone();
     move || {
         let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
         provide_context::<Option<Caller>>(who.and_then(|who| who.0));
-        provide_context(Arc::clone(&backend));
+        provide_context(services.clone());
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) = HeaderValue::from_str(&security::page_policy(&nonce))

@@ -51,7 +51,7 @@ impl Passes {
         }
         self.note(shown, true);
         let good = match shown {
-            Shown::Token(token) => match state.backend.caller_of_token(token).await {
+            Shown::Token(token) => match state.services.accounts.caller_of_token(token).await {
                 Ok(_) => true,
                 Err(error) => {
                     !matches!(error.code, ErrorCode::Unauthenticated | ErrorCode::NotFound)

@@ -2,7 +2,7 @@
 //! last written, so that reading pages does not write on every request.
 
 use clock::SharedClock;
-use domain::backend::Answer;
+use domain::services::AppResult;
 use domain::{Timestamp, UserId};
 use domain::error::{AppError, ErrorCode};
 use async_trait::async_trait;
@@ -64,7 +64,7 @@ pub(super) fn layer(store: SharedSessions, secure: bool) -> SessionManagerLayer<
 ///
 /// # Errors
 /// 503 when the store cannot be read.
-pub(super) async fn user(session: &Session, clock: &SharedClock) -> Answer<Option<UserId>> {
+pub(super) async fn user(session: &Session, clock: &SharedClock) -> AppResult<Option<UserId>> {
     let Some(user) = session.get::<UserId>(USER).await.map_err(unavailable)? else {
         return Ok(None);
     };
@@ -82,7 +82,7 @@ pub(super) async fn user(session: &Session, clock: &SharedClock) -> Answer<Optio
 ///
 /// # Errors
 /// 503 when the store cannot be written.
-pub(super) async fn begin(session: &Session, user: UserId, clock: &SharedClock) -> Answer<()> {
+pub(super) async fn begin(session: &Session, user: UserId, clock: &SharedClock) -> AppResult<()> {
     session.clear().await;
     let stored = async {
         session.cycle_id().await?;
@@ -103,7 +103,7 @@ pub(super) async fn begin(session: &Session, user: UserId, clock: &SharedClock) 
 ///
 /// # Errors
 /// 503 when the store cannot be written.
-pub(super) async fn end(session: &Session) -> Answer<()> {
+pub(super) async fn end(session: &Session) -> AppResult<()> {
     session.flush().await.map_err(unavailable)
 }
 

@@ -3,7 +3,7 @@
 
 use clock::SharedClock;
 use telemetry::request;
-use domain::backend::Answer;
+use domain::services::AppResult;
 use domain::error::{AppError, ErrorCode};
 use std::future::Future;
 use tracing::Instrument;
@@ -15,8 +15,8 @@ use tracing::Instrument;
 /// Those of `work`, and [`ErrorCode::Internal`] after a panic.
 pub async fn spawned<T: Send + 'static>(
     clock: &SharedClock,
-    work: impl Future<Output = Answer<T>> + Send + 'static,
-) -> Answer<T> {
+    work: impl Future<Output = AppResult<T>> + Send + 'static,
+) -> AppResult<T> {
     let work = request::carried(request::current(), work).in_current_span();
     match tokio::spawn(work).await {
         Ok(answer) => answer,

@@ -3,7 +3,7 @@
 //!
 //! Every statement is taken from what the store really says, and explained.
 
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{
     AgentId, AgentRef, ConnectionId, Evaluation, EvaluationStatus, RunId, RunStatus, ScenarioId,
     ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId,

@@ -4,7 +4,7 @@ use crate::components::form::{Control, Field, Form, unchecked};
 use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::domain::Draft;
-use crate::server_fns::Ask;
+use crate::server_fns::{AccountQuery};
 use crate::server_fns::accounts::AccountData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -24,7 +24,7 @@ pub fn SignUpPage() -> impl IntoView {
 fn page(new: bool) -> AnyView {
     let query = use_query_map();
     let next = query.with_untracked(|query| query.get("next")).unwrap_or_default();
-    let data = ask(move || Ask::Account { draft: query.with(|query| query.get("draft")) });
+    let data = ask(move || AccountQuery { draft: query.with(|query| query.get("draft")) });
     view! {
         {notice()}
         <div class="account">{loaded(data, move |form| show(form, new, next.clone()))}</div>

@@ -7,7 +7,7 @@ use crate::components::title::heading;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
 use crate::server_fns::agents::AgentData;
-use crate::server_fns::{Ask, Choice};
+use crate::server_fns::{AgentQuery, Choice};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
@@ -28,7 +28,7 @@ pub fn NewAgentPage() -> impl IntoView {
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data =
-        ask(move || Ask::Agent { id: id.get(), draft: query.with(|query| query.get("draft")) });
+        ask(move || AgentQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {loaded(data, editor)} }.into_any()
 }
 

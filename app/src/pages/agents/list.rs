@@ -1,10 +1,10 @@
 //! The list of agents.
 
-use crate::backend::Page;
+use crate::services::Page;
 use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::server_fns::Ask;
+use crate::server_fns::{AgentsQuery};
 use crate::server_fns::agents::AgentRow;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -13,7 +13,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn AgentsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || Ask::Agents { after: query.with(|query| query.get("after")) });
+    let data = ask(move || AgentsQuery { after: query.with(|query| query.get("after")) });
     view! {
         {notice()}
         <div class="page-head">

@@ -10,7 +10,7 @@ use crate::components::load::{ask, loaded, notice};
 use crate::components::title::heading;
 use crate::components::turns::turn;
 use crate::domain::{ErrorKind, Evaluation, EvaluationStatus, Run, Turn};
-use crate::server_fns::Ask;
+use crate::server_fns::{RunQuery};
 use crate::server_fns::runs::RunData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
@@ -20,7 +20,7 @@ use leptos_router::hooks::use_params_map;
 pub fn RunPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
-    let data = ask::<RunData>(move || Ask::Run { id: id.get() });
+    let data = ask(move || RunQuery { id: id.get() });
     // While it goes on, or is judged again, the page asks again.
     Effect::new(move || {
         let open = match data.get() {

@@ -7,7 +7,7 @@ use crate::components::rows::rows;
 use crate::components::title::heading;
 use crate::domain::{Draft, Problems, Run, ScenarioSpec};
 use crate::pages::run::parts::run_table;
-use crate::server_fns::Ask;
+use crate::server_fns::{ScenarioQuery};
 use crate::server_fns::scenarios::ScenarioData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -29,7 +29,7 @@ pub fn NewScenarioPage() -> impl IntoView {
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data =
-        ask(move || Ask::Scenario { id: id.get(), draft: query.with(|query| query.get("draft")) });
+        ask(move || ScenarioQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {loaded(data, show)} }.into_any()
 }
 

@@ -1,13 +1,13 @@
 //! The list of scenarios: filter, select, run.
 
 use crate::address::encode;
-use crate::backend::Page;
+use crate::services::Page;
 use crate::components::browser;
 use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::title::heading;
 use crate::components::words::plural;
 use crate::domain::{Category, Difficulty};
-use crate::server_fns::Ask;
+use crate::server_fns::{ScenariosQuery};
 use crate::server_fns::scenarios::{FilterWords, ScenarioRow};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -32,7 +32,7 @@ pub fn ScenariosPage() -> impl IntoView {
     let query = use_query_map();
     let words = Memo::new(move |_| query.with(filter_of));
     let after = Memo::new(move |_| query.with(|query| query.get("after")));
-    let data = ask(move || Ask::Scenarios { words: words.get(), after: after.get() });
+    let data = ask(move || ScenariosQuery { words: words.get(), after: after.get() });
     view! {
         {notice()}
         <div class="page-head">

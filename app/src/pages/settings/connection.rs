@@ -10,7 +10,7 @@ use crate::components::words::duration;
 use crate::domain::{
     BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
 };
-use crate::server_fns::Ask;
+use crate::server_fns::{ConnectionQuery};
 use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -36,7 +36,7 @@ fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data = ask(move || {
         let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
-        Ask::Connection { id: id.get(), draft, tested }
+        ConnectionQuery { id: id.get(), draft, tested }
     });
     view! { {notice()} {tabs("connections")} {loaded(data, show)} }.into_any()
 }

@@ -6,13 +6,13 @@ use crate::components::load::{ask, empty, loaded_below, notice};
 use crate::components::time::clock;
 use crate::components::title::heading;
 use crate::domain::{Breaker, BreakerState, Connection, ConnectionKind};
-use crate::server_fns::Ask;
+use crate::server_fns::{ConnectionsQuery};
 use leptos::prelude::*;
 
 /// The list of connections.
 #[component]
 pub fn ConnectionsPage() -> impl IntoView {
-    let data = ask(|| Ask::Connections);
+    let data = ask(|| ConnectionsQuery {});
     view! {
         {notice()}
         {tabs("connections")}

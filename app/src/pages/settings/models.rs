@@ -5,7 +5,7 @@ use crate::components::form::{Control, Field, Form, unchecked};
 use crate::components::load::{ask, loaded_below, notice};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
-use crate::server_fns::{Ask, Choice};
+use crate::server_fns::{ModelsQuery, Choice};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -13,7 +13,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn ModelsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || Ask::Models { draft: query.with(|query| query.get("draft")) });
+    let data = ask(move || ModelsQuery { draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {tabs("models")} {heading("Models")} {loaded_below(data, show)} }
 }
 

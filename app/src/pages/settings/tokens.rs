@@ -6,7 +6,7 @@ use crate::components::load::{ask, loaded_below, notice};
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
 use crate::domain::{ApiToken, Draft};
-use crate::server_fns::Ask;
+use crate::server_fns::{TokensQuery};
 use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -15,7 +15,7 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn TokensPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || Ask::Tokens { draft: query.with(|query| query.get("draft")) });
+    let data = ask(move || TokensQuery { draft: query.with(|query| query.get("draft")) });
     view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded_below(data, show)} }
 }
 

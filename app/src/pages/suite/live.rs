@@ -8,9 +8,8 @@ use crate::components::load::ask_once;
 use crate::domain::{
     ErrorKind, HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
 };
-use crate::server_fns::runs::RunData;
 use crate::server_fns::suites::SuiteData;
-use crate::server_fns::{Ask, Stop, cancel};
+use crate::server_fns::{RunQuery, SuiteQuery, Stop, cancel};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -229,8 +228,8 @@ impl Live {
     /// Reads what was said so far; what arrives meanwhile is merged.
     pub fn read_transcript(self, run: RunId) {
         spawn_local(async move {
-            let ask = Ask::Run { id: run.to_string() };
-            if let Ok(view) = ask_once::<RunData>(ask).await {
+            let ask = RunQuery { id: run.to_string() };
+            if let Ok(view) = ask_once(ask).await {
                 let turns = view.run.transcript.unwrap_or_default();
                 if self.state.try_update_value(|state| state.merge_turns(run, turns)).is_some()
                     && self.followed.get_untracked() == Some(run)
@@ -246,8 +245,8 @@ impl Live {
         let followed = self.followed.get_untracked();
         spawn_local(async move {
             let run = followed.map(|run| run.to_string());
-            let ask = Ask::Suite { id: self.id.to_string(), run };
-            let Ok(view) = ask_once::<SuiteData>(ask).await else { return };
+            let ask = SuiteQuery { id: self.id.to_string(), run };
+            let Ok(view) = ask_once(ask).await else { return };
             if self.suite.try_get_untracked().is_none() {
                 return;
             }

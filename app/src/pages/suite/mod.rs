@@ -17,7 +17,7 @@ use crate::components::time::time;
 use crate::components::title::heading;
 use crate::domain::Suite;
 use crate::pages::run::parts::refresh;
-use crate::server_fns::Ask;
+use crate::server_fns::{SuiteQuery};
 use crate::server_fns::suites::SuiteData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -33,7 +33,7 @@ pub fn SuitePage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
     let run = Memo::new(move |_| query.with(|query| query.get("run")));
     // Another followed run is no other page: only the id loads it anew.
-    let data = ask(move || Ask::Suite { id: id.get(), run: run.get_untracked() });
+    let data = ask(move || SuiteQuery { id: id.get(), run: run.get_untracked() });
     view! { {notice()} {refusal()} {loaded(data, move |view| show(view, run))} }
 }
 

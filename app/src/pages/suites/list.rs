@@ -1,6 +1,6 @@
 //! The list of suites.
 
-use crate::backend::Page;
+use crate::services::Page;
 use crate::components::chip::suite_chip;
 use crate::components::load::{ask, empty, follow, loaded_below, notice};
 use crate::components::time::time;
@@ -9,7 +9,7 @@ use crate::components::words::{percent, verdict_counts};
 use crate::domain::{Suite, SuiteStatus};
 use crate::pages::agents::list::more;
 use crate::pages::run::parts::refresh;
-use crate::server_fns::Ask;
+use crate::server_fns::{SuitesQuery};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -21,7 +21,7 @@ pub fn SuitesPage() -> impl IntoView {
         move || query.with(|query| (query.get("agent"), query.get("status"), query.get("after")));
     let data = ask(move || {
         let (agent, status, after) = words();
-        Ask::Suites { agent, status, after }
+        SuitesQuery { agent, status, after }
     });
     follow(data, unfinished);
     view! {

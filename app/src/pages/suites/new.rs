@@ -10,7 +10,7 @@ use crate::domain::Draft;
 use crate::pages::scenarios::list::filter_of;
 use crate::server_fns::scenarios::FilterWords;
 use crate::server_fns::suites::{PreflightData, StartData, StartWords};
-use crate::server_fns::{Ask, Choice};
+use crate::server_fns::{PreflightQuery, StartQuery, Choice};
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::web_sys::HtmlFormElement;
@@ -31,9 +31,9 @@ pub fn NewSuitePage() -> impl IntoView {
     });
     let data = ask(move || {
         list.track();
-        Ask::Start { words: words.get_untracked() }
+        StartQuery { words: words.get_untracked() }
     });
-    let found = ask(move || Ask::CheckStart { words: words.get() });
+    let found = ask(move || PreflightQuery { words: words.get() });
     view! {
         {notice()}
         {heading("Run scenarios")}

@@ -6,13 +6,13 @@ use conversation::{
     JudgingState, Step, ToolReply, agent_request, answer_call, next_step, parse_simulated_user,
     refuse_call, simulated_user_request,
 };
-use judge::{Case, JudgeStep, Outcome, judge_step};
 use demo_model::Demo;
-use llm::{ChatReply, ChatRequest, Endpoint, Provider};
 use domain::{
     AgentSpec, ConnectionId, ConnectionKind, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall,
     Turn, Verdict,
 };
+use judge::{Case, JudgeStep, Outcome, judge_step};
+use llm::{ChatReply, ChatRequest, Endpoint, Provider};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 

@@ -6,9 +6,9 @@
 //! failure can be seen and read.
 
 use clock::Clock;
-use store::catalog::ScenarioStore;
 use domain::{AgentSpec, ConnectionId, Draft, Problems, ScenarioSpec};
 use serde_json::Value;
+use store::catalog::ScenarioStore;
 
 const SCENARIOS: &str = include_str!("scenarios.yaml");
 const DEMO_AGENT: &str = include_str!("demo_agent.yaml");

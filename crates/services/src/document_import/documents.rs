@@ -1,7 +1,7 @@
 //! YAML and JSON documents with agents and scenarios.
 
-use domain::{Draft, Problem, Problems, limits};
 use domain::error::{AppError, ErrorCode};
+use domain::{Draft, Problem, Problems, limits};
 use serde_json::Value;
 
 /// The most documents of one import.

@@ -1,12 +1,12 @@
 //! `secret.key` in the data folder: made once, readable by its owner alone.
 
 use super::{SecretError, random};
-use telemetry::request::log_id;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use telemetry::request::log_id;
 
 /// The file's name.
 const NAME: &str = "secret.key";

@@ -12,18 +12,18 @@ mod tokens;
 pub use passwords::{Passwords, password_problem};
 pub use tokens::{new_token, token_hash};
 
-use store::catalog::SettingStore;
-use domain::{ConnectionId, SpaceId};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use domain::{ConnectionId, SpaceId};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::Path;
+use store::catalog::SettingStore;
 use uuid::Uuid;
 
 /// The layout described above.

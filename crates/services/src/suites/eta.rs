@@ -1,8 +1,8 @@
 //! How long a suite will still take: pure.
 
-use store::rows::{RunRow, SuiteRow};
 use domain::{RunStatus, Timestamp};
 use std::time::Duration;
+use store::rows::{RunRow, SuiteRow};
 
 /// Finished runs of the suite itself from which on its own mean is used.
 const ENOUGH: usize = 2;

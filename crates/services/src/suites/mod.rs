@@ -7,28 +7,28 @@
 //! - `read`: what is shown. [`eta`]: how long it will take; pure.
 //! - `live`: what the streams read.
 
-mod cancel;
 pub mod eta;
-mod evaluate;
-mod live;
+mod event_cache;
+mod events;
 pub mod plan;
+mod preflight_warnings;
 mod read;
-mod relay;
 mod rerun;
+mod service;
 mod start;
-mod troubles;
 
+use super::Catalog;
 use super::cursor::{damaged, limit};
+use async_trait::async_trait;
 use clock::SharedClock;
+use domain::error::AppError;
+use domain::services::{AppResult, Caller};
+use domain::{ConnectionId, Problem, RunId, Timestamp, UserId, Waiting};
 use engine::Engine;
+use std::sync::Arc;
 use store::SharedSuites;
 use store::catalog::{AgentStore, ScenarioStore, SettingStore};
 use store::rows::ModelRef;
-use domain::backend::{Answer, Caller};
-use domain::{ConnectionId, Problem, RunId, Timestamp, UserId, Waiting};
-use domain::error::AppError;
-use async_trait::async_trait;
-use std::sync::Arc;
 
 /// Whether a connection can be used at all, found out without a paid call.
 #[async_trait]
@@ -121,6 +121,8 @@ pub struct Suites {
     pub scenarios: Arc<dyn ScenarioStore>,
     /// Settings of spaces.
     pub settings: Arc<dyn SettingStore>,
+    /// Connections, and the demo agent.
+    pub catalog: Arc<Catalog>,
     /// Whether connections can be used.
     pub reach: Arc<dyn Reach>,
     /// The engine.
@@ -130,11 +132,11 @@ pub struct Suites {
     /// Numbers.
     pub limits: SuiteLimits,
     /// What streams of the same suite share.
-    pub relay: Arc<relay::Relay>,
+    pub event_cache: Arc<event_cache::EventCache>,
 }
 
 /// A cursor of a list from new to old: `millis-id`.
-fn before(cursor: &domain::backend::Cursor) -> Answer<Option<store::suites::Before>> {
+fn before(cursor: &domain::services::Cursor) -> AppResult<Option<store::suites::Before>> {
     let Some(text) = cursor.after.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -147,6 +149,6 @@ fn before(cursor: &domain::backend::Cursor) -> Answer<Option<store::suites::Befo
 }
 
 /// 422 with problems, or nothing.
-fn none_of(problems: Vec<Problem>) -> Answer<()> {
+fn none_of(problems: Vec<Problem>) -> AppResult<()> {
     if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }

@@ -1,24 +1,45 @@
 //! What is shown of suites and runs.
 
-use crate::errors::StoreResultExt;
 use super::eta::eta_seconds;
 use super::{Suites, before, limit};
-use store::rows::{RunRow, SuiteRow};
-use domain::backend::{Answer, Caller, Cursor, HistoryFilter, Page};
-use domain::{
-    Counts, Evaluation, HeldRuns, Progress, Run, RunId, RunStatus, Suite, SuiteId, SuiteSnapshot,
-    SuiteStatus, Timestamp, Waiting,
-};
+use crate::errors::StoreResultExt;
+use async_trait::async_trait;
 use domain::error::AppError;
+use domain::services::{
+    AgentService, AppResult, Caller, ConnectionService, Cursor, Dashboard, HistoryFilter, Page,
+    ResultService, ScenarioService,
+};
+use domain::{
+    BreakerState, Counts, Evaluation, HeldRuns, Progress, Run, RunId, RunStatus, ScenarioFilter,
+    Suite, SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting,
+};
+use store::rows::{RunRow, SuiteRow};
 
-impl Suites {
-    /// Suites, newest first.
-    pub async fn suites(
+#[async_trait]
+impl ResultService for Suites {
+    async fn dashboard(&self, caller: &Caller) -> AppResult<Dashboard> {
+        let latest = Cursor { after: None, limit: Some(LATEST) };
+        let troubled = self.catalog.connections(caller).await?;
+        let agents = self.catalog.agents(caller, &counted()).await?.items.len();
+        Ok(Dashboard {
+            live: self.unfinished(caller).await?,
+            latest: self.suites(caller, &HistoryFilter::default(), &latest).await?.items,
+            agents: u32::try_from(agents).unwrap_or(COUNTED),
+            scenarios: self.counted_scenarios(caller, false).await?,
+            built_in_scenarios: self.counted_scenarios(caller, true).await?,
+            troubled: troubled
+                .into_iter()
+                .filter(|one| one.breaker.state != BreakerState::Closed)
+                .collect(),
+        })
+    }
+
+    async fn suites(
         &self,
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
-    ) -> Answer<Page<Suite>> {
+    ) -> AppResult<Page<Suite>> {
         check(filter, &words(SuiteStatus::ALL))?;
         let (limit, before) = (limit(cursor)?, before(cursor)?);
         let rows = self.suites.suites(caller.space_id, filter, before, limit + 1);
@@ -31,14 +52,7 @@ impl Suites {
         Ok(Page { items, next })
     }
 
-    /// Unfinished suites, oldest first.
-    pub async fn unfinished(&self, caller: &Caller) -> Answer<Vec<Suite>> {
-        let rows = self.suites.unfinished(caller.space_id).await.or_app_error()?;
-        Ok(rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect())
-    }
-
-    /// A suite with its runs, and the seq at which it was read.
-    pub async fn suite(&self, caller: &Caller, id: SuiteId) -> Answer<SuiteSnapshot> {
+    async fn suite(&self, caller: &Caller, id: SuiteId) -> AppResult<SuiteSnapshot> {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let eta = self.eta(caller, &row, &runs).await?;
@@ -46,8 +60,52 @@ impl Suites {
         Ok(SuiteSnapshot { seq: row.seq, suite: row.view(counts, eta, Some(views)) })
     }
 
+    async fn runs(
+        &self,
+        caller: &Caller,
+        filter: &HistoryFilter,
+        cursor: &Cursor,
+    ) -> AppResult<Page<Run>> {
+        check(filter, &words(RunStatus::ALL))?;
+        let (limit, before) = (limit(cursor)?, before(cursor)?);
+        let rows = self.suites.runs(caller.space_id, filter, before, limit + 1);
+        let mut rows = rows.await.or_app_error()?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|row| format!("{}-{}", row.created_at.0, row.id));
+        Ok(Page { items: rows.iter().map(|run| self.shown(run)).collect(), next })
+    }
+
+    async fn run(&self, caller: &Caller, id: RunId) -> AppResult<Run> {
+        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
+        let row = row.ok_or_else(|| AppError::not_found("run"))?;
+        let mut run = self.shown(&row);
+        run.transcript = Some(self.suites.transcript(id).await.or_app_error()?);
+        run.evaluations = Some(self.judgings(id).await?);
+        Ok(run)
+    }
+
+    async fn evaluations(&self, caller: &Caller, id: RunId) -> AppResult<Vec<Evaluation>> {
+        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
+        row.ok_or_else(|| AppError::not_found("run"))?;
+        self.judgings(id).await
+    }
+}
+
+impl Suites {
+    /// Unfinished suites, oldest first.
+    pub async fn unfinished(&self, caller: &Caller) -> AppResult<Vec<Suite>> {
+        let rows = self.suites.unfinished(caller.space_id).await.or_app_error()?;
+        Ok(rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect())
+    }
+
     /// How far a suite is, and the event up to which that is known.
-    pub(super) async fn progress(&self, caller: &Caller, id: SuiteId) -> Answer<(i64, Progress)> {
+    pub(super) async fn progress(
+        &self,
+        caller: &Caller,
+        id: SuiteId,
+    ) -> AppResult<(i64, Progress)> {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
@@ -64,41 +122,6 @@ impl Suites {
             })),
         };
         Ok((row.seq, progress))
-    }
-
-    /// Runs, newest first, without transcripts.
-    pub async fn runs(
-        &self,
-        caller: &Caller,
-        filter: &HistoryFilter,
-        cursor: &Cursor,
-    ) -> Answer<Page<Run>> {
-        check(filter, &words(RunStatus::ALL))?;
-        let (limit, before) = (limit(cursor)?, before(cursor)?);
-        let rows = self.suites.runs(caller.space_id, filter, before, limit + 1);
-        let mut rows = rows.await.or_app_error()?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|row| format!("{}-{}", row.created_at.0, row.id));
-        Ok(Page { items: rows.iter().map(|run| self.shown(run)).collect(), next })
-    }
-
-    /// A run with transcript and evaluations.
-    pub async fn run(&self, caller: &Caller, id: RunId) -> Answer<Run> {
-        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
-        let row = row.ok_or_else(|| AppError::not_found("run"))?;
-        let mut run = self.shown(&row);
-        run.transcript = Some(self.suites.transcript(id).await.or_app_error()?);
-        run.evaluations = Some(self.judgings(id).await?);
-        Ok(run)
-    }
-
-    /// The evaluations of a run, newest first.
-    pub async fn evaluations(&self, caller: &Caller, id: RunId) -> Answer<Vec<Evaluation>> {
-        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
-        row.ok_or_else(|| AppError::not_found("run"))?;
-        self.judgings(id).await
     }
 
     /// A run as it is shown.
@@ -118,17 +141,22 @@ impl Suites {
         }
     }
 
-    async fn judgings(&self, id: RunId) -> Answer<Vec<Evaluation>> {
+    async fn judgings(&self, id: RunId) -> AppResult<Vec<Evaluation>> {
         let rows = self.suites.evaluations(id).await.or_app_error()?;
         Ok(rows.into_iter().map(|row| row.view).collect())
     }
 
-    async fn rows(&self, caller: &Caller, id: SuiteId) -> Answer<(SuiteRow, Vec<RunRow>)> {
+    async fn rows(&self, caller: &Caller, id: SuiteId) -> AppResult<(SuiteRow, Vec<RunRow>)> {
         let found = self.suites.suite(caller.space_id, id).await.or_app_error()?;
         found.ok_or_else(|| AppError::not_found("suite"))
     }
 
-    async fn eta(&self, caller: &Caller, row: &SuiteRow, runs: &[RunRow]) -> Answer<Option<u32>> {
+    async fn eta(
+        &self,
+        caller: &Caller,
+        row: &SuiteRow,
+        runs: &[RunRow],
+    ) -> AppResult<Option<u32>> {
         if row.status.is_final() {
             return Ok(None);
         }
@@ -142,15 +170,31 @@ impl Suites {
     }
 }
 
+/// Latest suites on the first page.
+const LATEST: u32 = 10;
+/// Agents and scenarios are counted up to so many.
+const COUNTED: u32 = 200;
+
+impl Suites {
+    async fn counted_scenarios(&self, caller: &Caller, built_in: bool) -> AppResult<u32> {
+        let filter = ScenarioFilter { built_in: Some(built_in), ..ScenarioFilter::default() };
+        let page = self.catalog.scenarios(caller, &filter, &counted()).await?;
+        Ok(u32::try_from(page.items.len()).unwrap_or(COUNTED))
+    }
+}
+
+fn counted() -> Cursor {
+    Cursor { after: None, limit: Some(COUNTED) }
+}
+
 fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
     all.iter().map(|(word, _)| *word).collect()
 }
 
 /// A filter whose words are not known is a problem, not an empty list.
-fn check(filter: &HistoryFilter, statuses: &[&str]) -> Answer<()> {
+fn check(filter: &HistoryFilter, statuses: &[&str]) -> AppResult<()> {
     let mut problems = Vec::new();
-    let mut say =
-        |path: &str, message: String| problems.push(domain::Problem::new(path, message));
+    let mut say = |path: &str, message: String| problems.push(domain::Problem::new(path, message));
     if let Some(word) = filter.status.as_deref().filter(|word| !statuses.contains(word)) {
         say("status", format!("{word:?} must be one of {}", statuses.join(", ")));
     }

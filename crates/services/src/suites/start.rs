@@ -1,18 +1,18 @@
 //! Starting: what is asked for is recorded whole before anything begins, and
 //! exactly once a key.
 
-use crate::errors::StoreResultExt;
-use super::troubles::{refused_for, stopping};
+use super::preflight_warnings::stopping;
 use super::{Suites, none_of, plan};
-use store::rows::{Frozen, ModelRef, OwnModels};
-use store::suites::{Created, NewKey, NewRun, NewSuite};
-use domain::backend::{Answer, Caller, Keyed, Started};
+use crate::errors::StoreResultExt;
+use domain::error::{AppError, ErrorCode};
+use domain::services::{AppResult, Caller, Keyed, Started};
 use domain::{
     Agent, Counts, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, Run, RunError,
     Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus,
     pass_rate,
 };
-use domain::error::{AppError, ErrorCode};
+use store::rows::{Frozen, ModelRef, OwnModels};
+use store::suites::{Created, NewKey, NewRun, NewSuite};
 
 /// Scenarios that a filter may start at once are read in pages of this size.
 const PAGE: u32 = 200;
@@ -27,69 +27,7 @@ pub(super) struct Planned {
 }
 
 impl Suites {
-    /// What a start would do; starts nothing.
-    pub async fn preflight(&self, caller: &Caller, request: &StartSuite) -> Answer<Preflight> {
-        let planned = self.planned(caller, request).await?;
-        let mut flight = self.flight(caller, request, &planned).await?;
-        if !planned.missing.is_empty() {
-            return Err(AppError::invalid(flight.problems));
-        }
-        let ids: Vec<_> = planned.scenarios.iter().map(|scenario| scenario.id).collect();
-        let unfinished = self.suites.unfinished_over(caller.space_id, planned.agent.id, &ids);
-        flight.unfinished_suite = unfinished.await.or_app_error()?;
-        let past = self.suites.past_duration_ms(caller.space_id, &ids).await.or_app_error()?;
-        let places =
-            request.concurrency.unwrap_or(self.limits.runs_per_suite).clamp(1, flight.jobs.max(1));
-        flight.expected_seconds = past.map(|ms| {
-            let all = ms.saturating_mul(flight.jobs.into()) / u64::from(places) / 1000;
-            u32::try_from(all).unwrap_or(u32::MAX).max(1)
-        });
-        Ok(flight)
-    }
-
-    /// Starts a suite, exactly once a key.
-    pub async fn start(
-        &self,
-        caller: &Caller,
-        request: &StartSuite,
-        keyed: &Keyed,
-    ) -> Answer<Started> {
-        if let Some(known) = self.replayed(caller, keyed).await? {
-            return Ok(known);
-        }
-        let planned = self.planned(caller, request).await?;
-        let flight = self.flight(caller, request, &planned).await?;
-        let mut problems = flight.problems;
-        if !request.skip_incompatible {
-            problems.extend(incompatible(request, &flight.incompatible));
-        }
-        refused_for(problems, &flight.connections)?;
-        let mut runs = Vec::new();
-        for scenario in &planned.scenarios {
-            for repetition in 1..=request.repeats {
-                runs.push(self.new_run(&planned.agent, scenario, repetition));
-            }
-        }
-        let suite = NewSuite {
-            id: SuiteId(self.clock.uuid()),
-            space_id: caller.space_id,
-            user_id: caller.user_id,
-            agent: reference(&planned.agent),
-            frozen: planned.frozen,
-            concurrency: request.concurrency.unwrap_or(self.limits.runs_per_suite),
-            repeats: request.repeats,
-            note: request.note.clone(),
-            parent_id: None,
-            runs,
-            allow_parallel: request.allow_parallel,
-            queue_per_user: self.limits.queue_per_user,
-            key: None,
-            at: self.clock.now(),
-        };
-        self.create(suite, keyed).await
-    }
-
-    fn new_run(&self, agent: &Agent, scenario: &Scenario, repetition: u32) -> NewRun {
+    pub(super) fn new_run(&self, agent: &Agent, scenario: &Scenario, repetition: u32) -> NewRun {
         let error = plan::incompatible(agent, scenario)
             .map(|reason| RunError::new(ErrorKind::Incompatible, format!("Not run: {reason}.")));
         NewRun {
@@ -108,7 +46,11 @@ impl Suites {
     }
 
     /// The answer of a key that was used before.
-    pub(super) async fn replayed(&self, caller: &Caller, keyed: &Keyed) -> Answer<Option<Started>> {
+    pub(super) async fn replayed(
+        &self,
+        caller: &Caller,
+        keyed: &Keyed,
+    ) -> AppResult<Option<Started>> {
         let Some(key) = new_key(keyed, String::new()) else { return Ok(None) };
         let known = self.suites.answered(caller.user_id, &key, self.clock.now());
         match known.await.or_app_error()? {
@@ -118,7 +60,7 @@ impl Suites {
     }
 
     /// Records the suite with its answer, and tells the engine.
-    pub(super) async fn create(&self, mut suite: NewSuite, keyed: &Keyed) -> Answer<Started> {
+    pub(super) async fn create(&self, mut suite: NewSuite, keyed: &Keyed) -> AppResult<Started> {
         let jobs = plan::count(suite.runs.len());
         none_of(self.too_many(jobs).into_iter().collect())?;
         let view = view(&suite);
@@ -143,7 +85,7 @@ impl Suites {
     }
 
     /// What a person is told of a start.
-    pub(super) fn answer(&self, created: Created, fresh: Option<Started>) -> Answer<Started> {
+    pub(super) fn answer(&self, created: Created, fresh: Option<Started>) -> AppResult<Started> {
         let link = |suite: SuiteId| format!("/suites/{suite}");
         match created {
             Created::New => fresh.ok_or_else(|| AppError::new(ErrorCode::Internal, "Nothing was started.")),
@@ -168,13 +110,18 @@ impl Suites {
     }
 
     /// Reads agent, scenarios and settings of a request.
-    pub(super) async fn planned(&self, caller: &Caller, request: &StartSuite) -> Answer<Planned> {
+    pub(super) async fn planned(
+        &self,
+        caller: &Caller,
+        request: &StartSuite,
+    ) -> AppResult<Planned> {
         let agent = self.agents.agent(caller.space_id, request.agent_id).await.or_app_error()?;
         let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
         let mut missing = Vec::new();
         let scenarios = match &request.scenario_ids {
             Some(ids) => {
-                let found = self.scenarios.scenarios_by_id(caller.space_id, ids).await.or_app_error()?;
+                let found =
+                    self.scenarios.scenarios_by_id(caller.space_id, ids).await.or_app_error()?;
                 let there = |id| found.iter().any(|scenario| scenario.id == id);
                 let problems = ids.iter().enumerate().filter(|(_, id)| !there(**id));
                 missing.extend(problems.map(|(i, _)| {
@@ -199,7 +146,7 @@ impl Suites {
         agent: &Agent,
         judge: Option<&ModelChoice>,
         user: Option<&ModelChoice>,
-    ) -> Answer<Frozen> {
+    ) -> AppResult<Frozen> {
         let settings = self.settings.settings(caller.space_id).await.or_app_error()?;
         let own =
             ModelRef { connection_id: agent.spec.connection_id, model: agent.spec.model.clone() };
@@ -218,7 +165,11 @@ impl Suites {
     }
 
     /// All active scenarios of a filter.
-    async fn of_filter(&self, caller: &Caller, filter: &ScenarioFilter) -> Answer<Vec<Scenario>> {
+    async fn of_filter(
+        &self,
+        caller: &Caller,
+        filter: &ScenarioFilter,
+    ) -> AppResult<Vec<Scenario>> {
         let mut all: Vec<Scenario> = Vec::new();
         let mut after = None;
         loop {
@@ -239,7 +190,7 @@ impl Suites {
         caller: &Caller,
         request: &StartSuite,
         planned: &Planned,
-    ) -> Answer<Preflight> {
+    ) -> AppResult<Preflight> {
         let Planned { agent, scenarios, frozen, missing } = planned;
         let mut flight =
             plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
@@ -258,7 +209,7 @@ impl Suites {
 /// A problem for each pair that cannot work, at the place where the request
 /// names its scenario. A filter names none: there two of one name are told
 /// apart by their ids.
-fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
+pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
     let place = |pair: &Incompatibility| {
         request.scenario_ids.iter().flatten().position(|id| *id == pair.scenario_id)
     };

@@ -1,7 +1,8 @@
 //! Accounts, tokens, and rejected input.
 
-use super::{SignUp, empty, nowhere, paths, stage, status};
-use domain::backend::Rejected;
+use super::{SignUp, accounts, nowhere, paths, stage, status};
+use domain::services::Rejected;
+use domain::services::{AccountService, DraftService};
 use domain::{Draft, Problem};
 use serde_json::json;
 
@@ -9,7 +10,7 @@ const PASSWORD: &str = "correct horse";
 
 #[tokio::test]
 async fn the_first_account_closes_the_door() {
-    let (it, _, _, _folder) = empty(SignUp::First).await;
+    let (it, _folder) = accounts(SignUp::First).await;
     assert!(it.sign_up_open().await.unwrap());
     let first = it.sign_up(" Anna@Example.org ", PASSWORD).await.unwrap();
     assert_eq!(first.email, "anna@example.org");
@@ -21,7 +22,7 @@ async fn the_first_account_closes_the_door() {
 
 #[tokio::test]
 async fn two_first_accounts_at_once_are_one() {
-    let (it, _, _, _folder) = empty(SignUp::First).await;
+    let (it, _folder) = accounts(SignUp::First).await;
     let (one, two) = tokio::join!(
         it.sign_up("anna@example.org", PASSWORD),
         it.sign_up("ben@example.org", PASSWORD)
@@ -31,18 +32,18 @@ async fn two_first_accounts_at_once_are_one() {
 
 #[tokio::test]
 async fn open_and_closed() {
-    let (open, _, _, _folder) = empty(SignUp::Open).await;
+    let (open, _folder) = accounts(SignUp::Open).await;
     open.sign_up("anna@example.org", PASSWORD).await.unwrap();
     open.sign_up("ben@example.org", PASSWORD).await.unwrap();
     assert_eq!(paths(open.sign_up("ANNA@example.org", PASSWORD).await), ["email"]);
-    let (closed, _, _, _folder) = empty(SignUp::Closed).await;
+    let (closed, _folder) = accounts(SignUp::Closed).await;
     assert!(!closed.sign_up_open().await.unwrap());
     assert_eq!(status(closed.sign_up("anna@example.org", PASSWORD).await), 409);
 }
 
 #[tokio::test]
 async fn all_problems_of_a_sign_up_come_at_once() {
-    let (it, _, _, _folder) = empty(SignUp::Open).await;
+    let (it, _folder) = accounts(SignUp::Open).await;
     assert_eq!(paths(it.sign_up("nobody", "short").await), ["email", "password"]);
     let long = format!("{}@example.org", "x".repeat(250));
     for bad in ["", " ", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\u{0}", "\u{200b}@b c", &long] {
@@ -53,34 +54,34 @@ async fn all_problems_of_a_sign_up_come_at_once() {
 #[tokio::test]
 async fn a_wrong_password_and_an_unknown_address_answer_alike() {
     let stage = stage().await;
-    let anna = stage.it.sign_in("Anna@example.org", "anna's password").await.unwrap();
+    let anna = stage.accounts.sign_in("Anna@example.org", "anna's password").await.unwrap();
     assert_eq!(anna, stage.anna);
-    assert_eq!(stage.it.caller_of_user(anna.user_id).await.unwrap(), anna);
-    let wrong = stage.it.sign_in("anna@example.org", "ben's password").await.unwrap_err();
-    let unknown = stage.it.sign_in("cleo@example.org", "ben's password").await.unwrap_err();
+    assert_eq!(stage.accounts.caller_of_user(anna.user_id).await.unwrap(), anna);
+    let wrong = stage.accounts.sign_in("anna@example.org", "ben's password").await.unwrap_err();
+    let unknown = stage.accounts.sign_in("cleo@example.org", "ben's password").await.unwrap_err();
     assert_eq!(wrong, unknown);
     assert_eq!(wrong.code.status(), 401);
-    assert_eq!(status(stage.it.caller_of_user(nowhere().into()).await), 401);
+    assert_eq!(status(stage.accounts.caller_of_user(nowhere().into()).await), 401);
 }
 
 #[tokio::test]
 async fn a_token_is_shown_once_and_leads_to_its_user() {
     let stage = stage().await;
-    let made = stage.it.create_token(&stage.anna, " CI ").await.unwrap();
+    let made = stage.accounts.create_token(&stage.anna, " CI ").await.unwrap();
     assert_eq!(made.listed.name, "CI");
-    assert_eq!(stage.it.caller_of_token(&made.token).await.unwrap(), stage.anna);
-    let listed = stage.it.tokens(&stage.anna).await.unwrap();
+    assert_eq!(stage.accounts.caller_of_token(&made.token).await.unwrap(), stage.anna);
+    let listed = stage.accounts.tokens(&stage.anna).await.unwrap();
     assert!(listed[0].last_used_at.is_some());
     assert!(!super::text(&listed).to_string().contains(&made.token[4..]));
     for bad in ["", " ", "\u{200b}", &"x".repeat(201), "two\nlines"] {
-        assert_eq!(paths(stage.it.create_token(&stage.anna, bad).await), ["name"], "{bad:?}");
+        assert_eq!(paths(stage.accounts.create_token(&stage.anna, bad).await), ["name"], "{bad:?}");
     }
-    let cli = stage.it.create_token_for("Ben@example.org", "cli").await.unwrap();
-    assert_eq!(stage.it.caller_of_token(&cli.token).await.unwrap(), stage.ben);
-    assert_eq!(status(stage.it.create_token_for("cleo@example.org", "cli").await), 404);
-    stage.it.delete_token(&stage.anna, made.listed.id).await.unwrap();
-    assert_eq!(status(stage.it.caller_of_token(&made.token).await), 401);
-    assert_eq!(status(stage.it.caller_of_token("rhs_nonsense").await), 401);
+    let cli = stage.accounts.create_token_for("Ben@example.org", "cli").await.unwrap();
+    assert_eq!(stage.accounts.caller_of_token(&cli.token).await.unwrap(), stage.ben);
+    assert_eq!(status(stage.accounts.create_token_for("cleo@example.org", "cli").await), 404);
+    stage.accounts.delete_token(&stage.anna, made.listed.id).await.unwrap();
+    assert_eq!(status(stage.accounts.caller_of_token(&made.token).await), 401);
+    assert_eq!(status(stage.accounts.caller_of_token("rhs_nonsense").await), 401);
 }
 
 fn rejected(draft: serde_json::Value) -> Rejected {
@@ -96,21 +97,21 @@ fn rejected(draft: serde_json::Value) -> Rejected {
 async fn rejected_input_is_kept_without_secrets() {
     let stage = stage().await;
     let typed = json!({"name": "", "api_key": "sk-secret", "nested": [{"Password": "secret"}]});
-    let id = stage.it.keep_rejected(Some(&stage.anna), &rejected(typed)).await.unwrap();
-    let kept = stage.it.rejected(Some(&stage.anna), id).await.unwrap();
+    let id = stage.drafts.keep_draft(Some(&stage.anna), &rejected(typed)).await.unwrap();
+    let kept = stage.drafts.draft(Some(&stage.anna), id).await.unwrap();
     assert_eq!(kept, rejected(json!({"name": "", "nested": [{}]})));
-    assert_eq!(status(stage.it.rejected(Some(&stage.ben), id).await), 404);
-    assert_eq!(status(stage.it.rejected(None, id).await), 404);
+    assert_eq!(status(stage.drafts.draft(Some(&stage.ben), id).await), 404);
+    assert_eq!(status(stage.drafts.draft(None, id).await), 404);
 }
 
 #[tokio::test]
 async fn a_stranger_cannot_fill_the_disk() {
     let stage = stage().await;
     let long = rejected(json!({"email": "x".repeat(100_000)}));
-    let id = stage.it.keep_rejected(None, &long).await.unwrap();
-    let kept = stage.it.rejected(None, id).await.unwrap();
+    let id = stage.drafts.keep_draft(None, &long).await.unwrap();
+    let kept = stage.drafts.draft(None, id).await.unwrap();
     assert!(kept.draft.is_empty());
     assert_eq!(kept.problems, long.problems);
-    let id = stage.it.keep_rejected(Some(&stage.anna), &long).await.unwrap();
-    assert_eq!(stage.it.rejected(Some(&stage.anna), id).await.unwrap(), long);
+    let id = stage.drafts.keep_draft(Some(&stage.anna), &long).await.unwrap();
+    assert_eq!(stage.drafts.draft(Some(&stage.anna), id).await.unwrap(), long);
 }

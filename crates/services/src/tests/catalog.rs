@@ -1,14 +1,15 @@
 //! Agents and scenarios.
 
 use super::{agent, paths, scenario, stage, status};
-use domain::backend::Cursor;
+use domain::services::Cursor;
+use domain::services::{AgentService, ImportService, ScenarioService};
 use domain::{Draft, ScenarioFilter};
 use serde_json::json;
 
 #[tokio::test]
 async fn an_agent_is_made_saved_and_not_overwritten() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let connection = stage.connect(anna, "").await;
     let made = it.create_agent(anna, &agent("Desk", connection)).await.unwrap();
     let saved = it.update_agent(anna, made.id, 1, &agent("Desk 2", connection)).await.unwrap();
@@ -29,16 +30,16 @@ async fn all_problems_of_an_agent_come_at_once() {
     let theirs = stage.connect(&stage.ben, "").await;
     let draft = Draft(json!({"name": "", "system_prompt": "\u{200b}", "model": "m",
         "connection_id": theirs.to_string()}));
-    let made = stage.it.create_agent(&stage.anna, &draft).await;
+    let made = stage.catalog.create_agent(&stage.anna, &draft).await;
     assert_eq!(paths(made), ["name", "system_prompt", "connection_id"]);
     let missing = Draft(json!({"name": "Desk", "system_prompt": "Help.", "model": "m"}));
-    assert_eq!(paths(stage.it.create_agent(&stage.anna, &missing).await), ["connection_id"]);
+    assert_eq!(paths(stage.catalog.create_agent(&stage.anna, &missing).await), ["connection_id"]);
 }
 
 #[tokio::test]
 async fn copies_are_counted() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let made = it.create_agent(anna, &agent("Desk", stage.offered)).await.unwrap();
     let one = it.duplicate_agent(anna, made.id).await.unwrap();
     let two = it.duplicate_agent(anna, made.id).await.unwrap();
@@ -55,7 +56,7 @@ async fn copies_are_counted() {
 #[tokio::test]
 async fn built_in_scenarios_are_read_and_duplicated_only() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let given = stage.built_in().await;
     let edit = it.update_scenario(anna, given.id, 1, &scenario("Mine now")).await.unwrap_err();
     assert_eq!(edit.code.status(), 409);
@@ -71,7 +72,7 @@ async fn built_in_scenarios_are_read_and_duplicated_only() {
 #[tokio::test]
 async fn scenarios_are_paged_to_the_end_with_cursors() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     for n in 0..7 {
         it.create_scenario(anna, &scenario(&format!("Late bus / {n}"))).await.unwrap();
     }
@@ -115,7 +116,7 @@ async fn a_scenario_s_problems_have_paths() {
     let stage = stage().await;
     let draft = Draft(json!({"name": "Late bus", "category": "booking",
         "conversation_flow": [{"speaker": "user", "message": " "}, {"role": "user"}]}));
-    let found = paths(stage.it.create_scenario(&stage.anna, &draft).await);
+    let found = paths(stage.catalog.create_scenario(&stage.anna, &draft).await);
     assert!(found.contains(&"conversation_flow[0].message".to_owned()), "{found:?}");
     assert!(found.contains(&"conversation_flow[1].role".to_owned()), "{found:?}");
 }
@@ -123,7 +124,7 @@ async fn a_scenario_s_problems_have_paths() {
 #[tokio::test]
 async fn the_demo_agent_is_made_once() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let made = futures::future::join_all((0..8).map(|_| it.demo_agent(anna))).await;
     let ids: Vec<_> = made.into_iter().map(|agent| agent.unwrap().id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
@@ -138,7 +139,7 @@ async fn the_demo_agent_is_made_once() {
 #[tokio::test]
 async fn an_import_is_all_or_nothing() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let theirs = stage.connect(&stage.ben, "").await;
     let kind = |kind: &str, mut draft: Draft| {
         draft.0["kind"] = json!(kind);

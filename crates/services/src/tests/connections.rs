@@ -1,9 +1,10 @@
 //! Connections: keys go in and never out.
 
 use super::{agent, connection, paths, stage, status, text};
-use store::catalog::KeyEdit;
+use domain::services::{AgentService, ConnectionService, SettingsService};
 use domain::{BreakerState, Draft, ModelChoice, Settings};
 use serde_json::json;
+use store::catalog::KeyEdit;
 
 const URL: &str = "https://models.example.org/v1";
 
@@ -11,15 +12,15 @@ const URL: &str = "https://models.example.org/v1";
 async fn a_key_goes_in_and_never_out() {
     let stage = stage().await;
     let draft = connection("Mine", URL, "sk-1234567890");
-    let made = stage.it.create_connection(&stage.anna, &draft).await.unwrap();
+    let made = stage.catalog.create_connection(&stage.anna, &draft).await.unwrap();
     assert_eq!(made.key_last4.as_deref(), Some("7890"));
     assert!(!text(&made).to_string().contains("123456"));
-    let row = stage.it.stores.connections.connection(stage.anna.space_id, made.id).await;
+    let row = stage.catalog.stores.connections.connection(stage.anna.space_id, made.id).await;
     let stored = row.unwrap().unwrap().key_ciphertext.unwrap();
     assert!(!stored.windows(6).any(|part| part == b"123456"));
     let test = async |model: &str| {
         let model = Some(model.to_owned());
-        stage.it.test_connection(&stage.anna, made.id, model).await.unwrap().message
+        stage.catalog.test_connection(&stage.anna, made.id, model).await.unwrap().message
     };
     assert_eq!(test(" gpt ").await, r#"Some("sk-1234567890") Some("gpt")"#);
 }
@@ -28,10 +29,11 @@ async fn a_key_goes_in_and_never_out() {
 async fn a_test_without_a_model_asks_that_of_an_agent() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
-    let test = async || stage.it.test_connection(&stage.anna, id, Some(" ".into())).await.unwrap();
+    let test =
+        async || stage.catalog.test_connection(&stage.anna, id, Some(" ".into())).await.unwrap();
     let tested = test().await;
     assert!(!tested.ok && tested.message.contains("Name the model"), "{tested:?}");
-    stage.it.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
+    stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
     assert_eq!(test().await.message, r#"Some("sk-1234567890") Some("m")"#);
 }
 
@@ -40,24 +42,24 @@ async fn an_empty_key_keeps_the_stored_one() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
     let draft = connection("Renamed", URL, "");
-    let saved = stage.it.update_connection(&stage.anna, id, &draft).await.unwrap();
+    let saved = stage.catalog.update_connection(&stage.anna, id, &draft).await.unwrap();
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("7890")));
-    let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
+    let tested = stage.catalog.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
     assert_eq!(*stage.outbound.edited.lock(), [], "another name is no other connection");
     assert_eq!(*stage.outbound.saved.lock(), [id], "but whoever saves it ends its latch");
 
     let draft = connection("Renamed", URL, "short");
-    let saved = stage.it.update_connection(&stage.anna, id, &draft).await.unwrap();
+    let saved = stage.catalog.update_connection(&stage.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
     assert_eq!(*stage.outbound.edited.lock(), [id], "the latch hears of another key");
     let moved = connection("Renamed", "https://models.example.org/v2", "");
-    stage.it.update_connection(&stage.anna, id, &moved).await.unwrap();
+    stage.catalog.update_connection(&stage.anna, id, &moved).await.unwrap();
     assert_eq!(*stage.outbound.edited.lock(), [id, id], "and of another address");
     assert_eq!(*stage.outbound.saved.lock(), [id], "an edit says all of that by itself");
     let demo = Draft(json!({"name": "Demo", "kind": "demo"}));
-    stage.it.update_connection(&stage.anna, id, &demo).await.unwrap();
-    let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
+    stage.catalog.update_connection(&stage.anna, id, &demo).await.unwrap();
+    let tested = stage.catalog.test_connection(&stage.anna, id, None).await.unwrap();
     assert_eq!(tested.message, "None None", "a stand-in keeps no key");
 }
 
@@ -68,13 +70,13 @@ async fn an_edit_that_keeps_the_key_keeps_one_that_came_meanwhile() {
     let renamed = connection("Renamed", "https://slow.example.org/v1", "");
     let rekeyed = connection("Mine", URL, "sk-brand-new");
     let other_tab = async {
-        stage.it.update_connection(&stage.anna, id, &rekeyed).await.unwrap();
+        stage.catalog.update_connection(&stage.anna, id, &rekeyed).await.unwrap();
         stage.outbound.seen.notify_one();
     };
-    let tab = stage.it.update_connection(&stage.anna, id, &renamed);
+    let tab = stage.catalog.update_connection(&stage.anna, id, &renamed);
     let saved = tokio::join!(tab, other_tab).0.unwrap();
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("-new")));
-    let tested = stage.it.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
+    let tested = stage.catalog.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert_eq!(tested.message, r#"Some("sk-brand-new") Some("m")"#);
     assert_eq!(tested.request, "https://slow.example.org/v1");
 }
@@ -83,11 +85,11 @@ async fn an_edit_that_keeps_the_key_keeps_one_that_came_meanwhile() {
 async fn a_key_that_cannot_be_read_is_said_so() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
-    let row = stage.it.stores.connections.connection(stage.anna.space_id, id).await;
+    let row = stage.catalog.stores.connections.connection(stage.anna.space_id, id).await;
     let mut row = row.unwrap().unwrap();
     row.key_ciphertext.as_mut().unwrap()[40] ^= 1;
-    stage.it.stores.connections.update_connection(&row, KeyEdit::Replace, None).await.unwrap();
-    let tested = stage.it.test_connection(&stage.anna, id, None).await.unwrap();
+    stage.catalog.stores.connections.update_connection(&row, KeyEdit::Replace, None).await.unwrap();
+    let tested = stage.catalog.test_connection(&stage.anna, id, None).await.unwrap();
     assert!(!tested.ok && tested.message.contains("Type it in again"), "{tested:?}");
 }
 
@@ -95,15 +97,15 @@ async fn a_key_that_cannot_be_read_is_said_so() {
 async fn private_addresses_are_refused_at_their_field() {
     let stage = stage().await;
     let draft = connection("Mine", "http://127.0.0.1:11434/v1", "");
-    assert_eq!(paths(stage.it.create_connection(&stage.anna, &draft).await), ["base_url"]);
+    assert_eq!(paths(stage.catalog.create_connection(&stage.anna, &draft).await), ["base_url"]);
     let id = stage.connect(&stage.anna, "").await;
-    assert_eq!(paths(stage.it.update_connection(&stage.anna, id, &draft).await), ["base_url"]);
+    assert_eq!(paths(stage.catalog.update_connection(&stage.anna, id, &draft).await), ["base_url"]);
 }
 
 #[tokio::test]
 async fn what_the_server_offers_is_used_and_not_changed() {
     let stage = stage().await;
-    let (it, id) = (&stage.it, stage.offered);
+    let (it, id) = (&stage.catalog, stage.offered);
     for caller in [&stage.anna, &stage.ben] {
         let listed = it.connections(caller).await.unwrap();
         assert!(listed.iter().any(|one| one.id == id && one.server_wide));
@@ -126,14 +128,14 @@ async fn what_the_server_offers_is_used_and_not_changed() {
 async fn a_connection_in_use_stays() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "").await;
-    let made = stage.it.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
-    let held = stage.it.delete_connection(&stage.anna, id).await.unwrap_err();
+    let made = stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
+    let held = stage.catalog.delete_connection(&stage.anna, id).await.unwrap_err();
     assert_eq!(held.code.status(), 409);
     assert!(held.detail.contains("Desk"), "{held}");
     assert_eq!(held.link, Some(format!("/agents/{}", made.id)), "the way to it");
-    stage.it.delete_agent(&stage.anna, made.id).await.unwrap();
-    stage.it.delete_connection(&stage.anna, id).await.unwrap();
-    assert_eq!(status(stage.it.connection(&stage.anna, id).await), 404);
+    stage.catalog.delete_agent(&stage.anna, made.id).await.unwrap();
+    stage.catalog.delete_connection(&stage.anna, id).await.unwrap();
+    assert_eq!(status(stage.catalog.connection(&stage.anna, id).await), 404);
 }
 
 #[tokio::test]
@@ -144,12 +146,12 @@ async fn settings_name_connections_that_one_may_use() {
     let choice = |id, model: &str| Some(ModelChoice { connection_id: id, model: model.into() });
     let good =
         Settings { judge: choice(mine, " gpt "), simulated_user: choice(stage.offered, "claude") };
-    let saved = stage.it.update_settings(&stage.anna, &good).await.unwrap();
+    let saved = stage.catalog.update_settings(&stage.anna, &good).await.unwrap();
     assert_eq!(saved.judge, choice(mine, "gpt"));
-    assert_eq!(stage.it.settings(&stage.anna).await.unwrap(), saved);
+    assert_eq!(stage.catalog.settings(&stage.anna).await.unwrap(), saved);
     let bad = Settings { judge: choice(theirs, "gpt"), simulated_user: choice(mine, " ") };
-    let refused = stage.it.update_settings(&stage.anna, &bad).await;
+    let refused = stage.catalog.update_settings(&stage.anna, &bad).await;
     assert_eq!(paths(refused), ["judge.connection_id", "simulated_user.model"]);
-    assert_eq!(stage.it.settings(&stage.anna).await.unwrap(), saved);
-    assert_eq!(stage.it.settings(&stage.ben).await.unwrap(), Settings::default());
+    assert_eq!(stage.catalog.settings(&stage.anna).await.unwrap(), saved);
+    assert_eq!(stage.catalog.settings(&stage.ben).await.unwrap(), Settings::default());
 }

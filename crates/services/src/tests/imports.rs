@@ -1,8 +1,9 @@
 //! The connection of an imported agent.
 
 use super::{agent, connection, stage};
-use domain::backend::{Cursor, ImportKind};
 use domain::Draft;
+use domain::services::{AgentService, ConnectionService, ImportService};
+use domain::services::{Cursor, ImportKind};
 use serde_json::json;
 
 /// An agent's document without a connection, and these fields.
@@ -17,7 +18,7 @@ fn document(fields: serde_json::Value) -> Draft {
 #[tokio::test]
 async fn a_name_means_what_is_listed_under_it() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let mine = stage.connect(anna, "").await;
     it.create_agent(anna, &agent("Other", stage.offered)).await.unwrap();
     let named = |name: &str| document(json!({"connection": name, "model": "own"}));
@@ -45,7 +46,7 @@ async fn a_name_means_what_is_listed_under_it() {
 #[tokio::test]
 async fn what_is_not_there_is_answered_with_what_is() {
     let stage = stage().await;
-    let (it, anna) = (&stage.it, &stage.anna);
+    let (it, anna) = (&stage.catalog, &stage.anna);
     let theirs = stage.connect(&stage.ben, "").await;
     let said = async |fields: serde_json::Value| {
         let report = it.import(anna, vec![document(fields)], true).await.unwrap();

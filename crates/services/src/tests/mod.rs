@@ -7,19 +7,21 @@ mod imports;
 mod owners;
 mod starts;
 
-use super::{CatalogStores, ConnectionTester, Rehearsal, SignUp};
+use super::{Accounts, Catalog, CatalogStores, ConnectionTester, Drafts, SignUp};
 use crate::builtin;
-use clock::{Clock, SystemClock};
 use crate::endpoints::{Endpoints, ServerConnection};
-use llm::Endpoint;
 use crate::secrets::Secrets;
-use domain::backend::Caller;
+use async_trait::async_trait;
+use clock::SharedClock;
+use clock::{Clock, SystemClock};
+use domain::error::AppError;
+use domain::services::Caller;
+use domain::services::{ConnectionService, ScenarioService};
 use domain::{
     Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, Draft, Scenario,
     ScenarioFilter,
 };
-use domain::error::AppError;
-use async_trait::async_trait;
+use llm::Endpoint;
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -81,7 +83,9 @@ impl ConnectionTester for Outbound {
 }
 
 struct Stage {
-    it: Rehearsal,
+    accounts: Accounts,
+    catalog: Catalog,
+    drafts: Drafts,
     outbound: Arc<Outbound>,
     anna: Caller,
     ben: Caller,
@@ -90,37 +94,40 @@ struct Stage {
     _folder: TempDir,
 }
 
-async fn empty(sign_up: SignUp) -> (Rehearsal, Arc<Outbound>, ConnectionId, TempDir) {
+async fn accounts(sign_up: SignUp) -> (Accounts, TempDir) {
     let (folder, store) = store_sqlite::testing::open().await;
-    let store = Arc::new(store);
-    let offered =
-        ServerConnection::new(ConnectionKind::Anthropic, None, Some("sk-of-the-server".into()));
-    let id = offered.id;
-    let secrets = Arc::new(Secrets::new(&[7; 32]));
-    let endpoints = Endpoints::new(store.clone(), secrets, vec![offered]);
-    let outbound = Arc::new(Outbound::default());
-    let stores = CatalogStores::of(&store);
-    let it = Rehearsal::new(stores, Arc::new(SystemClock), endpoints, outbound.clone(), sign_up);
-    (it, outbound, id, folder)
+    (Accounts::new(Arc::new(store), Arc::new(SystemClock), sign_up), folder)
 }
 
 async fn stage() -> Stage {
-    let (it, outbound, offered, folder) = empty(SignUp::Closed).await;
-    builtin::install(it.stores.scenarios.as_ref(), &SystemClock).await.unwrap();
-    let anna = it.create_user("anna@example.org", "anna's password").await.unwrap();
-    let ben = it.create_user("ben@example.org", "ben's password").await.unwrap();
-    Stage { it, outbound, anna, ben, offered, _folder: folder }
+    let (folder, store) = store_sqlite::testing::open().await;
+    let store = Arc::new(store);
+    let clock: SharedClock = Arc::new(SystemClock);
+    let server_wide =
+        ServerConnection::new(ConnectionKind::Anthropic, None, Some("sk-of-the-server".into()));
+    let offered = server_wide.id;
+    let secrets = Arc::new(Secrets::new(&[7; 32]));
+    let endpoints = Endpoints::new(store.clone(), secrets, vec![server_wide]);
+    let outbound = Arc::new(Outbound::default());
+    let stores = CatalogStores::of(&store);
+    let catalog = Catalog::new(stores, clock.clone(), endpoints, outbound.clone());
+    builtin::install(store.as_ref(), &SystemClock).await.unwrap();
+    let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Closed);
+    let anna = accounts.create_user("anna@example.org", "anna's password").await.unwrap();
+    let ben = accounts.create_user("ben@example.org", "ben's password").await.unwrap();
+    let drafts = Drafts::new(store, clock);
+    Stage { accounts, catalog, drafts, outbound, anna, ben, offered, _folder: folder }
 }
 
 impl Stage {
     async fn connect(&self, caller: &Caller, key: &str) -> ConnectionId {
         let draft = connection("Mine", "https://models.example.org/v1", key);
-        self.it.create_connection(caller, &draft).await.unwrap().id
+        self.catalog.create_connection(caller, &draft).await.unwrap().id
     }
 
     async fn built_in(&self) -> Scenario {
         let filter = ScenarioFilter { built_in: Some(true), ..ScenarioFilter::default() };
-        let page = self.it.scenarios(&self.anna, &filter, &Default::default()).await.unwrap();
+        let page = self.catalog.scenarios(&self.anna, &filter, &Default::default()).await.unwrap();
         page.items.into_iter().next().unwrap()
     }
 }

@@ -2,17 +2,18 @@
 //! nothing of it changes.
 
 use super::{agent, connection, nowhere, paths, scenario, stage, status};
-use domain::backend::Cursor;
 use domain::ScenarioFilter;
+use domain::services::Cursor;
+use domain::services::{AccountService, AgentService, ConnectionService, ScenarioService};
 
 #[tokio::test]
 async fn everything_of_the_other_is_not_there() {
     let stage = stage().await;
-    let (it, anna, ben) = (&stage.it, &stage.anna, &stage.ben);
+    let (it, anna, ben) = (&stage.catalog, &stage.anna, &stage.ben);
     let wire = stage.connect(anna, "sk-1234567890").await;
     let desk = it.create_agent(anna, &agent("Desk", wire)).await.unwrap();
     let bus = it.create_scenario(anna, &scenario("Late bus")).await.unwrap();
-    let token = it.create_token(anna, "CI").await.unwrap();
+    let token = stage.accounts.create_token(anna, "CI").await.unwrap();
 
     for (wire_id, desk_id, bus_id, token_id) in [
         (wire, desk.id, bus.id, token.listed.id),
@@ -42,17 +43,17 @@ async fn everything_of_the_other_is_not_there() {
         assert_eq!(status(it.delete_scenario(ben, bus_id).await), 404);
         assert_eq!(status(it.duplicate_scenario(ben, bus_id).await), 404);
 
-        assert_eq!(status(it.delete_token(ben, token_id).await), 404);
+        assert_eq!(status(stage.accounts.delete_token(ben, token_id).await), 404);
     }
 
     assert_eq!(it.agents(ben, &Cursor::default()).await.unwrap().items, []);
     let own = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
     assert_eq!(it.scenarios(ben, &own, &Cursor::default()).await.unwrap().items, []);
-    assert_eq!(it.tokens(ben).await.unwrap(), []);
+    assert_eq!(stage.accounts.tokens(ben).await.unwrap(), []);
     assert!(it.connections(ben).await.unwrap().iter().all(|one| one.server_wide));
 
     assert_eq!(it.agent(anna, desk.id).await.unwrap(), desk);
     assert_eq!(it.scenario(anna, bus.id).await.unwrap(), bus);
     assert_eq!(it.connection(anna, wire).await.unwrap().name, "Mine");
-    assert_eq!(it.caller_of_token(&token.token).await.unwrap(), *anna);
+    assert_eq!(stage.accounts.caller_of_token(&token.token).await.unwrap(), *anna);
 }

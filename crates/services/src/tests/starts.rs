@@ -2,29 +2,32 @@
 //! path itself, whose circuits know it.
 
 use super::{agent, connection, scenario};
-use crate::outside::OutboundTester;
-use crate::suites::{Executor, SuiteLimits, Suites};
-use crate::{CatalogStores, Rehearsal, SignUp};
-use clock::{Clock, SharedClock};
+use crate::connection_test::OutboundTester;
 use crate::endpoints::Endpoints;
-use llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
-use llm::testing::{ask, reply};
-use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use crate::secrets::Secrets;
-use domain::backend::{Caller, Keyed, Which};
+use crate::suites::{Executor, SuiteLimits, Suites};
+use crate::{Accounts, Catalog, CatalogStores, SignUp};
+use async_trait::async_trait;
+use clock::{Clock, SharedClock};
+use domain::error::AppError;
+use domain::services::{
+    AgentService, ConnectionService, ResultService, ScenarioService, SettingsService, SuiteService,
+};
+use domain::services::{Caller, Keyed, Which};
 use domain::{
     AgentId, ConnectionId, ErrorKind, ModelChoice, Preflight, RunId, ScenarioId, Settings,
     StartSuite, Timestamp, UserId, Waiting, WaitingOn,
 };
-use domain::error::AppError;
-use async_trait::async_trait;
 use futures::FutureExt;
+use llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use llm::testing::{ask, reply};
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use serde_json::json;
-use store::rows::ModelRef;
 use std::sync::Arc;
 use std::time::Duration;
+use store::rows::ModelRef;
 
 /// The time as it is set.
 struct SetClock(Mutex<Timestamp>);
@@ -56,7 +59,7 @@ impl Executor for Nobody {
 }
 
 struct World {
-    people: Rehearsal,
+    catalog: Arc<Catalog>,
     suites: Suites,
     outbound: Arc<Outbound>,
     provider: Arc<Moody>,
@@ -82,31 +85,32 @@ async fn world() -> World {
     let store = Arc::new(store);
     let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
     let tester = OutboundTester { outbound: outbound.clone(), allow_private_urls: true };
-    let make = || {
-        let tester = OutboundTester { outbound: outbound.clone(), ..tester };
-        let stores = CatalogStores::of(&store);
-        let endpoints = endpoints.clone();
-        Rehearsal::new(stores, shared.clone(), endpoints, Arc::new(tester), SignUp::Closed)
-    };
-    let people = make();
+    let catalog = Arc::new(Catalog::new(
+        CatalogStores::of(&store),
+        shared.clone(),
+        endpoints,
+        Arc::new(tester),
+    ));
     let suites = Suites {
         suites: store.clone(),
         agents: store.clone(),
         scenarios: store.clone(),
         settings: store.clone(),
-        reach: Arc::new(make()),
+        catalog: catalog.clone(),
+        reach: catalog.clone(),
         executor: Arc::new(Nobody),
         clock: shared.clone(),
         limits: SuiteLimits::default(),
-        relay: Arc::default(),
+        event_cache: Arc::default(),
     };
-    let anna = people.create_user("anna@example.org", "anna's password").await.unwrap();
+    let accounts = Accounts::new(store.clone(), shared.clone(), SignUp::Closed);
+    let anna = accounts.create_user("anna@example.org", "anna's password").await.unwrap();
     let ours = connection("Ours", &url, "sk-1234567890");
-    let ours = people.create_connection(&anna, &ours).await.unwrap().id;
-    let agent = people.create_agent(&anna, &agent("Desk", ours)).await.unwrap().id;
-    let scenario = people.create_scenario(&anna, &scenario("Hours")).await.unwrap().id;
+    let ours = catalog.create_connection(&anna, &ours).await.unwrap().id;
+    let agent = catalog.create_agent(&anna, &agent("Desk", ours)).await.unwrap().id;
+    let scenario = catalog.create_scenario(&anna, &scenario("Hours")).await.unwrap().id;
     World {
-        people,
+        catalog,
         suites,
         outbound,
         provider,
@@ -124,7 +128,7 @@ impl World {
     /// A call to this model as a run makes it, which ends like this.
     async fn call(&self, model: &str, error: CallError) {
         *self.provider.0.lock() = vec![(model.to_owned(), error)];
-        let endpoint = self.people.endpoints.endpoint(self.connection).await.unwrap();
+        let endpoint = self.catalog.endpoints.endpoint(self.connection).await.unwrap();
         let scope = Scope { user_id: self.anna.user_id, probe: false };
         let second = Duration::from_secs(1);
         let limits = CallLimits {
@@ -195,7 +199,7 @@ async fn a_key_that_is_not_accepted_is_told_before_the_start() {
     assert_eq!(refused.link, Some(page), "where it can be mended");
 
     // A person's own try ends it.
-    let tested = world.people.test_connection(&world.anna, world.connection, None).await.unwrap();
+    let tested = world.catalog.test_connection(&world.anna, world.connection, None).await.unwrap();
     assert!(tested.ok, "{tested:?}");
     assert_eq!(world.flight().await.connections, []);
     world.start().await.unwrap();
@@ -237,7 +241,7 @@ async fn a_model_that_is_closed_concerns_who_would_ask_it() {
     assert_eq!(world.flight().await.connections, [], "the agent asks another one");
     let judge = ModelChoice { connection_id: world.connection, model: "dear".to_owned() };
     let settings = Settings { judge: Some(judge), simulated_user: None };
-    world.people.update_settings(&world.anna, &settings).await.unwrap();
+    world.catalog.update_settings(&world.anna, &settings).await.unwrap();
     let flight = world.flight().await;
     let paths: Vec<_> = flight.problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["judge.connection_id"]);
@@ -302,8 +306,7 @@ impl Executor for HoldingBack {
 async fn pending_run_shows_what_it_waits_for() {
     let mut world = world().await;
     world.start().await.unwrap();
-    let waiting =
-        Waiting { what: WaitingOn::RateLimit, until: Some(Timestamp(1_700_000_300_000)) };
+    let waiting = Waiting { what: WaitingOn::RateLimit, until: Some(Timestamp(1_700_000_300_000)) };
     world.suites.executor = Arc::new(HoldingBack(waiting.clone()));
     let page = world.suites.suites(&world.anna, &Default::default(), &Default::default()).await;
     let id = page.unwrap().items[0].id;

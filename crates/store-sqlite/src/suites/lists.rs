@@ -6,7 +6,7 @@ use store::Stored;
 use store::rows::{RunRow, SuiteRow};
 use crate::rows::{counts, select_runs, suite};
 use store::suites::Before;
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{Counts, SpaceId, Timestamp};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 

@@ -15,7 +15,7 @@ use store::suites::{
     Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
 use store::{StoreError, Stored};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{AgentId, Counts, RunId, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, UserId};
 use async_trait::async_trait;
 use futures::FutureExt;

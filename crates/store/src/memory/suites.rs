@@ -8,7 +8,7 @@ use crate::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::suites::{
     Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
 };
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{
     AgentId, Counts, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, UserId,
 };

@@ -6,7 +6,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params, based_on};
 use crate::http::spawned::spawned;
-use domain::backend::Page;
+use domain::services::Page;
 use domain::{Agent, AgentId, AgentSpec};
 use axum::Json;
 use axum::extract::State;
@@ -34,7 +34,7 @@ async fn list(
     SignedIn(caller): SignedIn,
     params: Params,
 ) -> Reply<Json<Page<Agent>>> {
-    Ok(Json(state.backend.agents(&caller, &paging::page(&params)?).await?))
+    Ok(Json(state.services.agents.agents(&caller, &paging::page(&params)?).await?))
 }
 
 /// Make an agent
@@ -45,8 +45,8 @@ async fn create(
     SignedIn(caller): SignedIn,
     JsonBody(draft): JsonBody,
 ) -> Reply {
-    let backend = state.backend;
-    let work = async move { backend.create_agent(&caller, &draft).await };
+    let services = state.services;
+    let work = async move { services.agents.create_agent(&caller, &draft).await };
     let agent = spawned(&state.clock, work).await?;
     Ok(created(place(&agent), agent))
 }
@@ -59,7 +59,7 @@ async fn read(
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
 ) -> Reply<Json<Agent>> {
-    Ok(Json(state.backend.agent(&caller, id).await?))
+    Ok(Json(state.services.agents.agent(&caller, id).await?))
 }
 
 /// Save a new revision
@@ -76,8 +76,8 @@ async fn update(
     JsonBody(draft): JsonBody,
 ) -> Reply<Json<Agent>> {
     let revision = based_on(&draft, AgentSpec::parse)?;
-    let backend = state.backend;
-    let work = async move { backend.update_agent(&caller, id, revision, &draft).await };
+    let services = state.services;
+    let work = async move { services.agents.update_agent(&caller, id, revision, &draft).await };
     Ok(Json(spawned(&state.clock, work).await?))
 }
 
@@ -89,8 +89,8 @@ async fn delete(
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
 ) -> Reply<StatusCode> {
-    let backend = state.backend;
-    spawned(&state.clock, async move { backend.delete_agent(&caller, id).await }).await?;
+    let services = state.services;
+    spawned(&state.clock, async move { services.agents.delete_agent(&caller, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -103,8 +103,8 @@ async fn duplicate(
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
 ) -> Reply {
-    let backend = state.backend;
-    let work = async move { backend.duplicate_agent(&caller, id).await };
+    let services = state.services;
+    let work = async move { services.agents.duplicate_agent(&caller, id).await };
     let agent = spawned(&state.clock, work).await?;
     Ok(created(place(&agent), agent))
 }
@@ -118,6 +118,6 @@ async fn revisions(
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
 ) -> Reply<Json<Page<Agent>>> {
-    let items = state.backend.agent_revisions(&caller, id).await?;
+    let items = state.services.agents.agent_revisions(&caller, id).await?;
     Ok(Json(Page { items, next: None }))
 }

@@ -5,7 +5,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody};
 use crate::http::spawned::spawned;
-use domain::backend::{Answer, Page};
+use domain::services::{AppResult, Page};
 use domain::{
     Connection, ConnectionId, ConnectionKind, ConnectionTest, Draft, Problems, Reader, limits,
 };
@@ -61,7 +61,7 @@ async fn list(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
 ) -> Reply<Json<Page<Connection>>> {
-    let items = state.backend.connections(&caller).await?;
+    let items = state.services.connections.connections(&caller).await?;
     Ok(Json(Page { items, next: None }))
 }
 
@@ -74,8 +74,8 @@ async fn create(
     SignedIn(caller): SignedIn,
     JsonBody(draft): JsonBody,
 ) -> Reply {
-    let backend = state.backend;
-    let work = async move { backend.create_connection(&caller, &draft).await };
+    let services = state.services;
+    let work = async move { services.connections.create_connection(&caller, &draft).await };
     let connection = spawned(&state.clock, work).await?;
     Ok(created(place(&connection), connection))
 }
@@ -89,7 +89,7 @@ async fn read(
     SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
 ) -> Reply<Json<Connection>> {
-    Ok(Json(state.backend.connection(&caller, id).await?))
+    Ok(Json(state.services.connections.connection(&caller, id).await?))
 }
 
 /// Change a connection; without a key the stored one stays
@@ -102,8 +102,8 @@ async fn update(
     Id(id): Id<ConnectionId>,
     JsonBody(draft): JsonBody,
 ) -> Reply<Json<Connection>> {
-    let backend = state.backend;
-    let work = async move { backend.update_connection(&caller, id, &draft).await };
+    let services = state.services;
+    let work = async move { services.connections.update_connection(&caller, id, &draft).await };
     Ok(Json(spawned(&state.clock, work).await?))
 }
 
@@ -115,8 +115,8 @@ async fn delete(
     SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
 ) -> Reply<StatusCode> {
-    let backend = state.backend;
-    spawned(&state.clock, async move { backend.delete_connection(&caller, id).await }).await?;
+    let services = state.services;
+    spawned(&state.clock, async move { services.connections.delete_connection(&caller, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -131,8 +131,8 @@ async fn test(
     body: Option<JsonBody>,
 ) -> Reply<Json<ConnectionTest>> {
     let model = body.map_or(Ok(None), |JsonBody(draft)| model(&draft))?;
-    let backend = state.backend;
-    let work = async move { backend.test_connection(&caller, id, model).await };
+    let services = state.services;
+    let work = async move { services.connections.test_connection(&caller, id, model).await };
     Ok(Json(spawned(&state.clock, work).await?))
 }
 
@@ -140,7 +140,7 @@ async fn test(
 ///
 /// # Errors
 /// 422.
-pub(crate) fn model(draft: &Draft) -> Answer<Option<String>> {
+pub(crate) fn model(draft: &Draft) -> AppResult<Option<String>> {
     let mut problems = Problems::new();
     let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
     let model = reader.name("model", limits::NAME, false);

@@ -6,7 +6,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Params;
 use services::document_import::Format;
-use domain::backend::{Answer, Caller, Cursor};
+use domain::services::{AppResult, Caller, Cursor};
 use domain::{Scenario, ScenarioFilter, ScenarioSpec};
 use domain::error::{AppError, ErrorCode};
 use axum::extract::State;
@@ -63,11 +63,11 @@ async fn export(
         .into_response())
 }
 
-async fn all(state: &HttpState, caller: &Caller, filter: &ScenarioFilter) -> Answer<Vec<Scenario>> {
+async fn all(state: &HttpState, caller: &Caller, filter: &ScenarioFilter) -> AppResult<Vec<Scenario>> {
     let mut scenarios = Vec::new();
     let mut cursor = Cursor { after: None, limit: Some(200) };
     loop {
-        let page = state.backend.scenarios(caller, filter, &cursor).await?;
+        let page = state.services.scenarios.scenarios(caller, filter, &cursor).await?;
         scenarios.extend(page.items);
         match page.next {
             Some(next) => cursor.after = Some(next),
@@ -80,11 +80,11 @@ fn documents(scenarios: &[Scenario]) -> Vec<Exported<'_>> {
     scenarios.iter().map(|one| Exported { kind: "scenario", spec: &one.spec }).collect()
 }
 
-fn as_json(scenarios: &[Scenario]) -> Answer<String> {
+fn as_json(scenarios: &[Scenario]) -> AppResult<String> {
     serde_json::to_string_pretty(&documents(scenarios)).map_err(|error| unwritable(&error))
 }
 
-fn as_yaml(scenarios: &[Scenario]) -> Answer<String> {
+fn as_yaml(scenarios: &[Scenario]) -> AppResult<String> {
     serde_saphyr::to_string(&documents(scenarios)).map_err(|error| unwritable(&error))
 }
 

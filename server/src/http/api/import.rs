@@ -8,7 +8,7 @@ use crate::http::extract::{Params, body, media_type};
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
 use services::document_import::{Format, read};
-use domain::backend::ImportReport;
+use domain::services::ImportReport;
 use domain::limits;
 use domain::error::{AppError, ErrorCode};
 use axum::Json;
@@ -64,8 +64,8 @@ async fn import(
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| AppError::new(ErrorCode::Malformed, "The body is not UTF-8 text."))?;
     let documents = read(&name, text, format)?;
-    let backend = state.backend;
-    let work = async move { backend.import(&caller, documents, dry_run).await };
+    let services = state.services;
+    let work = async move { services.imports.import(&caller, documents, dry_run).await };
     let report = spawned(&state.clock, work).await?;
     Ok((if dry_run { StatusCode::OK } else { StatusCode::CREATED }, Json(report)))
 }

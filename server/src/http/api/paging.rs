@@ -1,7 +1,7 @@
 //! Parameters of lists.
 
 use crate::http::extract::Params;
-use domain::backend::{Answer, Cursor, HistoryFilter};
+use domain::services::{AppResult, Cursor, HistoryFilter};
 use domain::{ErrorKind, Reader, RunStatus, SuiteStatus, Timestamp, is_blank, limits};
 use std::str::FromStr;
 
@@ -52,7 +52,7 @@ pub(super) fn cursor(reader: &mut Reader<'_>) -> Cursor {
 ///
 /// # Errors
 /// 422 with every parameter that is wrong.
-pub(super) fn page(params: &Params) -> Answer<Cursor> {
+pub(super) fn page(params: &Params) -> AppResult<Cursor> {
     params.read(cursor)
 }
 
@@ -69,7 +69,7 @@ pub(super) enum History {
 ///
 /// # Errors
 /// 422 with every parameter that is wrong.
-pub(super) fn history(params: &Params, which: History) -> Answer<(HistoryFilter, Cursor)> {
+pub(super) fn history(params: &Params, which: History) -> AppResult<(HistoryFilter, Cursor)> {
     params.read(|reader| {
         let statuses = match which {
             History::Runs => words(RunStatus::ALL),

@@ -8,7 +8,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::spawned::spawned;
-use domain::backend::Page;
+use domain::services::Page;
 use domain::{AgentId, Run, RunId, ScenarioId, StartSuite, Suite};
 use domain::error::AppError;
 use axum::Json;
@@ -46,7 +46,7 @@ async fn list(
     params: Params,
 ) -> Reply<Json<Page<Run>>> {
     let (filter, cursor) = paging::history(&params, History::Runs)?;
-    Ok(Json(state.backend.runs(&caller, &filter, &cursor).await?))
+    Ok(Json(state.services.results.runs(&caller, &filter, &cursor).await?))
 }
 
 /// Start a suite of one, exactly once a key
@@ -60,9 +60,9 @@ async fn start(
 ) -> Reply {
     let request = StartSuite::parse_single(&draft).map_err(AppError::invalid)?;
     let keyed = key.with_start("/runs", &request);
-    let backend = state.backend;
+    let services = state.services;
     let work = async move {
-        backend.start(&caller, &request, &keyed).await.map_err(|mut error| {
+        services.suites.start(&caller, &request, &keyed).await.map_err(|mut error| {
             error.problems.iter_mut().for_each(StartSuite::of_one);
             error
         })
@@ -80,7 +80,7 @@ async fn read(
     SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
 ) -> Reply<Json<Run>> {
-    Ok(Json(state.backend.run(&caller, id).await?))
+    Ok(Json(state.services.results.run(&caller, id).await?))
 }
 
 /// Stop a run; fine when it was stopped before
@@ -91,8 +91,8 @@ async fn cancel(
     SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
 ) -> Reply<(StatusCode, Json<Run>)> {
-    let backend = state.backend;
-    let work = async move { backend.cancel_run(&caller, id).await };
+    let services = state.services;
+    let work = async move { services.suites.cancel_run(&caller, id).await };
     Ok((StatusCode::ACCEPTED, Json(spawned(&state.clock, work).await?)))
 }
 
@@ -113,8 +113,8 @@ async fn evaluate(
         nothing(&draft)?;
     }
     let keyed = key.with(format!("/runs/{id}/evaluate"), json!({}));
-    let backend = state.backend;
-    let work = async move { backend.evaluate(&caller, id, &keyed).await };
+    let services = state.services;
+    let work = async move { services.suites.evaluate(&caller, id, &keyed).await };
     let started = spawned(&state.clock, work).await?;
     Ok(accepted(started, format!("{PREFIX}/runs/{id}")))
 }

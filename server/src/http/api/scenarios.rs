@@ -6,7 +6,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params, based_on};
 use crate::http::spawned::spawned;
-use domain::backend::Page;
+use domain::services::Page;
 use domain::{
     Category, Difficulty, Problems, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec,
 };
@@ -57,7 +57,7 @@ async fn list(
 ) -> Reply<Json<Page<Scenario>>> {
     let (filter, cursor) =
         params.read(|reader| (ScenarioFilter::read(reader), paging::cursor(reader)))?;
-    Ok(Json(state.backend.scenarios(&caller, &filter, &cursor).await?))
+    Ok(Json(state.services.scenarios.scenarios(&caller, &filter, &cursor).await?))
 }
 
 /// Make a scenario
@@ -68,8 +68,8 @@ async fn create(
     SignedIn(caller): SignedIn,
     JsonBody(draft): JsonBody,
 ) -> Reply {
-    let backend = state.backend;
-    let work = async move { backend.create_scenario(&caller, &draft).await };
+    let services = state.services;
+    let work = async move { services.scenarios.create_scenario(&caller, &draft).await };
     let scenario = spawned(&state.clock, work).await?;
     Ok(created(place(&scenario), scenario))
 }
@@ -97,7 +97,7 @@ async fn read(
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
 ) -> Reply<Json<Scenario>> {
-    Ok(Json(state.backend.scenario(&caller, id).await?))
+    Ok(Json(state.services.scenarios.scenario(&caller, id).await?))
 }
 
 /// Save a new revision
@@ -114,8 +114,8 @@ async fn update(
     JsonBody(draft): JsonBody,
 ) -> Reply<Json<Scenario>> {
     let revision = based_on(&draft, ScenarioSpec::parse)?;
-    let backend = state.backend;
-    let work = async move { backend.update_scenario(&caller, id, revision, &draft).await };
+    let services = state.services;
+    let work = async move { services.scenarios.update_scenario(&caller, id, revision, &draft).await };
     Ok(Json(spawned(&state.clock, work).await?))
 }
 
@@ -127,8 +127,8 @@ async fn delete(
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
 ) -> Reply<StatusCode> {
-    let backend = state.backend;
-    spawned(&state.clock, async move { backend.delete_scenario(&caller, id).await }).await?;
+    let services = state.services;
+    spawned(&state.clock, async move { services.scenarios.delete_scenario(&caller, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -141,8 +141,8 @@ async fn duplicate(
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
 ) -> Reply {
-    let backend = state.backend;
-    let work = async move { backend.duplicate_scenario(&caller, id).await };
+    let services = state.services;
+    let work = async move { services.scenarios.duplicate_scenario(&caller, id).await };
     let scenario = spawned(&state.clock, work).await?;
     Ok(created(place(&scenario), scenario))
 }
@@ -156,6 +156,6 @@ async fn revisions(
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
 ) -> Reply<Json<Page<Scenario>>> {
-    let items = state.backend.scenario_revisions(&caller, id).await?;
+    let items = state.services.scenarios.scenario_revisions(&caller, id).await?;
     Ok(Json(Page { items, next: None }))
 }

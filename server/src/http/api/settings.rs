@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 #[utoipa::path(get, path = "/settings", tag = "settings",
     responses((status = 200, description = "The settings", body = Settings)))]
 async fn read(State(state): State<HttpState>, SignedIn(caller): SignedIn) -> Reply<Json<Settings>> {
-    Ok(Json(state.backend.settings(&caller).await?))
+    Ok(Json(state.services.settings.settings(&caller).await?))
 }
 
 /// Change them
@@ -32,7 +32,7 @@ async fn update(
     JsonBody(draft): JsonBody,
 ) -> Reply<Json<Settings>> {
     let settings = Settings::parse(&draft).map_err(AppError::invalid)?;
-    let backend = state.backend;
-    let work = async move { backend.update_settings(&caller, &settings).await };
+    let services = state.services;
+    let work = async move { services.settings.update_settings(&caller, &settings).await };
     Ok(Json(spawned(&state.clock, work).await?))
 }

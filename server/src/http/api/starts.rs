@@ -1,6 +1,6 @@
 //! The answer of a start, the same for suites, runs, reruns and judgings.
 
-use domain::backend::{Answer, Started, Which};
+use domain::services::{AppResult, Started, Which};
 use domain::{Draft, Problems, Reader};
 use domain::error::AppError;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -26,7 +26,7 @@ pub(super) fn accepted(started: Started, location: String) -> Response {
 ///
 /// # Errors
 /// 422.
-pub(crate) fn which(draft: &Draft) -> Answer<Which> {
+pub(crate) fn which(draft: &Draft) -> AppResult<Which> {
     let mut problems = Problems::new();
     let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
     let words = [("errors", Which::Errors), ("failed", Which::Failed), ("all", Which::All)];
@@ -42,7 +42,7 @@ pub(crate) fn which(draft: &Draft) -> Answer<Which> {
 ///
 /// # Errors
 /// 422 with everything that it says.
-pub(super) fn nothing(draft: &Draft) -> Answer<()> {
+pub(super) fn nothing(draft: &Draft) -> AppResult<()> {
     let mut problems = Problems::new();
     Reader::new(&draft.0, String::new(), &mut problems).finish(&["idempotency_key"]);
     if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }

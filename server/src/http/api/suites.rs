@@ -8,7 +8,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::spawned::spawned;
-use domain::backend::{Page, Which};
+use domain::services::{Page, Which};
 use domain::{Preflight, StartSuite, Suite, SuiteId};
 use domain::error::AppError;
 use axum::Json;
@@ -44,7 +44,7 @@ async fn list(
     params: Params,
 ) -> Reply<Json<Page<Suite>>> {
     let (filter, cursor) = paging::history(&params, History::Suites)?;
-    Ok(Json(state.backend.suites(&caller, &filter, &cursor).await?))
+    Ok(Json(state.services.results.suites(&caller, &filter, &cursor).await?))
 }
 
 /// Start a suite, exactly once a key
@@ -61,8 +61,8 @@ async fn start(
 ) -> Reply {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
     let keyed = key.with_start("/suites", &request);
-    let backend = state.backend;
-    let work = async move { backend.start(&caller, &request, &keyed).await };
+    let services = state.services;
+    let work = async move { services.suites.start(&caller, &request, &keyed).await };
     let started = spawned(&state.clock, work).await?;
     let place = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, place))
@@ -77,7 +77,7 @@ async fn preflight(
     JsonBody(draft): JsonBody,
 ) -> Reply<Json<Preflight>> {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
-    Ok(Json(state.backend.preflight(&caller, &request).await?))
+    Ok(Json(state.services.suites.preflight(&caller, &request).await?))
 }
 
 /// A suite with its runs
@@ -88,7 +88,7 @@ async fn read(
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
 ) -> Reply<Json<Suite>> {
-    Ok(Json(state.backend.suite(&caller, id).await?.suite))
+    Ok(Json(state.services.results.suite(&caller, id).await?.suite))
 }
 
 /// Stop a suite; fine when it was stopped before
@@ -100,8 +100,8 @@ async fn cancel(
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
 ) -> Reply<(StatusCode, Json<Suite>)> {
-    let backend = state.backend;
-    let work = async move { backend.cancel_suite(&caller, id).await };
+    let services = state.services;
+    let work = async move { services.suites.cancel_suite(&caller, id).await };
     Ok((StatusCode::ACCEPTED, Json(spawned(&state.clock, work).await?)))
 }
 
@@ -118,8 +118,8 @@ async fn rerun(
 ) -> Reply {
     let which = which(&draft)?;
     let keyed = key.with(format!("/suites/{id}/rerun"), json!({ "which": which }));
-    let backend = state.backend;
-    let work = async move { backend.rerun(&caller, id, which, &keyed).await };
+    let services = state.services;
+    let work = async move { services.suites.rerun(&caller, id, which, &keyed).await };
     let started = spawned(&state.clock, work).await?;
     let place = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, place))

@@ -5,7 +5,7 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody};
 use crate::http::spawned::spawned;
-use domain::backend::{Answer, Page};
+use domain::services::{AppResult, Page};
 use domain::{ApiToken, Draft, NewToken, Problems, Reader, TokenId, limits};
 use domain::error::AppError;
 use axum::Json;
@@ -34,7 +34,7 @@ async fn list(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
 ) -> Reply<Json<Page<ApiToken>>> {
-    let items = state.backend.tokens(&caller).await?;
+    let items = state.services.accounts.tokens(&caller).await?;
     Ok(Json(Page { items, next: None }))
 }
 
@@ -47,8 +47,8 @@ async fn create(
     JsonBody(draft): JsonBody,
 ) -> Reply {
     let name = name(&draft)?;
-    let backend = state.backend;
-    let work = async move { backend.create_token(&caller, &name).await };
+    let services = state.services;
+    let work = async move { services.accounts.create_token(&caller, &name).await };
     let token = spawned(&state.clock, work).await?;
     Ok(created(format!("{PREFIX}/tokens/{}", token.listed.id), token))
 }
@@ -61,8 +61,8 @@ async fn delete(
     SignedIn(caller): SignedIn,
     Id(id): Id<TokenId>,
 ) -> Reply<StatusCode> {
-    let backend = state.backend;
-    spawned(&state.clock, async move { backend.delete_token(&caller, id).await }).await?;
+    let services = state.services;
+    spawned(&state.clock, async move { services.accounts.delete_token(&caller, id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -70,7 +70,7 @@ async fn delete(
 ///
 /// # Errors
 /// 422.
-pub(crate) fn name(draft: &Draft) -> Answer<String> {
+pub(crate) fn name(draft: &Draft) -> AppResult<String> {
     let mut problems = Problems::new();
     let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
     let name =

@@ -6,7 +6,7 @@ use crate::http::client_ip::client_ip;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
 use crate::http::{HttpState, sessions};
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::error::AppError;
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
@@ -58,9 +58,9 @@ async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response 
     if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
         return Failure::from(error).into_response();
     }
-    let (backend, email, password) =
-        (state.backend.clone(), form.email.clone(), form.password.clone());
-    let work = async move { backend.sign_up(&email, &password).await };
+    let (services, email, password) =
+        (state.services.clone(), form.email.clone(), form.password.clone());
+    let work = async move { services.accounts.sign_up(&email, &password).await };
     let answer = spawned(&state.clock, work).await;
     welcome(&state, form, answer, "/sign-up").await
 }
@@ -72,9 +72,9 @@ async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response 
             None => Failure::from(error).into_response(),
         };
     }
-    let (backend, email, password) =
-        (state.backend.clone(), form.email.clone(), form.password.clone());
-    let work = async move { backend.sign_in(&email, &password).await };
+    let (services, email, password) =
+        (state.services.clone(), form.email.clone(), form.password.clone());
+    let work = async move { services.accounts.sign_in(&email, &password).await };
     let answer = spawned(&state.clock, work).await;
     welcome(&state, form, answer, "/sign-in").await
 }
@@ -83,7 +83,7 @@ async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response 
 async fn welcome(
     state: &HttpState,
     form: Credentials,
-    answer: Answer<Caller>,
+    answer: AppResult<Caller>,
     page: &str,
 ) -> Response {
     let carried = Carried::of(&form.posted);
@@ -110,7 +110,7 @@ async fn welcome(
     }
 }
 
-async fn begin(state: &HttpState, form: &Credentials, answer: Answer<Caller>) -> Answer<Caller> {
+async fn begin(state: &HttpState, form: &Credentials, answer: AppResult<Caller>) -> AppResult<Caller> {
     let caller = answer?;
     sessions::begin(&form.session, caller.user_id, &state.clock).await?;
     Ok(caller)

@@ -7,7 +7,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::problem::Failure;
 use crate::http::spawned::spawned;
-use domain::backend::{Answer, Caller, Rejected};
+use domain::services::{AppResult, Caller, Rejected};
 use domain::{ConnectionId, Draft};
 use axum::Router;
 use axum::extract::State;
@@ -34,8 +34,8 @@ async fn create(
     SignedIn(caller): SignedIn,
     posted: Posted,
 ) -> Response {
-    let (backend, draft, who) = (state.backend.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { backend.create_connection(&who, &draft).await };
+    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
+    let work = async move { services.connections.create_connection(&who, &draft).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward(LIST), "saved");
     finish(&state, &caller, posted, &format!("{LIST}/new"), answer, |_| onward).await
@@ -47,8 +47,8 @@ async fn update(
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
-    let (backend, draft, who) = (state.backend.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { backend.update_connection(&who, id, &draft).await };
+    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
+    let work = async move { services.connections.update_connection(&who, id, &draft).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward(&page(id)), "saved");
     finish(&state, &caller, posted, &page(id), answer, |_| onward).await
@@ -63,15 +63,15 @@ async fn test(
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
+    let (services, who) = (state.services.clone(), caller.clone());
     let typed = posted.draft.at("name").map(|_| posted.draft.clone());
     let answer = match (typed.clone(), test_model(&posted.draft)) {
         (Some(typed), _) => {
-            let work = async move { backend.test_typed(&who, id, &typed).await };
+            let work = async move { services.connections.test_unsaved_connection(&who, id, &typed).await };
             spawned(&state.clock, work).await
         }
         (None, Ok(model)) => {
-            let work = async move { backend.test_connection(&who, id, model).await };
+            let work = async move { services.connections.test_connection(&who, id, model).await };
             spawned(&state.clock, work).await
         }
         (None, Err(error)) => Err(error),
@@ -99,11 +99,11 @@ async fn keep_test(
     caller: &Caller,
     found: &Rejected,
     typed: Option<Draft>,
-) -> Answer<(String, Option<String>)> {
-    let tested = state.backend.keep_rejected(Some(caller), found).await?.to_string();
+) -> AppResult<(String, Option<String>)> {
+    let tested = state.services.drafts.keep_draft(Some(caller), found).await?.to_string();
     let Some(typed) = typed else { return Ok((tested, None)) };
     let typed = Rejected { draft: without_secrets(typed), ..Rejected::default() };
-    let draft = state.backend.keep_rejected(Some(caller), &typed).await?;
+    let draft = state.services.drafts.keep_draft(Some(caller), &typed).await?;
     Ok((tested, Some(draft.to_string())))
 }
 
@@ -113,8 +113,8 @@ async fn delete(
     Id(id): Id<ConnectionId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.delete_connection(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.connections.delete_connection(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward(LIST), "deleted");
     finish(&state, &caller, posted, &page(id), answer, |()| onward).await

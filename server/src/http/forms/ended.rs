@@ -7,7 +7,7 @@ use super::{Posted, places, without_secrets};
 use crate::http::auth::Who;
 use crate::http::security::KEPT_NOWHERE;
 use crate::http::{HttpState, pages};
-use domain::backend::{Answer, Caller, Rejected};
+use domain::services::{AppResult, Caller, Rejected};
 use domain::Draft;
 use app::ended::SignInAgain;
 use domain::error::AppError;
@@ -79,7 +79,7 @@ impl Carried {
     }
 
     /// Keeps it for whoever signed in; answers the page that shows it.
-    pub(super) async fn keep(self, state: &HttpState, caller: &Caller) -> Answer<String> {
+    pub(super) async fn keep(self, state: &HttpState, caller: &Caller) -> AppResult<String> {
         // A button's form has fields too, but none that somebody fills in.
         let filled = ["name", "judge", "agent_id"];
         let typed = filled.iter().any(|field| self.draft.at(field).is_some());
@@ -93,7 +93,7 @@ impl Carried {
             detail.push_str(" Keys are not kept: type it in again.");
         }
         let kept = Rejected { draft: without_secrets(self.draft), detail, ..Rejected::default() };
-        let id = state.backend.keep_rejected(Some(caller), &kept).await?;
+        let id = state.services.drafts.keep_draft(Some(caller), &kept).await?;
         let back = domain::address::local(&self.back).unwrap_or("/");
         Ok(places::with(back, "draft", &id.to_string()))
     }

@@ -22,7 +22,7 @@ pub use posted::Posted;
 
 use super::HttpState;
 use super::problem::Failure;
-use domain::backend::{Answer, Caller, Rejected};
+use domain::services::{AppResult, Caller, Rejected};
 use domain::Draft;
 use domain::error::{AppError, ErrorCode};
 use axum::Router;
@@ -76,7 +76,7 @@ async fn finish<T>(
     caller: &Caller,
     posted: Posted,
     default_back: &str,
-    answer: Answer<T>,
+    answer: AppResult<T>,
     done: impl FnOnce(T) -> String,
 ) -> Response {
     match answer {
@@ -123,7 +123,7 @@ async fn refuse(
     if rejected.problems.len() < asked {
         KEY_USED.clone_into(&mut rejected.detail);
     }
-    match state.backend.keep_rejected(caller, &rejected).await {
+    match state.services.drafts.keep_draft(caller, &rejected).await {
         Ok(id) => see_other(&places::with(&back, "draft", &id.to_string())),
         Err(error) => Failure::from(error).into_response(),
     }
@@ -140,7 +140,7 @@ async fn again(
     action.apply(&mut posted.draft);
     let back = posted.back.as_deref().unwrap_or(default_back);
     let rejected = Rejected { draft: without_secrets(posted.draft), ..Rejected::default() };
-    match state.backend.keep_rejected(Some(caller), &rejected).await {
+    match state.services.drafts.keep_draft(Some(caller), &rejected).await {
         Ok(id) => {
             let place = places::with(back, "draft", &id.to_string());
             see_other(&format!("{place}#{}", action.list()))

@@ -32,8 +32,8 @@ async fn create(
     if let Some(action) = posted.action.clone() {
         return again(&state, &caller, posted, BACK, &action).await;
     }
-    let (backend, draft, who) = (state.backend.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { backend.create_scenario(&who, &draft).await };
+    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
+    let work = async move { services.scenarios.create_scenario(&who, &draft).await };
     let answer = spawned(&state.clock, work).await;
     let next = posted.next.clone();
     let done = |made: Scenario| notice(&next.unwrap_or_else(|| page(made.id)), "saved");
@@ -52,9 +52,9 @@ async fn update(
     }
     let answer = match based_on(&posted.draft, ScenarioSpec::parse) {
         Ok(revision) => {
-            let (backend, draft) = (state.backend.clone(), posted.draft.clone());
+            let (services, draft) = (state.services.clone(), posted.draft.clone());
             let who = caller.clone();
-            let work = async move { backend.update_scenario(&who, id, revision, &draft).await };
+            let work = async move { services.scenarios.update_scenario(&who, id, revision, &draft).await };
             spawned(&state.clock, work).await
         }
         Err(error) => Err(error),
@@ -69,8 +69,8 @@ async fn duplicate(
     Id(id): Id<ScenarioId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.duplicate_scenario(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.scenarios.duplicate_scenario(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     let done = |copy: Scenario| notice(&page(copy.id), "duplicated");
     finish(&state, &caller, posted, &page(id), answer, done).await
@@ -82,8 +82,8 @@ async fn delete(
     Id(id): Id<ScenarioId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.delete_scenario(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.scenarios.delete_scenario(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward("/scenarios"), "deleted");
     finish(&state, &caller, posted, &page(id), answer, |()| onward).await

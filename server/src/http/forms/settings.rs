@@ -23,8 +23,8 @@ async fn update(
     const BACK: &str = "/settings/models";
     let answer = match Settings::parse(&posted.draft) {
         Ok(settings) => {
-            let (backend, who) = (state.backend.clone(), caller.clone());
-            let work = async move { backend.update_settings(&who, &settings).await };
+            let (services, who) = (state.services.clone(), caller.clone());
+            let work = async move { services.settings.update_settings(&who, &settings).await };
             spawned(&state.clock, work).await
         }
         Err(problems) => Err(AppError::invalid(problems)),

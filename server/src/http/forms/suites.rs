@@ -6,7 +6,7 @@ use crate::http::api::rerun_which;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use crate::http::spawned::spawned;
-use domain::backend::Started;
+use domain::services::Started;
 use domain::{RunId, StartSuite, SuiteId};
 use domain::error::AppError;
 use axum::Router;
@@ -44,8 +44,8 @@ async fn start(
     let answer = match StartSuite::parse(&posted.draft) {
         Ok(request) => {
             let keyed = posted.key().with_start("/suites", &request);
-            let (backend, who) = (state.backend.clone(), caller.clone());
-            let work = async move { backend.start(&who, &request, &keyed).await };
+            let (services, who) = (state.services.clone(), caller.clone());
+            let work = async move { services.suites.start(&who, &request, &keyed).await };
             spawned(&state.clock, work).await
         }
         Err(problems) => Err(AppError::invalid(problems)),
@@ -59,8 +59,8 @@ async fn demo(
     posted: Posted,
 ) -> Response {
     let keyed = posted.key().with("/demo", json!({}));
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.start_demo(&who, &keyed).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.start_demo(&who, &keyed).await };
     let answer = spawned(&state.clock, work).await;
     finish(&state, &caller, posted, "/", answer, started).await
 }
@@ -71,8 +71,8 @@ async fn cancel(
     Id(id): Id<SuiteId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.cancel_suite(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.cancel_suite(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward(&page(id)), "cancelling");
     finish(&state, &caller, posted, &page(id), answer, |_| onward).await
@@ -88,8 +88,8 @@ async fn rerun(
         Ok(which) => {
             let path = format!("/suites/{id}/rerun");
             let keyed = posted.key().with(path, json!({ "which": which }));
-            let (backend, who) = (state.backend.clone(), caller.clone());
-            let work = async move { backend.rerun(&who, id, which, &keyed).await };
+            let (services, who) = (state.services.clone(), caller.clone());
+            let work = async move { services.suites.rerun(&who, id, which, &keyed).await };
             spawned(&state.clock, work).await
         }
         Err(error) => Err(error),
@@ -104,8 +104,8 @@ async fn cancel_run(
     posted: Posted,
 ) -> Response {
     let back = format!("/runs/{id}");
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.cancel_run(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.cancel_run(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     let from = posted.back.clone().unwrap_or_else(|| back.clone());
     let onward = notice(&posted.onward(&from), "cancelling");
@@ -120,8 +120,8 @@ async fn evaluate(
 ) -> Response {
     let back = format!("/runs/{id}");
     let keyed = posted.key().with(format!("/runs/{id}/evaluate"), json!({}));
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.evaluate(&who, id, &keyed).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.evaluate(&who, id, &keyed).await };
     let answer = spawned(&state.clock, work).await;
     let onward = notice(&posted.onward(&back), "evaluating");
     finish(&state, &caller, posted, &back, answer, |_| onward).await

@@ -29,8 +29,8 @@ async fn create(
 ) -> Response {
     let answer = match token_name(&posted.draft) {
         Ok(name) => {
-            let (backend, who) = (state.backend.clone(), caller.clone());
-            let work = async move { backend.create_token(&who, &name).await };
+            let (services, who) = (state.services.clone(), caller.clone());
+            let work = async move { services.accounts.create_token(&who, &name).await };
             spawned(&state.clock, work).await
         }
         Err(error) => Err(error),
@@ -39,7 +39,7 @@ async fn create(
         Ok(token) => token,
         Err(error) => return refuse(&state, Some(&caller), posted, PAGE, error).await,
     };
-    let held = state.backend.hold_token(&caller, &token.token);
+    let held = state.services.accounts.hold_new_token(&caller, &token.token);
     see_other(&format!("{PAGE}?notice=token_created&draft={held}"))
 }
 
@@ -49,8 +49,8 @@ async fn delete(
     Id(id): Id<TokenId>,
     posted: Posted,
 ) -> Response {
-    let (backend, who) = (state.backend.clone(), caller.clone());
-    let work = async move { backend.delete_token(&who, id).await };
+    let (services, who) = (state.services.clone(), caller.clone());
+    let work = async move { services.accounts.delete_token(&who, id).await };
     let answer = spawned(&state.clock, work).await;
     finish(&state, &caller, posted, PAGE, answer, |()| notice(PAGE, "token_deleted")).await
 }

@@ -11,7 +11,7 @@ pub(super) use short::suites;
 use crate::http::HttpState;
 use crate::http::pass::Pass;
 use store::hub::Newest;
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::{Finished, SuiteEvent, SuiteId, SuiteSnapshot};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -48,7 +48,7 @@ pub(super) async fn suite(
     pass: Pass,
     id: SuiteId,
     after: Option<i64>,
-) -> Answer<Response> {
+) -> AppResult<Response> {
     // Before the first read, so that no commit after it goes unnoticed.
     let wake = state.live.watch(id);
     let known = wake.borrow().seq;
@@ -102,7 +102,7 @@ async fn begin(
     caller: &Caller,
     id: SuiteId,
     after: Option<i64>,
-) -> Answer<Begin> {
+) -> AppResult<Begin> {
     if let Some(after) = after {
         let missed = state.live.events_after(caller, id, after, BATCH).await?;
         if !missed.is_empty() {

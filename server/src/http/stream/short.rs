@@ -3,7 +3,7 @@
 use super::{OpenStream, RETRY, respond};
 use crate::http::HttpState;
 use crate::http::pass::Pass;
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::Suite;
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -23,7 +23,7 @@ pub(in crate::http) async fn suites(
     state: HttpState,
     caller: Caller,
     pass: Pass,
-) -> Answer<Response> {
+) -> AppResult<Response> {
     let first = short(&state, &caller).await?;
     let start = Event::default().event("suites").data(&first).retry(RETRY);
     let open = OpenStream::new();
@@ -57,12 +57,12 @@ pub(in crate::http) async fn suites(
 }
 
 /// `{live: […]}` as text.
-async fn short(state: &HttpState, caller: &Caller) -> Answer<String> {
+async fn short(state: &HttpState, caller: &Caller) -> AppResult<String> {
     #[derive(Serialize)]
     struct Short {
         live: Vec<Suite>,
     }
-    let mut live = state.backend.dashboard(caller).await?.live;
+    let mut live = state.services.results.dashboard(caller).await?.live;
     for suite in &mut live {
         suite.runs = None;
     }

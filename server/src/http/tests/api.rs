@@ -1,6 +1,6 @@
 //! Statuses, problem documents, places and keys of the API.
 
-use super::fake_backend::id;
+use super::fake_services::id;
 use super::support::{Ask, Server};
 use axum::http::StatusCode;
 use rstest::rstest;
@@ -78,7 +78,7 @@ async fn filters_reach_the_backend() {
     let server = Server::new();
     let ask = "/api/v1/scenarios?category=booking&difficulty=&q=seat%20map&built_in=false";
     assert_eq!(server.api(Ask::get(ask)).await.status, 200);
-    let filter = server.backend.filters.lock().remove(0);
+    let filter = server.fake.filters.lock().remove(0);
     assert_eq!(filter.category, Some(domain::Category::Booking));
     assert_eq!(filter.difficulty, None);
     assert_eq!(filter.q.as_deref(), Some("seat map"));
@@ -233,7 +233,7 @@ async fn a_key_covers_the_parsed_request() {
     for body in [start(), spelled] {
         server.api(Ask::json("POST", "/api/v1/suites", &body)).await;
     }
-    let starts = server.backend.starts.lock();
+    let starts = server.fake.starts.lock();
     assert_eq!(starts[0].1, starts[1].1);
     assert_eq!(starts[0].1.path, "/suites");
 }
@@ -244,7 +244,7 @@ async fn a_run_is_a_suite_of_one() {
     let body = json!({"agent_id": id(10), "scenario_id": id(11)});
     let told = server.api(Ask::json("POST", "/api/v1/runs", &body)).await;
     assert_eq!(told.status, StatusCode::ACCEPTED);
-    let starts = server.backend.starts.lock();
+    let starts = server.fake.starts.lock();
     assert_eq!(starts[0].0.scenario_ids.as_ref().map(Vec::len), Some(1));
     assert_eq!(starts[0].1.path, "/runs");
 }
@@ -294,7 +294,7 @@ async fn import_reads_by_content_type(
     let ask = Ask::new("POST", &format!("/api/v1/import{query}"), body.to_owned());
     let told = server.api(ask.header("content-type", kind)).await;
     assert_eq!(told.status, status, "{}", told.text);
-    let imported = server.backend.imported.lock();
+    let imported = server.fake.imported.lock();
     assert_eq!(imported.len(), usize::from(status < 300));
     if status == 200 {
         assert!(imported[0].1 && imported[0].0.len() == 2);

@@ -1,7 +1,7 @@
 //! The OpenAPI document and the router say the same, and no input upsets any
 //! route.
 
-use super::fake_backend::id;
+use super::fake_services::id;
 use super::support::{Ask, Server};
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! A suite that tests tell what happens.
 
-use super::fake_backend::id;
+use super::fake_services::id;
 use crate::http::Live;
 use store::hub::Newest;
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::{
     AgentId, AgentRef, Counts, Finished, Progress, RunId, Speaker, Suite, SuiteEvent, SuiteId,
     SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting,
@@ -91,7 +91,7 @@ impl FakeLive {
 
 #[async_trait]
 impl Live for FakeLive {
-    async fn snapshot(&self, _: &Caller, suite: SuiteId) -> Answer<SuiteSnapshot> {
+    async fn snapshot(&self, _: &Caller, suite: SuiteId) -> AppResult<SuiteSnapshot> {
         if suite != SUITE {
             return Err(AppError::not_found("suite"));
         }
@@ -127,7 +127,7 @@ impl Live for FakeLive {
         _: SuiteId,
         seq: i64,
         limit: u32,
-    ) -> Answer<Vec<(i64, SuiteEvent)>> {
+    ) -> AppResult<Vec<(i64, SuiteEvent)>> {
         if self.forgotten.load(Ordering::SeqCst) {
             return Ok(Vec::new());
         }
@@ -139,7 +139,7 @@ impl Live for FakeLive {
         Ok(some)
     }
 
-    async fn progress(&self, _: &Caller, _: SuiteId, _: i64) -> Answer<Progress> {
+    async fn progress(&self, _: &Caller, _: SuiteId, _: i64) -> AppResult<Progress> {
         self.progress_reads.fetch_add(1, Ordering::SeqCst);
         let events = self.events.lock();
         let done = u32::try_from(events.len()).expect("few");

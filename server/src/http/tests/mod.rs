@@ -3,7 +3,7 @@
 mod api;
 mod document;
 mod editors;
-mod fake_backend;
+mod fake_services;
 mod fake_live;
 mod forms;
 mod pages;

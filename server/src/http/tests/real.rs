@@ -3,11 +3,11 @@
 
 use super::support::{Ask, Memory, TestClock, Told, router_over};
 use services::suites::{Executor, SuiteLimits, Suites};
-use services::{CatalogStores, ConnectionTester, Port, Rehearsal, SignUp};
+use services::{Accounts, Catalog, CatalogStores, ConnectionTester, Drafts, SignUp};
 use services::endpoints::Endpoints;
 use llm::Endpoint;
 use services::secrets::Secrets;
-use domain::backend::Caller;
+use domain::services::Caller;
 use domain::{ConnectionTest, RunId};
 use async_trait::async_trait;
 use axum::Router;
@@ -60,23 +60,26 @@ impl Real {
         let clock = Arc::new(TestClock::default());
         let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
         let stores = CatalogStores::of(&store);
-        let people = Rehearsal::new(stores, clock.clone(), endpoints, Arc::new(Says), SignUp::Open);
-        let people = Arc::new(people);
+        let catalog = Catalog::new(stores, clock.clone(), endpoints, Arc::new(Says));
+        let catalog = Arc::new(catalog);
+        let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Open);
+        let drafts = Drafts::new(store.clone(), clock.clone());
         let suites = Suites {
             suites: store.clone(),
             agents: store.clone(),
             scenarios: store.clone(),
             settings: store,
-            reach: people.clone(),
+            catalog: catalog.clone(),
+            reach: catalog.clone(),
             executor: Arc::new(Idle),
             clock: clock.clone(),
             limits: SuiteLimits::default(),
-            relay: Arc::default(),
+            event_cache: Arc::default(),
         };
         let live = Arc::new(suites.clone());
-        let backend = Arc::new(Port { people, suites });
+        let services = services::all(accounts, drafts, &catalog, &suites);
         let sessions = Arc::new(Memory::default());
-        Self { router: router_over(backend, live, sessions, clock.clone()), clock, _folder: folder }
+        Self { router: router_over(services, live, sessions, clock.clone()), clock, _folder: folder }
     }
 
     pub(super) async fn told(&self, ask: Ask) -> Told {

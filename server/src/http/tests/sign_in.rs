@@ -83,7 +83,7 @@ async fn a_wrong_password_leads_back_without_it() {
     let told = server.told(Ask::form("/forms/sign-in", WRONG)).await;
     assert!(told.place().starts_with("/sign-in?next=/agents&draft="), "{}", told.place());
     assert_eq!(told.set_cookie("rehearsal_session"), None);
-    let kept = server.backend.kept.lock().remove(0);
+    let kept = server.fake.kept.lock().remove(0);
     assert_eq!(kept.draft.text("email"), "ada@example.com");
     assert_eq!(kept.detail, "E-mail or password is not right.");
     assert!(!format!("{kept:?}").contains("wrong"));
@@ -94,7 +94,7 @@ async fn signing_up_begins_a_session_or_says_why_not() {
     let server = Server::new();
     let told = server.told(Ask::form("/forms/sign-up", "email=b%40c.d&password=1")).await;
     assert!(told.place().starts_with("/sign-up?draft="));
-    assert_eq!(server.backend.kept.lock()[0].problems[0].path, "password");
+    assert_eq!(server.fake.kept.lock()[0].problems[0].path, "password");
     let told = server.told(Ask::form("/forms/sign-up", "email=b%40c.d&password=1234")).await;
     assert_eq!(told.place(), "/");
     assert!(told.cookie("rehearsal_session").is_some());

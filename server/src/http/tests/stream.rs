@@ -281,7 +281,7 @@ async fn a_lost_wake_up_costs_seconds_not_events() {
 #[tokio::test]
 async fn another_ones_suite_is_not_there() {
     let server = Server::new();
-    let other = super::fake_backend::id(99);
+    let other = super::fake_services::id(99);
     let told = server.api(Ask::get(&format!("/api/v1/suites/{other}/events"))).await;
     assert_eq!(told.status, StatusCode::NOT_FOUND);
     let bad = server.api(Ask::get(&format!("/api/v1/suites/{SUITE}/events?after=x"))).await;
@@ -367,7 +367,7 @@ async fn streams_end_when_their_token_is_revoked() {
             assert!(!matches!(told, Ok(None)), "it is good");
         }
     }
-    server.backend.revoked.store(true, Ordering::SeqCst);
+    server.fake.revoked.store(true, Ordering::SeqCst);
     for client in &mut streams {
         ends_soon(&server, client).await;
     }

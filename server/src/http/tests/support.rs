@@ -1,10 +1,10 @@
 //! The real router over fakes, and short words for requests.
 
-use super::fake_backend::FakeBackend;
+use super::fake_services::FakeServices;
 use super::fake_live::FakeLive;
 use clock::Clock;
 use crate::http::{HttpSettings, HttpState, Live, Readiness, SharedSessions, SignInLimits, router};
-use domain::backend::Backend;
+use domain::services::Services;
 use domain::Timestamp;
 use async_trait::async_trait;
 use axum::Router;
@@ -85,13 +85,13 @@ impl Readiness for Ready {
 }
 
 fn state(
-    backend: Arc<dyn Backend>,
+    services: Services,
     live: Arc<dyn Live>,
     sessions: Arc<Memory>,
     clock: Arc<TestClock>,
 ) -> HttpState {
     HttpState {
-        backend,
+        services,
         live,
         readiness: Arc::new(Ready),
         sessions: SharedSessions(sessions),
@@ -106,17 +106,17 @@ fn state(
 
 /// The router over a backend that is no fake.
 pub(super) fn router_over(
-    backend: Arc<dyn Backend>,
+    services: Services,
     live: Arc<dyn Live>,
     sessions: Arc<Memory>,
     clock: Arc<TestClock>,
 ) -> Router {
-    router(state(backend, live, sessions, clock))
+    router(state(services, live, sessions, clock))
 }
 
 /// A server and the fakes behind it.
 pub(super) struct Server {
-    pub(super) backend: Arc<FakeBackend>,
+    pub(super) fake: Arc<FakeServices>,
     pub(super) live: Arc<FakeLive>,
     pub(super) sessions: Arc<Memory>,
     pub(super) clock: Arc<TestClock>,
@@ -130,14 +130,14 @@ impl Server {
     }
 
     pub(super) fn with(settings: HttpSettings) -> Self {
-        let backend = Arc::new(FakeBackend::default());
+        let fake = Arc::new(FakeServices::default());
         let live = Arc::new(FakeLive::default());
         let sessions = Arc::new(Memory::default());
         let clock = Arc::new(TestClock::default());
-        let mut state = state(backend.clone(), live.clone(), sessions.clone(), clock.clone());
+        let mut state = state(fake.services(), live.clone(), sessions.clone(), clock.clone());
         state.settings = Arc::new(settings);
         let shutdown = state.shutdown.clone();
-        Self { backend, live, sessions, clock, shutdown, router: router(state) }
+        Self { fake, live, sessions, clock, shutdown, router: router(state) }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {

@@ -5,7 +5,7 @@ use crate::cleaning::Old;
 use crate::rows::{Intent, Role};
 use crate::suites::{Created, NewEvaluation, NewKey, NewSuite};
 use crate::transition::{Change, Lease};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{Evaluation, EvaluationStatus, Stage, SuiteId, SuiteStatus, Timestamp};
 use uuid::Uuid;
 

@@ -2,7 +2,7 @@
 
 use super::{QueueFixture, T0, at, claim, id, space, suite};
 use crate::suites::NewSuite;
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{ErrorKind, RunError, ScenarioId};
 
 pub async fn lists_go_from_new_to_old_without_gap_or_double(f: QueueFixture) {

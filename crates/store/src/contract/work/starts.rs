@@ -3,7 +3,7 @@
 use super::{QueueFixture, T0, at, claim, finish, id, space, suite, turns, user};
 use crate::suites::{Created, NewKey, NewSuite};
 use crate::transition::{Change, Final, Lease};
-use domain::backend::HistoryFilter;
+use domain::services::HistoryFilter;
 use domain::{EndReason, ErrorKind, RunError, Stage, SuiteId, SuiteStatus};
 
 pub async fn one_key_one_suite(f: QueueFixture) {

@@ -2,9 +2,9 @@
 //! anything starts: what stops the start, and what only holds it up.
 
 use super::{Look, Reached, Suites, none_of};
-use store::rows::{Frozen, ModelRef};
-use domain::backend::{Answer, Caller};
+use domain::services::{AppResult, Caller};
 use domain::{ConnectionId, ConnectionTrouble, Problem};
+use store::rows::{Frozen, ModelRef};
 
 impl Suites {
     /// What is the matter with the connections that runs would use.
@@ -65,7 +65,7 @@ impl Suites {
     }
 
     /// Whether this judge can be used at all.
-    pub(super) async fn judge_is_there(&self, caller: &Caller, judge: &ModelRef) -> Answer<()> {
+    pub(super) async fn judge_is_there(&self, caller: &Caller, judge: &ModelRef) -> AppResult<()> {
         let look = self.reach.look(caller, judge.connection_id).await;
         let found: Vec<_> =
             self.trouble(caller, "judge.connection_id", judge, &look).into_iter().collect();
@@ -74,7 +74,7 @@ impl Suites {
 }
 
 /// 422 with what stands against a start, and with where to mend a connection.
-pub(super) fn refused_for(problems: Vec<Problem>, troubles: &[ConnectionTrouble]) -> Answer<()> {
+pub(super) fn refused_for(problems: Vec<Problem>, troubles: &[ConnectionTrouble]) -> AppResult<()> {
     none_of(problems).map_err(|error| {
         match troubles.iter().find(|trouble| trouble.stops && !trouble.name.is_empty()) {
             Some(one) => error.with_link(format!("/settings/connections/{}", one.connection_id)),

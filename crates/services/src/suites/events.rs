@@ -1,21 +1,21 @@
 //! What the streams read.
 
-use crate::errors::StoreResultExt;
 use super::Suites;
-use super::relay::{Known, Shared};
-use crate::live_source::Live;
+use super::event_cache::{Known, Shared};
+use crate::errors::StoreResultExt;
+use crate::event_source::Live;
+use async_trait::async_trait;
+use domain::error::AppError;
+use domain::services::{AppResult, Caller, ResultService};
+use domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
+use std::sync::Arc;
 use store::hub::Newest;
 use store::rows::EventRow;
-use domain::backend::{Answer, Caller};
-use domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
-use domain::error::AppError;
-use async_trait::async_trait;
-use std::sync::Arc;
 use tokio::sync::watch;
 
 #[async_trait]
 impl Live for Suites {
-    async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> Answer<SuiteSnapshot> {
+    async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> AppResult<SuiteSnapshot> {
         self.suite(caller, suite).await
     }
 
@@ -25,7 +25,7 @@ impl Live for Suites {
         suite: SuiteId,
         seq: i64,
         limit: u32,
-    ) -> Answer<Vec<(i64, SuiteEvent)>> {
+    ) -> AppResult<Vec<(i64, SuiteEvent)>> {
         let shared = self.shared(caller, suite).await?;
         let known = shared.window.lock().after(seq, limit);
         if let Some(events) = known {
@@ -42,7 +42,7 @@ impl Live for Suites {
         Ok(events)
     }
 
-    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> Answer<Progress> {
+    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> AppResult<Progress> {
         let shared = self.shared(caller, suite).await?;
         // A reader may have read an event that is not published yet.
         let newest = self.suites.watch(suite).borrow().seq.max(seq);
@@ -61,8 +61,9 @@ impl Live for Suites {
 }
 
 impl Suites {
-    async fn shared(&self, caller: &Caller, suite: SuiteId) -> Answer<Arc<Shared>> {
-        let shared = self.relay.of(&self.suites, caller.space_id, suite).await.or_app_error()?;
+    async fn shared(&self, caller: &Caller, suite: SuiteId) -> AppResult<Arc<Shared>> {
+        let shared =
+            self.event_cache.of(&self.suites, caller.space_id, suite).await.or_app_error()?;
         shared.ok_or_else(|| AppError::not_found("suite"))
     }
 }

@@ -1,8 +1,9 @@
 //! A backend with one account and a few scripted answers: only what tests of
 //! HTTP need to see go through.
 
-use domain::backend::{
-    Answer, Backend, Caller, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
+use domain::services::{
+    AccountService, AgentService, AppResult, Caller, ConnectionService, DraftService, ImportService,
+    ResultService, ScenarioService, Services, SettingsService, SuiteService, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
     Started, Which,
 };
 use domain::{
@@ -13,12 +14,13 @@ use domain::{
 use domain::error::{AppError, ErrorCode};
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
 /// Its answers depend on its input alone; it notes what it was asked.
 #[derive(Default)]
-pub(super) struct FakeBackend {
+pub(super) struct FakeServices {
     pub(super) kept: Mutex<Vec<Rejected>>,
     pub(super) held: Mutex<Vec<String>>,
     pub(super) starts: Mutex<Vec<(StartSuite, Keyed)>>,
@@ -39,7 +41,7 @@ pub(super) fn caller() -> Caller {
     Caller { user_id, space_id, email: "ada@example.com".to_owned() }
 }
 
-fn nothing<T>() -> Answer<T> {
+fn nothing<T>() -> AppResult<T> {
     Err(AppError::not_found("thing"))
 }
 
@@ -50,10 +52,25 @@ fn internal() -> AppError {
     }
 }
 
-impl FakeBackend {
+impl FakeServices {
+    /// This fake in every role.
+    pub(super) fn services(self: &Arc<Self>) -> Services {
+        Services {
+            accounts: self.clone(),
+            connections: self.clone(),
+            agents: self.clone(),
+            scenarios: self.clone(),
+            imports: self.clone(),
+            settings: self.clone(),
+            suites: self.clone(),
+            results: self.clone(),
+            drafts: self.clone(),
+        }
+    }
+
     /// An agent of the draft, unless its name asks for trouble.
     #[allow(clippy::panic)] // that a panic stays inside is what is tested
-    fn agent_of(&self, draft: &Draft, revision: u32) -> Answer<Agent> {
+    fn agent_of(&self, draft: &Draft, revision: u32) -> AppResult<Agent> {
         let spec = AgentSpec::parse(draft).map_err(AppError::invalid)?;
         match spec.name.as_str() {
             "Internal" => return Err(internal()),
@@ -64,7 +81,7 @@ impl FakeBackend {
         Ok(Agent { id: AgentId(id(10)), revision, updated_at: Timestamp(0), spec })
     }
 
-    fn started(&self, keyed: &Keyed) -> Answer<Started> {
+    fn started(&self, keyed: &Keyed) -> AppResult<Started> {
         match keyed.key.as_deref() {
             Some("reused") => Err(AppError {
                 link: Some("/suites/1".to_owned()),
@@ -85,146 +102,212 @@ impl FakeBackend {
 }
 
 #[async_trait]
-#[rustfmt::skip] // one line a method: nothing happens here
-impl Backend for FakeBackend {
-    async fn sign_up_open(&self) -> Answer<bool> { Ok(true) }
-    async fn sign_up(&self, email: &str, password: &str) -> Answer<Caller> {
+impl AccountService for FakeServices {
+    async fn sign_up_open(&self) -> AppResult<bool> { Ok(true) }
+
+    async fn sign_up(&self, email: &str, password: &str) -> AppResult<Caller> {
         if password.len() < 3 {
             return Err(AppError::problem("password", "must have at least 3 characters"));
         }
         Ok(Caller { email: email.to_owned(), ..caller() })
     }
-    async fn sign_in(&self, email: &str, password: &str) -> Answer<Caller> {
+
+    async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller> {
         if email == "ada@example.com" && password == "right" {
             return Ok(caller());
         }
         Err(AppError::new(ErrorCode::Unauthenticated, "E-mail or password is not right."))
     }
-    async fn caller_of_token(&self, token: &str) -> Answer<Caller> {
+
+    async fn caller_of_token(&self, token: &str) -> AppResult<Caller> {
         match token {
             "good" if !self.revoked.load(Ordering::SeqCst) => Ok(caller()),
             "broken" => Err(AppError::new(ErrorCode::Unavailable, "Not now.")),
             _ => nothing(),
         }
     }
-    async fn caller_of_user(&self, user: UserId) -> Answer<Caller> {
+
+    async fn caller_of_user(&self, user: UserId) -> AppResult<Caller> {
         if user == caller().user_id { Ok(caller()) } else { nothing() }
     }
-    async fn tokens(&self, _: &Caller) -> Answer<Vec<ApiToken>> { Ok(Vec::new()) }
-    async fn create_token(&self, _: &Caller, name: &str) -> Answer<NewToken> {
+
+    async fn tokens(&self, _: &Caller) -> AppResult<Vec<ApiToken>> { Ok(Vec::new()) }
+
+    async fn create_token(&self, _: &Caller, name: &str) -> AppResult<NewToken> {
         let listed = ApiToken { id: TokenId(id(30)), name: name.to_owned(),
             created_at: Timestamp(0), last_used_at: None };
         Ok(NewToken { listed, token: "rhs_secret".to_owned() })
     }
-    async fn delete_token(&self, _: &Caller, _: TokenId) -> Answer<()> { Ok(()) }
 
-    async fn connections(&self, _: &Caller) -> Answer<Vec<Connection>> { Ok(Vec::new()) }
-    async fn connection(&self, _: &Caller, _: ConnectionId) -> Answer<Connection> { nothing() }
-    async fn create_connection(&self, _: &Caller, _: &Draft) -> Answer<Connection> {
+    async fn delete_token(&self, _: &Caller, _: TokenId) -> AppResult<()> { Ok(()) }
+
+    fn hold_new_token(&self, _: &Caller, secret: &str) -> DraftId {
+        self.held.lock().push(secret.to_owned());
+        DraftId(id(950))
+    }
+
+    fn take_new_token(&self, _: &Caller, _: DraftId) -> Option<String> { None }
+}
+
+#[async_trait]
+impl ConnectionService for FakeServices {
+    async fn connections(&self, _: &Caller) -> AppResult<Vec<Connection>> { Ok(Vec::new()) }
+
+    async fn connection(&self, _: &Caller, _: ConnectionId) -> AppResult<Connection> { nothing() }
+
+    async fn create_connection(&self, _: &Caller, _: &Draft) -> AppResult<Connection> {
         Err(AppError::problem("base_url", "must not be private"))
     }
+
     async fn update_connection(&self, _: &Caller, _: ConnectionId, _: &Draft)
-        -> Answer<Connection> { nothing() }
-    async fn delete_connection(&self, _: &Caller, _: ConnectionId) -> Answer<()> {
+        -> AppResult<Connection> { nothing() }
+
+    async fn delete_connection(&self, _: &Caller, _: ConnectionId) -> AppResult<()> {
         Err(AppError::conflict("An agent uses it.").with_link("/agents/1".to_owned()))
     }
+
     async fn test_connection(&self, _: &Caller, _: ConnectionId, model: Option<String>)
-        -> Answer<ConnectionTest> {
+        -> AppResult<ConnectionTest> {
         Ok(ConnectionTest { ok: true, message: format!("{model:?} answers"),
             request: String::new(), answer: String::new(), latency_ms: 1 })
     }
-    async fn test_typed(&self, _: &Caller, _: ConnectionId, _: &Draft)
-        -> Answer<ConnectionTest> { nothing() }
 
-    async fn agents(&self, _: &Caller, cursor: &Cursor) -> Answer<Page<Agent>> {
+    async fn test_unsaved_connection(&self, _: &Caller, _: ConnectionId, _: &Draft)
+        -> AppResult<ConnectionTest> { nothing() }
+}
+
+#[async_trait]
+impl AgentService for FakeServices {
+    async fn agents(&self, _: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>> {
         Ok(Page { items: Vec::new(), next: cursor.after.clone() })
     }
-    async fn agent(&self, _: &Caller, _: AgentId) -> Answer<Agent> { nothing() }
-    async fn agent_revisions(&self, _: &Caller, _: AgentId) -> Answer<Vec<Agent>> {
+
+    async fn agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> { nothing() }
+
+    async fn agent_revisions(&self, _: &Caller, _: AgentId) -> AppResult<Vec<Agent>> {
         Ok(Vec::new())
     }
-    async fn create_agent(&self, _: &Caller, draft: &Draft) -> Answer<Agent> {
+
+    async fn create_agent(&self, _: &Caller, draft: &Draft) -> AppResult<Agent> {
         self.agent_of(draft, 1)
     }
+
     async fn update_agent(&self, _: &Caller, _: AgentId, revision: u32, draft: &Draft)
-        -> Answer<Agent> {
+        -> AppResult<Agent> {
         if revision != 1 {
             return Err(AppError::conflict("There is a newer revision."));
         }
         self.agent_of(draft, 2)
     }
-    async fn delete_agent(&self, _: &Caller, _: AgentId) -> Answer<()> { Ok(()) }
-    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> Answer<Agent> { nothing() }
 
+    async fn delete_agent(&self, _: &Caller, _: AgentId) -> AppResult<()> { Ok(()) }
+
+    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> { nothing() }
+}
+
+#[async_trait]
+impl ScenarioService for FakeServices {
     async fn scenarios(&self, _: &Caller, filter: &ScenarioFilter, _: &Cursor)
-        -> Answer<Page<Scenario>> {
+        -> AppResult<Page<Scenario>> {
         self.filters.lock().push(filter.clone());
         Ok(Page { items: Vec::new(), next: None })
     }
-    async fn scenario(&self, _: &Caller, _: ScenarioId) -> Answer<Scenario> { nothing() }
-    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> Answer<Vec<Scenario>> {
-        nothing()
-    }
-    async fn create_scenario(&self, _: &Caller, _: &Draft) -> Answer<Scenario> { nothing() }
-    async fn update_scenario(&self, _: &Caller, _: ScenarioId, _: u32, _: &Draft)
-        -> Answer<Scenario> { nothing() }
-    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> Answer<()> { nothing() }
-    async fn duplicate_scenario(&self, _: &Caller, _: ScenarioId) -> Answer<Scenario> {
+
+    async fn scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> { nothing() }
+
+    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> AppResult<Vec<Scenario>> {
         nothing()
     }
 
+    async fn create_scenario(&self, _: &Caller, _: &Draft) -> AppResult<Scenario> { nothing() }
+
+    async fn update_scenario(&self, _: &Caller, _: ScenarioId, _: u32, _: &Draft)
+        -> AppResult<Scenario> { nothing() }
+
+    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<()> { nothing() }
+
+    async fn duplicate_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl ImportService for FakeServices {
     async fn import(&self, _: &Caller, documents: Vec<Draft>, dry_run: bool)
-        -> Answer<ImportReport> {
+        -> AppResult<ImportReport> {
         self.imported.lock().push((documents, dry_run));
         Ok(ImportReport { dry_run, documents: Vec::new() })
     }
-    async fn settings(&self, _: &Caller) -> Answer<Settings> { Ok(Settings::default()) }
-    async fn update_settings(&self, _: &Caller, settings: &Settings) -> Answer<Settings> {
+}
+
+#[async_trait]
+impl SettingsService for FakeServices {
+    async fn settings(&self, _: &Caller) -> AppResult<Settings> { Ok(Settings::default()) }
+
+    async fn update_settings(&self, _: &Caller, settings: &Settings) -> AppResult<Settings> {
         *self.settings.lock() = Some(settings.clone());
         Ok(settings.clone())
     }
+}
 
-    async fn preflight(&self, _: &Caller, _: &StartSuite) -> Answer<Preflight> {
+#[async_trait]
+impl SuiteService for FakeServices {
+    async fn preflight(&self, _: &Caller, _: &StartSuite) -> AppResult<Preflight> {
         Ok(Preflight::default())
     }
-    async fn start(&self, _: &Caller, request: &StartSuite, keyed: &Keyed) -> Answer<Started> {
+
+    async fn start(&self, _: &Caller, request: &StartSuite, keyed: &Keyed) -> AppResult<Started> {
         self.starts.lock().push((request.clone(), keyed.clone()));
         self.started(keyed)
     }
-    async fn start_demo(&self, _: &Caller, keyed: &Keyed) -> Answer<Started> {
+
+    async fn start_demo(&self, _: &Caller, keyed: &Keyed) -> AppResult<Started> {
         self.started(keyed)
     }
-    async fn suites(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> Answer<Page<Suite>> {
+
+    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> AppResult<Suite> { nothing() }
+
+    async fn rerun(&self, _: &Caller, _: SuiteId, _: Which, keyed: &Keyed) -> AppResult<Started> {
+        self.started(keyed)
+    }
+
+    async fn cancel_run(&self, _: &Caller, _: RunId) -> AppResult<Run> { nothing() }
+
+    async fn evaluate(&self, _: &Caller, _: RunId, keyed: &Keyed) -> AppResult<Started> {
+        self.started(keyed)
+    }
+
+    fn new_idempotency_key(&self) -> String { "minted".to_owned() }
+}
+
+#[async_trait]
+impl ResultService for FakeServices {
+    async fn suites(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> AppResult<Page<Suite>> {
         Ok(Page { items: Vec::new(), next: None })
     }
-    async fn suite(&self, _: &Caller, _: SuiteId) -> Answer<SuiteSnapshot> { nothing() }
-    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> Answer<Suite> { nothing() }
-    async fn rerun(&self, _: &Caller, _: SuiteId, _: Which, keyed: &Keyed) -> Answer<Started> {
-        self.started(keyed)
-    }
-    async fn runs(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> Answer<Page<Run>> {
+
+    async fn suite(&self, _: &Caller, _: SuiteId) -> AppResult<SuiteSnapshot> { nothing() }
+
+    async fn runs(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> AppResult<Page<Run>> {
         Ok(Page { items: Vec::new(), next: None })
     }
-    async fn run(&self, _: &Caller, _: RunId) -> Answer<Run> { nothing() }
-    async fn cancel_run(&self, _: &Caller, _: RunId) -> Answer<Run> { nothing() }
-    async fn evaluate(&self, _: &Caller, _: RunId, keyed: &Keyed) -> Answer<Started> {
-        self.started(keyed)
-    }
-    async fn evaluations(&self, _: &Caller, _: RunId) -> Answer<Vec<Evaluation>> { nothing() }
-    async fn dashboard(&self, _: &Caller) -> Answer<Dashboard> {
+
+    async fn run(&self, _: &Caller, _: RunId) -> AppResult<Run> { nothing() }
+
+    async fn evaluations(&self, _: &Caller, _: RunId) -> AppResult<Vec<Evaluation>> { nothing() }
+
+    async fn dashboard(&self, _: &Caller) -> AppResult<Dashboard> {
         Ok(Dashboard { live: Vec::new(), latest: Vec::new(), agents: 0, scenarios: 0,
             built_in_scenarios: 0, troubled: Vec::new() })
     }
+}
 
-    async fn keep_rejected(&self, _: Option<&Caller>, rejected: &Rejected) -> Answer<DraftId> {
+#[async_trait]
+impl DraftService for FakeServices {
+    async fn keep_draft(&self, _: Option<&Caller>, rejected: &Rejected) -> AppResult<DraftId> {
         self.kept.lock().push(rejected.clone());
         Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
-    async fn rejected(&self, _: Option<&Caller>, _: DraftId) -> Answer<Rejected> { nothing() }
-    fn hold_token(&self, _: &Caller, secret: &str) -> DraftId {
-        self.held.lock().push(secret.to_owned());
-        DraftId(id(950))
-    }
-    fn take_token(&self, _: &Caller, _: DraftId) -> Option<String> { None }
-    fn mint_key(&self) -> String { "minted".to_owned() }
+
+    async fn draft(&self, _: Option<&Caller>, _: DraftId) -> AppResult<Rejected> { nothing() }
 }

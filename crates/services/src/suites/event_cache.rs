@@ -1,12 +1,12 @@
 //! What the readers of one suite share, so that a thousand of them ask the
 //! database about as much as one.
 
-use store::{SharedSuites, Stored};
 use domain::{Progress, SpaceId, SuiteEvent, SuiteId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
+use store::{SharedSuites, Stored};
 use tokio::time::Instant;
 
 /// The newest events of a suite that are kept for readers that follow closely;
@@ -19,7 +19,7 @@ const MOST: usize = 512;
 
 /// What is known of the suites that are read.
 #[derive(Debug, Default)]
-pub struct Relay {
+pub struct EventCache {
     suites: Mutex<HashMap<SuiteId, Arc<Shared>>>,
 }
 
@@ -57,7 +57,7 @@ impl Known {
     }
 }
 
-impl Relay {
+impl EventCache {
     /// What the readers of this suite share; `None` when it is not the space's.
     pub(super) async fn of(
         &self,

@@ -2,12 +2,12 @@
 //! connection's address, and what a model says when it is asked once.
 
 use super::connections::ConnectionTester;
+use async_trait::async_trait;
+use domain::services::Caller;
+use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
 use llm::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
-use domain::backend::Caller;
-use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
-use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl ConnectionTester for OutboundTester {
     ) -> ConnectionTest {
         let request = ChatRequest {
             model: model.unwrap_or_default(),
-            messages: vec![Message::User("Answer with the single word: ready".to_owned())],
+            messages: vec![Message::User("AppResult with the single word: ready".to_owned())],
             max_tokens: 16,
             ..ChatRequest::default()
         };
@@ -166,9 +166,9 @@ async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
 mod tests {
     use super::*;
     use clock::{Clock, SystemClock};
+    use domain::{BreakerState, SpaceId, UserId};
     use llm::testing::{endpoint, reply};
     use llm::{ChatReply, Decision, Provider};
-    use domain::{BreakerState, SpaceId, UserId};
     use parking_lot::Mutex;
     use rand::SeedableRng;
     use uuid::Uuid;

@@ -2,15 +2,15 @@
 //! it there, has it a key, may its address be called, do calls go through its
 //! circuit, does anybody answer.
 
-use super::Rehearsal;
+use super::Catalog;
 use super::suites::{Look, Reach, Reached};
-use store::rows::ModelRef;
-use domain::backend::Caller;
-use domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
 use async_trait::async_trait;
+use domain::services::Caller;
+use domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
+use store::rows::ModelRef;
 
 #[async_trait]
-impl Reach for Rehearsal {
+impl Reach for Catalog {
     async fn look(&self, caller: &Caller, id: ConnectionId) -> Look {
         let own = match self.endpoints.of_server(id) {
             Some(offered) => Ok(Some(offered.name.clone())),
@@ -36,7 +36,7 @@ impl Reach for Rehearsal {
     }
 }
 
-impl Rehearsal {
+impl Catalog {
     /// Whether a call over a connection of the caller's could get anywhere.
     async fn reached(&self, id: ConnectionId) -> Reached {
         let endpoint = match self.endpoints.endpoint(id).await {
