@@ -2,15 +2,15 @@ import path from "node:path";
 import { defineConfig } from "@playwright/test";
 import { chromiumPath } from "./support/chromium";
 
-// `cargo xtask test` says where results go; by hand they stay beside the tests.
+// `cargo xtask test` sets the results folder; by default it is in this folder.
 const results =
   process.env.REHEARSAL_END2END_RESULTS ?? path.join(import.meta.dirname ?? __dirname, "results");
 
 export default defineConfig({
   testDir: "tests",
-  outputDir: path.join(results, "artefacts"),
+  outputDir: path.join(results, "artifacts"),
   reporter: [["list"], ["json", { outputFile: path.join(results, "report.json") }]],
-  // A test that passes only the second time has found something.
+  // A flaky test is a bug.
   retries: 0,
   forbidOnly: !!process.env.CI,
   fullyParallel: false,
@@ -18,7 +18,7 @@ export default defineConfig({
   timeout: 60_000,
   expect: { timeout: 10_000 },
   use: {
-    // Every start of the browser has a fresh profile: Playwright makes one.
+    // Playwright creates a fresh profile for every browser.
     launchOptions: {
       executablePath: chromiumPath(),
       args: [
@@ -36,8 +36,8 @@ export default defineConfig({
     screenshot: "only-on-failure",
   },
   projects: [
-    // What needs JavaScript: tests/js. What works without it: tests/nojs.
-    // What must be the same either way: tests/both.
+    // tests/js needs JavaScript, tests/nojs runs without it, tests/both runs with
+    // and without.
     { name: "js", testMatch: ["js/**/*.spec.ts", "both/**/*.spec.ts"] },
     {
       name: "nojs",

@@ -1,15 +1,14 @@
-//! Rehearsal's domain and pages: what browser and server share.
-//!
-//! - [`pages`], [`components`], [`server_fns`]: what people see.
+//! The web UI, rendered on the server and hydrated in the browser: [`pages`],
+//! their shared [`components`], and the [`server_fns`] that load their data.
 
 #![recursion_limit = "512"]
 
 pub mod components;
-#[cfg(feature = "ssr")]
-pub mod ended;
 pub mod pages;
 pub mod server_fns;
+#[cfg(feature = "ssr")]
+pub mod session_ended;
 pub mod shell;
 
-pub use domain::{self, address, error, services};
+pub use domain::{self, error, services, url};
 pub use shell::{App, shell};

@@ -1,18 +1,18 @@
-// What must hold before the WASM has come, and where it never comes. Written
-// into every page with its nonce; `shell.rs` says what it is for.
+// Behavior that works before and without WASM. `shell.rs` inlines it into every
+// page with the CSP nonce.
 (() => {
   const unsaved = () => document.querySelector("form.editor[data-unsaved]");
-  let page = "";
-  const typed = (form) => {
+  let unsavedPath = "";
+  const markUnsaved = (form) => {
     if (!form?.matches("form.editor")) return;
     form.dataset.unsaved = "";
-    page = location.pathname;
+    unsavedPath = location.pathname;
   };
 
   addEventListener("input", ({ target }) => {
-    if (target.id !== "test-model") typed(target.form);
+    if (target.id !== "test-model") markUnsaved(target.form);
   });
-  addEventListener("click", ({ target }) => typed(target.closest?.("[name=_action]")?.form));
+  addEventListener("click", ({ target }) => markUnsaved(target.closest?.("[name=_action]")?.form));
   addEventListener("submit", (event) => {
     const { target, submitter } = event;
     if (event.defaultPrevented) return;
@@ -25,23 +25,23 @@
     }
   });
   addEventListener("beforeunload", (event) => unsaved() && event.preventDefault());
-  // A link is followed by the browser then, which asks before it leaves.
+  // Hides the click from the router: the browser follows the link and asks first.
   addEventListener(
     "click",
     (event) => unsaved() && event.target.closest?.("a[href]") && event.stopPropagation(),
     true,
   );
-  // Back between pages that the application drew unloads nothing: it is asked
-  // here, and undone where the answer is no.
+  // Back between client-side routes does not unload the page, so this asks and
+  // goes forward again if the user stays.
   let undoing = false;
   addEventListener("popstate", (event) => {
-    if (!undoing && (!unsaved() || location.pathname === page)) return;
-    const stay = !undoing && !confirm("Leave this page? What you typed is not saved.");
+    if (!undoing && (!unsaved() || location.pathname === unsavedPath)) return;
+    const stay = !undoing && !confirm("Leave this page? Your changes are not saved.");
     if (stay) history.forward();
     if (stay || undoing) event.stopImmediatePropagation();
     undoing = stay;
   });
-  // A page that comes back as it was left must not send the key it sent before.
+  // A page from the back-forward cache must not reuse its idempotency key.
   addEventListener("pageshow", ({ persisted }) => {
     for (const key of persisted ? document.getElementsByName("idempotency_key") : []) {
       key.value = `${key.value.split(".")[0]}.${Date.now()}`;

@@ -1,16 +1,16 @@
-//! The document around every page, the header, and the routes.
+//! The HTML document, the application frame and the routes.
 
 use crate::components::browser;
-use crate::components::load::{Data, ask};
+use crate::components::page_data::{PageData, load};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::home::HomePage;
-use crate::pages::later::{Part, SetUp, Write};
+use crate::pages::lazy_routes::{EditorRoute, LazyChunk, SetupRoute};
 use crate::pages::not_found::NotFound;
 use crate::pages::run::RunPage;
 use crate::pages::suite::SuitePage;
 use crate::pages::suites::list::SuitesPage;
-use crate::server_fns::{SessionQuery};
+use crate::server_fns::SessionQuery;
 use crate::server_fns::accounts::Visitor;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -20,15 +20,14 @@ use leptos_router::hooks::use_location;
 use leptos_router::{ChooseView, PossibleRouteMatch, SsrMode, path};
 use std::sync::Arc;
 
-/// A few lines that need no WASM: leaving an editor with unsaved changes asks
-/// first; colours change without leaving; a page out of the browser's
-/// back-forward cache sends fresh keys.
+/// Behavior that works before and without WASM: confirmation before unsaved
+/// changes are lost, theme switching without a reload, and fresh idempotency keys
+/// after the page returns from the back-forward cache.
 const PAGE_SCRIPT: &str = include_str!("page.js");
 
-/// The HTML document around the application.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = theme();
-    let hints = hints(&options);
+    let preload_links = preload_links(&options);
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>
@@ -36,10 +35,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="description"
-                    content="Rehearsal tests conversational agents: scenarios, live runs, verdicts that can be checked."/>
+                    content="Rehearsal tests conversational agents: scenarios, live runs, verdicts backed by quotes."/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <HashedStylesheet id="leptos" options=options.clone()/>
-                {hints}
+                {preload_links}
                 <script nonce=use_nonce() inner_html=PAGE_SCRIPT></script>
                 <HydrationScripts options/>
                 <MetaTags/>
@@ -51,33 +50,32 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     }
 }
 
-/// Fetches early what the scripts would ask for last: the loader of the parts,
-/// and the files of the part that this page is in.
-fn hints(options: &LeptosOptions) -> AnyView {
+/// Preloads what the scripts would request last: the loader of the lazy chunks
+/// and the chunk files of this page.
+fn preload_links(options: &LeptosOptions) -> AnyView {
     let file = format!("/{}/{}", options.site_pkg_dir, options.output_name);
-    let files = Part::at(&asked_path()).map(Part::files).into_iter().flatten();
-    let parts = files.map(|ending| {
+    let files = LazyChunk::at(&request_path()).map(LazyChunk::files).into_iter().flatten();
+    let links = files.map(|ending| {
         let href = format!("{file}{ending}");
         view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin=""/> }
     });
-    view! { <link rel="modulepreload" href=format!("{file}_split.js")/> {parts.collect_view()} }
+    view! { <link rel="modulepreload" href=format!("{file}_split.js")/> {links.collect_view()} }
         .into_any()
 }
 
-/// The path that was asked for.
 #[cfg(feature = "ssr")]
-fn asked_path() -> String {
+fn request_path() -> String {
     use leptos::server_fn::axum_export::http::request::Parts;
     use_context::<Parts>().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
 }
 
 #[cfg(not(feature = "ssr"))]
-fn asked_path() -> String {
+fn request_path() -> String {
     String::new()
 }
 
-/// `light`, `dark` or `system`, from the cookie, so that the first paint is
-/// right. In the browser the attribute stands already.
+/// `light`, `dark` or `system` from the cookie, so that the first paint has the
+/// right colors. In the browser the document already has the attribute.
 #[cfg(feature = "ssr")]
 pub(crate) fn theme() -> &'static str {
     use leptos::server_fn::axum_export::http::{header::COOKIE, request::Parts};
@@ -97,7 +95,6 @@ fn theme() -> &'static str {
     "system"
 }
 
-/// The application: same view on both sides.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -105,13 +102,13 @@ pub fn App() -> impl IntoView {
     Effect::new(|before: Option<()>| {
         if before.is_none() {
             browser::mark_hydrated();
-            listen_to_keys();
+            add_keyboard_shortcuts();
         }
     });
     view! {
         <Title formatter=|title: String| format!("{title} · Rehearsal")/>
         <Router>
-            <a class="skip" href="#main" rel="external">"To the content"</a>
+            <a class="skip" href="#main" rel="external">"Skip to content"</a>
             {header()}
             <main id="main" tabindex="-1">{routes()}</main>
             {footer()}
@@ -121,8 +118,8 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// What a route shows. One type for all, as the router's code is there once a
-/// type; so it is with [`at`].
+/// The page of a route. One type for all routes, because the router is compiled
+/// once per type. The same holds for [`route_path`].
 #[derive(Clone, Copy, Debug)]
 enum Page {
     Home,
@@ -131,8 +128,8 @@ enum Page {
     Suites,
     Suite,
     Run,
-    Write(Write),
-    SetUp(SetUp),
+    Editor(EditorRoute),
+    Setup(SetupRoute),
 }
 
 impl ChooseView for Page {
@@ -144,73 +141,73 @@ impl ChooseView for Page {
             Self::Suites => SuitesPage().into_any(),
             Self::Suite => SuitePage().into_any(),
             Self::Run => RunPage().into_any(),
-            Self::Write(page) => page.view().await,
-            Self::SetUp(page) => page.view().await,
+            Self::Editor(page) => page.view().await,
+            Self::Setup(page) => page.view().await,
         }
     }
 
     async fn preload(&self) {
-        let part = match self {
-            Self::Write(_) => Part::Write,
-            Self::SetUp(_) => Part::SetUp,
+        let chunk = match self {
+            Self::Editor(_) => LazyChunk::Editors,
+            Self::Setup(_) => LazyChunk::Setup,
             _ => return,
         };
-        // A failure is shown in the page's place: see `Missing::view`.
-        let _ = part.load().await;
+        // `ChunkLoadError::view` shows a failure in place of the page.
+        let _ = chunk.load().await;
     }
 }
 
-fn at(
+fn route_path(
     path: impl PossibleRouteMatch + Send + Sync + 'static,
 ) -> Arc<dyn PossibleRouteMatch + Send + Sync> {
     Arc::new(path)
 }
 
 fn routes() -> impl IntoView {
-    // Everything is waited for: statuses and titles are right, and pages are
-    // whole without scripts.
-    const WHOLE: SsrMode = SsrMode::Async;
+    // Waits for all data, so that status and title are right and pages are
+    // complete without JavaScript.
+    const ASYNC: SsrMode = SsrMode::Async;
     use Page as P;
     view! {
         <Routes fallback=NotFound>
-            <Route path=at(path!("/")) view=P::Home ssr=WHOLE/>
-            <Route path=at(path!("/sign-in")) view=P::SignIn ssr=WHOLE/>
-            <Route path=at(path!("/sign-up")) view=P::SignUp ssr=WHOLE/>
-            <Route path=at(path!("/agents")) view=P::Write(Write::Agents) ssr=WHOLE/>
-            <Route path=at(path!("/agents/new")) view=P::Write(Write::NewAgent) ssr=WHOLE/>
-            <Route path=at(path!("/agents/:id")) view=P::Write(Write::Agent) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios")) view=P::Write(Write::Scenarios) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios/new")) view=P::Write(Write::NewScenario) ssr=WHOLE/>
-            <Route path=at(path!("/scenarios/:id")) view=P::Write(Write::Scenario) ssr=WHOLE/>
-            <Route path=at(path!("/suites")) view=P::Suites ssr=WHOLE/>
-            <Route path=at(path!("/suites/new")) view=P::SetUp(SetUp::NewSuite) ssr=WHOLE/>
-            <Route path=at(path!("/suites/:id")) view=P::Suite ssr=WHOLE/>
-            <Route path=at(path!("/runs/:id")) view=P::Run ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections")) view=P::SetUp(SetUp::Connections) ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections/new")) view=P::SetUp(SetUp::NewConnection) ssr=WHOLE/>
-            <Route path=at(path!("/settings/connections/:id")) view=P::SetUp(SetUp::Connection) ssr=WHOLE/>
-            <Route path=at(path!("/settings/models")) view=P::SetUp(SetUp::Models) ssr=WHOLE/>
-            <Route path=at(path!("/settings/tokens")) view=P::SetUp(SetUp::Tokens) ssr=WHOLE/>
+            <Route path=route_path(path!("/")) view=P::Home ssr=ASYNC/>
+            <Route path=route_path(path!("/sign-in")) view=P::SignIn ssr=ASYNC/>
+            <Route path=route_path(path!("/sign-up")) view=P::SignUp ssr=ASYNC/>
+            <Route path=route_path(path!("/agents")) view=P::Editor(EditorRoute::Agents) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/new")) view=P::Editor(EditorRoute::NewAgent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios")) view=P::Editor(EditorRoute::Scenarios) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::NewScenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/:id")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/suites")) view=P::Suites ssr=ASYNC/>
+            <Route path=route_path(path!("/suites/new")) view=P::Setup(SetupRoute::NewSuite) ssr=ASYNC/>
+            <Route path=route_path(path!("/suites/:id")) view=P::Suite ssr=ASYNC/>
+            <Route path=route_path(path!("/runs/:id")) view=P::Run ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections")) view=P::Setup(SetupRoute::Connections) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/new")) view=P::Setup(SetupRoute::NewConnection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/:id")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/models")) view=P::Setup(SetupRoute::Models) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/tokens")) view=P::Setup(SetupRoute::Tokens) ssr=ASYNC/>
         </Routes>
     }
 }
 
 fn header() -> AnyView {
-    let session: Data<Visitor> = ask(|| SessionQuery {});
+    let session: PageData<Visitor> = load(|| SessionQuery {});
     provide_context(session);
     let path = use_location().pathname;
-    let place = move |href: &'static str, label: &'static str, part: &'static str| {
-        let current = move || path.with(|path| path.starts_with(part)).then_some("page");
+    let link = move |href: &'static str, label: &'static str, section: &'static str| {
+        let current = move || path.with(|path| path.starts_with(section)).then_some("page");
         view! { <a href=href aria-current=current>{label}</a> }
     };
     view! {
         <header class="top">
             <a class="brand" href="/">"Rehearsal"</a>
             <nav aria-label="Main">
-                {place("/suites", "Suites", "/suites")}
-                {place("/scenarios", "Scenarios", "/scenarios")}
-                {place("/agents", "Agents", "/agents")}
-                {place("/settings/connections", "Settings", "/settings")}
+                {link("/suites", "Suites", "/suites")}
+                {link("/scenarios", "Scenarios", "/scenarios")}
+                {link("/agents", "Agents", "/agents")}
+                {link("/settings/connections", "Settings", "/settings")}
             </nav>
             <Suspense fallback=|| ()>
                 {move || Suspend::new(async move {
@@ -225,7 +222,7 @@ fn header() -> AnyView {
 fn account(session: Visitor) -> AnyView {
     match session.email {
         Some(email) => view! {
-            <div class="who">
+            <div class="user-menu">
                 <span class="hint clip">{email}</span>
                 <form method="post" action="/forms/sign-out" class="inline">
                     <button type="submit" class="small quiet">"Sign out"</button>
@@ -233,16 +230,16 @@ fn account(session: Visitor) -> AnyView {
             </div>
         }
         .into_any(),
-        None => view! { <div class="who"><a href="/sign-in">"Sign in"</a></div> }.into_any(),
+        None => view! { <div class="user-menu"><a href="/sign-in">"Sign in"</a></div> }.into_any(),
     }
 }
 
 fn footer() -> AnyView {
     let location = use_location();
-    let here = move || {
+    let current_url = move || {
         let search = location.search.get();
-        let mark = if search.is_empty() { "" } else { "?" };
-        format!("{}{mark}{search}", location.pathname.get())
+        let separator = if search.is_empty() { "" } else { "?" };
+        format!("{}{separator}{search}", location.pathname.get())
     };
     let themes = [("system", "System"), ("light", "Light"), ("dark", "Dark")];
     let buttons = themes.into_iter().map(|(word, label)| {
@@ -250,9 +247,9 @@ fn footer() -> AnyView {
     });
     view! {
         <footer class="bottom">
-            <form method="post" action="/forms/theme" class="inline" aria-label="Colours">
-                <input type="hidden" name="next" value=here/>
-                <span class="hint">"Colours "</span>
+            <form method="post" action="/forms/theme" class="inline" aria-label="Theme">
+                <input type="hidden" name="next" value=current_url/>
+                <span class="hint">"Theme "</span>
                 {buttons.collect_view()}
             </form>
             <a href="/api/docs" rel="external">"API"</a>
@@ -261,8 +258,8 @@ fn footer() -> AnyView {
     .into_any()
 }
 
-/// Single keys: dead while something is typed.
-fn listen_to_keys() {
+/// Single-key shortcuts, disabled while typing.
+fn add_keyboard_shortcuts() {
     let handle = window_event_listener(leptos::ev::keydown, |event| {
         if browser::is_typing(&event) {
             return;
@@ -281,20 +278,20 @@ fn listen_to_keys() {
 }
 
 fn help() -> AnyView {
-    let keys = [
-        ("?", "this help"),
-        ("/", "search"),
-        ("j  k", "next and previous entry"),
+    let shortcuts = [
+        ("?", "show keyboard shortcuts"),
+        ("/", "focus the search field"),
+        ("j  k", "next or previous item"),
         ("f", "next failure"),
-        ("Enter", "open it"),
-        ("Alt+↑  Alt+↓", "move a row of an editor"),
+        ("Enter", "open the focused item"),
+        ("Alt+↑  Alt+↓", "move a row of an editor up or down"),
     ];
-    let rows = keys.into_iter().map(|(key, what)| {
-        view! { <div><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div> }
+    let rows = shortcuts.into_iter().map(|(key, action)| {
+        view! { <div><dt><kbd>{key}</kbd></dt><dd>{action}</dd></div> }
     });
     view! {
         <dialog id="help" aria-labelledby="help-head">
-            <h2 id="help-head">"Keys"</h2>
+            <h2 id="help-head">"Keyboard shortcuts"</h2>
             <dl class="facts-list">{rows.collect_view()}</dl>
             <form method="dialog"><button>"Close"</button></form>
         </dialog>

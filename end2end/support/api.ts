@@ -1,8 +1,7 @@
 import { type APIRequestContext, type APIResponse, expect } from "@playwright/test";
 
 /*
- * The API as programs use it: tests arrange with it what they are not about,
- * and compare with it what a page shows.
+ * API client. Tests use it to create data and to compare pages with it.
  */
 
 export interface Turn {
@@ -33,7 +32,7 @@ export interface Suite {
   runs: Run[];
 }
 
-/** Whether nothing changes any more. */
+/** Whether a status is final. */
 export function isFinal(status: string): boolean {
   return !["pending", "running"].includes(status);
 }
@@ -43,7 +42,7 @@ async function body<T>(answer: APIResponse, status: number): Promise<T> {
   return (await answer.json()) as T;
 }
 
-/** The rehearsal of one signed-in person. */
+/** The API with the session of one account. */
 export class Api {
   constructor(readonly request: APIRequestContext) {}
 
@@ -67,32 +66,32 @@ export class Api {
     return this.get(`/runs/${id}`);
   }
 
-  /** The suite with the transcripts of all its runs, once everything is final. */
-  async finished(id: string, timeout = 60_000): Promise<Suite> {
+  /** Waits until a suite is final and returns it with all transcripts. */
+  async waitUntilFinal(id: string, timeout = 60_000): Promise<Suite> {
     const status = async () => isFinal((await this.suite(id)).status);
-    await expect.poll(status, { timeout, message: "the suite ends" }).toBe(true);
+    await expect.poll(status, { timeout, message: "the suite becomes final" }).toBe(true);
     const suite = await this.suite(id);
     return { ...suite, runs: await Promise.all(suite.runs.map((run) => this.run(run.id))) };
   }
 
-  /** A connection to the stand-in, and its id. */
+  /** Creates a connection to the demo model and returns its ID. */
   async connection(): Promise<string> {
     const made = await this.post<{ id: string }>("/connections", { name: "Demo", kind: "demo" });
     return made.id;
   }
 
-  /** An agent over the stand-in, and its id. */
+  /** Creates an agent that uses the demo model and returns its ID. */
   async agent(name = "Front desk"): Promise<string> {
     const made = await this.post<{ id: string }>("/agents", {
       name,
-      system_prompt: "You are the receptionist of Harbour Dental. Be brief and kind.",
+      system_prompt: "You are the receptionist of Harbor Dental. Be brief and kind.",
       connection_id: await this.connection(),
       model: "demo",
     });
     return made.id;
   }
 
-  /** A scripted scenario with so many user turns, and its id. */
+  /** Creates a scripted scenario with this many user turns and returns its ID. */
   async scenario(name: string, turns = 2): Promise<string> {
     const message = (n: number) => `${name}, question ${n + 1}: when are you open?`;
     const made = await this.post<{ id: string }>("/scenarios", {
@@ -108,8 +107,8 @@ export class Api {
     return made.id;
   }
 
-  /** An agent over an OpenAI-compatible server at this address, and its id. */
-  async agentOf(url: string, name = "Desk"): Promise<string> {
+  /** Creates an agent that uses an OpenAI-compatible server and returns its ID. */
+  async agentFor(url: string, name = "Desk"): Promise<string> {
     const connection = await this.post<{ id: string }>("/connections", {
       name: "Ours",
       kind: "openai",
@@ -125,8 +124,8 @@ export class Api {
     return made.id;
   }
 
-  /** A scenario of one question that rules alone decide, and its id. */
-  async ruled(name: string): Promise<string> {
+  /** Creates a scenario with one turn and rule checks only and returns its ID. */
+  async ruleScenario(name: string): Promise<string> {
     const made = await this.post<{ id: string }>("/scenarios", {
       name,
       category: "information",
@@ -136,8 +135,7 @@ export class Api {
     return made.id;
   }
 
-  /** Starts a suite over these scenarios. */
-  start(agent: string, scenarios: string[], more: Record<string, unknown> = {}): Promise<Suite> {
+  startSuite(agent: string, scenarios: string[], more: Record<string, unknown> = {}): Promise<Suite> {
     return this.post("/suites", { agent_id: agent, scenario_ids: scenarios, ...more }, 202);
   }
 }

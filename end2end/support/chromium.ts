@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 
-/** The Chromium that `cargo xtask test` found, else the usual places. */
+/** The Chromium that `cargo xtask test` found, or one at a usual path. */
 export function chromiumPath(): string {
   const named = process.env.REHEARSAL_CHROMIUM;
   const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];

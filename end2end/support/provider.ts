@@ -1,12 +1,12 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A model provider that speaks chat completions, and that can be taken down. */
+/** A mock provider of the chat completions API. */
 export class Provider {
-  /** Whether it answers 503 to everything. */
-  down = true;
-  /** Whether it accepts no key. */
-  locked = false;
+  /** Responds with 503 to every request. */
+  isDown = true;
+  /** Responds with 401 to every request. */
+  rejectsKeys = false;
 
   private constructor(
     private readonly http: HttpServer,
@@ -21,7 +21,7 @@ export class Provider {
     const provider = new Provider(http, `http://127.0.0.1:${port}/v1`);
     http.on("request", (request, response) => {
       request.resume().on("end", () => {
-        const [status, answer] = provider.says();
+        const [status, answer] = provider.response();
         response.writeHead(status, { "content-type": "application/json" });
         response.end(JSON.stringify(answer));
       });
@@ -29,11 +29,11 @@ export class Provider {
     return provider;
   }
 
-  private says(): [number, object] {
-    if (this.locked) {
+  private response(): [number, object] {
+    if (this.rejectsKeys) {
       return [401, { error: { message: "No such key here." } }];
     }
-    return this.down ? [503, { error: { message: "Down." } }] : [200, ANSWER];
+    return this.isDown ? [503, { error: { message: "Down." } }] : [200, COMPLETION];
   }
 
   async stop(): Promise<void> {
@@ -42,7 +42,7 @@ export class Provider {
   }
 }
 
-const ANSWER = {
+const COMPLETION = {
   choices: [
     {
       index: 0,

@@ -1,33 +1,33 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
-/** A wire between browser and server that can be cut and mended. */
-export class Wire {
+/** A TCP proxy that can disconnect or respond with 502. */
+export class FaultyProxy {
   private readonly sockets = new Set<Socket>();
-  private isCut = false;
-  private refuses = false;
+  private isDisconnected = false;
+  private responds502 = false;
 
   private constructor(
     private readonly server: Server,
-    /** Where the browser finds the server. */
+    /** Base URL of the proxy. */
     readonly url: string,
   ) {}
 
-  /** A wire to a server on this machine. */
-  static async to(target: string): Promise<Wire> {
+  /** A proxy to a local server. */
+  static async to(target: string): Promise<FaultyProxy> {
     const port = Number(new URL(target).port);
     const server = createServer();
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const address = server.address();
     const own = typeof address === "object" && address ? address.port : 0;
-    const wire = new Wire(server, `http://127.0.0.1:${own}`);
-    server.on("connection", (near) => wire.join(near, connect(port, "127.0.0.1")));
-    return wire;
+    const proxy = new FaultyProxy(server, `http://127.0.0.1:${own}`);
+    server.on("connection", (client) => proxy.join(client, connect(port, "127.0.0.1")));
+    return proxy;
   }
 
-  private join(near: Socket, far: Socket): void {
+  private join(client: Socket, upstream: Socket): void {
     for (const [one, other] of [
-      [near, far],
-      [far, near],
+      [client, upstream],
+      [upstream, client],
     ] as const) {
       this.sockets.add(one);
       one.on("error", () => one.destroy());
@@ -36,41 +36,41 @@ export class Wire {
         other.destroy();
       });
     }
-    if (this.isCut) {
-      near.destroy();
+    if (this.isDisconnected) {
+      client.destroy();
       return;
     }
-    if (this.refuses) {
-      far.destroy();
-      near.end("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    if (this.responds502) {
+      upstream.destroy();
+      client.end("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
       return;
     }
-    near.pipe(far).pipe(near);
+    client.pipe(upstream).pipe(client);
   }
 
-  /** From now on nothing comes through; what was open breaks. */
-  cut(): void {
-    this.isCut = true;
+  /** Closes all connections and rejects new ones. */
+  disconnect(): void {
+    this.isDisconnected = true;
     for (const socket of this.sockets) {
       socket.destroy();
     }
   }
 
-  /** From now on each request is refused, as by a proxy whose server is gone. */
-  refuse(): void {
-    this.cut();
-    this.isCut = false;
-    this.refuses = true;
+  /** Responds to every request with 502, like a proxy without its upstream. */
+  respond502(): void {
+    this.disconnect();
+    this.isDisconnected = false;
+    this.responds502 = true;
   }
 
-  /** Lets everything through again. */
-  mend(): void {
-    this.isCut = false;
-    this.refuses = false;
+  /** Forwards connections again. */
+  restore(): void {
+    this.isDisconnected = false;
+    this.responds502 = false;
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.disconnect();
     await new Promise<void>((closed) => this.server.close(() => closed()));
   }
 }

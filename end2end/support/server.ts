@@ -4,18 +4,18 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
-/** A server of its own: another process, another port, an empty data folder. */
+/** A server process with its own port and empty data folder. */
 export class Server {
   private constructor(
     private child: ChildProcess,
     readonly dataDir: string,
-    /** Where it answers, without a slash at the end. */
+    /** Base URL without a trailing slash. */
     readonly url: string,
     private readonly settings: Record<string, string>,
     private readonly output: string[],
   ) {}
 
-  /** Starts one and waits until it answers. `settings` are `REHEARSAL_…`. */
+  /** Starts a server and waits until it responds. `settings` are `REHEARSAL_…` variables. */
   static async start(settings: Record<string, string> = {}): Promise<Server> {
     const dataDir = await mkdtemp(path.join(tmpdir(), "rehearsal-end2end-"));
     const address = `127.0.0.1:${await freePort()}`;
@@ -31,31 +31,31 @@ export class Server {
     }
   }
 
-  /** What it has logged so far. */
+  /** The log output so far. */
   log(): string {
     return this.output.join("");
   }
 
-  /** Ends the process at once, as a power cut would. The data stays. */
+  /** Kills the process. The data is kept. */
   async kill(): Promise<void> {
-    await end(this.child, "SIGKILL");
+    await stopProcess(this.child, "SIGKILL");
   }
 
-  /** Asks the process to stop, as a service manager would. The data stays; answers its code. */
+  /** Terminates the process gracefully and returns its exit code. The data is kept. */
   async terminate(): Promise<number | null> {
-    await end(this.child, "SIGTERM");
+    await stopProcess(this.child, "SIGTERM");
     return this.child.exitCode;
   }
 
-  /** Starts again on the same data and the same port, after `kill` or `terminate`. */
-  async startAgain(): Promise<void> {
+  /** Restarts with the same data and port after `kill` or `terminate`. */
+  async restart(): Promise<void> {
     this.child = launch(this.settings, this.output);
     await this.ready();
   }
 
-  /** Ends it for good and removes its data. */
+  /** Stops the process and removes its data. */
   async stop(): Promise<void> {
-    await end(this.child, "SIGTERM");
+    await stopProcess(this.child, "SIGTERM");
     await rm(this.dataDir, { recursive: true, force: true });
   }
 
@@ -66,7 +66,7 @@ export class Server {
         throw new Error(`The server ended (${this.child.exitCode}):\n${this.log()}`);
       }
       try {
-        // Any answer will do: what it says is for the tests to judge.
+        // Any response means that the server is up.
         await fetch(`${this.url}/health/live`);
         return;
       } catch {
@@ -84,12 +84,12 @@ function launch(settings: Record<string, string>, output: string[]): ChildProces
     throw new Error("REHEARSAL_BIN must name the server's binary; `cargo xtask test` sets it.");
   }
   const child = spawn(binary, ["serve"], {
-    env: { ...withoutOurs(process.env), ...siteDir(), ...settings },
+    env: { ...withoutOwnSettings(process.env), ...siteDir(), ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
   child.stdout?.on("data", (chunk) => output.push(String(chunk)));
   child.stderr?.on("data", (chunk) => output.push(String(chunk)));
-  // Should this worker end without its teardown, no server stays behind.
+  // Kills the server if the worker exits without teardown.
   const last = () => child.kill("SIGKILL");
   process.once("exit", last);
   child.once("exit", () => process.off("exit", last));
@@ -97,8 +97,8 @@ function launch(settings: Record<string, string>, output: string[]): ChildProces
   return child;
 }
 
-/** A developer's own settings and keys have no say in the tests. */
-function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** Removes the settings and API keys of the developer. */
+function withoutOwnSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(env).filter(([name]) => !/^(REHEARSAL_|ANTHROPIC_|OPENAI_|LEPTOS_)/.test(name)),
   );
@@ -109,8 +109,8 @@ function siteDir(): Record<string, string> {
   return folder ? { REHEARSAL_SITE_DIR: folder } : {};
 }
 
-/** Waits for the end; a server that ignores the wish is made to. */
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** Stops the process and kills it if it does not exit in time. */
+async function stopProcess(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
     return;
   }

@@ -4,25 +4,25 @@ import { Server } from "./server";
 
 interface ForEachTest {
   /**
-   * Console errors that a test means to cause, such as the browser's own line
-   * about a page that was answered with 422: `test.use({ expectedErrors: [/422/] })`.
+   * Console errors that a test expects, such as the message of the browser about
+   * a response with status 422: `test.use({ expectedErrors: [/422/] })`.
    */
   expectedErrors: RegExp[];
-  /** Fails the test on any other console error, and on any page error. */
+  /** Fails the test on any other console or page error. */
   strictConsole: void;
-  /** Opens a path of the server and waits until the page is alive. */
+  /** Opens a path and waits for hydration. */
   visit: (path: string) => Promise<void>;
 }
 
 interface ForEachWorker {
-  /** More settings (`REHEARSAL_…`) for the server of a file. */
+  /** Additional settings (`REHEARSAL_…`) for the server. */
   serverSettings: Record<string, string>;
-  /** The server: one a worker and set of settings, with data of its own. */
+  /** One server with its own data per worker and settings. */
   server: Server;
 }
 
 export const test = base.extend<ForEachTest, ForEachWorker>({
-  // Each test signs up somebody of its own in the same server.
+  // Each test creates its own account on the shared server.
   serverSettings: [{ REHEARSAL_SIGN_UP: "open" }, { scope: "worker", option: true }],
 
   server: [
@@ -48,7 +48,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
           errors.push(text);
         }
       };
-      // Of the context: every page counts, those that the test opens too.
+      // Listens on the context to include all pages that the test opens.
       context.on("console", (message) => {
         if (message.type() === "error") {
           note(`${message.text()} (${message.location().url})`);
@@ -76,7 +76,7 @@ export const test = base.extend<ForEachTest, ForEachWorker>({
 
 export { expect };
 
-/** Waits until the page has come alive: an effect of the application says so. */
+/** Waits for hydration. An effect of the application sets the attribute. */
 export async function hydrated(page: Page): Promise<void> {
   await expect(page.locator("body[data-hydrated]")).toBeAttached();
 }
@@ -88,7 +88,7 @@ export async function expectAccessible(page: Page): Promise<void> {
   );
 }
 
-/** The same of the colours alone: all that another theme changes. */
+/** Checks contrast only, because a theme changes nothing else. */
 export async function expectContrast(page: Page): Promise<void> {
   await expectNoViolations(page, (axe) => axe.withRules(["color-contrast"]));
 }
@@ -98,31 +98,31 @@ async function expectNoViolations(
   rules: (axe: AxeBuilder) => AxeBuilder,
 ): Promise<void> {
   const scriptless = await page.evaluate(() => matchMedia("(scripting: none)").matches);
-  const examined = scriptless ? await twin(page) : page;
+  const examined = scriptless ? await copyWithScripting(page) : page;
   const { violations } = await rules(new AxeBuilder({ page: examined })).analyze();
   if (scriptless) {
     await examined.context().close();
   }
-  const told = violations.map(({ id, help, nodes }) => ({
+  const violating = violations.map(({ id, help, nodes }) => ({
     id,
     help,
     where: nodes.map((node) => node.target.join(" ")),
   }));
-  expect(told, "accessibility violations").toEqual([]);
+  expect(violating, "accessibility violations").toEqual([]);
 }
 
 /**
- * The same document where scripts may run: axe is one and needs timers. The
- * page's own scripts are taken out, and what stands in `noscript` stays.
+ * A copy of the page in a context with scripting, which axe needs. The scripts of
+ * the page are removed, and the content of `noscript` is kept.
  */
-async function twin(page: Page): Promise<Page> {
+async function copyWithScripting(page: Page): Promise<Page> {
   const browser = page.context().browser();
   if (!browser) {
     throw new Error("This page has no browser of its own.");
   }
   const dark = await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches);
   const context = await browser.newContext({
-    // Said aloud, because the project's settings are the default here.
+    // Explicit, because the default is the setting of the project.
     javaScriptEnabled: true,
     storageState: await page.context().storageState(),
     viewport: page.viewportSize(),

@@ -1,18 +1,18 @@
-//! The WASM entry: hydrates the pages of `app`, nothing else.
+//! WASM entry point: hydrates the pages of `app`.
 
 use app::components::browser;
-use app::pages::later::Part;
+use app::pages::lazy_routes::LazyChunk;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Called by the loader script once the module is there.
+/// Called by the loader script after the module was instantiated.
 ///
-/// A page of a later part is hydrated when that is there too. Without it the
-/// page stays as the server made it, and works as it does without scripts.
+/// Loads the lazy chunk of the page first. If that fails, the page is not hydrated
+/// and works as it does without JavaScript.
 #[wasm_bindgen]
 pub async fn hydrate() {
     console_error_panic_hook::set_once();
-    if let Some(part) = Part::at(&browser::here())
-        && part.load().await.is_err()
+    if let Some(chunk) = LazyChunk::at(&browser::current_path())
+        && chunk.load().await.is_err()
     {
         return;
     }

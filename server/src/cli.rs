@@ -1,114 +1,99 @@
-//! The command line: what `rehearsal` can be told to do.
+//! The command line.
 
 use crate::config::{DataArgs, LogArgs, ProviderArgs, ServeArgs};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Writes scenarios, runs them against conversational agents, and judges what
-/// was said.
+/// Tests conversational agents: runs scenarios against them and judges the transcripts
 #[derive(Parser, Clone, Debug)]
 #[command(name = "rehearsal", version, about, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
-    #[allow(missing_docs)] // the commands say themselves
     pub command: Command,
 }
 
-/// What to do.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
-    /// Serve the pages and the API, and run what is started there
+    /// Start the server
     Serve(Box<ServeArgs>),
-    /// Accounts
+    /// Manage accounts
     User(UserArgs),
-    /// Tokens for programs
+    /// Manage API tokens
     Token(TokenArgs),
     /// Import agents and scenarios from files
     Import(Box<ImportArgs>),
 }
 
-/// Accounts.
 #[derive(Args, Clone, Debug)]
 pub struct UserArgs {
     #[command(subcommand)]
-    #[allow(missing_docs)] // the commands say themselves
     pub command: UserCommand,
 }
 
-/// What to do with accounts.
 #[derive(Subcommand, Clone, Debug)]
 pub enum UserCommand {
-    /// Make an account
+    /// Create an account
     Create {
         #[command(flatten)]
-        #[allow(missing_docs)] // the arguments say themselves
         data: DataArgs,
-        /// The address to sign in with
+        /// Email address of the account
         #[arg(long)]
         email: String,
-        /// Read the password from standard input: what stands on a command
-        /// line, every user of the machine can read
+        /// Read the password from standard input, because other users of the machine
+        /// can read command lines
         #[arg(long, required = true)]
         password_stdin: bool,
     },
 }
 
-/// Tokens for programs.
 #[derive(Args, Clone, Debug)]
 pub struct TokenArgs {
     #[command(subcommand)]
-    #[allow(missing_docs)] // the commands say themselves
     pub command: TokenCommand,
 }
 
-/// What to do with tokens.
 #[derive(Subcommand, Clone, Debug)]
 pub enum TokenCommand {
-    /// Make a token and print it, alone, on standard output
+    /// Create a token and print it to standard output
     Create {
         #[command(flatten)]
-        #[allow(missing_docs)] // the arguments say themselves
         data: DataArgs,
-        /// Whose it is
+        /// Email address of the owner
         #[arg(long)]
         email: String,
-        /// What it is for
+        /// Name of the token
         #[arg(long)]
         name: String,
     },
 }
 
-/// Import agents and scenarios from files.
 #[derive(Args, Clone, Debug)]
 pub struct ImportArgs {
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub data: DataArgs,
 
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub log: LogArgs,
 
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub providers: ProviderArgs,
 
-    /// YAML, JSON (also recorded tau-bench conversations), or Markdown (an
-    /// agent's prompt)
+    /// YAML, JSON (including recorded tau-bench conversations), or Markdown (the prompt
+    /// of an agent)
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Whose they become; the only account when absent
+    /// Email address of the owner; default: the only account
     #[arg(long)]
     pub email: Option<String>,
 
-    /// The connection of agents that name none (a prompt in Markdown), by its
-    /// name as the server lists it; the first one when absent
+    /// Name of the connection for agents without one, such as Markdown prompts; default:
+    /// the first connection
     #[arg(long, value_name = "NAME")]
     pub connection: Option<String>,
 
-    /// The model of agents that name none (a prompt in Markdown); when absent
-    /// that of another agent of their connection
+    /// Model for agents without one, such as Markdown prompts; default: the model of
+    /// another agent with the same connection
     #[arg(long)]
     pub model: Option<String>,
 }
@@ -120,7 +105,7 @@ mod tests {
     use rstest::rstest;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn command_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
@@ -134,8 +119,8 @@ mod tests {
     #[case("import a.md --connection Mine --model m", true)]
     #[case("import", false)]
     #[case("", false)]
-    fn commands_are_read(#[case] line: &str, #[case] fine: bool) {
+    fn commands_are_parsed(#[case] line: &str, #[case] valid: bool) {
         let args = std::iter::once("rehearsal").chain(line.split_whitespace());
-        assert_eq!(Cli::try_parse_from(args).is_ok(), fine);
+        assert_eq!(Cli::try_parse_from(args).is_ok(), valid);
     }
 }

@@ -1,37 +1,34 @@
-//! What the subcommands do. Errors are sentences for the operator.
+//! The subcommands. Errors are messages for the operator.
 
-use services::connection_test::OutboundTester;
-use services::{Accounts, Catalog, CatalogStores, SignUp};
-use domain::services::ImportService;
 use crate::cli::{Cli, Command, TokenCommand, UserCommand};
-use clock::{SharedClock, SteadyClock, SystemClock};
 use crate::config::{DataArgs, LogArgs, LogFormat};
-use services::endpoints::{Endpoints, ServerConnection};
-use llm::connector::Connector;
-use demo_model::Demo;
-use llm::outbound::Outbound;
-use llm::{HttpClient, HttpOptions};
 use crate::lock;
+use clock::{SharedClock, SystemClock};
+use demo_model::DemoModel;
+use domain::services::ImportService;
+use llm::outbound::Outbound;
+use services::connection_test::OutboundTester;
+use services::endpoints::{Endpoints, ServerConnection};
 use services::secrets::Secrets;
-use store_sqlite::SqliteStore;
-use rand::SeedableRng;
-use rand::rngs::SmallRng;
+use services::{Accounts, Catalog, CatalogStores, SignUp};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use store_sqlite::SqliteStore;
 use tokio::time::{Instant, sleep};
 
-/// Runs a command to its end.
+/// Runs a command.
 ///
 /// # Errors
-/// A sentence that says what went wrong and what to do.
+/// A message that says what failed and what to do.
 pub async fn run(cli: Cli) -> Result<(), String> {
     match cli.command {
         Command::Serve(args) => {
-            log(&args.log);
-            std::panic::set_hook(Box::new(panicked));
-            args.check().map_err(|sentences| sentences.join("\n           "))?;
+            init_log(&args.log);
+            std::panic::set_hook(Box::new(log_panic));
+            args.check().map_err(|messages| messages.join("\n           "))?;
             crate::serve::serve(*args).await
         }
         Command::User(args) => match args.command {
@@ -44,38 +41,36 @@ pub async fn run(cli: Cli) -> Result<(), String> {
     }
 }
 
-fn log(args: &LogArgs) {
+fn init_log(args: &LogArgs) {
     let filter = tracing_subscriber::EnvFilter::try_new(&args.directives)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    // Colours are for eyes: not in a file, nor in a service manager's journal.
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let lines = tracing_subscriber::fmt()
+    let colors = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(colours);
+        .with_ansi(colors);
     match args.format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
     }
 }
 
-/// A panic of the server, in the log: with the place, within the spans of the
-/// run or request. Its words may quote what was said, so they are for debugging
-/// alone.
-fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(place, "a panic");
-    let words = panic.payload_as_str().unwrap_or("none");
-    tracing::debug!(place, words, "what the panic said");
+/// Logs a panic within the spans of the run or request. The payload may contain user
+/// data, so it is logged only at debug level.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(location, "panic");
+    let payload = panic.payload_as_str().unwrap_or("none");
+    tracing::debug!(location, payload, "panic payload");
 }
 
-/// The file of the embedded database.
+/// Path of the database file. Creates the data directory.
 ///
 /// # Errors
-/// A sentence when the data folder cannot be made.
+/// A message for the operator.
 pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
     std::fs::create_dir_all(&data.data_dir).map_err(|error| {
-        format!("the data folder {} cannot be made: {error}", data.data_dir.display())
+        format!("cannot create the data directory {}: {error}", data.data_dir.display())
     })?;
     Ok(match data.database_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) if !url.starts_with("sqlite:") => {
@@ -89,20 +84,20 @@ pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
     })
 }
 
-/// The store, opened and up to date.
+/// Opens the store and migrates its schema.
 ///
 /// # Errors
-/// A sentence for the operator.
+/// A message for the operator.
 pub async fn store(data: &DataArgs) -> Result<Arc<SqliteStore>, String> {
     let file = database_file(data)?;
     let store = SqliteStore::open(&file).await;
-    store.map(Arc::new).map_err(|error| format!("{} cannot be used: {error}", file.display()))
+    store.map(Arc::new).map_err(|error| cannot_open(&file, &error))
 }
 
-/// The secret key, and whether it belongs to this database.
+/// Loads or creates the secret key and checks that it belongs to the database.
 ///
 /// # Errors
-/// A sentence for the operator.
+/// A message for the operator.
 pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets>, String> {
     let secrets = match &data.secret_key {
         Some(key) => Secrets::new(key.bytes()),
@@ -112,20 +107,13 @@ pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets
     Ok(Arc::new(secrets))
 }
 
-/// The outbound path over real providers and the stand-in.
+/// The outbound path to real providers and the demo model.
 ///
 /// # Errors
-/// A sentence when no HTTP client can be made.
+/// A message if the HTTP client cannot be created.
 pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Outbound>, String> {
-    // All its waits end at a moment: it must not come later when the machine's
-    // clock is set back, nor after it was suspended.
-    let clock: SharedClock = Arc::new(SteadyClock::from_now_on(clock.as_ref()));
-    let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
-    let http = HttpClient::new(options, clock.clone())
-        .map_err(|error| format!("no HTTP client can be made: {error}"))?;
-    let provider = Arc::new(Connector::new(http, Arc::new(Demo::default())));
     let seed = u64::from_le_bytes(services::secrets::random());
-    Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
+    llm::outbound_over_http(clock, allow_private_urls, Arc::new(DemoModel::default()), seed)
 }
 
 /// The services for connections, agents, scenarios and imports.
@@ -133,57 +121,59 @@ pub fn catalog(
     store: &Arc<SqliteStore>,
     clock: &SharedClock,
     secrets: Arc<Secrets>,
-    offered: Vec<ServerConnection>,
+    server_connections: Vec<ServerConnection>,
     outbound: Arc<Outbound>,
     allow_private_urls: bool,
 ) -> Arc<Catalog> {
-    let endpoints = Endpoints::new(store.clone(), secrets, offered);
+    let endpoints = Endpoints::new(store.clone(), secrets, server_connections);
     let tester = Arc::new(OutboundTester { outbound, allow_private_urls });
     Arc::new(Catalog::new(CatalogStores::of(store), clock.clone(), endpoints, tester))
 }
 
-/// The right to change the schema, where that has to be done: nobody else may
-/// serve the database then. `None` where it is up to date.
+fn cannot_open(file: &Path, error: &impl Display) -> String {
+    format!("cannot open {}: {error}", file.display())
+}
+
+/// Acquires the lock of the database if its schema must be migrated. `None` if the schema
+/// is current.
 ///
 /// # Errors
-/// A sentence when somebody serves it.
-async fn to_catch_up(file: &Path) -> Result<Option<File>, String> {
-    let until = Instant::now() + lock::PATIENCE;
-    let unusable = |error| format!("{} cannot be used: {error}", file.display());
-    while SqliteStore::is_behind(file).await.map_err(unusable)? {
-        match lock::take(file)? {
-            // A server that starts brings it up to date in a moment.
-            None if Instant::now() < until => sleep(lock::AGAIN).await,
+/// A message if another process holds the lock.
+async fn lock_for_migration(file: &Path) -> Result<Option<File>, String> {
+    let until = Instant::now() + lock::TIMEOUT;
+    while SqliteStore::needs_migration(file).await.map_err(|error| cannot_open(file, &error))? {
+        match lock::try_acquire(file)? {
+            // A server that is starting may be migrating the schema.
+            None if Instant::now() < until => sleep(lock::RETRY_INTERVAL).await,
             None => {
                 return Err(format!(
-                    "the schema of {} is older than this program, and another rehearsal serves \
-                     it; stop it, start this version of it, and try again",
+                    "the schema of {} must be migrated, but another rehearsal process uses the \
+                     database; stop it, start this version, and try again",
                     file.display()
                 ));
             }
-            held => return Ok(held),
+            lock => return Ok(lock),
         }
     }
     Ok(None)
 }
 
-/// The use cases for a command beside a running server, with what the
-/// environment offers to everybody.
-async fn beside(
+/// Opens the services for a command, which may run while a server uses the database.
+async fn open_services(
     data: &DataArgs,
-    offered: Vec<ServerConnection>,
+    server_connections: Vec<ServerConnection>,
 ) -> Result<(Accounts, Arc<Catalog>, Arc<SqliteStore>), String> {
-    let held = to_catch_up(&database_file(data)?).await?;
+    let lock = lock_for_migration(&database_file(data)?).await?;
     let store = store(data).await?;
-    drop(held);
+    drop(lock);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
     let outbound = outbound(&clock, true)?;
-    let catalog = catalog(&store, &clock, secrets, offered, outbound, true);
+    let catalog = catalog(&store, &clock, secrets, server_connections, outbound, true);
     Ok((Accounts::new(store.clone(), clock, SignUp::Closed), catalog, store))
 }
 
-fn sentence(error: &domain::error::AppError) -> String {
+fn message(error: &domain::error::AppError) -> String {
     let problems: Vec<_> = error.problems.iter().map(|p| format!("\n  {p}")).collect();
     format!("{}{}", error.detail, problems.concat())
 }
@@ -191,51 +181,51 @@ fn sentence(error: &domain::error::AppError) -> String {
 async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
     let mut password = String::new();
     let read = std::io::stdin().read_to_string(&mut password);
-    read.map_err(|error| format!("the password cannot be read: {error}"))?;
+    read.map_err(|error| format!("cannot read the password: {error}"))?;
     let password = password.trim_end_matches(['\r', '\n']);
-    let (accounts, _, store) = beside(data, Vec::new()).await?;
-    let made = accounts.create_user(email, password).await.map_err(|error| sentence(&error));
+    let (accounts, _, store) = open_services(data, Vec::new()).await?;
+    let result = accounts.create_user(email, password).await.map_err(|error| message(&error));
     store.close().await;
-    println!("{}", made?.email);
+    println!("{}", result?.email);
     Ok(())
 }
 
 async fn create_token(data: &DataArgs, email: &str, name: &str) -> Result<(), String> {
-    let (accounts, _, store) = beside(data, Vec::new()).await?;
-    let made = accounts.create_token_for(email, name).await.map_err(|error| sentence(&error));
+    let (accounts, _, store) = open_services(data, Vec::new()).await?;
+    let result = accounts.create_token_for(email, name).await.map_err(|error| message(&error));
     store.close().await;
-    println!("{}", made?.token);
+    println!("{}", result?.token);
     Ok(())
 }
 
-/// After a sentence about connections.
-const FROM_ENVIRONMENT: &str = "Connections that the server offers from its environment are seen \
-     here where ANTHROPIC_API_KEY or OPENAI_API_KEY, and their _BASE_URL, are set as for the server.";
+/// Explains why connections of the server may be missing.
+const ENVIRONMENT_HINT: &str = "Connections from the environment of the server are available here \
+     only if ANTHROPIC_API_KEY or OPENAI_API_KEY, and their _BASE_URL, are set as for the server.";
 
-/// What an import was refused for.
-fn refused(error: &domain::error::AppError) -> String {
+fn import_error(error: &domain::error::AppError) -> String {
     let about_connections = error.problems.iter().any(|problem| {
         [".connection", ".connection_id"].iter().any(|field| problem.path.ends_with(field))
     });
-    let said = sentence(error);
-    if about_connections { format!("{said}\n{FROM_ENVIRONMENT}") } else { said }
+    let message = message(error);
+    if about_connections { format!("{message}\n{ENVIRONMENT_HINT}") } else { message }
 }
 
 async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
-    let contradictions = args.providers.check();
-    if !contradictions.is_empty() {
-        return Err(contradictions.join("\n           "));
+    let conflicts = args.providers.check();
+    if !conflicts.is_empty() {
+        return Err(conflicts.join("\n           "));
     }
     let mut documents = Vec::new();
     for file in &args.files {
-        let shown = file.display();
-        let format = services::document_import::Format::of_file(file)
-            .ok_or_else(|| format!("{shown}: only .yaml, .yml, .json and .md files are read"))?;
+        let path = file.display();
+        let format = services::document_import::Format::of_file(file).ok_or_else(|| {
+            format!("{path}: unsupported file type; use .yaml, .yml, .json or .md")
+        })?;
         let text = std::fs::read_to_string(file)
-            .map_err(|error| format!("{shown} cannot be read: {error}"))?;
+            .map_err(|error| format!("cannot read {path}: {error}"))?;
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let read = services::document_import::read(&name.unwrap_or_default(), &text, format);
-        documents.extend(read.map_err(|error| format!("{shown}: {}", sentence(&error)))?);
+        documents.extend(read.map_err(|error| format!("{path}: {}", message(&error)))?);
     }
     if let Some(model) = &args.model {
         services::document_import::name_the_model(&mut documents, model);
@@ -243,9 +233,9 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     if let Some(name) = &args.connection {
         services::document_import::name_the_connection(&mut documents, name);
     }
-    let offered = args.providers.connections();
-    let (accounts, catalog, store) = beside(&args.data, offered).await?;
-    let imported = async {
+    let server_connections = args.providers.connections();
+    let (accounts, catalog, store) = open_services(&args.data, server_connections).await?;
+    let result = async {
         let caller = match &args.email {
             Some(email) => accounts.caller_of_email(email).await?,
             None => accounts.only_caller().await?,
@@ -254,7 +244,7 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     }
     .await;
     store.close().await;
-    let report = imported.map_err(|error| refused(&error))?;
+    let report = result.map_err(|error| import_error(&error))?;
     for document in &report.documents {
         let kind = match document.kind {
             domain::services::ImportKind::Agent => "agent",

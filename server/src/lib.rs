@@ -1,7 +1,4 @@
-//! Everything behind the port: store, engine, outbound calls, HTTP.
-//!
-//! Dependencies point one way: `http` → `backend` → `store`, `engine` →
-//! `llm`. `conversation` and `judge` are pure: no I/O, no database, no clock.
+//! The binary `rehearsal`: composition root, HTTP, command line and settings.
 
 #![recursion_limit = "512"]
 

@@ -1,6 +1,6 @@
-//! One engine a database: whoever serves it holds the lock of a file beside it
-//! for as long as it runs. A second one would take the runs of the first, and
-//! a schema that is changed would break it.
+//! Exclusive lock of a database. The server locks a file next to the database while it
+//! runs: a second engine would claim the runs of the first, and a schema migration
+//! would break it.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -9,54 +9,48 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The name of a database that nobody gave another.
+/// Default file name of the database.
 pub(crate) const DATABASE: &str = "rehearsal.db";
 
-/// How long a lock that somebody holds is waited for: a command holds it while
-/// it brings the schema up to date.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two tries.
-pub(crate) const AGAIN: Duration = Duration::from_millis(50);
+/// How long to wait for the lock. A command holds it during a schema migration.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Takes the lock of this database, waiting a little; `None` when somebody
-/// else keeps it. It is held until the file is dropped.
+/// Acquires the lock, which is held until the file is dropped. Returns `None` if another
+/// process holds it for longer than [`TIMEOUT`].
 ///
 /// # Errors
-/// A sentence when the file cannot be made or locked.
-pub(crate) async fn hold(database: &Path) -> Result<Option<File>, String> {
-    let until = Instant::now() + PATIENCE;
+/// A message if the file cannot be created or locked.
+pub(crate) async fn acquire(database: &Path) -> Result<Option<File>, String> {
+    let until = Instant::now() + TIMEOUT;
     loop {
-        let held = take(database)?;
-        if held.is_some() || Instant::now() >= until {
-            return Ok(held);
+        let lock = try_acquire(database)?;
+        if lock.is_some() || Instant::now() >= until {
+            return Ok(lock);
         }
-        sleep(AGAIN).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// The same at one try.
+/// Like [`acquire`], without waiting.
 ///
 /// # Errors
-/// A sentence when the file cannot be made or locked.
-pub(crate) fn take(database: &Path) -> Result<Option<File>, String> {
-    let path = beside(database).map_err(|error| {
-        format!("the database {} has no place to be: {error}", database.display())
-    })?;
-    let file =
-        File::create(&path).map_err(|e| format!("{} cannot be made: {e}", path.display()))?;
+/// A message if the file cannot be created or locked.
+pub(crate) fn try_acquire(database: &Path) -> Result<Option<File>, String> {
+    let path = lock_path(database)
+        .map_err(|error| format!("cannot find the database {}: {error}", database.display()))?;
+    let file = File::create(&path)
+        .map_err(|error| format!("cannot create {}: {error}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => {
-            Err(format!("{} cannot be locked: {error}", path.display()))
-        }
+        Err(TryLockError::Error(error)) => Err(format!("cannot lock {}: {error}", path.display())),
     }
 }
 
-/// The file that is locked: `engine.lock` beside a `rehearsal.db`, else the
-/// database's own name with `.lock` after it. It follows from the database
-/// alone, however its path is spelled and through whichever links.
-fn beside(database: &Path) -> io::Result<PathBuf> {
+/// Path of the lock file: `engine.lock` for `rehearsal.db`, else the name of the database
+/// with the suffix `.lock`. Resolves links, so that each database has one lock file.
+fn lock_path(database: &Path) -> io::Result<PathBuf> {
     let real = match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let name = database.file_name().ok_or(error)?;
@@ -76,30 +70,30 @@ fn beside(database: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{beside, take};
+    use super::{lock_path, try_acquire};
 
     #[test]
-    fn one_database_has_one_lock() {
+    fn each_database_has_one_lock_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let real = folder.path().canonicalize().expect("is there");
-        let inside = |name: &str| beside(&folder.path().join(name)).expect("a place");
+        let inside = |name: &str| lock_path(&folder.path().join(name)).expect("a path");
         assert_eq!(inside("rehearsal.db"), real.join("engine.lock"));
         assert_eq!(inside("other.db"), real.join("other.db.lock"));
         std::fs::create_dir(folder.path().join("sub")).expect("a folder");
         assert_eq!(inside("sub/../rehearsal.db"), real.join("engine.lock"));
-        assert!(beside(&folder.path().join("nowhere/rehearsal.db")).is_err());
-        assert!(beside(std::path::Path::new("")).is_err());
+        assert!(lock_path(&folder.path().join("nowhere/rehearsal.db")).is_err());
+        assert!(lock_path(std::path::Path::new("")).is_err());
     }
 
     #[test]
-    fn a_lock_is_held_until_it_is_dropped() {
+    fn lock_is_held_until_dropped() {
         let folder = tempfile::tempdir().expect("a folder");
         let (one, two) = (folder.path().join("one.db"), folder.path().join("two.db"));
-        let held = take(&one).expect("locks");
+        let held = try_acquire(&one).expect("locks");
         assert!(held.is_some());
-        assert!(take(&one).expect("tries").is_none());
-        assert!(take(&two).expect("locks").is_some(), "each has its own");
+        assert!(try_acquire(&one).expect("tries").is_none());
+        assert!(try_acquire(&two).expect("locks").is_some(), "separate locks");
         drop(held);
-        assert!(take(&one).expect("locks").is_some());
+        assert!(try_acquire(&one).expect("locks").is_some());
     }
 }

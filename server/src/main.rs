@@ -5,9 +5,8 @@ use server::cli::Cli;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// How long threads may take that wait for something outside (a name that is
-/// being looked up, say) once everything else has ended.
-const STRAGGLERS: Duration = Duration::from_millis(500);
+/// Time for blocking threads, for example DNS lookups, to end at exit.
+const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -15,16 +14,16 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("rehearsal: no threads can be started: {error}");
+            eprintln!("rehearsal: cannot start the runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(server::commands::run(cli));
-    runtime.shutdown_timeout(STRAGGLERS);
-    match ended {
+    let result = runtime.block_on(server::commands::run(cli));
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("rehearsal: {sentence}");
+        Err(message) => {
+            eprintln!("rehearsal: {message}");
             ExitCode::FAILURE
         }
     }

@@ -1,93 +1,93 @@
-//! `rehearsal serve`: puts the house together, serves it, and takes it apart
-//! in good order.
+//! `rehearsal serve`: the composition root. Builds all services, serves HTTP and
+//! shuts down in order.
 
-use services::suites::{SuiteLimits, Suites};
-use services::{Accounts, Catalog, Drafts, SignUp};
-use clock::{Clock, SharedClock, SystemClock};
 use crate::commands;
 use crate::config::{self, DataArgs, ServeArgs};
-use engine::{Engine, EngineSettings};
 use crate::http::{HttpState, SharedSessions, SignInLimits, router};
-use telemetry::{Scrape, scrape};
-use crate::readiness::Ready;
+use crate::readiness::ServerReadiness;
 use crate::shutdown;
 use crate::site::Site;
-use store::cleaner;
-use store_sqlite::{SqliteStore, sessions::SqliteSessions};
 use axum::serve::ListenerExt;
+use clock::{Clock, SharedClock, SystemClock};
+use engine::{Engine, EngineSettings};
+use services::suites::{SuiteLimits, Suites};
+use services::{Accounts, Catalog, Drafts, SignUp};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use store::retention;
+use store_sqlite::{SqliteStore, sessions::SqliteSessions};
+use telemetry::{Scrape, scrape};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// A sentence for the operator: what cannot be opened, bound or read, or what
-/// did not stop in time.
+/// A message for the operator: what cannot be opened, bound or read, or that the
+/// shutdown exceeded its time limit.
 pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let clock: SharedClock = Arc::new(SystemClock);
-    // Before the schema is looked at: it may be another engine's.
-    let _lock = lock(&args.data).await?;
+    // Acquired before the schema is read, because another process may be using it.
+    let _lock = acquire_lock(&args.data).await?;
     let store = commands::store(&args.data).await?;
     let secrets = commands::secrets(&args.data, &store).await?;
     services::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
     let outbound = commands::outbound(&clock, private)?;
-    let offered = args.providers.connections();
+    let server_connections = args.providers.connections();
     let catalog =
-        commands::catalog(&store, &clock, secrets, offered, outbound.clone(), private);
+        commands::catalog(&store, &clock, secrets, server_connections, outbound.clone(), private);
     let accounts = Accounts::new(store.clone(), clock.clone(), sign_up(args.sign_up));
     let drafts = Drafts::new(store.clone(), clock.clone());
     let settings = engine_settings(&args);
-    let recorded = scrape::install();
+    let recorder = scrape::install();
     let listener = bind(args.addr).await?;
     let endpoints = Arc::new(catalog.endpoints().clone());
-    let engine =
-        Engine::start(store.clone(), outbound, endpoints, clock.clone(), settings, true)
-            .await
-            .map_err(|error| format!("the engine cannot start: {error}"))?;
+    let engine = Engine::start(store.clone(), outbound, endpoints, clock.clone(), settings, true)
+        .await
+        .map_err(|error| format!("cannot start the engine: {error}"))?;
     let suites = suites(&store, &catalog, &engine, &clock, &args);
     let sessions = SqliteSessions::new((*store).clone(), clock.clone());
-    if let Err(error) = sessions.sweep().await {
-        tracing::warn!(%error, "old sessions could not be deleted");
+    if let Err(error) = sessions.delete_expired().await {
+        tracing::warn!(%error, "cannot delete expired sessions");
     }
     let site = Site::find(args.site_dir.as_deref(), &args.data.data_dir.join("site"))
         .map_err(|error| error.to_string())?;
     let stop = CancellationToken::new();
-    tokio::spawn(cleaner::run(store.clone(), clock.clone(), args.keep_days, stop.clone()));
-    let metrics = recorded.map(|handle| Scrape::new(handle, look(&engine, &clock)));
+    tokio::spawn(retention::run(store.clone(), clock.clone(), args.keep_days, stop.clone()));
+    let metrics = recorder.map(|handle| Scrape::new(handle, update_gauges(&engine, &clock)));
     if let Some(metrics) = metrics.clone() {
-        tokio::spawn(metrics.keep());
+        tokio::spawn(metrics.run_upkeep());
     }
-    let readiness = Arc::new(Ready::new(store.clone(), engine.clone(), clock.clone()));
+    let readiness = Arc::new(ServerReadiness::new(store.clone(), engine.clone(), clock.clone()));
     let state = HttpState {
         services: services::all(accounts, drafts, &catalog, &suites),
-        live: Arc::new(suites),
+        event_source: Arc::new(suites),
         readiness,
         sessions: SharedSessions(Arc::new(sessions)),
         clock,
         leptos: site.leptos_options(args.addr),
-        settings: Arc::new(args.http(site.folder)),
+        settings: Arc::new(args.http(site.dir)),
         metrics,
         sign_ins: Arc::new(SignInLimits::default()),
         shutdown: stop.clone(),
     };
-    shutdown::listen(stop.clone()).await;
-    let served = until_stopped(listener, state, engine, stop).await;
+    shutdown::spawn_signal_handler(stop.clone()).await;
+    let served = serve_until_stopped(listener, state, engine, stop).await;
     let closed =
-        shutdown::stage("the store", shutdown::STORE, async move { store.close().await }).await;
+        shutdown::stage("the store", shutdown::STORE_TIMEOUT, async move { store.close().await })
+            .await;
     tracing::info!("stopped");
     match served {
         Ok(true) if closed => Ok(()),
-        Ok(_) => Err("not everything stopped in time; the log says what".to_owned()),
-        Err(sentence) => Err(sentence),
+        Ok(_) => Err("the shutdown exceeded its time limit; see the log".to_owned()),
+        Err(message) => Err(message),
     }
 }
 
-/// What is read off the process at each scrape.
-fn look(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<> {
+/// Updates gauges at each scrape.
+fn update_gauges(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<> {
     let (engine, clock) = (engine.clone(), clock.clone());
     move || {
         let age = clock.now().since(engine.last_beat());
@@ -96,14 +96,14 @@ fn look(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<>
     }
 }
 
-/// One engine a database; a sentence names what would have to change.
-async fn lock(data: &DataArgs) -> Result<File, String> {
+/// Locks the database, because only one engine may use it.
+async fn acquire_lock(data: &DataArgs) -> Result<File, String> {
     let file = commands::database_file(data)?;
-    let named = data.database_url.as_deref().is_some_and(|url| !url.is_empty());
-    let setting = if named { "REHEARSAL_DATABASE_URL" } else { "REHEARSAL_DATA_DIR" };
-    crate::lock::hold(&file).await?.ok_or_else(|| {
+    let has_url = data.database_url.as_deref().is_some_and(|url| !url.is_empty());
+    let setting = if has_url { "REHEARSAL_DATABASE_URL" } else { "REHEARSAL_DATA_DIR" };
+    crate::lock::acquire(&file).await?.ok_or_else(|| {
         format!(
-            "another rehearsal serves the database {}; stop it, or use another {setting}",
+            "another rehearsal process uses the database {}; stop it, or set a different {setting}",
             file.display()
         )
     })
@@ -142,7 +142,7 @@ fn suites(
         scenarios: store.clone(),
         settings: store.clone(),
         catalog: catalog.clone(),
-        reach: catalog.clone(),
+        connection_check: catalog.clone(),
         executor: Arc::new(engine.clone()),
         clock: clock.clone(),
         event_cache: Arc::default(),
@@ -155,14 +155,13 @@ fn suites(
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(addr).await;
-    listener.map_err(|error| format!("{addr} cannot be listened on: {error}"))
+    listener.map_err(|error| format!("cannot listen on {addr}: {error}"))
 }
 
-/// Serves until `stop`; then the engine gives back what it holds, and requests
-/// end. Until the engine is done the door stays open, so that whoever asks
-/// hears that this server is not ready any more. Answers whether the engine
-/// stopped in time.
-async fn until_stopped(
+/// Serves until `stop`. Then the engine releases its leases, and open requests end.
+/// Accepts connections until the engine has stopped, so that readiness probes get an
+/// answer. Returns whether the engine stopped in time.
+async fn serve_until_stopped(
     listener: TcpListener,
     state: HttpState,
     engine: Engine,
@@ -170,40 +169,42 @@ async fn until_stopped(
 ) -> Result<bool, String> {
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
-        println!("Rehearsal serves http://{addr}");
+        println!("Rehearsal is running at http://{addr}");
     }
-    // Small frames go out at once: a stream's event would otherwise wait until
-    // its reader has acknowledged the one before, up to 40 ms.
+    // Without TCP_NODELAY, an event waits for the acknowledgement of the previous one,
+    // up to 40 ms.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection stays slow");
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
     let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let door = CancellationToken::new();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(door.clone().cancelled_owned());
+    let drain = CancellationToken::new();
+    let server = axum::serve(listener, app).with_graceful_shutdown(drain.clone().cancelled_owned());
     let stopping = async {
         stop.cancelled().await;
-        let down = async move { engine.shutdown().await };
-        let down = shutdown::stage("the engine", shutdown::ENGINE, down).await;
-        door.cancel();
-        down
+        let work = async move { engine.shutdown().await };
+        let in_time = shutdown::stage("the engine", shutdown::ENGINE_TIMEOUT, work).await;
+        drain.cancel();
+        in_time
     };
-    let late = async {
-        door.cancelled().await;
-        tokio::time::sleep(shutdown::DRAIN).await;
+    let drain_timeout = async {
+        drain.cancelled().await;
+        tokio::time::sleep(shutdown::DRAIN_TIMEOUT).await;
     };
     let served = async {
         let served = tokio::select! {
-            served = async move { serving.await } => served.map_err(|error| format!("serving ended: {error}")),
-            () = late => {
-                tracing::warn!("some requests did not end in time; they are dropped");
+            served = async move { server.await } => {
+                served.map_err(|error| format!("the HTTP server failed: {error}"))
+            }
+            () = drain_timeout => {
+                tracing::warn!("dropping requests that did not complete in time");
                 Ok(())
             }
         };
         stop.cancel();
         served
     };
-    let (down, served) = tokio::join!(stopping, served);
-    served.map(|()| down)
+    let (engine_stopped, served) = tokio::join!(stopping, served);
+    served.map(|()| engine_stopped)
 }

@@ -1,12 +1,10 @@
-//! Stopping in good order, and in time whatever hangs.
+//! Graceful shutdown within a time limit.
 //!
-//! The first SIGTERM or SIGINT: not ready any more, streams end, calls in
-//! flight are dropped, runs are given back, open requests may end, the store is
-//! closed. Each stage has its time; together they stay below [`LONGEST`], at
-//! which the process ends in any case: also where all of its threads are stuck,
-//! say at a log that nobody reads any more. A second signal ends it at once.
-//! Neither loses anything: boot takes up what a stop left behind, as after a
-//! crash.
+//! After the first SIGTERM or SIGINT the server reports that it is not ready, ends
+//! streams, cancels calls, releases runs, drains requests and closes the store. Each
+//! stage has a time limit. The process exits after [`MAX_DURATION`] even if all its
+//! threads are blocked, for example by a full log pipe. A second signal exits
+//! immediately. No data is lost: the next start recovers the runs as after a crash.
 
 use std::future::Future;
 use std::process::exit;
@@ -14,94 +12,93 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// From the signal to the end of the process, whatever hangs.
-pub(crate) const LONGEST: Duration = Duration::from_secs(20);
-/// For the engine to give back what it holds.
-pub(crate) const ENGINE: Duration = Duration::from_secs(11);
-/// For open requests to end.
-pub(crate) const DRAIN: Duration = Duration::from_secs(5);
-/// For the store to be closed.
-pub(crate) const STORE: Duration = Duration::from_secs(2);
+/// Maximum time from the signal to the exit.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(20);
+/// Time limit for the engine to release its runs.
+pub(crate) const ENGINE_TIMEOUT: Duration = Duration::from_secs(11);
+/// Time limit for open requests.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is logged when the time is over.
-const OVERDUE: &str = "something still hangs 20 s after the signal; the process ends without it, and the next start \
-     takes up what it left";
+const OVERDUE: &str =
+    "shutdown not complete 20 s after the signal; exiting, and the next start recovers the runs";
 
-/// For the words that are logged on the way. A log that nobody reads any more
-/// (a full pipe, a disk that hangs) holds up whoever writes to it.
-const WORDS: Duration = Duration::from_millis(500);
+/// Time limit for a log line. A full pipe or a stalled disk blocks the writer.
+const LOG_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Cancels `shutdown` at the first signal, and sees to the end from then on.
-/// Returns when signals are heard.
+/// Starts a thread that cancels `shutdown` at the first signal and enforces the time
+/// limit. Returns when the signal handlers are installed.
 ///
-/// On a thread of its own, with a runtime of its own: where each thread of the
-/// server's runtime is blocked, nobody would be left to hear the signal.
-pub(crate) async fn listen(shutdown: CancellationToken) {
-    let (hears, is_heard) = oneshot::channel();
+/// The thread has its own runtime, because all threads of the server's runtime may be
+/// blocked.
+pub(crate) async fn spawn_signal_handler(shutdown: CancellationToken) {
+    let (ready, is_ready) = oneshot::channel();
     let thread = std::thread::Builder::new().name("shutdown".to_owned());
-    let listening = thread.spawn(move || {
+    let spawned = thread.spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(see_to_the_end(shutdown, hears)),
-            Err(error) => tracing::error!(%error, "signals cannot be heard"),
+            Ok(runtime) => runtime.block_on(handle_signals(shutdown, ready)),
+            Err(error) => tracing::error!(%error, "cannot install signal handlers"),
         }
     });
-    match listening {
-        // Without an answer it said why not.
-        Ok(_) => drop(is_heard.await),
-        Err(error) => tracing::error!(%error, "signals cannot be heard"),
+    match spawned {
+        // The thread logs its own error.
+        Ok(_) => drop(is_ready.await),
+        Err(error) => tracing::error!(%error, "cannot install signal handlers"),
     }
 }
 
-async fn see_to_the_end(shutdown: CancellationToken, hears: oneshot::Sender<()>) {
+async fn handle_signals(shutdown: CancellationToken, ready: oneshot::Sender<()>) {
     let Some(mut signals) = Signals::new() else {
-        tracing::error!("signals cannot be heard");
+        tracing::error!("cannot install signal handlers");
         return;
     };
-    let _ = hears.send(());
+    let _ = ready.send(());
     signals.next().await;
-    let overdue = tokio::time::sleep(LONGEST.saturating_sub(WORDS));
+    let overdue = tokio::time::sleep(MAX_DURATION.saturating_sub(LOG_TIMEOUT));
     shutdown.cancel();
-    say(|| tracing::info!("asked to stop"));
+    log_with_timeout(|| tracing::info!("shutdown requested"));
     tokio::select! {
-        () = signals.next() => say(|| tracing::warn!("asked to stop again; the process ends at once")),
-        () = overdue => say(|| tracing::error!("{OVERDUE}")),
+        () = signals.next() => {
+            log_with_timeout(|| tracing::warn!("shutdown requested again; exiting immediately"));
+        }
+        () = overdue => log_with_timeout(|| tracing::error!("{OVERDUE}")),
     }
     exit(1);
 }
 
-/// Logs from another thread, and waits a moment at most until it is done.
-fn say(words: impl FnOnce() + Send + 'static) {
-    let (said, is_said) = std::sync::mpsc::channel();
-    let thread = std::thread::Builder::new().name("last words".to_owned());
-    let speaking = thread.spawn(move || {
-        words();
-        let _ = said.send(());
+/// Logs from another thread and waits at most [`LOG_TIMEOUT`].
+fn log_with_timeout(log: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name("shutdown log".to_owned());
+    let spawned = thread.spawn(move || {
+        log();
+        let _ = done.send(());
     });
-    if speaking.is_ok() {
-        let _ = is_said.recv_timeout(WORDS);
+    if spawned.is_ok() {
+        let _ = is_done.recv_timeout(LOG_TIMEOUT);
     }
 }
 
-/// Waits for one stage, at most so long; whether it ended. The stage is a task
-/// of its own: what it does to the database is never dropped half-way.
+/// Runs one stage with a time limit. Returns whether it completed. The stage is a
+/// detached task, so that a timeout does not interrupt its database writes.
 pub(crate) async fn stage(
-    what: &str,
-    longest: Duration,
+    stage: &str,
+    limit: Duration,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> bool {
-    let began = tokio::time::Instant::now();
-    match tokio::time::timeout(longest, tokio::spawn(work)).await {
+    let started = tokio::time::Instant::now();
+    match tokio::time::timeout(limit, tokio::spawn(work)).await {
         Ok(Ok(())) => {
-            tracing::debug!(what, took_ms = began.elapsed().as_millis(), "stopped");
+            tracing::debug!(stage, duration_ms = started.elapsed().as_millis(), "stopped");
             true
         }
         Ok(Err(error)) => {
-            tracing::error!(what, %error, "could not be stopped");
+            tracing::error!(stage, %error, "shutdown stage failed");
             false
         }
         Err(_) => {
-            tracing::error!(what, "still hangs; the process ends without it");
+            tracing::error!(stage, "shutdown stage timed out");
             false
         }
     }
@@ -129,35 +126,36 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
-    use super::{DRAIN, ENGINE, LONGEST, STORE, WORDS, stage};
+    use super::{DRAIN_TIMEOUT, ENGINE_TIMEOUT, LOG_TIMEOUT, MAX_DURATION, STORE_TIMEOUT, stage};
     use std::time::Duration;
     use tokio_util::sync::CancellationToken;
 
     #[test]
-    fn the_stages_fit_into_the_whole() {
-        assert!(ENGINE + DRAIN + STORE + Duration::from_secs(1) < LONGEST - WORDS);
+    fn stage_limits_fit_into_the_total_limit() {
+        let stages = ENGINE_TIMEOUT + DRAIN_TIMEOUT + STORE_TIMEOUT;
+        assert!(stages + Duration::from_secs(1) < MAX_DURATION - LOG_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stage_that_hangs_is_left_and_not_dropped() {
-        let began = tokio::time::Instant::now();
+    async fn stage_that_times_out_keeps_running() {
+        let started = tokio::time::Instant::now();
         let (go, done) = (CancellationToken::new(), CancellationToken::new());
         let (may_go, is_done) = (go.clone(), done.clone());
-        let hangs = async move {
+        let work = async move {
             may_go.cancelled().await;
             is_done.cancel();
         };
-        assert!(!stage("a stage", Duration::from_secs(2), hangs).await);
-        assert_eq!(began.elapsed(), Duration::from_secs(2));
+        assert!(!stage("a stage", Duration::from_secs(2), work).await);
+        assert_eq!(started.elapsed(), Duration::from_secs(2));
         go.cancel();
         done.cancelled().await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stage_that_ends_is_not_waited_for_longer() {
-        let began = tokio::time::Instant::now();
+    async fn completed_stage_returns_immediately() {
+        let started = tokio::time::Instant::now();
         let work = tokio::time::sleep(Duration::from_millis(50));
         assert!(stage("a stage", Duration::from_secs(2), work).await);
-        assert_eq!(began.elapsed(), Duration::from_millis(50));
+        assert_eq!(started.elapsed(), Duration::from_millis(50));
     }
 }

@@ -1,10 +1,8 @@
-//! The site: the files that `cargo xtask build` made for the browser, and the
-//! name they carry.
+//! Locates the static files that `cargo xtask build` creates for the browser.
 //!
-//! It is looked for in this order: the folder that `REHEARSAL_SITE_DIR` names;
-//! inside the binary (feature `embed-site`, as in a release), from where it is
-//! unpacked once; the folder `site` of the target folder that the binary
-//! stands in, so that a plain `cargo run` finds it too.
+//! The server uses the directory `REHEARSAL_SITE_DIR`, else the files embedded in the
+//! binary (feature `embed-site`, used by releases), which it unpacks once, else the
+//! directory `site` in the target directory of the binary.
 
 use leptos::config::LeptosOptions;
 use std::fs;
@@ -12,109 +10,96 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// A name below the site's folder, and the contents.
+/// Relative path and content.
 type File = (&'static str, &'static [u8]);
 
-/// The files inside this binary: `cargo xtask build --release` writes the list
-/// and names it here.
+/// Files embedded by `cargo xtask build --release`.
 #[cfg(feature = "embed-site")]
 const EMBEDDED: &[File] = include!(env!("REHEARSAL_EMBED_SITE"));
 #[cfg(not(feature = "embed-site"))]
 const EMBEDDED: &[File] = &[];
 
-/// A site that is there and whole.
+/// A complete site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Holds `pkg/` and what is served from `/` itself (`favicon.svg`), each
-    /// file with `.br` and `.gz` beside it.
-    pub folder: PathBuf,
-    /// `rehearsal.<hash>`: what the names of script, WASM and stylesheet begin
-    /// with. The hash is of their contents, so `pkg/` may be cached for ever.
+    /// Contains `pkg/` and the files of `/` (`favicon.svg`), each also compressed as `.br`
+    /// and `.gz`.
+    pub dir: PathBuf,
+    /// Prefix of the names of script, WASM and stylesheet: `rehearsal.<content hash>`.
+    /// The hash makes the files of `pkg/` immutable.
     pub output_name: String,
 }
 
-/// Why there is no site.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// It was never built, or something else stands there.
-    #[error("there is no site in {}: build it with `cargo xtask build`", .0.display())]
+    #[error("no site in {}: build it with `cargo xtask build`", .0.display())]
     Absent(PathBuf),
-    /// The one inside the binary could not be unpacked.
-    #[error("cannot unpack the site into {}: {source}", folder.display())]
-    Unpack {
-        /// Where to.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("cannot unpack the site into {}: {source}", dir.display())]
+    Unpack { dir: PathBuf, source: io::Error },
 }
 
 impl Site {
-    /// Finds the site. `named` is `REHEARSAL_SITE_DIR`; `unpack_into` is a
-    /// folder of our own (below the data folder), used by a release only.
+    /// Finds the site. `configured` is `REHEARSAL_SITE_DIR`. A release unpacks its files into
+    /// `unpack_into`.
     ///
     /// # Errors
-    /// [`SiteError`], with a sentence that says what to do.
-    pub fn find(named: Option<&Path>, unpack_into: &Path) -> Result<Self, SiteError> {
-        if let Some(folder) = named {
-            return Self::read(folder);
+    /// [`SiteError`]
+    pub fn find(configured: Option<&Path>, unpack_into: &Path) -> Result<Self, SiteError> {
+        if let Some(dir) = configured {
+            return Self::read(dir);
         }
         if !EMBEDDED.is_empty() {
             return Self::unpack(EMBEDDED, unpack_into);
         }
-        let beside = std::env::current_exe().ok().and_then(|binary| {
+        let target = std::env::current_exe().ok().and_then(|binary| {
             // <target>/debug/rehearsal and <target>/site
             Some(binary.parent()?.parent()?.join("site"))
         });
-        Self::read(&beside.unwrap_or_else(|| PathBuf::from("site")))
+        Self::read(&target.unwrap_or_else(|| PathBuf::from("site")))
     }
 
-    /// The names of the files, for `HydrationScripts` and `HashedStylesheet`.
+    /// Options for `HydrationScripts` and `HashedStylesheet`.
     #[must_use]
     pub fn leptos_options(&self, address: SocketAddr) -> LeptosOptions {
         LeptosOptions::builder()
             .output_name(self.output_name.as_str())
-            .site_root(self.folder.to_string_lossy().as_ref())
+            .site_root(self.dir.to_string_lossy().as_ref())
             .site_pkg_dir("pkg")
             .site_addr(address)
             .build()
     }
 
-    /// The site in a folder.
-    fn read(folder: &Path) -> Result<Self, SiteError> {
-        fs::read_to_string(folder.join("site.json"))
+    fn read(dir: &Path) -> Result<Self, SiteError> {
+        fs::read_to_string(dir.join("site.json"))
             .ok()
             .and_then(|text| output_name(text.as_bytes()))
-            .map(|output_name| Self { folder: folder.to_path_buf(), output_name })
-            .ok_or_else(|| SiteError::Absent(folder.to_path_buf()))
+            .map(|output_name| Self { dir: dir.to_path_buf(), output_name })
+            .ok_or_else(|| SiteError::Absent(dir.to_path_buf()))
     }
 
-    /// Writes these files below `into`, unless they are there: written beside
-    /// and then renamed, so that a folder of this name is always whole.
+    /// Writes the files to a directory in `into`, unless it exists. The directory gets its
+    /// name after all files are written, so that it is always complete.
     fn unpack(files: &[File], into: &Path) -> Result<Self, SiteError> {
         let output_name = files
             .iter()
             .find(|(name, _)| *name == "site.json")
             .and_then(|(_, bytes)| output_name(bytes))
             .ok_or_else(|| SiteError::Absent(into.to_path_buf()))?;
-        let folder = into.join(&output_name);
-        if Self::read(&folder).is_err() {
-            write(files, &folder)
-                .map_err(|source| SiteError::Unpack { folder: folder.clone(), source })?;
+        let dir = into.join(&output_name);
+        if Self::read(&dir).is_err() {
+            write(files, &dir).map_err(|source| SiteError::Unpack { dir: dir.clone(), source })?;
         }
-        Ok(Self { folder, output_name })
+        Ok(Self { dir, output_name })
     }
 }
 
-/// What `site.json` calls the files.
 fn output_name(json: &[u8]) -> Option<String> {
     let record: serde_json::Value = serde_json::from_slice(json).ok()?;
     record.get("output_name")?.as_str().map(str::to_owned)
 }
 
-/// Writes all files, then gives their folder its name.
-fn write(files: &[File], folder: &Path) -> io::Result<()> {
-    let unfinished = folder.with_added_extension(format!("{}.new", std::process::id()));
+fn write(files: &[File], dir: &Path) -> io::Result<()> {
+    let unfinished = dir.with_added_extension(format!("{}.new", std::process::id()));
     for (name, bytes) in files {
         let path = unfinished.join(name);
         if let Some(parent) = path.parent() {
@@ -122,9 +107,9 @@ fn write(files: &[File], folder: &Path) -> io::Result<()> {
         }
         fs::write(path, bytes)?;
     }
-    match fs::rename(&unfinished, folder) {
-        // Another process of the same release was quicker.
-        Err(_) if folder.join("site.json").is_file() => fs::remove_dir_all(&unfinished),
+    match fs::rename(&unfinished, dir) {
+        // Another process created the directory first.
+        Err(_) if dir.join("site.json").is_file() => fs::remove_dir_all(&unfinished),
         other => other,
     }
 }
@@ -139,40 +124,40 @@ mod tests {
     ];
 
     #[test]
-    fn a_release_unpacks_itself_once() {
+    fn release_unpacks_its_site_once() {
         let data = tempfile::tempdir().unwrap();
         let site = Site::unpack(FILES, data.path()).unwrap();
         assert_eq!(site.output_name, "rehearsal.0f3a");
-        let wasm = site.folder.join("pkg/rehearsal.0f3a_bg.wasm");
+        let wasm = site.dir.join("pkg/rehearsal.0f3a_bg.wasm");
         assert_eq!(fs::read(&wasm).unwrap(), b"wasm");
 
         fs::write(&wasm, "kept").unwrap();
         assert_eq!(Site::unpack(FILES, data.path()).unwrap(), site);
-        assert_eq!(fs::read(&wasm).unwrap(), b"kept", "a whole site is not written again");
-        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 1, "nothing unfinished is left");
+        assert_eq!(fs::read(&wasm).unwrap(), b"kept", "a complete site is not written again");
+        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 1, "no temporary directory remains");
     }
 
     #[test]
-    fn of_two_that_unpack_at_once_both_have_a_whole_site() {
+    fn concurrent_unpacking_leaves_one_complete_site() {
         let data = tempfile::tempdir().unwrap();
-        let folder = data.path().join("rehearsal.0f3a");
-        write(FILES, &folder).unwrap();
-        write(FILES, &folder).unwrap();
-        assert!(Site::read(&folder).is_ok());
+        let dir = data.path().join("rehearsal.0f3a");
+        write(FILES, &dir).unwrap();
+        write(FILES, &dir).unwrap();
+        assert!(Site::read(&dir).is_ok());
         assert_eq!(fs::read_dir(data.path()).unwrap().count(), 1);
     }
 
     #[test]
-    fn a_named_folder_must_hold_a_site() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = Site::find(Some(folder.path()), folder.path()).unwrap_err().to_string();
+    fn configured_directory_must_contain_a_site() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Site::find(Some(dir.path()), dir.path()).unwrap_err().to_string();
         assert!(error.contains("cargo xtask build"), "{error}");
 
-        fs::write(folder.path().join("site.json"), FILES[1].1).unwrap();
-        let site = Site::find(Some(folder.path()), Path::new("unused")).unwrap();
-        assert_eq!(site.folder, folder.path());
+        fs::write(dir.path().join("site.json"), FILES[1].1).unwrap();
+        let site = Site::find(Some(dir.path()), Path::new("unused")).unwrap();
+        assert_eq!(site.dir, dir.path());
         let options = site.leptos_options(([127, 0, 0, 1], 3000).into());
         assert_eq!(&*options.output_name, "rehearsal.0f3a");
-        assert!(!options.hash_files, "the name carries the hash already");
+        assert!(!options.hash_files, "the name already contains the hash");
     }
 }

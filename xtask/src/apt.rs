@@ -1,5 +1,4 @@
-//! Debian packages: installed when missing, by root or through a sudo that
-//! does not ask.
+//! Installs Debian packages, as root or through passwordless sudo.
 
 use crate::command::{capture, command, run_quietly, say, which};
 use anyhow::{Result, bail};
@@ -8,73 +7,71 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Whether this machine has apt.
-pub(crate) fn is_here() -> bool {
+pub(crate) fn is_available() -> bool {
     which("apt-get").is_some() && which("dpkg-query").is_some()
 }
 
-/// Installs those of `packages` that are missing; `purpose` completes the
-/// sentence "… is needed for". One sentence says what to do where we may not.
+/// Installs the missing ones of `packages`. `purpose` is for messages. Without
+/// the permission to install, the error names the command to run.
 pub(crate) fn ensure(packages: &[&str], purpose: &str) -> Result<()> {
     let missing: Vec<&str> = packages.iter().copied().filter(|name| !is_installed(name)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let list = missing.join(" ");
-    let Some(rights) = rights() else {
-        bail!("{list} is needed for {purpose}; run `sudo apt-get install -y {list}`, then again");
+    let Some(privilege) = privilege() else {
+        bail!(
+            "{purpose} need these packages: {list}. \
+             Run `sudo apt-get install -y {list}`, then try again"
+        );
     };
-    update_once(rights)?;
+    update_once(privilege)?;
     say("apt", format!("installing {list}"));
-    run_quietly(apt_get(rights).args(["install", "-y", "--no-install-recommends"]).args(missing))
+    run_quietly(apt_get(privilege).args(["install", "-y", "--no-install-recommends"]).args(missing))
 }
 
-/// Fetches a package's archive into `folder`, installing nothing.
+/// Downloads the archive of a package into `folder` without installing it.
 pub(crate) fn download(package: &str, folder: &Path) -> Result<()> {
-    let fetch = || {
-        let mut apt = command("apt-get", folder);
-        run_quietly(apt.args(["-q", "download", package]))
-    };
-    if capture(command("apt-cache", folder).args(["show", "--quiet", package])).is_ok() {
-        return fetch();
+    if capture(command("apt-cache", folder).args(["show", "--quiet", package])).is_err() {
+        // The package lists of this machine were never downloaded.
+        match privilege() {
+            Some(privilege) => update_once(privilege)?,
+            None => {
+                bail!("apt does not know `{package}`. Run `sudo apt-get update`, then try again")
+            }
+        }
     }
-    // Not known yet: this machine's lists were never read.
-    match rights() {
-        Some(rights) => update_once(rights)?,
-        None => bail!("`{package}` is unknown here; run `sudo apt-get update`, then again"),
-    }
-    fetch()
+    run_quietly(command("apt-get", folder).args(["-q", "download", package]))
 }
 
-/// Whether dpkg has it, configured.
 fn is_installed(package: &str) -> bool {
     let mut query = command("dpkg-query", Path::new("/"));
     query.args(["-W", "-f=${Status}", package]);
     capture(&mut query).is_ok_and(|status| status.trim() == "install ok installed")
 }
 
-/// How we may install.
+/// What gives us the permission to install packages.
 #[derive(Clone, Copy)]
-enum Rights {
+enum Privilege {
     Root,
     Sudo,
 }
 
-/// None: we are not root, and sudo would ask for a password.
-fn rights() -> Option<Rights> {
+fn privilege() -> Option<Privilege> {
     let root = Path::new("/");
     if capture(command("id", root).arg("-u")).is_ok_and(|id| id.trim() == "0") {
-        return Some(Rights::Root);
+        return Some(Privilege::Root);
     }
     which("sudo")?;
-    capture(command("sudo", root).args(["-n", "true"])).ok().map(|_| Rights::Sudo)
+    capture(command("sudo", root).args(["-n", "true"])).ok().map(|_| Privilege::Sudo)
 }
 
-/// `apt-get` that never asks and waits for another one to end.
-fn apt_get(rights: Rights) -> Command {
+/// `apt-get` that never prompts and waits while another process holds dpkg's lock.
+fn apt_get(privilege: Privilege) -> Command {
     let root = Path::new("/");
-    let mut apt = match rights {
-        Rights::Root => command("env", root),
-        Rights::Sudo => {
+    let mut apt = match privilege {
+        Privilege::Root => command("env", root),
+        Privilege::Sudo => {
             let mut sudo = command("sudo", root);
             sudo.args(["-n", "env"]);
             sudo
@@ -84,12 +81,12 @@ fn apt_get(rights: Rights) -> Command {
     apt
 }
 
-/// The lists of packages, once a start of xtask.
-fn update_once(rights: Rights) -> Result<()> {
+/// Downloads the package lists, once per process.
+fn update_once(privilege: Privilege) -> Result<()> {
     static UPDATED: OnceLock<()> = OnceLock::new();
     if UPDATED.get().is_none() {
-        say("apt", "reading the lists of packages");
-        run_quietly(apt_get(rights).arg("update"))?;
+        say("apt", "updating the package lists");
+        run_quietly(apt_get(privilege).arg("update"))?;
         let _ = UPDATED.set(());
     }
     Ok(())

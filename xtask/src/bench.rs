@@ -1,273 +1,193 @@
-//! `cargo xtask bench`: builds what is shipped and measures it, side by side
-//! in one run: 192 conversations of 5 turns and a judge, 32 at a time, against
-//! a provider of its own process that takes 50 ms a call.
+//! `cargo xtask bench`: builds a release and measures 192 conversations of 5 turns and
+//! their evaluation, 32 at a time. A mock provider in another process takes 50 ms for
+//! every call.
 
-use crate::build::{What, build};
+use crate::build::{BuildTarget, build};
 use crate::command::{cargo, run};
-use crate::sizes::{LIMIT_KB, TARGET_KB, Weight};
+use crate::http::Client;
+use crate::server_process::{KillOnDrop, create_account, rehearsal, start};
+use crate::sizes::{LIMIT_KB, TARGET_KB, WasmSize};
+use crate::wasm::Variant;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
 
-/// Scenarios, each of them repeated so often.
 const SCENARIOS: u32 = 12;
+/// Runs per scenario.
 const REPEATS: u32 = 16;
-/// User turns of each.
+/// User turns per run.
 const TURNS: u32 = 5;
-const AT_ONCE: u32 = 32;
-/// What the provider takes for a call.
+const CONCURRENCY: u32 = 32;
+/// The latency of the mock provider.
 const CALL_MS: u32 = 50;
-/// Suites that are measured, after one that warms up.
+/// The number of measured suites, after one for warm-up.
 const ROUNDS: usize = 3;
-/// What the product promises.
+/// Limit for the wall time, as a multiple of the ideal time.
 const WALL_FACTOR: f64 = 1.35;
+/// Limit for the peak memory.
 const PEAK_MB: f64 = 120.0;
 
-/// A process that ends with this value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A line of the table.
-struct Line {
-    what: &'static str,
+/// A row of the results.
+struct Row {
+    name: &'static str,
     measured: String,
-    promised: String,
-    kept: bool,
+    target: String,
+    met: bool,
 }
 
-/// Measures, and prints the table. Missed promises are shown, not hidden: the
-/// exit code is 1 then.
+/// Prints the measurements. The exit code is 1 if a target was missed.
 pub(crate) fn bench(workspace: &Workspace) -> Result<ExitCode> {
-    let server = build(workspace, What::Release)?;
-    run(cargo(&workspace.root).args(["build", "--release", "--locked", "--package", "stand"]))?;
-    let stand = server.with_file_name("rehearsal-stand");
+    let server = build(workspace, BuildTarget::Release)?;
+    run(cargo(&workspace.root).args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "mock-provider",
+    ]))?;
+    let mock_provider = server.with_file_name("rehearsal-mock-provider");
     let folder = workspace.tools().join("bench");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
 
-    let (_stand, provider) = provider(&stand)?;
-    let house = House::start(&server, &folder, &provider)?;
+    let (_mock_provider, provider) = start_provider(&mock_provider)?;
+    let server = Server::start(&server, &folder, &provider)?;
     let calls = SCENARIOS * REPEATS * (TURNS + 1);
-    let ideal = f64::from(calls) / f64::from(AT_ONCE) * f64::from(CALL_MS) / 1000.0;
-    house.suite()?;
-    let mut lines = Vec::new();
+    let ideal = f64::from(calls) / f64::from(CONCURRENCY) * f64::from(CALL_MS) / 1000.0;
+    server.run_suite()?;
+    let mut rows = Vec::new();
     let mut walls = Vec::new();
     let mut cpus = Vec::new();
     for _ in 0..ROUNDS {
-        let before = house.cpu_seconds()?;
-        walls.push(house.suite()?);
-        cpus.push((house.cpu_seconds()? - before) * 1000.0 / f64::from(calls));
+        let before = server.cpu_seconds()?;
+        walls.push(server.run_suite()?);
+        cpus.push((server.cpu_seconds()? - before) * 1000.0 / f64::from(calls));
     }
     walls.sort_by(f64::total_cmp);
     cpus.sort_by(f64::total_cmp);
     let (wall, cpu) = (walls[ROUNDS / 2], cpus[ROUNDS / 2]);
-    lines.push(Line {
-        what: "wall of 192 conversations, median of 3",
+    rows.push(Row {
+        name: "wall time of 192 conversations, median of 3",
         measured: format!("{wall:.2} s = {:.2} × ideal ({ideal:.2} s)", wall / ideal),
-        promised: format!("≤ {WALL_FACTOR} × ideal"),
-        kept: wall <= WALL_FACTOR * ideal,
+        target: format!("≤ {WALL_FACTOR} × ideal"),
+        met: wall <= WALL_FACTOR * ideal,
     });
-    lines.push(Line {
-        what: "CPU of the server per model call",
+    rows.push(Row {
+        name: "CPU time of the server per model call",
         measured: format!("{cpu:.2} ms"),
-        promised: "none".to_owned(),
-        kept: true,
+        target: "none".to_owned(),
+        met: true,
     });
-    let peak = house.peak_mb()?;
-    lines.push(Line {
-        what: "peak memory of the server",
+    let peak = server.peak_mb()?;
+    rows.push(Row {
+        name: "peak memory of the server",
         measured: format!("{peak:.0} MB"),
-        promised: format!("≤ {PEAK_MB:.0} MB"),
-        kept: peak <= PEAK_MB,
+        target: format!("≤ {PEAK_MB:.0} MB"),
+        met: peak <= PEAK_MB,
     });
-    lines.push(wasm(workspace)?);
-    Ok(table(&lines))
+    rows.push(wasm_row(workspace)?);
+    Ok(print_table(&rows))
 }
 
-fn table(lines: &[Line]) -> ExitCode {
-    println!("\n{:<42} {:<36} {:<18} kept", "what", "measured", "promised");
-    for line in lines {
-        let kept = if line.kept { "yes" } else { "NO" };
-        println!("{:<42} {:<36} {:<18} {kept}", line.what, line.measured, line.promised);
+fn print_table(rows: &[Row]) -> ExitCode {
+    println!("\n{:<42} {:<36} {:<18} met", "name", "measured", "target");
+    for row in rows {
+        let met = if row.met { "yes" } else { "NO" };
+        println!("{:<42} {:<36} {:<18} {met}", row.name, row.measured, row.target);
     }
-    if lines.iter().all(|line| line.kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if rows.iter().all(|row| row.met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn wasm(workspace: &Workspace) -> Result<Line> {
-    let mut weight = Weight::default();
-    for file in fs::read_dir(workspace.site().join("pkg"))? {
+fn wasm_row(workspace: &Workspace) -> Result<Row> {
+    let mut size = WasmSize::default();
+    for file in fs::read_dir(workspace.site(Variant::Optimized).join("pkg"))? {
         let file = file?;
         let (name, bytes) = (file.file_name(), file.metadata()?);
         let name = name.to_string_lossy();
         #[allow(clippy::cast_precision_loss)] // a few hundred thousand
         if let Some(name) = name.strip_suffix(".br") {
-            weight.add(name, bytes.len() as f64 / 1000.0);
+            size.add(name, bytes.len() as f64 / 1000.0);
         }
     }
-    ensure!(weight.every > 0.0, "the site has no WebAssembly in Brotli");
-    let (every, most) = (weight.every, weight.most());
-    Ok(Line {
-        what: "WebAssembly in Brotli: every page, most",
-        measured: format!("{every:.1} KB, {most:.1} KB"),
-        promised: format!("target {TARGET_KB:.0} KB, ≤ {LIMIT_KB:.0}"),
-        kept: most <= LIMIT_KB,
+    ensure!(size.main > 0.0, "the site has no WebAssembly in Brotli");
+    let (main, largest) = (size.main, size.largest_page());
+    Ok(Row {
+        name: "WebAssembly in Brotli: every page, largest",
+        measured: format!("{main:.1} KB, {largest:.1} KB"),
+        target: format!("target {TARGET_KB:.0} KB, ≤ {LIMIT_KB:.0}"),
+        met: largest <= LIMIT_KB,
     })
 }
 
-/// The provider, and the base URL of an `openai` connection to it.
-fn provider(binary: &Path) -> Result<(Running, String)> {
+/// Returns the base URL for an `openai` connection too.
+fn start_provider(binary: &Path) -> Result<(KillOnDrop, String)> {
     let mut child = Command::new(binary)
         .args(["--latency-ms", &CALL_MS.to_string(), "--until-stdin-closes"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", binary.display()))?;
-    let out = child.stdout.take().context("no output")?;
+    let out = child.stdout.take().context("the mock provider has no stdout")?;
     let mut address = String::new();
     BufReader::new(out).read_line(&mut address)?;
-    Ok((Running(child), format!("{}/v1", address.trim())))
+    Ok((KillOnDrop(child), format!("{}/v1", address.trim())))
 }
 
-/// The server under test, with an agent and scenarios in it.
-struct House {
-    child: Running,
-    base: String,
-    token: String,
-    start: Value,
-    http: ureq::Agent,
+/// The measured server, with an agent and scenarios.
+struct Server {
+    process: KillOnDrop,
+    client: Client,
+    /// The body of `POST /suites`.
+    suite: Value,
 }
 
-impl House {
+impl Server {
     fn start(binary: &Path, folder: &Path, provider: &str) -> Result<Self> {
         let data = folder.join("data");
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let base = format!("http://127.0.0.1:{port}");
-        let mut serve = told(binary, &data);
-        serve
-            .arg("serve")
-            .env("REHEARSAL_ADDR", format!("127.0.0.1:{port}"))
-            .env("REHEARSAL_RUNS_PER_USER", AT_ONCE.to_string())
-            .env("REHEARSAL_LOG", "warn")
-            .stdout(Stdio::null());
-        let child = Running(serve.spawn().context("cannot start the server")?);
-        let http: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .into();
-        let mut house = Self { child, base, token: String::new(), start: Value::Null, http };
-        house.ready()?;
-        said(
-            told(binary, &data).args([
-                "user",
-                "create",
-                "--email",
-                "bench@example.org",
-                "--password-stdin",
-            ]),
+        let mut serve = rehearsal(binary, &data);
+        serve.env("REHEARSAL_RUNS_PER_USER", CONCURRENCY.to_string());
+        let (process, client) = start(serve)?;
+        let token = create_account(
+            &|| rehearsal(binary, &data),
+            "bench@example.org",
             "long enough for a bench",
         )?;
-        house.token = said(
-            told(binary, &data).args([
-                "token",
-                "create",
-                "--email",
-                "bench@example.org",
-                "--name",
-                "bench",
-            ]),
-            "",
-        )?;
-        house.furnish(provider)?;
-        Ok(house)
+        let client = client.with_token(&token);
+        let suite = create_suite_request(&client, provider)?;
+        Ok(Self { process, client, suite })
     }
 
-    fn ready(&self) -> Result<()> {
-        for _ in 0..600 {
-            if self.http.get(format!("{}/health/ready", self.base)).call().is_ok() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        bail!("the server was not ready within 30 s")
-    }
-
-    fn furnish(&mut self, provider: &str) -> Result<()> {
-        let connection = json!({"name": "Bench", "kind": "openai", "base_url": provider, "api_key": "sk-bench-12345678"});
-        let connection = self.post("/connections", &connection)?;
-        let agent = json!({"name": "Bench", "system_prompt": "You help.", "model": "m", "connection_id": connection["id"]});
-        let agent = self.post("/agents", &agent)?;
-        let mut scenarios = Vec::new();
-        for n in 0..SCENARIOS {
-            let flow: Vec<_> = (0..TURNS)
-                .map(|i| json!({"speaker": "user", "message": format!("Question {i} of {n}")}))
-                .collect();
-            let scenario = json!({"name": format!("Bench {n}"), "category": "stress", "conversation_flow": flow,
-                "expected_behaviors": [{"text": "Offers help"}]});
-            scenarios.push(self.post("/scenarios", &scenario)?["id"].clone());
-        }
-        self.start = json!({"agent_id": agent["id"], "scenario_ids": scenarios, "repeats": REPEATS, "concurrency": AT_ONCE});
-        Ok(())
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let url = format!("{}/api/v1{path}", self.base);
-        let request =
-            self.http.post(&url).header("Authorization", format!("Bearer {}", self.token));
-        let mut answer = request.send_json(body).with_context(|| format!("POST {path}"))?;
-        Ok(answer.body_mut().read_json()?)
-    }
-
-    /// Runs the suite once; seconds from the start to the end of its stream.
-    fn suite(&self) -> Result<f64> {
-        #[allow(clippy::disallowed_methods)] // a bench measures real time
-        let began = Instant::now();
-        let suite = self.post("/suites", &self.start)?;
-        let id = suite["id"].as_str().context("no suite")?;
-        let url = format!("{}/api/v1/suites/{id}/events?after=0", self.base);
-        let request = self.http.get(&url).header("Authorization", format!("Bearer {}", self.token));
-        let mut stream = request.call()?;
-        let lines = BufReader::new(stream.body_mut().as_reader()).lines();
-        let mut ended = None;
-        let mut end = false;
-        for line in lines {
-            let line = line?;
-            end |= line.starts_with("event:") && line.ends_with("finished");
-            if end && let Some(data) = line.strip_prefix("data:") {
-                ended = Some(serde_json::from_str::<Value>(data.trim())?);
-                break;
-            }
-        }
-        let wall = began.elapsed().as_secs_f64();
-        let counts = ended.context("the stream broke off")?["counts"].clone();
+    /// Runs the suite once. Returns the seconds from the start to the last event.
+    fn run_suite(&self) -> Result<f64> {
+        let started = Instant::now();
+        let suite = self.client.post("/api/v1/suites", &self.suite)?;
+        let id = suite["id"].as_str().context("the suite has no id")?;
+        let stream = self.client.stream(&format!("/api/v1/suites/{id}/events?after=0"))?;
+        let finished = finished_event(stream)?;
+        let wall = started.elapsed().as_secs_f64();
+        let counts = &finished["counts"];
         let all = u64::from(SCENARIOS * REPEATS);
         ensure!(counts["passed"].as_u64() == Some(all), "not every conversation passed: {counts}");
         Ok(wall)
     }
 
     fn proc(&self, file: &str) -> Result<String> {
-        let path = PathBuf::from(format!("/proc/{}/{file}", self.child.0.id()));
+        let path = PathBuf::from(format!("/proc/{}/{file}", self.process.0.id()));
         fs::read_to_string(&path).with_context(|| format!("{} (Linux only)", path.display()))
     }
 
-    /// User and system time so far.
+    /// User and system time since the start.
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = self.proc("stat")?;
         let fields: Vec<&str> =
             stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|t| t.parse::<f64>().ok()).context("stat");
-        // 100 ticks a second on every Linux that Rust runs on.
+        // Linux has 100 ticks per second on every platform that Rust supports.
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
@@ -279,23 +199,35 @@ impl House {
     }
 }
 
-/// The binary with none of the developer's own settings.
-fn told(binary: &Path, data: &Path) -> Command {
-    let mut command = Command::new(binary);
-    for (name, _) in std::env::vars() {
-        if ["REHEARSAL_", "ANTHROPIC_", "OPENAI_"].iter().any(|prefix| name.starts_with(prefix)) {
-            command.env_remove(name);
-        }
+/// Creates the agent and the scenarios. Returns the body of `POST /suites`.
+fn create_suite_request(client: &Client, provider: &str) -> Result<Value> {
+    let connection = json!({"name": "Bench", "kind": "openai", "base_url": provider, "api_key": "sk-bench-12345678"});
+    let connection = client.post("/api/v1/connections", &connection)?;
+    let agent = json!({"name": "Bench", "system_prompt": "You help.", "model": "m", "connection_id": connection["id"]});
+    let agent = client.post("/api/v1/agents", &agent)?;
+    let mut scenarios = Vec::new();
+    for n in 0..SCENARIOS {
+        let flow: Vec<_> = (0..TURNS)
+            .map(|i| json!({"speaker": "user", "message": format!("Question {i} of {n}")}))
+            .collect();
+        let scenario = json!({"name": format!("Bench {n}"), "category": "stress", "conversation_flow": flow,
+            "expected_behaviors": [{"text": "Offers help"}]});
+        scenarios.push(client.post("/api/v1/scenarios", &scenario)?["id"].clone());
     }
-    command.env("REHEARSAL_DATA_DIR", data);
-    command
+    Ok(
+        json!({"agent_id": agent["id"], "scenario_ids": scenarios, "repeats": REPEATS, "concurrency": CONCURRENCY}),
+    )
 }
 
-/// What a command prints.
-fn said(command: &mut Command, input: &str) -> Result<String> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    child.stdin.take().context("no input")?.write_all(input.as_bytes())?;
-    let out = child.wait_with_output()?;
-    ensure!(out.status.success(), "a command of the server failed");
-    Ok(String::from_utf8(out.stdout)?.trim().to_owned())
+/// Reads the event stream up to the event `finished` and returns its data.
+fn finished_event(stream: impl BufRead) -> Result<Value> {
+    let mut is_finished = false;
+    for line in stream.lines() {
+        let line = line?;
+        is_finished |= line.starts_with("event:") && line.ends_with("finished");
+        if is_finished && let Some(data) = line.strip_prefix("data:") {
+            return Ok(serde_json::from_str(data.trim())?);
+        }
+    }
+    bail!("the stream ended before the suite finished")
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask bench store [TURNS]`: builds the store as it is shipped and
-//! measures it on the disk of the target folder: durable turns a second, and
-//! lists, pages and claims over a million turns (or as many as are named).
+//! `cargo xtask bench store [TURNS]`: builds a release of the store and measures it on
+//! the disk of the target folder: durable turns per second, and lists, pages and claims
+//! over a million turns, or as many as given.
 
 use crate::command::{cargo, run};
 use crate::workspace::Workspace;
@@ -8,17 +8,17 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::{Command, ExitCode};
 
-/// Measures; the table says itself what was promised and is not kept.
+/// The benchmark prints its results and their targets.
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     if args.len() > 1 || args.iter().any(|turns| turns.parse::<u32>().is_err()) {
-        bail!("`bench store` takes one number, of turns; it got `{}`", args.join(" "));
+        bail!("`bench store` takes one number of turns, not `{}`", args.join(" "));
     }
     let root = &workspace.root;
     run(cargo(root).args(["build", "--release", "--locked", "--package", "store-bench"]))?;
     let name = format!("store-bench{}", std::env::consts::EXE_SUFFIX);
     let binary = workspace.target.join("release").join(name);
     let folder = workspace.target.join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let status = Command::new(&binary).arg(&folder).args(args).status();
     let status = status.with_context(|| format!("cannot start {}", binary.display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,38 +1,39 @@
-//! A Chromium for the browser tests: the machine's, or Debian's.
+//! Finds or installs Chromium for the browser tests.
 
 use crate::apt;
 use crate::command::which;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
-/// The path of a Chromium; `REHEARSAL_CHROMIUM` names one by hand.
+/// The path of Chromium: `REHEARSAL_CHROMIUM`, else an installed one, else
+/// Debian's package.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("REHEARSAL_CHROMIUM").map(PathBuf::from) {
-        if named.is_file() {
-            return Ok(named);
+    if let Some(path) = std::env::var_os("REHEARSAL_CHROMIUM").map(PathBuf::from) {
+        if path.is_file() {
+            return Ok(path);
         }
-        bail!("REHEARSAL_CHROMIUM names {}, which is not a file", named.display());
+        bail!("REHEARSAL_CHROMIUM is {}, which is not a file", path.display());
     }
-    if let Some(found) = find() {
-        return Ok(found);
+    if let Some(path) = find() {
+        return Ok(path);
     }
-    if apt::is_here() {
+    if apt::is_available() {
         apt::ensure(&["chromium"], "the browser tests")?;
     }
     match find() {
-        Some(found) => Ok(found),
+        Some(path) => Ok(path),
         None => bail!(
-            "the browser tests need a Chromium: install one, or name it in REHEARSAL_CHROMIUM"
+            "the browser tests need Chromium: install it, or set REHEARSAL_CHROMIUM to its path"
         ),
     }
 }
 
-/// In the `PATH`, else where Playwright keeps its own.
+/// Searches `PATH`, then Playwright's downloads.
 fn find() -> Option<PathBuf> {
     ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
         .into_iter()
         .find_map(which)
-        .or_else(|| newest_of_playwright(&playwright_folder()?))
+        .or_else(|| newest_playwright_chromium(&playwright_folder()?))
 }
 
 fn playwright_folder() -> Option<PathBuf> {
@@ -43,8 +44,8 @@ fn playwright_folder() -> Option<PathBuf> {
     Some(home.join(".cache/ms-playwright"))
 }
 
-/// `chromium-1208/chrome-linux64/chrome`; the highest number wins.
-fn newest_of_playwright(folder: &Path) -> Option<PathBuf> {
+/// Finds the `chromium-NUMBER/chrome-linux64/chrome` with the highest number.
+fn newest_playwright_chromium(folder: &Path) -> Option<PathBuf> {
     let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| {
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_whole_download_of_playwright_is_taken() {
+    fn newest_complete_playwright_download_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let chrome = |name: &str, inside: &str| {
             let path = folder.path().join(name).join(inside);
@@ -78,6 +79,6 @@ mod tests {
         let newest = chrome("chromium-1208", "chrome-linux64/chrome");
         chrome("chromium-1300", "unfinished");
         chrome("firefox-1400", "chrome-linux/chrome");
-        assert_eq!(newest_of_playwright(folder.path()), Some(newest));
+        assert_eq!(newest_playwright_chromium(folder.path()), Some(newest));
     }
 }

@@ -1,54 +1,114 @@
-//! `cargo xtask build` and `run`: the site, the server, and its start.
+//! `cargo xtask build`: the site and the server.
 
-use crate::command::{cargo, command, run as run_command, say};
+use crate::command::{cargo, run, say};
 use crate::site;
+use crate::site_tools::{self, Source};
 use crate::stamp::files_below;
+use crate::timings;
+use crate::wasm::Variant;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
 
 /// What to build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// The site only.
+pub(crate) enum BuildTarget {
+    /// Only the optimized site.
     Site,
-    /// The site, and a server for trying things, which reads it from its folder.
+    /// The development site, and a debug build of the server, which reads the site
+    /// from its folder.
     Debug,
-    /// One binary with the site inside.
+    /// One binary that contains the optimized site.
     Release,
 }
 
-impl What {
-    /// From the arguments of `build`.
+impl BuildTarget {
+    /// Parses the arguments of `build`.
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
         match args {
             [] => Ok(Self::Debug),
-            [one] if one == "--site" => Ok(Self::Site),
-            [one] if one == "--release" => Ok(Self::Release),
-            _ => bail!("`build` takes nothing, `--site` or `--release`"),
+            [arg] if arg == "--site" => Ok(Self::Site),
+            [arg] if arg == "--release" => Ok(Self::Release),
+            _ => bail!("`build` takes no argument, `--site` or `--release`"),
         }
     }
 }
 
-/// Builds, and answers with the server's path (for a site: the site's).
-pub(crate) fn build(workspace: &Workspace, what: What) -> Result<PathBuf> {
-    site::ensure(workspace, false)?;
-    match what {
-        What::Site => Ok(workspace.site()),
-        What::Debug => server(workspace, "debug", |_| ()),
-        What::Release => {
-            let list = workspace.target.join("embedded_site.rs");
-            write_if_changed(&list, &embed_list(&workspace.site())?)?;
-            server(workspace, "release", |cargo| {
-                cargo.args(["--release", "--features", "embed-site"]);
-                cargo.env("REHEARSAL_EMBED_SITE", list);
-            })
+/// Builds the target. Returns the path of the server or of the site.
+pub(crate) fn build(workspace: &Workspace, target: BuildTarget) -> Result<PathBuf> {
+    match target {
+        BuildTarget::Site => {
+            optimized_site(workspace)?;
+            Ok(workspace.site(Variant::Optimized))
         }
+        BuildTarget::Debug => debug(workspace, |_| Ok(())),
+        BuildTarget::Release => release(workspace),
     }
 }
 
-/// A file that is written anew is compiled anew, so the same is left alone.
+fn optimized_site(workspace: &Workspace) -> Result<()> {
+    site::ensure(workspace, Variant::Optimized, false, &mut Source::OnDemand(workspace))?;
+    Ok(())
+}
+
+/// Compiles the WebAssembly, and at the same time, with higher priority, the server.
+/// Calls `server_built` as soon as the server exists. Returns the server's path.
+pub(crate) fn debug(
+    workspace: &Workspace,
+    server_built: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let site = scope.spawn(|| {
+            let mut tools = Source::Pending(receiver);
+            let result = site::ensure(workspace, Variant::Development, false, &mut tools);
+            if let Err(error) = &result {
+                // The server may compile for minutes.
+                say("site", format!("FAILED: {error:#}"));
+            }
+            result
+        });
+        let server = server(workspace);
+        let started = server.as_ref().map_or(Ok(()), |path| server_built(path));
+        let tools = site_tools::build_debug(workspace);
+        if let Ok(tools) = &tools {
+            // Nothing receives it if the site is unchanged or failed.
+            let _ = sender.send(tools.clone());
+        }
+        drop(sender);
+        let site = site.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked")));
+        let server = server?;
+        started?;
+        tools?;
+        site.context("the site was not built")?;
+        Ok(server)
+    })
+}
+
+fn server(workspace: &Workspace) -> Result<PathBuf> {
+    say("server", "building (the first build takes some minutes)");
+    let mut cargo = cargo(&workspace.root);
+    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);
+    timings::measure("server: cargo build", || run(&mut cargo))?;
+    Ok(workspace.server_binary("debug"))
+}
+
+fn release(workspace: &Workspace) -> Result<PathBuf> {
+    optimized_site(workspace)?;
+    let list = workspace.target.join("embedded_site.rs");
+    write_if_changed(&list, &embed_list(&workspace.site(Variant::Optimized))?)?;
+    say("server", "building the release");
+    let mut cargo = cargo(&workspace.root);
+    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);
+    cargo.args(["--release", "--features", "embed-site"]);
+    cargo.env("REHEARSAL_EMBED_SITE", list);
+    timings::measure("server: cargo build --release", || run(&mut cargo))?;
+    Ok(workspace.server_binary("release"))
+}
+
+/// Keeps the modification time of an unchanged file, so that cargo does not compile
+/// it again.
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
@@ -56,7 +116,7 @@ fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The list of the site's files as `server/src/site.rs` includes it.
+/// The files of the site as a Rust expression. `server/src/site.rs` includes it.
 fn embed_list(site: &Path) -> Result<String> {
     let mut list = String::from("&[\n");
     for path in files_below(site)? {
@@ -67,53 +127,12 @@ fn embed_list(site: &Path) -> Result<String> {
     Ok(list)
 }
 
-/// The server's binary; cargo itself knows what changed.
-fn server(
-    workspace: &Workspace,
-    profile_folder: &str,
-    more: impl FnOnce(&mut Command),
-) -> Result<PathBuf> {
-    say("server", "building (the first time takes some minutes)");
-    let mut cargo = cargo(&workspace.root);
-    cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);
-    more(&mut cargo);
-    run_command(&mut cargo)?;
-    let binary = workspace.server_binary(profile_folder);
-    say("server", format!("is {}", binary.display()));
-    Ok(binary)
-}
-
-/// Builds what changed and becomes the server: Ctrl-C reaches it alone.
-pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
-    let args = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
-    let binary = build(workspace, What::Debug)?;
-    let mut serve = command(&binary, &workspace.root);
-    serve.arg("serve").args(args).stdin(Stdio::inherit());
-    if std::env::var_os("REHEARSAL_SITE_DIR").is_none() {
-        serve.env("REHEARSAL_SITE_DIR", workspace.site());
-    }
-    say("start", format!("{} serve {}", binary.display(), args.join(" ")));
-    become_program(serve)
-}
-
-#[cfg(unix)]
-fn become_program(mut program: Command) -> Result<ExitCode> {
-    use std::os::unix::process::CommandExt;
-    Err(program.exec()).context("cannot start the server")
-}
-
-#[cfg(not(unix))]
-fn become_program(mut program: Command) -> Result<ExitCode> {
-    let status = program.status().context("cannot start the server")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_list_names_every_file_as_it_is_served() {
+    fn embed_list_names_every_file() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("pkg")).unwrap();
         for name in ["pkg/a.js", "site.json"] {
@@ -129,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_change_is_not_written() {
+    fn unchanged_file_is_not_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list.rs");
         write_if_changed(&path, "one").unwrap();
@@ -142,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn build_takes_one_flag_at_most() {
+    fn build_accepts_at_most_one_flag() {
         let parse = |args: &[&str]| {
             let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-            What::parse(&args).ok()
+            BuildTarget::parse(&args).ok()
         };
-        assert_eq!(parse(&[]), Some(What::Debug));
-        assert_eq!(parse(&["--site"]), Some(What::Site));
-        assert_eq!(parse(&["--release"]), Some(What::Release));
+        assert_eq!(parse(&[]), Some(BuildTarget::Debug));
+        assert_eq!(parse(&["--site"]), Some(BuildTarget::Site));
+        assert_eq!(parse(&["--release"]), Some(BuildTarget::Release));
         assert_eq!(parse(&["--relase"]), None);
         assert_eq!(parse(&["--site", "--release"]), None);
     }

@@ -1,28 +1,27 @@
-//! Starting programs: with the environment a build expects, stdin closed, and
-//! a sentence when one fails.
+//! Runs programs with a clean environment and without stdin. Errors name the
+//! command.
 
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// One line that says what happens now.
+/// Prints one line of progress.
 pub(crate) fn say(step: &str, text: impl std::fmt::Display) {
     let line = format!("{step:>10}  {text}");
     if cfg!(test) {
-        // Kept back with the rest of what a test prints.
+        // The test harness captures `println!` only.
         println!("{line}");
     } else {
-        // `println!` panics where the reader has gone away.
+        // `println!` panics when stdout is closed.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 
-/// A command in `folder`, without stdin, and without what `cargo run` has put
-/// into the environment for xtask itself. Inherited, `CARGO_PKG_*` and
-/// `CARGO_MANIFEST_DIR` would make some build scripts run anew on each change
-/// between `cargo …` and `cargo xtask …`, and the library path of one compiler
-/// would be searched by another.
+/// A command in `folder`, without stdin, and without the variables that `cargo run`
+/// sets for xtask. `CARGO_PKG_*` and `CARGO_MANIFEST_DIR` would make some build
+/// scripts run again whenever `cargo …` and `cargo xtask …` alternate, and
+/// `LD_LIBRARY_PATH` would make one compiler load the libraries of another.
 pub(crate) fn command(program: impl AsRef<Path>, folder: &Path) -> Command {
     let mut command = Command::new(program.as_ref());
     command.current_dir(folder).stdin(Stdio::null());
@@ -34,7 +33,6 @@ pub(crate) fn command(program: impl AsRef<Path>, folder: &Path) -> Command {
     command
 }
 
-/// Whether `cargo run` sets this variable for the program it starts.
 fn set_by_cargo_run(name: &str) -> bool {
     const PREFIXES: [&str; 3] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
     const NAMES: [&str; 5] =
@@ -42,12 +40,30 @@ fn set_by_cargo_run(name: &str) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The cargo that started us.
+/// The `cargo` that started this program.
 pub(crate) fn cargo(folder: &Path) -> Command {
     command(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from), folder)
 }
 
-/// Runs with output streaming through; an error unless it succeeds.
+/// The command with a lower scheduling priority, where `nice` exists.
+pub(crate) fn with_low_priority(command: Command) -> Command {
+    let Some(nice) = which("nice") else { return command };
+    let mut niced = Command::new(nice);
+    niced.args(["-n", "10"]).arg(command.get_program()).args(command.get_args());
+    niced.stdin(Stdio::null());
+    if let Some(folder) = command.get_current_dir() {
+        niced.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => niced.env(name, value),
+            None => niced.env_remove(name),
+        };
+    }
+    niced
+}
+
+/// Runs the command and passes its output through.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     let status = command.status().with_context(|| format!("cannot start {shown}"))?;
@@ -57,7 +73,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs quietly; when it fails, its output is shown then.
+/// Runs the command and shows its output only if it fails.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
@@ -69,7 +85,7 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What a command prints on stdout; stderr is shown only if it fails.
+/// Returns the stdout of the command. The error contains its stderr.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command.output().with_context(|| format!("cannot start {shown}"))?;
@@ -80,20 +96,20 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs, and hands each line of stdout to `each` (without its end) as it
-/// comes; stderr streams through. Answers whether the command succeeded.
+/// Runs the command and calls `each` for each line of stdout, without its line end.
+/// Stderr passes through. Returns whether the command succeeded.
 pub(crate) fn each_line(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool> {
     let shown = shown(command);
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {shown}"))?;
     if let Some(stdout) = child.stdout.take() {
-        lines(stdout, &mut each).with_context(|| format!("cannot read what {shown} says"))?;
+        lines(stdout, &mut each).with_context(|| format!("cannot read the output of {shown}"))?;
     }
-    let status = child.wait().with_context(|| format!("lost sight of {shown}"))?;
+    let status = child.wait().with_context(|| format!("cannot wait for {shown}"))?;
     Ok(status.success())
 }
 
-/// Lines of any bytes: a test may print what is not UTF-8.
+/// Reads lines that may contain invalid UTF-8.
 fn lines(from: impl Read, each: &mut impl FnMut(&str)) -> std::io::Result<()> {
     let mut reader = BufReader::new(from);
     let mut line = Vec::new();
@@ -105,7 +121,7 @@ fn lines(from: impl Read, each: &mut impl FnMut(&str)) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The path of a program, if there is one of that name in `PATH`.
+/// Searches `PATH` for a program.
 pub(crate) fn which(name: &str) -> Option<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     std::env::split_paths(&std::env::var_os("PATH")?)
@@ -113,7 +129,7 @@ pub(crate) fn which(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A command as a person would type it.
+/// The command as it would be typed.
 fn shown(command: &Command) -> String {
     let mut text = format!("`{}", command.get_program().to_string_lossy());
     for argument in command.get_args() {
@@ -129,14 +145,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_whole_whatever_their_bytes_and_ends() {
+    fn lines_may_have_any_bytes_and_ends() {
         let mut seen = Vec::new();
         lines(&b"one\r\n\xfftwo\n\nlast"[..], &mut |line| seen.push(line.to_owned())).unwrap();
         assert_eq!(seen, ["one", "\u{fffd}two", "", "last"]);
     }
 
     #[test]
-    fn only_the_settings_of_cargo_run_are_withheld() {
+    fn only_variables_of_cargo_run_are_removed() {
         for name in ["CARGO_PKG_VERSION", "CARGO_MANIFEST_DIR", "CARGO", "LD_LIBRARY_PATH"] {
             assert!(set_by_cargo_run(name), "{name}");
         }
@@ -146,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_command_is_named_in_the_error() {
+    fn error_names_the_failed_command() {
         let mut command = command("sh", Path::new("."));
         let error = capture(command.args(["-c", "echo why >&2; exit 3"])).unwrap_err().to_string();
         assert!(error.contains("`sh -c") && error.contains("why"), "{error}");

@@ -1,11 +1,9 @@
-//! How many tests passed, failed and were skipped: read from what cargo and
-//! Playwright say, and added up.
+//! Counts passed, failed and skipped tests in the output of cargo and Playwright.
 
 use serde_json::Value;
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Numbers of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
@@ -33,7 +31,7 @@ impl fmt::Display for Counts {
 }
 
 impl Counts {
-    /// Reads a line of a Rust test program, such as
+    /// Parses the last line of a Rust test program, such as
     /// `test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; …`.
     pub(crate) fn from_cargo(line: &str) -> Option<Self> {
         let result = line.trim().strip_prefix("test result: ")?;
@@ -52,16 +50,16 @@ impl Counts {
         Some(counts)
     }
 
-    /// Reads Playwright's JSON report. A test that passes only when repeated
-    /// counts as failed, and so does an error outside of any test.
+    /// Parses Playwright's JSON report. A flaky test counts as failed, and so does an
+    /// error outside of tests.
     pub(crate) fn from_playwright(report: &str) -> Option<Self> {
         let report: Value = serde_json::from_str(report).ok()?;
         let stats = report.get("stats")?;
         let number = |key: &str| stats.get(key)?.as_u64();
-        let outside = report["errors"].as_array().map_or(0, Vec::len) as u64;
+        let other_errors = report["errors"].as_array().map_or(0, Vec::len) as u64;
         Some(Self {
             passed: number("expected")?,
-            failed: number("unexpected")? + number("flaky")? + outside,
+            failed: number("unexpected")? + number("flaky")? + other_errors,
             skipped: number("skipped")?,
         })
     }
@@ -72,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_lines_are_read_and_others_are_not() {
+    fn only_result_lines_of_cargo_are_parsed() {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s";
         assert_eq!(Counts::from_cargo(line), Some(Counts { passed: 12, failed: 3, skipped: 1 }));
         assert_eq!(Counts::from_cargo("test result_is_kept ... ok"), None);
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn playwrights_report_counts_the_flaky_and_the_homeless_as_failed() {
+    fn flaky_tests_and_errors_outside_of_tests_count_as_failed() {
         let report =
             r#"{"stats":{"expected":5,"unexpected":1,"flaky":2,"skipped":3},"errors":[{}]}"#;
         assert_eq!(
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_closing_line_names_skipped_tests_only_if_there_are_any() {
+    fn skipped_tests_are_shown_only_if_there_are_any() {
         let mut all = Counts { passed: 1, failed: 0, skipped: 0 };
         assert_eq!(all.to_string(), "1 passed, 0 failed");
         all += Counts { passed: 2, failed: 1, skipped: 4 };

@@ -1,28 +1,37 @@
-//! `cargo xtask`: sees to the tools, builds, starts, tests and measures
-//! Rehearsal. A step that is done is skipped; nothing is ever asked.
+//! `cargo xtask`: builds, starts, tests and measures Rehearsal. It installs missing
+//! tools, skips steps whose inputs did not change, and never prompts.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a build tool tells how long a step took; nothing here follows a test's clock"
+    reason = "a build tool measures real time and has no clock to replace in tests"
 )]
 
 mod apt;
 mod bench;
 mod bench_store;
+#[cfg(test)]
+mod boundaries;
 mod browser;
 mod build;
 mod command;
-mod compress;
 mod counts;
+mod http;
 mod node;
 mod promtool;
+mod run;
+mod seed;
+mod server_process;
 mod site;
+mod site_tools;
 mod sizes;
 mod soak;
+mod sqlx;
 mod stamp;
 mod test;
+mod timings;
 mod toolchain;
 mod wasm;
+mod watch;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -30,16 +39,37 @@ use std::process::ExitCode;
 use workspace::Workspace;
 
 const HELP: &str = "\
-cargo xtask run [-- ARGS]    build what changed and start `rehearsal serve ARGS` (http://127.0.0.1:3000)
-cargo xtask build            the site (WebAssembly, CSS) and the server, as `run` does, without starting it
-cargo xtask build --release  one binary with the site inside
-cargo xtask build --site     the site only
-cargo xtask test             formatting, lints and every test, the browser's too
-cargo xtask soak NAME        the server under faults: kill, stop, faults, tenants, crowd, cancel,
-                             disk, power, deploy; [--seed N] [--seconds N | --long] [--release]
+cargo xtask run [--timings] [-- ARGS]
+    Build what changed and start `rehearsal serve ARGS` on http://127.0.0.1:3000.
+    With --timings, print how long each step took. The first time, the server starts
+    before its WebAssembly is compiled; until then pages work without JavaScript.
+cargo xtask watch [-- ARGS]
+    The same, and rebuild and restart when a source file changes.
+cargo xtask seed
+    Fill the database in ./data (or REHEARSAL_DATA_DIR) with an account, agents,
+    scenarios and results, and print how to sign in. The server must not be running.
+cargo xtask test
+    Run everything: formatting, lints, all tests, browser tests.
+cargo xtask test PATTERN
+    Run only the tests whose names contain PATTERN: Rust tests, then browser tests.
+cargo xtask sqlx
+    Regenerate the data in crates/store-sqlite/.sqlx after a change of SQL or schema.
+cargo xtask build [--site | --release]
+    Build the site and the server without starting it. With --site, build only the
+    optimized site; with --release, one binary that contains it.
+cargo xtask soak NAME [--seed N] [--seconds N | --long] [--release]
+    Run the server under injected faults: kill, stop, faults, tenants, crowd, cancel,
+    disk, power, deploy.
+cargo xtask bench
+    Build a release and measure 192 conversations.
+cargo xtask bench store [TURNS]
+    Measure the store alone.
+cargo xtask alerts
+    Check and test the alert rules in docs/.
 ";
 
 fn main() -> ExitCode {
+    timings::record_own_build();
     let args: Vec<String> = std::env::args().skip(1).collect();
     match dispatch(&args) {
         Ok(code) => code,
@@ -50,40 +80,44 @@ fn main() -> ExitCode {
     }
 }
 
-/// Which subcommand it is. `bench` and `alerts` are left out of the help: they
-/// are for those who work on Rehearsal. The one measures and says itself what
-/// it needs; the other is the step of `test` of that name, alone.
 fn dispatch(args: &[String]) -> Result<ExitCode> {
     let (name, rest) = match args.split_first() {
         Some((name, rest)) => (name.as_str(), rest),
         None => ("help", args),
     };
+    let before_dashes = rest.iter().take_while(|arg| *arg != "--");
+    if ["help", "-h", "--help"].contains(&name)
+        || before_dashes.into_iter().any(|arg| arg == "-h" || arg == "--help")
+    {
+        print!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let workspace = Workspace::find()?;
     match name {
-        "run" => build::run(&Workspace::find()?, rest),
+        "run" => run::run(&workspace, rest),
+        "watch" => watch::watch(&workspace, rest),
+        "seed" => seed::seed(&workspace, rest),
         "build" => {
-            build::build(&Workspace::find()?, build::What::parse(rest)?)?;
+            let built = build::build(&workspace, build::BuildTarget::parse(rest)?)?;
+            command::say("built", built.display());
             Ok(ExitCode::SUCCESS)
         }
-        "test" => {
-            if let Some(other) = rest.first() {
-                bail!("`test` takes no arguments, and runs everything; it got `{other}`");
-            }
-            test::test(&Workspace::find()?)
-        }
+        "test" => match rest {
+            [] => test::test_all(&workspace),
+            [pattern] => test::test_matching(&workspace, pattern),
+            _ => bail!("`test` takes one pattern; quote it if it contains spaces"),
+        },
         "bench" => match rest {
-            [] => bench::bench(&Workspace::find()?),
-            [what, rest @ ..] if what == "store" => bench_store::bench(&Workspace::find()?, rest),
-            [other, ..] => bail!("`bench` alone, or `bench store`; it got `{other}`"),
+            [] => bench::bench(&workspace),
+            [what, rest @ ..] if what == "store" => bench_store::bench(&workspace, rest),
+            [other, ..] => bail!("use `bench` or `bench store`, not `bench {other}`"),
         },
         "alerts" => {
-            promtool::check_alerts(&Workspace::find()?)?;
+            promtool::check_alerts(&workspace)?;
             Ok(ExitCode::SUCCESS)
         }
-        "soak" => soak::soak(&Workspace::find()?, rest),
-        "help" | "-h" | "--help" => {
-            print!("{HELP}");
-            Ok(ExitCode::SUCCESS)
-        }
-        other => bail!("there is no `{other}`. There is:\n{HELP}"),
+        "sqlx" => sqlx::update(&workspace, rest),
+        "soak" => soak::soak(&workspace, rest),
+        other => bail!("there is no command `{other}`. The commands are:\n\n{HELP}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Node and what comes from npm: `wasm-opt` and the browser tests' packages.
+//! Node and packages from npm: `wasm-opt` and the packages of the browser tests.
 
 use crate::command::{capture, command, run_quietly, say, which};
 use crate::stamp::{self, Fingerprint};
@@ -9,36 +9,34 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest Node that Playwright and binaryen start on.
-const OLDEST_NODE: u32 = 18;
-/// The oldest `wasm-opt` of the `PATH` that is taken: older ones do not read
-/// what today's compilers write.
-const OLDEST_WASM_OPT: u32 = 120;
+/// Playwright and binaryen need this version or a newer one.
+const MINIMUM_NODE: u32 = 18;
+/// Older versions of `wasm-opt` cannot read the output of current compilers.
+const MINIMUM_WASM_OPT: u32 = 120;
 
-/// Node and npm, from Debian where they are missing.
+/// Installs Node and npm from Debian if they are missing.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
-    if (which("node").is_none() || which("npm").is_none()) && apt::is_here() {
+    if (which("node").is_none() || which("npm").is_none()) && apt::is_available() {
         apt::ensure(&["nodejs", "npm"], "wasm-opt and the browser tests")?;
     }
     if which("node").is_none() || which("npm").is_none() {
-        bail!("Node {OLDEST_NODE} or newer and npm are missing: install them, then again");
+        bail!("Node {MINIMUM_NODE} or newer and npm are missing: install them, then try again");
     }
     let version = capture(command("node", &workspace.root).arg("--version"))?;
-    if major(&version).is_none_or(|major| major < OLDEST_NODE) {
-        bail!("Node {} is too old: install {OLDEST_NODE} or newer", version.trim());
+    if major(&version).is_none_or(|major| major < MINIMUM_NODE) {
+        bail!("Node {} is too old: install {MINIMUM_NODE} or newer", version.trim());
     }
     Ok(())
 }
 
-/// The first number in what a program says of its version.
+/// The first number in the version that a program prints.
 fn major(version: &str) -> Option<u32> {
     let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().ok()
 }
 
-/// Brings the packages that the lock file of `folder` names into its
-/// `node_modules`, unless they are there.
+/// Installs the packages of the lock file of `folder` into its `node_modules`.
 fn install(folder: &Path, what: &str) -> Result<()> {
     let modules = folder.join("node_modules");
     let mut fingerprint = Fingerprint::default();
@@ -52,49 +50,49 @@ fn install(folder: &Path, what: &str) -> Result<()> {
     say("npm", format!("installing {what}"));
     stamp::begin(&stamp)?;
     let mut npm = command("npm", folder);
-    // The browser is the system's: see browser.rs.
+    // `browser.rs` finds the browser.
     npm.args(["ci", "--no-audit", "--no-fund"]).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     run_quietly(&mut npm)?;
     stamp::done(&stamp, &fingerprint)
 }
 
-/// Brings the packages of the browser tests.
+/// Installs the packages of the browser tests.
 pub(crate) fn ensure_end2end(workspace: &Workspace) -> Result<()> {
     ensure(workspace)?;
     install(&workspace.end2end(), "Playwright and axe")
 }
 
-/// A way to start `wasm-opt`.
+/// An installed `wasm-opt`.
 #[derive(Clone, Debug)]
 pub(crate) struct WasmOpt {
     program: PathBuf,
     script: Option<PathBuf>,
-    /// For the fingerprint.
+    /// For fingerprints.
     pub(crate) version: String,
 }
 
 impl WasmOpt {
-    /// The one of the `PATH` if it is new enough, else npm's `binaryen`; none
-    /// where neither can be had, which makes the site larger and no worse.
+    /// The one in `PATH` if it is new enough, else the npm package `binaryen`. `None`
+    /// if neither is available: the site is then larger.
     pub(crate) fn find(workspace: &Workspace) -> Option<Self> {
         if let Some(program) = which("wasm-opt")
             && let Ok(version) = capture(command(&program, &workspace.root).arg("--version"))
-            && major(&version).is_some_and(|major| major >= OLDEST_WASM_OPT)
+            && major(&version).is_some_and(|major| major >= MINIMUM_WASM_OPT)
         {
             return Some(Self { program, script: None, version });
         }
         match from_npm(workspace) {
             Ok(found) => Some(found),
             Err(error) => {
-                say("wasm-opt", format!("left out, so the site is larger: {error:#}"));
+                say("wasm-opt", format!("skipped, so the site is larger: {error:#}"));
                 None
             }
         }
     }
 
-    /// Makes `wasm` small, in place.
+    /// Optimizes the file in place.
     pub(crate) fn shrink(&self, wasm: &Path, flags: &[&str]) -> Result<()> {
-        let folder = wasm.parent().context("a WebAssembly file stands in a folder")?;
+        let folder = wasm.parent().context("the WebAssembly file has no folder")?;
         let small = wasm.with_extension("small");
         let mut command: Command = command(&self.program, folder);
         command.args(self.script.as_ref()).args(flags).arg(wasm).arg("-o").arg(&small);
@@ -103,11 +101,11 @@ impl WasmOpt {
     }
 }
 
-/// npm's package, installed below the target folder as its lock file says.
+/// Installs the npm package below the target folder.
 fn from_npm(workspace: &Workspace) -> Result<WasmOpt> {
     ensure(workspace)?;
     let tools = workspace.tools();
-    fs::create_dir_all(&tools).with_context(|| format!("cannot make {}", tools.display()))?;
+    fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
     let files = [
         ("package.json", include_str!("../tools/package.json")),
         ("package-lock.json", include_str!("../tools/package-lock.json")),
@@ -130,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_read_as_programs_say_them() {
+    fn version_numbers_are_parsed() {
         assert_eq!(major("v20.20.2\n"), Some(20));
         assert_eq!(major("wasm-opt version 132 (version_132)"), Some(132));
         assert_eq!(major("unknown"), None);

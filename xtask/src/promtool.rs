@@ -1,6 +1,6 @@
-//! `promtool`, which checks and tests the alert rules: the machine's, or the one
-//! in Debian's package `prometheus`. That package is only unpacked: installed,
-//! it would start a daemon.
+//! `promtool`, which checks and tests the alert rules: an installed one, or the one
+//! in Debian's package `prometheus`. The package is unpacked, not installed,
+//! because an installed one starts a daemon.
 
 use crate::apt;
 use crate::command::{command, run, run_quietly, say, which};
@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Checks the rules and runs their tests; left out, with a word, where promtool
-/// cannot be had.
+/// Checks the rules and runs their tests. Prints a line and skips both if promtool
+/// is not available.
 pub(crate) fn check_alerts(workspace: &Workspace) -> Result<()> {
     let promtool = match find(workspace) {
         Ok(promtool) => promtool,
         Err(error) => {
-            say("alerts", format!("left out: there is no promtool here ({error:#})"));
+            say("alerts", format!("skipped: promtool is not available ({error:#})"));
             return Ok(());
         }
     };
@@ -24,31 +24,30 @@ pub(crate) fn check_alerts(workspace: &Workspace) -> Result<()> {
     run(command(&promtool, &docs).args(["test", "rules", "alerts_test.yml"]))
 }
 
-/// In the `PATH`, among our tools, or from Debian.
 fn find(workspace: &Workspace) -> Result<PathBuf> {
     if let Some(found) = which("promtool") {
         return Ok(found);
     }
     let folder = workspace.tools().join("prometheus");
-    let ours = folder.join("usr/bin/promtool");
-    if !ours.is_file() {
-        if !apt::is_here() || which("dpkg").is_none() {
-            bail!("it comes with Prometheus, and only Debian's package is fetched by itself");
+    let unpacked = folder.join("usr/bin/promtool");
+    if !unpacked.is_file() {
+        if !apt::is_available() || which("dpkg").is_none() {
+            bail!("install Prometheus; only Debian's package is downloaded automatically");
         }
         unpack(&folder)?;
     }
-    if !ours.is_file() {
-        bail!("Debian's package has none");
+    if !unpacked.is_file() {
+        bail!("Debian's package does not contain it");
     }
-    Ok(ours)
+    Ok(unpacked)
 }
 
 /// Unpacks Debian's package into `folder`.
 fn unpack(folder: &Path) -> Result<()> {
-    // Half an archive of an earlier time would be unpacked too.
+    // Removes an incomplete archive of an earlier attempt.
     let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    say("alerts", "fetching promtool from Debian");
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    say("alerts", "downloading promtool from Debian");
     apt::download("prometheus", folder)?;
     let archive = fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))

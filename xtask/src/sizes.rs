@@ -1,136 +1,134 @@
-//! What the site weighs, and the most it may.
+//! The size of the WebAssembly, and its budget.
 
 use crate::command::say;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// What the WebAssembly of every page should be at most, in brotli.
+/// Target for the WebAssembly that every page loads, in KB of Brotli.
 pub(crate) const TARGET_KB: f64 = 300.0;
-/// What a page may load of it at most, with the pieces that it needs.
+/// Limit for the WebAssembly that one page loads, including its chunks.
 pub(crate) const LIMIT_KB: f64 = 400.0;
 
-/// Kilobytes of WebAssembly, in brotli.
+/// KB of WebAssembly in Brotli.
 #[derive(Debug, Default)]
-pub(crate) struct Weight {
-    /// What every page loads, and whatever is not known to be less.
-    pub(crate) every: f64,
-    /// More for pages where one writes.
-    write: f64,
-    /// More for pages where one sets something up.
-    set_up: f64,
-    /// More for both.
+pub(crate) struct WasmSize {
+    /// What every page loads.
+    pub(crate) main: f64,
+    /// The chunk of the editors.
+    editors: f64,
+    /// The chunk of the start form and the settings.
+    setup: f64,
+    /// The chunk that both need.
     shared: f64,
 }
 
-impl Weight {
-    /// Counts a file of the site, by its name and its KB in brotli.
+impl WasmSize {
+    /// Adds a file of the site.
     pub(crate) fn add(&mut self, name: &str, brotli: f64) {
-        let place = match name {
-            _ if name.ends_with("_write.wasm") => &mut self.write,
-            _ if name.ends_with("_set_up.wasm") => &mut self.set_up,
+        let part = match name {
+            _ if name.ends_with("_editors.wasm") => &mut self.editors,
+            _ if name.ends_with("_setup.wasm") => &mut self.setup,
             _ if name.ends_with("_shared.wasm") => &mut self.shared,
-            _ if name.ends_with(".wasm") => &mut self.every,
+            _ if name.ends_with(".wasm") => &mut self.main,
             _ => return,
         };
-        *place += brotli;
+        *part += brotli;
     }
 
-    /// The most that one page loads.
-    pub(crate) fn most(&self) -> f64 {
-        self.every + self.shared + self.write.max(self.set_up)
+    /// What the largest page loads.
+    pub(crate) fn largest_page(&self) -> f64 {
+        self.main + self.shared + self.editors.max(self.setup)
     }
 }
 
-/// Prints the sizes; an error if the WebAssembly of any page is over its limit:
-/// what every page loads, and what its part loads besides. One that `wasm-opt`
-/// never saw is not what we ship, and is only shown.
-pub(crate) fn judge(record: &Value) -> Result<()> {
-    let mut weight = Weight::default();
+/// Prints the sizes. Fails if the largest page is over the limit. A site that
+/// `wasm-opt` did not optimize is not shipped, and therefore has no limit.
+pub(crate) fn check(record: &Value) -> Result<()> {
+    let mut size = WasmSize::default();
     for file in record["files"].as_array().context("site.json lists no files")? {
         let kb = |key: &str| file[key].as_f64().unwrap_or(0.0) / 1000.0;
         let name = file["name"].as_str().unwrap_or("?");
         let (raw, gzip, brotli) = (kb("raw"), kb("gzip"), kb("brotli"));
-        weight.add(name, brotli);
+        size.add(name, brotli);
         say("", format!("{name}: {raw:.1} KB, gzip {gzip:.1} KB, brotli {brotli:.1} KB"));
     }
-    let Weight { every, write, set_up, shared } = weight;
-    let most = weight.most();
+    let WasmSize { main, editors, setup, shared } = size;
+    let largest = size.largest_page();
     say(
         "site",
         format!(
-            "WebAssembly in brotli: {every:.1} KB for every page; more where one writes \
-             {write:.1} KB, where one sets up {set_up:.1} KB, for both {shared:.1} KB; \
-             {most:.1} KB at most"
+            "WebAssembly in Brotli: {main:.1} KB on every page; editors {editors:.1} KB, \
+             settings {setup:.1} KB, shared by both {shared:.1} KB; \
+             largest page {largest:.1} KB"
         ),
     );
-    let optimised = record["optimised"].as_bool().unwrap_or(false);
-    match verdict(every, most, optimised) {
-        Size::Fits => Ok(()),
-        Size::OverTarget => {
-            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB in brotli"));
+    let optimized = record["optimized"].as_bool().unwrap_or(false);
+    match verdict(main, largest, optimized) {
+        Verdict::Ok => Ok(()),
+        Verdict::OverTarget => {
+            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB of Brotli"));
             Ok(())
         }
-        Size::OverLimit => bail!(
-            "the WebAssembly of a page is {most:.1} KB in brotli; {LIMIT_KB} KB is the most it may cost",
+        Verdict::OverLimit => bail!(
+            "the largest page loads {largest:.1} KB of WebAssembly in Brotli; the limit is {LIMIT_KB} KB"
         ),
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Size {
-    Fits,
+enum Verdict {
+    Ok,
     OverTarget,
     OverLimit,
 }
 
-/// `every`: what every page loads; `most`: the most that one loads.
-fn verdict(every: f64, most: f64, optimised: bool) -> Size {
-    if most > LIMIT_KB && optimised {
-        Size::OverLimit
-    } else if every > TARGET_KB {
-        Size::OverTarget
+fn verdict(main: f64, largest: f64, optimized: bool) -> Verdict {
+    if largest > LIMIT_KB && optimized {
+        Verdict::OverLimit
+    } else if main > TARGET_KB {
+        Verdict::OverTarget
     } else {
-        Size::Fits
+        Verdict::Ok
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasm::PIECES;
+    use crate::wasm::CHUNKS;
     use serde_json::json;
 
     #[test]
-    fn only_what_is_shipped_is_held_to_the_limit() {
-        assert_eq!(verdict(300.0, 300.0, true), Size::Fits);
-        assert_eq!(verdict(300.0, 400.0, true), Size::Fits);
-        assert_eq!(verdict(300.1, 300.1, true), Size::OverTarget);
-        assert_eq!(verdict(400.0, 400.0, true), Size::OverTarget);
-        assert_eq!(verdict(400.1, 400.1, true), Size::OverLimit);
-        assert_eq!(verdict(900.0, 900.0, false), Size::OverTarget);
+    fn limit_applies_to_optimized_sites_only() {
+        assert_eq!(verdict(300.0, 300.0, true), Verdict::Ok);
+        assert_eq!(verdict(300.0, 400.0, true), Verdict::Ok);
+        assert_eq!(verdict(300.1, 300.1, true), Verdict::OverTarget);
+        assert_eq!(verdict(400.0, 400.0, true), Verdict::OverTarget);
+        assert_eq!(verdict(400.1, 400.1, true), Verdict::OverLimit);
+        assert_eq!(verdict(900.0, 900.0, false), Verdict::OverTarget);
     }
 
     #[test]
-    fn the_page_that_loads_most_is_held_to_the_limit() {
-        let judged = |set_up: u32, write: u32, shared: u32| {
-            let sizes = [set_up, write, shared];
+    fn limit_applies_to_the_largest_page() {
+        let checked = |setup: u32, editors: u32, shared: u32| {
+            let sizes = [setup, editors, shared];
             let mut files = vec![
                 json!({ "name": "a_bg.wasm", "raw": 900_000, "gzip": 500_000, "brotli": 290_000 }),
                 json!({ "name": "a.css", "raw": 1, "gzip": 1, "brotli": 999_999 }),
             ];
-            for (piece, brotli) in PIECES.iter().zip(sizes) {
-                let name = format!("a{}", piece.served);
+            for (chunk, brotli) in CHUNKS.iter().zip(sizes) {
+                let name = format!("a{}", chunk.served);
                 files.push(json!({ "name": name, "raw": 9, "gzip": 9, "brotli": brotli }));
             }
-            judge(&json!({ "optimised": true, "files": files }))
+            check(&json!({ "optimized": true, "files": files }))
         };
-        // No page loads both parts, and each loads what they share.
-        judged(60_000, 60_000, 50_000).unwrap();
-        for (set_up, write, shared) in
+        // No page loads both chunks; a page with one of them loads the shared one too.
+        checked(60_000, 60_000, 50_000).unwrap();
+        for (setup, editors, shared) in
             [(60_100, 60_000, 50_000), (60_000, 60_100, 50_000), (60_000, 60_000, 50_100)]
         {
-            let refused = judged(set_up, write, shared).unwrap_err().to_string();
-            assert!(refused.contains("400.1 KB in brotli"), "{refused}");
+            let refused = checked(setup, editors, shared).unwrap_err().to_string();
+            assert!(refused.contains("400.1 KB of WebAssembly"), "{refused}");
         }
     }
 }

@@ -1,21 +1,20 @@
-//! Whether a step is done already: a fingerprint of what goes in, kept beside
-//! what came out.
+//! Fingerprints of the inputs of a step, stored next to its output, so that a step
+//! whose inputs did not change is skipped.
 //!
-//! Contents are hashed, not times: a fresh clone, a branch switched there and
-//! back, or a restored cache then cost nothing.
+//! Contents are hashed instead of comparing modification times. A fresh clone, a
+//! switch between branches and a restored cache then rebuild nothing.
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A fingerprint in the making.
 #[derive(Default)]
 pub(crate) struct Fingerprint(Sha256);
 
 impl Fingerprint {
-    /// Adds bytes under a name. Lengths are part of it, so that no two
-    /// different inputs run into one another.
+    /// Adds named bytes. The lengths are hashed too, so that different inputs never
+    /// concatenate to the same bytes.
     pub(crate) fn bytes(&mut self, name: &str, bytes: &[u8]) {
         for part in [name.as_bytes(), bytes] {
             self.0.update((part.len() as u64).to_le_bytes());
@@ -23,9 +22,8 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a file, or every file below a folder; what is absent counts as
-    /// absent. Names are relative to `root`, so that a moved checkout is the
-    /// same.
+    /// Adds a file, or every file below a folder. A missing path adds nothing.
+    /// Names are relative to `root`, so that moving the checkout changes nothing.
     pub(crate) fn path(&mut self, root: &Path, relative: &str) -> Result<()> {
         for file in files_below(&root.join(relative))? {
             let bytes =
@@ -36,14 +34,14 @@ impl Fingerprint {
         Ok(())
     }
 
-    /// Its hexadecimal digits.
+    /// The hash as hexadecimal digits.
     pub(crate) fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
-/// All files of a folder and its folders, sorted; the path itself if it is a
-/// file; none if it is absent.
+/// All files below a folder, sorted. For a file, the file itself; for a missing
+/// path, nothing.
 pub(crate) fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
@@ -67,18 +65,18 @@ pub(crate) fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether `stamp` says that this fingerprint was finished.
+/// Whether the step that `stamp` belongs to finished with this fingerprint.
 pub(crate) fn is_done(stamp: &Path, fingerprint: &str) -> bool {
     fs::read_to_string(stamp).is_ok_and(|text| text.trim() == fingerprint)
 }
 
-/// Says so, after everything else: a step that broke off has no stamp.
+/// Records that the step finished. An interrupted step has no stamp.
 pub(crate) fn done(stamp: &Path, fingerprint: &str) -> Result<()> {
     fs::write(stamp, format!("{fingerprint}\n"))
         .with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Takes the stamp away, before a step begins.
+/// Removes the stamp before the step starts.
 pub(crate) fn begin(stamp: &Path) -> Result<()> {
     match fs::remove_file(stamp) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -100,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_follows_contents_and_names_and_nothing_else() {
+    fn fingerprint_depends_on_contents_and_names_only() {
         let folder = tempfile::tempdir().unwrap();
         let src = folder.path().join("src/deep");
         fs::create_dir_all(&src).unwrap();
@@ -108,7 +106,7 @@ mod tests {
         let first = fingerprint_of(folder.path());
 
         fs::write(src.join("a.rs"), "one").unwrap();
-        assert_eq!(fingerprint_of(folder.path()), first, "written again with the same contents");
+        assert_eq!(fingerprint_of(folder.path()), first, "rewritten with the same contents");
         fs::write(src.join("a.rs"), "two").unwrap();
         assert_ne!(fingerprint_of(folder.path()), first, "other contents");
         fs::write(src.join("a.rs"), "one").unwrap();
@@ -117,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_do_not_run_into_one_another() {
+    fn adjacent_parts_hash_differently_when_split_differently() {
         let of = |parts: &[(&str, &str)]| {
             let mut fingerprint = Fingerprint::default();
             for (name, text) in parts {
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_broke_off_is_not_done() {
+    fn interrupted_step_is_not_done() {
         let folder = tempfile::tempdir().unwrap();
         let stamp = folder.path().join("stamp");
         begin(&stamp).unwrap();

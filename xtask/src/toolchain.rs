@@ -1,6 +1,5 @@
-//! A compiler that can build for the browser. Rust alone cannot where the
-//! standard library of `wasm32-unknown-unknown` is missing; who has it differs
-//! from machine to machine.
+//! Finds or installs a compiler for `wasm32-unknown-unknown`. The installed Rust
+//! may lack the standard library of this target.
 
 use crate::apt;
 use crate::command::{self, capture, command, say};
@@ -9,66 +8,65 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
-/// The target of the browser half.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Debian's compiler for web browsers: it has the library's source, and builds
-/// the library along with us.
+/// Debian's second Rust compiler, with the source of the standard library, which is
+/// compiled together with our code.
 const DEBIAN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 
-/// Who builds the browser half.
+/// The compiler of the WebAssembly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Toolchain {
     /// The compiler that builds everything else.
-    Own,
-    /// Debian's, with its own standard library from source.
+    Default,
+    /// Debian's `rustc-web`.
     Debian {
-        /// The version of its LLVM. The linker is of the same: Debian's `lld`
-        /// may be years older, and then leaves out what the cut needs to know.
+        /// The version of its LLVM. The linker must have the same version: the
+        /// package `lld` may be years older and omit data that splitting needs.
         llvm: u32,
     },
 }
 
 impl Toolchain {
-    /// The first that is there, or that can be had without asking.
+    /// The first compiler that is installed or can be installed.
     pub(crate) fn ensure(workspace: &Workspace) -> Result<Self> {
-        if own_has_target(&workspace.root) {
-            return Ok(Self::Own);
+        if default_has_target(&workspace.root) {
+            return Ok(Self::Default);
         }
         if rustup_may_install() && rustup_add_target(&workspace.root) {
-            return Ok(Self::Own);
+            return Ok(Self::Default);
         }
-        if apt::is_here() {
-            apt::ensure(&DEBIAN, "the browser half")?;
+        if apt::is_available() {
+            apt::ensure(&DEBIAN, "the WebAssembly build")?;
             let version = capture(debian("/usr/bin/rustc", &workspace.root).arg("-vV"))?;
-            let llvm = llvm(&version).context("rustc does not say which LLVM it has")?;
-            apt::ensure(&[&format!("lld-{llvm}")], "the browser half")?;
+            let llvm = llvm(&version).context("rustc does not print its LLVM version")?;
+            apt::ensure(&[&format!("lld-{llvm}")], "the WebAssembly build")?;
             return Ok(Self::Debian { llvm });
         }
         bail!(
-            "the browser half needs Rust's standard library for {TARGET}: run \
-             `rustup target add {TARGET}` (or install your system's package of it), then again"
+            "the standard library of Rust for {TARGET} is missing: run \
+             `rustup target add {TARGET}` or install your system's package of it, then try again"
         );
     }
 
-    /// What it is, for the fingerprint: another compiler, another result.
+    /// The version, for fingerprints.
     pub(crate) fn version(&self, root: &Path) -> Result<String> {
         let mut rustc = match self {
-            Self::Own => command("rustc", root),
+            Self::Default => command("rustc", root),
             Self::Debian { .. } => debian("/usr/bin/rustc", root),
         };
         capture(rustc.arg("-vV"))
     }
 
-    /// `cargo rustc` for the browser, up to the package.
+    /// The start of a `cargo rustc` command. The caller adds the package.
     pub(crate) fn cargo_build(&self, workspace: &Workspace) -> Command {
         let mut cargo = match self {
-            Self::Own => command::cargo(&workspace.root),
+            Self::Default => command::cargo(&workspace.root),
             Self::Debian { llvm } => {
                 let mut cargo = debian("/usr/bin/cargo", &workspace.root);
                 cargo
                     .env("RUSTC", "/usr/bin/rustc")
-                    // `build-std` is not stable; this compiler may use it all the same.
+                    // Allows the unstable `build-std`.
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", format!("wasm-ld-{llvm}"));
                 cargo
@@ -76,13 +74,14 @@ impl Toolchain {
         };
         cargo.arg("rustc");
         if matches!(self, Self::Debian { .. }) {
-            cargo.arg("-Zbuild-std=std,panic_abort");
+            // No features: backtraces would add four libraries.
+            cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
         }
-        // Set by cargo-leptos, it would change the names the pages ask for.
+        // cargo-leptos sets this variable, which changes the file names in the pages.
         cargo.env_remove("LEPTOS_OUTPUT_NAME");
         cargo.args(["--target", TARGET]);
-        // Apart, also where a setting of the machine names one build folder
-        // for everything.
+        // Separate, even if the machine is configured with one build folder for
+        // everything.
         for folder in ["CARGO_TARGET_DIR", "CARGO_BUILD_BUILD_DIR"] {
             cargo.env(folder, workspace.wasm_target());
         }
@@ -90,13 +89,13 @@ impl Toolchain {
     }
 }
 
-/// The LLVM that `rustc -vV` names, without what stands after the first dot.
+/// The major version of LLVM in the output of `rustc -vV`.
 fn llvm(version: &str) -> Option<u32> {
     let line = version.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
     line.split('.').next()?.parse().ok()
 }
 
-/// A program of Debian's, out of rustup's reach.
+/// A program of Debian, without the variables that rustup or a wrapper sets.
 fn debian(program: &str, root: &Path) -> Command {
     let mut command = command(program, root);
     for name in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
@@ -105,25 +104,27 @@ fn debian(program: &str, root: &Path) -> Command {
     command
 }
 
-/// Whether the standard library is there: `rustc` names the folder in any case.
-fn own_has_target(root: &Path) -> bool {
+/// Whether the default compiler has the target's standard library. `rustc` prints
+/// the folder even if it does not exist.
+fn default_has_target(root: &Path) -> bool {
     let mut rustc = command("rustc", root);
     rustc.args(["--print", "target-libdir", "--target", TARGET]);
     capture(&mut rustc).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
-/// Whether rustup is there and is allowed to bring things.
+/// Whether rustup is installed and may install components.
 pub(crate) fn rustup_may_install() -> bool {
     std::env::var_os("RUSTUP_AUTO_INSTALL").is_none_or(|value| value != "0")
         && command::which("rustup").is_some()
 }
 
-/// Whether it worked; without a network there may still be Debian's.
+/// Returns whether it succeeded. Without a network, Debian's compiler may be
+/// installed already.
 fn rustup_add_target(root: &Path) -> bool {
     say("rustup", format!("adding {TARGET}"));
     let mut rustup = command("rustup", root);
     match command::run_quietly(rustup.args(["target", "add", TARGET])) {
-        Ok(()) => own_has_target(root),
+        Ok(()) => default_has_target(root),
         Err(error) => {
             say("rustup", format!("{error:#}"));
             false
@@ -136,7 +137,7 @@ mod tests {
     use super::llvm;
 
     #[test]
-    fn the_linker_is_of_the_compilers_llvm() {
+    fn llvm_major_version_is_parsed() {
         assert_eq!(llvm("rustc 1.96.0\nhost: x\nLLVM version: 22.1.8\n"), Some(22));
         assert_eq!(llvm("rustc 1.96.0\n"), None);
     }

@@ -1,45 +1,75 @@
-//! The browser half: `frontend` as WebAssembly, cut in pieces where the code
-//! says so, its JavaScript from wasm-bindgen, made small by `wasm-opt`.
+//! Builds `frontend` as WebAssembly, together with the JavaScript that loads it.
 
-use crate::command::{each_line, say};
+use crate::command::{each_line, say, with_low_priority};
 use crate::node::WasmOpt;
+use crate::site_tools::Source;
 use crate::stamp::Fingerprint;
+use crate::timings;
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use wasm_bindgen_cli_support::Bindgen;
 
-/// The name of everything that is served: `rehearsal.js`, `rehearsal_bg.wasm`.
+/// How the WebAssembly is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// Compiles fast: not optimized, not split and not compressed.
+    Development,
+    /// Loads fast: optimized for size, split and compressed. Tests and releases use it.
+    Optimized,
+}
+
+impl Variant {
+    /// The profile in `Cargo.toml`.
+    const fn profile(self) -> &'static str {
+        match self {
+            Self::Development => "wasm-dev",
+            Self::Optimized => "wasm-release",
+        }
+    }
+
+    const fn bundle_folder(self) -> &'static str {
+        match self {
+            Self::Development => "bundle-dev",
+            Self::Optimized => "bundle",
+        }
+    }
+}
+
+/// The base of all file names: `rehearsal.js`, `rehearsal_bg.wasm`.
 pub(crate) const NAME: &str = "rehearsal";
 
-/// The JavaScript that fetches the [`PIECES`]; the crate that cuts names it.
+/// The JavaScript that loads the [`CHUNKS`]. The splitter chooses the name.
 pub(crate) const LOADER: &str = "__wasm_split.js";
 
-/// The WebAssembly beside `rehearsal_bg.wasm`.
+/// A WebAssembly file that is loaded on demand.
 #[derive(Debug)]
-pub(crate) struct Piece {
-    /// Its name in the bundle, given by the crate that cuts.
+pub(crate) struct Chunk {
+    /// The file name in the bundle, chosen by the splitter.
     pub(crate) file: &'static str,
-    /// How the name it is served by ends; `app/src/pages/later.rs` knows it.
+    /// The suffix of its name in the site; `app/src/pages/lazy_routes.rs` has it too.
     pub(crate) served: &'static str,
 }
 
-/// The two parts of `app/src/pages/later.rs`, and what both need.
-pub(crate) const PIECES: [Piece; 3] = [
-    Piece { file: "split_set_up.wasm", served: "_set_up.wasm" },
-    Piece { file: "split_write.wasm", served: "_write.wasm" },
-    Piece { file: "chunk_3.wasm", served: "_shared.wasm" },
+/// The two chunks of `app/src/pages/lazy_routes.rs`, and the code that both need.
+pub(crate) const CHUNKS: [Chunk; 3] = [
+    Chunk { file: "split_setup.wasm", served: "_setup.wasm" },
+    Chunk { file: "split_editors.wasm", served: "_editors.wasm" },
+    Chunk { file: "chunk_3.wasm", served: "_shared.wasm" },
 ];
 
-/// What goes in, but for the compiler and the tools.
-const SOURCES: [&str; 5] = ["app", "frontend", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+/// A WebAssembly module without contents.
+const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
-/// Everything that rustc and wasm-bindgen may use, and every browser since
-/// 2023 knows.
+/// The sources of `frontend`.
+const SOURCES: [&str; 6] =
+    ["app", "crates/domain", "frontend", "Cargo.toml", "Cargo.lock", ".cargo/config.toml"];
+
+/// The features that rustc and wasm-bindgen may use. All browsers since 2023 support
+/// them.
 const WASM_OPT: [&str; 7] = [
     "-Oz",
     "--enable-bulk-memory",
@@ -50,20 +80,21 @@ const WASM_OPT: [&str; 7] = [
     "--enable-sign-ext",
 ];
 
-/// The finished browser half.
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    /// Holds `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the [`PIECES`]
-    /// and perhaps `snippets/`.
+    /// Contains `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the [`CHUNKS`] and
+    /// possibly `snippets/`.
     pub(crate) folder: PathBuf,
-    /// Whether `wasm-opt` went over it.
-    pub(crate) optimised: bool,
-    /// How many warnings the compiler had for our code in this half.
+    /// Whether the [`CHUNKS`] have contents.
+    pub(crate) split: bool,
+    /// Whether `wasm-opt` optimized it.
+    pub(crate) optimized: bool,
+    /// The number of compiler warnings in our code.
     pub(crate) warnings: u64,
 }
 
 impl Bundle {
-    /// The bundle in `folder`, if it is finished and was made of exactly this.
+    /// Reads a bundle that was finished with this fingerprint.
     fn finished(folder: &Path, fingerprint: &str) -> Option<Self> {
         let text = fs::read_to_string(folder.join("bundle.json")).ok()?;
         let record: Value = serde_json::from_str(&text).ok()?;
@@ -72,60 +103,79 @@ impl Bundle {
         }
         Some(Self {
             folder: folder.to_path_buf(),
-            optimised: record["optimised"].as_bool()?,
+            split: record["split"].as_bool()?,
+            optimized: record["optimized"].as_bool()?,
             warnings: record["warnings"].as_u64()?,
         })
     }
 
-    /// Says that it is finished; nothing is written to the folder after this.
+    /// Marks the bundle as finished. Nothing is written to the folder afterwards.
     fn finish(self, fingerprint: &str) -> Result<Self> {
-        let Self { folder, optimised, warnings } = &self;
-        let record =
-            json!({ "fingerprint": fingerprint, "optimised": optimised, "warnings": warnings });
+        let Self { folder, split, optimized, warnings } = &self;
+        let record = json!({
+            "fingerprint": fingerprint, "split": split, "optimized": optimized, "warnings": warnings,
+        });
         fs::write(folder.join("bundle.json"), record.to_string())
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         Ok(self)
     }
 }
 
-/// Builds the browser half if anything that goes into it has changed. With
-/// `show_warnings`, one that had warnings is compiled again, so that they are
-/// seen (cargo keeps them: that takes a second).
-pub(crate) fn ensure(workspace: &Workspace, show_warnings: bool) -> Result<Bundle> {
-    let toolchain = Toolchain::ensure(workspace)?;
-    let wasm_opt = WasmOpt::find(workspace);
-    let fingerprint = fingerprint(workspace, &toolchain, wasm_opt.as_ref())?;
-    let folder = workspace.wasm_target().join("bundle");
+/// Builds the bundle if its inputs changed. With `show_warnings`, a bundle that had
+/// warnings is compiled again to show them; cargo repeats them from its cache.
+pub(crate) fn ensure(
+    workspace: &Workspace,
+    variant: Variant,
+    show_warnings: bool,
+    tools: &mut Source<'_>,
+) -> Result<Bundle> {
+    let toolchain = timings::measure("wasm: find compiler", || Toolchain::ensure(workspace))?;
+    let wasm_opt = match variant {
+        Variant::Development => None,
+        Variant::Optimized => WasmOpt::find(workspace),
+    };
+    let fingerprint = fingerprint(workspace, variant, &toolchain, wasm_opt.as_ref())?;
+    let folder = workspace.wasm_target().join(variant.bundle_folder());
     if let Some(bundle) = Bundle::finished(&folder, &fingerprint)
         && !(show_warnings && bundle.warnings > 0)
     {
-        say("wasm", "nothing changed");
+        say("wasm", "unchanged");
         return Ok(bundle);
     }
 
     let started = Instant::now();
-    say("wasm", format!("compiling the browser half ({})", compiler(&toolchain)));
-    let (wasm, warnings) = compile(workspace, &toolchain)?;
+    say("wasm", format!("compiling the pages ({})", compiler(&toolchain)));
+    let (wasm, warnings) =
+        timings::measure("wasm: cargo rustc", || compile(workspace, variant, &toolchain))?;
     say("wasm", format!("compiled in {} s", started.elapsed().as_secs()));
 
     empty(&folder)?;
-    let main = workspace.wasm_target().join("main.wasm");
-    cut(&wasm, &main, &folder)?;
-    bindgen(&main, &folder)?;
-    let optimised = wasm_opt.is_some_and(|tool| shrink(&tool, &folder));
-    Bundle { folder, optimised, warnings }.finish(&fingerprint)
+    let tools = timings::measure("wasm: wait for site-tools", || tools.get())?;
+    timings::measure("wasm: site-tools", || match variant {
+        Variant::Development => {
+            for chunk in &CHUNKS {
+                fs::write(folder.join(chunk.file), EMPTY_MODULE)
+                    .with_context(|| format!("cannot write to {}", folder.display()))?;
+            }
+            tools.bindgen(NAME, &wasm, &folder)
+        }
+        Variant::Optimized => tools.split(NAME, &wasm, &folder, &CHUNKS.map(|chunk| chunk.file)),
+    })?;
+    let optimized = wasm_opt.is_some_and(|tool| optimize(&tool, &folder));
+    let split = variant == Variant::Optimized;
+    Bundle { folder, split, optimized, warnings }.finish(&fingerprint)
 }
 
 fn compiler(toolchain: &Toolchain) -> &'static str {
     match toolchain {
-        Toolchain::Own => "rustc",
+        Toolchain::Default => "rustc",
         Toolchain::Debian { .. } => "Debian's rustc-web, with the standard library",
     }
 }
 
-/// What the result depends on: sources, compiler, flags, tools, this file.
 fn fingerprint(
     workspace: &Workspace,
+    variant: Variant,
     toolchain: &Toolchain,
     wasm_opt: Option<&WasmOpt>,
 ) -> Result<String> {
@@ -133,24 +183,38 @@ fn fingerprint(
     for source in SOURCES {
         fingerprint.path(&workspace.root, source)?;
     }
+    fingerprint.bytes("profile", variant.profile().as_bytes());
     fingerprint.bytes("compiler", toolchain.version(&workspace.root)?.as_bytes());
     fingerprint.bytes("wasm-opt", wasm_opt.map_or("", |tool| &tool.version).as_bytes());
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     fingerprint.bytes("RUSTFLAGS", flags.as_bytes());
     fingerprint.bytes("pipeline", include_bytes!("wasm.rs"));
     fingerprint.bytes("toolchain", include_bytes!("toolchain.rs"));
+    fingerprint.path(&workspace.root, "xtask/site-tools/src")?;
     Ok(fingerprint.finish())
 }
 
-/// Compiles `frontend`; answers with the `.wasm` file and the number of
-/// warnings. Warnings are counted, not made errors by a flag: a flag in
-/// `RUSTFLAGS` would compile everything anew for the tests.
-fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<(PathBuf, u64)> {
+/// Compiles `frontend`. Returns the `.wasm` file and the number of warnings. They
+/// are not turned into errors by `-D warnings`, because other compiler flags would
+/// compile everything again.
+fn compile(
+    workspace: &Workspace,
+    variant: Variant,
+    toolchain: &Toolchain,
+) -> Result<(PathBuf, u64)> {
     let mut cargo = toolchain.cargo_build(workspace);
-    cargo.args(["--locked", "--package", "frontend", "--profile", "wasm-release"]);
-    cargo.arg("--message-format=json");
-    // What refers to what, for `cut`.
-    cargo.args(["--", "-Clink-args=--emit-relocs"]);
+    cargo.args(["--locked", "--package", "frontend", "--profile", variant.profile()]);
+    cargo.args(["--message-format=json", "--"]);
+    cargo.arg(match variant {
+        // Callbacks are called through the table.
+        Variant::Development => "-Clink-args=--export-table",
+        // The splitter reads the relocations.
+        Variant::Optimized => "-Clink-args=--emit-relocs",
+    });
+    if variant == Variant::Development {
+        // The server needs the cores first.
+        cargo = with_low_priority(cargo);
+    }
     let mut report = Report::default();
     let succeeded = each_line(&mut cargo, |line| {
         if let Some(text) = report.read(line) {
@@ -158,13 +222,13 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<(PathBuf, u64
         }
     })?;
     if !succeeded {
-        bail!("the browser half does not compile");
+        bail!("the WebAssembly build failed");
     }
     let wasm = report.wasm.context("cargo built no WebAssembly file")?;
     Ok((wasm, report.warnings))
 }
 
-/// What cargo's messages said.
+/// What the JSON messages of cargo contain.
 #[derive(Default)]
 struct Report {
     wasm: Option<PathBuf>,
@@ -172,15 +236,15 @@ struct Report {
 }
 
 impl Report {
-    /// Reads one message; answers with the text to show, if it has one.
+    /// Reads one message. Returns its text if it is a diagnostic.
     fn read(&mut self, line: &str) -> Option<String> {
         let message: Value = serde_json::from_str(line).ok()?;
         match message["reason"].as_str()? {
             "compiler-message" => {
                 let message = &message["message"];
-                // A summary ("2 warnings emitted") has no place in the code.
-                let placed = message["spans"].as_array().is_some_and(|spans| !spans.is_empty());
-                self.warnings += u64::from(placed && message["level"] == "warning");
+                // A summary such as "2 warnings emitted" has no span.
+                let has_span = message["spans"].as_array().is_some_and(|spans| !spans.is_empty());
+                self.warnings += u64::from(has_span && message["level"] == "warning");
                 message["rendered"].as_str().map(str::to_owned)
             }
             "compiler-artifact" if message["target"]["name"] == "frontend" => {
@@ -194,69 +258,27 @@ impl Report {
     }
 }
 
-/// A new, empty folder in the place of an old one.
+/// Replaces the folder by an empty one.
 fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
-/// Cuts the module: what only pages of the later parts reach goes to the
-/// [`PIECES`], the rest to `main`.
-fn cut(wasm: &Path, main: &Path, folder: &Path) -> Result<()> {
-    let bytes = fs::read(wasm).with_context(|| format!("cannot read {}", wasm.display()))?;
-    let main_module = format!("./{NAME}.js");
-    let mut options = wasm_split_cli_support::Options::new(&bytes);
-    options.output_dir = folder;
-    options.main_out_path = main;
-    options.main_module = &main_module;
-    let cut = wasm_split_cli_support::transform(options).map_err(|error| {
-        anyhow!("cannot cut the WebAssembly (is the linker too old?): {error:#}")
-    })?;
-    let mut files: Vec<_> = cut.split_modules.iter().filter_map(|path| path.file_name()).collect();
-    let mut expected = PIECES.map(|piece| piece.file);
-    files.sort_unstable();
-    expected.sort_unstable();
-    if files != expected {
-        bail!("the WebAssembly was cut into {files:?}; {expected:?} were expected");
-    }
-    Ok(())
-}
-
-/// The JavaScript that loads the module. It is linked into xtask at the very
-/// version that `app` uses: the two speak a private language.
-fn bindgen(wasm: &Path, folder: &Path) -> Result<()> {
-    Bindgen::new()
-        .input_path(wasm)
-        .out_name(NAME)
-        .web(true)?
-        .typescript(false)
-        // The pieces share the first file's memory, table and stack.
-        .keep_lld_exports(true)
-        .remove_name_section(true)
-        .remove_producers_section(true)
-        .generate(folder)
-        .context("wasm-bindgen failed")
-}
-
-/// Whether it worked: a site that is too large is better than none.
-fn shrink(tool: &WasmOpt, folder: &Path) -> bool {
-    let started = Instant::now();
-    say("wasm-opt", "making it small");
+/// Returns whether it succeeded. A larger site is better than none.
+fn optimize(tool: &WasmOpt, folder: &Path) -> bool {
     let main = format!("{NAME}_bg.wasm");
-    let mut files = PIECES.iter().map(|piece| piece.file).chain([main.as_str()]);
-    match files.try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT)) {
-        Ok(()) => {
-            say("wasm-opt", format!("done in {} s", started.elapsed().as_secs()));
-            true
-        }
-        Err(error) => {
-            say("wasm-opt", format!("left out, so the site is larger: {error:#}"));
-            false
-        }
+    let mut files = CHUNKS.iter().map(|chunk| chunk.file).chain([main.as_str()]);
+    say("wasm-opt", "optimizing");
+    let result = timings::measure("wasm: wasm-opt", || {
+        files.try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT))
+    });
+    if let Err(error) = &result {
+        say("wasm-opt", format!("skipped, so the site is larger: {error:#}"));
     }
+    result.is_ok()
 }
 
 #[cfg(test)]
@@ -264,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_messages_name_the_file_and_the_warnings() {
+    fn report_contains_file_and_warnings() {
         let mut report = Report::default();
         let warning = r#"{"reason":"compiler-message","message":{"level":"warning","rendered":"warning: unused\n","spans":[{}]}}"#;
         let summary = r#"{"reason":"compiler-message","message":{"level":"warning","rendered":"1 warning emitted\n","spans":[]}}"#;
@@ -278,13 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_counts_only_when_finished_from_the_same_input() {
+    fn bundle_is_reused_only_for_the_same_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Bundle::finished(folder.path(), "abc").is_none());
-        let bundle = Bundle { folder: folder.path().into(), optimised: true, warnings: 2 };
+        let bundle =
+            Bundle { folder: folder.path().into(), split: true, optimized: true, warnings: 2 };
         bundle.finish("abc").unwrap();
         let again = Bundle::finished(folder.path(), "abc").unwrap();
-        assert!(again.optimised && again.warnings == 2);
+        assert!(again.optimized && again.warnings == 2);
         assert!(Bundle::finished(folder.path(), "abd").is_none());
     }
 }

@@ -1,6 +1,5 @@
-//! The only place, beside `page.js`, that touches the browser's window. On the
-//! server each of these does nothing: rendering never depends on them, effects
-//! and handlers do.
+//! Access to browser APIs, in addition to `page.js`. On the server these functions
+//! do nothing, because only effects and event handlers use them, never rendering.
 
 #[cfg(feature = "hydrate")]
 pub use in_browser::*;
@@ -25,27 +24,25 @@ mod in_browser {
         document()?.get_element_by_id(id)?.dyn_into().ok()
     }
 
-    /// Tells tests and styles that handlers are in place.
+    /// Marks the page as interactive for tests and CSS.
     pub fn mark_hydrated() {
         if let Some(body) = document().and_then(|document| document.body()) {
             let _ = body.set_attribute("data-hydrated", "true");
         }
     }
 
-    /// Focuses the element with this id.
     pub fn focus(id: &str) {
         if let Some(element) = element(id) {
             let _ = element.focus();
         }
     }
 
-    /// Focuses it once pending changes of the page are drawn.
-    pub fn focus_soon(id: String) {
-        later(0, move || focus(&id));
+    /// Focuses an element after pending changes are rendered.
+    pub fn focus_after_render(id: String) {
+        after_ms(0, move || focus(&id));
     }
 
-    /// Runs something after so many milliseconds.
-    pub fn later(millis: i32, run: impl FnOnce() + 'static) {
+    pub fn after_ms(millis: i32, run: impl FnOnce() + 'static) {
         let run = Closure::once_into_js(run);
         if let Some(window) = window() {
             let _ = window
@@ -53,14 +50,14 @@ mod in_browser {
         }
     }
 
-    /// Milliseconds since 1970, by the browser's clock.
+    /// Milliseconds since 1970.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // far below 2^53
-    pub fn now() -> i64 {
+    pub fn now_ms() -> i64 {
         js_sys::Date::now() as i64
     }
 
-    /// A time as the browser's clock shows it: `2026-11-23 07:38:12`.
+    /// Local time: `2026-11-23 07:38:12`.
     #[must_use]
     pub fn local_time(millis: i64) -> Option<String> {
         #[allow(clippy::cast_precision_loss)] // far below 2^53
@@ -71,7 +68,7 @@ mod in_browser {
         Some(format!("{} {}", date.join("-"), clock.join(":")))
     }
 
-    /// The fields of a form in their order, as it would post them.
+    /// The entries that a form would post, in order.
     #[must_use]
     pub fn form_entries(form: &HtmlFormElement) -> Vec<(String, String)> {
         let Ok(data) = FormData::new_with_form(form) else { return Vec::new() };
@@ -86,26 +83,24 @@ mod in_browser {
         entries
     }
 
-    /// The form that an event came from or bubbled to.
+    /// The form that handles an event.
     #[must_use]
     pub fn form_of(event: &web_sys::Event) -> Option<HtmlFormElement> {
         event.current_target()?.dyn_into().ok()
     }
 
-    /// The form with this id.
     #[must_use]
     pub fn form(id: &str) -> Option<HtmlFormElement> {
         element(id)?.dyn_into().ok()
     }
 
-    /// Whether the tab is hidden.
     #[must_use]
     pub fn is_hidden() -> bool {
         document().is_some_and(|document| document.hidden())
     }
 
-    /// Calls back whenever the tab is hidden or shown; for ever, so once a page.
-    pub fn on_visibility(run: impl FnMut() + 'static) -> Listener {
+    /// Calls back when the tab is hidden or shown, until the listener is dropped.
+    pub fn on_visibility(run: impl FnMut() + 'static) -> VisibilityListener {
         let closure = Closure::<dyn FnMut()>::new(run);
         if let Some(document) = document() {
             let _ = document.add_event_listener_with_callback(
@@ -113,15 +108,15 @@ mod in_browser {
                 closure.as_ref().unchecked_ref(),
             );
         }
-        Listener { closure }
+        VisibilityListener { closure }
     }
 
-    /// Stops calling back when dropped.
-    pub struct Listener {
+    /// Unsubscribes when dropped.
+    pub struct VisibilityListener {
         closure: Closure<dyn FnMut()>,
     }
 
-    impl Drop for Listener {
+    impl Drop for VisibilityListener {
         fn drop(&mut self) {
             if let Some(document) = document() {
                 let _ = document.remove_event_listener_with_callback(
@@ -132,7 +127,7 @@ mod in_browser {
         }
     }
 
-    /// Scrolls to what the address names after `#`.
+    /// Scrolls to the element that the URL fragment names.
     pub fn scroll_to_hash() {
         let hash = window().and_then(|window| window.location().hash().ok()).unwrap_or_default();
         if let Some(target) = hash.strip_prefix('#').and_then(element) {
@@ -140,21 +135,20 @@ mod in_browser {
         }
     }
 
-    /// Whether a scrolling element stands at its end.
+    /// Whether an element is scrolled to its end.
     #[must_use]
     pub fn is_at_end(id: &str) -> bool {
         element(id).is_none_or(|e| e.scroll_height() - e.scroll_top() - e.client_height() < 48)
     }
 
-    /// Scrolls an element to its end.
     pub fn scroll_to_end(id: &str) {
         if let Some(element) = element(id) {
             element.set_scroll_top(element.scroll_height());
         }
     }
 
-    /// Brings an element into the window, if its beginning is outside of it.
-    pub fn reveal(id: &str) {
+    /// Scrolls to an element if its top is not visible.
+    pub fn scroll_into_view(id: &str) {
         let Some(element) = element(id) else { return };
         let height = window().and_then(|window| window.inner_height().ok()?.as_f64());
         let top = element.get_bounding_client_rect().top();
@@ -163,8 +157,8 @@ mod in_browser {
         }
     }
 
-    /// Ticks or unticks every box of this name.
-    pub fn tick_all(name: &str, on: bool) {
+    /// Checks or unchecks every checkbox with this name.
+    pub fn check_all(name: &str, on: bool) {
         let Some(document) = document() else { return };
         let boxes = document.get_elements_by_name(name);
         for i in 0..boxes.length() {
@@ -176,9 +170,9 @@ mod in_browser {
         }
     }
 
-    /// The page's address without its host: for coming back to it.
+    /// Path and query of the URL.
     #[must_use]
-    pub fn here() -> String {
+    pub fn current_path() -> String {
         let Some(location) = window().map(|window| window.location()) else {
             return "/".to_owned();
         };
@@ -189,7 +183,7 @@ mod in_browser {
         )
     }
 
-    /// Follows the first link with this attribute after the focused element.
+    /// Focuses the next (or previous) match after the focused element.
     pub fn focus_next(selector: &str, back: bool) {
         let Some(document) = document() else { return };
         let Ok(all) = document.query_selector_all(selector) else { return };
@@ -209,7 +203,7 @@ mod in_browser {
         }
     }
 
-    /// Whether a key press belongs to what is being typed.
+    /// Whether a key press is text input or has a modifier.
     #[must_use]
     pub fn is_typing(event: &web_sys::KeyboardEvent) -> bool {
         event.ctrl_key()
@@ -221,7 +215,6 @@ mod in_browser {
                 .is_some_and(|e| matches!(e.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"))
     }
 
-    /// Opens a dialog element.
     pub fn open_dialog(id: &str) {
         if let Some(dialog) =
             element(id).and_then(|e| e.dyn_into::<web_sys::HtmlDialogElement>().ok())
@@ -233,15 +226,15 @@ mod in_browser {
 }
 
 #[cfg(not(feature = "hydrate"))]
-#[allow(missing_docs, clippy::must_use_candidate)] // documented above, empty here
+#[allow(clippy::must_use_candidate)] // same signatures as above
 mod on_server {
     use leptos::web_sys::{Event, HtmlFormElement, KeyboardEvent};
 
     pub fn mark_hydrated() {}
     pub fn focus(_id: &str) {}
-    pub fn focus_soon(_id: String) {}
-    pub fn later(_millis: i32, _run: impl FnOnce() + 'static) {}
-    pub fn now() -> i64 {
+    pub fn focus_after_render(_id: String) {}
+    pub fn after_ms(_millis: i32, _run: impl FnOnce() + 'static) {}
+    pub fn now_ms() -> i64 {
         0
     }
     pub fn local_time(_millis: i64) -> Option<String> {
@@ -261,9 +254,9 @@ mod on_server {
         true
     }
     pub fn scroll_to_end(_id: &str) {}
-    pub fn reveal(_id: &str) {}
-    pub fn tick_all(_name: &str, _on: bool) {}
-    pub fn here() -> String {
+    pub fn scroll_into_view(_id: &str) {}
+    pub fn check_all(_name: &str, _on: bool) {}
+    pub fn current_path() -> String {
         "/".to_owned()
     }
     pub fn focus_next(_selector: &str, _back: bool) {}

@@ -1,9 +1,9 @@
-//! Status as icon, word and colour: never colour alone.
+//! Status chips: icon, word and color, never color alone.
 
 use crate::domain::{EvaluationStatus, RunStatus, SuiteStatus, Verdict};
 use leptos::prelude::*;
 
-/// A chip of a tone; tones are classes of the style sheet.
+/// `tone` is a CSS class.
 pub fn chip(tone: &'static str, icon: &'static str, word: impl Into<String>) -> AnyView {
     view! {
         <span class=format!("chip {tone}")>
@@ -14,9 +14,9 @@ pub fn chip(tone: &'static str, icon: &'static str, word: impl Into<String>) -> 
     .into_any()
 }
 
-/// Tone and icon of a run's status.
+/// The tone and icon of a run status.
 #[must_use]
-pub fn run_look(status: RunStatus) -> (&'static str, &'static str) {
+pub fn run_status_style(status: RunStatus) -> (&'static str, &'static str) {
     match status {
         RunStatus::Pending => ("neutral", "○"),
         RunStatus::Running => ("running", "◐"),
@@ -28,16 +28,15 @@ pub fn run_look(status: RunStatus) -> (&'static str, &'static str) {
     }
 }
 
-/// The chip of a run.
 pub fn run_chip(status: RunStatus) -> AnyView {
-    let (tone, icon) = run_look(status);
+    let (tone, icon) = run_status_style(status);
     chip(tone, icon, status.label())
 }
 
-/// The chip of a suite; `cancelling` while it has been asked to stop.
+/// `cancelling` means that cancellation was requested.
 pub fn suite_chip(status: SuiteStatus, cancelling: bool) -> AnyView {
     match status {
-        _ if cancelling && !status.is_final() => chip("neutral", "⊘", "Cancelling…"),
+        _ if cancelling && !status.is_final() => chip("neutral", "⊘", "Canceling…"),
         SuiteStatus::Pending => chip("neutral", "○", status.label()),
         SuiteStatus::Running => chip("running", "◐", status.label()),
         SuiteStatus::Finished => chip("done", "●", status.label()),
@@ -45,7 +44,7 @@ pub fn suite_chip(status: SuiteStatus, cancelling: bool) -> AnyView {
     }
 }
 
-/// The chip of an evaluation: its verdict, or why there is none yet.
+/// The verdict of an evaluation, or its status while there is none.
 pub fn evaluation_chip(status: EvaluationStatus, verdict: Option<Verdict>) -> AnyView {
     match (status, verdict) {
         (EvaluationStatus::Done, Some(verdict)) => run_chip(verdict.into()),

@@ -1,11 +1,11 @@
-//! A field of a form: its label, hint, control and problem.
+//! Form fields: label, hint, control and validation message.
 
 use super::form::Form;
 use super::form_data::{field_id, field_name, lines};
 use crate::domain::Draft;
 use leptos::prelude::*;
 
-/// Where a field stands in the draft; of a row it moves with the row.
+/// The path of a field in the draft. Fields of a row move with the row.
 #[derive(Clone, Copy)]
 struct Path {
     row: Option<(&'static str, ReadSignal<usize>)>,
@@ -21,22 +21,18 @@ impl Path {
     }
 }
 
-/// How a value is typed.
 #[derive(Clone)]
 pub enum Control {
-    /// One line; the type of the input.
-    Line(&'static str),
-    /// A number.
+    /// A single-line input with its `type`.
+    Input(&'static str),
     Number,
-    /// Several lines, so many shown.
-    Area(u32),
-    /// One of several: word and label.
+    /// A text area with its number of rows.
+    TextArea(u32),
+    /// Pairs of value and label.
     Select(Vec<(String, String)>),
-    /// Yes or no.
-    Tick,
+    Checkbox,
 }
 
-/// A field with its label, hint and problem.
 #[derive(Clone)]
 pub struct Field {
     path: Path,
@@ -47,11 +43,11 @@ pub struct Field {
     required: bool,
     class: &'static str,
     autocomplete: Option<&'static str>,
-    on: bool,
+    checked_by_default: bool,
 }
 
 impl Field {
-    /// A field of the draft itself.
+    /// A top-level field of the draft.
     #[must_use]
     pub fn new(field: &'static str, label: &'static str, control: Control) -> Self {
         let path = Path { row: None, field };
@@ -64,11 +60,11 @@ impl Field {
             required: false,
             class: "",
             autocomplete: None,
-            on: false,
+            checked_by_default: false,
         }
     }
 
-    /// A field of a row, with the value it begins with.
+    /// A field of a row with its initial value.
     #[must_use]
     pub fn of_row(
         list: &'static str,
@@ -79,48 +75,45 @@ impl Field {
         row: &Draft,
     ) -> Self {
         let value = Some(row.text(field));
-        let on = row.flag(field, true);
+        let checked_by_default = row.flag(field, true);
         let path = Path { row: Some((list, index)), field };
-        Self { path, value, on, ..Self::new(field, label, control) }
+        Self { path, value, checked_by_default, ..Self::new(field, label, control) }
     }
 
-    /// A sentence that helps.
     #[must_use]
     pub fn hint(self, hint: &'static str) -> Self {
         Self { hint, ..self }
     }
 
-    /// Must be filled in.
     #[must_use]
     pub fn required(self) -> Self {
         Self { required: true, ..self }
     }
 
-    /// A class of the style sheet: `wide`, `mono`, `narrow`.
+    /// A CSS class: `wide`, `mono`, `narrow`.
     #[must_use]
     pub fn class(self, class: &'static str) -> Self {
         Self { class, ..self }
     }
 
-    /// What a password manager should fill in.
     #[must_use]
-    pub fn autocomplete(self, what: &'static str) -> Self {
-        Self { autocomplete: Some(what), ..self }
+    pub fn autocomplete(self, token: &'static str) -> Self {
+        Self { autocomplete: Some(token), ..self }
     }
 
-    /// Another value to begin with than the draft's.
+    /// Overrides the initial value of the draft.
     #[must_use]
     pub fn value(self, value: String) -> Self {
         Self { value: Some(value), ..self }
     }
 
-    /// Ticked where the draft says nothing.
+    /// A checkbox is checked if the draft has no value.
     #[must_use]
-    pub fn on(self) -> Self {
-        Self { on: true, ..self }
+    pub fn checked_by_default(self) -> Self {
+        Self { checked_by_default: true, ..self }
     }
 
-    /// Draws it.
+    /// Renders the field.
     pub fn show(self, form: Form) -> AnyView {
         let (path, hint) = (self.path, self.hint);
         let id = move || field_id(&path.get());
@@ -137,14 +130,14 @@ impl Field {
                 (Some(hint), Some(problem)) => Some(format!("{hint} {problem}")),
             }
         };
-        let ticked = match path.row {
-            None => form.draft(|draft| draft.flag(path.field, self.on)),
-            Some(_) => self.on,
+        let checked = match path.row {
+            None => form.draft(|draft| draft.flag(path.field, self.checked_by_default)),
+            Some(_) => self.checked_by_default,
         };
         let value = self.value.unwrap_or_else(|| form.draft(|draft| lines(draft, self.path.field)));
         let required = self.required.then_some("true");
         let control = match self.control {
-            Control::Line(kind) => view! {
+            Control::Input(kind) => view! {
                 <input type=kind id=id name=name value=value aria-invalid=invalid
                     aria-required=required aria-describedby=described
                     autocomplete=self.autocomplete.unwrap_or("off")/>
@@ -156,16 +149,16 @@ impl Field {
                     autocomplete="off" class="number"/>
             }
             .into_any(),
-            Control::Area(rows) => view! {
+            Control::TextArea(rows) => view! {
                 <textarea id=id name=name rows=rows.to_string() aria-invalid=invalid
                     aria-required=required aria-describedby=described
-                    inner_html=area_html(&value)></textarea>
+                    inner_html=textarea_html(&value)></textarea>
             }
             .into_any(),
             Control::Select(options) => {
-                let options = options.into_iter().map(|(word, label)| {
-                    let chosen = word == value;
-                    view! { <option value=word selected=chosen>{label}</option> }
+                let options = options.into_iter().map(|(option, label)| {
+                    let selected = option == value;
+                    view! { <option value=option selected=selected>{label}</option> }
                 });
                 view! {
                     <select id=id name=name aria-invalid=invalid aria-required=required
@@ -175,11 +168,11 @@ impl Field {
                 }
                 .into_any()
             }
-            Control::Tick => {
+            Control::Checkbox => {
                 return view! {
-                    <div class=format!("field tick {}", self.class)>
+                    <div class=format!("field checkbox {}", self.class)>
                         <input type="hidden" name=name value="false"/>
-                        <input type="checkbox" id=id name=name value="true" checked=ticked
+                        <input type="checkbox" id=id name=name value="true" checked=checked
                             aria-describedby=described/>
                         <label for=id>{self.label}</label>
                         {hint_of(hint, id)}
@@ -188,10 +181,11 @@ impl Field {
                 .into_any();
             }
         };
-        let needed = self.required.then(|| view! { <span class="hint">" · required"</span> });
+        let required_mark =
+            self.required.then(|| view! { <span class="hint">" · required"</span> });
         view! {
             <div class=format!("field {}", self.class)>
-                <label for=id>{self.label} {needed}</label>
+                <label for=id>{self.label} {required_mark}</label>
                 {control}
                 {hint_of(hint, id)}
                 {move || problem().map(|text| view! {
@@ -210,18 +204,18 @@ fn hint_of(hint: &'static str, id: impl Fn() -> String + Send + Sync + 'static) 
     view! { <p class="hint" id=move || format!("{}-hint", id())>{hint}</p> }.into_any()
 }
 
-/// The content of a text area. As HTML, since an empty text node would come
-/// back from the server as a space; the parser drops a first line break, so
-/// the server writes one.
-fn area_html(text: &str) -> String {
+/// The content of a text area as HTML, because the server renders an empty text
+/// node as a space. The HTML parser drops a leading line break, so the server
+/// writes one.
+fn textarea_html(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
     if cfg!(feature = "ssr") { format!("\n{escaped}") } else { escaped }
 }
 
-/// Word and label of each value.
+/// A select over all values of an enum.
 #[must_use]
 pub fn options<T: Copy>(all: &[(&str, T)], label: fn(T) -> &'static str) -> Control {
     Control::Select(
-        all.iter().map(|(word, v)| ((*word).to_owned(), label(*v).to_owned())).collect(),
+        all.iter().map(|(name, v)| ((*name).to_owned(), label(*v).to_owned())).collect(),
     )
 }

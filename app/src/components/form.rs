@@ -1,81 +1,88 @@
-//! Forms: plain ones that post, whose fields know their path in the draft,
-//! show the problem of that path beside themselves, and are checked again as
-//! they are corrected. Without WASM the server does the same with a redirect.
+//! Plain HTML forms that post. Each field knows its path in the draft and shows
+//! the validation problems of that path. With WASM a form is validated before it
+//! posts and while it is corrected; without, the server redirects back with the
+//! same problems.
 
 use super::browser;
 pub use super::field::{Control, Field, options};
-use super::form_data::{capital, field_id, spoken, to_draft};
-use super::load::{Data, ask};
-use crate::services::Rejected;
-use crate::domain::{Draft, Problem, Problems};
-use crate::server_fns::{RefusedQuery};
+use super::form_data::{capitalize, display_path, field_id};
+use super::page_data::{PageData, load};
+use crate::domain::{Draft, Problem, Problems, form};
+use crate::server_fns::RefusedQuery;
+use crate::services::RejectedForm;
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
 
-/// Id of the error summary.
+/// ID of the error summary.
 const SUMMARY: &str = "error-summary";
 
-/// The check of a form's draft in the browser; the server checks again.
-pub type Checker = fn(&Draft) -> Problems;
+/// Validates a draft in the browser. The server validates it again.
+pub type Validator = fn(&Draft) -> Problems;
 
-/// What the fields of a form share.
+/// State that the fields of a form share.
 #[derive(Clone, Copy)]
 pub struct Form {
     problems: RwSignal<Problems>,
-    asked: RwSignal<bool>,
+    /// Whether a submit was rejected before, so that input is validated.
+    validates_input: RwSignal<bool>,
     draft: StoredValue<Draft>,
     detail: StoredValue<(String, Option<String>)>,
-    check: Checker,
+    validate: Validator,
 }
 
 impl Form {
-    /// A form that shows `draft`, or what was rejected before.
+    /// A form that shows `draft`, or the rejected draft instead.
     #[must_use]
-    pub fn new(draft: Draft, rejected: Option<Rejected>, check: Checker) -> Self {
+    pub fn new(draft: Draft, rejected: Option<RejectedForm>, validate: Validator) -> Self {
         let rejected = rejected.unwrap_or_default();
-        let asked = !rejected.problems.is_empty();
+        let validates_input = !rejected.problems.is_empty();
         let draft = if is_of_form(&rejected.draft) { rejected.draft } else { draft };
         Self {
             problems: RwSignal::new(rejected.problems),
-            asked: RwSignal::new(asked),
+            validates_input: RwSignal::new(validates_input),
             draft: StoredValue::new(draft),
             detail: StoredValue::new((rejected.detail, rejected.link)),
-            check,
+            validate,
         }
     }
 
-    /// A look at the draft it began with.
-    pub fn draft<T>(self, look: impl FnOnce(&Draft) -> T) -> T {
-        self.draft.with_value(look)
+    /// Reads the initial draft.
+    pub fn draft<T>(self, read: impl FnOnce(&Draft) -> T) -> T {
+        self.draft.with_value(read)
     }
 
-    /// On submit: problems stop it and are shown, otherwise the browser posts.
-    pub fn submitted(self, event: &SubmitEvent) {
-        let Some(form) = browser::form_of(event) else { return };
-        let problems = (self.check)(&to_draft(&browser::form_entries(&form)));
+    /// Submit handler: prevents the post and shows the problems, if there are any.
+    pub fn on_submit(self, event: &SubmitEvent) {
+        let Some(problems) = self.problems_of(event) else { return };
         if problems.is_empty() {
             return;
         }
         event.prevent_default();
         self.detail.set_value((String::new(), None));
-        self.asked.set(true);
+        self.validates_input.set(true);
         self.problems.set(problems);
-        browser::focus_soon(SUMMARY.to_owned());
+        browser::focus_after_render(SUMMARY.to_owned());
     }
 
-    /// On input: once something was rejected, what is corrected is checked.
-    pub fn corrected(self, event: &Event) {
-        if !self.asked.get_untracked() {
+    /// Input handler: validates again after a rejected submit.
+    pub fn on_input(self, event: &Event) {
+        if !self.validates_input.get_untracked() {
             return;
         }
-        let Some(form) = browser::form_of(event) else { return };
-        let problems = (self.check)(&to_draft(&browser::form_entries(&form)));
+        let Some(problems) = self.problems_of(event) else { return };
         if problems != self.problems.get_untracked() {
             self.problems.set(problems);
         }
     }
 
-    /// The problem of a path, in words.
+    /// Validates the form that sent the event. `None` if its fields cannot be
+    /// parsed: the form then posts, and the server answers with the reason.
+    fn problems_of(self, event: &Event) -> Option<Problems> {
+        let entries = browser::form_entries(&browser::form_of(event)?);
+        form::parse(entries).ok().map(|draft| (self.validate)(&draft))
+    }
+
+    /// The validation message of a path, including problems of its list items.
     pub(super) fn message(self, path: &str) -> Option<String> {
         self.problems.with(|problems| {
             let of = |p: &&Problem| {
@@ -85,41 +92,41 @@ impl Form {
                         .is_some_and(|rest| rest.starts_with('[') && !rest.contains('.'))
             };
             let found: Vec<_> = problems.iter().filter(of).map(|p| p.message.as_str()).collect();
-            (!found.is_empty()).then(|| format!("{}.", capital(&found.join("; "))))
+            (!found.is_empty()).then(|| format!("{}.", capitalize(&found.join("; "))))
         })
     }
 
-    /// What is wrong, all of it, with links to the fields.
+    /// All problems, with links to the fields.
     pub fn summary(self) -> AnyView {
         Effect::new(move |before: Option<()>| {
             let any = self.problems.with_untracked(|problems| !problems.is_empty());
             if before.is_none() && (any || self.detail.with_value(|d| !d.0.is_empty())) {
-                browser::focus_soon(SUMMARY.to_owned());
+                browser::focus_after_render(SUMMARY.to_owned());
             }
         });
         let shown = move || {
             let problems = self.problems.get();
             let (detail, link) = self.detail.get_value();
-            if problems.is_empty() && (detail.is_empty() || self.asked.get()) {
+            if problems.is_empty() && (detail.is_empty() || self.validates_input.get()) {
                 return ().into_any();
             }
             let title = match problems.len() {
                 0 => detail,
-                1 => "One thing needs a correction".to_owned(),
-                n => format!("{n} things need a correction"),
+                1 => "1 problem to fix".to_owned(),
+                n => format!("{n} problems to fix"),
             };
             let items = problems.iter().map(|p| {
                 let href = format!("#{}", field_id(&p.path));
-                let path = spoken(&p.path);
+                let path = display_path(&p.path);
                 let text = if path.is_empty() {
-                    capital(&p.message)
+                    capitalize(&p.message)
                 } else {
                     format!("{path}: {}", p.message)
                 };
                 view! { <li><a href=href rel="external">{text}</a></li> }
             });
             let link = link.map(|link| {
-                view! { <p><a href=link>"Look at it"</a></p> }
+                view! { <p><a href=link>"View details"</a></p> }
             });
             view! {
                 <div class="errors" role="alert" id=SUMMARY tabindex="-1">
@@ -133,12 +140,12 @@ impl Form {
         shown.into_any()
     }
 
-    /// The problem of a whole list, beside its heading.
+    /// The problem of a whole list.
     pub fn list_problem(self, list: &'static str) -> AnyView {
         let shown = move || {
             self.problems.with(|problems| {
                 problems.iter().find(|p| p.path == list).map(|p| {
-                    view! { <p class="problem">{format!("{}.", capital(&p.message))}</p> }
+                    view! { <p class="problem">{format!("{}.", capitalize(&p.message))}</p> }
                 })
             })
         };
@@ -146,67 +153,66 @@ impl Form {
     }
 }
 
-/// Whether what was refused is this form's own content: a button beside it
-/// (delete, duplicate) comes back with nothing to show but a sentence.
+/// Whether a rejected draft has the content of this form. Other buttons of the
+/// page (delete, duplicate) are rejected with a message only.
 fn is_of_form(draft: &Draft) -> bool {
     ["name", "email", "judge", "agent_id"].iter().any(|field| draft.at(field).is_some())
 }
 
-/// A form without a check of its own.
+/// For forms that only the server validates.
 #[must_use]
-pub fn unchecked(_: &Draft) -> Problems {
+pub fn skip_validation(_: &Draft) -> Problems {
     Problems::new()
 }
 
-/// Why a button of this page was refused, where the page has no form of its
-/// own to say so.
-pub fn refusal() -> AnyView {
+/// The reason why a button of this page was rejected, for pages without a form.
+pub fn rejection() -> AnyView {
     let query = leptos_router::hooks::use_query_map();
-    let data: Data<Option<Rejected>> =
-        ask(move || RefusedQuery { draft: query.with(|query| query.get("draft")) });
+    let data: PageData<Option<RejectedForm>> =
+        load(move || RefusedQuery { draft: query.with(|query| query.get("draft")) });
     view! {
         <Transition>
             {move || Suspend::new(async move {
                 let rejected = data.wait().await.ok().flatten();
-                rejected.map(|rejected| Form::new(Draft::default(), Some(rejected), unchecked).summary())
+                rejected.map(|rejected| Form::new(Draft::default(), Some(rejected), skip_validation).summary())
             })}
         </Transition>
     }
     .into_any()
 }
 
-/// On which version of a thing its form rests, in the form's `field`. `shown` is
-/// that of what was typed before, if anything was. Where it is not the newest,
-/// neither version is lost: the newest opens beside, and one button saves what
-/// was typed on top of it. Its value follows the form's own `field`, so it counts.
-pub fn version(
+/// The version that a form is based on, as a hidden `field`. `shown` is the
+/// version of a rejected draft. If it is not the newest, a conflict is shown: a
+/// link opens the newest version, and a button saves the draft over it. The value
+/// of the button follows the hidden one in the post, and the last value counts.
+pub fn version_field(
     field: &'static str,
     shown: Option<String>,
     newest: String,
-    here: String,
+    url: String,
     save: String,
     differs: String,
 ) -> AnyView {
     let shown = shown.filter(|shown| !shown.is_empty()).unwrap_or_else(|| newest.clone());
-    let late = (shown != newest).then(|| {
+    let conflict = (shown != newest).then(|| {
         let differs = (!differs.is_empty())
             .then(|| view! { <p>"The newest version differs from yours in: " {differs} "."</p> });
         view! {
             <div class="warning conflict">
-                <p>"This was saved elsewhere in the meantime. What you typed stands below, and is not saved."</p>
+                <p>"A newer version was saved while you were editing. Your changes are below and are not saved yet."</p>
                 {differs}
                 <p>
-                    <a href=here.clone() target="_blank" rel="external">"See the newest version beside this one"</a>
-                    " · " <a href=here rel="external">"Give up mine"</a>
+                    <a href=url.clone() target="_blank" rel="external">"Open the newest version in a new tab"</a>
+                    " · " <a href=url rel="external">"Discard my changes"</a>
                 </p>
                 <button type="submit" name=field value=newest>{save}</button>
             </div>
         }
     });
-    view! { <input type="hidden" name=field value=shown/> {late} }.into_any()
+    view! { <input type="hidden" name=field value=shown/> {conflict} }.into_any()
 }
 
-/// A form with nothing but a button: an action on something.
+/// A button that posts an action.
 pub fn action_button(
     action: String,
     label: &'static str,
@@ -226,7 +232,7 @@ pub fn action_button(
     .into_any()
 }
 
-/// Deleting in two steps, without a script: the first shows the second.
+/// A delete button with confirmation that works without JavaScript.
 pub fn delete_button(action: String, what: &'static str, hint: &'static str) -> AnyView {
     view! {
         <details class="confirm">

@@ -1,14 +1,14 @@
-//! Parts that several pages share.
+//! Components and helpers that several pages share.
 
 pub mod browser;
 pub mod chip;
-pub mod compact;
 mod field;
 pub mod form;
 pub mod form_data;
-pub mod load;
+pub mod format;
+pub mod page_data;
+pub mod positional_json;
 pub mod rows;
 pub mod time;
 pub mod title;
 pub mod turns;
-pub mod words;

@@ -1,6 +1,6 @@
-//! Rows of an editor: added, removed and moved. Each button posts what it
-//! does, so that it works without WASM; with it, the row changes at once, the
-//! focus stays and the change is said.
+//! Lists of rows in an editor, which buttons add, remove and move. Each button
+//! posts its action, so that it works without WASM. With WASM the list changes at
+//! once, the focus is kept and the change is announced.
 
 use super::browser;
 use super::form::Form;
@@ -10,18 +10,18 @@ use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
 use serde_json::Value;
 
-/// What a list of rows is and how one looks.
+/// Description of a list of rows.
 #[derive(Clone, Copy)]
-pub struct Rows {
-    /// The field of the draft.
-    pub list: &'static str,
-    /// What one is called: `Turn`.
+pub struct RowList {
+    /// Path of the list in the draft.
+    pub path: &'static str,
+    /// Name of one row: `Turn`.
     pub noun: &'static str,
-    /// The button that adds one.
+    /// Label of the add button.
     pub add: &'static str,
-    /// A fresh one, after so many.
+    /// A new row at this index.
     pub blank: fn(usize) -> Value,
-    /// Its fields.
+    /// The fields of a row.
     pub row: fn(Form, ReadSignal<usize>, &Draft) -> AnyView,
 }
 
@@ -35,46 +35,50 @@ struct Row {
 struct State {
     rows: RwSignal<Vec<Row>>,
     next_key: StoredValue<u32>,
-    kind: Rows,
+    list: RowList,
 }
 
 impl State {
-    fn new(kind: Rows, form: Form) -> Self {
+    fn new(list: RowList, form: Form) -> Self {
         let entries: Vec<Value> = form.draft(|draft| {
-            draft.at(kind.list).and_then(Value::as_array).cloned().unwrap_or_default()
+            draft.at(list.path).and_then(Value::as_array).cloned().unwrap_or_default()
         });
         let mut next = 0;
         let rows = entries.into_iter().map(|value| {
             next += 1;
-            Row { key: next, draft: Draft(of_object(kind, value)) }
+            Row { key: next, draft: Draft(normalize_row(list, value)) }
         });
         let rows: Vec<_> = rows.collect();
-        Self { rows: RwSignal::new(rows), next_key: StoredValue::new(next), kind }
+        Self { rows: RwSignal::new(rows), next_key: StoredValue::new(next), list }
     }
 
     fn id(self, index: usize, part: &str) -> String {
-        format!("{}-{index}-{part}", self.kind.list)
+        format!("{}-{index}-{part}", self.list.path)
     }
 
     fn add(self) {
         let key = self.next_key.get_value() + 1;
         self.next_key.set_value(key);
         let index = self.rows.with_untracked(Vec::len);
-        let draft = Draft((self.kind.blank)(index));
+        let draft = Draft((self.list.blank)(index));
         self.rows.update(|rows| rows.push(Row { key, draft }));
-        browser::focus_soon(self.id(index, "row"));
-        Announcer::get().say(format!("{} {} added", self.kind.noun, index + 1));
+        browser::focus_after_render(self.id(index, "row"));
+        Announcer::get().announce(format!("{} {} added", self.list.noun, index + 1));
     }
 
     fn remove(self, index: usize) {
         self.rows.update(|rows| drop(rows.remove(index)));
-        let left = self.rows.with_untracked(Vec::len);
-        browser::focus_soon(if left == 0 {
-            format!("{}-add", self.kind.list)
+        let remaining = self.rows.with_untracked(Vec::len);
+        browser::focus_after_render(if remaining == 0 {
+            format!("{}-add", self.list.path)
         } else {
-            self.id(index.min(left - 1), "row")
+            self.id(index.min(remaining - 1), "row")
         });
-        Announcer::get().say(format!("{} {} removed, {left} left", self.kind.noun, index + 1));
+        Announcer::get().announce(format!(
+            "{} {} removed, {remaining} left",
+            self.list.noun,
+            index + 1
+        ));
     }
 
     fn shift(self, index: usize, down: bool, part: &'static str) {
@@ -84,15 +88,15 @@ impl State {
             return;
         }
         self.rows.update(|rows| rows.swap(index, to));
-        // At an end the button that was pressed is off: its sibling takes over.
+        // At an end the pressed button is disabled, so its sibling gets the focus.
         let part = match (part, to) {
             ("up", 0) => "down",
             ("down", to) if to + 1 == total => "up",
             (part, _) => part,
         };
-        browser::focus_soon(self.id(to, part));
-        let noun = self.kind.noun;
-        Announcer::get().say(format!("{noun} {} moved to {} of {total}", index + 1, to + 1));
+        browser::focus_after_render(self.id(to, part));
+        let noun = self.list.noun;
+        Announcer::get().announce(format!("{noun} {} moved to {} of {total}", index + 1, to + 1));
     }
 
     fn key(self, index: usize, event: &KeyboardEvent) {
@@ -108,42 +112,41 @@ impl State {
     }
 }
 
-/// A bare text is the short spelling of a row with a text.
-fn of_object(kind: Rows, value: Value) -> Value {
-    if value.is_object() || kind.list != "expected_behaviors" {
+/// Expands the short form of a behavior, a plain text, to an object.
+fn normalize_row(list: RowList, value: Value) -> Value {
+    if value.is_object() || list.path != "expected_behaviors" {
         return value;
     }
-    let mut fresh = (kind.blank)(0);
-    fresh["text"] = value;
-    fresh
+    let mut row = (list.blank)(0);
+    row["text"] = value;
+    row
 }
 
-/// The rows, with their buttons.
-pub fn rows(form: Form, kind: Rows) -> AnyView {
-    let state = State::new(kind, form);
+pub fn rows(form: Form, list: RowList) -> AnyView {
+    let state = State::new(list, form);
     let children = move |index: ReadSignal<usize>, row: Row| {
-        let fields = (kind.row)(form, index, &row.draft);
-        one(state, index, fields)
+        let fields = (list.row)(form, index, &row.draft);
+        row_view(state, index, fields)
     };
     view! {
-        <div class="rows" id=kind.list tabindex="-1">
-            {form.list_problem(kind.list)}
+        <div class="rows" id=list.path tabindex="-1">
+            {form.list_problem(list.path)}
             <ForEnumerate each=move || state.rows.get() key=|row| row.key children=children/>
-            <button type="submit" name="_action" value=format!("add:{}", kind.list)
-                id=format!("{}-add", kind.list) formnovalidate
+            <button type="submit" name="_action" value=format!("add:{}", list.path)
+                id=format!("{}-add", list.path) formnovalidate
                 on:click=move |event| {
                     event.prevent_default();
                     state.add();
                 }>
-                {kind.add}
+                {list.add}
             </button>
         </div>
     }
     .into_any()
 }
 
-fn one(state: State, index: ReadSignal<usize>, fields: AnyView) -> AnyView {
-    let Rows { list, noun, .. } = state.kind;
+fn row_view(state: State, index: ReadSignal<usize>, fields: AnyView) -> AnyView {
+    let RowList { path, noun, .. } = state.list;
     let number = move || index.get() + 1;
     let last = move || state.rows.with(Vec::len) == number();
     view! {
@@ -154,7 +157,7 @@ fn one(state: State, index: ReadSignal<usize>, fields: AnyView) -> AnyView {
             <div class="row-tools">
                 <button type="submit" name="_action" class="quiet" formnovalidate
                     id=move || state.id(index.get(), "up")
-                    value=move || format!("up:{list}:{}", index.get())
+                    value=move || format!("up:{path}:{}", index.get())
                     aria-label=move || format!("Move {} {} up", noun.to_lowercase(), number())
                     disabled=move || index.get() == 0
                     on:click=move |event| {
@@ -163,7 +166,7 @@ fn one(state: State, index: ReadSignal<usize>, fields: AnyView) -> AnyView {
                     }>"↑"</button>
                 <button type="submit" name="_action" class="quiet" formnovalidate
                     id=move || state.id(index.get(), "down")
-                    value=move || format!("down:{list}:{}", index.get())
+                    value=move || format!("down:{path}:{}", index.get())
                     aria-label=move || format!("Move {} {} down", noun.to_lowercase(), number())
                     disabled=last
                     on:click=move |event| {
@@ -171,7 +174,7 @@ fn one(state: State, index: ReadSignal<usize>, fields: AnyView) -> AnyView {
                         state.shift(index.get_untracked(), true, "down");
                     }>"↓"</button>
                 <button type="submit" name="_action" class="quiet" formnovalidate
-                    value=move || format!("remove:{list}:{}", index.get())
+                    value=move || format!("remove:{path}:{}", index.get())
                     aria-label=move || format!("Remove {} {}", noun.to_lowercase(), number())
                     on:click=move |event| {
                         event.prevent_default();

@@ -1,5 +1,4 @@
-//! Points in time: UTC from the server, the reader's own clock once the page
-//! is alive.
+//! Timestamps: UTC from the server, local time after hydration.
 
 use super::browser;
 use crate::domain::Timestamp;
@@ -17,26 +16,25 @@ fn utc_clock(at: Timestamp) -> String {
     format!("{} UTC", at.rfc3339().get(11..19).unwrap_or_default())
 }
 
-/// A date with its time.
+/// Date and time.
 pub fn time(at: Timestamp) -> AnyView {
-    shown(at, utc(at), |local| local.get(..16).map(str::to_owned))
+    time_element(at, utc(at), |local| local.get(..16).map(str::to_owned))
 }
 
-/// The time of the day alone, to the second.
+/// Time of day with seconds.
 pub fn clock(at: Timestamp) -> AnyView {
-    shown(at, utc_clock(at), |local| local.get(11..).map(str::to_owned))
+    time_element(at, utc_clock(at), |local| local.get(11..).map(str::to_owned))
 }
 
-/// A time, or a dash.
 pub fn maybe_time(at: Option<Timestamp>) -> AnyView {
     at.map_or_else(|| "–".into_any(), time)
 }
 
-fn shown(at: Timestamp, utc: String, cut: fn(&str) -> Option<String>) -> AnyView {
+fn time_element(at: Timestamp, utc: String, shorten: fn(&str) -> Option<String>) -> AnyView {
     let exact = at.rfc3339();
     let text = RwSignal::new(utc);
     Effect::new(move || {
-        if let Some(local) = browser::local_time(at.0).as_deref().and_then(cut) {
+        if let Some(local) = browser::local_time(at.0).as_deref().and_then(shorten) {
             text.set(local);
         }
     });
@@ -48,7 +46,7 @@ mod tests {
     use super::{Timestamp, utc, utc_clock};
 
     #[test]
-    fn times_are_cut_at_the_right_places() {
+    fn utc_times_are_formatted() {
         assert_eq!(utc(Timestamp(1_700_000_000_123)), "2023-11-14 22:13 UTC");
         assert_eq!(utc_clock(Timestamp(1_700_000_000_123)), "22:13:20 UTC");
     }

@@ -1,13 +1,12 @@
-//! The heading of a page, and what a screen reader hears: after navigation
-//! the heading takes focus and the title is announced, since the router does
-//! neither.
+//! Page headings and screen reader announcements. After navigation the heading
+//! gets the focus and the title is announced, because the router does neither.
 
 use super::browser;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_location;
 
-/// What is announced politely, and which page was announced last.
+/// The polite live region of the application.
 #[derive(Clone, Copy)]
 pub struct Announcer {
     message: RwSignal<String>,
@@ -15,7 +14,7 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Made once, by the application.
+    /// Called once by the application.
     #[must_use]
     pub fn provide() -> Self {
         let announcer =
@@ -24,40 +23,37 @@ impl Announcer {
         announcer
     }
 
-    /// The one of the application.
     #[must_use]
     pub fn get() -> Self {
         expect_context()
     }
 
-    /// Says something once, politely.
-    pub fn say(self, text: impl Into<String>) {
+    pub fn announce(self, text: impl Into<String>) {
         self.message.set(text.into());
     }
 
-    /// The live region.
     pub fn region(self) -> AnyView {
         view! { <div class="sr-only" role="status" aria-live="polite">{self.message}</div> }
             .into_any()
     }
 }
 
-/// The heading of a page and its title.
+/// The `h1` and the title of a page.
 pub fn heading(text: impl Into<String>) -> AnyView {
     let text: String = text.into();
     let announcer = Announcer::get();
     let path = use_location().pathname;
     let announced = text.clone();
     Effect::new(move || {
-        let here = path.get_untracked();
+        let current = path.get_untracked();
         let before = announcer.last_page.get_value();
-        if before.as_deref() == Some(here.as_str()) {
+        if before.as_deref() == Some(current.as_str()) {
             return;
         }
-        announcer.last_page.set_value(Some(here));
+        announcer.last_page.set_value(Some(current));
         if before.is_some() {
-            browser::focus_soon("page-title".to_owned());
-            announcer.say(announced.clone());
+            browser::focus_after_render("page-title".to_owned());
+            announcer.announce(announced.clone());
         }
     });
     view! {

@@ -1,23 +1,21 @@
-//! The first page: what runs, what ran, and the first minute.
+//! Home page: running suites, latest suites, and the first steps of a new user.
 
-use super::run::parts::refresh;
 use super::suites::list::suite_table;
 use crate::components::chip::suite_chip;
-use crate::components::form::refusal;
-use crate::components::load::{ask, follow, loaded, notice};
+use crate::components::form::rejection;
+use crate::components::format::plural;
+use crate::components::page_data::{auto_refresh, load, notice, poll_while, when_loaded};
 use crate::components::title::heading;
-use crate::components::words::plural;
 use crate::domain::{Connection, Suite};
-use crate::server_fns::{HomeQuery};
+use crate::server_fns::HomeQuery;
 use crate::server_fns::home::HomeData;
 use leptos::prelude::*;
 
-/// The first page.
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let data = ask(|| HomeQuery {});
-    follow(data, unfinished);
-    view! { {notice()} {refusal()} {loaded(data, show)} }
+    let data = load(|| HomeQuery {});
+    poll_while(data, unfinished);
+    view! { {notice()} {rejection()} {when_loaded(data, show)} }
 }
 
 fn unfinished(home: &HomeData) -> bool {
@@ -27,21 +25,21 @@ fn unfinished(home: &HomeData) -> bool {
 fn show(home: HomeData) -> AnyView {
     let open = unfinished(&home);
     let HomeData { dashboard, demo_key } = home;
-    let fresh = dashboard.live.is_empty() && dashboard.latest.is_empty();
-    if fresh {
-        return first_minute(dashboard.agents, dashboard.built_in_scenarios, demo_key);
+    let is_new = dashboard.live.is_empty() && dashboard.latest.is_empty();
+    if is_new {
+        return first_steps(dashboard.agents, dashboard.built_in_scenarios, demo_key);
     }
     let live = dashboard.live.iter().map(live_card).collect_view();
     let live = (!dashboard.live.is_empty()).then(
         || view! { <section><h2>"Running now"</h2><div class="cards">{live}</div></section> },
     );
     view! {
-        {open.then(refresh)}
+        {open.then(auto_refresh)}
         <div class="page-head">
             {heading("Overview")}
             <a class="button primary" href="/suites/new">"Run scenarios"</a>
         </div>
-        {troubled(&dashboard.troubled)}
+        {connection_problems(&dashboard.failing_connections)}
         {live}
         <section>
             <h2>"Latest suites"</h2>
@@ -50,8 +48,8 @@ fn show(home: HomeData) -> AnyView {
         </section>
         <p class="hint">
             {plural(dashboard.agents, "agent")} " · "
-            {plural(dashboard.scenarios, "scenario")} " of your own · "
-            {format!("{} built in", dashboard.built_in_scenarios)}
+            {plural(dashboard.scenarios, "custom scenario")} " · "
+            {plural(dashboard.built_in_scenarios, "built-in scenario")}
         </p>
     }
     .into_any()
@@ -65,7 +63,7 @@ fn live_card(suite: &Suite) -> AnyView {
             <strong>{suite.agent.name.clone()}</strong>
             {suite_chip(suite.status, suite.cancel_requested_at.is_some())}
             <progress max=progress.total.to_string() value=progress.done.to_string()
-                aria-label="Runs done">
+                aria-label="Completed runs">
             </progress>
             <span class="hint num">{format!("{} of {}", progress.done, progress.total)}</span>
         </a>
@@ -73,7 +71,7 @@ fn live_card(suite: &Suite) -> AnyView {
     .into_any()
 }
 
-fn troubled(connections: &[Connection]) -> AnyView {
+fn connection_problems(connections: &[Connection]) -> AnyView {
     let items = connections.iter().map(|connection| {
         let href = format!("/settings/connections/{}", connection.id);
         let reason = connection.breaker.reason.clone().unwrap_or_default();
@@ -84,49 +82,49 @@ fn troubled(connections: &[Connection]) -> AnyView {
     }
     view! {
         <div class="warning">
-            <h2>"Connections in trouble"</h2>
+            <h2>"Connections with problems"</h2>
             <ul>{items.collect_view()}</ul>
         </div>
     }
     .into_any()
 }
 
-fn first_minute(agents: u32, built_in: u32, key: String) -> AnyView {
+fn first_steps(agents: u32, built_in: u32, key: String) -> AnyView {
     let own = if agents == 0 {
         view! { <a class="button" href="/settings/connections/new">"Connect a real model"</a> }
     } else {
         view! { <a class="button" href="/suites/new">"Run your own agent"</a> }
     };
     view! {
-        {heading("See a rehearsal in a minute")}
+        {heading("Try Rehearsal in a minute")}
         <p class="lead">
-            "Rehearsal talks to an agent the way its users would, watches what it does and "
+            "Rehearsal talks to your agent the way a user would, records the conversation, and "
             "judges it with quotes that you can check."
         </p>
         <section class="demo">
             <h2>"Demo"</h2>
             <p>
-                {format!("A demo agent against {built_in} built-in scenarios, in under a minute. ")}
-                "Some of them fail, so that you can see what a failure looks like."
+                {format!("Runs a demo agent against {built_in} built-in scenarios in under a minute. ")}
+                "Some fail on purpose, so that you can see what a failure looks like."
             </p>
             <form method="post" action="/forms/demo">
                 <input type="hidden" name="idempotency_key" value=key/>
                 <button type="submit" class="primary">"Run the demo"</button>
             </form>
             <p class="hint">
-                <strong>"The demo model is a stand-in."</strong>
-                " It runs inside this server, needs no key and no network, and says what it was "
-                "told to say. Its results tell you nothing about a real model."
+                <strong>"The demo model is not a real model."</strong>
+                " It runs inside this server without an API key or network access and follows fixed "
+                "rules. Its results tell you nothing about a real model."
             </p>
         </section>
         <section>
             <h2>"With a real model"</h2>
             <ol class="steps">
                 <li><a href="/settings/connections/new">"Add a connection"</a>
-                    ": a provider with its key, or any server that speaks OpenAI’s protocol."</li>
-                <li><a href="/agents/new">"Describe the agent"</a>
-                    ": its system prompt, its model, its tools."</li>
-                <li><a href="/scenarios">"Choose scenarios"</a> " or write one, and run them."</li>
+                    ": a provider and its API key, or any OpenAI-compatible server."</li>
+                <li><a href="/agents/new">"Create an agent"</a>
+                    ": its system prompt, model and tools."</li>
+                <li><a href="/scenarios">"Choose scenarios"</a> " or write your own, and run them."</li>
             </ol>
             {own}
         </section>

@@ -1,9 +1,9 @@
-//! Pages, by feature and verb.
+//! Pages by feature.
 
 pub mod account;
 pub mod agents;
 pub mod home;
-pub mod later;
+pub mod lazy_routes;
 pub mod not_found;
 pub mod run;
 pub mod scenarios;

@@ -1,10 +1,10 @@
-//! An address that nothing stands behind.
+//! The 404 page.
 
-use crate::components::load::error_page;
+use crate::components::page_data::error_page;
 use crate::error::AppError;
 use leptos::prelude::*;
 
-/// The page of an unknown address; with the status to match.
+/// The page for unknown URLs. Sets the HTTP status to 404.
 #[component]
 pub fn NotFound() -> impl IntoView {
     #[cfg(feature = "ssr")]

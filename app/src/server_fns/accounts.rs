@@ -1,41 +1,40 @@
-//! Who is signed in, and the two forms of somebody who is not.
+//! The session, and the sign-in and sign-up forms.
 
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
-use crate::services::Rejected;
+use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{AccountQuery, RefusedQuery, SessionQuery, ask};
+use super::{AccountQuery, RefusedQuery, SessionQuery, request};
 
-/// What the header shows.
+/// The data of the page header.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Visitor {
-    /// Who is signed in.
     pub email: Option<String>,
 }
 
-/// A form for somebody who is not signed in.
+/// The data of the sign-in and sign-up forms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AccountData {
-    /// Whether somebody may sign up now.
+    /// Whether sign-up is open.
     pub sign_up_open: bool,
-    /// What was typed before and not accepted.
-    pub rejected: Option<Rejected>,
+    /// The rejected input to restore.
+    pub rejected: Option<RejectedForm>,
 }
 
-/// Who is signed in.
+/// The signed-in user.
 #[cfg(feature = "ssr")]
 pub(super) async fn session(_: SessionQuery) -> Result<Visitor, AppError> {
-    Ok(Visitor { email: ask::visitor().map(|caller| caller.email) })
+    Ok(Visitor { email: request::visitor().map(|caller| caller.email) })
 }
 
-/// Why something was refused, for pages without a form that says so.
+/// The reason of a refusal, for pages without a form of their own.
 #[cfg(feature = "ssr")]
 pub(super) async fn refused(
     RefusedQuery { draft }: RefusedQuery,
-) -> Result<Option<Rejected>, AppError> {
-    Ok(ask::rejected(draft.as_deref()).await)
+) -> Result<Option<RejectedForm>, AppError> {
+    Ok(request::rejected(draft.as_deref()).await)
 }
 
 /// The sign-in and sign-up forms.
@@ -43,9 +42,10 @@ pub(super) async fn refused(
 pub(super) async fn account_form(
     AccountQuery { draft }: AccountQuery,
 ) -> Result<AccountData, AppError> {
-    if ask::visitor().is_some() {
-        ask::past_sign_in();
+    if request::visitor().is_some() {
+        request::past_sign_in();
     }
-    let sign_up_open = ask::answered(ask::services().accounts.sign_up_open().await)?;
-    Ok(AccountData { sign_up_open, rejected: ask::rejected(draft.as_deref()).await })
+    let sign_up_open =
+        request::with_error_status(request::services().accounts.sign_up_open().await)?;
+    Ok(AccountData { sign_up_open, rejected: request::rejected(draft.as_deref()).await })
 }

@@ -8,67 +8,54 @@ use crate::domain::{AgentId, Draft, Suite, Timestamp};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::Rejected;
+use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{AgentQuery, AgentsQuery, ask};
+use super::{AgentQuery, AgentsQuery, request};
 
-/// What the editor of an agent shows.
+/// The data of the agent editor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentData {
-    /// Which one; `None` for a new one.
     pub agent: Option<AgentHead>,
-    /// It as it is stored, as a form shows it.
+    /// The stored object in the shape of the form.
     pub stored: Draft,
-    /// What was typed before and not accepted, or is only half done.
-    pub rejected: Option<Rejected>,
-    /// Where that differs from what is stored, in words.
+    /// The rejected or unfinished input to restore.
+    pub rejected: Option<RejectedForm>,
+    /// The differences between `rejected` and the stored object, as text.
     pub differs: String,
-    /// How models can be reached.
+    /// The connections to select from.
     pub connections: Vec<Choice>,
-    /// Its latest suites.
     pub suites: Vec<Suite>,
 }
 
-/// An agent in a list.
+/// An agent in the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentRow {
-    /// Its id.
     pub id: AgentId,
-    /// Its name.
     pub name: String,
-    /// What it does.
     pub description: String,
-    /// Its category.
     pub category: String,
-    /// Its model.
     pub model: String,
-    /// How many tools it has.
     pub tools: u32,
-    /// Its revision.
     pub revision: u32,
-    /// When that was saved.
     pub updated_at: Timestamp,
 }
 
-/// Which agent is edited.
+/// The edited agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentHead {
-    /// Its id.
     pub id: AgentId,
-    /// Its name.
     pub name: String,
-    /// Its revision.
     pub revision: u32,
 }
 
 /// Agents by name.
 #[cfg(feature = "ssr")]
 pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<AgentRow>, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(100) };
-    let page = ask::answered(services.agents.agents(&caller, &cursor).await)?;
+    let page = request::with_error_status(services.agents.agents(&caller, &cursor).await)?;
     let row = |agent: crate::domain::Agent| AgentRow {
         id: agent.id,
         name: agent.spec.name,
@@ -82,32 +69,33 @@ pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<Ag
     Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
-/// The editor of one agent, or of a new one.
+/// The editor of an agent, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn agent_form(
     AgentQuery { id, draft }: AgentQuery,
 ) -> Result<AgentData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let mut form = AgentData {
         agent: None,
         stored: Draft::default(),
-        rejected: ask::rejected(draft.as_deref()).await,
+        rejected: request::rejected(draft.as_deref()).await,
         differs: String::new(),
         connections: super::settings::choices(&caller).await?,
         suites: Vec::new(),
     };
     if let Some(id) = id {
-        let id = ask::answered(ask::id(&id, "agent"))?;
-        let agent = ask::answered(services.agents.agent(&caller, id).await)?;
+        let id = request::with_error_status(request::id(&id, "agent"))?;
+        let agent = request::with_error_status(services.agents.agent(&caller, id).await)?;
         let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| AgentSpec::parse(&typed.draft));
-        form.differs = ask::differs(&spec, typed);
-        form.stored = crate::components::form_data::stored(spec);
+        form.differs = request::differs(&spec, typed);
+        form.stored = crate::components::form_data::editable_draft(spec);
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
         let filter = crate::services::HistoryFilter { agent: Some(id), ..Default::default() };
         let cursor = crate::services::Cursor { after: None, limit: Some(5) };
         form.suites =
-            ask::answered(services.results.suites(&caller, &filter, &cursor).await)?.items;
+            request::with_error_status(services.results.suites(&caller, &filter, &cursor).await)?
+                .items;
     }
     Ok(form)
 }

@@ -1,4 +1,4 @@
-//! The first page.
+//! The overview.
 
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
@@ -6,21 +6,20 @@ use crate::services::Dashboard;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{HomeQuery, ask};
+use super::{HomeQuery, request};
 
-/// What the first page shows.
+/// The data of the overview.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HomeData {
-    /// Suites and numbers.
     pub dashboard: Dashboard,
-    /// Key of the demo's form.
+    /// The idempotency key of the demo form.
     pub demo_key: String,
 }
 
-/// The first page.
+/// The overview.
 #[cfg(feature = "ssr")]
 pub(super) async fn home(_: HomeQuery) -> Result<HomeData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
-    let dashboard = ask::answered(services.results.dashboard(&caller).await)?;
+    let (services, caller) = (request::services(), request::caller()?);
+    let dashboard = request::with_error_status(services.results.dashboard(&caller).await)?;
     Ok(HomeData { dashboard, demo_key: services.suites.new_idempotency_key() })
 }

@@ -1,14 +1,9 @@
-//! What pages ask of the server.
+//! Server functions: what pages request from the server.
 //!
-//! One server function reads, whatever the page; one cancels. Each further
-//! function, and each further type of a resource, would bring its own copy of
-//! the machinery around it into every browser (together about a third of the
-//! WASM). They are public endpoints, so nothing is decided here but the HTTP
-//! status: behind them stands the port.
-
-// The macro makes public structs of the arguments, whose fields no comment can
-// reach.
-#![allow(missing_docs)]
+//! One server function answers all queries of pages, and one cancels. Each further
+//! function, and each further type of a resource, would add its own copy of the
+//! surrounding code to the WebAssembly (together about a third of it). Server
+//! functions are public endpoints; the services behind them enforce all rules.
 
 pub mod accounts;
 pub mod agents;
@@ -19,19 +14,19 @@ pub mod settings;
 pub mod suites;
 
 #[cfg(feature = "ssr")]
-pub(crate) mod ask;
+pub(crate) mod request;
 
 use crate::domain::{Connection, Suite};
 use crate::error::{AppError, ErrorCode};
-use crate::services::{Page, Rejected};
+use crate::services::{Page, RejectedForm};
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, JsonEncoding};
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
-use scenarios::FilterWords;
+use scenarios::ScenarioFilterParams;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use suites::StartWords;
+use suites::StartParams;
 
 /// A query of a page. Its fields are taken from the address, so nothing is
 /// assumed of ids and cursors.
@@ -74,7 +69,7 @@ macro_rules! page_queries {
             match query {
                 $(AnyQuery::$variant(query) => {
                     let output: Result<$output, AppError> = $answer(query).await;
-                    ask::json(output)
+                    request::json(output)
                 })*
             }
         }
@@ -82,12 +77,11 @@ macro_rules! page_queries {
 }
 
 page_queries! {
-    /// Who is signed in.
     Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
     /// The sign-in and sign-up forms.
     Account(AccountQuery { draft: Option<String> }) -> accounts::AccountData = accounts::account_form;
     /// Why a form was refused, for pages without a form of that kind.
-    Refused(RefusedQuery { draft: Option<String> }) -> Option<Rejected> = accounts::refused;
+    Refused(RefusedQuery { draft: Option<String> }) -> Option<RejectedForm> = accounts::refused;
     /// The overview.
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
@@ -95,15 +89,15 @@ page_queries! {
     /// The editor of an agent; without an id, of a new one.
     Agent(AgentQuery { id: Option<String>, draft: Option<String> }) -> agents::AgentData = agents::agent_form;
     /// Scenarios that match a filter.
-    Scenarios(ScenariosQuery { words: FilterWords, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
+    Scenarios(ScenariosQuery { params: ScenarioFilterParams, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
     /// The editor of a scenario; without an id, of a new one.
     Scenario(ScenarioQuery { id: Option<String>, draft: Option<String> }) -> scenarios::ScenarioData = scenarios::scenario_form;
     /// Suites, newest first.
     Suites(SuitesQuery { agent: Option<String>, status: Option<String>, after: Option<String> }) -> Page<Suite> = suites::suites;
     /// The form that starts a suite.
-    Start(StartQuery { words: StartWords }) -> suites::StartData = suites::start_form;
+    Start(StartQuery { params: StartParams }) -> suites::StartData = suites::start_form;
     /// What a start would do.
-    Preflight(PreflightQuery { words: StartWords }) -> suites::PreflightData = suites::check_start;
+    Preflight(PreflightQuery { params: StartParams }) -> suites::PreflightData = suites::check_start;
     /// A suite with its runs.
     Suite(SuiteQuery { id: String, run: Option<String> }) -> suites::SuiteData = suites::suite_view;
     /// A run with transcript and evaluations.
@@ -118,10 +112,10 @@ page_queries! {
     Tokens(TokensQuery { draft: Option<String> }) -> settings::TokensData = settings::tokens_form;
 }
 
-/// What is asked to stop.
+/// What to cancel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum CancelTarget {
     Suite(String),
     Run(String),
 }
@@ -175,30 +169,28 @@ pub async fn read(query: AnyQuery) -> Result<String, PageError> {
     Ok(answer(query).await?)
 }
 
-/// Asks a suite or a run to stop; fine when it was asked before.
+/// Cancels a suite or a run. Idempotent.
 #[server(prefix = "/fn", endpoint = "cancel", input = Json)]
-pub async fn cancel(what: Stop) -> Result<(), PageError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+pub async fn cancel(what: CancelTarget) -> Result<(), PageError> {
+    let (services, caller) = (request::services(), request::caller()?);
     match what {
-        Stop::Suite(id) => {
-            let id = ask::answered(ask::id(&id, "suite"))?;
-            ask::answered(services.suites.cancel_suite(&caller, id).await)?;
+        CancelTarget::Suite(id) => {
+            let id = request::with_error_status(request::id(&id, "suite"))?;
+            request::with_error_status(services.suites.cancel_suite(&caller, id).await)?;
         }
-        Stop::Run(id) => {
-            let id = ask::answered(ask::id(&id, "run"))?;
-            ask::answered(services.suites.cancel_run(&caller, id).await)?;
+        CancelTarget::Run(id) => {
+            let id = request::with_error_status(request::id(&id, "run"))?;
+            request::with_error_status(services.suites.cancel_run(&caller, id).await)?;
         }
     }
     Ok(())
 }
 
-/// Something to choose: its id and its name.
+/// An option of a selection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The id.
     pub id: String,
-    /// The name.
     pub name: String,
-    /// What it is about, in few words.
+    /// A short description.
     pub about: String,
 }

@@ -1,4 +1,4 @@
-//! Runs: the page of one, and stopping it.
+//! The page of a run.
 
 use crate::domain::Run;
 #[cfg(feature = "ssr")]
@@ -6,25 +6,25 @@ use crate::error::AppError;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{RunQuery, ask};
+use super::{RunQuery, request};
 
-/// What the page of a run shows.
+/// The data of the run page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunData {
-    /// The run with transcript and evaluations.
     pub run: Run,
-    /// Key of the re-evaluation form.
+    /// The idempotency key of the rejudge form.
     pub key: String,
 }
 
-/// One run.
+/// A run with its evaluations.
 #[cfg(feature = "ssr")]
 pub(super) async fn run_view(RunQuery { id }: RunQuery) -> Result<RunData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
-    let id = ask::answered(ask::id(&id, "run"))?;
-    let mut run = ask::answered(services.results.run(&caller, id).await)?;
+    let (services, caller) = (request::services(), request::caller()?);
+    let id = request::with_error_status(request::id(&id, "run"))?;
+    let mut run = request::with_error_status(services.results.run(&caller, id).await)?;
     if run.evaluations.is_none() {
-        run.evaluations = Some(ask::answered(services.results.evaluations(&caller, id).await)?);
+        run.evaluations =
+            Some(request::with_error_status(services.results.evaluations(&caller, id).await)?);
     }
     Ok(RunData { run, key: services.suites.new_idempotency_key() })
 }

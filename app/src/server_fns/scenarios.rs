@@ -7,48 +7,45 @@ use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::Rejected;
+use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{ScenarioQuery, ScenariosQuery, ask};
+use super::{ScenarioQuery, ScenariosQuery, request};
 
-/// The filter as it stands in the address: words, nothing assumed of them.
+/// The filter as text from the address, not validated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilterWords {
-    /// Words in name or description.
+pub struct ScenarioFilterParams {
+    /// Text to search in name and description.
     pub q: String,
-    /// A category.
     pub category: String,
-    /// A difficulty.
     pub difficulty: String,
-    /// A tag.
     pub tag: String,
-    /// `true`, `false` or nothing.
+    /// `true`, `false` or empty.
     pub built_in: String,
 }
 
-impl FilterWords {
-    /// The filter; a word that is not known filters nothing.
+impl ScenarioFilterParams {
+    /// The parsed filter. Unknown values are ignored.
     #[must_use]
     pub fn parse(&self) -> crate::domain::ScenarioFilter {
         let text = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
         crate::domain::ScenarioFilter {
-            category: crate::domain::Category::from_word(&self.category),
-            difficulty: crate::domain::Difficulty::from_word(&self.difficulty),
+            category: crate::domain::Category::parse(&self.category),
+            difficulty: crate::domain::Difficulty::parse(&self.difficulty),
             tag: text(&self.tag),
             q: text(&self.q),
             built_in: self.built_in.parse().ok(),
         }
     }
 
-    /// Whether it filters nothing.
+    /// Whether the filter matches everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parse() == crate::domain::ScenarioFilter::default()
     }
 
-    /// Its fields and words, those that say something.
+    /// The non-empty fields with their values.
     #[must_use]
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         [
@@ -65,67 +62,55 @@ impl FilterWords {
     }
 }
 
-/// What the editor of a scenario shows.
+/// The data of the scenario editor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioData {
-    /// Which one; `None` for a new one.
     pub scenario: Option<ScenarioHead>,
-    /// It as it is stored, as a form shows it.
+    /// The stored object in the shape of the form.
     pub stored: Draft,
-    /// What was typed before and not accepted, or is only half done.
-    pub rejected: Option<Rejected>,
-    /// Where that differs from what is stored, in words.
+    /// The rejected or unfinished input to restore.
+    pub rejected: Option<RejectedForm>,
+    /// The differences between `rejected` and the stored object, as text.
     pub differs: String,
-    /// Its latest runs.
     pub runs: Vec<Run>,
 }
 
-/// A scenario in a list.
+/// A scenario in the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioRow {
-    /// Its id.
     pub id: ScenarioId,
-    /// Its name.
     pub name: String,
-    /// What it is.
     pub description: String,
-    /// What it is about.
     pub category: Category,
-    /// How hard.
     pub difficulty: Difficulty,
-    /// Where its user turns come from.
     pub mode: Mode,
-    /// User turns of its script, or the most there can be.
+    /// The number of user turns of the script, or the maximum in simulated mode.
     pub turns: u32,
-    /// Free labels.
     pub tags: Vec<String>,
-    /// Whether "run all" takes it.
+    /// Whether "Run all" includes it.
     pub is_active: bool,
-    /// Whether it is built in.
     pub is_built_in: bool,
 }
 
-/// Which scenario is edited or read.
+/// The edited or displayed scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioHead {
-    /// Its id.
     pub id: ScenarioId,
-    /// Its name.
     pub name: String,
-    /// Its revision.
     pub revision: u32,
-    /// Whether it is built in.
     pub is_built_in: bool,
 }
 
-/// Scenarios of a filter.
+/// Scenarios that match a filter.
 #[cfg(feature = "ssr")]
 pub(super) async fn scenarios(
-    ScenariosQuery { words, after }: ScenariosQuery,
+    ScenariosQuery { params, after }: ScenariosQuery,
 ) -> Result<Page<ScenarioRow>, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(200) };
-    let page = ask::answered(services.scenarios.scenarios(&caller, &words.parse(), &cursor).await)?;
+    let page = request::with_error_status(
+        services.scenarios.scenarios(&caller, &params.parse(), &cursor).await,
+    )?;
     Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
@@ -150,13 +135,13 @@ fn row(scenario: crate::domain::Scenario) -> ScenarioRow {
     }
 }
 
-/// The editor of one scenario, or of a new one.
+/// The editor of a scenario, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn scenario_form(
     ScenarioQuery { id, draft }: ScenarioQuery,
 ) -> Result<ScenarioData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
-    let rejected = ask::rejected(draft.as_deref()).await;
+    let (services, caller) = (request::services(), request::caller()?);
+    let rejected = request::rejected(draft.as_deref()).await;
     let mut form = ScenarioData {
         scenario: None,
         stored: Draft::default(),
@@ -165,12 +150,12 @@ pub(super) async fn scenario_form(
         runs: Vec::new(),
     };
     if let Some(id) = id {
-        let id = ask::answered(ask::id(&id, "scenario"))?;
-        let scenario = ask::answered(services.scenarios.scenario(&caller, id).await)?;
+        let id = request::with_error_status(request::id(&id, "scenario"))?;
+        let scenario = request::with_error_status(services.scenarios.scenario(&caller, id).await)?;
         let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse(&typed.draft));
-        form.differs = ask::differs(&spec, typed);
-        form.stored = crate::components::form_data::stored(spec);
+        form.differs = request::differs(&spec, typed);
+        form.stored = crate::components::form_data::editable_draft(spec);
         form.scenario = Some(ScenarioHead {
             id,
             name: scenario.spec.name,
@@ -179,21 +164,24 @@ pub(super) async fn scenario_form(
         });
         let filter = crate::services::HistoryFilter { scenario: Some(id), ..Default::default() };
         let cursor = crate::services::Cursor { after: None, limit: Some(10) };
-        form.runs = ask::answered(services.results.runs(&caller, &filter, &cursor).await)?.items;
+        form.runs =
+            request::with_error_status(services.results.runs(&caller, &filter, &cursor).await)?
+                .items;
     }
     Ok(form)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::FilterWords;
+    use super::ScenarioFilterParams;
 
     #[test]
-    fn unknown_words_filter_nothing() {
-        let words = FilterWords { category: "nonsense".into(), ..FilterWords::default() };
-        assert!(words.is_empty());
-        let words = FilterWords { built_in: "true".into(), q: "  ".into(), ..words };
-        assert_eq!(words.parse().built_in, Some(true));
-        assert_eq!(words.parse().q, None);
+    fn unknown_filter_values_are_ignored() {
+        let params =
+            ScenarioFilterParams { category: "nonsense".into(), ..ScenarioFilterParams::default() };
+        assert!(params.is_empty());
+        let params = ScenarioFilterParams { built_in: "true".into(), q: "  ".into(), ..params };
+        assert_eq!(params.parse().built_in, Some(true));
+        assert_eq!(params.parse().q, None);
     }
 }

@@ -1,52 +1,46 @@
 //! Suites: the list, the start form, the live page.
 
 use super::Choice;
-use super::scenarios::FilterWords;
+use super::scenarios::ScenarioFilterParams;
 #[cfg(feature = "ssr")]
 use crate::domain::{Agent, Scenario, Suite};
 use crate::domain::{Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::Rejected;
+use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{PreflightQuery, StartQuery, SuiteQuery, SuitesQuery, ask};
+use super::{PreflightQuery, StartQuery, SuiteQuery, SuitesQuery, request};
 
-/// What was chosen for a start: words of the address or of the form.
+/// The selection for a start, as text from the address or the form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StartWords {
-    /// The agent.
+pub struct StartParams {
     pub agent: String,
-    /// The scenarios, unless `all`.
+    /// The selected scenarios; ignored if `all` is set.
     pub scenarios: Vec<String>,
-    /// All active scenarios of the filter.
+    /// Selects all active scenarios that match the filter.
     pub all: bool,
-    /// The filter.
-    pub filter: FilterWords,
-    /// How often each.
+    pub filter: ScenarioFilterParams,
     pub repeats: String,
-    /// The most at once.
     pub concurrency: String,
-    /// A note.
     pub note: String,
-    /// Start although one is unfinished.
+    /// Start even if a suite with one of the scenarios is unfinished.
     pub allow_parallel: bool,
-    /// Record incompatible pairs as errors.
+    /// Record incompatible scenarios as errors.
     pub skip_incompatible: bool,
-    /// Rejected input to start from instead.
+    /// The rejected input that replaces the selection.
     pub draft: Option<String>,
 }
 
 #[cfg(any(feature = "ssr", test))]
-impl StartWords {
-    /// The request as the form would post it, judged by the same parser: what is
-    /// shown as fine here is what a start takes. `None` as long as nothing is
-    /// chosen, unless what is typed beside it is wrong already.
+impl StartParams {
+    /// The request as the form would post it, validated by the same parser as a
+    /// start. `None` while nothing is selected, unless another field is invalid.
     ///
     /// # Errors
-    /// Every problem of what was chosen and typed.
+    /// All problems of the selection.
     fn request(&self) -> Result<Option<crate::domain::StartSuite>, Problems> {
         let mut draft = serde_json::json!({
             "agent_id": self.agent, "repeats": self.repeats, "concurrency": self.concurrency,
@@ -74,46 +68,43 @@ impl StartWords {
     }
 }
 
-/// What the start form shows.
+/// The data of the start form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StartData {
-    /// Its idempotency key.
+    /// The idempotency key of the form.
     pub key: String,
-    /// What is chosen.
-    pub chosen: StartWords,
-    /// Agents to choose from.
+    pub params: StartParams,
     pub agents: Vec<Choice>,
-    /// Scenarios to choose from; those that are chosen stand first.
+    /// The scenarios to select from; selected ones come first.
     pub scenarios: Vec<Choice>,
-    /// What was typed before and not accepted.
-    pub rejected: Option<Rejected>,
+    /// The rejected input to restore.
+    pub rejected: Option<RejectedForm>,
 }
 
 /// What a start would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PreflightData {
-    /// `None` until something is chosen.
+    /// `None` while nothing is selected.
     pub found: Option<Preflight>,
-    /// Why there is none although something is chosen.
+    /// Why the preflight failed.
     pub refused: Option<AppError>,
-    /// What is wrong with what was chosen and typed.
+    /// The problems of the selection.
     pub problems: Problems,
-    /// Whether an agent is chosen.
     pub has_agent: bool,
-    /// Start although one is unfinished.
+    /// Start even if a suite with one of the scenarios is unfinished.
     pub allow_parallel: bool,
-    /// Record incompatible pairs as errors.
+    /// Record incompatible scenarios as errors.
     pub skip_incompatible: bool,
 }
 
-/// The live page and report of a suite.
+/// The data of the suite page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SuiteData {
-    /// The suite and the seq at which it was read.
+    /// The suite, and the event number at which it was read.
     pub snapshot: SuiteSnapshot,
-    /// The followed run with its transcript.
+    /// The displayed run with its transcript.
     pub followed: Option<Run>,
-    /// Key of the rerun form.
+    /// The idempotency key of the re-run form.
     pub key: String,
 }
 
@@ -122,46 +113,46 @@ pub struct SuiteData {
 pub(super) async fn suites(
     SuitesQuery { agent, status, after }: SuitesQuery,
 ) -> Result<Page<Suite>, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let filter = crate::services::HistoryFilter {
         agent: agent.and_then(|id| id.parse().ok()),
         status: status.filter(|word| !word.is_empty()),
         ..Default::default()
     };
     let cursor = crate::services::Cursor { after, limit: None };
-    ask::answered(services.results.suites(&caller, &filter, &cursor).await)
+    request::with_error_status(services.results.suites(&caller, &filter, &cursor).await)
 }
 
-/// The start form; its pre-flight comes apart.
+/// The start form. The preflight is a query of its own.
 #[cfg(feature = "ssr")]
-pub(super) async fn start_form(StartQuery { words }: StartQuery) -> Result<StartData, AppError> {
+pub(super) async fn start_form(StartQuery { params }: StartQuery) -> Result<StartData, AppError> {
     use crate::services::Cursor;
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let cursor = Cursor { after: None, limit: Some(200) };
-    let agents = ask::answered(services.agents.agents(&caller, &cursor).await)?.items;
-    let rejected = ask::rejected(words.draft.as_deref()).await;
-    let chosen = resolve(words, rejected.as_ref(), &agents);
+    let agents = request::with_error_status(services.agents.agents(&caller, &cursor).await)?.items;
+    let rejected = request::rejected(params.draft.as_deref()).await;
+    let params = resolve(params, rejected.as_ref(), &agents);
     let mut scenarios = Vec::new();
     let mut after = None;
     loop {
         let cursor = Cursor { after, limit: Some(200) };
-        let page = services.scenarios.scenarios(&caller, &chosen.filter.parse(), &cursor).await;
-        let page = ask::answered(page)?;
+        let page = services.scenarios.scenarios(&caller, &params.filter.parse(), &cursor).await;
+        let page = request::with_error_status(page)?;
         scenarios.extend(page.items.into_iter().map(pick));
         after = page.next;
         if after.is_none() || scenarios.len() >= 2000 {
             break;
         }
     }
-    // What is chosen already stands first, in sight.
-    scenarios.sort_by_key(|scenario| !chosen.scenarios.contains(&scenario.id));
+    // Selected scenarios come first, so that they are visible.
+    scenarios.sort_by_key(|scenario| !params.scenarios.contains(&scenario.id));
     let agents = agents.into_iter().map(|agent| Choice {
         id: agent.id.to_string(),
         name: agent.spec.name,
         about: agent.spec.model,
     });
     let (agents, key) = (agents.collect(), services.suites.new_idempotency_key());
-    Ok(StartData { key, chosen, agents, scenarios, rejected })
+    Ok(StartData { key, params, agents, scenarios, rejected })
 }
 
 #[cfg(feature = "ssr")]
@@ -174,20 +165,20 @@ fn pick(scenario: Scenario) -> Choice {
 /// What a start would do.
 #[cfg(feature = "ssr")]
 pub(super) async fn check_start(
-    PreflightQuery { words }: PreflightQuery,
+    PreflightQuery { params }: PreflightQuery,
 ) -> Result<PreflightData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
+    let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after: None, limit: Some(2) };
-    let agents = ask::answered(services.agents.agents(&caller, &cursor).await)?.items;
-    let rejected = ask::rejected(words.draft.as_deref()).await;
-    let chosen = resolve(words, rejected.as_ref(), &agents);
+    let agents = request::with_error_status(services.agents.agents(&caller, &cursor).await)?.items;
+    let rejected = request::rejected(params.draft.as_deref()).await;
+    let params = resolve(params, rejected.as_ref(), &agents);
     let mut data = PreflightData {
-        has_agent: !chosen.agent.is_empty(),
-        allow_parallel: chosen.allow_parallel,
-        skip_incompatible: chosen.skip_incompatible,
+        has_agent: !params.agent.is_empty(),
+        allow_parallel: params.allow_parallel,
+        skip_incompatible: params.skip_incompatible,
         ..PreflightData::default()
     };
-    match chosen.request() {
+    match params.request() {
         Ok(None) => {}
         Ok(Some(request)) => match services.suites.preflight(&caller, &request).await {
             Ok(found) => data.found = Some(found),
@@ -199,25 +190,25 @@ pub(super) async fn check_start(
     Ok(data)
 }
 
-/// What is chosen: by what came back, else by the address; of one agent that
-/// one.
+/// The selection: from the rejected input, else from the address. A single agent is
+/// selected automatically.
 #[cfg(feature = "ssr")]
-fn resolve(words: StartWords, rejected: Option<&Rejected>, agents: &[Agent]) -> StartWords {
-    let mut chosen = match rejected {
+fn resolve(params: StartParams, rejected: Option<&RejectedForm>, agents: &[Agent]) -> StartParams {
+    let mut params = match rejected {
         Some(rejected) if rejected.draft.at("agent_id").is_some() => from_draft(&rejected.draft),
-        _ => words,
+        _ => params,
     };
     if let [only] = agents
-        && chosen.agent.is_empty()
+        && params.agent.is_empty()
     {
-        chosen.agent = only.id.to_string();
+        params.agent = only.id.to_string();
     }
-    chosen
+    params
 }
 
-/// A start form that came back.
+/// The selection of a rejected start form.
 #[cfg(feature = "ssr")]
-fn from_draft(draft: &crate::domain::Draft) -> StartWords {
+fn from_draft(draft: &crate::domain::Draft) -> StartParams {
     let scenarios = match draft.at("scenario_ids") {
         Some(serde_json::Value::Array(ids)) => {
             ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
@@ -225,11 +216,11 @@ fn from_draft(draft: &crate::domain::Draft) -> StartWords {
         Some(serde_json::Value::String(id)) => vec![id.clone()],
         _ => Vec::new(),
     };
-    StartWords {
+    StartParams {
         agent: draft.text("agent_id"),
         scenarios,
         all: draft.flag("all", false),
-        filter: FilterWords {
+        filter: ScenarioFilterParams {
             q: draft.text("filter.q"),
             category: draft.text("filter.category"),
             difficulty: draft.text("filter.difficulty"),
@@ -245,20 +236,20 @@ fn from_draft(draft: &crate::domain::Draft) -> StartWords {
     }
 }
 
-/// A suite with the transcript of the run that is followed: the one asked
-/// for, or else the one that is worth looking at first.
+/// A suite with the transcript of the displayed run: the requested one, or else the
+/// most interesting one.
 #[cfg(feature = "ssr")]
 pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<SuiteData, AppError> {
-    let (services, caller) = (ask::services(), ask::caller()?);
-    let id = ask::answered(ask::id(&id, "suite"))?;
-    let snapshot = ask::answered(services.results.suite(&caller, id).await)?;
+    let (services, caller) = (request::services(), request::caller()?);
+    let id = request::with_error_status(request::id(&id, "suite"))?;
+    let snapshot = request::with_error_status(services.results.suite(&caller, id).await)?;
     let runs = snapshot.suite.runs.as_deref().unwrap_or_default();
     let asked = run.and_then(|run| run.parse().ok());
     let follow = asked
         .filter(|id| runs.iter().any(|run| run.id == *id))
-        .or_else(|| crate::pages::suite::live_state::worth_following(runs));
+        .or_else(|| crate::pages::suite::live_state::default_run_to_follow(runs));
     let followed = match follow {
-        Some(run) => Some(ask::answered(services.results.run(&caller, run).await)?),
+        Some(run) => Some(request::with_error_status(services.results.run(&caller, run).await)?),
         None => None,
     };
     Ok(SuiteData { snapshot, followed, key: services.suites.new_idempotency_key() })
@@ -266,27 +257,27 @@ pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<Sui
 
 #[cfg(test)]
 mod tests {
-    use super::{FilterWords, StartWords};
+    use super::{ScenarioFilterParams, StartParams};
 
     const ID: &str = "0190a000-0000-7000-8000-000000000001";
 
-    fn chosen() -> StartWords {
-        StartWords { agent: ID.into(), scenarios: vec![ID.into()], ..StartWords::default() }
+    fn chosen() -> StartParams {
+        StartParams { agent: ID.into(), scenarios: vec![ID.into()], ..StartParams::default() }
     }
 
     #[test]
-    fn nothing_chosen_is_no_request() {
-        assert_eq!(StartWords::default().request(), Ok(None));
-        let words = StartWords { scenarios: Vec::new(), ..chosen() };
-        assert_eq!(words.request(), Ok(None));
-        let words = StartWords { all: true, ..words };
-        let request = words.request().expect("no problem").expect("agent and all");
+    fn empty_selection_is_no_request() {
+        assert_eq!(StartParams::default().request(), Ok(None));
+        let params = StartParams { scenarios: Vec::new(), ..chosen() };
+        assert_eq!(params.request(), Ok(None));
+        let params = StartParams { all: true, ..params };
+        let request = params.request().expect("no problem").expect("agent and all");
         assert_eq!((request.repeats, request.scenario_ids), (1, None));
         assert!(request.filter.is_some());
     }
 
     #[test]
-    fn what_a_start_would_refuse_is_said_before() {
+    fn invalid_selection_is_reported_before_start() {
         for (repeats, concurrency, path) in [
             ("99", "", "repeats"),
             ("0", "", "repeats"),
@@ -297,24 +288,25 @@ mod tests {
             ("1", "abc", "concurrency"),
         ] {
             let (repeats, concurrency) = (repeats.to_owned(), concurrency.to_owned());
-            let words = StartWords { repeats, concurrency, ..chosen() };
-            let problems = words.request().expect_err("is refused");
+            let params = StartParams { repeats, concurrency, ..chosen() };
+            let problems = params.request().expect_err("is refused");
             assert_eq!(problems.len(), 1, "{problems:?}");
             assert_eq!(problems[0].path, path);
-            // It is wrong whatever is chosen.
-            let words = StartWords { agent: String::new(), ..words };
-            assert_eq!(words.request(), Err(problems));
+            // The problem is reported whatever is selected.
+            let params = StartParams { agent: String::new(), ..params };
+            assert_eq!(params.request(), Err(problems));
         }
-        let words = StartWords { repeats: " 20 ".into(), concurrency: "64".into(), ..chosen() };
-        let request = words.request().expect("no problem").expect("a request");
+        let params = StartParams { repeats: " 20 ".into(), concurrency: "64".into(), ..chosen() };
+        let request = params.request().expect("no problem").expect("a request");
         assert_eq!((request.repeats, request.concurrency), (20, Some(64)));
     }
 
     #[test]
-    fn a_filter_of_the_list_chooses_nothing_by_itself() {
-        let filter = FilterWords { category: "booking".into(), ..FilterWords::default() };
-        let words = StartWords { filter, ..chosen() };
-        let request = words.request().expect("no problem").expect("a request");
+    fn filter_alone_selects_nothing() {
+        let filter =
+            ScenarioFilterParams { category: "booking".into(), ..ScenarioFilterParams::default() };
+        let params = StartParams { filter, ..chosen() };
+        let request = params.request().expect("no problem").expect("a request");
         assert_eq!((request.scenario_ids.map(|ids| ids.len()), request.filter), (Some(1), None));
     }
 }

@@ -1,37 +1,37 @@
-//! Lists, pages, claims and cleaning while a long history stands behind them.
+//! Lists, pages, claims and retention with a long history.
 
-use crate::fill;
-use crate::furniture::{answer, claim, suite, user};
-use crate::numbers::{Table, ms};
+use crate::fixtures::{agent_turn, claim, create_suite, create_user};
+use crate::generate::generate;
+use crate::table::{Table, ms};
 use anyhow::{Context, Result};
+use clock::{Clock, SystemClock};
 use domain::services::HistoryFilter;
 use domain::{AgentId, ScenarioId, SpaceId, UserId};
-use clock::{Clock, SystemClock};
-use store::cleaning::{CleanStore, Old};
-use store::queue::QueueStore;
-use store_sqlite::SqliteStore;
-use store::suites::{Before, SuiteStore};
-use store::transition::Lease;
 use std::path::Path;
 use std::time::Instant;
+use store::queue::QueueStore;
+use store::retention::{Expired, RetentionStore};
+use store::suites::{SuiteStore, TimeCursor};
+use store_sqlite::SqliteStore;
 use uuid::Uuid;
 
-/// What is promised of lists, the suite page and a claim.
-const QUICK: f64 = 20.0;
-/// How often each is asked.
-const TIMES: usize = 200;
-/// Others who wait: users, their suites, and the runs of each.
+/// The required p95 of lists, the suite page and a claim.
+const MAX_MS: f64 = 20.0;
+/// Repetitions of each measurement.
+const REPEATS: usize = 200;
+/// Other users with pending runs.
 const USERS: u128 = 20;
-const WAITING: (u32, u32) = (5, 100);
+const SUITES_PER_USER: u32 = 5;
+const RUNS_PER_SUITE: u32 = 100;
 
-/// Asks one thing again and again; how long each time took.
+/// Repeats an expression and returns the time of each evaluation.
 macro_rules! times {
-    ($count:expr, $ask:expr) => {{
+    ($repeats:expr, $body:expr) => {{
         let mut times = Vec::new();
-        for _ in 0..$count {
-            let began = Instant::now();
-            $ask;
-            times.push(ms(began.elapsed()));
+        for _ in 0..$repeats {
+            let start = Instant::now();
+            $body;
+            times.push(ms(start.elapsed()));
         }
         times
     }};
@@ -40,15 +40,15 @@ macro_rules! times {
 pub(crate) async fn measure(folder: &Path, turns: u32, table: &mut Table) -> Result<()> {
     let file = folder.join("history.db");
     let store = SqliteStore::open(&file).await?;
-    let owner = user(&store, 1).await?;
-    let began = Instant::now();
-    fill::history(&store, &file, owner, turns).await?;
-    table.told("made in", &format!("{:.0} s", began.elapsed().as_secs_f64()));
-    let began = Instant::now();
-    store.tidy().await?;
-    table.told("statistics (PRAGMA optimize)", &format!("{:.1} ms", ms(began.elapsed())));
-    waiting(&store).await?;
-    // As after a restart: every connection knows the statistics.
+    let owner = create_user(&store, 1).await?;
+    let start = Instant::now();
+    generate(&store, &file, owner, turns).await?;
+    table.record("generated in", &format!("{:.0} s", start.elapsed().as_secs_f64()));
+    let start = Instant::now();
+    store.optimize().await?;
+    table.record("statistics (PRAGMA optimize)", &format!("{:.1} ms", ms(start.elapsed())));
+    create_pending_runs(&store).await?;
+    // Reopens the store so that every connection loads the statistics.
     store.close().await;
     let store = SqliteStore::open(&file).await?;
     lists(&store, owner.1, table).await?;
@@ -58,19 +58,22 @@ pub(crate) async fn measure(folder: &Path, turns: u32, table: &mut Table) -> Res
     #[allow(clippy::cast_precision_loss)] // some gigabytes
     let bytes = std::fs::metadata(&file)?.len() as f64;
     let per_turn = bytes / f64::from(turns);
-    table.told("the file", &format!("{:.0} MB, {per_turn:.0} bytes a turn", bytes / 1e6));
+    table.record(
+        "size of the file",
+        &format!("{:.0} MB, {per_turn:.0} bytes per turn", bytes / 1e6),
+    );
     let store = SqliteStore::open(&file).await?;
-    cleaning(&store, owner.1, table).await?;
+    retention(&store, owner.1, table).await?;
     store.close().await;
     Ok(())
 }
 
-/// Runs of other users that wait.
-async fn waiting(store: &SqliteStore) -> Result<()> {
+/// Creates pending runs of other users.
+async fn create_pending_runs(store: &SqliteStore) -> Result<()> {
     for n in 2..2 + USERS {
-        let owner = user(store, n).await?;
-        for _ in 0..WAITING.0 {
-            suite(store, owner, WAITING.1, SystemClock.now()).await?;
+        let owner = create_user(store, n).await?;
+        for _ in 0..SUITES_PER_USER {
+            create_suite(store, owner, RUNS_PER_SUITE, SystemClock.now()).await?;
         }
     }
     Ok(())
@@ -87,35 +90,35 @@ async fn lists(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result
     let both = HistoryFilter { status: Some("failed".into()), ..agent.clone() };
     let first = store.suites(space, &all, None, 1).await?;
     let newest = first.first().context("no suite")?.0.created_at;
-    // Half of the way back.
-    let deep = {
+    // The middle of the history.
+    let middle = {
         let oldest = store.suites(space, &all, None, 1_000_000).await?;
         let oldest = oldest.last().context("no suite")?.0.created_at;
-        Some(Before { at: oldest.plus(newest.since(oldest) / 2), id: Uuid::nil() })
+        Some(TimeCursor { at: oldest.plus(newest.since(oldest) / 2), id: Uuid::nil() })
     };
-    for (what, filter, before) in [
+    for (check, filter, before) in [
         ("suites, first page", &all, None),
-        ("suites, in the middle", &all, deep),
+        ("suites, middle page", &all, middle),
         ("suites of an agent", &agent, None),
-        ("suites that were cancelled (none)", &status("cancelled"), None),
+        ("cancelled suites (none)", &status("cancelled"), None),
     ] {
-        let times = times!(TIMES, store.suites(space, filter, before, 51).await?);
-        table.times(what, times, Some(QUICK));
+        let times = times!(REPEATS, store.suites(space, filter, before, 51).await?);
+        table.times(check, times, Some(MAX_MS));
     }
-    let times = times!(TIMES, store.unfinished(space).await?);
-    table.times("suites that are not finished", times, Some(QUICK));
-    for (what, filter, before) in [
+    let times = times!(REPEATS, store.unfinished_suites(space).await?);
+    table.times("unfinished suites", times, Some(MAX_MS));
+    for (check, filter, before) in [
         ("runs, first page", &all, None),
-        ("runs, in the middle", &all, deep),
+        ("runs, middle page", &all, middle),
         ("runs of an agent", &agent, None),
         ("runs of a scenario", &scenario, None),
-        ("runs that passed", &status("passed"), None),
-        ("runs that failed (none)", &status("failed"), None),
-        ("runs with an error of a kind (none)", &kind, None),
-        ("runs of an agent that failed (none)", &both, None),
+        ("passed runs", &status("passed"), None),
+        ("failed runs (none)", &status("failed"), None),
+        ("runs with one kind of error (none)", &kind, None),
+        ("failed runs of an agent (none)", &both, None),
     ] {
-        let times = times!(TIMES, store.runs(space, filter, before, 51).await?);
-        table.times(what, times, Some(QUICK));
+        let times = times!(REPEATS, store.runs(space, filter, before, 51).await?);
+        table.times(check, times, Some(MAX_MS));
     }
     Ok(())
 }
@@ -126,80 +129,80 @@ async fn pages(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result
     let (row, runs) = store.suite(space, suite).await?.context("no suite")?;
     let run = runs.first().context("no run")?.id;
     let scenarios: Vec<_> = runs.iter().map(|run| run.scenario.id).collect();
-    let times = times!(TIMES, store.suite(space, suite).await?);
-    table.times("a suite with its 50 runs", times, Some(QUICK));
-    let times = times!(TIMES, {
+    let times = times!(REPEATS, store.suite(space, suite).await?);
+    table.times("suite with its 50 runs", times, Some(MAX_MS));
+    let times = times!(REPEATS, {
         store.run(space, run).await?;
         store.transcript(run).await?;
         store.evaluations(run).await?
     });
-    table.times("a run with transcript and judgings", times, Some(QUICK));
-    let times = times!(TIMES, store.events_after(suite, 0, 256).await?);
-    table.times("events from the start, 256", times, Some(QUICK));
-    let times = times!(TIMES, store.events_after(suite, row.seq - 1, 256).await?);
-    table.times("events, the newest", times, Some(QUICK));
-    let times = times!(TIMES, store.past_duration_ms(space, &scenarios).await?);
-    table.times("what earlier runs took", times, Some(QUICK));
+    table.times("run with transcript and evaluations", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.events_after(suite, 0, 256).await?);
+    table.times("first 256 events", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.events_after(suite, row.seq - 1, 256).await?);
+    table.times("latest event", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.mean_run_duration_ms(space, &scenarios).await?);
+    table.times("duration of earlier runs", times, Some(MAX_MS));
     Ok(())
 }
 
 async fn queue(store: &SqliteStore, owner: (UserId, SpaceId), table: &mut Table) -> Result<()> {
     let mut claims = Vec::new();
     let mut commits = Vec::new();
-    for _ in 0..TIMES {
-        let began = Instant::now();
+    for _ in 0..REPEATS {
+        let start = Instant::now();
         let runs = store.claim(claim(1, 8)).await?;
-        claims.push(ms(began.elapsed()));
+        claims.push(ms(start.elapsed()));
         let run = runs.first().context("nothing to claim")?;
-        let lease = Lease { run_id: run.id, attempt: run.attempt };
-        let began = Instant::now();
-        let change = answer(Uuid::nil(), SystemClock.uuid(), 0, false);
+        let lease = run.lease();
+        let start = Instant::now();
+        let change = agent_turn(Uuid::nil(), SystemClock.uuid(), 0, false);
         store.commit(&lease, change, SystemClock.now()).await?;
-        commits.push(ms(began.elapsed()));
-        store.hand_back(&lease, SystemClock.now()).await?;
+        commits.push(ms(start.elapsed()));
+        store.release(&lease, SystemClock.now()).await?;
     }
-    table.times("a claim of one, 10,000 wait", claims, Some(QUICK));
-    table.times("a commit of one turn", commits, Some(QUICK));
+    table.times("claim of one run, 10,000 pending", claims, Some(MAX_MS));
+    table.times("commit of one turn", commits, Some(MAX_MS));
     let mut claims = Vec::new();
     for _ in 0..20 {
-        let began = Instant::now();
+        let start = Instant::now();
         let runs = store.claim(claim(64, 8)).await?;
-        claims.push(ms(began.elapsed()));
+        claims.push(ms(start.elapsed()));
         for run in runs {
-            let lease = Lease { run_id: run.id, attempt: run.attempt };
-            store.hand_back(&lease, SystemClock.now()).await?;
+            let lease = run.lease();
+            store.release(&lease, SystemClock.now()).await?;
         }
     }
-    table.times("a claim of 64", claims, None);
+    table.times("claim of 64 runs", claims, None);
     store.claim(claim(64, 8)).await?;
-    let times = times!(TIMES, store.claim(claim(0, 8)).await?);
-    table.times("a look for work that finds none", times, Some(QUICK));
-    let times = times!(TIMES, store.claim_evaluations(claim(64, 8)).await?);
-    table.times("a look for judgings, none wait", times, Some(QUICK));
-    let times = times!(TIMES, store.heartbeat("bench", SystemClock.now()).await?);
-    table.times("a heartbeat over 64 runs", times, Some(QUICK));
-    let times = times!(TIMES, store.reap(SystemClock.now()).await?);
-    table.times("a look of the reaper", times, Some(QUICK));
+    let times = times!(REPEATS, store.claim(claim(0, 8)).await?);
+    table.times("claim without free slots", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.claim_evaluations(claim(64, 8)).await?);
+    table.times("claim of evaluations, none pending", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.heartbeat("bench", SystemClock.now()).await?);
+    table.times("heartbeat of 64 runs", times, Some(MAX_MS));
+    let times = times!(REPEATS, store.reap(SystemClock.now()).await?);
+    table.times("reaper pass", times, Some(MAX_MS));
     let mut times = Vec::new();
     for _ in 0..20 {
-        let began = Instant::now();
-        suite(store, owner, 100, SystemClock.now()).await?;
-        times.push(ms(began.elapsed()));
+        let start = Instant::now();
+        create_suite(store, owner, 100, SystemClock.now()).await?;
+        times.push(ms(start.elapsed()));
     }
-    table.times("a start of 100 runs", times, None);
+    table.times("start of 100 runs", times, None);
     Ok(())
 }
 
-async fn cleaning(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result<()> {
+async fn retention(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result<()> {
     let all = store.suites(space, &HistoryFilter::default(), None, 1_000_000).await?;
     let middle = all.get(all.len() / 2).context("no suite")?;
-    let before = middle.0.finished_at.unwrap_or(middle.0.created_at);
-    for (what, old) in [
-        ("a step of the cleaner: 250 events", Old::Events),
-        ("a step of the cleaner: 250 rows of suites", Old::Suites),
+    let before = middle.0.state.finished_at().unwrap_or(middle.0.created_at);
+    for (check, old) in [
+        ("retention batch: 250 events", Expired::Events),
+        ("retention batch: 250 rows of suites", Expired::Suites),
     ] {
-        let times = times!(TIMES, store.clean(old, before, 250).await?);
-        table.times(what, times, Some(QUICK));
+        let times = times!(REPEATS, store.delete_expired(old, before, 250).await?);
+        table.times(check, times, Some(MAX_MS));
     }
     Ok(())
 }

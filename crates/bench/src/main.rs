@@ -1,32 +1,29 @@
-//! `store-bench FOLDER [TURNS]`: measures the embedded store on the disk that
-//! holds FOLDER, and prints what it measured beside what is promised. Its
-//! files are made anew and removed at the end.
+//! `store-bench FOLDER [TURNS]`: benchmarks the embedded store on the disk of
+//! FOLDER and prints measured and required values. It creates its files in
+//! FOLDER and removes them at the end.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a bench measures real time; nothing here follows a test's clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
-mod fill;
-mod furniture;
+mod fixtures;
+mod generate;
 mod history;
-mod numbers;
 mod recorder;
+mod table;
 mod throughput;
 
 use anyhow::{Context, Result};
-use numbers::Table;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use table::Table;
 
-/// Turns that stand in the database while lists are measured.
-const TURNS: u32 = 1_000_000;
+/// The number of stored turns while lists are measured.
+const DEFAULT_TURNS: u32 = 1_000_000;
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let mut args = std::env::args().skip(1);
-    let folder = PathBuf::from(args.next().context("which folder?")?).join("store-bench");
-    let turns = args.next().map_or(Ok(TURNS), |turns| turns.parse())?;
+    let folder = PathBuf::from(args.next().context("FOLDER is missing")?).join("store-bench");
+    let turns = args.next().map_or(Ok(DEFAULT_TURNS), |turns| turns.parse())?;
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
     let recorder = recorder::install()?;
@@ -36,5 +33,5 @@ async fn main() -> Result<ExitCode> {
     table.title(&format!("With {turns} turns in the database"));
     history::measure(&folder, turns, &mut table).await?;
     std::fs::remove_dir_all(&folder)?;
-    Ok(table.close())
+    Ok(table.exit_code())
 }

@@ -1,5 +1,4 @@
-//! Keeps the store's own histograms, so that the bench shows what `/metrics`
-//! would.
+//! A metrics recorder that keeps every value of the store's histograms.
 
 use anyhow::{Result, anyhow};
 use metrics::{
@@ -18,26 +17,25 @@ impl HistogramFn for Values {
     }
 }
 
-/// All values of every histogram.
 #[derive(Clone, Default)]
-pub(crate) struct Kept(Arc<Mutex<HashMap<String, Arc<Values>>>>);
+pub(crate) struct HistogramRecorder(Arc<Mutex<HashMap<String, Arc<Values>>>>);
 
-/// Becomes the process's recorder.
-pub(crate) fn install() -> Result<Kept> {
-    let kept = Kept::default();
-    metrics::set_global_recorder(kept.clone()).map_err(|error| anyhow!("{error}"))?;
-    Ok(kept)
+/// Installs the recorder for the process.
+pub(crate) fn install() -> Result<HistogramRecorder> {
+    let recorder = HistogramRecorder::default();
+    metrics::set_global_recorder(recorder.clone()).map_err(|error| anyhow!("{error}"))?;
+    Ok(recorder)
 }
 
-impl Kept {
-    /// Takes the values of a histogram out.
+impl HistogramRecorder {
+    /// Removes and returns the values of a histogram.
     pub(crate) fn take(&self, name: &str) -> Vec<f64> {
         let values = self.0.lock().get(name).cloned();
         values.map(|values| std::mem::take(&mut *values.0.lock())).unwrap_or_default()
     }
 }
 
-impl Recorder for Kept {
+impl Recorder for HistogramRecorder {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}

@@ -1,35 +1,26 @@
-//! Time and randomness are passed in, never taken: `clippy.toml` forbids the
-//! direct calls everywhere but here.
+//! Time is passed in as a [`Clock`]: `clippy.toml` forbids reading it elsewhere.
 //!
-//! Two clocks of the machine go into what is built here, and they differ:
+//! The crate builds on two clocks of the machine:
 //!
-//! - The **wall clock** says what people and other servers call now. It can be
-//!   set, forward and back, by somebody or by a time server. [`SystemClock`]
-//!   shows it. Leases, deadlines and everything that is stored go by it: it
-//!   means the same after a start, and it goes on while the machine is
-//!   suspended. So a process that wakes up sees at once for how long it renewed
-//!   nothing, and stops its runs if it still cannot.
-//! - The **time since the machine was switched on** cannot be set. Timers go by
-//!   a form of it that stands still in suspend; [`SteadyClock`] goes by the form
-//!   that does not (on Linux `CLOCK_BOOTTIME`). Whoever waits until a moment
-//!   asks it. It is no reason to wait longer, or to go earlier, that somebody
-//!   sets the wall clock meanwhile. But a provider that says "at ten" means ten
-//!   o'clock also after a suspend: a clock that had stood still would wait for
-//!   longer by all that time. To compare both clocks and follow the wall clock's
-//!   jumps forward would do as well after a suspend, but it cannot tell one from
-//!   a wall clock that somebody sets.
+//! - The **wall clock** ([`SystemClock`]) can be set forward and back, by a user or by NTP,
+//!   and advances while the machine is suspended. Leases, deadlines and all stored times use
+//!   it, because it stays meaningful across restarts. A process that wakes up from suspend
+//!   sees at once that its leases are overdue.
+//! - The **time since boot** cannot be set. Timers use a variant that stops during suspend.
+//!   [`SteadyClock`] uses the variant that does not (`CLOCK_BOOTTIME` on Linux). Waits until
+//!   a point in time use it: setting the wall clock must neither prolong nor shorten them,
+//!   and a Retry-After of a provider continues during suspend.
 
 use domain::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Where the present comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
     fn now(&self) -> Timestamp;
 
-    /// A new UUIDv7 of now.
+    /// Creates a UUIDv7 with the current time.
     fn uuid(&self) -> Uuid {
         let millis = u64::try_from(self.now().0).unwrap_or(0);
         let (seconds, nanos) =
@@ -38,24 +29,22 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// A clock that everybody shares.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// The machine's clock.
+/// The wall clock of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // the one place that reads it
+    #[allow(clippy::disallowed_methods)] // the only place that reads it
     fn now(&self) -> Timestamp {
         let nanos = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
         Timestamp(i64::try_from(nanos / 1_000_000).unwrap_or(i64::MAX))
     }
 }
 
-/// A clock that nobody can set: the time of another at the start, and what has
-/// passed since, time in suspend included. Whoever waits until a moment asks
-/// this one, for the machine's clock may be set meanwhile.
+/// A clock that cannot be set: the wall clock's time at creation plus the time since
+/// then, including suspend. Use it to wait until a point in time.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyClock<U = fn() -> Duration> {
     origin: Timestamp,
@@ -64,16 +53,15 @@ pub struct SteadyClock<U = fn() -> Duration> {
 }
 
 impl SteadyClock {
-    /// A clock that shows what `wall` shows now.
+    /// Creates a clock that shows the time of `wall` now.
     #[must_use]
-    pub fn from_now_on(wall: &dyn Clock) -> Self {
-        Self::over(wall, uptime)
+    pub fn starting_from(wall: &dyn Clock) -> Self {
+        Self::with_uptime(wall, uptime)
     }
 }
 
 impl<U: Fn() -> Duration> SteadyClock<U> {
-    /// The same over what tells how long the machine has been on.
-    fn over(wall: &dyn Clock, uptime: U) -> Self {
+    fn with_uptime(wall: &dyn Clock, uptime: U) -> Self {
         Self { origin: wall.now(), began: uptime(), uptime }
     }
 }
@@ -84,26 +72,25 @@ impl<U: Fn() -> Duration + Send + Sync + 'static> Clock for SteadyClock<U> {
     }
 }
 
-/// How long this machine has been on, time in suspend included.
-#[allow(clippy::disallowed_methods)] // the one place that reads it
+/// The time since boot, including suspend.
+#[allow(clippy::disallowed_methods)] // the only place that reads it
 fn uptime() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     #[cfg(target_os = "linux")]
     let now = {
         use rustix::time::{DynamicClockId, clock_gettime_dynamic};
-        // Where a sandbox has no such clock, one that stands still in suspend.
+        // Sandboxes without this clock get one that stops during suspend.
         clock_gettime_dynamic(DynamicClockId::Boottime)
             .unwrap_or_else(|_| clock_gettime(ClockId::Monotonic))
     };
-    // Elsewhere, as on macOS, this one includes suspend.
+    // On other systems, such as macOS, this clock includes suspend.
     #[cfg(not(target_os = "linux"))]
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or(0));
     seconds + Duration::from_nanos(u64::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// A clock that moves with tokio's time, and so stands still and jumps with
-/// it in tests on paused time.
+/// A clock that follows tokio's time, for tests on paused time.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     origin: Timestamp,
@@ -111,7 +98,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that shows `origin` now.
+    /// Creates a clock that shows `origin` now.
     #[must_use]
     pub fn starting_at(origin: Timestamp) -> Self {
         Self { origin, at: tokio::time::Instant::now() }
@@ -124,7 +111,6 @@ impl Clock for TokioClock {
     }
 }
 
-/// What tests of several rooms need.
 #[cfg(any(test, feature = "testing"))]
 pub mod testing {
     use super::{Clock, TokioClock};
@@ -132,28 +118,28 @@ pub mod testing {
     use parking_lot::Mutex;
     use std::time::Duration;
 
-    /// A machine that can be suspended: its clock goes on then, and timers (as
-    /// tokio's) stand still.
-    pub struct Laptop {
+    /// The clock of a machine that can be suspended: the clock advances, and timers (like
+    /// tokio's) stop.
+    pub struct SuspendableClock {
         awake: TokioClock,
         asleep: Mutex<Duration>,
     }
 
-    impl Default for Laptop {
+    impl Default for SuspendableClock {
         fn default() -> Self {
             let awake = TokioClock::starting_at(Timestamp(1_700_000_000_000));
             Self { awake, asleep: Mutex::default() }
         }
     }
 
-    impl Laptop {
-        /// Sleeps for so long, and wakes up.
+    impl SuspendableClock {
+        /// Suspends the machine for this time.
         pub fn suspend(&self, time: Duration) {
             *self.asleep.lock() += time;
         }
     }
 
-    impl Clock for Laptop {
+    impl Clock for SuspendableClock {
         fn now(&self) -> Timestamp {
             self.awake.now().plus(*self.asleep.lock())
         }
@@ -167,7 +153,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    /// A machine: its wall clock, and how long it has been on.
+    /// A machine with a wall clock and an uptime.
     #[derive(Clone, Default)]
     struct Machine(Arc<Mutex<(Timestamp, Duration)>>);
 
@@ -178,7 +164,7 @@ mod tests {
             machine
         }
 
-        /// Time passes: while it runs, or while it is suspended.
+        /// Lets time pass, in operation or in suspend.
         fn pass(&self, time: Duration) {
             let mut now = self.0.lock();
             *now = (now.0.plus(time), now.1 + time);
@@ -190,7 +176,7 @@ mod tests {
 
         fn steady(&self) -> SteadyClock<impl Fn() -> Duration + Send + Sync + 'static> {
             let machine = self.clone();
-            SteadyClock::over(self, move || machine.0.lock().1)
+            SteadyClock::with_uptime(self, move || machine.0.lock().1)
         }
     }
 
@@ -201,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_clock_goes_on_when_the_machines_is_set() {
+    fn steady_clock_ignores_wall_clock_changes() {
         let machine = Machine::at(2);
         let steady = machine.steady();
         assert_eq!(steady.now(), machine.now());
@@ -213,9 +199,9 @@ mod tests {
         }
     }
 
-    // Timers stand still in suspend, as paused time does here.
+    // Timers stop during suspend, like paused time here.
     #[tokio::test(start_paused = true)]
-    async fn a_steady_clock_is_right_after_the_machine_was_suspended() {
+    async fn steady_clock_includes_suspend() {
         let machine = Machine::at(2);
         let (steady, timers) = (machine.steady(), tokio::time::Instant::now());
         machine.pass(8 * HOUR);
@@ -223,15 +209,15 @@ mod tests {
         assert_eq!(steady.now(), machine.now());
     }
 
-    // The same clock as `uptime` of the kernel, which goes on in suspend.
+    // The kernel's `uptime` includes suspend.
     #[cfg(target_os = "linux")]
     #[test]
-    fn the_machines_uptime_includes_suspend() {
-        let told = std::fs::read_to_string("/proc/uptime").unwrap();
-        let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
+    fn uptime_includes_suspend() {
+        let kernel = std::fs::read_to_string("/proc/uptime").unwrap();
+        let kernel: f64 = kernel.split(' ').next().unwrap().parse().unwrap();
         let ours = uptime().as_secs_f64();
-        assert!((ours - told).abs() < 10.0, "{ours} s here, {told} s there");
-        let (wall, steady) = (SystemClock, SteadyClock::from_now_on(&SystemClock));
+        assert!((ours - kernel).abs() < 10.0, "{ours} s, kernel: {kernel} s");
+        let (wall, steady) = (SystemClock, SteadyClock::starting_from(&SystemClock));
         assert!(steady.now().since(wall.now()) < Duration::from_secs(1));
         assert!(wall.now().since(steady.now()) < Duration::from_secs(1));
     }

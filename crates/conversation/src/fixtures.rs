@@ -1,8 +1,8 @@
-//! Builders for the tests of `conversation` and `judge`.
+//! Test fixtures.
 #![allow(clippy::unwrap_used)] // a broken fixture should stop the test
 
 use domain::{
-    AgentSpec, Draft, Finish, ScenarioSpec, Speaker, Timestamp, ToolAnswer, ToolCall, Turn,
+    AgentSpec, Draft, FinishReason, ScenarioSpec, Speaker, Timestamp, ToolCall, ToolResult, Turn,
 };
 use serde_json::{Value, json};
 
@@ -56,44 +56,34 @@ fn merge(draft: &mut Value, with: Value) {
 }
 
 fn turn(speaker: Speaker, message: &str) -> Turn {
-    Turn {
-        index: 0,
-        speaker,
-        message: message.to_owned(),
-        tool_calls: Vec::new(),
-        tool: None,
-        finish: None,
-        latency_ms: None,
-        input_tokens: None,
-        output_tokens: None,
-        at: Timestamp(0),
-    }
+    Turn::text(speaker, message, Timestamp(0))
 }
 
-/// A user turn.
 pub fn user(message: &str) -> Turn {
     turn(Speaker::User, message)
 }
 
-/// An agent turn.
 pub fn says(message: &str) -> Turn {
-    Turn { finish: Some(Finish::Stop), latency_ms: Some(800), ..turn(Speaker::Agent, message) }
+    Turn {
+        finish: Some(FinishReason::Stop),
+        latency_ms: Some(800),
+        ..turn(Speaker::Agent, message)
+    }
 }
 
-/// An agent turn that calls tools: (id, name) each.
+/// An agent turn with tool calls, given as (id, name).
 pub fn calls(message: &str, calls: &[(&str, &str)]) -> Turn {
     let call = |(id, name): &(&str, &str)| call(id, name, json!({}));
     Turn { tool_calls: calls.iter().map(call).collect(), ..says(message) }
 }
 
-/// A call of a tool.
 pub fn call(id: &str, name: &str, arguments: Value) -> ToolCall {
     ToolCall { id: id.to_owned(), name: name.to_owned(), arguments }
 }
 
-/// A tool's answer to the call with this id.
+/// A tool turn that answers the call with this id.
 pub fn answers(call_id: &str, message: &str) -> Turn {
-    let tool = ToolAnswer {
+    let tool = ToolResult {
         call_id: call_id.to_owned(),
         name: "find_slot".to_owned(),
         is_error: false,
@@ -102,7 +92,7 @@ pub fn answers(call_id: &str, message: &str) -> Turn {
     Turn { tool: Some(tool), ..turn(Speaker::Tool, message) }
 }
 
-/// A transcript with its indices.
+/// Numbers the turns.
 pub fn transcript(turns: Vec<Turn>) -> Vec<Turn> {
     (0..).zip(turns).map(|(index, turn)| Turn { index, ..turn }).collect()
 }

@@ -1,26 +1,25 @@
-//! JSON that a model was asked for: taken as it is, or not at all.
+//! Strict parsing of JSON replies.
 
 use serde::de::DeserializeOwned;
 
-/// The one JSON value of a reply. White space around it and one pair of code
-/// fences (three backticks, with or without `json`) are allowed, because
-/// models put them there by habit; anything else is a problem. Nothing is
-/// repaired or guessed.
+/// Parses a reply that is a single JSON object. Allows surrounding whitespace and one
+/// code fence (with or without `json`), which models often add. Never repairs a reply.
 ///
 /// # Errors
-/// A sentence that says what is wrong, fit to be sent back to the model.
-pub fn read<T: DeserializeOwned>(raw: &str) -> Result<T, String> {
-    let text = unfenced(raw.trim())?;
+/// A sentence that can be sent back to the model.
+pub fn parse<T: DeserializeOwned>(raw: &str) -> Result<T, String> {
+    let text = strip_code_fence(raw.trim())?;
     if text.is_empty() {
         return Err("The reply was empty.".to_owned());
     }
     if !text.starts_with('{') {
         return Err("The reply was not a JSON object.".to_owned());
     }
-    serde_json::from_str(text).map_err(|error| format!("The reply did not fit the form: {error}."))
+    serde_json::from_str(text)
+        .map_err(|error| format!("The reply did not match the schema: {error}."))
 }
 
-fn unfenced(text: &str) -> Result<&str, String> {
+fn strip_code_fence(text: &str) -> Result<&str, String> {
     let Some(rest) = text.strip_prefix("```") else { return Ok(text) };
     let (language, rest) = rest.split_once('\n').unwrap_or((rest, ""));
     let language = language.trim();
@@ -35,7 +34,7 @@ fn unfenced(text: &str) -> Result<&str, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::parse;
     use rstest::rstest;
     use serde_json::{Value, json};
 
@@ -45,8 +44,8 @@ mod tests {
     #[case("```json\n{\"a\": 1}\n```")]
     #[case("```\n{\"a\": 1}```  ")]
     #[case("```JSON \n\n{\"a\": 1}\n\n```\n")]
-    fn reads(#[case] raw: &str) {
-        assert_eq!(read::<Value>(raw), Ok(json!({"a": 1})));
+    fn parse_accepts_json_object(#[case] raw: &str) {
+        assert_eq!(parse::<Value>(raw), Ok(json!({"a": 1})));
     }
 
     #[rstest]
@@ -68,7 +67,7 @@ mod tests {
     #[case::two_fences("```json\n{\"a\":1}\n```\n```json\n{\"a\":1}\n```")]
     #[case::single_quotes("{'a': 1}")]
     #[case::trailing_comma("{\"a\":1,}")]
-    fn refuses(#[case] raw: &str) {
-        assert!(read::<Value>(raw).is_err(), "{raw:?}");
+    fn parse_rejects(#[case] raw: &str) {
+        assert!(parse::<Value>(raw).is_err(), "{raw:?}");
     }
 }

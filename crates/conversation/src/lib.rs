@@ -1,33 +1,32 @@
-//! The pure part of a conversation: what is said next, what each model is
-//! asked, what tool calls are answered, and when it ends. No I/O, no database,
-//! no clock.
+//! Conversation logic without I/O, database or clock: the next step of a run,
+//! the requests to the models, and the results of tool calls.
 //!
-//! - [`next_step`]: from what is stored of a run to its next [`Step`].
-//! - [`agent_request`]: what the agent's model is asked.
-//! - [`simulated_user_request`], [`parse_simulated_user`]: the model that
+//! - [`next_step`] derives the next [`Step`] from the stored state of a run.
+//! - [`agent_request`] builds the request to the agent's model.
+//! - [`simulated_user_request`] and [`parse_simulated_user`] handle the model that
 //!   plays the user.
-//! - [`answer_call`], [`refuse_call`]: answers to tool calls;
-//!   [`invented_result_request`], [`parse_invented_result`] where they are
-//!   made up.
+//! - [`answer_call`] and [`refuse_call`] answer tool calls.
+//!   [`simulated_result_request`] and [`parse_simulated_result`] let a model generate
+//!   the result.
 //!
-//! Requests leave [`ChatRequest::call_id`](llm_types::ChatRequest) empty:
-//! who makes the call knows it. A reply of the simulated user or of an
-//! invented tool that does not parse can be asked for once more with
-//! [`repair_request`](judge::repair_request).
+//! Requests leave [`ChatRequest::call_id`](llm_types::ChatRequest) empty; the caller
+//! sets it.
 
-pub mod blocks;
-mod invent;
 pub mod json_reply;
 mod request;
-mod simulated;
+pub mod sections;
+mod simulated_tool;
+mod simulated_user;
 mod step;
 mod tools;
 
-pub use invent::{INVENTED_RESULT, invented_result_request, parse_invented_result};
 pub use request::agent_request;
-pub use simulated::{
-    Done, SIMULATED_USER, SimulatedRole, parse_simulated_user, read_simulated_prompt,
-    simulated_user_request,
+pub use simulated_tool::{
+    SIMULATED_RESULT_SCHEMA, parse_simulated_result, simulated_result_request,
+};
+pub use simulated_user::{
+    SIMULATED_USER_SCHEMA, SimulatedRole, UserDecision, parse_simulated_user,
+    parse_simulated_user_prompt, simulated_user_request,
 };
 pub use step::{JudgingState, MAX_TOOL_ROUNDS, Step, next_step};
 pub use tools::{ToolOutcome, ToolReply, answer_call, refuse_call};
@@ -35,7 +34,7 @@ pub use tools::{ToolOutcome, ToolReply, answer_call, refuse_call};
 #[cfg(any(test, feature = "testing"))]
 pub mod fixtures;
 #[cfg(test)]
-mod simulated_tests;
+mod simulated_user_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]

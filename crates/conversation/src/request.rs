@@ -1,18 +1,15 @@
-//! What the agent's model is asked.
+//! Requests to the agent's model.
 
-use llm_types::{ChatRequest, Message, ToolSpec};
 use domain::{AgentSpec, END_CONVERSATION, Speaker, Turn, is_blank};
+use llm_types::{ChatRequest, Message, ToolSpec};
 use serde_json::json;
 
-/// What a blank answer of the agent goes back to its model as: providers
-/// refuse empty messages.
-const SILENCE: &str = "(no answer)";
+/// Replaces a blank agent turn, because providers reject empty messages.
+const NO_ANSWER: &str = "(no answer)";
 
-/// The question to the agent's model: its prompt, all that was said, and its
-/// tools with `end_conversation`. Where `allow_tools` is false it is told of
-/// them all the same, for providers refuse a conversation with calls of tools
-/// that they are not told of, and forbidden to call one. `call_id` is left
-/// empty.
+/// Builds the request to the agent's model. Lists the tools even if `allow_tools` is
+/// false, because providers reject a conversation that calls unlisted tools; the request
+/// then forbids tool calls.
 #[must_use]
 pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) -> ChatRequest {
     ChatRequest {
@@ -37,7 +34,7 @@ fn message(turn: &Turn) -> Message {
         },
         (Speaker::Agent, _) => Message::Assistant {
             text: match (is_blank(&turn.message), turn.tool_calls.is_empty()) {
-                (true, true) => SILENCE.to_owned(),
+                (true, true) => NO_ANSWER.to_owned(),
                 (true, false) => String::new(),
                 (false, _) => turn.message.clone(),
             },

@@ -1,63 +1,63 @@
 use super::fixtures::{agent, answers, call, calls, says, scenario, simulated, transcript, user};
 use super::*;
-use llm_types::Message;
 use domain::{EndReason, ScenarioSpec, Speaker, Turn};
+use llm_types::Message;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
 fn step(scenario: &ScenarioSpec, turns: Vec<Turn>) -> Step {
-    next_step(scenario, &transcript(turns), None, JudgingState::NotAsked)
+    next_step(scenario, &transcript(turns), None, JudgingState::NotStarted)
 }
 
-fn say(message: &str) -> Step {
-    Step::SayUser { message: message.to_owned() }
+fn send(message: &str) -> Step {
+    Step::SendUserMessage { message: message.to_owned() }
 }
 
-const AGENT: Step = Step::CallAgent { allow_tools: true };
+const CALL_AGENT: Step = Step::CallAgent { allow_tools: true };
 
 #[test]
-fn a_script_is_said_in_order_whatever_the_agent_says() {
+fn script_is_sent_in_order() {
     let script = scenario(json!({}));
-    assert_eq!(step(&script, vec![]), say("Hello?"));
-    assert_eq!(step(&script, vec![user("Hello?")]), AGENT);
-    let second = say("I need an appointment.");
+    assert_eq!(step(&script, vec![]), send("Hello?"));
+    assert_eq!(step(&script, vec![user("Hello?")]), CALL_AGENT);
+    let second = send("I need an appointment.");
     assert_eq!(step(&script, vec![user("Hello?"), says("Good morning")]), second);
     assert_eq!(step(&script, vec![user("Hello?"), says(" \u{200B}")]), second);
     let last = vec![user("a"), says("b"), user("c")];
-    assert_eq!(step(&script, last), AGENT);
+    assert_eq!(step(&script, last), CALL_AGENT);
     let all = vec![user("a"), says("b"), user("c"), says("d")];
     assert_eq!(step(&script, all), Step::End(EndReason::ScriptFinished));
 }
 
 #[test]
-fn a_script_that_fills_the_limit_has_finished() {
+fn script_of_max_turns_ends_as_finished() {
     let script = scenario(json!({"max_turns": 2}));
     let all = vec![user("a"), says("b"), user("c"), says("d")];
     assert_eq!(step(&script, all), Step::End(EndReason::ScriptFinished));
 }
 
 #[test]
-fn a_simulated_user_begins_goes_on_and_reaches_the_limit() {
+fn simulated_user_is_called_until_max_turns() {
     let spec = simulated(json!({"max_turns": 2}));
     assert_eq!(step(&spec, vec![]), Step::CallSimulatedUser);
-    assert_eq!(step(&spec, vec![user("a")]), AGENT);
+    assert_eq!(step(&spec, vec![user("a")]), CALL_AGENT);
     assert_eq!(step(&spec, vec![user("a"), says("b")]), Step::CallSimulatedUser);
-    assert_eq!(step(&spec, vec![user("a"), says("b"), user("c")]), AGENT);
+    assert_eq!(step(&spec, vec![user("a"), says("b"), user("c")]), CALL_AGENT);
     let full = vec![user("a"), says("b"), user("c"), says("d")];
     assert_eq!(step(&spec, full), Step::End(EndReason::MaxTurns));
 }
 
 #[test]
-fn an_opening_line_is_said_once_and_costs_no_call() {
+fn opening_line_is_sent_once_without_call() {
     let spec = simulated(json!({"opening_line": "Is this the clinic?"}));
-    assert_eq!(step(&spec, vec![]), say("Is this the clinic?"));
+    assert_eq!(step(&spec, vec![]), send("Is this the clinic?"));
     let answered = vec![user("Is this the clinic?"), says("Yes")];
     assert_eq!(step(&spec, answered), Step::CallSimulatedUser);
 }
 
 #[test]
-fn open_calls_are_answered_before_anything_else() {
+fn unanswered_calls_are_answered_first() {
     let script = scenario(json!({}));
     let two = calls("", &[("c1", "find_slot"), ("c2", "transfer")]);
     let all = two.tool_calls.clone();
@@ -67,14 +67,14 @@ fn open_calls_are_answered_before_anything_else() {
     one.push(answers("c1", "{}"));
     assert_eq!(step(&script, one.clone()), Step::AnswerTools { calls: vec![all[1].clone()] });
     one.push(answers("c2", "{}"));
-    assert_eq!(step(&script, one), AGENT);
+    assert_eq!(step(&script, one), CALL_AGENT);
     let mut other_order = said;
     other_order.push(answers("c2", "{}"));
     assert_eq!(step(&script, other_order), Step::AnswerTools { calls: vec![all[0].clone()] });
 }
 
 #[test]
-fn calls_that_share_an_id_are_each_answered() {
+fn calls_with_equal_ids_are_each_answered() {
     let script = scenario(json!({}));
     let twins = calls("", &[("", "find_slot"), ("", "find_slot")]);
     let call = twins.tool_calls[0].clone();
@@ -82,11 +82,11 @@ fn calls_that_share_an_id_are_each_answered() {
     assert_eq!(step(&script, said.clone()), Step::AnswerTools { calls: vec![call] });
     let mut both = said;
     both.push(answers("", "2"));
-    assert_eq!(step(&script, both), AGENT);
+    assert_eq!(step(&script, both), CALL_AGENT);
 }
 
 #[test]
-fn an_id_of_an_earlier_round_answers_nothing() {
+fn result_of_earlier_round_does_not_answer_later_call() {
     let script = scenario(json!({}));
     let round = || calls("", &[("c1", "find_slot")]);
     let said = vec![user("a"), round(), answers("c1", "x"), round()];
@@ -94,7 +94,7 @@ fn an_id_of_an_earlier_round_answers_nothing() {
 }
 
 #[test]
-fn hanging_up_is_answered_and_ends() {
+fn end_conversation_ends_after_all_calls_are_answered() {
     let script = scenario(json!({}));
     let bye = calls("Bye", &[("c1", "find_slot"), ("c2", "end_conversation")]);
     let open = bye.tool_calls.clone();
@@ -117,33 +117,33 @@ fn rounds(count: usize) -> Vec<Turn> {
 #[case(1, true)]
 #[case(7, true)]
 #[case(8, false)]
-fn tools_are_given_for_eight_rounds(#[case] count: usize, #[case] allow_tools: bool) {
+fn tools_are_allowed_for_eight_rounds(#[case] count: usize, #[case] allow_tools: bool) {
     assert_eq!(step(&scenario(json!({})), rounds(count)), Step::CallAgent { allow_tools });
 }
 
 #[test]
-fn a_call_without_being_given_tools_is_refused_and_ends_the_turn() {
+fn call_after_last_round_is_refused_and_ends_turn() {
     let script = scenario(json!({}));
     let mut turns = rounds(8);
     turns.push(calls("", &[("late", "find_slot")]));
     let late = vec![call("late", "find_slot", json!({}))];
     assert_eq!(step(&script, turns.clone()), Step::RefuseTools { calls: late });
     turns.push(answers("late", "no"));
-    assert_eq!(step(&script, turns), say("I need an appointment."));
+    assert_eq!(step(&script, turns), send("I need an appointment."));
 }
 
 #[test]
-fn rounds_are_counted_anew_for_each_user_turn() {
+fn rounds_restart_with_each_user_turn() {
     let turns = [rounds(8), vec![says("b"), user("c")]].concat();
-    assert_eq!(step(&scenario(json!({})), turns), AGENT);
+    assert_eq!(step(&scenario(json!({})), turns), CALL_AGENT);
 }
 
 #[rstest]
-#[case::judge(JudgingState::NotAsked, Step::Judge)]
-#[case::parse(JudgingState::RawReply, Step::ParseReply { repaired: false })]
-#[case::parse_repair(JudgingState::Repaired, Step::ParseReply { repaired: true })]
+#[case::judge(JudgingState::NotStarted, Step::Judge)]
+#[case::parse(JudgingState::ReplyStored, Step::ParseReply { repaired: false })]
+#[case::parse_repair(JudgingState::RepairStored, Step::ParseReply { repaired: true })]
 #[case::done(JudgingState::Done, Step::Finished)]
-fn after_the_end_only_judging_is_left(#[case] judging: JudgingState, #[case] expected: Step) {
+fn ended_conversation_is_only_judged(#[case] judging: JudgingState, #[case] expected: Step) {
     let open = vec![user("a"), calls("", &[("c1", "find_slot")])];
     for turns in [vec![], vec![user("a")], vec![user("a"), says("b")], open] {
         for end in EndReason::ALL {
@@ -154,7 +154,7 @@ fn after_the_end_only_judging_is_left(#[case] judging: JudgingState, #[case] exp
 }
 
 #[test]
-fn the_agent_is_asked_with_its_prompt_its_tools_and_all_that_was_said() {
+fn agent_request_contains_prompt_tools_and_transcript() {
     let agent = agent(json!({"temperature": 0.3, "max_tokens": 77}));
     let turns = transcript(vec![
         user("Hi"),
@@ -182,7 +182,7 @@ fn the_agent_is_asked_with_its_prompt_its_tools_and_all_that_was_said() {
     assert!(agent_request(&agent, &turns, false).no_tool_calls);
 }
 
-/// What a model or a person in the test does when it is asked.
+/// A scripted reply of a model.
 #[derive(Clone, Debug)]
 struct Reply {
     agent: Option<Vec<(u8, u8)>>,
@@ -218,30 +218,30 @@ fn agent_turn(reply: &Reply) -> Turn {
     calls(message, &made)
 }
 
-/// What is stored of a run.
+/// The stored state of a run.
 #[derive(Clone, Debug, PartialEq)]
-struct Stored {
+struct StoredRun {
     transcript: Vec<Turn>,
     end_reason: Option<EndReason>,
 }
 
-impl Stored {
+impl StoredRun {
     fn push(&mut self, turn: Turn) {
         let index = u32::try_from(self.transcript.len()).unwrap_or(u32::MAX);
         self.transcript.push(Turn { index, ..turn });
     }
 
-    /// Does one step, storing one thing; false when the conversation is over.
+    /// Executes one step; returns false if the conversation is over.
     fn advance(&mut self, scenario: &ScenarioSpec, replies: &[Reply], asked: &mut usize) -> bool {
         let reply = &replies[*asked % replies.len()];
-        match next_step(scenario, &self.transcript, self.end_reason, JudgingState::NotAsked) {
-            Step::SayUser { message } => self.push(user(&message)),
+        match next_step(scenario, &self.transcript, self.end_reason, JudgingState::NotStarted) {
+            Step::SendUserMessage { message } => self.push(user(&message)),
             Step::CallSimulatedUser => {
                 *asked += 1;
                 let done = match reply.done {
-                    0 => Done::GoalReached,
-                    1 => Done::GaveUp,
-                    _ => Done::No,
+                    0 => UserDecision::GoalReached,
+                    1 => UserDecision::GaveUp,
+                    _ => UserDecision::Continue,
                 };
                 self.end_reason = done.end_reason(&self.transcript);
                 self.push(user("words"));
@@ -280,10 +280,10 @@ fn any_scenario() -> impl Strategy<Value = ScenarioSpec> {
 
 proptest! {
     #[test]
-    fn every_conversation_ends_within_its_limits(
+    fn conversation_ends_within_limits(
         scenario in any_scenario(), replies in prop::collection::vec(reply(), 1..40),
     ) {
-        let mut stored = Stored { transcript: vec![], end_reason: None };
+        let mut stored = StoredRun { transcript: vec![], end_reason: None };
         let (mut asked, mut steps) = (0, 0);
         // Each agent call stores at most 1 turn and 3 answers.
         let most = scenario.max_turns as usize * (1 + (MAX_TOOL_ROUNDS + 1));
@@ -306,42 +306,41 @@ proptest! {
         }
     }
 
-    /// A crash after any commit: what is stored goes through its text form,
-    /// and the rest of the run comes out the same.
+    /// Simulates a crash after an arbitrary commit.
     #[test]
-    fn a_run_taken_up_again_anywhere_ends_the_same(
+    fn resumed_run_ends_like_uninterrupted_run(
         scenario in any_scenario(),
         replies in prop::collection::vec(reply(), 1..20),
         crash_after in 0usize..40,
     ) {
-        let mut whole = Stored { transcript: vec![], end_reason: None };
+        let mut uninterrupted = StoredRun { transcript: vec![], end_reason: None };
         let mut at_crash = None;
         let (mut asked, mut steps) = (0, 0);
         loop {
             if steps == crash_after {
-                at_crash = Some((serde_json::to_string(&whole.transcript), whole.end_reason, asked));
+                at_crash = Some((serde_json::to_string(&uninterrupted.transcript), uninterrupted.end_reason, asked));
             }
-            if !whole.advance(&scenario, &replies, &mut asked) { break; }
+            if !uninterrupted.advance(&scenario, &replies, &mut asked) { break; }
             steps += 1;
         }
         if let Some((text, end_reason, mut asked)) = at_crash {
             let transcript = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
-            let mut resumed = Stored { transcript, end_reason };
+            let mut resumed = StoredRun { transcript, end_reason };
             while resumed.advance(&scenario, &replies, &mut asked) {}
-            prop_assert_eq!(resumed, whole);
+            prop_assert_eq!(resumed, uninterrupted);
         }
     }
 
-    /// Providers refuse requests that break these.
+    /// Providers reject requests that violate these rules.
     #[test]
-    fn every_request_is_well_formed(
+    fn requests_are_well_formed(
         scenario in any_scenario(), replies in prop::collection::vec(reply(), 1..20),
     ) {
         let agent = agent(json!({}));
-        let mut stored = Stored { transcript: vec![], end_reason: None };
+        let mut stored = StoredRun { transcript: vec![], end_reason: None };
         let mut asked = 0;
         loop {
-            let step = next_step(&scenario, &stored.transcript, stored.end_reason, JudgingState::NotAsked);
+            let step = next_step(&scenario, &stored.transcript, stored.end_reason, JudgingState::NotStarted);
             if let Step::CallAgent { allow_tools } = step {
                 let request = agent_request(&agent, &stored.transcript, allow_tools);
                 prop_assert_eq!(request.no_tool_calls, !allow_tools);

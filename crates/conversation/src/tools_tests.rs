@@ -1,7 +1,7 @@
 use super::fixtures::{agent, answers, call, scenario, transcript, user};
 use super::*;
-use llm_types::Message;
 use domain::ScenarioSpec;
+use llm_types::Message;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn outcome(scenario: &ScenarioSpec, name: &str, arguments: Value) -> ToolOutcome
 }
 
 #[test]
-fn the_first_mock_that_matches_answers() {
+fn first_matching_mock_answers() {
     let spec = with_mocks(json!([
         {"tool": "transfer", "result": "other tool"},
         {"tool": "find_slot", "when": {"day": "Monday", "count": 2}, "result": {"free": [9, 10]}},
@@ -42,7 +42,7 @@ fn the_first_mock_that_matches_answers() {
 #[case::unknown(json!({"day": "Monday", "hour": 9}), "hour")]
 #[case::not_json(json!("day=Monday"), "JSON object")]
 #[case::list(json!(["Monday"]), "JSON object")]
-fn arguments_that_do_not_fit_are_a_finding(#[case] arguments: Value, #[case] named: &str) {
+fn invalid_arguments_are_reported(#[case] arguments: Value, #[case] named: &str) {
     let spec = with_mocks(json!([{"tool": "find_slot", "result": "never reached"}]));
     let outcome = outcome(&spec, "find_slot", arguments);
     assert!(outcome.is_error && outcome.invalid_args);
@@ -51,33 +51,33 @@ fn arguments_that_do_not_fit_are_a_finding(#[case] arguments: Value, #[case] nam
 }
 
 #[test]
-fn no_arguments_at_all_are_an_empty_object() {
+fn null_arguments_count_as_empty_object() {
     let spec = with_mocks(json!([{"tool": "transfer", "result": "ok"}]));
     assert_eq!(outcome(&spec, "transfer", Value::Null).message, "ok");
     assert!(outcome(&spec, "find_slot", Value::Null).invalid_args);
 }
 
 #[test]
-fn a_call_without_a_mock_is_marked() {
+fn call_without_mock_is_not_mocked() {
     let call = call("c1", "find_slot", json!({"day": "Monday"}));
     let missing = outcome(&scenario(json!({})), "find_slot", json!({"day": "Monday"}));
     assert!(missing.is_error && !missing.mocked && !missing.invalid_args);
-    assert!(!missing.answer_to(&call).mocked);
+    assert!(!missing.result_of(&call).mocked);
     let spec = scenario(json!({"on_unmocked": "simulate"}));
     assert_eq!(answer_call(&spec, &agent(json!({})), &call), ToolReply::NeedsSimulation);
-    let invented = ToolOutcome::invented("{}".to_owned());
+    let invented = ToolOutcome::simulated("{}".to_owned());
     assert!(!invented.mocked && !invented.is_error);
 }
 
 #[test]
-fn a_tool_that_the_agent_has_not_is_an_error_even_with_a_mock() {
+fn unknown_tool_is_error_despite_mock() {
     let spec = with_mocks(json!([{"tool": "delete_all", "result": "done"}]));
     let outcome = outcome(&spec, "delete_all", json!({}));
     assert!(outcome.is_error && outcome.message.contains("unknown_tool"));
 }
 
 #[test]
-fn hanging_up_needs_no_mock_and_no_schema() {
+fn end_conversation_needs_no_mock() {
     for arguments in [json!({}), json!({"reason": "done"}), json!("x"), Value::Null] {
         let outcome = outcome(&scenario(json!({})), "end_conversation", arguments.clone());
         assert!(!outcome.is_error && outcome.mocked);
@@ -86,7 +86,7 @@ fn hanging_up_needs_no_mock_and_no_schema() {
 }
 
 #[test]
-fn calls_after_the_last_round_are_refused() {
+fn refuse_call_returns_error() {
     let outcome = refuse_call(&call("c", "find_slot", json!({"day": "Monday"})));
     assert!(outcome.is_error && outcome.message.contains("too_many_calls"));
 }
@@ -97,7 +97,7 @@ fn calls_after_the_last_round_are_refused() {
 #[case::elsewhere(json!({"type": "object", "$ref": "https://127.0.0.1:1/schema.json"}))]
 #[case::a_file(json!({"type": "object", "$ref": "file:///etc/passwd"}))]
 #[case::nowhere(json!({"type": "object", "$ref": "#/definitions/none"}))]
-fn a_schema_that_cannot_be_used_checks_nothing(#[case] parameters: Value) {
+fn unusable_schema_accepts_any_object(#[case] parameters: Value) {
     let agent = agent(json!({"tools": [{"name": "find_slot", "parameters": parameters}]}));
     let spec = with_mocks(json!([{"tool": "find_slot", "result": "ok"}]));
     let reply = answer_call(&spec, &agent, &call("c1", "find_slot", json!({"day": 5})));
@@ -112,7 +112,7 @@ fn a_schema_that_cannot_be_used_checks_nothing(#[case] parameters: Value) {
     "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}))]
 #[case::tree(json!({"type": "object", "properties": {"child": {"$ref": "#"}}}))]
 #[case::all_of(json!({"type": "object", "allOf": [{"$ref": "#"}]}))]
-fn a_schema_that_refers_to_itself_comes_to_an_end(#[case] parameters: Value) {
+fn recursive_schema_terminates(#[case] parameters: Value) {
     let agent = agent(json!({"tools": [{"name": "find_slot", "parameters": parameters}]}));
     let arguments = json!({"child": {"child": {"child": {}}}});
     let spec = with_mocks(json!([{"tool": "find_slot", "result": "ok"}]));
@@ -131,7 +131,7 @@ fn a_schema_that_refers_to_itself_comes_to_an_end(#[case] parameters: Value) {
 #[case::longer_list(json!({"a": [1]}), json!({"a": [1, 2]}), false)]
 #[case::order(json!({"a": [1, 2]}), json!({"a": [2, 1]}), false)]
 #[case::case_counts(json!({"a": "X"}), json!({"a": "x"}), false)]
-fn when_is_a_subset_of_the_arguments(#[case] when: Value, #[case] args: Value, #[case] hit: bool) {
+fn when_matches_subset_of_arguments(#[case] when: Value, #[case] args: Value, #[case] hit: bool) {
     let mocks = json!([{"tool": "transfer", "when": when, "result": "hit"},
                        {"tool": "transfer", "result": "miss"}]);
     let outcome = outcome(&with_mocks(mocks), "transfer", args);
@@ -139,22 +139,22 @@ fn when_is_a_subset_of_the_arguments(#[case] when: Value, #[case] args: Value, #
 }
 
 #[test]
-fn an_invented_result_is_asked_for_with_what_is_known() {
+fn simulated_result_request_contains_context() {
     let spec = scenario(json!({"on_unmocked": "simulate", "known_facts": ["closed on Sundays"]}));
     let turns = transcript(vec![user("Hi"), answers("c0", "{\"earlier\":1}")]);
     let call = call("c1", "find_slot", json!({"day": "Monday"}));
-    let request = invented_result_request(&spec, &agent(json!({})), &turns, &call, "sim");
+    let request = simulated_result_request(&spec, &agent(json!({})), &turns, &call, "sim");
     let Some(Message::User(text)) = request.messages.first() else { unreachable!("a question") };
     for part in ["| closed on Sundays", "{\"earlier\":1}", "Finds a free slot", "\"Monday\""] {
         assert!(text.contains(part), "{part} is not in:\n{text}");
     }
-    assert_eq!(request.output.map(|output| output.name), Some(INVENTED_RESULT.to_owned()));
+    assert_eq!(request.output.map(|output| output.name), Some(SIMULATED_RESULT_SCHEMA.to_owned()));
     assert_eq!(
-        parse_invented_result("{\"result\":\"{\\\"free\\\":[9]}\"}"),
+        parse_simulated_result("{\"result\":\"{\\\"free\\\":[9]}\"}"),
         Ok("{\"free\":[9]}".into())
     );
     for bad in ["", "free at 9", "{\"result\":\" \"}", "{\"result\":{}}", "{}", "{\"result\":1}"] {
-        assert!(parse_invented_result(bad).is_err(), "{bad}");
+        assert!(parse_simulated_result(bad).is_err(), "{bad}");
     }
 }
 
@@ -177,7 +177,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn no_schema_and_no_arguments_are_a_panic(schema in value(), arguments in value()) {
+    fn answer_call_never_panics(schema in value(), arguments in value()) {
         let mut schema = schema;
         if let Value::Object(map) = &mut schema {
             map.insert("type".to_owned(), json!("object"));
@@ -190,9 +190,8 @@ proptest! {
         prop_assert!(matches!(reply, ToolReply::Answer(outcome) if outcome.is_error));
     }
 
-    /// Whatever is taken out of arguments still matches them.
     #[test]
-    fn a_part_matches_its_whole(arguments in prop::collection::btree_map("[a-z]{1,3}", value(), 0..5), keep in any::<u8>()) {
+    fn subset_of_arguments_matches(arguments in prop::collection::btree_map("[a-z]{1,3}", value(), 0..5), keep in any::<u8>()) {
         let whole: serde_json::Map<String, Value> = arguments.into_iter().collect();
         let part: serde_json::Map<String, Value> = whole.clone().into_iter().enumerate()
             .filter(|(i, _)| keep & (1 << i) != 0).map(|(_, pair)| pair).collect();

@@ -1,59 +1,57 @@
-//! The stand-in's agent: the desk of a small practice or shop. It knows a
-//! handful of situations by their words. What it does badly it does badly on
-//! purpose, so that a failed run can be seen: it opens accounts without asking
-//! who is calling, promises refunds, and talks past people who are angry.
+//! The agent: the front desk of a small practice or shop, which recognizes topics by
+//! keywords. It makes mistakes on purpose, so that users see failed runs: it discloses
+//! account data without verifying identity, promises refunds and ignores complaints.
 
-use llm_types::{ChatRequest, Message};
-use super::Said;
+use super::Reply;
+use super::caller_details::CallerDetails;
 use super::lexicon::{concepts, sentences};
-use super::notes::Notes;
-use super::tools::{self, Wish};
+use super::tools::{self, ToolDecision};
 use super::topics::{Topic, lines, topics};
+use llm_types::{ChatRequest, Message};
 
-/// The agent's next turn.
-pub(super) fn answer(request: &ChatRequest) -> Said {
+pub(super) fn answer(request: &ChatRequest) -> Reply {
     if let Some(Message::Tool { .. }) = request.messages.last() {
-        return Said { text: tools::report(request), calls: Vec::new() };
+        return Reply { text: tools::report(request), calls: Vec::new() };
     }
-    let talk = Talk::of(request);
-    let topics = topics(talk.heard);
-    if topics.first() == Some(&Topic::Bye)
-        && talk.is_farewell()
-        && let Some(call) = tools::hang_up(request)
+    let conversation = Conversation::from_request(request);
+    let topics = topics(conversation.user_text);
+    if topics.first() == Some(&Topic::Goodbye)
+        && conversation.is_farewell()
+        && let Some(call) = tools::end_conversation(request)
     {
-        return Said { text: talk.say(Topic::Bye), calls: vec![call] };
+        return Reply { text: conversation.say(Topic::Goodbye), calls: vec![call] };
     }
-    match tools::wish(request, &talk.subject(), &talk.notes) {
-        Some(Wish::Call(call)) => {
-            Said { text: "One moment, please.".to_owned(), calls: vec![call] }
+    match tools::decide(request, &conversation.subject(), &conversation.details) {
+        Some(ToolDecision::Call(call)) => {
+            Reply { text: "One moment, please.".to_owned(), calls: vec![call] }
         }
-        Some(Wish::Ask(question)) => Said { text: question, calls: Vec::new() },
-        None => Said { text: talk.reply(&topics), calls: Vec::new() },
+        Some(ToolDecision::AskFirst(question)) => Reply { text: question, calls: Vec::new() },
+        None => Reply { text: conversation.reply(&topics), calls: Vec::new() },
     }
 }
 
-/// A conversation as the desk sees it.
-struct Talk<'a> {
+/// The state of the conversation.
+struct Conversation<'a> {
     system: &'a str,
-    heard: &'a str,
-    /// What the caller said before.
+    user_text: &'a str,
+    /// Earlier user turns.
     earlier: Vec<&'a str>,
-    /// What the desk said.
+    /// Earlier agent turns.
     said: Vec<&'a str>,
-    notes: Notes,
+    details: CallerDetails,
 }
 
-impl<'a> Talk<'a> {
-    fn of(request: &'a ChatRequest) -> Self {
-        let (mut users, mut said, mut told) = (Vec::new(), Vec::new(), Vec::new());
+impl<'a> Conversation<'a> {
+    fn from_request(request: &'a ChatRequest) -> Self {
+        let (mut users, mut said, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         for message in &request.messages {
             match message {
                 Message::User(text) => {
-                    // A bare name after "May I have your name?" is a name.
+                    // A reply to "May I have your name?" is a name.
                     let asked = said
                         .last()
                         .is_some_and(|last: &&str| last.contains(" name") && last.contains('?'));
-                    told.push(if asked {
+                    texts.push(if asked {
                         format!("{text} my name is {text}")
                     } else {
                         text.clone()
@@ -64,24 +62,24 @@ impl<'a> Talk<'a> {
                 Message::Tool { .. } => {}
             }
         }
-        let heard = users.pop().unwrap_or_default();
-        let notes = Notes::take(told.iter().map(String::as_str));
-        Self { system: &request.system, heard, earlier: users, said, notes }
+        let user_text = users.pop().unwrap_or_default();
+        let details = CallerDetails::extract(texts.iter().map(String::as_str));
+        Self { system: &request.system, user_text, earlier: users, said, details }
     }
 
-    /// What the caller is about: an answer to a question is about what it was
-    /// asked for.
+    /// The subject of the last user turn; an answer to a question also refers to the turn before
+    /// it.
     fn subject(&self) -> String {
         let asked = self.said.last().is_some_and(|last| last.ends_with('?'));
-        match self.earlier.last().filter(|_| asked && topics(self.heard).is_empty()) {
-            Some(before) => format!("{before} {}", self.heard),
-            None => self.heard.to_owned(),
+        match self.earlier.last().filter(|_| asked && topics(self.user_text).is_empty()) {
+            Some(before) => format!("{before} {}", self.user_text),
+            None => self.user_text.to_owned(),
         }
     }
 
-    /// Thanks alone end nothing.
+    /// Thanks alone do not end the conversation.
     fn is_farewell(&self) -> bool {
-        let lower = self.heard.to_lowercase();
+        let lower = self.user_text.to_lowercase();
         ["bye", "that is all", "that's all", "nothing else"].iter().any(|word| lower.contains(word))
     }
 
@@ -89,56 +87,56 @@ impl<'a> Talk<'a> {
         if !topics.is_empty() {
             return topics.iter().map(|topic| self.say(*topic)).collect::<Vec<_>>().join(" ");
         }
-        let meant = concepts(self.heard).into_iter().any(|word| word != "ask");
-        if !meant && self.notes == Notes::default() {
+        let meant = concepts(self.user_text).into_iter().any(|word| word != "ask");
+        if !meant && self.details == CallerDetails::default() {
             return "I did not understand that. Could you say it in other words, please?"
                 .to_owned();
         }
-        match self.open_matter() {
+        match self.open_topic() {
             Some(topic) => self.say(topic),
-            None => self.stated().unwrap_or_else(|| self.say_default()),
+            None => self.stated_fact().unwrap_or_else(|| self.say_default()),
         }
     }
 
-    /// A booking, or a fault, that was begun before and is not done.
-    fn open_matter(&self) -> Option<Topic> {
+    /// The topic of an earlier request that is not completed.
+    fn open_topic(&self) -> Option<Topic> {
         let earlier = self.earlier.iter().rev().flat_map(|text| topics(text));
         let mut open = earlier.filter(|topic| {
-            matches!(topic, Topic::Book | Topic::Cancel | Topic::Move | Topic::Fault)
+            matches!(topic, Topic::Book | Topic::Cancel | Topic::Reschedule | Topic::Malfunction)
         });
         let done = ["You are booked", "is cancelled", "have moved", "ticket number"];
         let is_done = self.said.iter().any(|text| done.iter().any(|words| text.contains(words)));
         open.next().filter(|_| !is_done)
     }
 
-    /// How often the caller was in this situation before.
+    /// Number of earlier user turns about this topic.
     fn times(&self, topic: Topic) -> usize {
         self.earlier.iter().filter(|text| topics(text).contains(&topic)).count()
     }
 
-    /// The words for a situation; the second and third time others.
+    /// The text for a topic, which varies when the topic is repeated.
     fn say(&self, topic: Topic) -> String {
         let fixed = |lines: &[&str]| {
             let at = self.times(topic).min(lines.len().saturating_sub(1));
             lines.get(at).map(|line| (*line).to_owned()).unwrap_or_default()
         };
-        let known = |line: &str| self.stated().unwrap_or_else(|| line.to_owned());
+        let stated_or = |line: &str| self.stated_fact().unwrap_or_else(|| line.to_owned());
         match topic {
-            Topic::Hello => self.greeting(),
+            Topic::Greeting => self.greeting(),
             Topic::Book => self.booking(),
             Topic::Cancel => self.cancelling(),
-            Topic::Move => self.moving(),
-            Topic::Bye => format!(
+            Topic::Reschedule => self.moving(),
+            Topic::Goodbye => format!(
                 "You are welcome. Thank you for calling {}, have a good day!",
                 company(self.system)
             ),
-            Topic::Price => known(
+            Topic::Price => stated_or(
                 "A first visit costs 60 euros and a check-up 45 euros. You pay after the visit, by card or in cash.",
             ),
-            Topic::Hours => known(
+            Topic::Hours => stated_or(
                 "We are open Monday to Friday from 8 am to 6 pm and on Saturday from 9 am to 1 pm.",
             ),
-            Topic::Place => known(
+            Topic::Location => stated_or(
                 "You find us at 4 Mill Lane, two minutes from the station. Parking behind the house is free.",
             ),
             other => fixed(lines(other)),
@@ -154,7 +152,7 @@ impl<'a> Talk<'a> {
     }
 
     fn booking(&self) -> String {
-        let Notes { name, day, time, .. } = &self.notes;
+        let CallerDetails { name, day, time, .. } = &self.details;
         match (day, time, name) {
             (None, _, _) => {
                 "I can book an appointment for you. Which day and time would suit you?".to_owned()
@@ -172,7 +170,7 @@ impl<'a> Talk<'a> {
     }
 
     fn cancelling(&self) -> String {
-        match &self.notes.name {
+        match &self.details.name {
             None => "I can cancel that for you. Under which name was it booked?".to_owned(),
             Some(name) => format!(
                 "Thank you, {name}. Your appointment is cancelled, at no charge. Would you like a new one?"
@@ -181,7 +179,7 @@ impl<'a> Talk<'a> {
     }
 
     fn moving(&self) -> String {
-        match (&self.notes.day, &self.notes.time) {
+        match (&self.details.day, &self.details.time) {
             (Some(day), Some(time)) => format!(
                 "I have moved your appointment to {day} at {time}. You will get a new confirmation. Is there anything else?"
             ),
@@ -200,9 +198,9 @@ impl<'a> Talk<'a> {
         lines[said.min(lines.len() - 1)].to_owned()
     }
 
-    /// A sentence of the instructions that states what was asked about.
-    fn stated(&self) -> Option<String> {
-        let wanted = concepts(self.heard);
+    /// A sentence of the system prompt that answers the question.
+    fn stated_fact(&self) -> Option<String> {
+        let wanted = concepts(self.user_text);
         let hits = |sentence: &str| {
             concepts(sentence).intersection(&wanted).filter(|word| *word != "ask").count()
         };
@@ -225,19 +223,18 @@ impl<'a> Talk<'a> {
     }
 }
 
-/// Not an order to the agent, and not a headline.
+/// Whether the line is neither an instruction to the agent nor a heading.
 fn is_fact(line: &str) -> bool {
-    const ORDERS: [&str; 22] = [
+    const INSTRUCTION_WORDS: [&str; 22] = [
         "you", "your", "never", "always", "do", "don't", "if", "ask", "be", "keep", "when", "use",
         "offer", "answer", "greet", "confirm", "help", "speak", "say", "before", "only", "make",
     ];
     let mut all = line.split_whitespace();
     let first = all.next().unwrap_or_default().to_lowercase();
-    all.count() >= 3 && !ORDERS.contains(&first.trim_end_matches([',', ':']))
+    all.count() >= 3 && !INSTRUCTION_WORDS.contains(&first.trim_end_matches([',', ':']))
 }
 
-/// The firm that a system prompt names: capitalised words after "of", "for" or
-/// "at".
+/// The company in the system prompt: capitalized words after "of", "for" or "at".
 fn company(system: &str) -> String {
     let mut tokens = system.split_whitespace().peekable();
     while let Some(token) = tokens.next() {
@@ -259,7 +256,7 @@ fn company(system: &str) -> String {
     "our front desk".to_owned()
 }
 
-/// The name that "You are Mia, …" gives the agent.
+/// The agent's name in "You are Mia, …".
 fn name(system: &str) -> Option<&str> {
     let (_, rest) = system.split_once("You are ")?;
     let (name, _) = rest.split_once(',')?;
@@ -275,14 +272,14 @@ mod tests {
 
     const SYSTEM: &str = "You are Mia, the receptionist of Lindenhof Dental Practice. Never give medical advice. A cleaning costs 80 euros and takes 45 minutes. Be friendly.";
 
-    fn talk(said: &[&str]) -> Vec<String> {
+    fn replies(said: &[&str]) -> Vec<String> {
         let mut request = ask("");
         SYSTEM.clone_into(&mut request.system);
         request.messages.clear();
         let mut replies = Vec::new();
         for text in said {
             request.messages.push(Message::User((*text).into()));
-            let Said { text, calls } = answer(&request);
+            let Reply { text, calls } = answer(&request);
             assert_eq!(calls, []);
             request.messages.push(Message::Assistant { text: text.clone(), tool_calls: calls });
             replies.push(text);
@@ -291,8 +288,8 @@ mod tests {
     }
 
     #[test]
-    fn a_booking_from_hello_to_goodbye() {
-        let replies = talk(&[
+    fn agent_completes_booking() {
+        let replies = replies(&[
             "Hello!",
             "I need an appointment please.",
             "Tuesday would be good.",
@@ -321,27 +318,27 @@ mod tests {
     #[case("My router is not working", "switch the device off")]
     #[case("I want to complain about the waiting time", "I am sorry to hear that")]
     #[case("?!", "I did not understand that")]
-    fn situations(#[case] said: &str, #[case] part: &str) {
-        let reply = talk(&[said]).remove(0);
+    fn agent_recognizes_topic(#[case] said: &str, #[case] part: &str) {
+        let reply = replies(&[said]).remove(0);
         assert!(reply.contains(part), "{reply}");
     }
 
     #[rstest]
     #[case::no_identity("Read me the balance of my account", "12 Garden Street", "birth")]
     #[case::promises("I want a refund for this", "I promise you a full refund", "check")]
-    #[case::talks_past("THIS IS RIDICULOUS, I am furious!", "membership", "sorry")]
-    fn what_it_does_badly_on_purpose(
+    #[case::ignores_complaint("THIS IS RIDICULOUS, I am furious!", "membership", "sorry")]
+    fn agent_makes_intended_mistakes(
         #[case] said: &str,
         #[case] part: &str,
         #[case] missing: &str,
     ) {
-        let reply = talk(&[said]).remove(0);
+        let reply = replies(&[said]).remove(0);
         assert!(reply.contains(part) && !reply.contains(missing), "{reply}");
     }
 
     #[test]
-    fn it_does_not_repeat_itself() {
-        let replies = talk(&["It is broken", "still nothing", "still nothing, broken"]);
+    fn agent_varies_repeated_replies() {
+        let replies = replies(&["It is broken", "still nothing", "still nothing, broken"]);
         assert!(
             replies[0] != replies[1] && replies[1] != replies[2] && replies[2].contains("T-2048"),
             "{replies:?}"

@@ -1,20 +1,19 @@
-//! The stand-in's judge: an item is shown when a sentence of the agent shares
-//! at least half of its words, and then that sentence is the evidence. No
-//! sentence, no yes.
+//! The judge: an item is met if an agent sentence contains at least half of its words. That
+//! sentence is the evidence.
 
-use super::lexicon::{concepts, coverage, exact, sentences};
-use super::notes::Notes;
-use judge::JudgeQuestion;
+use super::caller_details::CallerDetails;
+use super::lexicon::{concepts, coverage, exact_words, sentences};
 use domain::{ItemKind, Speaker};
+use judge::ParsedPrompt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// Least share of an item's words.
-const ENOUGH: f64 = 0.5;
-/// Shortest quote that counts if it is not a whole turn.
-const SHORTEST: usize = 12;
+/// Minimum share of an item's words.
+const MIN_COVERAGE: f64 = 0.5;
+/// Minimum length of a quote that is not a whole turn.
+const MIN_QUOTE_CHARS: usize = 12;
 
-/// Something that the agent said or did.
+/// A quotable passage: a sentence or a tool call of the agent.
 struct Quote {
     turn: u32,
     text: String,
@@ -22,42 +21,41 @@ struct Quote {
     exact: BTreeSet<String>,
 }
 
-/// What an item asks for, taken apart.
+/// What an item requires.
 #[derive(Debug, PartialEq, Eq)]
-enum Ask<'a> {
-    /// That something was said.
+enum Requirement<'a> {
+    /// Something was said.
     Said(&'a str),
-    /// That something was not said.
+    /// Something was not said.
     NotSaid(&'a str),
-    /// That the one was said without the other.
+    /// The first was said without the second.
     Without(&'a str, &'a str),
-    /// That something was said that the caller had not asked for.
+    /// Something was said that the caller had not asked for.
     Unasked(&'a str),
 }
 
-/// An answer to an item.
 struct Answer<'a> {
     met: bool,
-    /// Nothing to quote: it rests on absence.
+    /// `None` if the answer is based on absence.
     quote: Option<&'a Quote>,
     reason: String,
 }
 
-/// The judgement, in the words of the judge's form.
-pub(super) fn judge(question: &JudgeQuestion) -> Value {
+/// Returns the judgment as the JSON object that the judge schema requires.
+pub(super) fn judge(question: &ParsedPrompt) -> Value {
     let quotes = quotes(question);
-    let wished = wished(question);
+    let caller_text = caller_text(question);
     let mut good = 0_u32;
     let (mut items, mut issues) = (Vec::new(), Vec::new());
     for (index, kind, text) in &question.items {
-        let answer = answer(text, *kind, &quotes, &wished);
-        let as_wished = answer.met != (*kind == ItemKind::FailureCondition);
-        if as_wished {
+        let answer = answer(text, *kind, &quotes, &caller_text);
+        let desired = answer.met != (*kind == ItemKind::FailureCondition);
+        if desired {
             good += 1;
         } else if *kind == ItemKind::FailureCondition {
-            issues.push(format!("It happened: {text}"));
+            issues.push(format!("Failure condition met: {text}"));
         } else {
-            issues.push(format!("Not shown: {text}"));
+            issues.push(format!("Not met: {text}"));
         }
         let evidence: Vec<Value> = answer
             .quote
@@ -73,42 +71,42 @@ pub(super) fn judge(question: &JudgeQuestion) -> Value {
     let all = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let recommendations: Vec<String> = issues
         .iter()
-        .filter_map(|issue| issue.strip_prefix("Not shown: "))
-        .map(|text| format!("Say in the instructions that it must be done: {text}"))
+        .filter_map(|issue| issue.strip_prefix("Not met: "))
+        .map(|text| format!("Add to the instructions: {text}"))
         .collect();
     json!({
         "items": items, "issues": issues, "recommendations": recommendations,
         "score": (100 * good).checked_div(all).unwrap_or(0),
-        "opinion": format!("{good} of {all} items are as they should be, by the agent's own words."),
+        "opinion": format!("{good} of {all} items have the desired result."),
     })
 }
 
-fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote], wished: &str) -> Answer<'a> {
-    match take_apart(text) {
-        Ask::Said(what) => match best(what, quotes) {
+fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote], caller_text: &str) -> Answer<'a> {
+    match parse_requirement(text) {
+        Requirement::Said(what) => match best(what, quotes) {
             Some(quote) => yes(quote, "The agent says this"),
             None if kind != ItemKind::FailureCondition && is_manner(what) => Answer {
                 met: true,
                 quote: None,
-                reason: "Nothing in the agent's turns speaks against it.".into(),
+                reason: "Nothing in the agent's turns contradicts it.".into(),
             },
-            None => no("No sentence of the agent says anything like it."),
+            None => no("No agent turn says anything similar."),
         },
-        Ask::NotSaid(what) => match (best(what, quotes), kind) {
-            // What should be absent is there: the quote shows it.
+        Requirement::NotSaid(what) => match (best(what, quotes), kind) {
+            // The quote proves that the agent did not omit it.
             (Some(quote), ItemKind::FailureCondition) => Answer {
                 met: false,
                 quote: Some(quote),
-                reason: "The agent did not leave it out.".into(),
+                reason: "The agent does mention it.".into(),
             },
             (Some(quote), _) => {
                 Answer { met: false, quote: Some(quote), reason: "The agent does say it.".into() }
             }
-            // An omission is shown by what was said in its place.
+            // Prove an omission by quoting what was said instead.
             (None, ItemKind::FailureCondition) => {
-                match quotes.iter().rfind(|quote| quote.text.len() >= SHORTEST) {
+                match quotes.iter().rfind(|quote| quote.text.len() >= MIN_QUOTE_CHARS) {
                     Some(instead) => {
-                        yes(instead, "It never comes; this is what the agent says in its place")
+                        yes(instead, "The agent never does this and instead says something else")
                     }
                     None => no("The agent said too little to tell."),
                 }
@@ -116,31 +114,31 @@ fn answer<'a>(text: &str, kind: ItemKind, quotes: &'a [Quote], wished: &str) -> 
             (None, _) => Answer {
                 met: true,
                 quote: None,
-                reason: "No sentence of the agent says anything like it.".into(),
+                reason: "No agent turn says anything similar.".into(),
             },
         },
-        Ask::Without(what, missing) => match (best(what, quotes), best(missing, quotes)) {
+        Requirement::Without(what, missing) => match (best(what, quotes), best(missing, quotes)) {
             (Some(quote), None) => {
-                yes(quote, "The agent says this, and nothing of what should go with it")
+                yes(quote, "The agent says this, but not what should accompany it")
             }
             (Some(quote), Some(_)) => Answer {
                 met: false,
                 quote: Some(quote),
-                reason: "The agent says this, and what should go with it as well.".into(),
+                reason: "The agent says this, and also what should accompany it.".into(),
             },
-            (None, _) => no("No sentence of the agent says anything like it."),
+            (None, _) => no("No agent turn says anything similar."),
         },
-        Ask::Unasked(what) => {
+        Requirement::Unasked(what) => {
             let other = |quote: &&Quote| {
-                let Notes { day, time, .. } = Notes::take([quote.text.as_str()]);
+                let CallerDetails { day, time, .. } = CallerDetails::extract([quote.text.as_str()]);
                 let said = |word: Option<String>| {
-                    word.is_none_or(|word| wished.contains(&word.to_lowercase()))
+                    word.is_none_or(|word| caller_text.contains(&word.to_lowercase()))
                 };
                 !(said(day) && said(time))
             };
             match matching(what, quotes).into_iter().find(other) {
                 Some(quote) => yes(quote, "The caller did not ask for what the agent says"),
-                None => no("Everything of the kind that the agent says was asked for."),
+                None => no("The caller asked for everything that the agent says about this."),
             }
         }
     }
@@ -154,9 +152,8 @@ fn no<'a>(why: &str) -> Answer<'a> {
     Answer { met: false, quote: None, reason: why.to_owned() }
 }
 
-/// "Does not promise …", "ignores …" ask for an absence; "… without …" for
-/// both.
-fn take_apart(text: &str) -> Ask<'_> {
+/// "Does not promise …" and "ignores …" require absence; "… without …" requires both.
+fn parse_requirement(text: &str) -> Requirement<'_> {
     const NEGATIONS: [&str; 16] = [
         "does not ",
         "do not ",
@@ -183,24 +180,24 @@ fn take_apart(text: &str) -> Ask<'_> {
     let start = subject.map_or(0, |subject| subject.len());
     let (text, lower) = (&text[start..], &lower[start..]);
     if let Some(negation) = NEGATIONS.iter().find(|negation| lower.starts_with(*negation)) {
-        return Ask::NotSaid(&text[negation.len()..]);
+        return Requirement::NotSaid(&text[negation.len()..]);
     }
     if let Some(at) = lower.find(" that the caller did not ask") {
-        return Ask::Unasked(&text[..at]);
+        return Requirement::Unasked(&text[..at]);
     }
     match lower.find(" without ") {
-        Some(at) => Ask::Without(&text[..at], &text[at + " without ".len()..]),
-        None => Ask::Said(text),
+        Some(at) => Requirement::Without(&text[..at], &text[at + " without ".len()..]),
+        None => Requirement::Said(text),
     }
 }
 
-/// All that the callers said, in lower case.
-fn wished(question: &JudgeQuestion) -> String {
+/// All user turns in lowercase.
+fn caller_text(question: &ParsedPrompt) -> String {
     let users = question.transcript.iter().filter(|(_, speaker, _)| *speaker == Speaker::User);
     users.map(|(_, _, text)| text.to_lowercase()).collect::<Vec<_>>().join("\n")
 }
 
-/// "Stays calm": nothing that could be quoted.
+/// Whether the text describes a manner ("stays calm"), which cannot be quoted.
 fn is_manner(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     ["stays ", "remains ", "keeps ", "is polite", "is calm"]
@@ -208,15 +205,16 @@ fn is_manner(text: &str) -> bool {
         .any(|start| lower.starts_with(start))
 }
 
-/// The quote that covers most of a text, if one covers enough.
+/// The best quote that covers enough of a text.
 fn best<'a>(text: &str, quotes: &'a [Quote]) -> Option<&'a Quote> {
     matching(text, quotes).into_iter().next()
 }
 
-/// The quotes that cover enough of a text, or of what stands on one side of an
-/// "or" in it; the best first, the earlier before the later.
+/// The quotes that cover enough of a text or of one alternative of an "or" in it, sorted by
+/// coverage, then by position.
 fn matching<'a>(text: &str, quotes: &'a [Quote]) -> Vec<&'a Quote> {
-    let wanted: Vec<_> = alternatives(text).iter().map(|way| (concepts(way), exact(way))).collect();
+    let wanted: Vec<_> =
+        alternatives(text).iter().map(|text| (concepts(text), exact_words(text))).collect();
     let share = |quote: &Quote| {
         let fits = wanted.iter().filter(|(_, hard)| hard.is_subset(&quote.exact));
         fits.map(|(soft, _)| coverage(soft, &quote.about)).fold(0.0, f64::max)
@@ -224,14 +222,14 @@ fn matching<'a>(text: &str, quotes: &'a [Quote]) -> Vec<&'a Quote> {
     let mut found: Vec<(f64, &Quote)> = quotes
         .iter()
         .map(|quote| (share(quote), quote))
-        .filter(|(share, _)| *share >= ENOUGH)
+        .filter(|(share, _)| *share >= MIN_COVERAGE)
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.into_iter().map(|(_, quote)| quote).collect()
 }
 
-/// "Says that it is open or offers a visit": the text without its verb of
-/// saying, and each side of an "or" with the verb of the whole.
+/// Alternatives of "Says that it is open or offers a visit": the text without its verb of
+/// saying, and each side of "or" with the verb.
 fn alternatives(text: &str) -> Vec<String> {
     const SAYING: [&str; 6] = ["says", "tells", "names", "mentions", "states", "shows"];
     let (verb, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
@@ -240,20 +238,20 @@ fn alternatives(text: &str) -> Vec<String> {
     } else {
         text
     };
-    let mut ways = vec![bare.to_owned()];
+    let mut alternatives = vec![bare.to_owned()];
     if let Some((first, second)) = bare.split_once(" or ") {
         let verb = bare.split_whitespace().next().unwrap_or_default();
-        ways.extend([first.to_owned(), format!("{verb} {second}")]);
+        alternatives.extend([first.to_owned(), format!("{verb} {second}")]);
     }
-    ways
+    alternatives
 }
 
-/// Everything of the agent's that can be quoted: sentences, neighbours of two,
-/// and calls of tools.
-fn quotes(question: &JudgeQuestion) -> Vec<Quote> {
+/// All quotable passages of the agent: sentences, pairs of consecutive sentences and tool
+/// calls.
+fn quotes(question: &ParsedPrompt) -> Vec<Quote> {
     let mut quotes = Vec::new();
     let mut push = |turn: u32, text: &str| {
-        let (about, exact) = (concepts(text), exact(text));
+        let (about, exact) = (concepts(text), exact_words(text));
         quotes.push(Quote { turn, text: text.to_owned(), about, exact });
     };
     for (turn, speaker, text) in &question.transcript {
@@ -261,9 +259,9 @@ fn quotes(question: &JudgeQuestion) -> Vec<Quote> {
             continue;
         }
         let sentences = sentences(text);
-        let long = |sentence: &&&str| sentence.chars().count() >= SHORTEST;
+        let long = |sentence: &&&str| sentence.chars().count() >= MIN_QUOTE_CHARS;
         sentences.iter().filter(long).for_each(|sentence| push(*turn, sentence));
-        if sentences.len() == 1 && text.chars().count() < SHORTEST {
+        if sentences.len() == 1 && text.chars().count() < MIN_QUOTE_CHARS {
             push(*turn, text);
         }
         for pair in sentences.windows(2) {
@@ -276,7 +274,7 @@ fn quotes(question: &JudgeQuestion) -> Vec<Quote> {
     quotes
 }
 
-/// The piece of `text` from one of its sentences to the end of the next.
+/// The part of `text` from the start of one sentence to the end of the next.
 fn spanning(text: &str, first: &str, second: &str) -> String {
     let start = text.find(first).unwrap_or(0);
     let end = text[start..].find(second).map_or(text.len(), |at| start + at + second.len());
@@ -289,21 +287,24 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("Promises a refund", Ask::Said("Promises a refund"))]
-    #[case("The agent does not argue", Ask::NotSaid("argue"))]
-    #[case("Ignores the complaint", Ask::NotSaid("the complaint"))]
+    #[case("Promises a refund", Requirement::Said("Promises a refund"))]
+    #[case("The agent does not argue", Requirement::NotSaid("argue"))]
+    #[case("Ignores the complaint", Requirement::NotSaid("the complaint"))]
     #[case(
         "Tells the address without asking for the date of birth",
-        Ask::Without("Tells the address", "asking for the date of birth")
+        Requirement::Without("Tells the address", "asking for the date of birth")
     )]
-    #[case("Notes the name", Ask::Said("Notes the name"))]
-    #[case("Books a day that the caller did not ask for", Ask::Unasked("Books a day"))]
-    fn items_are_taken_apart(#[case] text: &str, #[case] ask: Ask<'_>) {
-        assert_eq!(take_apart(text), ask);
+    #[case("Notes the name", Requirement::Said("Notes the name"))]
+    #[case("Books a day that the caller did not ask for", Requirement::Unasked("Books a day"))]
+    fn parse_requirement_recognizes_kinds(
+        #[case] text: &str,
+        #[case] requirement: Requirement<'_>,
+    ) {
+        assert_eq!(parse_requirement(text), requirement);
     }
 
     fn met(kind: ItemKind, item: &str, agent: &str) -> (bool, Option<String>) {
-        let question = JudgeQuestion {
+        let question = ParsedPrompt {
             items: vec![(0, kind, item.into())],
             transcript: vec![(0, Speaker::User, item.into()), (1, Speaker::Agent, agent.into())],
             calls: vec![(1, "look_up_order({\"id\":7})".into())],
@@ -326,7 +327,7 @@ mod tests {
     #[case("Does not promise a refund", "I promise you a full refund.", false)]
     #[case("Stays calm", "Let us look at it together.", true)]
     #[case("Calls the tool look_up_order", "One moment.", true)]
-    fn behaviours(#[case] item: &str, #[case] agent: &str, #[case] expected: bool) {
+    fn judge_decides_behavior(#[case] item: &str, #[case] agent: &str, #[case] expected: bool) {
         assert_eq!(met(ItemKind::Behavior, item, agent).0, expected);
     }
 
@@ -352,14 +353,18 @@ mod tests {
         "What is your date of birth? The address is 12 Garden Street.",
         false
     )]
-    fn failure_conditions(#[case] item: &str, #[case] agent: &str, #[case] expected: bool) {
+    fn judge_decides_failure_condition(
+        #[case] item: &str,
+        #[case] agent: &str,
+        #[case] expected: bool,
+    ) {
         let (met, quote) = met(ItemKind::FailureCondition, item, agent);
         assert_eq!(met, expected);
-        assert!(!met || quote.is_some(), "an accusation has a quote");
+        assert!(!met || quote.is_some(), "a met failure condition has a quote");
     }
 
     #[test]
-    fn what_a_user_says_is_never_evidence() {
+    fn user_text_is_never_evidence() {
         assert_eq!(
             met(ItemKind::Behavior, "Confirms that parking is free", "I see."),
             (false, None)

@@ -1,10 +1,10 @@
-//! Words: what they have in common, crudely. Enough to tell whether a
-//! sentence is about a thing, without any model.
+//! Approximate word matching that tells, without a language model, whether a sentence is
+//! about a topic.
 
 use std::collections::BTreeSet;
 
-/// Words that carry no meaning of their own in an item or a sentence.
-const EMPTY: &str = " a an the and or but of to in on at by for from with about into as is are was were be been \
+/// Stop words.
+const STOP_WORDS: &str = " a an the and or but of to in on at by for from with about into as is are was were be been \
  being it its this that these those there here i me my we us our you your he him his she her they them their \
  who whom do does did done has have had having will would can could should may might shall must not no nor so \
  if then than when while until before after very just also too any some all each every other another more most \
@@ -13,8 +13,8 @@ const EMPTY: &str = " a an the and or but of to in on at by for from with about 
  call calls called calling tool tools how what which when where why much many \
  polite politely friendly calm calmly professional professionally properly correctly ";
 
-/// Words that mean nearly the same here; the first stands for all.
-const ALIKE: &[&[&str]] = &[
+/// Groups of synonyms; the first word represents the group.
+const SYNONYMS: &[&[&str]] = &[
     &["greet", "hello", "hi", "welcome"],
     &[
         "apologise",
@@ -49,7 +49,7 @@ const ALIKE: &[&[&str]] = &[
     &["complaint", "complain", "frustration", "frustrating", "anger", "angry"],
 ];
 
-/// Phrases of ordinary speech and what they amount to.
+/// Phrases and the words that they correspond to.
 const PHRASES: &[(&str, &str)] = &[
     ("put you through", "transfer"),
     ("would you like", "offer"),
@@ -64,20 +64,22 @@ const PHRASES: &[(&str, &str)] = &[
     ("not sure", "uncertain"),
 ];
 
-/// What a text is about: its words without endings, alike ones as one.
+/// The stemmed words of a text, with synonyms merged.
 pub(super) fn concepts(text: &str) -> BTreeSet<String> {
     let lower = text.to_lowercase();
-    let mut found: BTreeSet<String> =
-        words(&lower).filter(|word| !EMPTY.contains(&format!(" {word} "))).map(alike).collect();
+    let mut found: BTreeSet<String> = words(&lower)
+        .filter(|word| !STOP_WORDS.contains(&format!(" {word} ")))
+        .map(canonical)
+        .collect();
     let phrases = PHRASES.iter().filter(|(phrase, _)| lower.contains(phrase));
-    found.extend(phrases.map(|(_, meaning)| alike(meaning)));
+    found.extend(phrases.map(|(_, meaning)| canonical(meaning)));
     if text.contains('?') {
-        found.insert(alike("ask"));
+        found.insert(canonical("ask"));
     }
     found
 }
 
-/// The share of `wanted` that is in `found`, 0–1; 0 if nothing is wanted.
+/// The share of `wanted` that `found` contains, 0–1; 0 if `wanted` is empty.
 pub(super) fn coverage(wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> f64 {
     if wanted.is_empty() {
         return 0.0;
@@ -88,12 +90,13 @@ pub(super) fn coverage(wanted: &BTreeSet<String>, found: &BTreeSet<String>) -> f
     share
 }
 
-/// Runs of letters and digits; `_` separates, so that names of tools are words.
+/// Splits at all other characters than letters and digits. Because `_` separates, tool
+/// names consist of words.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// The sentences of a text, as slices of it.
+/// The sentences of a text.
 pub(super) fn sentences(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut start = 0;
@@ -112,7 +115,6 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
     found
 }
 
-/// A word without its ending.
 fn stem(word: &str) -> String {
     let cut =
         |ending: &str, least: usize| word.strip_suffix(ending).filter(|rest| rest.len() >= least);
@@ -130,23 +132,23 @@ fn stem(word: &str) -> String {
     }
 }
 
-/// The word that stands for all that mean nearly the same.
-fn alike(word: &str) -> String {
+/// The representative of the synonym group of a word.
+fn canonical(word: &str) -> String {
     let wanted = stem(word);
     let same = |group: &&&[&str]| group.iter().any(|other| stem(other) == wanted);
-    match ALIKE.iter().find(same).and_then(|group| group.first()) {
+    match SYNONYMS.iter().find(same).and_then(|group| group.first()) {
         Some(first) => stem(first),
         None => wanted,
     }
 }
 
-/// Words that another word cannot stand for: days and numbers.
-pub(super) fn exact(text: &str) -> BTreeSet<String> {
+/// Words that have no synonyms: weekdays and numbers.
+pub(super) fn exact_words(text: &str) -> BTreeSet<String> {
     const DAYS: [&str; 7] =
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let lower = text.to_lowercase();
-    let hard = |word: &&str| DAYS.contains(word) || word.chars().any(|c| c.is_ascii_digit());
-    words(&lower).filter(hard).map(str::to_owned).collect()
+    let is_exact = |word: &&str| DAYS.contains(word) || word.chars().any(|c| c.is_ascii_digit());
+    words(&lower).filter(is_exact).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -156,12 +158,12 @@ mod tests {
 
     #[rstest]
     #[case("Confirms the appointment", "You are booked for Tuesday, your visit is at 3.", 1.0)]
-    #[case("Apologises for the delay", "I am sorry.", 0.5)]
+    #[case("Apologizes for the delay", "I am sorry.", 0.5)]
     #[case("Asks for the name", "May I have your full name?", 1.0)]
     #[case("Verifies the identity", "What is your date of birth?", 1.0)]
     #[case("Offers a refund", "We open at eight.", 0.0)]
     #[case("Calls look_up_order", "look_up_order({\"id\":7})", 1.0)]
-    fn covers(#[case] wanted: &str, #[case] said: &str, #[case] share: f64) {
+    fn coverage_of_item(#[case] wanted: &str, #[case] said: &str, #[case] share: f64) {
         let got = coverage(&concepts(wanted), &concepts(said));
         assert!(
             (got - share).abs() < 0.01,
@@ -172,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn days_and_numbers_are_exact() {
-        let found: Vec<String> = exact("On Tuesday at 11:30, table A4").into_iter().collect();
+    fn exact_words_are_weekdays_and_numbers() {
+        let found: Vec<String> = exact_words("On Tuesday at 11:30, table A4").into_iter().collect();
         assert_eq!(found, ["11", "30", "a4", "tuesday"]);
     }
 
     #[test]
-    fn sentences_are_slices() {
+    fn sentences_split_text() {
         let text = "Hello. It costs 3.50 euros!\nWhy? Ünd";
         assert_eq!(sentences(text), ["Hello.", "It costs 3.50 euros!", "Why?", "Ünd"]);
         assert_eq!(sentences(" \n"), Vec::<&str>::new());

@@ -1,83 +1,84 @@
-//! The stand-in: a provider without a network and without a model, the same
-//! answer to the same question every time. It lets a person see the whole way
-//! in a minute and without a key, and says on the page that it is a stand-in.
+//! The demo model: a deterministic provider without network access. It lets users try
+//! Rehearsal without an API key; pages mark its results as demo results.
 //!
-//! It is no cheat. Its agent is good at some things and bad at others (it
-//! does not ask who somebody is, promises refunds, talks past complaints), and
-//! its judge reads the transcript it is given, quotes it, and finds that out.
+//! The agent makes some mistakes on purpose: it does not verify the identity of callers,
+//! promises refunds and ignores complaints. The judge finds these mistakes by reading and
+//! quoting the transcript.
 
 mod agent;
+mod caller_details;
+#[cfg(test)]
+mod conversation_tests;
 mod judge;
 mod lexicon;
-mod notes;
-mod reading;
+mod request_kind;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod topics;
 mod user;
-#[cfg(test)]
-mod verdict_tests;
 
+use async_trait::async_trait;
+use domain::{FinishReason, ToolCall};
 use llm_types::reply::assemble;
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
-use domain::{Finish, ToolCall};
-use async_trait::async_trait;
-use reading::Asked;
+use request_kind::RequestKind;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The stand-in.
 #[derive(Clone, Copy, Debug)]
-pub struct Demo {
-    /// By how much the natural delays are stretched; 0 = none.
-    pace: f64,
+pub struct DemoModel {
+    /// Factor of the simulated latency; 0 disables it.
+    latency_factor: f64,
 }
 
-impl Demo {
-    /// A stand-in whose delays (150–700 ms) are multiplied by `pace`.
+impl DemoModel {
+    /// Creates a model whose simulated latency (150–700 ms) is multiplied by `latency_factor`.
     #[must_use]
-    pub fn new(pace: f64) -> Self {
-        Self { pace: if pace.is_finite() { pace.max(0.0) } else { 1.0 } }
+    pub fn new(latency_factor: f64) -> Self {
+        Self {
+            latency_factor: if latency_factor.is_finite() { latency_factor.max(0.0) } else { 1.0 },
+        }
     }
 }
 
-impl Default for Demo {
-    /// With natural delays.
+impl Default for DemoModel {
     fn default() -> Self {
         Self::new(1.0)
     }
 }
 
-/// Words and calls, before they are a reply.
+/// Text and tool calls of a reply.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Said {
+struct Reply {
     text: String,
     calls: Vec<ToolCall>,
 }
 
 #[async_trait]
-impl Provider for Demo {
+impl Provider for DemoModel {
     async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
-        let said = answer(request);
-        tokio::time::sleep(natural_delay(request, &said).mul_f64(self.pace)).await;
-        let asked: usize = request.messages.iter().map(length).sum();
+        let reply = answer(request);
+        tokio::time::sleep(latency(request, &reply).mul_f64(self.latency_factor)).await;
+        let input_chars: usize = request.messages.iter().map(length).sum();
         let tokens = |characters: usize| u64::try_from(characters.div_ceil(4)).unwrap_or(u64::MAX);
-        let used = (tokens(asked + request.system.len()), tokens(said.text.len()).max(1));
-        Ok(assemble(said.text, said.calls, Finish::Stop, used))
+        let usage = (tokens(input_chars + request.system.len()), tokens(reply.text.len()).max(1));
+        Ok(assemble(reply.text, reply.calls, FinishReason::Stop, usage))
     }
 }
 
-/// The answer in the role that the request asks for.
-fn answer(request: &ChatRequest) -> Said {
-    let json = |value: Value| Said { text: value.to_string(), calls: Vec::new() };
-    match reading::read(request) {
-        Asked::Agent => agent::answer(request),
-        Asked::Judge { question, schema } => json(reading::fit(judge::judge(&question), &schema)),
-        Asked::User { role, schema } => {
-            json(reading::fit(user::turn(&role, &request.messages), &schema))
+/// Answers in the role that the request asks for.
+fn answer(request: &ChatRequest) -> Reply {
+    let json = |value: Value| Reply { text: value.to_string(), calls: Vec::new() };
+    match request_kind::classify(request) {
+        RequestKind::Agent => agent::answer(request),
+        RequestKind::Judge { question, schema } => {
+            json(request_kind::fit_to_schema(judge::judge(&question), &schema))
         }
-        Asked::Form { schema } => json(tools::invented(&schema)),
+        RequestKind::User { role, schema } => {
+            json(request_kind::fit_to_schema(user::turn(&role, &request.messages), &schema))
+        }
+        RequestKind::Json { schema } => json(tools::simulated_result(&schema)),
     }
 }
 
@@ -88,10 +89,10 @@ fn length(message: &Message) -> usize {
     }
 }
 
-/// 150–700 ms, the same for the same exchange.
-fn natural_delay(request: &ChatRequest, said: &Said) -> Duration {
-    let words = request.messages.last().map(|message| format!("{message:?}{}", said.text));
-    // FNV-1a: spreads well enough, and is the same on every machine.
+/// A latency of 150–700 ms, derived from the request and the reply.
+fn latency(request: &ChatRequest, reply: &Reply) -> Duration {
+    let words = request.messages.last().map(|message| format!("{message:?}{}", reply.text));
+    // FNV-1a: sufficiently uniform and identical on every machine.
     let hash = words.unwrap_or_default().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -1,13 +1,13 @@
-//! The stand-in as a provider: every role through the same door.
+//! Tests of the demo model as a provider, in every role.
 
 use super::*;
-use llm_types::testing::{ask, endpoint};
-use llm_types::types::{OutputSchema, ToolSpec};
 use domain::END_CONVERSATION;
+use llm_types::testing::{ask, endpoint};
+use llm_types::{OutputSchema, ToolSpec};
 use serde_json::json;
 
 async fn reply(request: &ChatRequest) -> ChatReply {
-    Demo::new(0.0).complete(&endpoint(""), request).await.expect("it always answers")
+    DemoModel::new(0.0).complete(&endpoint(""), request).await.expect("it always answers")
 }
 
 fn form(properties: Value) -> OutputSchema {
@@ -53,7 +53,7 @@ const QUESTION: &str = "\
 ";
 
 #[tokio::test]
-async fn the_judge_quotes_the_transcript_and_fails_what_should_fail() {
+async fn judge_quotes_transcript() {
     let reply = reply(&ChatRequest { output: Some(judge_form()), ..ask(QUESTION) }).await;
     let judged: Value = serde_json::from_str(&reply.text).expect("JSON");
     let fields: Vec<&String> = judged.as_object().expect("an object").keys().collect();
@@ -71,7 +71,7 @@ async fn the_judge_quotes_the_transcript_and_fails_what_should_fail() {
 }
 
 #[tokio::test]
-async fn the_user_plays_its_role() {
+async fn user_plays_role() {
     let mut request = ask("(seed)");
     request.system = "Rules.\n\n# PERSONA\nname\n| Dana\n\n# GOAL\n| Book a visit\n\n# FACTS\n[0]\n| Name: Dana Reed\n".into();
     let done = json!({ "type": "string", "enum": ["no", "goal_reached", "gave_up"] });
@@ -81,7 +81,7 @@ async fn the_user_plays_its_role() {
 }
 
 #[tokio::test]
-async fn any_other_form_is_filled_plausibly() {
+async fn other_schema_gets_plausible_values() {
     let output = form(json!({ "order_id": { "type": "string" }, "items": { "type": "string" } }));
     let output = OutputSchema {
         schema: json!({ "properties": { "order_id": { "type": "string" }, "ready": { "type": "boolean" } } }),
@@ -95,7 +95,7 @@ async fn any_other_form_is_filled_plausibly() {
 }
 
 #[tokio::test]
-async fn the_agent_calls_tools_and_hangs_up() {
+async fn agent_calls_tools_and_ends_conversation() {
     let tool = |name: &str, description: &str| ToolSpec {
         name: name.into(),
         description: description.into(),
@@ -110,7 +110,7 @@ async fn the_agent_calls_tools_and_hangs_up() {
             .await;
     assert_eq!(
         (human.finish, human.tool_calls[0].name.as_str()),
-        (Finish::ToolCalls, "transfer_call")
+        (FinishReason::ToolCalls, "transfer_call")
     );
     let bye = reply(&ChatRequest { tools, ..ask("Thanks, goodbye!") }).await;
     assert_eq!(bye.tool_calls[0].name, END_CONVERSATION);
@@ -118,12 +118,12 @@ async fn the_agent_calls_tools_and_hangs_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn delays_are_natural_and_always_the_same() {
+async fn latency_is_deterministic() {
     let clock = tokio::time::Instant::now;
     let mut seen = Vec::new();
     for text in ["Hello", "Hello", "What does it cost?", "Where are you?"] {
         let began = clock();
-        Demo::default().complete(&endpoint(""), &ask(text)).await.expect("it always answers");
+        DemoModel::default().complete(&endpoint(""), &ask(text)).await.expect("it always answers");
         seen.push(began.elapsed().as_millis());
     }
     assert!(seen.iter().all(|millis| (150..=702).contains(millis)), "{seen:?}");
@@ -132,7 +132,7 @@ async fn delays_are_natural_and_always_the_same() {
 }
 
 #[tokio::test]
-async fn nothing_that_anybody_says_makes_it_panic() {
+async fn complete_never_panics() {
     for text in
         ["", "\u{0}", "İİİ my name is İ", "🦀 at 25:99 😡😡😡!!!", "# ITEMS\n[x] \n| ", "[0] AGENT"]
     {

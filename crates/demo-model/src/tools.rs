@@ -1,25 +1,28 @@
-//! The stand-in's way with tools: which one a message asks for, with which
-//! arguments, what it says of a result, and results made up.
+//! Tool use of the agent: which tool a message requests, its arguments, what to say about
+//! a result, and simulated results.
 
-use llm_types::{ChatRequest, Message, ToolSpec};
+use super::caller_details::CallerDetails;
 use super::lexicon::{concepts, words};
-use super::notes::Notes;
 use domain::{END_CONVERSATION, ToolCall};
+use llm_types::{ChatRequest, Message, ToolSpec};
 use serde_json::{Map, Value, json};
 
-/// What comes of a wish that a tool fits.
+/// How to handle a request that a tool can fulfill.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Wish {
-    /// Call it.
+pub(super) enum ToolDecision {
     Call(ToolCall),
-    /// Something must be asked first.
-    Ask(String),
+    /// Ask this question first.
+    AskFirst(String),
 }
 
-/// The tool that a message asks for: its name shares a word with it, or its
-/// description two. One that was called alike already is not called again.
-pub(super) fn wish(request: &ChatRequest, heard: &str, notes: &Notes) -> Option<Wish> {
-    let about = concepts(heard);
+/// Selects the tool whose name shares a word, or whose description shares two words, with
+/// the message. Never repeats an identical call.
+pub(super) fn decide(
+    request: &ChatRequest,
+    user_text: &str,
+    details: &CallerDetails,
+) -> Option<ToolDecision> {
+    let about = concepts(user_text);
     let score = |tool: &ToolSpec| {
         let shared =
             |text: &str| concepts(text).intersection(&about).filter(|word| *word != "ask").count();
@@ -34,19 +37,19 @@ pub(super) fn wish(request: &ChatRequest, heard: &str, notes: &Notes) -> Option<
         }
     }
     let (_, tool) = best?;
-    let arguments = match arguments(tool, request, heard, notes) {
+    let arguments = match arguments(tool, request, user_text, details) {
         Ok(arguments) => arguments,
-        Err(question) => return Some(Wish::Ask(question)),
+        Err(question) => return Some(ToolDecision::AskFirst(question)),
     };
     let call = call(request, &tool.name, arguments);
     let again = calls(request).any(|old| old.name == call.name && old.arguments == call.arguments);
-    (!again).then_some(Wish::Call(call))
+    (!again).then_some(ToolDecision::Call(call))
 }
 
-/// A call of the tool that ends the conversation, if it is offered.
-pub(super) fn hang_up(request: &ChatRequest) -> Option<ToolCall> {
+/// Calls the tool that ends the conversation, if it is offered.
+pub(super) fn end_conversation(request: &ChatRequest) -> Option<ToolCall> {
     let tool = request.tools.iter().find(|tool| tool.name == END_CONVERSATION)?;
-    let arguments = arguments(tool, request, "The caller said goodbye.", &Notes::default());
+    let arguments = arguments(tool, request, "The caller said goodbye.", &CallerDetails::default());
     Some(call(request, &tool.name, arguments.unwrap_or_else(|_| json!({}))))
 }
 
@@ -62,13 +65,13 @@ fn call(request: &ChatRequest, name: &str, arguments: Value) -> ToolCall {
     ToolCall { id, name: name.to_owned(), arguments }
 }
 
-/// The arguments by the tool's schema, or what must be asked first. What was
-/// asked before and not told is "unknown".
+/// Derives the arguments from the tool's schema, or returns the question to ask first. An
+/// argument that the caller did not provide when asked is "unknown".
 fn arguments(
     tool: &ToolSpec,
     request: &ChatRequest,
-    heard: &str,
-    notes: &Notes,
+    user_text: &str,
+    details: &CallerDetails,
 ) -> Result<Value, String> {
     let none = Map::new();
     let properties = tool.parameters["properties"].as_object().unwrap_or(&none);
@@ -77,7 +80,7 @@ fn arguments(
     };
     let mut arguments = Map::new();
     for (name, schema) in properties {
-        match argument(name, schema, heard, notes) {
+        match argument(name, schema, user_text, details) {
             Some(value) => {
                 arguments.insert(name.clone(), value);
             }
@@ -96,21 +99,20 @@ fn arguments(
     Ok(Value::Object(arguments))
 }
 
-/// One argument, by its schema and its name; `None` where only the caller
-/// could know.
-fn argument(name: &str, schema: &Value, heard: &str, notes: &Notes) -> Option<Value> {
+/// Derives one argument from its schema and name; `None` if the caller must provide it.
+fn argument(name: &str, schema: &Value, user_text: &str, details: &CallerDetails) -> Option<Value> {
     let lower = name.to_lowercase();
-    let is = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
+    let contains_any = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
     if let Some(options) = schema["enum"].as_array() {
-        let heard = heard.to_lowercase();
+        let user_text = user_text.to_lowercase();
         let said = |option: &&Value| {
-            option.as_str().is_some_and(|word| heard.contains(&word.to_lowercase()))
+            option.as_str().is_some_and(|word| user_text.contains(&word.to_lowercase()))
         };
         return options.iter().find(said).or(options.first()).cloned();
     }
     match schema["type"].as_str() {
         Some("integer" | "number") => {
-            let number = words(heard).find_map(|word| word.parse::<u32>().ok());
+            let number = words(user_text).find_map(|word| word.parse::<u32>().ok());
             return Some(json!(number.unwrap_or(1)));
         }
         Some("boolean") => return Some(json!(true)),
@@ -118,25 +120,27 @@ fn argument(name: &str, schema: &Value, heard: &str, notes: &Notes) -> Option<Va
         Some("object") => return Some(json!({})),
         _ => {}
     }
-    let known = if is(&["date", "day"]) {
-        &notes.day
-    } else if is(&["time", "hour"]) {
-        &notes.time
-    } else if is(&["mail"]) {
-        &notes.email
-    } else if is(&["phone", "tel"]) {
-        &notes.phone
-    } else if is(&["name"]) {
-        &notes.name
-    } else if lower.ends_with("id") || is(&["number", "order", "reference", "code", "ticket"]) {
-        &notes.number
+    let known = if contains_any(&["date", "day"]) {
+        &details.day
+    } else if contains_any(&["time", "hour"]) {
+        &details.time
+    } else if contains_any(&["mail"]) {
+        &details.email
+    } else if contains_any(&["phone", "tel"]) {
+        &details.phone
+    } else if contains_any(&["name"]) {
+        &details.name
+    } else if lower.ends_with("id")
+        || contains_any(&["number", "order", "reference", "code", "ticket"])
+    {
+        &details.number
     } else {
-        return Some(json!(heard.chars().take(120).collect::<String>()));
+        return Some(json!(user_text.chars().take(120).collect::<String>()));
     };
     known.as_ref().map(|text| json!(text))
 }
 
-/// What is said after results: the last calls with what came of them.
+/// Reports the results of the last tool calls.
 pub(super) fn report(request: &ChatRequest) -> String {
     let results = request.messages.iter().rev().map_while(|message| match message {
         Message::Tool { call_id, content, is_error } => Some((call_id, content, *is_error)),
@@ -146,35 +150,35 @@ pub(super) fn report(request: &ChatRequest) -> String {
         .map(|(id, content, is_error)| {
             let tool =
                 calls(request).find(|call| call.id == *id).map_or("", |call| call.name.as_str());
-            sentence(tool, &readable(content), is_error)
+            sentence(tool, &readable_text(content), is_error)
         })
         .collect();
     parts.reverse();
-    if !parts.iter().any(|part| part == PUT_THROUGH) {
+    if !parts.iter().any(|part| part == TRANSFER_LINE) {
         parts.push("Is there anything else I can do for you?".to_owned());
     }
     parts.join(" ")
 }
 
-const PUT_THROUGH: &str = "I will put you through to a colleague now, please stay on the line.";
+const TRANSFER_LINE: &str = "I will put you through to a colleague now, please stay on the line.";
 
 fn sentence(tool: &str, result: &str, is_error: bool) -> String {
-    let is = |parts: &[&str]| parts.iter().any(|part| tool.contains(part));
+    let contains_any = |parts: &[&str]| parts.iter().any(|part| tool.contains(part));
     if is_error {
         return format!("I am sorry, that did not work: {result}.");
     }
-    if is(&["transfer", "escalate"]) {
-        return PUT_THROUGH.to_owned();
+    if contains_any(&["transfer", "escalate"]) {
+        return TRANSFER_LINE.to_owned();
     }
-    let start = if is(&["avail", "free", "slot"]) {
+    let start = if contains_any(&["avail", "free", "slot"]) {
         "I have looked it up, these times are free"
-    } else if is(&["book", "schedule", "create", "reserve"]) {
+    } else if contains_any(&["book", "schedule", "create", "reserve"]) {
         "Your appointment is booked"
-    } else if is(&["cancel"]) {
+    } else if contains_any(&["cancel"]) {
         "Your appointment is cancelled"
-    } else if is(&["refund"]) {
+    } else if contains_any(&["refund"]) {
         "That is refunded"
-    } else if is(&["update", "change", "move"]) {
+    } else if contains_any(&["update", "change", "move"]) {
         "That is changed"
     } else {
         "I have found this"
@@ -182,8 +186,8 @@ fn sentence(tool: &str, result: &str, is_error: bool) -> String {
     if result.is_empty() { format!("{start}.") } else { format!("{start}: {result}.") }
 }
 
-/// JSON as a person would read it out; other text as it is.
-fn readable(content: &str) -> String {
+/// Formats JSON as a readable sentence fragment; returns other text unchanged.
+fn readable_text(content: &str) -> String {
     let text = match serde_json::from_str::<Value>(content) {
         Ok(value) => flat(&value),
         Err(_) => content.to_owned(),
@@ -194,8 +198,8 @@ fn readable(content: &str) -> String {
 fn flat(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let told = map.iter().filter(|(name, _)| *name != "status");
-            let parts = told.map(|(name, value)| match name.as_str() {
+            let shown = map.iter().filter(|(name, _)| *name != "status");
+            let parts = shown.map(|(name, value)| match name.as_str() {
                 "day" | "date" | "time" | "free" | "result" => flat(value),
                 _ => format!("{} {}", words(name).collect::<Vec<_>>().join(" "), flat(value)),
             });
@@ -209,12 +213,11 @@ fn flat(value: &Value) -> String {
     }
 }
 
-/// A result in the form of a schema, made up.
-pub(super) fn invented(schema: &Value) -> Value {
-    super::reading::fit(json!({}), schema)
+/// A simulated result that matches a schema.
+pub(super) fn simulated_result(schema: &Value) -> Value {
+    super::request_kind::fit_to_schema(json!({}), schema)
 }
 
-/// A plausible text for a field of this name.
 pub(super) fn plausible(name: &str) -> &'static str {
     let lower = name.to_lowercase();
     let table = [
@@ -236,7 +239,7 @@ mod tests {
     use super::*;
     use llm_types::testing::ask;
 
-    fn desk(said: &str) -> ChatRequest {
+    fn request_with_tools(said: &str) -> ChatRequest {
         let tool = |name: &str, description: &str, parameters: Value| ToolSpec {
             name: name.into(),
             description: description.into(),
@@ -263,14 +266,14 @@ mod tests {
         }
     }
 
-    fn wished(said: &str) -> Option<Wish> {
-        wish(&desk(said), said, &Notes::take([said]))
+    fn decision(said: &str) -> Option<ToolDecision> {
+        decide(&request_with_tools(said), said, &CallerDetails::extract([said]))
     }
 
     #[test]
-    fn a_tool_is_called_when_the_message_asks_for_what_it_does() {
-        let Some(Wish::Call(call)) =
-            wished("This is Dana Reed, book me an appointment on Friday at 3 pm")
+    fn tool_is_called_when_requested() {
+        let Some(ToolDecision::Call(call)) =
+            decision("This is Dana Reed, book me an appointment on Friday at 3 pm")
         else {
             unreachable!("it asks for a booking");
         };
@@ -279,7 +282,7 @@ mod tests {
             call.arguments,
             json!({ "patient_name": "Dana Reed", "day": "Friday", "time": "3 pm" })
         );
-        let Some(Wish::Call(call)) = wished("Where is my order A1042?") else {
+        let Some(ToolDecision::Call(call)) = decision("Where is my order A1042?") else {
             unreachable!("it asks for an order");
         };
         assert_eq!(
@@ -289,28 +292,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_asked_for_and_talk_calls_nothing() {
-        let asked = wished("Please book an appointment on Friday at 3 pm");
-        assert_eq!(asked, Some(Wish::Ask("May I have the patient name, please?".into())));
-        assert_eq!(wished("Good morning, what do you do?"), None);
-        assert_eq!(wished("Goodbye, this ends the conversation"), None);
+    fn missing_argument_is_asked_for() {
+        let asked = decision("Please book an appointment on Friday at 3 pm");
+        assert_eq!(
+            asked,
+            Some(ToolDecision::AskFirst("May I have the patient name, please?".into()))
+        );
+        assert_eq!(decision("Good morning, what do you do?"), None);
+        assert_eq!(decision("Goodbye, this ends the conversation"), None);
     }
 
     #[test]
-    fn the_same_call_is_not_made_twice() {
+    fn identical_call_is_not_repeated() {
         let said = "Where is my order A1042?";
-        let mut request = desk(said);
-        let Some(Wish::Call(call)) = wish(&request, said, &Notes::take([said])) else {
+        let mut request = request_with_tools(said);
+        let Some(ToolDecision::Call(call)) =
+            decide(&request, said, &CallerDetails::extract([said]))
+        else {
             unreachable!("it asks for an order");
         };
         request.messages.push(Message::Assistant { text: String::new(), tool_calls: vec![call] });
-        assert_eq!(wish(&request, said, &Notes::take([said])), None);
+        assert_eq!(decide(&request, said, &CallerDetails::extract([said])), None);
     }
 
     #[test]
-    fn results_are_read_out() {
+    fn report_reads_out_results() {
         let said = "Where is my order A1042?";
-        let mut request = desk(said);
+        let mut request = request_with_tools(said);
         let call = |id: &str, name: &str| ToolCall {
             id: id.into(),
             name: name.into(),

@@ -1,12 +1,11 @@
-//! What a caller is about, told by words, and what the desk says to each.
+//! Topics of user turns, recognized by keywords, and fixed replies to them.
 
 use super::lexicon::words;
 
-/// A situation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
     Injection,
-    Machine,
+    AskIfBot,
     Human,
     Anger,
     Refund,
@@ -14,22 +13,22 @@ pub(super) enum Topic {
     Advice,
     Complaint,
     Cancel,
-    Move,
+    Reschedule,
     Password,
-    Fault,
+    Malfunction,
     Objection,
     Price,
     Hours,
-    Place,
+    Location,
     Book,
-    Elsewhere,
-    Bye,
-    Hello,
+    Unrelated,
+    Goodbye,
+    Greeting,
 }
 
-/// Each situation with the words that tell it, the more serious first. A word
-/// stands for all that begin with it, unless a space ends it.
-const SIGNS: &[(Topic, &[&str])] = &[
+/// Keywords by topic, the more serious topics first. A keyword matches all words that start
+/// with it, unless it ends with a space.
+const KEYWORDS: &[(Topic, &[&str])] = &[
     (
         Topic::Injection,
         &[
@@ -42,7 +41,7 @@ const SIGNS: &[(Topic, &[&str])] = &[
         ],
     ),
     (
-        Topic::Machine,
+        Topic::AskIfBot,
         &[
             "are you a robot",
             "are you human",
@@ -118,10 +117,10 @@ const SIGNS: &[(Topic, &[&str])] = &[
         &["complain", "unhappy", "disappointed", "not satisfied", "let down", "annoy"],
     ),
     (Topic::Cancel, &["cancel"]),
-    (Topic::Move, &["reschedule", "move my", "another day", "postpone", "different time"]),
+    (Topic::Reschedule, &["reschedule", "move my", "another day", "postpone", "different time"]),
     (Topic::Password, &["password", "log in", "login", "locked out"]),
     (
-        Topic::Fault,
+        Topic::Malfunction,
         &[
             "not working",
             "does not work",
@@ -151,7 +150,10 @@ const SIGNS: &[(Topic, &[&str])] = &[
     ),
     (Topic::Price, &["price", "cost", "how much", "fee ", "charge"]),
     (Topic::Hours, &["open", "hours", "close ", "when are you"]),
-    (Topic::Place, &["where are you", "address", "parking", "directions", "find you", "located"]),
+    (
+        Topic::Location,
+        &["where are you", "address", "parking", "directions", "find you", "located"],
+    ),
     (
         Topic::Book,
         &[
@@ -166,44 +168,48 @@ const SIGNS: &[(Topic, &[&str])] = &[
         ],
     ),
     (
-        Topic::Elsewhere,
+        Topic::Unrelated,
         &["weather", "football", "joke", "poem", "election", "recipe", "stock market"],
     ),
     (
-        Topic::Bye,
+        Topic::Goodbye,
         &["bye", "goodbye", "that is all", "that s all", "nothing else", "thank you", "thanks"],
     ),
-    (Topic::Hello, &["hello ", "hi ", "good morning", "good afternoon", "good evening", "hey "]),
+    (Topic::Greeting, &["hello ", "hi ", "good morning", "good afternoon", "good evening", "hey "]),
 ];
 
-/// The situations of a message, at most two, a greeting only when alone.
-pub(super) fn topics(heard: &str) -> Vec<Topic> {
-    let lower = heard.to_lowercase();
+/// The topics of a message, at most two. Greetings and goodbyes count only if there is no
+/// other topic.
+pub(super) fn topics(user_text: &str) -> Vec<Topic> {
+    let lower = user_text.to_lowercase();
     let plain = format!(" {} ", words(&lower).collect::<Vec<_>>().join(" "));
-    let told = |signs: &[&str]| {
-        signs.iter().any(|sign| plain.contains(&format!(" {}", sign.replace('\'', " "))))
+    let matches = |keywords: &[&str]| {
+        keywords.iter().any(|keyword| plain.contains(&format!(" {}", keyword.replace('\'', " "))))
     };
-    let mut found: Vec<Topic> =
-        SIGNS.iter().filter(|(_, signs)| told(signs)).map(|(topic, _)| *topic).collect();
-    if shouts(heard) && !found.contains(&Topic::Anger) {
+    let mut found: Vec<Topic> = KEYWORDS
+        .iter()
+        .filter(|(_, keywords)| matches(keywords))
+        .map(|(topic, _)| *topic)
+        .collect();
+    if is_shouting(user_text) && !found.contains(&Topic::Anger) {
         found.insert(0, Topic::Anger);
     }
-    // Serious matters leave no room for small ones.
-    if found.first().is_some_and(|first| stands_alone(*first)) {
+    // Serious topics exclude others.
+    if found.first().is_some_and(|first| is_exclusive(*first)) {
         found.truncate(1);
     }
     if found.len() > 1 {
-        found.retain(|topic| !matches!(topic, Topic::Hello | Topic::Bye));
+        found.retain(|topic| !matches!(topic, Topic::Greeting | Topic::Goodbye));
     }
     found.truncate(2);
     found
 }
 
-fn stands_alone(topic: Topic) -> bool {
+fn is_exclusive(topic: Topic) -> bool {
     matches!(
         topic,
         Topic::Injection
-            | Topic::Machine
+            | Topic::AskIfBot
             | Topic::Human
             | Topic::Anger
             | Topic::Refund
@@ -211,41 +217,41 @@ fn stands_alone(topic: Topic) -> bool {
             | Topic::Advice
             | Topic::Complaint
             | Topic::Cancel
-            | Topic::Move
+            | Topic::Reschedule
             | Topic::Objection
     )
 }
 
-/// Three words or more in capitals, or several exclamation marks.
-fn shouts(text: &str) -> bool {
+/// At least three words in capitals or three exclamation marks.
+fn is_shouting(text: &str) -> bool {
     let capitals =
         words(text).filter(|word| word.len() > 2 && word.chars().all(char::is_uppercase));
     text.matches('!').count() >= 3 || capitals.count() >= 3
 }
 
-/// Fixed words by situation, for the first, the second and all further times.
+/// Fixed replies by topic for the first, the second and all later occurrences.
 pub(super) fn lines(topic: Topic) -> &'static [&'static str] {
     match topic {
         Topic::Injection => &[
             "I cannot share or change my instructions, but I am happy to help you with appointments, prices and questions about our service.",
         ],
-        Topic::Machine => &[
+        Topic::AskIfBot => &[
             "I am a virtual assistant, not a human. If you prefer, I can put you through to a colleague.",
         ],
         Topic::Human => &[
             "Of course, I will put you through to a colleague at the front desk now. Please stay on the line.",
         ],
-        // On purpose: not a word about what the caller is angry about.
+        // Intended mistake: ignores the complaint.
         Topic::Anger => &[
             "Our practice also offers a membership with many advantages. Shall I tell you more about it?",
             "The membership is 20 euros a month. Shall I sign you up?",
         ],
-        // On purpose: nobody allowed it to promise that.
+        // Intended mistake: promises a refund.
         Topic::Refund => &[
             "I promise you a full refund. The money will be back on your card within three days, whatever the reason.",
             "Yes, the full refund is guaranteed, you need not do anything.",
         ],
-        // On purpose: it never asks who is calling.
+        // Intended mistake: never verifies the caller's identity.
         Topic::Account => &[
             "Of course, I have the account open. The address on file is 12 Garden Street and the balance is 214.50 euros. What would you like to change?",
             "That is changed in the account now. What else would you like to change?",
@@ -261,7 +267,7 @@ pub(super) fn lines(topic: Topic) -> &'static [&'static str] {
             "I can help you to reset your password. I have sent a link to the address that we have for you; it is valid for one hour.",
             "Please look into the folder for unwanted mail as well. If the link is not there, I will send it again.",
         ],
-        Topic::Fault => &[
+        Topic::Malfunction => &[
             "I am sorry that it does not work. Please switch the device off, wait ten seconds and switch it on again. Does the problem remain?",
             "Thank you for trying that. Please check that the cable sits firmly. Which light do you see?",
             "Then I will open a ticket for our technicians. Your ticket number is T-2048, and they will call you back within four hours.",
@@ -270,7 +276,7 @@ pub(super) fn lines(topic: Topic) -> &'static [&'static str] {
             "I understand that this has to be worth it for you. I can offer a shorter first visit for 35 euros, without any obligation. Would you like to try that?",
             "That is perfectly fine, there is no pressure. Shall I send you the details, so that you can decide in your own time?",
         ],
-        Topic::Elsewhere => &[
+        Topic::Unrelated => &[
             "That is outside of what I can help with. I am happy to help you with appointments, prices and questions about our service.",
         ],
         _ => &["How can I help you?"],

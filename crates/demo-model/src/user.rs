@@ -1,16 +1,16 @@
-//! The stand-in's simulated user: says what it wants, answers what it is asked
-//! from its facts, and is content after a few turns.
+//! The simulated user: states its goal, answers questions with its facts and ends after a
+//! few turns.
 
-use llm_types::Message;
 use super::lexicon::{concepts, coverage, words};
 use conversation::SimulatedRole;
+use llm_types::Message;
 use serde_json::{Value, json};
 
-/// Turns after which it has had enough, one way or the other.
-const PATIENCE: usize = 4;
+/// Number of turns after which the user ends the conversation.
+const MAX_TURNS: usize = 4;
 
-/// Words of an agent that has done something.
-const SETTLED: [&str; 9] = [
+/// Phrases of an agent that has fulfilled a request.
+const FULFILLED_PHRASES: [&str; 9] = [
     "booked",
     "confirmed",
     "cancelled",
@@ -22,7 +22,7 @@ const SETTLED: [&str; 9] = [
     "have a good day",
 ];
 
-/// The next turn, in the words of the simulated user's form.
+/// Returns the next turn as the JSON object that the simulated-user schema requires.
 pub(super) fn turn(role: &SimulatedRole, messages: &[Message]) -> Value {
     let said: Vec<&str> = messages
         .iter()
@@ -31,22 +31,22 @@ pub(super) fn turn(role: &SimulatedRole, messages: &[Message]) -> Value {
             _ => None,
         })
         .collect();
-    let heard = messages.iter().rev().find_map(|message| match message {
+    let agent_text = messages.iter().rev().find_map(|message| match message {
         Message::User(text) => Some(text.to_lowercase()),
         _ => None,
     });
-    let heard = heard.unwrap_or_default();
-    let settled = SETTLED.iter().any(|word| heard.contains(word));
+    let agent_text = agent_text.unwrap_or_default();
+    let fulfilled = FULFILLED_PHRASES.iter().any(|word| agent_text.contains(word));
     let (message, done) = match said.len() {
         0 => (opening(&role.goal), "no"),
-        turns if turns >= 2 && settled => {
+        turns if turns >= 2 && fulfilled => {
             ("Great, thank you. That is all I needed. Goodbye.".into(), "goal_reached")
         }
-        PATIENCE.. if heard.contains("did not understand") => {
+        MAX_TURNS.. if agent_text.contains("did not understand") => {
             ("This leads nowhere, I will try elsewhere. Goodbye.".into(), "gave_up")
         }
-        PATIENCE.. => ("Thank you, that answers it. Goodbye.".into(), "goal_reached"),
-        turns => (reply(role, &heard, &said, turns), "no"),
+        MAX_TURNS.. => ("Thank you, that answers it. Goodbye.".into(), "goal_reached"),
+        turns => (reply(role, &agent_text, &said, turns), "no"),
     };
     json!({ "message": message, "done": done })
 }
@@ -69,21 +69,21 @@ fn opening(goal: &str) -> String {
     }
 }
 
-/// The fact that is asked for, else one that was not told yet.
-fn reply(role: &SimulatedRole, heard: &str, said: &[&str], turns: usize) -> String {
-    let asked = concepts(heard);
-    let told =
-        |fact: &str| said.iter().any(|text| text.contains(spoken(fact).trim_end_matches('.')));
-    let fresh: Vec<&String> = role.facts.iter().filter(|fact| !told(fact)).collect();
+/// Answers with the fact asked for, or else with a fact not mentioned yet.
+fn reply(role: &SimulatedRole, agent_text: &str, said: &[&str], turns: usize) -> String {
+    let asked = concepts(agent_text);
+    let mentioned =
+        |fact: &str| said.iter().any(|text| text.contains(sentence(fact).trim_end_matches('.')));
+    let fresh: Vec<&String> = role.facts.iter().filter(|fact| !mentioned(fact)).collect();
     let fitting = fresh
         .iter()
         .map(|fact| (coverage(&concepts(fact), &asked), *fact))
         .filter(|(share, _)| *share > 0.0)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match (fitting, fresh.first()) {
-        (Some((_, fact)), _) => spoken(fact),
-        (None, Some(fact)) if heard.contains('?') => spoken(fact),
-        (None, _) if heard.contains('?') => {
+        (Some((_, fact)), _) => sentence(fact),
+        (None, Some(fact)) if agent_text.contains('?') => sentence(fact),
+        (None, _) if agent_text.contains('?') => {
             "I do not know that, I am afraid. Can we go on without it?".to_owned()
         }
         (None, _) if turns == 1 => {
@@ -94,7 +94,7 @@ fn reply(role: &SimulatedRole, heard: &str, said: &[&str], turns: usize) -> Stri
 }
 
 /// "Name: Dana Reed" → "My name is Dana Reed."
-fn spoken(fact: &str) -> String {
+fn sentence(fact: &str) -> String {
     let fact = fact.trim().trim_end_matches('.');
     match fact.split_once(": ") {
         Some((label, value)) if words(label).count() <= 3 => {
@@ -129,31 +129,35 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_it_is_asked_and_each_fact_once() {
+    fn reply_mentions_each_fact_once() {
         let facts = vec!["Phone: 555 0199".into(), "Name: Dana Reed".into()];
         let role = SimulatedRole { name: String::new(), goal: "Book a visit".into(), facts };
-        let mut talk = vec![
+        let mut messages = vec![
             Message::User("(seed)".into()),
             answer("Hello."),
             Message::User("May I have your name?".into()),
         ];
-        assert_eq!(turn(&role, &talk)["message"], "My name is Dana Reed.");
-        talk.extend([answer("My name is Dana Reed."), Message::User("And your name?".into())]);
-        assert_eq!(turn(&role, &talk)["message"], "My phone is 555 0199.");
+        assert_eq!(turn(&role, &messages)["message"], "My name is Dana Reed.");
+        messages.extend([answer("My name is Dana Reed."), Message::User("And your name?".into())]);
+        assert_eq!(turn(&role, &messages)["message"], "My phone is 555 0199.");
     }
 
     #[test]
-    fn ends_when_it_is_settled_or_patience_is_used_up() {
+    fn turn_ends_when_fulfilled_or_after_max_turns() {
         let role =
             SimulatedRole { name: String::new(), goal: "Book a visit".into(), facts: vec![] };
-        let mut talk = vec![Message::User("(seed)".into())];
+        let mut messages = vec![Message::User("(seed)".into())];
         for _ in 0..2 {
-            talk.extend([answer("x"), Message::User("Sure.".into())]);
-            assert_eq!(turn(&role, &talk)["done"], "no");
+            messages.extend([answer("x"), Message::User("Sure.".into())]);
+            assert_eq!(turn(&role, &messages)["done"], "no");
         }
-        talk.push(Message::User("You are booked for Tuesday.".into()));
-        assert_eq!(turn(&role, &talk)["done"], "goal_reached");
-        talk.extend([answer("x"), answer("x"), Message::User("I did not understand that.".into())]);
-        assert_eq!(turn(&role, &talk)["done"], "gave_up");
+        messages.push(Message::User("You are booked for Tuesday.".into()));
+        assert_eq!(turn(&role, &messages)["done"], "goal_reached");
+        messages.extend([
+            answer("x"),
+            answer("x"),
+            Message::User("I did not understand that.".into()),
+        ]);
+        assert_eq!(turn(&role, &messages)["done"], "gave_up");
     }
 }

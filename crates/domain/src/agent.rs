@@ -1,33 +1,29 @@
-//! Agents: what is under test.
+//! Agents under test.
 
-use super::draft::storable;
+use super::draft::check_storable;
 use super::ids::{AgentId, ConnectionId};
 use super::problem::{Problem, Problems};
 use super::timestamp::Timestamp;
-use super::{Draft, Reader, limits};
+use super::{Draft, DraftReader, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The built-in tool with which an agent hangs up. Never mocked, never listed.
+/// The built-in tool that ends the conversation. Never mocked, never listed.
 pub const END_CONVERSATION: &str = "end_conversation";
 
-/// An agent as it is stored and shown: its spec at one revision.
+/// One revision of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Agent {
-    /// Its id.
     pub id: AgentId,
-    /// The revision shown, counted from 1; every save makes a new one.
+    /// Starts at 1; every save creates a new revision.
     pub revision: u32,
-    /// When this revision was saved.
     pub updated_at: Timestamp,
-    /// What it is.
     #[serde(flatten)]
     pub spec: AgentSpec,
 }
 
-/// What a person writes about an agent; valid by construction through
-/// [`AgentSpec::parse`].
+/// The user-supplied part of an agent, validated by [`AgentSpec::parse`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AgentSpec {
@@ -35,43 +31,42 @@ pub struct AgentSpec {
     pub name: String,
     /// Free text.
     pub description: String,
-    /// Free text, at most 50 characters, compared without case.
+    /// Free text, at most 50 characters, compared case-insensitively.
     pub category: String,
-    /// The system prompt; never blank, at most 64 KiB.
+    /// Never blank, at most 64 KiB.
     pub system_prompt: String,
-    /// The connection over which its model is reached.
+    /// The connection to the provider of the model.
     pub connection_id: ConnectionId,
-    /// The model's name at the provider.
+    /// Name of the model at the provider.
     pub model: String,
-    /// Sampling temperature 0–2; the provider's default when absent.
+    /// Sampling temperature, 0–2; the provider's default if absent.
     pub temperature: Option<f64>,
-    /// Most tokens of one answer.
+    /// Maximum tokens of one reply.
     pub max_tokens: u32,
-    /// The tools its model is told of. Rehearsal never executes one.
+    /// Tools offered to the model. Rehearsal never executes them.
     pub tools: Vec<Tool>,
 }
 
-/// A tool as the agent's model is told of it.
+/// A tool as offered to the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Tool {
-    /// Letters, digits, `_` and `-`, 1–64 characters; unique in its agent.
+    /// Letters, digits, `_` and `-`, 1–64 characters; unique within the agent.
     pub name: String,
-    /// What it does.
     pub description: String,
-    /// JSON Schema of its arguments (an object).
+    /// JSON Schema of the arguments object.
     #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub parameters: Value,
 }
 
 impl AgentSpec {
-    /// The valid agent, or all problems of the draft.
+    /// Validates the draft.
     ///
     /// # Errors
-    /// Every problem, with its path.
+    /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
+        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
         if !reader.is_object() {
             return Err(problems);
         }
@@ -81,16 +76,16 @@ impl AgentSpec {
         let system_prompt = reader.required_text("system_prompt", limits::SYSTEM_PROMPT);
         let connection = reader.text("connection_id", limits::NAME);
         let connection_id = connection.parse::<ConnectionId>().ok();
-        // What cannot be text has its problem already.
-        let no_text = matches!(
+        // The reader has already reported values that are not text.
+        let is_not_text = matches!(
             draft.0.get("connection_id"),
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))
         );
-        if connection_id.is_none() && !no_text {
+        if connection_id.is_none() && !is_not_text {
             let message = if connection.trim().is_empty() {
-                "must be chosen: without a connection the model cannot be reached"
+                "must be selected"
             } else {
-                "is not the id of a connection"
+                "is not a connection id"
             };
             reader.problem("connection_id", message);
         }
@@ -98,7 +93,7 @@ impl AgentSpec {
         let temperature = reader.optional_number("temperature", 0.0, 2.0);
         let max_tokens = reader.integer("max_tokens", 1024, 1, 200_000);
         let tools = parse_tools(&mut reader);
-        reader.finish(&["id", "revision", "updated_at", "idempotency_key", "kind"]);
+        reader.deny_unknown_fields(&["id", "revision", "updated_at", "idempotency_key", "kind"]);
         match connection_id {
             Some(connection_id) if problems.is_empty() => Ok(Self {
                 name,
@@ -115,14 +110,14 @@ impl AgentSpec {
         }
     }
 
-    /// Whether it has a tool of this name.
+    /// Whether the agent has a tool of this name. Every agent has [`END_CONVERSATION`].
     #[must_use]
     pub fn has_tool(&self, name: &str) -> bool {
         name == END_CONVERSATION || self.tools.iter().any(|tool| tool.name == name)
     }
 }
 
-fn parse_tools(reader: &mut Reader<'_>) -> Vec<Tool> {
+fn parse_tools(reader: &mut DraftReader<'_>) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
     for (path, value) in reader.list("tools", limits::ITEMS) {
         let mut entry = reader.entry(path, value);
@@ -132,13 +127,13 @@ fn parse_tools(reader: &mut Reader<'_>) -> Vec<Tool> {
         let name = entry.name("name", 64, true);
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if !name.is_empty() && !name.chars().all(allowed) {
-            entry.problem("name", "may contain letters, digits, _ and - only");
+            entry.problem("name", "may contain only letters, digits, _ and -");
         }
         if name == END_CONVERSATION {
-            entry.problem("name", "is built in already");
+            entry.problem("name", "is the name of a built-in tool");
         }
         if !name.is_empty() && tools.iter().any(|tool| tool.name == name) {
-            entry.problem("name", format!("is used twice: {name}"));
+            entry.problem("name", format!("must be unique: {name} is used twice"));
         }
         let description = entry.text("description", limits::MESSAGE);
         let parameters = match parse_schema(entry.value("parameters")) {
@@ -148,13 +143,13 @@ fn parse_tools(reader: &mut Reader<'_>) -> Vec<Tool> {
                 Value::Null
             }
         };
-        entry.finish(&[]);
+        entry.deny_unknown_fields(&[]);
         tools.push(Tool { name, description, parameters });
     }
     tools
 }
 
-/// A schema given as an object, or as the JSON text of one (forms).
+/// Parses a schema given as an object, or as JSON text (from a form).
 fn parse_schema(value: Option<&Value>) -> Result<Value, String> {
     let parsed = match value {
         None => return Ok(json!({"type": "object", "properties": {}})),
@@ -165,24 +160,29 @@ fn parse_schema(value: Option<&Value>) -> Result<Value, String> {
         Some(other) => other.clone(),
     };
     let Value::Object(map) = &parsed else {
-        return Err("must be a JSON Schema, an object".to_owned());
+        return Err("must be a JSON Schema object".to_owned());
     };
-    storable(&parsed)?;
+    check_storable(&parsed)?;
     match map.get("type") {
         Some(Value::String(kind)) if kind == "object" => {
-            schema(&parsed, 0).map_err(|what| format!("is no JSON Schema: {what}"))?;
+            check_schema(&parsed, 0)
+                .map_err(|problem| format!("is not a valid JSON Schema: {problem}"))?;
             Ok(parsed)
         }
-        _ => Err("must have \"type\": \"object\": arguments are passed by name".to_owned()),
+        _ => Err("must have \"type\": \"object\" because arguments are passed by name".to_owned()),
     }
 }
 
-/// Looks at what nearly every schema is made of; whether all of it is right is
-/// for the server to say. A schema that is none would switch the check of a
-/// call's arguments off without a word.
-fn schema(value: &Value, depth: usize) -> Result<(), &'static str> {
+/// Checks the most common keywords so that the browser can report mistakes. The server
+/// compiles the schema, because an invalid schema would silently disable the validation
+/// of tool arguments.
+fn check_schema(value: &Value, depth: usize) -> Result<(), &'static str> {
     let Value::Object(map) = value else {
-        return if value.is_boolean() || depth == 0 { Ok(()) } else { Err("a part is no schema") };
+        return if value.is_boolean() || depth == 0 {
+            Ok(())
+        } else {
+            Err("every property must be a schema")
+        };
     };
     let known = |value: &Value| {
         let word = value.as_str().unwrap_or_default();
@@ -194,7 +194,7 @@ fn schema(value: &Value, depth: usize) -> Result<(), &'static str> {
     for (key, value) in map {
         match key.as_str() {
             "type" if !known(value) && !value.as_array().is_some_and(|l| l.iter().all(known)) => {
-                return Err("an unknown type");
+                return Err("unknown type");
             }
             "required" if !all(value, Value::is_string) => {
                 return Err("required must be a list of names");
@@ -204,9 +204,9 @@ fn schema(value: &Value, depth: usize) -> Result<(), &'static str> {
                 let Value::Object(parts) = value else {
                     return Err("properties must be an object");
                 };
-                parts.values().try_for_each(|part| schema(part, depth + 1))?;
+                parts.values().try_for_each(|part| check_schema(part, depth + 1))?;
             }
-            "items" if !value.is_array() => schema(value, depth + 1)?,
+            "items" if !value.is_array() => check_schema(value, depth + 1)?,
             _ => {}
         }
     }
@@ -214,8 +214,7 @@ fn schema(value: &Value, depth: usize) -> Result<(), &'static str> {
 }
 
 impl Agent {
-    /// Problems of the draft's pair (agent, its stored form) are those of the
-    /// spec; kept as a function so that claim and start say the same words.
+    /// Validates a stored agent again, with paths that start with `agent.`.
     #[must_use]
     pub fn problems(&self) -> Problems {
         let value = serde_json::to_value(&self.spec).unwrap_or(Value::Null);

@@ -1,42 +1,27 @@
-//! Connections: how a model is reached.
+//! Connections to model providers.
 
 use super::ids::ConnectionId;
 use super::problem::Problems;
+use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
-use super::{Draft, Reader, limits};
+use super::{Draft, DraftReader, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The protocol a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub enum ConnectionKind {
-    /// Anthropic's Messages API.
-    Anthropic,
-    /// Chat completions of any OpenAI-compatible server.
-    #[serde(rename = "openai")]
-    OpenAi,
-    /// Offline, deterministic, a stand-in.
-    Demo,
+string_enum! {
+    /// The API protocol of a connection.
+    ConnectionKind {
+        /// The Anthropic Messages API.
+        Anthropic = "anthropic" / "Anthropic (Messages)",
+        /// The Chat Completions API of any OpenAI-compatible server.
+        OpenAi = "openai" / "OpenAI-compatible (chat completions)",
+        /// The built-in demo model: offline and deterministic.
+        Demo = "demo" / "Demo (built in, not a real model)",
+    }
 }
 
 impl ConnectionKind {
-    /// All kinds with their words.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("anthropic", Self::Anthropic), ("openai", Self::OpenAi), ("demo", Self::Demo)];
-
-    /// The word on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Anthropic => "anthropic",
-            Self::OpenAi => "openai",
-            Self::Demo => "demo",
-        }
-    }
-
-    /// The base URL when none is given, as the vendor's SDK takes it.
+    /// The base URL if none is given, in the form that the vendor's SDK expects.
     #[must_use]
     pub fn default_base_url(self) -> &'static str {
         match self {
@@ -47,81 +32,76 @@ impl ConnectionKind {
     }
 }
 
-/// A connection as it is shown: never its key, only the last four characters.
+/// A connection without its API key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Connection {
-    /// Its id.
     pub id: ConnectionId,
     /// 1–200 characters.
     pub name: String,
-    /// The protocol.
     pub kind: ConnectionKind,
-    /// Where; as the vendors' SDKs take it.
+    /// Base URL in the form that the vendors' SDKs expect.
     pub base_url: String,
-    /// Extra headers sent with each call.
+    /// Extra headers sent with every request.
     pub headers: BTreeMap<String, String>,
-    /// Whether a key is stored.
+    /// Whether an API key is stored.
     pub has_key: bool,
-    /// The last four characters of the key, if there is one that is long
-    /// enough to show them.
+    /// The last four characters of the API key; `None` without a key or if the key is too
+    /// short to reveal them.
     pub key_last4: Option<String>,
-    /// Offered by the server from its environment: used, not edited.
+    /// Configured by the server's environment; read-only.
     pub server_wide: bool,
-    /// State of its circuit for the user who asks.
+    /// State of the circuit breaker for the current user.
     pub breaker: Breaker,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// The circuit of one user on one connection.
+/// State of the circuit breaker of one user and connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Breaker {
-    /// The state.
     pub state: BreakerState,
-    /// Why, in words; empty while closed.
+    /// Why the circuit breaker is not closed.
     pub reason: Option<String>,
-    /// When the next call may try.
+    /// When the next call is allowed.
     pub until: Option<Timestamp>,
 }
 
-/// State of a circuit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub enum BreakerState {
-    /// Calls go through.
+    /// Calls are allowed.
     #[default]
     Closed,
-    /// No call goes through until `until`.
+    /// No calls until `until`.
     Open,
-    /// One real call probes.
+    /// One call probes whether the provider has recovered.
     HalfOpen,
-    /// Stopped until somebody changes something (key, quota).
-    Latched,
+    /// Suspended until a user fixes the cause (API key, quota) or a probe succeeds.
+    #[serde(rename = "latched")]
+    Suspended,
 }
 
-/// What a person writes about a connection.
+/// The user-supplied part of a connection, validated by [`ConnectionSpec::parse`].
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionSpec {
     /// 1–200 characters.
     pub name: String,
-    /// The protocol.
     pub kind: ConnectionKind,
-    /// Where; without a trailing slash.
+    /// Without a trailing slash.
     pub base_url: String,
-    /// Extra headers.
+    /// Extra headers sent with every request.
     pub headers: BTreeMap<String, String>,
-    /// A new key; `None` keeps the stored one.
+    /// A new API key; `None` keeps the stored key.
     pub api_key: Option<String>,
-    /// The stored key goes.
+    /// Whether to delete the stored API key.
     #[serde(default)]
     pub remove_key: bool,
 }
 
 impl std::fmt::Debug for ConnectionSpec {
-    /// Without the key and without header values: neither belongs in a log.
+    /// Omits the API key and the headers, which must not appear in logs.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConnectionSpec")
             .field("name", &self.name)
@@ -132,50 +112,50 @@ impl std::fmt::Debug for ConnectionSpec {
 }
 
 impl ConnectionSpec {
-    /// The valid connection, or all problems of the draft. Whether an address
-    /// may be reached (private networks) is the server's to say.
+    /// Validates the draft. The server additionally checks whether the URL is allowed
+    /// (private networks).
     ///
     /// # Errors
-    /// Every problem, with its path.
+    /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
+        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
         if !reader.is_object() {
             return Err(problems);
         }
         let name = reader.name("name", limits::NAME, true);
-        let kind = reader.choice("kind", &ConnectionKind::ALL, None);
+        let kind = reader.choice("kind", ConnectionKind::ALL, None);
         let mut base_url = reader.name("base_url", 2000, false).trim_end_matches('/').to_owned();
         if let Some(kind) = kind
             && base_url.is_empty()
         {
             kind.default_base_url().clone_into(&mut base_url);
         }
-        let web = ["http://", "https://"].iter().any(|scheme| {
+        let is_http = ["http://", "https://"].iter().any(|scheme| {
             base_url
                 .strip_prefix(scheme)
                 .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
         });
-        if kind.is_some_and(|kind| kind != ConnectionKind::Demo) && !web {
-            reader.problem("base_url", "must start with https:// or http:// and name a server");
+        if kind.is_some_and(|kind| kind != ConnectionKind::Demo) && !is_http {
+            reader.problem("base_url", "must start with https:// or http:// and include a host");
         }
         if base_url.contains(char::is_whitespace) {
             reader.problem("base_url", "must not contain spaces");
         }
         if base_url.contains('@') || base_url.contains('?') || base_url.contains('#') {
-            reader.problem("base_url", "must not contain a user, a query or a fragment");
+            reader.problem("base_url", "must not contain user info, a query or a fragment");
         }
         let headers = parse_headers(&mut reader);
         let key = reader.text("api_key", 4096).trim().to_owned();
         if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            reader.problem("api_key", "must be plain ASCII on one line");
+            reader.problem("api_key", "must be ASCII text on one line");
         }
         let remove_key = reader.flag("remove_key", false);
         if remove_key && !key.is_empty() {
-            reader.problem("remove_key", "leave this open, or leave the key empty");
+            reader.problem("remove_key", "must not be combined with a new key");
         }
-        // `based_on` and `model` are the form's: what it shows, what to test.
-        reader.finish(&[
+        // `based_on` and `model` are fields of the form only.
+        reader.deny_unknown_fields(&[
             "id",
             "has_key",
             "key_last4",
@@ -201,10 +181,10 @@ impl ConnectionSpec {
     }
 }
 
-/// Headers that carry the key.
-const OF_THE_KEY: [&str; 2] = ["authorization", "x-api-key"];
-/// Headers that say how a message is sent: setting one breaks every call.
-const OF_THE_MESSAGE: [&str; 14] = [
+/// Headers that carry the API key.
+const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
+/// Headers that the HTTP client sets; overriding one would break every request.
+const RESERVED_HEADERS: [&str; 14] = [
     "host",
     "content-length",
     "content-type",
@@ -221,8 +201,8 @@ const OF_THE_MESSAGE: [&str; 14] = [
     "http2-settings",
 ];
 
-/// Headers as an object, or as lines `Name: value` (forms).
-fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
+/// Parses headers given as an object, or as `Name: value` lines (from a form).
+fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     match reader.value("headers") {
         None => {}
@@ -230,9 +210,10 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
             for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
                 match line.split_once(':') {
                     Some((name, value)) => pairs.push((name.trim().into(), value.trim().into())),
-                    None => {
-                        reader.problem("headers", format!("line {}: must be Name: value", i + 1))
-                    }
+                    None => reader.problem(
+                        "headers",
+                        format!("line {}: must have the form Name: value", i + 1),
+                    ),
                 }
             }
         }
@@ -244,45 +225,49 @@ fn parse_headers(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
                 }
             }
         }
-        Some(_) => reader.problem("headers", "must be an object of names and values"),
+        Some(_) => reader.problem("headers", "must be an object of header names and values"),
     }
     if pairs.len() > limits::ITEMS {
         reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
     }
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     for (i, (name, value)) in pairs.iter().enumerate() {
         if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
-            reader.problem("headers", format!("{name} is given twice"));
+            reader.problem("headers", format!("{name} is specified twice"));
         }
-        if name.is_empty() || !name.chars().all(token) {
-            reader.problem("headers", format!("{name:?} is not the name of a header"));
+        if name.is_empty() || !name.chars().all(is_token_char) {
+            reader.problem("headers", format!("{name:?} is not a valid header name"));
         }
-        let is_among = |own: &[&str]| own.iter().any(|own| own.eq_ignore_ascii_case(name));
-        if is_among(&OF_THE_KEY) {
-            reader.problem("headers", format!("{name} is set by Rehearsal; use the key field"));
-        } else if is_among(&OF_THE_MESSAGE) {
+        let is_among =
+            |headers: &[&str]| headers.iter().any(|header| header.eq_ignore_ascii_case(name));
+        if is_among(&CREDENTIAL_HEADERS) {
+            reader.problem("headers", format!("{name} is set by Rehearsal; use the API key field"));
+        } else if is_among(&RESERVED_HEADERS) {
             reader.problem("headers", format!("{name} is set by Rehearsal"));
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
-            reader.problem("headers", format!("{name} must be short plain ASCII on one line"));
+            reader.problem(
+                "headers",
+                format!("{name} must be ASCII text on one line, at most 4096 bytes"),
+            );
         }
     }
     pairs.into_iter().collect()
 }
 
-/// What a test of a connection found.
+/// Result of a connection test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ConnectionTest {
-    /// Whether a real answer came.
+    /// Whether the provider answered successfully.
     pub ok: bool,
-    /// A sentence: what was answered, or what to do.
+    /// A sentence that describes the answer, or what to do.
     pub message: String,
-    /// The request line, headers redacted; empty where nothing was sent.
+    /// Request line and redacted headers; empty if no request was sent.
     pub request: String,
-    /// The beginning of the answer; of a refusal its status and the provider's own
-    /// words. Empty where nothing came back.
+    /// The beginning of the answer, or the status and message of an error response. Empty
+    /// without a response.
     pub answer: String,
-    /// Milliseconds it took.
+    /// Latency in milliseconds.
     pub latency_ms: u32,
 }

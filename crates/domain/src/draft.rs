@@ -1,20 +1,18 @@
-//! Input before it is valid, and the reader that turns it into values while
-//! it notes *every* problem with its path.
+//! Unvalidated input, and a reader that extracts values and collects all problems.
 
 use super::problem::{Problem, Problems};
 use super::text::is_blank;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Input as it came: from a form (all leaves are text), from JSON or YAML.
-/// Nothing is assumed about it.
+/// Unvalidated input from JSON, YAML or a form (where all leaves are strings).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Draft(pub Value);
 
 impl Draft {
-    /// The text at a path like `persona.name` or `conversation_flow[2].message`
-    /// as a form shows it; empty where there is none.
+    /// The value at a path such as `persona.name` or `conversation_flow[2].message` as form
+    /// text; empty if absent.
     #[must_use]
     pub fn text(&self, path: &str) -> String {
         match self.at(path) {
@@ -30,19 +28,17 @@ impl Draft {
         self.at(path).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
-    /// Whether there is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_null()
     }
 
-    /// Whether a box at `path` is ticked.
+    /// Whether the checkbox at `path` is checked.
     #[must_use]
     pub fn flag(&self, path: &str, default: bool) -> bool {
         self.at(path).and_then(as_bool).unwrap_or(default)
     }
 
-    /// The value at `path`.
     #[must_use]
     pub fn at(&self, path: &str) -> Option<&Value> {
         let mut value = &self.0;
@@ -56,26 +52,26 @@ impl Draft {
     }
 }
 
-/// PostgreSQL cannot store it.
+/// Rejected because PostgreSQL cannot store U+0000.
 const NUL: &str = "must not contain the character U+0000";
 
-/// Whether JSON that is kept as it came can be stored and read again.
+/// Checks that JSON can be stored unchanged and parsed again.
 ///
 /// # Errors
-/// What is wrong, in words that follow a path.
-pub(super) fn storable(value: &Value) -> Result<(), &'static str> {
-    storable_at(value, 0)
+/// What is wrong; reads as a continuation of the field's path.
+pub(super) fn check_storable(value: &Value) -> Result<(), &'static str> {
+    check_storable_at(value, 0)
 }
 
-fn storable_at(value: &Value, depth: usize) -> Result<(), &'static str> {
+fn check_storable_at(value: &Value, depth: usize) -> Result<(), &'static str> {
     if depth > super::limits::DEPTH {
         return Err("is nested too deeply");
     }
     match value {
         Value::String(text) if text.contains('\0') => Err(NUL),
-        Value::Array(list) => list.iter().try_for_each(|child| storable_at(child, depth + 1)),
+        Value::Array(list) => list.iter().try_for_each(|child| check_storable_at(child, depth + 1)),
         Value::Object(map) => map.iter().try_for_each(|(key, child)| {
-            if key.contains('\0') { Err(NUL) } else { storable_at(child, depth + 1) }
+            if key.contains('\0') { Err(NUL) } else { check_storable_at(child, depth + 1) }
         }),
         _ => Ok(()),
     }
@@ -93,18 +89,17 @@ fn as_bool(value: &Value) -> Option<bool> {
     }
 }
 
-/// Reads one object of a draft. Every `get` notes what is wrong and goes on
-/// with a default, so that all problems come out together.
-pub struct Reader<'a> {
+/// Reads one object of a draft. Every method records a problem and continues with a
+/// default value, so that all problems are reported together.
+pub struct DraftReader<'a> {
     map: Option<&'a Map<String, Value>>,
     path: String,
     problems: &'a mut Problems,
     known: Vec<&'static str>,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads `value`, which should be an object, standing at `path` (empty at
-    /// the top).
+impl<'a> DraftReader<'a> {
+    /// Creates a reader for the object `value` at `path` (empty at the top level).
     pub fn new(value: &'a Value, path: String, problems: &'a mut Problems) -> Self {
         let map = value.as_object();
         if map.is_none() {
@@ -114,19 +109,19 @@ impl<'a> Reader<'a> {
         Self { map, path, problems, known: Vec::new() }
     }
 
-    /// Whether there is an object to read at all.
+    /// Whether the value is an object.
     #[must_use]
     pub fn is_object(&self) -> bool {
         self.map.is_some()
     }
 
-    /// The full path of one of its fields.
+    /// The full path of a field.
     #[must_use]
     pub fn path(&self, field: &str) -> String {
         if self.path.is_empty() { field.to_owned() } else { format!("{}.{field}", self.path) }
     }
 
-    /// Notes a problem with a field.
+    /// Records a problem of a field.
     pub fn problem(&mut self, field: &str, message: impl Into<String>) {
         let path = self.path(field);
         self.problems.push(Problem::new(path, message));
@@ -140,13 +135,16 @@ impl<'a> Reader<'a> {
         self.map.and_then(|map| map.get(field)).filter(|value| !value.is_null())
     }
 
-    /// Text as it is, within `max` bytes; absent is empty.
+    /// Text of at most `max` bytes; empty if absent.
     pub fn text(&mut self, field: &'static str, max: usize) -> String {
         let Some(value) = self.value(field) else { return String::new() };
         match value {
             Value::String(text) => {
                 if text.len() > max {
-                    self.problem(field, format!("must be at most {max} bytes, is {}", text.len()));
+                    self.problem(
+                        field,
+                        format!("must be at most {max} bytes, but is {}", text.len()),
+                    );
                 }
                 if text.contains('\0') {
                     self.problem(field, NUL);
@@ -161,7 +159,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Text that must say something.
+    /// Text that must not be blank.
     pub fn required_text(&mut self, field: &'static str, max: usize) -> String {
         let before = self.problems.len();
         let text = self.text(field, max);
@@ -171,7 +169,7 @@ impl<'a> Reader<'a> {
         text
     }
 
-    /// A name: trimmed, not blank, at most `max` characters, on one line.
+    /// A trimmed single line of at most `max` characters.
     pub fn name(&mut self, field: &'static str, max: usize, required: bool) -> String {
         let before = self.problems.len();
         let text = self.text(field, usize::MAX).trim().to_owned();
@@ -182,19 +180,19 @@ impl<'a> Reader<'a> {
         if required && is_blank(&text) {
             self.problem(field, "must not be empty");
         } else if length > max {
-            self.problem(field, format!("must be at most {max} characters, is {length}"));
+            self.problem(field, format!("must be at most {max} characters, but is {length}"));
         } else if text.chars().any(char::is_control) {
             self.problem(field, "must be on one line");
         }
         text
     }
 
-    /// A whole number within a range; absent or blank is `default`.
+    /// An integer within a range; `default` if absent or blank.
     pub fn integer(&mut self, field: &'static str, default: u32, min: u32, max: u32) -> u32 {
         self.optional_integer(field, min, max).unwrap_or(default)
     }
 
-    /// A whole number within a range, if given.
+    /// An integer within a range; `None` if absent or blank.
     pub fn optional_integer(&mut self, field: &'static str, min: u32, max: u32) -> Option<u32> {
         let number = self.optional_number(field, f64::from(min), f64::from(max))?;
         if number.fract() != 0.0 {
@@ -205,7 +203,7 @@ impl<'a> Reader<'a> {
         Some(number as u32)
     }
 
-    /// A number within a range, if given.
+    /// A number within a range; `None` if absent or blank.
     pub fn optional_number(&mut self, field: &'static str, min: f64, max: f64) -> Option<f64> {
         let number = match self.value(field)? {
             Value::Number(number) => number.as_f64(),
@@ -226,7 +224,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Yes or no; absent is `default`.
+    /// A boolean; `default` if absent.
     pub fn flag(&mut self, field: &'static str, default: bool) -> bool {
         let Some(value) = self.value(field) else { return default };
         as_bool(value).unwrap_or_else(|| {
@@ -235,8 +233,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// One of several words, compared without case; absent or blank is
-    /// `default`, and a problem where there is none.
+    /// One of several options, matched case-insensitively; `default` if absent or blank. It
+    /// is a problem if there is no default.
     pub fn choice<T: Copy>(
         &mut self,
         field: &'static str,
@@ -259,13 +257,13 @@ impl<'a> Reader<'a> {
         found.map(|(_, value)| *value).or(default)
     }
 
-    /// A list, each entry with its own path; absent is empty.
+    /// A list of entries with their paths; empty if absent.
     pub fn list(&mut self, field: &'static str, max: usize) -> Vec<(String, &'a Value)> {
         let Some(value) = self.value(field) else { return Vec::new() };
         let path = self.path(field);
         let entries: Vec<&'a Value> = match value {
             Value::Array(entries) => entries.iter().collect(),
-            // A form's bracket names can leave gaps: {"0": …, "2": …}.
+            // Bracketed form names can leave gaps: {"0": …, "2": …}.
             Value::Object(map) if map.keys().all(|key| key.parse::<u32>().is_ok()) => {
                 let mut keyed: Vec<_> = map.iter().collect();
                 keyed.sort_by_key(|(key, _)| key.parse::<u32>().unwrap_or(u32::MAX));
@@ -279,20 +277,22 @@ impl<'a> Reader<'a> {
         };
         if entries.len() > max {
             let count = entries.len();
-            self.problem(field, format!("must have at most {max} entries, has {count}"));
+            self.problem(field, format!("must have at most {max} entries, but has {count}"));
         }
         entries.into_iter().enumerate().map(|(i, v)| (format!("{path}[{i}]"), v)).collect()
     }
 
-    /// A list of texts. A single text is read as one entry a line (text areas
-    /// of forms); blank lines there are left out, blank entries of a list are
-    /// problems.
+    /// A list of texts. A single string (from a text area) is split into lines, and blank
+    /// lines are skipped. A blank entry of a list is a problem.
     pub fn texts(&mut self, field: &'static str, max: usize) -> Vec<String> {
         if let Some(Value::String(text)) = self.value(field) {
             let lines: Vec<_> =
                 text.lines().map(str::trim).filter(|l| !is_blank(l)).map(str::to_owned).collect();
             if lines.len() > max {
-                self.problem(field, format!("must have at most {max} lines, has {}", lines.len()));
+                self.problem(
+                    field,
+                    format!("must have at most {max} lines, but has {}", lines.len()),
+                );
             }
             if text.contains('\0') {
                 self.problem(field, NUL);
@@ -307,13 +307,13 @@ impl<'a> Reader<'a> {
         entries.into_iter().filter_map(|(path, value)| self.entry_text(path, value)).collect()
     }
 
-    /// An entry of a list that is a text: trimmed, not blank.
+    /// A list entry that is trimmed, non-blank text.
     pub fn entry_text(&mut self, path: String, value: &Value) -> Option<String> {
         let message = match value {
             Value::String(text) if is_blank(text) => "must not be empty".to_owned(),
             Value::String(text) if text.contains('\0') => NUL.to_owned(),
             Value::String(text) if text.len() > super::limits::MESSAGE => {
-                format!("must be at most {} bytes, is {}", super::limits::MESSAGE, text.len())
+                format!("must be at most {} bytes, but is {}", super::limits::MESSAGE, text.len())
             }
             Value::String(text) => return Some(text.trim().to_owned()),
             Value::Number(number) => return Some(number.to_string()),
@@ -323,37 +323,36 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A reader for an entry of one of its lists.
-    pub fn entry(&mut self, path: String, value: &'a Value) -> Reader<'_>
+    /// A reader for a list entry.
+    pub fn entry(&mut self, path: String, value: &'a Value) -> DraftReader<'_>
     where
         'a: 'a,
     {
-        Reader::new(value, path, self.problems)
+        DraftReader::new(value, path, self.problems)
     }
 
-    /// A reader for an object field; absent reads as an empty object.
-    pub fn object(&mut self, field: &'static str) -> Reader<'_> {
+    /// A reader for a nested object; empty if absent.
+    pub fn object(&mut self, field: &'static str) -> DraftReader<'_> {
         static EMPTY: std::sync::LazyLock<Value> =
             std::sync::LazyLock::new(|| Value::Object(Map::new()));
         let value: &Value = self.value(field).unwrap_or(&EMPTY);
         let path = self.path(field);
-        Reader::new(value, path, self.problems)
+        DraftReader::new(value, path, self.problems)
     }
 
-    /// Notes every field that was never asked for, unless it is in `allowed`
-    /// (fields that answers carry and requests may send back, like `id`).
-    /// Catches `role`/`text` where `speaker`/`message` was meant.
-    pub fn finish(self, allowed: &[&str]) {
+    /// Reports every field that was not read, except those in `allowed` (response fields
+    /// that a request may send back, such as `id`).
+    pub fn deny_unknown_fields(self, allowed: &[&str]) {
         let Some(map) = self.map else { return };
         for key in map.keys() {
             if !self.known.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
                 let path =
                     if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-                let hint = match self.known.join(", ") {
-                    known if known.is_empty() => "nothing is".to_owned(),
-                    known => format!("known are {known}"),
+                let message = match self.known.join(", ") {
+                    known if known.is_empty() => "is not a known field".to_owned(),
+                    known => format!("is not a known field; known fields: {known}"),
                 };
-                self.problems.push(Problem::new(path, format!("is not known here; {hint}")));
+                self.problems.push(Problem::new(path, message));
             }
         }
     }

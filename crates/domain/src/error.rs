@@ -1,37 +1,36 @@
-//! The one error that crosses to the browser and to programs.
+//! The error type of the services, the API and the pages.
 
 use crate::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What kind of no. Stable; each has one HTTP status.
+/// Error category. Each code maps to one HTTP status; codes are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// 400: not to be read at all.
+    /// 400: the request could not be parsed.
     Malformed,
-    /// 401: nobody is signed in.
+    /// 401: not signed in.
     Unauthenticated,
-    /// 403: from another site.
+    /// 403: cross-site request.
     Forbidden,
-    /// 404: not there, or somebody else's.
+    /// 404: does not exist or belongs to another user.
     NotFound,
-    /// 409: somebody was faster, or it is running already.
+    /// 409: conflicts with the current state.
     Conflict,
-    /// 413: too large.
+    /// 413: request body too large.
     TooLarge,
-    /// 422: read, and not valid.
+    /// 422: validation failed.
     Invalid,
-    /// 429: later.
+    /// 429: too many requests.
     TooMany,
-    /// 503: our store or engine cannot now.
+    /// 503: the store or the engine is unavailable.
     Unavailable,
-    /// 500: a fault of ours.
+    /// 500: server error.
     Internal,
 }
 
 impl ErrorCode {
-    /// The HTTP status.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -48,47 +47,45 @@ impl ErrorCode {
         }
     }
 
-    /// The title of its problem document.
+    /// The title of the RFC 9457 problem document.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::Malformed => "The request could not be read",
+            Self::Malformed => "Malformed request",
             Self::Unauthenticated => "Not signed in",
-            Self::Forbidden => "Not allowed from there",
+            Self::Forbidden => "Cross-site request not allowed",
             Self::NotFound => "Not found",
-            Self::Conflict => "In conflict with the present state",
-            Self::TooLarge => "Too large",
-            Self::Invalid => "Not valid",
-            Self::TooMany => "Too many at once",
-            Self::Unavailable => "Not available at the moment",
-            Self::Internal => "Something went wrong on our side",
+            Self::Conflict => "Conflict with the current state",
+            Self::TooLarge => "Request body too large",
+            Self::Invalid => "Validation failed",
+            Self::TooMany => "Too many requests",
+            Self::Unavailable => "Temporarily unavailable",
+            Self::Internal => "Internal server error",
         }
     }
 }
 
-/// A no, in words for a person. Never an internal message, path or SQL.
+/// An error for users. Never contains internal messages, file paths or SQL.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppError {
-    /// What kind.
     pub code: ErrorCode,
-    /// A sentence that helps.
+    /// A sentence that says what happened and what to do.
     pub detail: String,
-    /// For [`ErrorCode::Invalid`]: all problems, with paths.
+    /// For [`ErrorCode::Invalid`]: all validation problems.
     #[serde(default)]
     pub problems: Problems,
-    /// Where to look instead, a path on this site (the suite that runs already).
+    /// A related page of this site, such as the suite that is already running.
     #[serde(default)]
     pub link: Option<String>,
-    /// For [`ErrorCode::TooMany`] and [`ErrorCode::Unavailable`]: seconds.
+    /// For [`ErrorCode::TooMany`] and [`ErrorCode::Unavailable`]: seconds to wait.
     #[serde(default)]
     pub retry_after: Option<u32>,
-    /// To find it in the log.
+    /// Identifies the error in the server log.
     #[serde(default)]
     pub log_id: Option<String>,
 }
 
 impl AppError {
-    /// An error with a sentence.
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -100,40 +97,35 @@ impl AppError {
         }
     }
 
-    /// 404, the same for what does not exist and what is somebody else's.
+    /// 404, both for missing resources and for those of other users.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
     }
 
-    /// 422 with all problems.
     #[must_use]
     pub fn invalid(problems: Problems) -> Self {
         let detail = match problems.as_slice() {
             [one] => format!("One problem: {one}."),
             [first, ..] => format!("There are {} problems. The first: {first}.", problems.len()),
-            [] => "Not valid.".to_owned(),
+            [] => "Validation failed.".to_owned(),
         };
         Self { problems, ..Self::new(ErrorCode::Invalid, detail) }
     }
 
-    /// 422 with one problem.
     pub fn problem(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![Problem::new(path, message)])
     }
 
-    /// 401.
     #[must_use]
     pub fn unauthenticated() -> Self {
         Self::new(ErrorCode::Unauthenticated, "Please sign in.")
     }
 
-    /// 409 with a sentence.
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::Conflict, detail)
     }
 
-    /// With a link to look at.
     #[must_use]
     pub fn with_link(mut self, link: String) -> Self {
         self.link = Some(link);

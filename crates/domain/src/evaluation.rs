@@ -1,35 +1,31 @@
-//! Evaluations: one judging of one transcript.
+//! Evaluations: results of judging a transcript.
 
 use super::ids::EvaluationId;
 use super::run::{RunError, RunStatus};
-use super::scenario::words;
+use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-words! {
-    /// Status of an evaluation.
+string_enum! {
     EvaluationStatus {
-        /// Recorded, not begun.
-        Pending = "pending" / "Waiting",
-        /// The judge reads.
+        /// Not started.
+        Pending = "pending" / "Queued",
+        /// The judge is called.
         Running = "running" / "Running",
-        /// There is a verdict.
+        /// A verdict exists.
         Done = "done" / "Done",
-        /// There is none; `error` says why.
+        /// No verdict; `error` has the reason.
         Error = "error" / "Error",
-        /// Somebody stopped it.
+        /// A user cancelled the evaluation.
         Cancelled = "cancelled" / "Cancelled",
     }
 }
 
-words! {
-    /// What came out.
+string_enum! {
     Verdict {
-        /// The agent did its job.
         Passed = "passed" / "Passed",
-        /// It did not.
         Failed = "failed" / "Failed",
-        /// It could not be shown.
+        /// The judge's answers do not support a verdict.
         Inconclusive = "inconclusive" / "Inconclusive",
     }
 }
@@ -44,128 +40,113 @@ impl From<Verdict> for RunStatus {
     }
 }
 
-words! {
-    /// What an item asks.
+string_enum! {
     ItemKind {
-        /// An expected behaviour.
-        Behavior = "behavior" / "Expected behaviour",
-        /// A free-text criterion.
+        Behavior = "behavior" / "Expected behavior",
         Criterion = "criterion" / "Criterion",
-        /// What must not happen.
+        /// Behavior that the agent must not show.
         FailureCondition = "failure_condition" / "Failure condition",
     }
 }
 
-words! {
-    /// What an answer rests on.
+string_enum! {
+    /// What the judge's answer is based on.
     Basis {
-        /// Quotes.
         Evidence = "evidence" / "quoted",
-        /// That something did not happen.
-        Absence = "absence" / "by absence",
+        /// Nothing in the transcript contradicts the answer.
+        Absence = "absence" / "nothing found in the transcript",
     }
 }
 
-/// A quote that the judge gave.
+/// A quote from the judge's reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Evidence {
-    /// The turn that it is from.
+    /// Index of the quoted turn.
     pub turn: u32,
-    /// Its words.
     pub quote: String,
-    /// Whether it really stands in an agent or tool turn.
+    /// Whether the quote was found in an agent or tool turn.
     pub verified: bool,
 }
 
-/// One question to the judge, answered.
+/// A question to the judge with its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Item {
-    /// What it asks.
     pub kind: ItemKind,
-    /// The question.
     pub text: String,
-    /// Counts double, decides alone.
+    /// Counts double in the score; a failure of this item fails the run.
     pub required: bool,
-    /// The judge's answer; `None` = cannot say.
+    /// The judge's answer; `None` if the judge could not decide.
     pub met: Option<bool>,
-    /// What the answer rests on.
     pub basis: Option<Basis>,
-    /// Why, in the judge's words.
+    /// The judge's explanation.
     pub reason: String,
-    /// Quotes.
     pub evidence: Vec<Evidence>,
-    /// Whether the answer counts: met with a verified quote or by allowed absence.
+    /// Whether the answer is backed by a verified quote or by permitted absence.
     pub verified: bool,
 }
 
-/// A check by rule.
+/// Result of a deterministic check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Check {
-    /// Its name and argument: `must_include "refund"`.
+    /// Name and argument, such as `must_include "refund"`.
     pub check: String,
-    /// Whether it holds.
+    /// Whether the check passed.
     pub ok: bool,
-    /// Where, or what was missing.
+    /// Where the check was decided, or what was missing.
     pub detail: String,
 }
 
-/// One judging of one transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Evaluation {
-    /// Its id.
     pub id: EvaluationId,
-    /// Its status.
     pub status: EvaluationStatus,
-    /// Whether it is the one that decided its run.
+    /// Whether this evaluation decided the status of the run.
     pub is_first: bool,
-    /// Computed, 0–100.
+    /// Computed score, 0–100.
     pub score: Option<f64>,
-    /// The judge's own number: stored, not used.
+    /// The judge's own score, 0–100; informational only.
     pub judge_score: Option<f64>,
-    /// Computed.
     pub verdict: Option<Verdict>,
-    /// The verdict in one sentence.
+    /// One sentence that explains the verdict.
     pub summary: String,
-    /// The questions.
     pub items: Vec<Item>,
-    /// The checks by rule.
+    /// Results of the deterministic checks.
     pub checks: Vec<Check>,
-    /// What the judge noticed besides.
+    /// Other problems that the judge noticed.
     pub issues: Vec<String>,
-    /// What the judge would change.
+    /// Changes that the judge recommends.
     pub recommendations: Vec<String>,
-    /// The judge's model.
     pub judge_model: String,
-    /// Version of the prompt that asked.
+    /// Version of the judge prompt.
     pub prompt_version: u32,
-    /// How often the judge was asked: 2 when the first answer could not be read.
+    /// Number of judge calls; 2 if the first reply was unreadable.
     #[serde(default)]
     pub asked: u32,
-    /// The judge's words as they came; the latest answer.
+    /// The latest reply of the judge, unmodified.
     pub raw_reply: Option<String>,
-    /// Milliseconds of the judge's call.
+    /// Latency of the judge call, in milliseconds.
     pub latency_ms: Option<u32>,
-    /// Tokens in.
     pub input_tokens: u64,
-    /// Tokens out.
     pub output_tokens: u64,
-    /// Why there is no verdict.
+    /// Set if there is no verdict.
     pub error: Option<RunError>,
-    /// When it was asked for.
     pub created_at: Timestamp,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 
 impl Evaluation {
-    /// One without an answer yet: pending, and not its run's first, unless
-    /// the caller says otherwise.
+    /// Creates a pending evaluation with `is_first` unset.
     #[must_use]
-    pub fn asked(id: EvaluationId, judge_model: &str, prompt_version: u32, at: Timestamp) -> Self {
+    pub fn pending(
+        id: EvaluationId,
+        judge_model: &str,
+        prompt_version: u32,
+        at: Timestamp,
+    ) -> Self {
         Self {
             id,
             status: EvaluationStatus::Pending,

@@ -1,81 +1,76 @@
-//! What the stream of a suite tells.
+//! Events of a suite's event stream.
 
 use super::ids::RunId;
-use super::run::{Run, Waiting, WaitingOn};
+use super::run::{Run, WaitReason, Waiting};
 use super::suite::{Counts, Suite, SuiteStatus};
 use super::timestamp::Timestamp;
 use super::turn::Turn;
 use serde::{Deserialize, Serialize};
 
-/// The whole suite as it is at one point of its events.
+/// State of a suite at one position of its event log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SuiteSnapshot {
-    /// The last event that is contained.
+    /// Sequence number of the last event that the snapshot includes.
     pub seq: i64,
-    /// The suite with its runs (without transcripts).
+    /// The suite with its runs, without transcripts.
     pub suite: Suite,
 }
 
-/// A turn that was just stored.
+/// A turn was stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct TurnEvent {
-    /// The run.
     pub run_id: RunId,
-    /// The turn.
     #[serde(flatten)]
     pub turn: Turn,
 }
 
-/// How far; computed, never stored.
+/// Progress of a suite. Computed on demand, never stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct Progress {
-    /// Runs that are final.
+pub struct ProgressEvent {
+    /// Number of final runs.
     pub done: u32,
-    /// All runs.
+    /// Number of runs.
     pub total: u32,
-    /// Runs by status.
+    /// Number of runs by status.
     pub by_status: Counts,
-    /// Seconds that are left, where it can be told.
+    /// Estimated seconds until the suite is final, if an estimate is possible.
     pub eta_seconds: Option<u32>,
-    /// What runs now.
+    /// Ids of running runs.
     pub current: Vec<RunId>,
-    /// What is waited for, where anything is; runs that are not begun are
-    /// among them when their first call could not be made now, not when they
-    /// only wait for a slot.
+    /// Waiting runs, grouped by wait reason. Includes queued runs whose first call is
+    /// blocked; excludes queued runs that only wait for a slot.
     #[serde(default)]
-    pub waiting: Vec<HeldRuns>,
-    /// What the runs that are not begun wait for: a slot, or what the first
-    /// call of any of them would wait for. They share an agent, so it is one
-    /// for all.
+    pub waiting: Vec<WaitingRuns>,
+    /// What all queued runs wait for: a slot, or whatever blocks their first call. The
+    /// runs share an agent, so one value covers them all.
     #[serde(default)]
     pub held: Option<Waiting>,
 }
 
-/// Runs of a suite that wait for the same.
+/// Runs that wait for the same reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct HeldRuns {
-    /// For what.
-    pub what: WaitingOn,
-    /// Until when the first of them waits, where known.
+pub struct WaitingRuns {
+    pub what: WaitReason,
+    /// When the earliest wait ends, if known.
     pub until: Option<Timestamp>,
-    /// How many.
+    /// Number of runs.
     pub runs: u32,
 }
 
-impl HeldRuns {
-    /// What these runs wait for, each thing once.
+impl WaitingRuns {
+    /// Groups waits by reason.
     #[must_use]
-    pub fn of(waits: impl IntoIterator<Item = Waiting>) -> Vec<Self> {
+    pub fn group(waits: impl IntoIterator<Item = Waiting>) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for waiting in waits {
-            match all.iter_mut().find(|held| held.what == waiting.what) {
-                Some(held) => {
-                    held.runs += 1;
-                    held.until = match (held.until, waiting.until) {
+            match all.iter_mut().find(|group| group.what == waiting.what) {
+                Some(group) => {
+                    group.runs += 1;
+                    group.until = match (group.until, waiting.until) {
                         (Some(one), Some(other)) => Some(one.min(other)),
                         (one, other) => one.or(other),
                     };
@@ -87,30 +82,30 @@ impl HeldRuns {
     }
 }
 
-/// One message of the stream. The name of each variant in lower case is the
-/// `event:` of its frame, its content the `data:`.
+/// A message of the event stream. In Server-Sent Events the variant name in lower case
+/// is the `event:` field and the content is the `data:` field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuiteEvent {
-    /// Everything as it is; first, unless the reader resumes.
+    /// Full state; the first event unless the client resumes.
     Snapshot(Box<SuiteSnapshot>),
-    /// A run changed; without transcript.
+    /// A run changed; excludes the transcript.
     Run(Box<RunEvent>),
     /// A turn was stored.
     Turn(Box<TurnEvent>),
-    /// How far; without id.
-    Progress(Progress),
-    /// The suite is final; the last event.
-    Finished(Finished),
+    /// Sent without an event id.
+    Progress(ProgressEvent),
+    /// The suite is final. This is the last event.
+    Finished(FinishedEvent),
 }
 
 /// A run changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct RunEvent {
-    /// The run; the same as `run.id`.
+    /// Equal to `run.id`.
     pub run_id: RunId,
-    /// All of it but transcript and evaluations.
+    /// The run without transcript and evaluations.
     #[serde(flatten)]
     pub run: Run,
 }
@@ -118,9 +113,9 @@ pub struct RunEvent {
 /// The suite is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct Finished {
+pub struct FinishedEvent {
     /// `finished` or `cancelled`.
     pub status: SuiteStatus,
-    /// Runs by status.
+    /// Number of runs by status.
     pub counts: Counts,
 }

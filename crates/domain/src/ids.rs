@@ -1,5 +1,4 @@
-//! Typed ids: UUIDv7 on the wire and in the database, so that rows sort by
-//! the time of their making and one kind cannot be passed for another.
+//! Typed ids. The values are UUIDv7, so rows sort by creation time.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,24 +41,16 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A person with an account.
     UserId,
-    /// Who owns a thing; today each user has one personal space.
+    /// A space owns agents, scenarios and suites. Each user has one personal space.
     SpaceId,
-    /// How a model is reached.
     ConnectionId,
-    /// What is under test.
     AgentId,
-    /// One conversation to have.
     ScenarioId,
-    /// The runs that one start made.
     SuiteId,
-    /// One scenario, one agent, one repetition.
     RunId,
-    /// One judging of one transcript.
     EvaluationId,
-    /// A token for programs.
     TokenId,
-    /// Rejected form input, kept so that nothing typed is lost.
+    /// Rejected form input, stored so that the form can show it again.
     DraftId,
 }

@@ -1,17 +1,16 @@
-//! The words of the product: types, limits and validation, the same code in
-//! the browser, in server functions, in the API, in import and at the claim
-//! of a run.
+//! Domain types, limits and validation. Browser, server functions, API, import and
+//! engine all run this code.
 //!
-//! Input arrives as a [`Draft`] (any JSON-like tree) and becomes a valid type
-//! or *all* of its problems at once.
+//! Input arrives as a [`Draft`] (any JSON-like tree). Parsing returns either a valid
+//! value or all problems of the input at once.
 
-pub mod address;
 mod agent;
 mod connection;
 mod draft;
 pub mod error;
 mod evaluation;
 mod event;
+pub mod form;
 mod ids;
 mod preflight;
 mod problem;
@@ -21,38 +20,42 @@ mod scenario_parse;
 pub mod services;
 mod settings;
 mod start_parse;
+mod string_enum;
 mod suite;
 mod text;
 mod timestamp;
 mod turn;
+pub mod url;
 
 #[cfg(test)]
-mod tests_agent;
+mod agent_tests;
 #[cfg(test)]
-mod tests_connection;
+mod connection_tests;
 #[cfg(test)]
-mod tests_drafts;
+mod draft_tests;
 #[cfg(test)]
-mod tests_scenario;
+mod scenario_tests;
 
 pub use agent::{Agent, AgentSpec, END_CONVERSATION, Tool};
 pub use connection::{
     Breaker, BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest,
 };
-pub use draft::{Draft, Reader};
+pub use draft::{Draft, DraftReader};
 pub use evaluation::{
     Basis, Check, Evaluation, EvaluationStatus, Evidence, Item, ItemKind, Verdict,
 };
-pub use event::{Finished, HeldRuns, Progress, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent};
+pub use event::{
+    FinishedEvent, ProgressEvent, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent, WaitingRuns,
+};
 pub use ids::{
     AgentId, ConnectionId, DraftId, EvaluationId, RunId, ScenarioId, SpaceId, SuiteId, TokenId,
     UserId,
 };
-pub use preflight::{ConnectionTrouble, Incompatibility, Preflight};
+pub use preflight::{ConnectionWarning, Incompatibility, Preflight};
 pub use problem::{Problem, Problems};
 pub use run::{
-    AgentRef, EndReason, ErrorKind, Finish, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
-    Speaker, Stage, Usage, Waiting, WaitingOn,
+    AgentRef, EndReason, ErrorKind, FinishReason, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
+    Speaker, Stage, Usage, WaitReason, Waiting,
 };
 pub use scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona, Scenario,
@@ -62,31 +65,31 @@ pub use settings::{ApiToken, ModelChoice, NewToken, Settings};
 pub use suite::{Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, pass_rate};
 pub use text::{is_blank, replace_nul};
 pub use timestamp::Timestamp;
-pub use turn::{ToolAnswer, ToolCall, Turn};
+pub use turn::{ToolCall, ToolResult, Turn};
 
-/// Limits of input, in one place so that form hints and checks agree.
+/// Limits of input, shared by form hints and validation.
 pub mod limits {
-    /// Longest name of anything, in characters.
+    /// Maximum length of a name, in characters.
     pub const NAME: usize = 200;
-    /// Longest category of an agent, in characters.
+    /// Maximum length of an agent category, in characters.
     pub const AGENT_CATEGORY: usize = 50;
-    /// Longest system prompt, in bytes.
+    /// Maximum size of a system prompt, in bytes.
     pub const SYSTEM_PROMPT: usize = 64 * 1024;
-    /// Longest single message or text, in bytes.
+    /// Maximum size of a message or other text, in bytes.
     pub const MESSAGE: usize = 32 * 1024;
-    /// Most turns of a conversation flow.
+    /// Maximum number of turns in a conversation flow.
     pub const TURNS: usize = 200;
-    /// Most items of any other list.
+    /// Maximum number of entries in any other list.
     pub const ITEMS: usize = 100;
-    /// Most repetitions of one scenario in a suite.
+    /// Maximum repetitions of one scenario in a suite.
     pub const REPEATS: u32 = 20;
-    /// Most runs of one suite at once.
+    /// Maximum number of runs that one suite executes concurrently.
     pub const CONCURRENCY: u32 = 64;
-    /// Most scenarios that one start names.
+    /// Maximum number of scenarios that one request may name.
     pub const SELECTED: usize = 1000;
-    /// Deepest nesting of JSON that is stored as it is (schemas, results of
-    /// mocks). Readers of JSON stop at 128, and ours stands inside more.
+    /// Maximum nesting depth of JSON that is stored unchanged (schemas, mock results).
+    /// `serde_json` stops at 128 levels, and this JSON is embedded in other documents.
     pub const DEPTH: usize = 64;
-    /// Longest request body of a form or of the API, in bytes.
+    /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
 }

@@ -1,66 +1,62 @@
-//! What a start would do, found out before anything starts.
+//! Preflight: what a request to start a suite would do.
 
 use super::ids::{ConnectionId, ScenarioId, SuiteId};
 use super::problem::Problem;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A pair that cannot work.
+/// A scenario that does not fit the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Incompatibility {
-    /// The scenario.
     pub scenario_id: ScenarioId,
-    /// Its name.
+    /// Name of the scenario.
     pub scenario: String,
-    /// Why, in a sentence.
+    /// The reason, as a sentence.
     pub reason: String,
 }
 
-/// What is the matter with a connection that runs would use.
+/// A problem of a connection that the runs would use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct ConnectionTrouble {
-    /// Who would use it: `agent.connection_id`, `judge.connection_id`,
-    /// `simulated_user.connection_id`.
+pub struct ConnectionWarning {
+    /// The field that selects the connection: `agent.connection_id`,
+    /// `judge.connection_id` or `simulated_user.connection_id`.
     pub path: String,
-    /// Which one.
     pub connection_id: ConnectionId,
-    /// Its name; empty if it is gone.
+    /// Name of the connection; empty if the connection was deleted.
     pub name: String,
-    /// What is wrong, in words that follow its name.
+    /// What is wrong; reads as a continuation of the connection's name.
     pub message: String,
-    /// No call would get through, so that nothing starts; it stands among the
-    /// problems too. Otherwise runs wait, or try.
+    /// Whether the problem prevents the start; if so, `problems` contains it too.
+    /// Otherwise runs start and wait or retry.
     pub stops: bool,
-    /// When it is tried again, where that is known.
+    /// When the next call is allowed, if known.
     pub until: Option<Timestamp>,
 }
 
-/// What would run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Preflight {
-    /// Runs that would be made.
+    /// Number of runs that would be created.
     pub jobs: u32,
-    /// Scenarios that were chosen.
+    /// Number of selected scenarios.
     pub scenarios: u32,
-    /// Pairs that cannot work.
+    /// Scenarios that do not fit the agent.
     pub incompatible: Vec<Incompatibility>,
-    /// Tools that scenarios need or the agent has and no mock answers, by scenario.
+    /// Tools of the agent or required by a scenario that no mock of the scenario answers.
     pub unmocked_tools: Vec<Incompatibility>,
-    /// What stops the start: a missing key, an agent without a prompt.
+    /// Problems that prevent the start, such as a missing API key.
     pub problems: Vec<Problem>,
-    /// What is the matter with the connections that would be used: what stops the
-    /// start (a dead one), and what only holds it up (an open circuit).
+    /// Problems of the connections that would be used.
     #[serde(default)]
-    pub connections: Vec<ConnectionTrouble>,
-    /// Model calls that are expected at most.
+    pub connections: Vec<ConnectionWarning>,
+    /// Upper bound of model calls.
     pub expected_calls: u32,
-    /// Seconds expected, from past durations; `None` where there are none.
+    /// Expected duration, derived from past runs; `None` without past runs.
     pub expected_seconds: Option<u32>,
-    /// US dollars expected; `None` where no price is known.
+    /// Expected cost in US dollars; `None` if a price is unknown.
     pub expected_cost_usd: Option<f64>,
-    /// The unfinished suite over one of them, which a start would be refused for.
+    /// An unfinished suite of this agent that makes a start fail with a conflict.
     pub unfinished_suite: Option<SuiteId>,
 }

@@ -1,20 +1,19 @@
-//! What is wrong with input: every problem, each with its path.
+//! Validation problems.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One thing wrong with input.
+/// A validation problem of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// Where: `conversation_flow[3].message`; empty for the whole.
+    /// Path of the field, such as `conversation_flow[3].message`; empty for the whole input.
     pub path: String,
-    /// What, in words that follow the path: `must not be empty`.
+    /// What is wrong; reads as a continuation of the path: `must not be empty`.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
     }
@@ -30,5 +29,5 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All problems of one input; never empty where it is an error.
+/// All problems of one input; never empty in an `Err`.
 pub type Problems = Vec<Problem>;

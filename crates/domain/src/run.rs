@@ -1,40 +1,37 @@
-//! Runs: one scenario, one agent, one repetition, executed once.
+//! Runs: one execution of one scenario against one agent.
 
 use super::evaluation::Evaluation;
 use super::ids::{AgentId, RunId, ScenarioId, SuiteId};
-use super::scenario::words;
+use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
 use super::turn::Turn;
 use serde::{Deserialize, Serialize};
 
-words! {
-    /// Status of a run. Final once, final for ever.
+string_enum! {
+    /// Status of a run. A final status never changes.
     RunStatus {
-        /// Recorded, not begun.
-        Pending = "pending" / "Waiting",
-        /// Begun.
+        /// Not started.
+        Pending = "pending" / "Queued",
         Running = "running" / "Running",
-        /// The agent did its job.
         Passed = "passed" / "Passed",
-        /// The agent did not do its job.
         Failed = "failed" / "Failed",
-        /// The judge could not show it either way.
+        /// The judge's answers do not support a verdict.
         Inconclusive = "inconclusive" / "Inconclusive",
-        /// We could not find out.
+        /// No verdict because of an error.
         Error = "error" / "Error",
-        /// Somebody stopped it.
+        /// A user cancelled the run.
         Cancelled = "cancelled" / "Cancelled",
     }
 }
 
 impl RunStatus {
-    /// Whether nothing will change it any more.
+    /// Whether the status can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }
 
-    /// `true`, `false`, or `None` where there is no verdict.
+    /// `None` unless the run passed or failed.
     #[must_use]
     pub fn passed(self) -> Option<bool> {
         match self {
@@ -45,82 +42,71 @@ impl RunStatus {
     }
 }
 
-words! {
-    /// What a running run is doing.
+string_enum! {
     Stage {
-        /// Agent and user talk.
         Conversing = "conversing" / "In conversation",
-        /// The judge reads.
-        Evaluating = "evaluating" / "Being judged",
+        Evaluating = "evaluating" / "Judging",
     }
 }
 
-words! {
-    /// What a run waits for.
-    WaitingOn {
-        /// A place among the runs or calls at once.
+string_enum! {
+    /// Why a run waits.
+    WaitReason {
+        /// Concurrency limit of runs or calls.
         Slot = "slot" / "a free slot",
-        /// The provider's rate limit.
         RateLimit = "rate_limit" / "the rate limit",
-        /// An open circuit.
-        Circuit = "circuit" / "the circuit to close",
+        /// The circuit breaker of the connection is open.
+        Circuit = "circuit" / "the provider to recover",
     }
 }
 
-words! {
-    /// How a conversation ended; all of them are judged.
+string_enum! {
+    /// How a conversation ended. Every conversation is judged, however it ended.
     EndReason {
-        /// Every user turn of the script was answered.
+        /// The agent answered every user turn of the script.
         ScriptFinished = "script_finished" / "script finished",
-        /// The simulated user got what it wanted.
         GoalReached = "goal_reached" / "goal reached",
-        /// The simulated user gave up.
         UserGaveUp = "user_gave_up" / "user gave up",
-        /// The agent hung up.
-        AgentEnded = "agent_ended" / "agent hung up",
-        /// The limit of user turns was reached.
+        /// The agent called `end_conversation`.
+        AgentEnded = "agent_ended" / "agent ended the conversation",
         MaxTurns = "max_turns" / "turn limit reached",
     }
 }
 
-words! {
-    /// Why we could not find out.
+string_enum! {
+    /// Why a run or an evaluation has no verdict.
     ErrorKind {
-        /// Its active time is used up.
-        Timeout = "timeout" / "out of time",
-        /// Recovered too often, or nobody was left to finish it.
+        /// The time limit of the run is exceeded.
+        Timeout = "timeout" / "timed out",
+        /// Recovered too often, or no worker could finish the run.
         Abandoned = "abandoned" / "abandoned",
-        /// Parked too long behind an open circuit.
-        CircuitOpen = "circuit_open" / "circuit open",
-        /// Parked too long behind a rate limit.
+        /// Waited too long for an open circuit.
+        CircuitOpen = "circuit_open" / "provider failing",
+        /// Waited too long for a rate limit.
         RateLimited = "rate_limited" / "rate limited",
-        /// The provider failed and the retries are used up.
+        /// The provider failed and no retries are left.
         ProviderUnavailable = "provider_unavailable" / "provider unavailable",
-        /// The provider refused the request.
         ProviderRejected = "provider_rejected" / "rejected by the provider",
-        /// The key is not accepted.
-        CredentialInvalid = "credential_invalid" / "key not accepted",
-        /// The account has nothing left.
+        CredentialInvalid = "credential_invalid" / "API key rejected",
+        /// The quota of the provider account is used up.
         QuotaExhausted = "quota_exhausted" / "quota exhausted",
-        /// The scenario is damaged.
+        /// The stored scenario is not valid.
         InvalidScenario = "invalid_scenario" / "invalid scenario",
-        /// The agent is damaged.
+        /// The stored agent is not valid.
         InvalidAgent = "invalid_agent" / "invalid agent",
-        /// The agent cannot do what the scenario needs.
+        /// The agent lacks something that the scenario requires.
         Incompatible = "incompatible" / "incompatible",
-        /// The judge could not be reached.
         EvaluationUnavailable = "evaluation_unavailable" / "judge unavailable",
-        /// The judge's answer could not be read.
-        EvaluationUnparseable = "evaluation_unparseable" / "judge unreadable",
-        /// The money set aside is used up.
+        EvaluationUnparseable = "evaluation_unparseable" / "unreadable judge reply",
+        /// The budget is used up.
         BudgetExhausted = "budget_exhausted" / "budget exhausted",
-        /// A fault of ours.
+        /// A server error.
         Internal = "internal" / "internal error",
     }
 }
 
 impl ErrorKind {
-    /// Whether trying again unchanged can help.
+    /// Whether an unchanged retry can succeed.
     #[must_use]
     pub fn retryable(self) -> bool {
         match self {
@@ -143,116 +129,100 @@ impl ErrorKind {
     }
 }
 
-words! {
-    /// Who said a turn.
+string_enum! {
+    /// The author of a turn.
     Speaker {
-        /// The caller.
+        /// The scripted or simulated user.
         User = "user" / "User",
-        /// What is under test.
+        /// The agent under test.
         Agent = "agent" / "Agent",
-        /// The answer to a tool call.
+        /// A tool result.
         Tool = "tool" / "Tool",
     }
 }
 
-words! {
-    /// How a model ended its answer.
-    Finish {
-        /// It was done.
+string_enum! {
+    /// Why a model stopped generating.
+    FinishReason {
         Stop = "stop" / "finished",
-        /// It calls tools.
         ToolCalls = "tool_calls" / "called tools",
-        /// It ran into `max_tokens`.
-        Length = "length" / "cut at the token limit",
-        /// It refused.
+        /// The reply reached `max_tokens`.
+        Length = "length" / "cut off at the token limit",
+        /// The model refused to answer.
         Refusal = "refusal" / "refused",
-        /// The provider's filter stepped in.
         ContentFilter = "content_filter" / "filtered by the provider",
     }
 }
 
-/// Why there is no verdict, in words a person can act on.
+/// Why there is no verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct RunError {
-    /// The kind.
     pub kind: ErrorKind,
-    /// A sentence that helps.
+    /// A sentence that says what happened and what to do.
     pub message: String,
-    /// Whether trying again unchanged can help.
+    /// Whether an unchanged retry can succeed.
     pub retryable: bool,
 }
 
 impl RunError {
-    /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), retryable: kind.retryable() }
     }
 }
 
-/// What a run waits for, and until when where that is known.
+/// What a run waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Waiting {
-    /// For what.
-    pub what: WaitingOn,
-    /// Until when, where known.
+    pub what: WaitReason,
+    /// When the wait ends, if known.
     pub until: Option<Timestamp>,
 }
 
 impl Waiting {
-    /// A free slot: what a run that is not begun waits for when nothing else is
-    /// in its way.
-    pub const SLOT: Self = Self { what: WaitingOn::Slot, until: None };
+    /// Waits for a free slot.
+    pub const SLOT: Self = Self { what: WaitReason::Slot, until: None };
 
-    /// Whether it holds a run of this status up: waiting for a slot before it
-    /// begins is how queues are, and nothing to speak of.
+    /// Whether the wait delays a run of this status unexpectedly. A queued run that waits
+    /// for a slot is normal.
     #[must_use]
-    pub fn holds_up(&self, status: RunStatus) -> bool {
-        !(status == RunStatus::Pending && self.what == WaitingOn::Slot)
+    pub fn is_blocking(&self, status: RunStatus) -> bool {
+        !(status == RunStatus::Pending && self.what == WaitReason::Slot)
     }
 }
 
-/// The agent revision that a run or suite used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct AgentRef {
-    /// The agent.
     pub id: AgentId,
-    /// Its revision.
     pub revision: u32,
-    /// Its name at that revision.
+    /// Name at that revision.
     pub name: String,
 }
 
-/// The scenario revision that a run used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ScenarioRef {
-    /// The scenario.
     pub id: ScenarioId,
-    /// Its revision.
     pub revision: u32,
-    /// Its name at that revision.
+    /// Name at that revision.
     pub name: String,
 }
 
-/// Calls, tokens and cost of one role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct RoleUsage {
-    /// Calls that were answered.
+    /// Number of answered calls.
     pub calls: u32,
-    /// Tokens in.
     pub input_tokens: u64,
-    /// Tokens out.
     pub output_tokens: u64,
-    /// US dollars; `None` where no price is known.
+    /// Cost in US dollars; `None` if the price is unknown.
     pub cost_usd: Option<f64>,
 }
 
 impl RoleUsage {
-    /// Adds one answered call. The numbers are a provider's, and may be any.
+    /// Adds one answered call. Saturates because providers report arbitrary numbers.
     pub fn add(&mut self, input_tokens: u64, output_tokens: u64) {
         self.calls = self.calls.saturating_add(1);
         self.input_tokens = self.input_tokens.saturating_add(input_tokens);
@@ -260,72 +230,59 @@ impl RoleUsage {
     }
 }
 
-/// What a run used, by role.
+/// Usage of a run by role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Usage {
-    /// The agent's model.
     pub agent: RoleUsage,
-    /// The model that plays the user.
     pub simulated_user: RoleUsage,
-    /// The judge.
     pub judge: RoleUsage,
 }
 
-/// A run as pages and API show it.
+/// A run as pages and the API return it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Run {
-    /// Its id.
     pub id: RunId,
-    /// The suite that it belongs to.
     pub suite_id: SuiteId,
-    /// The agent revision under test.
     pub agent: AgentRef,
-    /// The scenario revision.
     pub scenario: ScenarioRef,
-    /// Counted from 1.
+    /// Repetition of the scenario within the suite, from 1.
     pub repetition: u32,
-    /// The run whose finished conversation was copied.
+    /// The run whose conversation this run copied for judging again.
     pub source_run_id: Option<RunId>,
-    /// The status.
     pub status: RunStatus,
-    /// While running.
+    /// Set while the run is running.
     pub stage: Option<Stage>,
-    /// While it waits.
+    /// Set while the run waits.
     pub waiting_on: Option<Waiting>,
-    /// `None` unless passed or failed.
+    /// `None` unless the run passed or failed.
     pub passed: Option<bool>,
-    /// 0–100; `None` without a verdict.
+    /// Score, 0–100; `None` without a verdict.
     pub score: Option<f64>,
-    /// For `error`.
+    /// Set for the status `error`.
     pub error: Option<RunError>,
-    /// How the conversation ended.
     pub end_reason: Option<EndReason>,
-    /// Lease epoch.
+    /// Lease epoch: rises with every claim, release and recovery of the run.
     pub attempt: u32,
-    /// How often it was taken up again after a crash.
+    /// Number of recoveries after a crash.
     pub recoveries: u32,
-    /// Latest end.
+    /// When the run times out.
     pub deadline_at: Option<Timestamp>,
-    /// When it was asked for.
     pub created_at: Timestamp,
-    /// When it began.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
-    /// From begin to end.
+    /// Time from start to end, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// Calls, tokens, cost.
     pub usage: Usage,
-    /// User turns that were said so far.
+    /// Number of user turns so far.
     pub user_turns: u32,
-    /// User turns that the script has, or the most there can be.
+    /// Number of user turns in the script, or the maximum for a simulated user.
     pub user_turns_planned: u32,
-    /// What was said; left out in lists.
+    /// Omitted in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<Vec<Turn>>,
-    /// Judgings, newest first; left out in lists.
+    /// Newest first; omitted in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluations: Option<Vec<Evaluation>>,
 }

@@ -1,27 +1,27 @@
-//! From a draft to a valid scenario, or to all of its problems.
+//! Validation of scenario drafts.
 
-use super::draft::storable;
+use super::draft::check_storable;
 use super::problem::Problems;
 use super::scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona,
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 use super::text::is_blank;
-use super::{Draft, Reader, Speaker, limits};
+use super::{Draft, DraftReader, Speaker, limits};
 use serde_json::{Map, Value};
 
-/// Fields of answers that a request may send back, and that are not ours to set.
-const SENT_BACK: [&str; 7] =
+/// Read-only response fields that a request may send back.
+const READ_ONLY_FIELDS: [&str; 7] =
     ["id", "revision", "slug", "is_built_in", "updated_at", "idempotency_key", "kind"];
 
 impl ScenarioSpec {
-    /// The valid scenario, or all problems of the draft.
+    /// Validates the draft.
     ///
     /// # Errors
-    /// Every problem, with its path.
+    /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut r = Reader::new(&draft.0, String::new(), &mut problems);
+        let mut r = DraftReader::new(&draft.0, String::new(), &mut problems);
         if !r.is_object() {
             return Err(problems);
         }
@@ -35,11 +35,11 @@ impl ScenarioSpec {
         let mode = r.choice("mode", Mode::ALL, Some(Mode::Scripted));
         let max_turns = r.integer("max_turns", 20, 1, 200);
         let timeout_seconds = r.integer("timeout_seconds", 300, 10, 3600);
-        let (conversation_flow, unread) = flow(&mut r);
+        let (conversation_flow, has_invalid) = flow(&mut r);
         let goal = r.text("goal", limits::MESSAGE);
         let known_facts = r.texts("known_facts", limits::ITEMS);
         let opening = r.text("opening_line", limits::MESSAGE);
-        conversation(&mut r, mode, (&conversation_flow, unread), &goal, max_turns);
+        conversation(&mut r, mode, (&conversation_flow, has_invalid), &goal, max_turns);
         let expected_behaviors = behaviors(&mut r);
         let failure_conditions = r.texts("failure_conditions", limits::ITEMS);
         let success_criteria = criteria(&mut r);
@@ -47,7 +47,7 @@ impl ScenarioSpec {
         let agent_category = r.name("agent_category", limits::AGENT_CATEGORY, false);
         let tool_mocks = mocks(&mut r);
         let on_unmocked = r.choice("on_unmocked", OnUnmocked::ALL, Some(OnUnmocked::Error));
-        r.finish(&SENT_BACK);
+        r.deny_unknown_fields(&READ_ONLY_FIELDS);
         let (Some(category), Some(difficulty), Some(mode), Some(on_unmocked)) =
             (category, difficulty, mode, on_unmocked)
         else {
@@ -82,8 +82,8 @@ impl ScenarioSpec {
     }
 }
 
-/// Tags as a list, or as one text with commas or lines between.
-fn tags(r: &mut Reader<'_>) -> Vec<String> {
+/// Tags as a list, or as text separated by commas or line breaks.
+fn tags(r: &mut DraftReader<'_>) -> Vec<String> {
     let mut tags = match r.value("tags") {
         Some(Value::String(text)) => {
             text.split([',', '\n']).map(|t| t.trim().to_owned()).filter(|t| !is_blank(t)).collect()
@@ -92,17 +92,17 @@ fn tags(r: &mut Reader<'_>) -> Vec<String> {
     };
     let mut seen = std::collections::HashSet::new();
     tags.retain(|tag| seen.insert(tag.clone()));
-    // A list that is too long has its problem already.
+    // The reader has already reported lists that are too long.
     if tags.len() > limits::ITEMS && matches!(r.value("tags"), Some(Value::String(_))) {
         r.problem("tags", format!("must have at most {} entries", limits::ITEMS));
     }
     if tags.iter().any(|tag| tag.chars().count() > 50 || tag.chars().any(char::is_control)) {
-        r.problem("tags", "must each be at most 50 characters on one line");
+        r.problem("tags", "must each be one line of at most 50 characters");
     }
     tags
 }
 
-fn persona(r: &mut Reader<'_>) -> Persona {
+fn persona(r: &mut DraftReader<'_>) -> Persona {
     let mut p = r.object("persona");
     let persona = Persona {
         name: p.name("name", limits::NAME, false),
@@ -110,44 +110,44 @@ fn persona(r: &mut Reader<'_>) -> Persona {
         communication_style: p.text("communication_style", limits::MESSAGE),
         background: p.text("background", limits::MESSAGE),
     };
-    p.finish(&[]);
+    p.deny_unknown_fields(&[]);
     persona
 }
 
-/// The turns that can be read, and whether some could not.
-fn flow(r: &mut Reader<'_>) -> (Vec<FlowTurn>, bool) {
-    let (mut turns, mut unread) = (Vec::new(), false);
+/// Returns the valid turns and whether any turn was invalid.
+fn flow(r: &mut DraftReader<'_>) -> (Vec<FlowTurn>, bool) {
+    let (mut turns, mut has_invalid) = (Vec::new(), false);
     for (path, value) in r.list("conversation_flow", limits::TURNS) {
         let mut t = r.entry(path, value);
         if !t.is_object() {
-            unread = true;
+            has_invalid = true;
             continue;
         }
         let speakers = [("user", Speaker::User), ("agent", Speaker::Agent)];
         let speaker = t.choice("speaker", &speakers, None);
         let message = t.required_text("message", limits::MESSAGE);
-        t.finish(&[]);
+        t.deny_unknown_fields(&[]);
         match speaker {
             Some(speaker) => turns.push(FlowTurn { speaker, message }),
-            None => unread = true,
+            None => has_invalid = true,
         }
     }
-    (turns, unread)
+    (turns, has_invalid)
 }
 
-/// What the mode asks of script and goal.
+/// Checks what the mode requires of script and goal.
 fn conversation(
-    r: &mut Reader<'_>,
+    r: &mut DraftReader<'_>,
     mode: Option<Mode>,
-    (flow, unread): (&[FlowTurn], bool),
+    (flow, has_invalid): (&[FlowTurn], bool),
     goal: &str,
     max_turns: u32,
 ) {
     match mode {
         Some(Mode::Scripted) => {
             let users = flow.iter().filter(|turn| turn.speaker == Speaker::User).count();
-            // One that could not be read may have been the user's.
-            if users == 0 && !unread {
+            // An invalid turn may be a user turn.
+            if users == 0 && !has_invalid {
                 r.problem("conversation_flow", "must contain at least one user turn");
             }
             if u32::try_from(users).unwrap_or(u32::MAX) > max_turns {
@@ -156,24 +156,24 @@ fn conversation(
             }
         }
         Some(Mode::Simulated) if is_blank(goal) => {
-            r.problem("goal", "must not be empty: the simulated user plays towards it");
+            r.problem("goal", "must not be empty: the simulated user pursues this goal");
         }
         _ => {}
     }
 }
 
-fn behaviors(r: &mut Reader<'_>) -> Vec<Behavior> {
-    let plain = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
-    // A text area of a form: one behaviour a line.
+fn behaviors(r: &mut DraftReader<'_>) -> Vec<Behavior> {
+    let required = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
+    // Text from a form contains one behavior per line.
     if let Some(Value::String(_)) = r.value("expected_behaviors") {
         let texts = r.texts("expected_behaviors", limits::ITEMS);
-        return texts.into_iter().map(plain).collect();
+        return texts.into_iter().map(required).collect();
     }
     let mut behaviors = Vec::new();
     for (path, value) in r.list("expected_behaviors", limits::ITEMS) {
-        // A bare text is a required behaviour: the short spelling of YAML.
+        // A plain string is a required behavior (short form).
         if value.is_string() {
-            behaviors.extend(r.entry_text(path, value).map(plain));
+            behaviors.extend(r.entry_text(path, value).map(required));
             continue;
         }
         let mut b = r.entry(path, value);
@@ -183,14 +183,14 @@ fn behaviors(r: &mut Reader<'_>) -> Vec<Behavior> {
         let text = b.required_text("text", limits::MESSAGE);
         let required = b.flag("required", true);
         let evidence = b.choice("evidence", EvidenceRule::ALL, Some(EvidenceRule::Optional));
-        b.finish(&[]);
+        b.deny_unknown_fields(&[]);
         let evidence = evidence.unwrap_or(EvidenceRule::Optional);
         behaviors.push(Behavior { text, required, evidence });
     }
     behaviors
 }
 
-fn criteria(r: &mut Reader<'_>) -> SuccessCriteria {
+fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
     let mut c = r.object("success_criteria");
     let criteria = SuccessCriteria {
         min_score: c.integer("min_score", 70, 0, 100),
@@ -200,11 +200,11 @@ fn criteria(r: &mut Reader<'_>) -> SuccessCriteria {
         max_response_seconds: c.optional_number("max_response_seconds", 0.1, 3600.0),
         criteria: c.texts("criteria", limits::ITEMS),
     };
-    c.finish(&[]);
+    c.deny_unknown_fields(&[]);
     criteria
 }
 
-fn mocks(r: &mut Reader<'_>) -> Vec<ToolMock> {
+fn mocks(r: &mut DraftReader<'_>) -> Vec<ToolMock> {
     let mut mocks = Vec::new();
     for (path, value) in r.list("tool_mocks", limits::ITEMS) {
         let mut m = r.entry(path, value);
@@ -222,27 +222,27 @@ fn mocks(r: &mut Reader<'_>) -> Vec<ToolMock> {
             Ok(result) => result,
             Err(message) => {
                 m.problem("result", message);
-                // Something is given, only not of use: not also "must be given".
+                // A placeholder, so that the invalid result is not also reported as missing.
                 Some(Value::Null)
             }
         };
         let error = m.text("error", limits::MESSAGE);
         let error = (!is_blank(&error)).then_some(error);
         match (&result, &error) {
-            (None, None) => m.problem("result", "must be given, or else error"),
-            (Some(_), Some(_)) => m.problem("error", "must not stand beside result"),
+            (None, None) => m.problem("result", "is required unless error is given"),
+            (Some(_), Some(_)) => m.problem("error", "must not be combined with result"),
             _ => {}
         }
         let delay_ms = m.optional_integer("delay_ms", 0, 60_000);
-        m.finish(&[]);
+        m.deny_unknown_fields(&[]);
         mocks.push(ToolMock { tool, when, result, error, delay_ms });
     }
     mocks
 }
 
-/// The result of a mock. Text that is a JSON object or list is meant as such:
-/// that is how forms send it. Other text stays text, so that what is stored
-/// reads the same again (`"5"` must not become 5, nor `"null"` nothing).
+/// Parses the result of a mock. Forms send JSON objects and arrays as text, so such text
+/// is parsed. Other text stays text, so that a stored result round-trips: `"5"` must not
+/// become 5, and `"null"` must not become null.
 fn mock_result(value: Option<&Value>) -> Result<Option<Value>, &'static str> {
     let result = match value {
         None => return Ok(None),
@@ -253,15 +253,15 @@ fn mock_result(value: Option<&Value>) -> Result<Option<Value>, &'static str> {
         },
         Some(other) => other.clone(),
     };
-    storable(&result).map(|()| Some(result))
+    check_storable(&result).map(|()| Some(result))
 }
 
-fn problem(r: &mut Reader<'_>, field: &str, message: &str) -> Option<Map<String, Value>> {
+fn problem(r: &mut DraftReader<'_>, field: &str, message: &str) -> Option<Map<String, Value>> {
     r.problem(field, message);
     None
 }
 
-/// A value given as such, or as JSON text (forms); blank is absent.
+/// A JSON value, or JSON text (from a form); blank text counts as absent.
 fn json_value(value: Option<&Value>) -> Result<Option<Value>, String> {
     let value = match value {
         None => return Ok(None),
@@ -271,6 +271,6 @@ fn json_value(value: Option<&Value>) -> Result<Option<Value>, String> {
         }
         Some(other) => other.clone(),
     };
-    storable(&value)?;
+    check_storable(&value)?;
     Ok(Some(value))
 }

@@ -1,30 +1,29 @@
-//! From a draft to a valid start of a suite, or to all of its problems; the
-//! same for the API and for forms.
+//! Validation of requests to start a suite.
 
 use super::ids::{AgentId, ScenarioId};
 use super::problem::{Problem, Problems};
 use super::settings::ModelChoice;
 use super::suite::{ScenarioFilter, StartSuite};
-use super::{Category, Difficulty, Draft, Reader, is_blank, limits};
+use super::{Category, Difficulty, Draft, DraftReader, is_blank, limits};
 use serde_json::Value;
 
 impl ScenarioFilter {
-    /// Reads the filter's fields from `reader`, blank ones as absent.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
+    /// Reads the filter's fields; blank fields count as absent.
+    pub fn read(reader: &mut DraftReader<'_>) -> Self {
         let text = |text: String| Some(text.trim().to_owned()).filter(|text| !is_blank(text));
         Self {
-            category: optional_word(reader, "category", Category::ALL),
-            difficulty: optional_word(reader, "difficulty", Difficulty::ALL),
+            category: optional_choice(reader, "category", Category::ALL),
+            difficulty: optional_choice(reader, "difficulty", Difficulty::ALL),
             tag: text(reader.name("tag", limits::NAME, false)),
             q: text(reader.name("q", limits::NAME, false)),
-            built_in: optional_word(reader, "built_in", &[("true", true), ("false", false)]),
+            built_in: optional_choice(reader, "built_in", &[("true", true), ("false", false)]),
         }
     }
 }
 
-/// One of several words, or `None` when absent or blank.
-fn optional_word<T: Copy>(
-    reader: &mut Reader<'_>,
+/// One of several options; `None` if absent or blank.
+fn optional_choice<T: Copy>(
+    reader: &mut DraftReader<'_>,
     field: &'static str,
     options: &[(&str, T)],
 ) -> Option<T> {
@@ -36,18 +35,17 @@ fn optional_word<T: Copy>(
 }
 
 impl StartSuite {
-    /// The valid request, or all problems of the draft.
+    /// Validates the draft.
     ///
-    /// Scenarios are named (`scenario_ids`), or chosen by a `filter` (an empty
-    /// one means all active ones), or all with `all: true`, the spelling of
-    /// forms, where a filter may stand beside. Naming nothing is a problem:
-    /// nobody should start everything by leaving something out.
+    /// Scenarios are selected by `scenario_ids`, by `filter` (an empty filter selects all
+    /// active scenarios) or by `all: true`, which forms send together with a filter. One of
+    /// them is required, so that omitting a field never starts all scenarios.
     ///
     /// # Errors
-    /// Every problem, with its path.
+    /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
         let mut problems = Problems::new();
-        let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
+        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
         if !reader.is_object() {
             return Err(problems);
         }
@@ -60,7 +58,7 @@ impl StartSuite {
         let skip_incompatible = reader.flag("skip_incompatible", false);
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
-        reader.finish(&["idempotency_key"]);
+        reader.deny_unknown_fields(&["idempotency_key"]);
         match agent_id {
             Some(agent_id) if problems.is_empty() => Ok(Self {
                 agent_id,
@@ -78,18 +76,18 @@ impl StartSuite {
         }
     }
 
-    /// The valid request of a suite of one: `{agent_id, scenario_id}` beside
-    /// the options of [`StartSuite::parse`].
+    /// Validates a request to start a single run: `{agent_id, scenario_id}` and the options
+    /// of [`StartSuite::parse`].
     ///
     /// # Errors
-    /// Every problem, with its path.
+    /// All problems of the draft.
     pub fn parse_single(draft: &Draft) -> Result<Self, Problems> {
         let mut draft = draft.clone();
         let mut problems = Problems::new();
         if let Value::Object(map) = &mut draft.0 {
             for field in ["scenario_ids", "filter", "all"] {
                 if map.remove(field).is_some() {
-                    let message = "is not known here; a run has one scenario_id";
+                    let message = "is not a known field; a run has one scenario_id";
                     problems.push(Problem::new(field, message));
                 }
             }
@@ -101,47 +99,47 @@ impl StartSuite {
             Ok(request) if problems.is_empty() => Ok(request),
             parsed => {
                 problems.extend(parsed.err().unwrap_or_default());
-                problems.iter_mut().for_each(Self::of_one);
+                problems.iter_mut().for_each(Self::relabel_scenario_path);
                 Err(problems)
             }
         }
     }
 
-    /// Puts the problem of the only scenario where a suite of one names it.
-    pub fn of_one(problem: &mut Problem) {
+    /// Changes the path `scenario_ids[0]` to `scenario_id`, the field of a single-run request.
+    pub fn relabel_scenario_path(problem: &mut Problem) {
         if problem.path == "scenario_ids[0]" {
             "scenario_id".clone_into(&mut problem.path);
         }
     }
 }
 
-fn agent(reader: &mut Reader<'_>) -> Option<AgentId> {
+fn agent(reader: &mut DraftReader<'_>) -> Option<AgentId> {
     let text = reader.text("agent_id", limits::NAME);
     let id = text.parse::<AgentId>().ok();
     if id.is_none() {
-        let message = if is_blank(&text) { "must be chosen" } else { "is not the id of an agent" };
+        let message = if is_blank(&text) { "must be selected" } else { "is not an agent id" };
         reader.problem("agent_id", message);
     }
     id
 }
 
-fn scenarios(reader: &mut Reader<'_>) -> (Option<Vec<ScenarioId>>, Option<ScenarioFilter>) {
+fn scenarios(reader: &mut DraftReader<'_>) -> (Option<Vec<ScenarioId>>, Option<ScenarioFilter>) {
     let all = reader.flag("all", false);
     let filter = reader.value("filter").is_some().then(|| {
         let mut fields = reader.object("filter");
         let filter = ScenarioFilter::read(&mut fields);
-        fields.finish(&[]);
+        fields.deny_unknown_fields(&[]);
         filter
     });
     let named = reader.value("scenario_ids").is_some();
     let (ids, all_readable) = scenario_ids(reader);
-    // A form sends its filter and its ticked boxes whatever "all" says.
+    // Forms send the filter and the selected scenarios regardless of `all`.
     match (all, named, filter) {
         (true, _, filter) => (None, Some(filter.unwrap_or_default())),
         (false, true, filter) => {
             let form_filter = filter.is_none_or(|filter| filter == ScenarioFilter::default());
             if !form_filter {
-                reader.problem("filter", "must not stand beside scenario_ids");
+                reader.problem("filter", "must not be combined with scenario_ids");
             }
             if ids.is_empty() && all_readable {
                 reader.problem("scenario_ids", "must name at least one scenario");
@@ -150,20 +148,19 @@ fn scenarios(reader: &mut Reader<'_>) -> (Option<Vec<ScenarioId>>, Option<Scenar
         }
         (false, false, Some(filter)) => (None, Some(filter)),
         (false, false, None) => {
-            let message = "must name scenarios; or give a filter, {} for all active ones";
+            let message = "must name scenarios, or give a filter ({} selects all active scenarios)";
             reader.problem("scenario_ids", message);
             (None, None)
         }
     }
 }
 
-/// The ids as they are named, so that a problem with one is told at its place;
-/// and whether every entry was one.
-fn scenario_ids(reader: &mut Reader<'_>) -> (Vec<ScenarioId>, bool) {
+/// Returns the valid ids and whether all entries were valid.
+fn scenario_ids(reader: &mut DraftReader<'_>) -> (Vec<ScenarioId>, bool) {
     let mut ids = Vec::new();
     let mut bad = Vec::new();
     let entries = match reader.value("scenario_ids") {
-        // A form with one box and a plain name.
+        // A form with a single checkbox sends a plain string.
         Some(one @ Value::String(text)) if !is_blank(text) => {
             vec![(reader.path("scenario_ids"), one)]
         }
@@ -172,13 +169,13 @@ fn scenario_ids(reader: &mut Reader<'_>) -> (Vec<ScenarioId>, bool) {
     for (path, value) in entries {
         match value.as_str().and_then(|text| text.parse::<ScenarioId>().ok()) {
             Some(id) => ids.push(id),
-            None if value.as_str().is_some_and(is_blank) => bad.push((path, "must be chosen")),
-            None => bad.push((path, "is not the id of a scenario")),
+            None if value.as_str().is_some_and(is_blank) => bad.push((path, "must be selected")),
+            None => bad.push((path, "is not a scenario id")),
         }
     }
     let all_readable = bad.is_empty();
     for (path, message) in bad {
-        // The reader stands at the top, so a field's name is its path.
+        // The reader is at the top level, so the field name is the path.
         reader.problem(&path, message);
     }
     (ids, all_readable)
@@ -201,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_come_at_once() {
+    fn parse_reports_all_problems() {
         let paths = problems(json!({
             "agent_id": "x", "scenario_ids": ["y", SCENARIO], "repeats": 21, "concurrency": 0,
             "note": "n".repeat(40_000), "typo": 1, "judge": {"model": "m"},
@@ -213,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn naming_nothing_starts_nothing() {
+    fn parse_requires_a_scenario_selection() {
         assert_eq!(problems(json!({"agent_id": AGENT})), ["scenario_ids"]);
         assert_eq!(problems(json!({"agent_id": AGENT, "scenario_ids": []})), ["scenario_ids"]);
         assert!(problems(json!({"agent_id": AGENT, "filter": {}})).is_empty());
@@ -221,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_and_json_give_the_same_request() {
+    fn parse_reads_forms_and_json_alike() {
         let form = json!({"agent_id": AGENT, "scenario_ids": {"0": SCENARIO}, "repeats": "2",
             "concurrency": "", "allow_parallel": "on", "filter": {"category": "", "q": ""}});
         let api = json!({"agent_id": AGENT, "scenario_ids": [SCENARIO], "repeats": 2,
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_run_names_one_scenario() {
+    fn parse_single_requires_one_scenario() {
         let parse = |value| StartSuite::parse_single(&Draft(value));
         let single = parse(json!({"agent_id": AGENT, "scenario_id": SCENARIO}));
         let suite = json!({"agent_id": AGENT, "scenario_ids": [SCENARIO]});

@@ -1,38 +1,37 @@
-//! Suites: the runs that one start made together.
+//! Suites: runs that were started together.
 
 use super::ids::{AgentId, ScenarioId, SuiteId};
 use super::run::{AgentRef, Run, RunStatus};
-use super::scenario::{Category, Difficulty, words};
+use super::scenario::{Category, Difficulty};
 use super::settings::ModelChoice;
+use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-words! {
-    /// Status of a suite.
+string_enum! {
     SuiteStatus {
-        /// Recorded, nothing begun.
-        Pending = "pending" / "Waiting",
-        /// At least one run has begun.
+        /// No run has started.
+        Pending = "pending" / "Queued",
+        /// At least one run has started.
         Running = "running" / "Running",
         /// Every run is final.
         Finished = "finished" / "Finished",
-        /// Every run is final, and somebody stopped it.
+        /// Every run is final, and a user cancelled the suite.
         Cancelled = "cancelled" / "Cancelled",
     }
 }
 
 impl SuiteStatus {
-    /// Whether nothing will change it any more.
+    /// Whether the status can no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Finished | Self::Cancelled)
     }
 }
 
-/// Runs by status.
+/// Number of runs by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-#[allow(missing_docs)] // the statuses of a run
 pub struct Counts {
     pub pending: u32,
     pub running: u32,
@@ -44,8 +43,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The count of one status.
-    pub fn of(&mut self, status: RunStatus) -> &mut u32 {
+    pub fn count_mut(&mut self, status: RunStatus) -> &mut u32 {
         match status {
             RunStatus::Pending => &mut self.pending,
             RunStatus::Running => &mut self.running,
@@ -57,140 +55,129 @@ impl Counts {
         }
     }
 
-    /// Counted over statuses.
     pub fn from_statuses(statuses: impl IntoIterator<Item = RunStatus>) -> Self {
         let mut counts = Self::default();
         for status in statuses {
-            *counts.of(status) += 1;
+            *counts.count_mut(status) += 1;
         }
         counts
     }
 
-    /// Runs that are final.
+    /// Number of final runs.
     #[must_use]
     pub fn done(&self) -> u32 {
         self.passed + self.failed + self.inconclusive + self.error + self.cancelled
     }
 
-    /// All runs.
+    /// Number of runs.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.done() + self.pending + self.running
     }
 
-    /// Runs with a verdict of pass or fail.
+    /// Number of runs that passed or failed.
     #[must_use]
     pub fn judged(&self) -> u32 {
         self.passed + self.failed
     }
 }
 
-/// passed / (passed + failed), 0–1; `None` when nothing has a verdict.
+/// passed / (passed + failed), from 0 to 1; `None` if no run passed or failed.
 #[must_use]
 pub fn pass_rate(counts: &Counts) -> Option<f64> {
     let judged = counts.judged();
     (judged > 0).then(|| f64::from(counts.passed) / f64::from(judged))
 }
 
-/// How far a suite is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SuiteProgress {
-    /// Runs that are final.
+    /// Number of final runs.
     pub done: u32,
-    /// All runs.
+    /// Number of runs.
     pub total: u32,
-    /// Seconds that are left, where it can be told.
+    /// Estimated seconds until the suite is final, if an estimate is possible.
     pub eta_seconds: Option<u32>,
 }
 
-/// A suite as pages and API show it.
+/// A suite as pages and the API return it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Suite {
-    /// Its id.
     pub id: SuiteId,
-    /// The agent revision under test.
     pub agent: AgentRef,
-    /// The status.
     pub status: SuiteStatus,
-    /// All runs.
+    /// Number of runs.
     pub total: u32,
-    /// Runs by status.
+    /// Number of runs by status.
     pub counts: Counts,
-    /// passed / (passed + failed).
+    /// passed / (passed + failed), from 0 to 1.
     pub pass_rate: Option<f64>,
-    /// How far.
     pub progress: SuiteProgress,
-    /// The most runs at once.
+    /// Maximum number of concurrent runs.
     pub concurrency: u32,
-    /// How often each scenario.
+    /// Number of runs per scenario.
     pub repeats: u32,
-    /// The suite that this one reruns.
+    /// The suite that this suite re-runs.
     pub parent_id: Option<SuiteId>,
-    /// What somebody wrote about it.
+    /// A note written by the user.
     pub note: String,
-    /// When it was asked for.
     pub created_at: Timestamp,
-    /// When its first run began.
+    /// Start of the first run.
     pub started_at: Option<Timestamp>,
-    /// When its last run ended.
+    /// End of the last run.
     pub finished_at: Option<Timestamp>,
-    /// When somebody asked to stop.
+    /// When a user requested cancellation.
     pub cancel_requested_at: Option<Timestamp>,
-    /// Its runs without transcripts; left out in lists.
+    /// Runs without transcripts; omitted in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<Run>>,
 }
 
-/// Which scenarios.
+/// Selects scenarios; every given field must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ScenarioFilter {
-    /// Of this category.
     pub category: Option<Category>,
-    /// Of this difficulty.
     pub difficulty: Option<Difficulty>,
-    /// With this tag.
     pub tag: Option<String>,
-    /// With these words in name or description.
+    /// Text that the name or the description contains.
     pub q: Option<String>,
-    /// Only built-in ones, or only one's own.
+    /// `true` selects built-in scenarios, `false` selects the user's own.
     pub built_in: Option<bool>,
 }
 
-/// A request to start a suite, valid by construction.
+/// A validated request to start a suite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct StartSuite {
-    /// The agent.
     pub agent_id: AgentId,
-    /// These scenarios; or else all active ones of the filter.
+    /// The scenarios to run; if absent, `filter` selects them.
     #[serde(default)]
     pub scenario_ids: Option<Vec<ScenarioId>>,
-    /// All active scenarios of this filter.
+    /// Selects all active scenarios that match.
     #[serde(default)]
     pub filter: Option<ScenarioFilter>,
-    /// How often each, 1–20.
+    /// Number of runs per scenario, 1–20.
     #[serde(default = "one")]
     pub repeats: u32,
-    /// The most runs at once, 1–64; the server's default when absent.
+    /// Maximum number of concurrent runs, 1–64; defaults to the server's setting.
     #[serde(default)]
     pub concurrency: Option<u32>,
-    /// What somebody wrote about it.
+    /// A note written by the user.
     #[serde(default)]
     pub note: String,
-    /// Start although this agent has an unfinished suite over one of them.
+    /// Start even if an unfinished suite tests this agent with one of the scenarios.
     #[serde(default)]
     pub allow_parallel: bool,
-    /// Record incompatible pairs as errors instead of refusing.
+    /// Record incompatible scenarios as errors instead of rejecting the request.
     #[serde(default)]
     pub skip_incompatible: bool,
-    /// Another judge than the settings say.
+    /// Overrides the judge model of the settings.
     #[serde(default)]
     pub judge: Option<ModelChoice>,
-    /// Another simulated user than the settings say.
+    /// Overrides the simulated-user model of the settings.
     #[serde(default)]
     pub simulated_user: Option<ModelChoice>,
 }

@@ -1,13 +1,12 @@
-//! Small rules about text.
+//! Helpers for text validation.
 
-/// Whether nothing visible is left: white space, zero-width and other
-/// invisible format characters count as nothing.
+/// Whether the text has no visible character. Whitespace, control characters and
+/// invisible format characters do not count as visible.
 #[must_use]
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c))
 }
 
-/// Characters that take no space and show nothing.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
@@ -16,7 +15,7 @@ fn is_invisible(c: char) -> bool {
         | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Model output with U+0000 replaced by U+FFFD: PostgreSQL cannot store it.
+/// Replaces U+0000 with U+FFFD because PostgreSQL cannot store U+0000.
 #[must_use]
 pub fn replace_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
@@ -27,7 +26,7 @@ mod tests {
     use super::is_blank;
 
     #[test]
-    fn zero_width_is_blank_and_letters_are_not() {
+    fn is_blank_ignores_invisible_characters() {
         for blank in ["", " \t\n", "\u{200B}\u{FEFF}\u{2060}", "\u{00A0}\u{3000}\u{00AD}"] {
             assert!(is_blank(blank), "{blank:?}");
         }

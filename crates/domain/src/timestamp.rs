@@ -6,29 +6,27 @@ use std::time::Duration;
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Written as RFC 3339 in UTC.
 ///
-/// Formatting and parsing are done here in a few lines over `time`'s calendar
-/// alone: its full format machinery would travel to every browser.
+/// Formats and parses by hand because the formatting support of `time` would enlarge
+/// the WebAssembly download.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "server", schema(value_type = String, format = DateTime))]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The point `duration` later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// The point `duration` earlier.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(millis))
     }
 
-    /// The time from `earlier` to this; zero if `earlier` is later.
+    /// The time since `earlier`; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -46,16 +44,15 @@ impl Timestamp {
         format!("{y:04}-{mo:02}-{d:02}T{h:02}:{mi:02}:{s:02}.{ms:03}Z")
     }
 
-    /// In a sentence: `2026-11-23 06:38:38 UTC`
+    /// `2026-11-23 06:38:38 UTC`
     #[must_use]
-    pub fn in_words(self) -> String {
+    pub fn format_utc(self) -> String {
         let text = self.rfc3339();
         let (date, clock) = text.split_once('T').unwrap_or_default();
         format!("{date} {} UTC", clock.get(..8).unwrap_or_default())
     }
 
-    /// Reads what [`Timestamp::rfc3339`] writes, and RFC 3339 with any
-    /// fraction and offset. `None` for anything else.
+    /// Parses RFC 3339 with any fraction and offset.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, clock) = text.trim().split_once(['T', 't', ' '])?;
@@ -116,19 +113,19 @@ mod tests {
     use super::Timestamp;
 
     #[test]
-    fn writes_and_reads_back() {
+    fn rfc3339_round_trips() {
         for millis in [0, 1, 1_700_000_000_123, 4_102_444_800_000] {
             assert_eq!(Timestamp::parse(&Timestamp(millis).rfc3339()), Some(Timestamp(millis)));
         }
     }
 
     #[test]
-    fn a_sentence_names_no_milliseconds() {
-        assert_eq!(Timestamp(1_700_000_000_123).in_words(), "2023-11-14 22:13:20 UTC");
+    fn format_utc_omits_milliseconds() {
+        assert_eq!(Timestamp(1_700_000_000_123).format_utc(), "2023-11-14 22:13:20 UTC");
     }
 
     #[test]
-    fn reads_offsets_and_fractions_and_refuses_the_rest() {
+    fn parse_accepts_offsets_and_fractions() {
         assert_eq!(Timestamp::parse("1970-01-01T01:00:00+01:00"), Some(Timestamp(0)));
         assert_eq!(Timestamp::parse("1970-01-01T00:00:00.5Z"), Some(Timestamp(500)));
         for bad in ["", "yesterday", "1970-01-01", "1970-13-01T00:00:00Z", "1970-01-01T00:00:00"] {

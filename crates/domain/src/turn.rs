@@ -1,35 +1,35 @@
-//! What is said in a run: turns, calls of tools, their answers.
+//! Transcript entries: turns, tool calls and tool results.
 
-use super::run::{Finish, Speaker};
+use super::run::{FinishReason, Speaker};
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A call that the agent's model made.
+/// A tool call made by the agent's model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ToolCall {
-    /// The provider's id of it.
+    /// Id assigned by the provider.
     pub id: String,
-    /// The tool.
+    /// Name of the tool.
     pub name: String,
-    /// Its arguments; text where they were not JSON.
+    /// Arguments as JSON; a string if the model sent invalid JSON.
     #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub arguments: Value,
 }
 
-/// What makes a turn a tool's answer.
+/// Metadata of a turn that carries the result of a tool call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct ToolAnswer {
-    /// The call that it answers.
+pub struct ToolResult {
+    /// Id of the tool call.
     pub call_id: String,
-    /// The tool.
+    /// Name of the tool.
     pub name: String,
-    /// Whether it is an error.
+    /// Whether the result is an error.
     pub is_error: bool,
-    /// False where the scenario should have had a mock and has none; true also
-    /// for answers that need none (refusals, `end_conversation`).
+    /// False if the call needed a mock and the scenario has none. True also for results
+    /// that need no mock (rejected calls, `end_conversation`).
     pub mocked: bool,
 }
 
@@ -37,32 +37,29 @@ pub struct ToolAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Turn {
-    /// Position, from 0.
+    /// Position in the transcript, from 0.
     pub index: u32,
-    /// Who.
     pub speaker: Speaker,
-    /// What was said; of a tool its result as text.
+    /// Text of the turn; for a tool, its result.
     pub message: String,
-    /// Calls that the agent made in this turn.
+    /// Tool calls of an agent turn.
     pub tool_calls: Vec<ToolCall>,
-    /// For a tool's answer: to what.
-    pub tool: Option<ToolAnswer>,
-    /// How the model ended it; `None` where no model spoke.
-    pub finish: Option<Finish>,
-    /// Milliseconds of the successful attempt alone; `None` for script turns.
+    /// Set on tool turns only.
+    pub tool: Option<ToolResult>,
+    /// Finish reason of the model; `None` for turns that no model generated.
+    pub finish: Option<FinishReason>,
+    /// Latency of the successful attempt, without waits and retries; `None` for scripted turns.
     pub latency_ms: Option<u32>,
-    /// Tokens in.
     pub input_tokens: Option<u64>,
-    /// Tokens out.
     pub output_tokens: Option<u64>,
-    /// When it was stored.
+    /// When the turn was stored.
     pub at: Timestamp,
 }
 
 impl Turn {
-    /// Plain words: no calls, nothing measured, the first of its transcript.
+    /// Creates a text-only turn at index 0.
     #[must_use]
-    pub fn said(speaker: Speaker, message: impl Into<String>, at: Timestamp) -> Self {
+    pub fn text(speaker: Speaker, message: impl Into<String>, at: Timestamp) -> Self {
         Self {
             index: 0,
             speaker,

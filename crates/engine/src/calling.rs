@@ -1,90 +1,105 @@
-//! One call: its slot among the calls at once, its waits, and its stop.
+//! One model call: its slot, its waits and its cancellation.
 //!
-//! The HTTP future is dropped when the run has to stop. What is written to
-//! the database meanwhile runs in a task of its own: a database future is
-//! never dropped half-way.
+//! The HTTP future is dropped when the run has to stop. Database writes run in
+//! tasks of their own, because a database future must not be dropped halfway.
 
 use super::Shared;
-use super::patience::Patience;
-use super::registry::{Stop, Stopper};
-use super::slots::Slot;
-use llm::outbound::{CallLimits, CallTimes, CallWatcher, Route, Scope};
-use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint};
-use store::StoreError;
-use store::transition::{Change, Lease};
-use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting, WaitingOn};
+use super::call_slots::Slot;
+use super::registry::{Stop, StopSignal};
+use super::store_retry::StoreRetry;
 use async_trait::async_trait;
+use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, WaitReason, Waiting};
+use llm::outbound::{Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver};
+use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use store::StoreError;
+use store::transition::{Lease, RunChange};
 use tracing::Instrument;
 
-/// Waits shorter than this are told to nobody.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
-/// Between two looks for a free place after parking.
+/// Shorter waits are not stored.
+const MIN_STORED_WAIT: Duration = Duration::from_secs(1);
+/// The poll interval for a free user slot after parking.
 const UNPARK_EVERY: Duration = Duration::from_millis(250);
 
-/// Why there is no answer.
-pub(super) enum Cut {
-    /// It had to stop.
+/// Why a call returned no reply.
+pub(super) enum CallInterrupted {
+    /// The run had to stop.
     Stopped(Stop),
-    /// The store did not say where the call goes, as long as it could hold on.
+    /// The endpoint could not be read, because the store stayed unavailable.
     Store(StoreError),
-    /// The call failed for good.
+    /// The call failed finally.
     Failed(CallError),
 }
 
-/// Who calls, and what it may use.
-pub(super) struct Line<'a> {
+impl From<CallError> for CallInterrupted {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The caller of a call, and its remaining time.
+pub(super) struct CallContext<'a> {
     pub(super) shared: &'a Arc<Shared>,
-    pub(super) stopper: &'a Stopper,
+    pub(super) stop_signal: &'a StopSignal,
     pub(super) user_id: UserId,
-    /// The run whose waits are stored; `None` for a re-evaluation.
+    /// The run whose waits are stored; `None` for a rejudge.
     pub(super) lease: Option<Lease>,
-    /// After it somebody else ends it anyway.
+    /// The reaper ends the run after this time.
     pub(super) deadline: Option<Timestamp>,
-    /// What is left of its active time.
+    /// The remaining active time.
     pub(super) active_left: Duration,
-    /// What is left of its time parked.
+    /// The remaining parked time.
     pub(super) wait_left: Duration,
-    /// What is left of its time behind open circuits.
+    /// The remaining time behind open circuits.
     pub(super) circuit_left: Duration,
 }
 
-impl Line<'_> {
-    /// Asks the model, and adds what it took to `times`.
-    pub(super) async fn ask(
+impl CallContext<'_> {
+    /// Calls the model, until the run has to stop.
+    pub(super) async fn call(
         &self,
         connection: ConnectionId,
         request: &ChatRequest,
-        times: &mut CallTimes,
-    ) -> Result<ChatReply, Cut> {
-        let lookup = Lookup { line: self, connection, failed: Mutex::new(None) };
-        let watcher = Watcher { line: self, slot: Mutex::new(None) };
-        let scope = Scope { user_id: self.user_id, probe: false };
+    ) -> CallOutcome<CallInterrupted> {
         tokio::select! {
             biased;
-            why = self.stopper.told() => Err(Cut::Stopped(why)),
-            answer = async {
-                let waited = watcher.first_slot().await?;
-                times.parked += waited;
-                let limits = CallLimits {
-                    call_timeout: self.shared.settings.call_timeout,
-                    active_left: self.active_left,
-                    max_wait: self.wait_left.saturating_sub(waited),
-                    circuit_wait: self.circuit_left,
-                };
-                let outbound = &self.shared.outbound;
-                outbound.call(&scope, &lookup, request, &limits, &watcher, times).await
-            } => answer.map_err(|error| match lookup.failed.lock().take() {
-                Some(error) => Cut::Store(error),
-                None => Cut::Failed(error),
-            }),
+            why = self.stop_signal.wait_for_stop() => failed(CallInterrupted::Stopped(why)),
+            outcome = self.call_with_slot(connection, request) => outcome,
         }
     }
 
-    /// Stores that it waits, in a task of its own; answers whether it is stored.
-    async fn store(&self, change: Change) -> bool {
+    async fn call_with_slot(
+        &self,
+        connection: ConnectionId,
+        request: &ChatRequest,
+    ) -> CallOutcome<CallInterrupted> {
+        let watcher = Watcher { context: self, slot: Mutex::new(None) };
+        let waited = match watcher.first_slot().await {
+            Ok(waited) => waited,
+            Err(error) => return failed(error.into()),
+        };
+        let limits = CallLimits {
+            call_timeout: self.shared.settings.call_timeout,
+            active_left: self.active_left,
+            max_wait: self.wait_left.saturating_sub(waited),
+            circuit_wait: self.circuit_left,
+        };
+        let call = Call {
+            user_id: self.user_id,
+            probe: false,
+            resolver: &StoredEndpoint { context: self, connection },
+            request,
+            limits,
+            watcher: &watcher,
+        };
+        let CallOutcome { result, times } = self.shared.outbound.call(call).await;
+        CallOutcome { result, times: CallTimes { parked: times.parked + waited, ..times } }
+    }
+
+    /// Stores the waiting state in its own task. Returns whether it was stored.
+    async fn store(&self, change: RunChange) -> bool {
         let Some(lease) = self.lease.clone() else { return false };
         let shared = self.shared.clone();
         let stored = tokio::spawn(
@@ -100,23 +115,28 @@ impl Line<'_> {
     }
 }
 
-/// Where the calls over a connection go at this moment.
-struct Lookup<'a> {
-    line: &'a Line<'a>,
+/// A call that failed before the outbound path was reached.
+fn failed(error: CallInterrupted) -> CallOutcome<CallInterrupted> {
+    CallOutcome { result: Err(error), times: CallTimes::default() }
+}
+
+/// Reads the endpoint of a connection from the store at each attempt.
+struct StoredEndpoint<'a> {
+    context: &'a CallContext<'a>,
     connection: ConnectionId,
-    /// Why the store did not say it.
-    failed: Mutex<Option<StoreError>>,
 }
 
 #[async_trait]
-impl Route for Lookup<'_> {
+impl EndpointResolver for StoredEndpoint<'_> {
+    type Error = CallInterrupted;
+
     fn connection_id(&self) -> ConnectionId {
         self.connection
     }
 
-    async fn endpoint(&self) -> Result<Endpoint, CallError> {
-        let Line { shared, stopper, deadline, .. } = *self.line;
-        let ask = || async {
+    async fn resolve(&self) -> Result<Endpoint, CallInterrupted> {
+        let CallContext { shared, stop_signal, deadline, .. } = *self.context;
+        let read = || async {
             let (endpoints, connection) = (shared.endpoints.clone(), self.connection);
             let read = async move { endpoints.endpoint(connection).await };
             let read = tokio::spawn(read.in_current_span()).await;
@@ -126,42 +146,37 @@ impl Route for Lookup<'_> {
                 Ok(Err(RunError::new(ErrorKind::Internal, message)))
             })
         };
-        let error = match (Patience { shared, stopper, deadline }).hold_on(ask).await {
-            Ok(Ok(endpoint)) => return Ok(endpoint),
-            Ok(Err(error)) => error,
-            Err(error) => {
-                let message = "The connection could not be read.";
-                *self.failed.lock() = Some(error);
-                RunError::new(ErrorKind::Internal, message)
-            }
-        };
-        Err(CallError::new(Decision::GiveUp(error.kind), error.message))
+        let retry = StoreRetry { shared, stop_signal, deadline };
+        let endpoint = retry.retry_while_unavailable(read).await.map_err(CallInterrupted::Store)?;
+        endpoint.map_err(|error| CallError::new(Decision::GiveUp(error.kind), error.message).into())
     }
 }
 
-/// Gives the slots back while a call waits, and takes them again.
+/// Releases the slots while a call waits, and acquires them again.
 struct Watcher<'a> {
-    line: &'a Line<'a>,
+    context: &'a CallContext<'a>,
     slot: Mutex<Option<Slot>>,
 }
 
 impl Watcher<'_> {
-    /// Waits for a slot to begin with; answers how long that took.
+    /// Waits for the first call slot. Returns the time waited.
     async fn first_slot(&self) -> Result<Duration, CallError> {
         let began = tokio::time::Instant::now();
-        let acquire = self.line.shared.slots.acquire(self.line.user_id);
+        let acquire = self.context.shared.slots.acquire(self.context.user_id);
         tokio::pin!(acquire);
-        let slot = match tokio::time::timeout(WORTH_TELLING, &mut acquire).await {
+        let slot = match tokio::time::timeout(MIN_STORED_WAIT, &mut acquire).await {
             Ok(slot) => slot,
             Err(_) => {
-                let waiting = Waiting { what: WaitingOn::Slot, until: None };
-                self.line.store(Change { waiting: Some(Some(waiting)), ..Change::default() }).await;
-                let left = self.line.wait_left.saturating_sub(began.elapsed());
+                let waiting = Waiting { what: WaitReason::Slot, until: None };
+                self.context
+                    .store(RunChange { waiting: Some(Some(waiting)), ..RunChange::default() })
+                    .await;
+                let left = self.context.wait_left.saturating_sub(began.elapsed());
                 let slot = tokio::time::timeout(left, acquire).await.map_err(|_| {
-                    let message = "It waited too long for a free place among the calls of this server. Run it again.";
+                    let message = "Gave up waiting for a free call slot of this server. Re-run it.";
                     CallError::new(Decision::GiveUp(ErrorKind::RateLimited), message)
                 })?;
-                self.line.store(Change { waiting: Some(None), ..Change::default() }).await;
+                self.context.store(RunChange { waiting: Some(None), ..RunChange::default() }).await;
                 slot
             }
         };
@@ -175,37 +190,39 @@ impl CallWatcher for Watcher<'_> {
     async fn waiting(&self, waiting: Waiting) {
         drop(self.slot.lock().take());
         let change =
-            Change { waiting: Some(Some(waiting)), parked: Some(true), ..Change::default() };
-        self.line.store(change).await;
-        self.line.shared.wake.notify_one();
+            RunChange { waiting: Some(Some(waiting)), parked: Some(true), ..RunChange::default() };
+        self.context.store(change).await;
+        self.context.shared.wake.notify_one();
     }
 
     async fn resumed(&self) {
-        let shared = self.line.shared;
-        if let Some(lease) = self.line.lease.clone() {
+        let shared = self.context.shared;
+        if let Some(lease) = self.context.lease.clone() {
             let mut marked = false;
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());
                 let most = shared.settings.runs_per_user;
-                let unpark =
-                    async move { shared.queue.unpark(&lease, most, shared.clock.now()).await };
-                let unparked = tokio::spawn(unpark.in_current_span());
+                let reacquire_slot = async move {
+                    shared.queue.reacquire_slot(&lease, most, shared.clock.now()).await
+                };
+                let unparked = tokio::spawn(reacquire_slot.in_current_span());
                 match unparked.await {
-                    // Nothing free yet: parked for a place, the next one is its own.
+                    // No free slot yet: the run is marked, so that the next one is its own.
                     Ok(Ok(false)) if !marked => {
-                        let waiting = Waiting { what: WaitingOn::Slot, until: None };
-                        let change = Change { waiting: Some(Some(waiting)), ..Change::default() };
-                        marked = self.line.store(change).await;
+                        let waiting = Waiting { what: WaitReason::Slot, until: None };
+                        let change =
+                            RunChange { waiting: Some(Some(waiting)), ..RunChange::default() };
+                        marked = self.context.store(change).await;
                     }
-                    // The store is away: it holds on.
+                    // The store is unavailable: retry.
                     Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {}
-                    // Free again, or lost: the next commit says so.
+                    // Acquired, or the lease is lost, which the next commit detects.
                     _ => break,
                 }
                 tokio::time::sleep(UNPARK_EVERY).await;
             }
         }
-        let slot = shared.slots.acquire(self.line.user_id).await;
+        let slot = shared.slots.acquire(self.context.user_id).await;
         *self.slot.lock() = Some(slot);
     }
 }

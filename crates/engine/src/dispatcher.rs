@@ -1,20 +1,20 @@
-//! Claims what may work now and starts it.
+//! Claims runs and rejudges, and starts their tasks.
 
-use super::{Shared, evaluation, life};
-use llm::outbound::Held;
-use store::pick::Hold;
-use store::queue::Claim;
-use store::rows::RunRow;
-use domain::WaitingOn;
+use super::{Shared, evaluation_worker, run_worker};
+use domain::WaitReason;
+use llm::outbound::Backpressure;
 use std::sync::Arc;
 use std::time::Duration;
+use store::queue::Claim;
+use store::rows::RunRow;
+use store::scheduler::AdmissionLimit;
 
-/// Looked for at least so often, whoever forgot to wake us.
+/// The poll interval, in case a wake-up was lost.
 const POLL: Duration = Duration::from_secs(1);
-/// Most claims in one transaction.
+/// The maximum number of claims in one transaction.
 const BATCH: u32 = 64;
 
-/// Claims until the engine is closed.
+/// Claims until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
     while !shared.closing.is_cancelled() {
         let found = claim(&shared).await + claim_evaluations(&shared).await;
@@ -29,64 +29,70 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-fn order(shared: &Shared, which: fn(&Held) -> bool) -> Claim {
+fn claim_request(shared: &Shared, which: fn(&Backpressure) -> bool) -> Claim {
     Claim {
         owner: shared.settings.owner.clone(),
         runs_per_user: shared.settings.runs_per_user,
         max_wait: shared.settings.max_wait,
         most: BATCH,
-        holds: shared.outbound.held().into_iter().filter(which).map(hold).collect(),
+        admission_limits: shared
+            .outbound
+            .backpressure()
+            .into_iter()
+            .filter(which)
+            .map(admission_limit)
+            .collect(),
         now: shared.clock.now(),
     }
 }
 
-/// Where calls only wait, nobody begins, or one of each user.
-fn hold(held: Held) -> Hold {
-    let Held { user_id, connection_id, model, nobody, .. } = held;
-    Hold { user_id, connection_id, model, begun: if nobody { 0 } else { 1 } }
+/// Where calls would only wait, no run begins, or one per user.
+fn admission_limit(backpressure: Backpressure) -> AdmissionLimit {
+    let Backpressure { user_id, connection_id, model, blocks_all, .. } = backpressure;
+    AdmissionLimit { user_id, connection_id, model, max_running: if blocks_all { 0 } else { 1 } }
 }
 
 async fn claim(shared: &Arc<Shared>) -> usize {
-    match shared.queue.claim(order(shared, |_| true)).await {
+    match shared.queue.claim(claim_request(shared, |_| true)).await {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
                 waited(&row);
-                shared.spawn(&shared.tasks, life::live(shared.clone(), row));
+                shared.spawn(&shared.tasks, run_worker::run(shared.clone(), row));
             }
             count
         }
         Err(error) => {
-            tracing::error!(%error, "no claim");
+            tracing::error!(%error, "claim failed");
             0
         }
     }
 }
 
-/// A re-evaluation waits for a limit on its way, parked, and one that is too far
-/// off is told at once. An outage lasts longer than its call waits behind a
-/// circuit: before that it does not begin.
+/// A rejudge waits for a rate limit after it began, and fails at once if the limit
+/// lasts too long. Behind an open circuit it does not begin, because an outage lasts
+/// longer than a call may wait.
 async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
-    let order = order(shared, |held| held.waiting.what == WaitingOn::Circuit);
+    let order =
+        claim_request(shared, |backpressure| backpressure.waiting.what == WaitReason::Circuit);
     match shared.queue.claim_evaluations(order).await {
         Ok(rows) => {
             let count = rows.len();
             for row in rows {
-                shared.spawn(&shared.tasks, evaluation::live(shared.clone(), row));
+                shared.spawn(&shared.tasks, evaluation_worker::run(shared.clone(), row));
             }
             count
         }
         Err(error) => {
-            tracing::error!(%error, "no claim of evaluations");
+            tracing::error!(%error, "claiming rejudges failed");
             0
         }
     }
 }
 
-/// How long a run waited that begins now; one that is taken up again began
-/// before.
+/// Records the queue time of a run that begins; a recovered run began before.
 fn waited(row: &RunRow) {
-    if row.attempt != 1 {
+    if row.lease_epoch != 1 {
         return;
     }
     let began = row.started_at.unwrap_or(row.created_at);

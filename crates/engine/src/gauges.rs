@@ -1,15 +1,15 @@
-//! What the runs do, counted into gauges every few seconds: a look at what is
-//! stored, so that no count drifts from it.
+//! Gauges about the runs, read from the store every few seconds, so that they
+//! cannot drift from it.
 
 use super::Shared;
-use store::transition::LEASE;
 use std::sync::Arc;
 use std::time::Duration;
+use store::transition::LEASE_DURATION;
 
-/// Between two looks.
+/// The interval between reads.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Looks until the engine is closed.
+/// Updates the gauges until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         look(&shared).await;
@@ -21,18 +21,19 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn look(shared: &Shared) {
-    let census = match shared.queue.census().await {
-        Ok(census) => census,
+    let queue_stats = match shared.queue.queue_stats().await {
+        Ok(queue_stats) => queue_stats,
         Err(error) => {
             tracing::warn!(%error, "the runs could not be counted for metrics");
             return;
         }
     };
-    for (state, count) in census.by_state() {
+    for (state, count) in queue_stats.by_state() {
         metrics::gauge!("rehearsal_runs", "state" => state).set(f64::from(count));
     }
     let now = shared.clock.now();
-    // A lease that was renewed this very moment lapses a lease's length ahead.
-    let oldest = census.first_lapse.map(|lapse| now.plus(LEASE).since(lapse));
+    // The age of a lease is derived from its expiry.
+    let oldest =
+        queue_stats.earliest_lease_expiry.map(|lapse| now.plus(LEASE_DURATION).since(lapse));
     metrics::gauge!("rehearsal_oldest_lease_seconds").set(oldest.unwrap_or_default().as_secs_f64());
 }

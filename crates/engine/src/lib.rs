@@ -1,72 +1,73 @@
 //! The engine: takes runs from the queue and brings each to a final status.
 //!
-//! - `dispatcher`: claims what may work now and starts it.
-//! - `run`: one run's life; `talk`: its conversation; `judging`: its judge.
-//! - `evaluation`: a re-evaluation's life.
-//! - `calling`: one call, with its slot, its waits and its stop.
-//! - `heartbeat`, `reaper`, `gauges`: leases and metrics, one small duty a file.
-//! - `slots`: calls at once, users in turn.
-//! - `patience`: holding on while the store does not answer.
-//! - `registry`: what this process holds, and how it is told to stop.
+//! - `dispatcher`: claims runs and starts their tasks.
+//! - `run_worker`: executes a claimed run; `run_steps`: its loop of steps;
+//!   `conversation_driver` and `judge_driver`: the steps.
+//! - `evaluation_worker`: executes a claimed rejudge.
+//! - `calling`: one model call, with its slot, its waits and its cancellation.
+//! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
+//! - `call_slots`: the concurrent calls of this process, fair between users.
+//! - `store_retry`: retries while the store is unavailable.
+//! - `registry`: the runs that this process holds, and their stop signals.
 
+mod call_slots;
 mod calling;
+mod conversation_driver;
 mod dispatcher;
-mod evaluation;
+mod evaluation_worker;
 mod gauges;
 mod heartbeat;
-mod judging;
-mod life;
-mod patience;
+mod judge_driver;
 mod reaper;
 mod registry;
-mod run;
-mod slots;
-mod talk;
+mod run_steps;
+mod run_worker;
+mod store_retry;
 #[cfg(test)]
 mod tests;
 
+use async_trait::async_trait;
+use call_slots::Slots;
 use clock::SharedClock;
+use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
 use llm::Endpoint;
 use llm::outbound::Outbound;
-use store::rows::ModelRef;
-use store::{SharedQueue, Stored};
-use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
-use async_trait::async_trait;
 use registry::{Registry, Stop};
-use slots::Slots;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
+use store::rows::ModelRef;
+use store::{SharedQueue, StoreResult};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Where a connection leads, with its key, at the moment of a call.
+/// Resolves a connection to its endpoint at the time of a call.
 #[async_trait]
 pub trait Endpoints: Send + Sync + 'static {
-    /// The endpoint of a connection, or the error with which a run ends: the
-    /// connection is gone, or its key cannot be read.
+    /// The endpoint of a connection, or the error with which the run ends: the
+    /// connection was deleted, or its key cannot be decrypted.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`](store::StoreError::Unavailable): to be
-    /// asked again.
-    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>>;
+    /// [`StoreError::Unavailable`](store::StoreError::Unavailable): the
+    /// caller may retry.
+    async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>>;
 }
 
-/// Numbers of the engine; see the settings for their defaults.
+/// Limits of the engine; the settings document their defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Name of this process among those that share a database.
+    /// The name of this process as a lease owner.
     pub owner: String,
-    /// Most runs of one user at once.
+    /// The maximum number of concurrent runs of one user.
     pub runs_per_user: u32,
-    /// Most calls of this process at once.
+    /// The maximum number of concurrent calls of this process.
     pub max_calls: u32,
-    /// Longest single attempt.
+    /// The timeout of one attempt.
     pub call_timeout: Duration,
-    /// Longest time parked of a run.
+    /// The longest time that a run may be parked.
     pub max_wait: Duration,
-    /// The part of it that may be spent behind an open circuit.
+    /// The part of `max_wait` that may be spent behind an open circuit.
     pub circuit_wait: Duration,
 }
 
@@ -83,7 +84,7 @@ impl Default for EngineSettings {
     }
 }
 
-/// What every part of the engine works with.
+/// The state that all tasks of the engine share.
 pub(crate) struct Shared {
     queue: SharedQueue,
     outbound: Arc<Outbound>,
@@ -93,20 +94,20 @@ pub(crate) struct Shared {
     registry: Registry,
     slots: Slots,
     wake: Notify,
-    /// Claim no more.
+    /// Cancelled when no more runs may be claimed.
     closing: CancellationToken,
     tasks: TaskTracker,
-    /// The last heartbeat that came through, in ms.
+    /// The time of the last successful heartbeat in milliseconds.
     beat: AtomicI64,
-    /// The store did not answer the last heartbeat.
-    away: AtomicBool,
-    /// For tests that end a process without a word.
+    /// Whether the last heartbeat failed.
+    store_unavailable: AtomicBool,
+    /// Lets tests simulate a crash.
     #[cfg(test)]
     aborts: parking_lot::Mutex<Vec<tokio::task::AbortHandle>>,
 }
 
 impl Shared {
-    /// Starts a task that belongs to `tracker`.
+    /// Spawns a task on `tracker`.
     fn spawn(&self, tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
         let _handle = tracker.spawn(task);
         #[cfg(test)]
@@ -118,15 +119,15 @@ impl Shared {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
-    duties: TaskTracker,
+    background_tasks: TaskTracker,
 }
 
 impl Engine {
-    /// Starts the engine. With `alone` (an embedded store) every run that a
-    /// process of before held is taken up at once.
+    /// Starts the engine. With `alone` (an embedded store), all runs that a previous
+    /// process held are recovered at once.
     ///
     /// # Errors
-    /// Of the store, at the look at what was left behind.
+    /// Errors of the store during the recovery.
     pub async fn start(
         queue: SharedQueue,
         outbound: Arc<Outbound>,
@@ -134,19 +135,23 @@ impl Engine {
         clock: SharedClock,
         settings: EngineSettings,
         alone: bool,
-    ) -> Stored<Self> {
+    ) -> StoreResult<Self> {
         let now = clock.now();
-        // What waited too long while no server was there ends before it could
-        // be begun.
+        // Runs that expired while no server was running end before they can be
+        // claimed.
         let mut left = queue.reap(now).await?;
         if alone {
-            let taken = queue.take_over(now).await?;
+            let taken = queue.recover_at_boot(now).await?;
             left.recovered += taken.recovered;
             left.ended += taken.ended;
         }
         reaper::count(&left);
         if left.recovered + left.ended > 0 {
-            tracing::info!(recovered = left.recovered, ended = left.ended, "took up what was left");
+            tracing::info!(
+                recovered = left.recovered,
+                ended = left.ended,
+                "recovered runs at boot"
+            );
         }
         let shared = Arc::new(Shared {
             queue,
@@ -158,76 +163,76 @@ impl Engine {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             beat: AtomicI64::new(now.0),
-            away: AtomicBool::new(false),
+            store_unavailable: AtomicBool::new(false),
             #[cfg(test)]
             aborts: parking_lot::Mutex::default(),
             clock,
             settings,
         });
-        let duties = TaskTracker::new();
-        shared.spawn(&duties, dispatcher::run(shared.clone()));
-        shared.spawn(&duties, heartbeat::run(shared.clone()));
-        shared.spawn(&duties, reaper::run(shared.clone()));
-        shared.spawn(&duties, gauges::run(shared.clone()));
-        duties.close();
-        Ok(Self { shared, duties })
+        let background_tasks = TaskTracker::new();
+        shared.spawn(&background_tasks, dispatcher::run(shared.clone()));
+        shared.spawn(&background_tasks, heartbeat::run(shared.clone()));
+        shared.spawn(&background_tasks, reaper::run(shared.clone()));
+        shared.spawn(&background_tasks, gauges::run(shared.clone()));
+        background_tasks.close();
+        Ok(Self { shared, background_tasks })
     }
 
-    /// Something may begin: look now instead of in a second.
+    /// Looks for runs to claim now instead of at the next poll.
     pub fn wake(&self) {
         self.shared.wake.notify_one();
     }
 
-    /// These runs are to stop: no new call, the one in flight is dropped.
+    /// Stops these runs: no new call is made, and the call in flight is dropped.
     pub fn cancel(&self, runs: &[RunId]) {
         for run in runs {
             self.shared.registry.stop(*run, Stop::Cancelled);
         }
     }
 
-    /// For what a run would wait that is not begun because its first call
+    /// What a pending run waits for if it does not begin because its first call
     /// could not be made now.
     #[must_use]
     pub fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
-        self.shared.outbound.waits(user, agent.connection_id, &agent.model)
+        self.shared.outbound.expected_wait(user, agent.connection_id, &agent.model)
     }
 
-    /// When the last heartbeat came through: for readiness.
+    /// The time of the last successful heartbeat, for readiness.
     #[must_use]
     pub fn last_beat(&self) -> Timestamp {
         Timestamp(self.shared.beat.load(Ordering::Relaxed))
     }
 
-    /// Calls that are being made, each with its place among the calls at once.
+    /// The number of calls in flight.
     #[must_use]
     pub fn calls_in_flight(&self) -> u32 {
         self.shared.settings.max_calls.saturating_sub(self.shared.slots.free())
     }
 
-    /// Runs and re-evaluations that this process holds.
+    /// The number of runs and rejudges that this process holds.
     #[must_use]
     pub fn held(&self) -> usize {
         self.shared.registry.len()
     }
 
-    /// Ends everything without a word, as a crash would.
+    /// Aborts all tasks, like a crash.
     #[cfg(test)]
     pub(crate) async fn kill(self) {
         for handle in self.shared.aborts.lock().drain(..) {
             handle.abort();
         }
-        self.duties.wait().await;
+        self.background_tasks.wait().await;
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }
 
-    /// Stops claiming, drops calls in flight, gives everything back.
+    /// Stops claiming, drops calls in flight and releases all leases.
     pub async fn shutdown(&self) {
         self.shared.closing.cancel();
-        // Calls are dropped now, whatever a duty waits for. What enters after
-        // the word (a claim that was under way) sees it as it enters.
+        // Calls are dropped at once, whatever the background tasks wait for. A run
+        // whose claim was in progress sees the shutdown when it starts.
         self.shared.registry.stop_all(Stop::Shutdown);
-        self.duties.wait().await;
+        self.background_tasks.wait().await;
         self.shared.registry.stop_all(Stop::Shutdown);
         self.shared.tasks.close();
         self.shared.tasks.wait().await;

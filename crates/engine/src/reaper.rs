@@ -1,23 +1,23 @@
-//! Frees what lapsed leases hold and ends what is past its deadline.
+//! Recovers runs with expired leases, and ends runs past their deadline.
 
 use super::{Shared, heartbeat};
-use store::queue::Reaped;
 use domain::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use store::queue::RecoverySummary;
 
-/// Between two rounds.
+/// The interval between rounds.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Reaps until the engine is closed.
+/// Reaps until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             () = shared.closing.cancelled() => return,
         }
-        if !may_look(&shared) {
+        if !may_reap(&shared) {
             continue;
         }
         match shared.queue.reap(shared.clock.now()).await {
@@ -28,22 +28,22 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 shared.wake.notify_one();
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the reaper could not look"),
+            Err(error) => tracing::warn!(%error, "reaper failed"),
         }
     }
 }
 
-/// After an outage, a suspend or a step of the clock the heartbeat goes first:
-/// leases that lapsed because nothing was renewed are ours still, and no run is
-/// to blame. Of two timers that are due at once either may fire first.
-fn may_look(shared: &Shared) -> bool {
+/// Whether the reaper may run. After an outage, a suspend or a clock step the
+/// heartbeat goes first: leases that expired because nothing was renewed are still
+/// ours. Two timers that are due at once fire in any order.
+fn may_reap(shared: &Shared) -> bool {
     let last = Timestamp(shared.beat.load(Ordering::Relaxed));
     let fresh = shared.clock.now().since(last) <= heartbeat::EVERY * 2;
-    fresh && !shared.away.load(Ordering::Relaxed)
+    fresh && !shared.store_unavailable.load(Ordering::Relaxed)
 }
 
-/// Counts what was taken up again and what was ended.
-pub(super) fn count(reaped: &Reaped) {
+/// Counts recovered and ended runs.
+pub(super) fn count(reaped: &RecoverySummary) {
     metrics::counter!("rehearsal_runs_recovered_total").increment(reaped.recovered.into());
     metrics::counter!("rehearsal_runs_reaped_total").increment(reaped.ended.into());
 }

@@ -1,4 +1,4 @@
-//! What this process holds, and how each is told to stop.
+//! The runs and rejudges that this process holds, and their stop signals.
 
 use domain::{EvaluationId, RunId};
 use parking_lot::Mutex;
@@ -7,28 +7,26 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Why something has to stop, from the lightest to the gravest. The gravest
-/// reason so far counts.
+/// Why a task has to stop, in ascending priority. The highest reason so far counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stop {
-    /// Somebody asked for it.
+    /// A user cancelled it.
     Cancelled,
-    /// This process ends: give it back. What was cancelled before ends as
-    /// cancelled when it is given back.
+    /// The process shuts down: release the lease. A cancelled run ends when it is
+    /// released.
     Shutdown,
-    /// It is somebody else's now, or may be: store nothing more.
+    /// Another worker holds the lease, or may hold it: store nothing more.
     Lost,
 }
 
-/// How a task learns that it has to stop.
+/// Tells a task that it has to stop.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stopper {
+pub(super) struct StopSignal {
     token: CancellationToken,
     reason: Arc<Mutex<Option<Stop>>>,
 }
 
-impl Stopper {
-    /// Tells it to stop.
+impl StopSignal {
     pub(super) fn stop(&self, why: Stop) {
         {
             let mut reason = self.reason.lock();
@@ -37,118 +35,112 @@ impl Stopper {
         self.token.cancel();
     }
 
-    /// The gravest reason, once one was told.
+    /// The highest reason so far.
     pub(super) fn stopped(&self) -> Option<Stop> {
         *self.reason.lock()
     }
 
-    /// Whether both are the same one.
+    /// Whether both belong to the same task.
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.reason, &other.reason)
     }
 
-    /// Resolves with the reason when it is told.
-    pub(super) async fn told(&self) -> Stop {
+    /// Waits for a reason to stop.
+    pub(super) async fn wait_for_stop(&self) -> Stop {
         self.token.cancelled().await;
         self.stopped().unwrap_or(Stop::Lost)
     }
 }
 
-/// Everything held, by the id of the run or re-evaluation.
+/// All tasks, by the id of the run or rejudge.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    held: Mutex<HashMap<Uuid, Stopper>>,
-    /// Told to stop before they entered: claimed in the database, and not yet
-    /// begun here.
+    held: Mutex<HashMap<Uuid, StopSignal>>,
+    /// Stopped before their task started: claimed in the database, but not yet
+    /// registered here.
     early: Mutex<HashSet<Uuid>>,
 }
 
-/// Takes its entry out when it is dropped, however the task ended; the entry
-/// of whoever displaced it stays.
+/// Removes its entry when it is dropped, however the task ended. The entry of a
+/// newer task with the same id stays.
 pub(super) struct Held<'a> {
     registry: &'a Registry,
     id: Uuid,
-    stopper: Stopper,
+    stop_signal: StopSignal,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut held = self.registry.held.lock();
-        if held.get(&self.id).is_some_and(|stopper| stopper.is(&self.stopper)) {
+        if held.get(&self.id).is_some_and(|stop_signal| stop_signal.is(&self.stop_signal)) {
             held.remove(&self.id);
         }
     }
 }
 
 impl Registry {
-    /// Enters a run.
-    pub(super) fn enter(&self, run: RunId) -> (Stopper, Held<'_>) {
+    pub(super) fn enter(&self, run: RunId) -> (StopSignal, Held<'_>) {
         self.enter_id(run.0)
     }
 
-    /// Enters a re-evaluation.
-    pub(super) fn enter_evaluation(&self, evaluation: EvaluationId) -> (Stopper, Held<'_>) {
+    pub(super) fn enter_evaluation(&self, evaluation: EvaluationId) -> (StopSignal, Held<'_>) {
         self.enter_id(evaluation.0)
     }
 
-    fn enter_id(&self, id: Uuid) -> (Stopper, Held<'_>) {
-        let stopper = Stopper::default();
-        // `held` first, as in `stop`: nobody slips between the two.
+    fn enter_id(&self, id: Uuid) -> (StopSignal, Held<'_>) {
+        let stop_signal = StopSignal::default();
+        // Locks in the same order as `stop`, so that no signal is lost in between.
         let mut held = self.held.lock();
         if self.early.lock().remove(&id) {
-            stopper.stop(Stop::Cancelled);
+            stop_signal.stop(Stop::Cancelled);
         }
-        if let Some(displaced) = held.insert(id, stopper.clone()) {
-            // It was claimed anew while its task of before still lives.
+        if let Some(displaced) = held.insert(id, stop_signal.clone()) {
+            // The run was claimed again while its previous task is still running.
             displaced.stop(Stop::Lost);
         }
-        (stopper.clone(), Held { registry: self, id, stopper })
+        (stop_signal.clone(), Held { registry: self, id, stop_signal })
     }
 
-    /// Tells one to stop. One that is to be cancelled and is not here yet is
-    /// told as it enters.
+    /// Stops a task. A cancellation that arrives before the task is registered is
+    /// delivered when it registers.
     pub(super) fn stop(&self, run: RunId, why: Stop) {
         let held = self.held.lock();
-        if let Some(stopper) = held.get(&run.0) {
-            stopper.stop(why);
+        if let Some(stop_signal) = held.get(&run.0) {
+            stop_signal.stop(why);
         } else if why == Stop::Cancelled {
             self.early.lock().insert(run.0);
         }
     }
 
-    /// Forgets who was told early; by now they have entered, or are another
-    /// process's.
+    /// Forgets early cancellations; by now their tasks are registered, or belong to
+    /// another process.
     pub(super) fn forget_early(&self) {
         self.early.lock().clear();
     }
 
-    /// Tells all to stop.
     pub(super) fn stop_all(&self, why: Stop) {
-        for stopper in self.held.lock().values() {
-            stopper.stop(why);
+        for stop_signal in self.held.lock().values() {
+            stop_signal.stop(why);
         }
     }
 
-    /// Tells all to stop that are not among `ids`.
+    /// Stops all tasks that are among `entered` but not among `ids`.
     pub(super) fn stop_others(&self, ids: &std::collections::HashSet<Uuid>, entered: &[Uuid]) {
-        for (id, stopper) in self.held.lock().iter() {
+        for (id, stop_signal) in self.held.lock().iter() {
             if entered.contains(id) && !ids.contains(id) {
-                stopper.stop(Stop::Lost);
+                stop_signal.stop(Stop::Lost);
             }
         }
     }
 
-    /// Whether it is here.
     pub(super) fn holds(&self, id: Uuid) -> bool {
         self.held.lock().contains_key(&id)
     }
 
-    /// Ids of everything here.
     pub(super) fn ids(&self) -> Vec<Uuid> {
         self.held.lock().keys().copied().collect()
     }
 
-    /// How many.
     pub(super) fn len(&self) -> usize {
         self.held.lock().len()
     }
@@ -163,7 +155,7 @@ mod tests {
     const RUN: RunId = RunId(Uuid::from_u128(1));
 
     #[test]
-    fn who_enters_again_displaces_the_one_before_and_stays() {
+    fn newer_task_replaces_older_one() {
         let registry = Registry::default();
         let (old, old_held) = registry.enter(RUN);
         let (new, new_held) = registry.enter(RUN);
@@ -177,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn a_graver_reason_takes_the_place_of_a_lighter_one() {
+    fn higher_stop_reason_wins() {
         let registry = Registry::default();
-        let (stopper, _held) = registry.enter(RUN);
+        let (stop_signal, _held) = registry.enter(RUN);
         for (told, heard) in [
             (Stop::Cancelled, Stop::Cancelled),
             (Stop::Shutdown, Stop::Shutdown),
@@ -188,7 +180,7 @@ mod tests {
             (Stop::Shutdown, Stop::Lost),
         ] {
             registry.stop(RUN, told);
-            assert_eq!(stopper.stopped(), Some(heard));
+            assert_eq!(stop_signal.stopped(), Some(heard));
         }
     }
 }

@@ -1,28 +1,30 @@
-//! The real binary under faults, driven from outside.
+//! Runs the real binary under faults and checks what happened.
 //!
-//! - [`house`]: a server of its own over an empty folder, and who asks it.
-//! - [`disk`]: disks that forget and disks that are full.
-//! - [`process`]: signals to a process that was started here.
-//! - [`history`]: what happened, from every side, and whether it keeps the
-//!   product's promises.
-//! - [`reader`] and [`page`]: somebody who looks on.
-//! - [`soaks`]: each a way to trouble the binary, and a [`report`] of it.
+//! - [`TestServer`], [`ApiClient`], [`Setup`]: the binary as a process, a client
+//!   of its API, and both with a provider.
+//! - [`disk`]: disks that lose unsynced writes and disks that are full.
+//! - [`history`]: records from every side, and a checker of the product's guarantees.
+//! - [`stream_reader`], [`browser_session`]: clients that read along.
+//! - [`soaks`]: one scenario per fault, each with a [`report`].
 //!
-//! The tests of `server` use it, and so do the soaks. It is no part of the
-//! product and knows nothing of its code: it starts the binary that it is
-//! given, and looks through the same doors as everybody.
+//! The crate does not depend on product code. It starts the binary that it is
+//! given and observes it from outside.
 
-// A soak that cannot go on ends where it stands, with the reason.
+// A soak that cannot go on panics with the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api_client;
+pub mod browser_session;
+pub mod clock;
 pub mod disk;
 pub mod history;
-pub mod house;
-pub mod page;
-pub mod process;
-pub mod reader;
 pub mod report;
+mod setup;
 pub mod soaks;
-mod user;
-pub mod wall;
-pub mod world;
+pub mod stream_reader;
+mod test_server;
+pub mod workload;
+
+pub use api_client::{ApiClient, suite_request};
+pub use setup::{Setup, base_url};
+pub use test_server::{Binary, PASSWORD, TestServer, id, metric_value};

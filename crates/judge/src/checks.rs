@@ -1,41 +1,33 @@
-//! The checks by rule: no model, no opinion.
+//! Deterministic checks of a transcript.
 
-use super::fold::contains_folded;
+use super::normalization::contains_normalized;
 use domain::{Check, ScenarioSpec, Speaker, Turn, is_blank};
 
-/// Every check of the scenario, with where it was decided.
+/// Runs all checks of the scenario.
 #[must_use]
 pub fn run_checks(scenario: &ScenarioSpec, transcript: &[Turn]) -> Vec<Check> {
     let criteria = &scenario.success_criteria;
     let agent: Vec<&Turn> =
         transcript.iter().filter(|turn| turn.speaker == Speaker::Agent).collect();
-    let include = criteria.must_include.iter().map(|text| must_include(text, &agent));
-    let exclude = criteria.must_not_include.iter().map(|text| must_not_include(text, &agent));
+    let include = criteria.must_include.iter();
+    let include = include.map(|text| contains_text("must_include", text, &agent, true));
+    let exclude = criteria.must_not_include.iter();
+    let exclude = exclude.map(|text| contains_text("must_not_include", text, &agent, false));
     let tools = criteria.must_call_tools.iter().map(|tool| must_call_tool(tool, &agent));
-    let pace = criteria.max_response_seconds.map(|limit| max_response_seconds(limit, &agent));
-    include.chain(exclude).chain(tools).chain(pace).collect()
+    let response_time =
+        criteria.max_response_seconds.map(|limit| max_response_seconds(limit, &agent));
+    include.chain(exclude).chain(tools).chain(response_time).collect()
 }
 
-fn must_include(text: &str, agent: &[&Turn]) -> Check {
-    let found = agent.iter().find(|turn| contains_folded(&turn.message, text));
+/// Checks whether any agent turn contains the text.
+fn contains_text(name: &str, text: &str, agent: &[&Turn], expected: bool) -> Check {
+    let found = agent.iter().find(|turn| contains_normalized(&turn.message, text));
     Check {
-        check: format!("must_include {text:?}"),
-        ok: found.is_some(),
+        check: format!("{name} {text:?}"),
+        ok: found.is_some() == expected,
         detail: match found {
-            Some(turn) => format!("said in turn {}", turn.index),
-            None => "said in no turn of the agent".to_owned(),
-        },
-    }
-}
-
-fn must_not_include(text: &str, agent: &[&Turn]) -> Check {
-    let found = agent.iter().find(|turn| contains_folded(&turn.message, text));
-    Check {
-        check: format!("must_not_include {text:?}"),
-        ok: found.is_none(),
-        detail: match found {
-            Some(turn) => format!("said in turn {}", turn.index),
-            None => "said in no turn of the agent".to_owned(),
+            Some(turn) => format!("found in turn {}", turn.index),
+            None => "not found in any agent turn".to_owned(),
         },
     }
 }
@@ -52,7 +44,7 @@ fn must_call_tool(tool: &str, agent: &[&Turn]) -> Check {
     }
 }
 
-/// Each answer of the model counts by itself, waiting and retries not at all.
+/// Compares the latency of each reply, which excludes waits and retries.
 fn max_response_seconds(limit: f64, agent: &[&Turn]) -> Check {
     let timed = agent.iter().filter_map(|turn| Some((turn.latency_ms?, turn.index)));
     let slowest = timed.max_by_key(|(latency, _)| *latency);
@@ -62,18 +54,17 @@ fn max_response_seconds(limit: f64, agent: &[&Turn]) -> Check {
         ok: slowest.is_none_or(|(latency, _)| seconds(latency) <= limit),
         detail: match slowest {
             Some((latency, turn)) => {
-                format!("slowest answer: {:.1} s in turn {turn}", seconds(latency))
+                format!("slowest reply: {:.1} s in turn {turn}", seconds(latency))
             }
-            None => "no answer was timed".to_owned(),
+            None => "no reply has a measured latency".to_owned(),
         },
     }
 }
 
-/// Whether the agent did anything that can be judged: said words, or called
-/// a tool (hanging up alone is nothing).
+/// Whether the agent said something or called a tool other than `end_conversation`.
 pub(super) fn agent_did_something(transcript: &[Turn]) -> bool {
     transcript.iter().filter(|turn| turn.speaker == Speaker::Agent).any(|turn| {
-        let real = |name: &str| name != domain::END_CONVERSATION;
-        !is_blank(&turn.message) || turn.tool_calls.iter().any(|call| real(&call.name))
+        let is_other_tool = |name: &str| name != domain::END_CONVERSATION;
+        !is_blank(&turn.message) || turn.tool_calls.iter().any(|call| is_other_tool(&call.name))
     })
 }

@@ -1,89 +1,89 @@
-//! Whether a quote really stands in the transcript.
+//! Verification of quotes against the transcript.
 
-use super::fold::{fold, squeeze};
+use super::normalization::{normalize, normalize_without_spaces};
 use super::prompt::call_text;
 use domain::{Speaker, Turn};
 
-/// Shortest quote that counts without being its whole turn, in characters of
-/// the folded quote.
+/// Minimum length of a quote that is not a whole turn, in normalized characters.
 const MIN_CHARS: usize = 12;
 
-/// A transcript folded once, in which quotes are looked up.
-pub(super) struct Quotable {
-    turns: Vec<FoldedTurn>,
+/// A normalized transcript that can be searched for quotes.
+pub(super) struct QuoteIndex {
+    turns: Vec<NormalizedTurn>,
 }
 
-struct FoldedTurn {
+struct NormalizedTurn {
     index: u32,
     speaker: Speaker,
-    /// The words, and each call as the judge was shown it; squeezed.
+    /// The message and the tool calls as shown to the judge, normalized without spaces.
     pieces: Vec<String>,
 }
 
-impl Quotable {
+impl QuoteIndex {
     pub(super) fn new(transcript: &[Turn]) -> Self {
-        let turns = transcript.iter().map(|turn| FoldedTurn {
+        let turns = transcript.iter().map(|turn| NormalizedTurn {
             index: turn.index,
             speaker: turn.speaker,
-            pieces: std::iter::once(squeeze(&turn.message))
-                .chain(turn.tool_calls.iter().map(|call| squeeze(&call_text(call))))
+            pieces: std::iter::once(normalize_without_spaces(&turn.message))
+                .chain(
+                    turn.tool_calls.iter().map(|call| normalize_without_spaces(&call_text(call))),
+                )
                 .collect(),
         });
         Self { turns: turns.collect() }
     }
 
-    /// The agent or tool turn in which the quote stands; `None` if there is
-    /// none. The named turn is looked at first: a quote that stands there in
-    /// a user's words is the user's, though the agent may have repeated it;
-    /// one that stands elsewhere was given a wrong number, which the result
-    /// puts right.
+    /// Returns the agent or tool turn that contains the quote. Searches the named turn first:
+    /// if that is a user turn and contains the quote, the quote is rejected even if the agent
+    /// repeated it. If only another turn contains the quote, the judge gave a wrong number,
+    /// and the result corrects it.
     pub(super) fn find(&self, named: u32, quote: &str) -> Option<u32> {
-        let wanted = Wanted::new(quote)?;
+        let quote = NormalizedQuote::new(quote)?;
         match self.turns.iter().find(|turn| turn.index == named) {
-            Some(turn) if wanted.stands_in(turn) => {
+            Some(turn) if quote.is_in(turn) => {
                 (turn.speaker != Speaker::User).then_some(turn.index)
             }
             _ => self
                 .turns
                 .iter()
-                .find(|turn| turn.speaker != Speaker::User && wanted.stands_in(turn))
+                .find(|turn| turn.speaker != Speaker::User && quote.is_in(turn))
                 .map(|turn| turn.index),
         }
     }
 }
 
-/// A quote, folded: as it is, and without the quotation marks and dots that
-/// judges like to put around.
-struct Wanted {
+/// A normalized quote, with and without the quotation marks and dots that judges often
+/// add around it.
+struct NormalizedQuote {
     whole: String,
-    bare: String,
-    long_whole: bool,
-    long_bare: bool,
+    trimmed: String,
+    is_whole_long: bool,
+    is_trimmed_long: bool,
 }
 
-impl Wanted {
-    /// `None` where nothing is left to look for.
+impl NormalizedQuote {
+    /// Returns `None` if nothing is left after normalization.
     fn new(quote: &str) -> Option<Self> {
-        let folded = fold(quote);
-        let inner = bare(&folded);
-        let long = |text: &str| text.chars().count() >= MIN_CHARS;
-        let (long_whole, long_bare) = (long(&folded), long(inner));
-        let (whole, bare) = (folded.replace(' ', ""), inner.replace(' ', ""));
-        (!bare.is_empty()).then_some(Self { whole, bare, long_whole, long_bare })
+        let whole = normalize(quote);
+        let trimmed = trim_punctuation(&whole);
+        let is_long = |text: &str| text.chars().count() >= MIN_CHARS;
+        let (is_whole_long, is_trimmed_long) = (is_long(&whole), is_long(trimmed));
+        let (whole, trimmed) = (whole.replace(' ', ""), trimmed.replace(' ', ""));
+        (!trimmed.is_empty()).then_some(Self { whole, trimmed, is_whole_long, is_trimmed_long })
     }
 
-    /// Marks at the ends make a quote long enough only where they stand too.
-    fn stands_in(&self, turn: &FoldedTurn) -> bool {
+    /// Surrounding punctuation counts toward the minimum length only if the turn contains it.
+    fn is_in(&self, turn: &NormalizedTurn) -> bool {
         turn.pieces.iter().any(|piece| {
-            (self.long_bare && piece.contains(&self.bare))
-                || (self.long_whole && piece.contains(&self.whole))
-                || bare(piece) == self.bare
+            (self.is_trimmed_long && piece.contains(&self.trimmed))
+                || (self.is_whole_long && piece.contains(&self.whole))
+                || trim_punctuation(piece) == self.trimmed
         })
     }
 }
 
-/// Without quotation marks and dots of omission at the ends. A full stop at
-/// the end goes too, so that a short turn is quoted whole with or without it.
-fn bare(text: &str) -> &str {
+/// Trims quotation marks and dots at both ends. This includes a final period, so that a
+/// short turn can be quoted with or without it.
+fn trim_punctuation(text: &str) -> &str {
     text.trim_matches(['"', '\'', '.', ' '])
 }

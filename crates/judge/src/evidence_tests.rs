@@ -1,11 +1,11 @@
-use super::evidence::Quotable;
+use super::evidence::QuoteIndex;
 use conversation::fixtures::{answers, call, calls, says, transcript, user};
 use domain::Turn;
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
-fn spoken() -> Vec<Turn> {
+fn sample_transcript() -> Vec<Turn> {
     let mut booking = calls("Let me look that up for you.", &[]);
     booking.tool_calls = vec![call("c1", "find_slot", json!({"day": "Monday", "count": 2}))];
     transcript(vec![
@@ -38,16 +38,16 @@ fn spoken() -> Vec<Turn> {
 #[case::nothing(1, "", None)]
 #[case::only_marks(1, "\"...\"", None)]
 #[case::white_space(1, " \n ", None)]
-fn quotes(#[case] turn: u32, #[case] quote: &str, #[case] found: Option<u32>) {
-    assert_eq!(Quotable::new(&spoken()).find(turn, quote), found);
+fn find_returns_turn_of_quote(#[case] turn: u32, #[case] quote: &str, #[case] found: Option<u32>) {
+    assert_eq!(QuoteIndex::new(&sample_transcript()).find(turn, quote), found);
 }
 
 #[test]
-fn twelve_characters_are_enough_and_eleven_are_not() {
+fn quotes_need_twelve_characters() {
     let turns = transcript(vec![user("x"), says("abcdefghijklmnop")]);
-    let quotable = Quotable::new(&turns);
-    assert_eq!(quotable.find(1, "abcdefghijkl"), Some(1));
-    assert_eq!(quotable.find(1, "abcdefghijk"), None);
+    let index = QuoteIndex::new(&turns);
+    assert_eq!(index.find(1, "abcdefghijkl"), Some(1));
+    assert_eq!(index.find(1, "abcdefghijk"), None);
 }
 
 #[rstest]
@@ -55,47 +55,47 @@ fn twelve_characters_are_enough_and_eleven_are_not() {
 #[case::quotation_mark_at_the_end("called \"Max\"", Some(1))]
 #[case::quotation_mark_at_the_beginning("“Max” for no", Some(1))]
 #[case::eleven("or certain.", None)]
-// Marks make nothing long that does not stand there with them.
+// Marks that are not in the turn do not count toward the length.
 #[case::padded("Max.........", None)]
 #[case::quoted("\"or certain\"", None)]
-fn marks_at_the_ends_count_where_they_stand(#[case] quote: &str, #[case] found: Option<u32>) {
+fn surrounding_marks_count_only_if_in_turn(#[case] quote: &str, #[case] found: Option<u32>) {
     let turns =
         transcript(vec![user("x"), says("He is called “Max” for now. I know it for certain.")]);
-    assert_eq!(Quotable::new(&turns).find(1, quote), found);
+    assert_eq!(QuoteIndex::new(&turns).find(1, quote), found);
 }
 
 #[test]
-fn a_users_words_are_the_users_though_the_agent_repeats_them() {
+fn quote_of_user_turn_is_rejected_although_agent_repeats_it() {
     let turns = transcript(vec![
         user("I was promised a refund"),
         says("You were: I was promised a refund?"),
     ]);
-    let quotable = Quotable::new(&turns);
-    assert_eq!(quotable.find(0, "I was promised a refund"), None);
-    assert_eq!(quotable.find(1, "I was promised a refund"), Some(1));
+    let index = QuoteIndex::new(&turns);
+    assert_eq!(index.find(0, "I was promised a refund"), None);
+    assert_eq!(index.find(1, "I was promised a refund"), Some(1));
 }
 
 #[test]
-fn a_blank_turn_verifies_nothing() {
+fn blank_turn_verifies_nothing() {
     let turns = transcript(vec![user("x"), says("")]);
-    assert_eq!(Quotable::new(&turns).find(1, ""), None);
-    assert_eq!(Quotable::new(&turns).find(1, "..."), None);
+    assert_eq!(QuoteIndex::new(&turns).find(1, ""), None);
+    assert_eq!(QuoteIndex::new(&turns).find(1, "..."), None);
 }
 
 proptest! {
     #[test]
-    fn a_users_words_never_verify(words in "[a-m ]{0,60}", from in 0usize..60, to in 0usize..60, named in 0u32..4) {
-        // The agent's words have no letter in common with the user's.
+    fn user_text_never_verifies(words in "[a-m ]{0,60}", from in 0usize..60, to in 0usize..60, named in 0u32..4) {
+        // Agent and user turns have no letter in common.
         let turns = transcript(vec![user(&words), says("nopq rstu vwxyz"), user(&words), says("zzz")]);
         let (from, to) = (from.min(to).min(words.len()), from.max(to).min(words.len()));
-        prop_assert_eq!(Quotable::new(&turns).find(named, &words[from..to]), None);
+        prop_assert_eq!(QuoteIndex::new(&turns).find(named, &words[from..to]), None);
     }
 
     #[test]
-    fn what_is_found_stands_there(quote in "[a-d ]{0,20}", named in 0u32..5, texts in prop::collection::vec("[a-d ]{0,40}", 1..5)) {
+    fn found_turn_contains_quote(quote in "[a-d ]{0,20}", named in 0u32..5, texts in prop::collection::vec("[a-d ]{0,40}", 1..5)) {
         let turns: Vec<_> = texts.iter().enumerate()
             .map(|(i, text)| if i % 2 == 0 { user(text) } else { says(text) }).collect();
-        if let Some(turn) = Quotable::new(&transcript(turns)).find(named, &quote) {
+        if let Some(turn) = QuoteIndex::new(&transcript(turns)).find(named, &quote) {
             prop_assert!(turn % 2 == 1);
             let text = texts[turn as usize].replace(' ', "");
             let quote = quote.replace(' ', "");

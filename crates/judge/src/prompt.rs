@@ -1,49 +1,42 @@
-//! What the judge is asked, and the same question read back.
+//! The judge prompt: building and parsing.
 
-use conversation::blocks;
-use llm_types::{ChatRequest, Message, OutputSchema};
+use conversation::sections;
 use domain::{
     AgentSpec, EndReason, EvidenceRule, ItemKind, Mode, ScenarioSpec, Speaker, ToolCall, Turn,
     is_blank,
 };
+use llm_types::{ChatRequest, Message, OutputSchema};
 use serde_json::{Value, json};
 
-/// Counted up with every change of the words below: two scores compare only
-/// where it is the same.
+/// Increment on every change of the prompt: scores are comparable only within one version.
 pub const PROMPT_VERSION: u32 = 1;
 
-/// Name of the output schema: how a stand-in for a model knows the question.
-pub const EVALUATION: &str = "evaluation";
+/// Name of the output schema.
+pub const EVALUATION_SCHEMA: &str = "evaluation";
 
-/// What is judged.
+/// A conversation to judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
     /// The agent as it was when the run was queued.
     pub agent: &'a AgentSpec,
     /// The scenario as it was when the run was queued.
     pub scenario: &'a ScenarioSpec,
-    /// All that was said.
     pub transcript: &'a [Turn],
-    /// How the conversation ended.
     pub end_reason: Option<EndReason>,
 }
 
-/// One question to the judge. Its index is its position in [`questions`].
+/// A question to the judge. Its index is its position in [`questions`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// What it asks.
     pub kind: ItemKind,
-    /// The question.
     pub text: String,
-    /// Counts double, decides alone.
+    /// Counts double in the score; a failure fails the run.
     pub required: bool,
-    /// Whether absence is accepted.
     pub evidence: EvidenceRule,
 }
 
-/// The questions of a scenario: expected behaviours, criteria, failure
-/// conditions, in this order. Criteria are free text and not required;
-/// failure conditions decide alone and so are.
+/// The questions of a scenario: expected behaviors, criteria and failure conditions, in
+/// this order. Criteria are optional; failure conditions are required.
 #[must_use]
 pub fn questions(scenario: &ScenarioSpec) -> Vec<Question> {
     let behaviors = scenario.expected_behaviors.iter().map(|behavior| Question {
@@ -102,7 +95,7 @@ One JSON object and nothing else, with every item exactly once:
 \"score\": 0, \"opinion\": \"...\"}
 ";
 
-/// The question to the judge. `call_id` is left empty.
+/// Builds the request to the judge.
 #[must_use]
 pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
     let count = questions(case.scenario).len();
@@ -111,24 +104,27 @@ pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
         system: RULES.to_owned(),
         messages: vec![Message::User(user_text(case))],
         temperature: Some(0.0),
-        max_tokens: answer_tokens(count),
-        output: Some(OutputSchema { name: EVALUATION.to_owned(), schema: reply_schema(count) }),
+        max_tokens: reply_tokens(count),
+        output: Some(OutputSchema {
+            name: EVALUATION_SCHEMA.to_owned(),
+            schema: reply_schema(count),
+        }),
         ..ChatRequest::default()
     }
 }
 
-/// Room for reason and quotes of each item, within what common models allow.
-fn answer_tokens(items: usize) -> u32 {
+/// Output token limit: room for the reason and quotes of each item, within the limits of
+/// common models.
+fn reply_tokens(items: usize) -> u32 {
     let wanted = 1500 + 250 * u32::try_from(items).unwrap_or(u32::MAX / 500);
     wanted.clamp(2048, 16_000)
 }
 
-/// The same question once more, with what is wrong with the first reply.
-/// Serves every question that asks for JSON.
+/// Repeats a request for JSON together with the unreadable reply and its problem.
 #[must_use]
 pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequest {
     let mut request = first.clone();
-    // No provider takes a blank assistant message.
+    // Providers reject blank assistant messages.
     let text = if is_blank(raw) { "(no answer)" } else { raw }.to_owned();
     request.messages.push(Message::Assistant { text, tool_calls: Vec::new() });
     request.messages.push(Message::User(format!(
@@ -138,9 +134,9 @@ pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequ
     request
 }
 
-/// JSON Schema of the reply. Within what the strict modes of the vendors
-/// accept: every field required, nullable instead of optional, no bounds;
-/// ranges are checked when the reply is parsed.
+/// JSON Schema of the reply. Vendors' strict modes require all fields, do not support
+/// optional fields (hence nullable ones) and do not support bounds, so parsing checks
+/// ranges.
 #[must_use]
 pub fn reply_schema(n_items: usize) -> Value {
     let last = n_items.saturating_sub(1);
@@ -180,28 +176,28 @@ pub fn reply_schema(n_items: usize) -> Value {
 
 fn user_text(case: &Case<'_>) -> String {
     let mut prompt = String::new();
-    blocks::heading(&mut prompt, "AGENT INSTRUCTIONS");
-    blocks::entry(&mut prompt, "", &case.agent.system_prompt);
-    scenario(&mut prompt, case);
-    blocks::heading(&mut prompt, "TRANSCRIPT");
+    sections::heading(&mut prompt, "AGENT INSTRUCTIONS");
+    sections::entry(&mut prompt, "", &case.agent.system_prompt);
+    push_scenario(&mut prompt, case);
+    sections::heading(&mut prompt, "TRANSCRIPT");
     for turn in case.transcript {
-        transcript_turn(&mut prompt, turn);
+        push_turn(&mut prompt, turn);
     }
-    blocks::heading(&mut prompt, "ITEMS");
+    sections::heading(&mut prompt, "ITEMS");
     for (i, question) in questions(case.scenario).iter().enumerate() {
-        blocks::entry(&mut prompt, &item_label(i, question), &question.text);
+        sections::entry(&mut prompt, &item_label(i, question), &question.text);
     }
-    blocks::heading(&mut prompt, "REPLY");
+    sections::heading(&mut prompt, "REPLY");
     prompt.push_str(FORM);
     prompt
 }
 
-/// What the conversation was meant to be.
-fn scenario(prompt: &mut String, case: &Case<'_>) {
+/// Appends the scenario.
+fn push_scenario(prompt: &mut String, case: &Case<'_>) {
     let scenario = case.scenario;
     let persona = &scenario.persona;
     let facts = scenario.known_facts.join("\n");
-    let end = case.end_reason.map_or("unknown", EndReason::label);
+    let end = case.end_reason.map_or("unknown", end_reason_text);
     let known = [
         ("name", scenario.name.as_str()),
         ("description", &scenario.description),
@@ -213,55 +209,66 @@ fn scenario(prompt: &mut String, case: &Case<'_>) {
     ];
     let simulated =
         [("goal of the user", scenario.goal.as_str()), ("facts known to the user", &facts)];
-    blocks::heading(prompt, "SCENARIO");
+    sections::heading(prompt, "SCENARIO");
     for (label, text) in known.into_iter().filter(|(_, text)| !is_blank(text)) {
-        blocks::entry(prompt, label, text);
+        sections::entry(prompt, label, text);
     }
     match scenario.mode {
         Mode::Simulated => {
             for (label, text) in simulated.into_iter().filter(|(_, text)| !is_blank(text)) {
-                blocks::entry(prompt, label, text);
+                sections::entry(prompt, label, text);
             }
         }
-        Mode::Scripted => reference(prompt, scenario),
+        Mode::Scripted => push_reference(prompt, scenario),
     }
 }
 
-/// The script where it holds answers to compare with; without any, the
-/// transcript says it all.
-fn reference(prompt: &mut String, scenario: &ScenarioSpec) {
+/// Independent of the labels on pages, so that only a new [`PROMPT_VERSION`] changes it.
+fn end_reason_text(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::ScriptFinished => "script finished",
+        EndReason::GoalReached => "goal reached",
+        EndReason::UserGaveUp => "user gave up",
+        EndReason::AgentEnded => "agent hung up",
+        EndReason::MaxTurns => "turn limit reached",
+    }
+}
+
+/// Appends the script as a reference if it contains agent turns. Without them the
+/// transcript already contains the whole script.
+fn push_reference(prompt: &mut String, scenario: &ScenarioSpec) {
     if scenario.conversation_flow.iter().all(|turn| turn.speaker != Speaker::Agent) {
         return;
     }
-    blocks::heading(prompt, "REFERENCE");
+    sections::heading(prompt, "REFERENCE");
     prompt
         .push_str("How the author of the scenario imagined it. Other good answers are as good.\n");
     for turn in &scenario.conversation_flow {
-        blocks::entry(prompt, speaker_word(turn.speaker), &turn.message);
+        sections::entry(prompt, speaker_label(turn.speaker), &turn.message);
     }
 }
 
-fn transcript_turn(prompt: &mut String, turn: &Turn) {
+fn push_turn(prompt: &mut String, turn: &Turn) {
     let tool = turn.tool.as_ref().map_or_else(String::new, |tool| {
         let error = if tool.is_error { " (error)" } else { "" };
         format!(" {}{error}", one_line(&tool.name))
     });
-    let label = format!("[{}] {}{tool}", turn.index, speaker_word(turn.speaker));
-    // A turn that only calls tools has no words of its own to show.
+    let label = format!("[{}] {}{tool}", turn.index, speaker_label(turn.speaker));
+    // A turn that only calls tools has no message.
     if turn.tool_calls.is_empty() || !is_blank(&turn.message) {
-        blocks::entry(prompt, &label, &turn.message);
+        sections::entry(prompt, &label, &turn.message);
     }
     for call in &turn.tool_calls {
-        blocks::entry(prompt, &format!("[{}] AGENT CALLS", turn.index), &call_text(call));
+        sections::entry(prompt, &format!("[{}] AGENT CALLS", turn.index), &call_text(call));
     }
 }
 
-/// A call as the judge sees it and can quote it.
+/// A tool call in the form in which the judge sees and quotes it.
 pub(super) fn call_text(call: &ToolCall) -> String {
     format!("{}({})", call.name, call.arguments)
 }
 
-fn speaker_word(speaker: Speaker) -> &'static str {
+fn speaker_label(speaker: Speaker) -> &'static str {
     match speaker {
         Speaker::User => "USER",
         Speaker::Agent => "AGENT",
@@ -270,7 +277,7 @@ fn speaker_word(speaker: Speaker) -> &'static str {
 }
 
 fn item_label(index: usize, question: &Question) -> String {
-    let kind = kind_word(question.kind);
+    let kind = kind_label(question.kind);
     let required = match question.kind {
         ItemKind::FailureCondition => "",
         _ if question.required => ", required",
@@ -283,7 +290,7 @@ fn item_label(index: usize, question: &Question) -> String {
     format!("[{index}] {kind}{required}{evidence}")
 }
 
-fn kind_word(kind: ItemKind) -> &'static str {
+fn kind_label(kind: ItemKind) -> &'static str {
     match kind {
         ItemKind::Behavior => "expected behaviour",
         ItemKind::Criterion => "criterion",
@@ -291,49 +298,49 @@ fn kind_word(kind: ItemKind) -> &'static str {
     }
 }
 
-/// Names come from a model: a line break in one must not begin a new label.
+/// Replaces line breaks, because a name generated by a model must not start a new label.
 fn one_line(text: &str) -> String {
     text.split(['\n', '\r']).collect::<Vec<_>>().join(" ")
 }
 
-/// What a question to the judge is about, read back from it.
+/// Contents of a judge prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct JudgeQuestion {
-    /// The items: index, what it asks, its words.
+pub struct ParsedPrompt {
+    /// Items as (index, kind, text).
     pub items: Vec<(u32, ItemKind, String)>,
-    /// What was said: number of the turn, speaker, words.
+    /// Turns as (index, speaker, message).
     pub transcript: Vec<(u32, Speaker, String)>,
-    /// Calls of tools: number of the agent's turn, `name(arguments)`.
+    /// Tool calls as (index of the agent turn, `name(arguments)`).
     pub calls: Vec<(u32, String)>,
 }
 
-/// Reads the user message of [`judge_request`] back; `None` for any other
-/// text. For stand-ins that answer without a model.
+/// Parses the user message of [`judge_request`] for the demo model. Returns `None` for any
+/// other text.
 #[must_use]
-pub fn read_prompt(user_text: &str) -> Option<JudgeQuestion> {
-    let mut question = JudgeQuestion::default();
-    for (label, text) in blocks::section(user_text, "ITEMS")? {
-        let (index, rest) = numbered(label)?;
+pub fn parse_prompt(user_text: &str) -> Option<ParsedPrompt> {
+    let mut prompt = ParsedPrompt::default();
+    for (label, text) in sections::parse(user_text, "ITEMS")? {
+        let (index, rest) = split_index(label)?;
         let kinds = [ItemKind::Behavior, ItemKind::Criterion, ItemKind::FailureCondition];
-        let kind = kinds.into_iter().find(|kind| rest.starts_with(kind_word(*kind)))?;
-        question.items.push((index, kind, text));
+        let kind = kinds.into_iter().find(|kind| rest.starts_with(kind_label(*kind)))?;
+        prompt.items.push((index, kind, text));
     }
-    for (label, text) in blocks::section(user_text, "TRANSCRIPT")? {
-        match numbered(label)? {
-            (turn, "AGENT CALLS") => question.calls.push((turn, text)),
-            (turn, "AGENT") => question.transcript.push((turn, Speaker::Agent, text)),
-            (turn, "USER") => question.transcript.push((turn, Speaker::User, text)),
+    for (label, text) in sections::parse(user_text, "TRANSCRIPT")? {
+        match split_index(label)? {
+            (turn, "AGENT CALLS") => prompt.calls.push((turn, text)),
+            (turn, "AGENT") => prompt.transcript.push((turn, Speaker::Agent, text)),
+            (turn, "USER") => prompt.transcript.push((turn, Speaker::User, text)),
             (turn, rest) if rest.starts_with("TOOL") => {
-                question.transcript.push((turn, Speaker::Tool, text));
+                prompt.transcript.push((turn, Speaker::Tool, text));
             }
             _ => return None,
         }
     }
-    Some(question)
+    Some(prompt)
 }
 
 /// `[3] AGENT` → 3 and `AGENT`.
-fn numbered(label: &str) -> Option<(u32, &str)> {
+fn split_index(label: &str) -> Option<(u32, &str)> {
     let (number, rest) = label.strip_prefix('[')?.split_once("] ")?;
     Some((number.parse().ok()?, rest))
 }

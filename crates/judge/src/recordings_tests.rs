@@ -1,11 +1,10 @@
-//! The judge's prompt and the evidence check over real conversations, where
-//! somebody has the recordings beside the repository.
+//! Tests of prompt and evidence check with recorded conversations, if they are available.
 
-use super::evidence::Quotable;
-use super::prompt::{Case, judge_request, read_prompt};
+use super::evidence::QuoteIndex;
+use super::prompt::{Case, judge_request, parse_prompt};
 use conversation::fixtures::{agent, call, says, scenario, transcript, user};
+use domain::{EndReason, Speaker, ToolResult, Turn};
 use llm_types::Message;
-use domain::{EndReason, Speaker, ToolAnswer, Turn};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -34,7 +33,7 @@ fn turn(recorded: &Value) -> Turn {
         Some("user") => user(&said),
         Some("tool") => Turn {
             speaker: Speaker::Tool,
-            tool: Some(ToolAnswer {
+            tool: Some(ToolResult {
                 call_id: text(&recorded["tool_call_id"]),
                 name: text(&recorded["name"]),
                 is_error: false,
@@ -53,22 +52,21 @@ fn turn(recorded: &Value) -> Turn {
     }
 }
 
-/// How judges like to write down what was said: typographic marks, no
-/// Markdown, one line.
-fn retold(sentence: &str) -> String {
+/// Rewrites a sentence as judges often quote it: typographic marks, no Markdown, one line.
+fn as_quoted_by_judge(sentence: &str) -> String {
     let marks = sentence.replace('\'', "’").replace(" - ", " – ").replace("...", "…");
     marks.replace("**", "").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn real_conversations_are_read_back_from_the_prompt() {
+fn parse_prompt_returns_recorded_conversations() {
     let (agent, spec) = (agent(json!({})), scenario(json!({"expected_behaviors": ["Helps"]})));
     for turns in recordings() {
         let end_reason = Some(EndReason::ScriptFinished);
         let case = Case { agent: &agent, scenario: &spec, transcript: &turns, end_reason };
         let request = judge_request(&case, "m");
         let Message::User(text) = &request.messages[0] else { unreachable!("a question") };
-        let read = read_prompt(text).expect("a prompt of ours");
+        let read = parse_prompt(text).expect("a prompt of ours");
         let shown = |turn: &&Turn| turn.tool_calls.is_empty() || !turn.message.trim().is_empty();
         let expected: Vec<_> = turns
             .iter()
@@ -81,14 +79,14 @@ fn real_conversations_are_read_back_from_the_prompt() {
 }
 
 #[test]
-fn sentences_of_real_agents_verify_and_those_of_users_do_not() {
+fn recorded_agent_sentences_verify_and_user_sentences_do_not() {
     let (mut verified, mut refused) = (0, 0);
     for turns in recordings() {
-        let quotable = Quotable::new(&turns);
+        let index = QuoteIndex::new(&turns);
         for turn in &turns {
             let sentences = turn.message.split(". ").filter(|s| s.chars().count() >= 20);
-            for sentence in sentences.map(retold) {
-                let found = quotable.find(turn.index, &sentence);
+            for sentence in sentences.map(as_quoted_by_judge) {
+                let found = index.find(turn.index, &sentence);
                 if turn.speaker == Speaker::User {
                     assert_eq!(found, None, "the user said: {sentence}");
                     refused += 1;

@@ -1,45 +1,44 @@
-//! One judging, from what is stored of it to what is done next. The same for
-//! a run's first evaluation and for later ones.
+//! Derives the next step of an evaluation from its stored state.
 
-use super::parse::parse;
 use super::prompt::{Case, judge_request, questions, repair_request};
-use super::verdict::{Outcome, evaluate, evaluate_checks, needs_judge, nothing_said};
+use super::reply::parse_reply;
+use super::verdict::{
+    EvaluationResult, evaluate, evaluate_checks_only, fail_if_agent_silent, needs_judge,
+};
 use llm_types::ChatRequest;
 
-/// What is done next.
+/// The next step of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JudgeStep {
-    /// Call the judge with this, then store the raw reply, then ask again
-    /// what is next.
-    Ask(Box<ChatRequest>),
-    /// There is a verdict.
-    Decided(Box<Outcome>),
-    /// Two replies could not be read: `evaluation_unparseable`, with what is
-    /// wrong with the second.
+    /// Call the judge, store the raw reply and derive the next step again.
+    CallJudge(Box<ChatRequest>),
+    /// The evaluation has a verdict.
+    Decided(Box<EvaluationResult>),
+    /// Both replies were unreadable: the run ends with `evaluation_unparseable`.
     Unparseable {
-        /// A sentence.
+        /// What is wrong with the second reply, as a sentence.
         problem: String,
     },
 }
 
-/// What comes next, given the judge's raw replies that are stored, oldest
-/// first: the question, its one repair, or the end.
+/// Derives the next step from the stored raw replies, oldest first: the first call, one
+/// repair call, or the result.
 #[must_use]
 pub fn judge_step(case: &Case<'_>, raw_replies: &[String], model: &str) -> JudgeStep {
-    if let Some(outcome) = nothing_said(case) {
+    if let Some(outcome) = fail_if_agent_silent(case) {
         return JudgeStep::Decided(Box::new(outcome));
     }
     if !needs_judge(case.scenario) {
-        return JudgeStep::Decided(Box::new(evaluate_checks(case)));
+        return JudgeStep::Decided(Box::new(evaluate_checks_only(case)));
     }
     let Some(newest) = raw_replies.last() else {
-        return JudgeStep::Ask(Box::new(judge_request(case, model)));
+        return JudgeStep::CallJudge(Box::new(judge_request(case, model)));
     };
-    match (parse(newest, questions(case.scenario).len()), raw_replies.len()) {
+    match (parse_reply(newest, questions(case.scenario).len()), raw_replies.len()) {
         (Ok(reply), _) => JudgeStep::Decided(Box::new(evaluate(case, reply))),
         (Err(problem), 1) => {
             let first = judge_request(case, model);
-            JudgeStep::Ask(Box::new(repair_request(&first, newest, &problem)))
+            JudgeStep::CallJudge(Box::new(repair_request(&first, newest, &problem)))
         }
         (Err(problem), _) => JudgeStep::Unparseable { problem },
     }

@@ -1,7 +1,7 @@
 use super::*;
 use conversation::fixtures::{agent, says, scenario, transcript, user};
-use llm_types::Message;
 use domain::{ScenarioSpec, Turn, Verdict};
+use llm_types::Message;
 use serde_json::{Value, json};
 
 const GOOD: &str = r#"{"items":[{"index":0,"reason":"It did.","met":true,"basis":"evidence",
@@ -23,11 +23,11 @@ fn greeting(with: Value) -> ScenarioSpec {
     scenario(draft)
 }
 
-fn spoken() -> Vec<Turn> {
+fn sample_transcript() -> Vec<Turn> {
     transcript(vec![user("Hi"), says("Good morning, how can I help you?")])
 }
 
-fn decided(step: JudgeStep) -> Outcome {
+fn decided(step: JudgeStep) -> EvaluationResult {
     match step {
         JudgeStep::Decided(outcome) => *outcome,
         other => unreachable!("no verdict but {other:?}"),
@@ -35,11 +35,13 @@ fn decided(step: JudgeStep) -> Outcome {
 }
 
 #[test]
-fn a_judging_asks_reads_and_decides() {
+fn judge_is_called_once_for_readable_reply() {
     let spec = greeting(json!({}));
-    let JudgeStep::Ask(request) = step(&spec, &spoken(), &[]) else { unreachable!("asks first") };
+    let JudgeStep::CallJudge(request) = step(&spec, &sample_transcript(), &[]) else {
+        unreachable!("asks first")
+    };
     assert_eq!((request.model.as_str(), request.messages.len()), ("judge-model", 1));
-    let outcome = decided(step(&spec, &spoken(), &[GOOD]));
+    let outcome = decided(step(&spec, &sample_transcript(), &[GOOD]));
     assert_eq!(
         (outcome.verdict, outcome.score, outcome.judge_score),
         (Verdict::Passed, 100.0, Some(80.0))
@@ -47,33 +49,34 @@ fn a_judging_asks_reads_and_decides() {
 }
 
 #[test]
-fn an_unreadable_reply_is_asked_for_once_more() {
+fn unreadable_reply_is_repaired_once() {
     let spec = greeting(json!({}));
-    let JudgeStep::Ask(request) = step(&spec, &spoken(), &["passed, I think"]) else {
+    let JudgeStep::CallJudge(request) = step(&spec, &sample_transcript(), &["passed, I think"])
+    else {
         unreachable!("asks once more")
     };
     let last = request.messages.last();
     assert!(matches!(last, Some(Message::User(text)) if text.contains("not a JSON object")));
-    let outcome = decided(step(&spec, &spoken(), &["passed, I think", GOOD]));
+    let outcome = decided(step(&spec, &sample_transcript(), &["passed, I think", GOOD]));
     assert_eq!(outcome.verdict, Verdict::Passed);
 }
 
 #[test]
-fn two_unreadable_replies_give_no_verdict() {
+fn two_unreadable_replies_are_unparseable() {
     let spec = greeting(json!({}));
     let cut = &GOOD[..40];
-    let JudgeStep::Unparseable { problem } = step(&spec, &spoken(), &["x", cut]) else {
+    let JudgeStep::Unparseable { problem } = step(&spec, &sample_transcript(), &["x", cut]) else {
         unreachable!("there is nothing to decide from")
     };
-    assert!(problem.contains("did not fit"), "{problem}");
+    assert!(problem.contains("did not match"), "{problem}");
 }
 
 #[test]
-fn what_needs_no_judge_is_decided_at_once() {
+fn silent_agent_and_checks_are_decided_without_judge() {
     let silent = transcript(vec![user("Hi"), says("")]);
     assert_eq!(decided(step(&greeting(json!({})), &silent, &[])).verdict, Verdict::Failed);
     let checks = scenario(json!({"success_criteria": {"must_include": ["good MORNING"]}}));
-    assert_eq!(decided(step(&checks, &spoken(), &[])).verdict, Verdict::Passed);
+    assert_eq!(decided(step(&checks, &sample_transcript(), &[])).verdict, Verdict::Passed);
     let missing = scenario(json!({"success_criteria": {"must_include": ["good evening"]}}));
-    assert_eq!(decided(step(&missing, &spoken(), &[])).verdict, Verdict::Failed);
+    assert_eq!(decided(step(&missing, &sample_transcript(), &[])).verdict, Verdict::Failed);
 }

@@ -1,35 +1,35 @@
-use super::parse::{ItemAnswer, JudgeReply, Quote};
 use super::prompt::Case;
+use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
-use conversation::fixtures::{agent, calls, says, scenario, transcript, user};
-use Answer::{Absent, Absent2, Denied, No, Quoted, Unknown, Wrong};
+use Answer::{Absent, AbsentWrong, No, NotByAbsence, Quoted, Unknown, Wrong};
 use Verdict::{Failed, Inconclusive, Passed};
+use conversation::fixtures::{agent, calls, says, scenario, transcript, user};
 use domain::{Basis, EvidenceRule, ItemKind, ScenarioSpec, Turn, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::json;
 
-/// What the judge says to an item.
+/// The judge's answer to an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Answer {
-    /// It is so, with a quote that stands.
+    /// Met, with a correct quote.
     Quoted,
-    /// It is so, with a quote that nobody said.
+    /// Met, with a wrong quote.
     Wrong,
-    /// It is so, by absence.
+    /// Met, by absence.
     Absent,
-    /// It is so, by absence, with a quote that nobody said.
-    Absent2,
-    /// It is not so, with nothing to show.
+    /// Met, by absence, with a wrong quote.
+    AbsentWrong,
+    /// Not met, without evidence.
     No,
-    /// It is not so, by absence.
-    Denied,
-    /// It cannot be told.
+    /// Not met, by absence.
+    NotByAbsence,
+    /// Undecided.
     Unknown,
 }
 
 impl Answer {
-    const ALL: [Self; 7] = [Quoted, Wrong, Absent, Absent2, No, Denied, Unknown];
+    const ALL: [Self; 7] = [Quoted, Wrong, Absent, AbsentWrong, No, NotByAbsence, Unknown];
 
     fn item(self) -> ItemAnswer {
         let quote = |text: &str| vec![Quote { turn: 1, quote: text.to_owned() }];
@@ -37,21 +37,21 @@ impl Answer {
             Quoted => (Some(true), Basis::Evidence, quote("the very words of the agent")),
             Wrong => (Some(true), Basis::Evidence, quote("words that nobody ever said")),
             Absent => (Some(true), Basis::Absence, vec![]),
-            Absent2 => (Some(true), Basis::Absence, quote("words that nobody ever said")),
+            AbsentWrong => (Some(true), Basis::Absence, quote("words that nobody ever said")),
             No => (Some(false), Basis::Evidence, vec![]),
-            Denied => (Some(false), Basis::Absence, vec![]),
+            NotByAbsence => (Some(false), Basis::Absence, vec![]),
             Unknown => (None, Basis::Evidence, vec![]),
         };
         ItemAnswer { reason: "Because.".to_owned(), met, basis: Some(basis), evidence }
     }
 }
 
-fn spoken() -> Vec<Turn> {
+fn sample_transcript() -> Vec<Turn> {
     transcript(vec![user("words of the user only"), says("Here are the very words of the agent.")])
 }
 
-fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> Outcome {
-    let (agent, transcript) = (agent(json!({})), spoken());
+fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> EvaluationResult {
+    let (agent, transcript) = (agent(json!({})), sample_transcript());
     let case = Case { agent: &agent, scenario, transcript: &transcript, end_reason: None };
     let reply = JudgeReply {
         items: answers.iter().map(|answer| answer.item()).collect(),
@@ -63,8 +63,8 @@ fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> Outcome {
     evaluate(&case, reply)
 }
 
-/// One required and one optional behaviour, one failure condition.
-fn usual(min_score: u32) -> ScenarioSpec {
+/// One required behavior, one optional behavior and one failure condition.
+fn mixed_scenario(min_score: u32) -> ScenarioSpec {
     scenario(json!({
         "expected_behaviors": ["Required.", {"text": "Optional", "required": false}],
         "failure_conditions": ["Forbidden"],
@@ -74,46 +74,50 @@ fn usual(min_score: u32) -> ScenarioSpec {
 
 #[rstest]
 // required, optional, forbidden → score, verdict
-#[case::all_shown(0, [Quoted, Quoted, Denied], 100.0, Passed)]
+#[case::all_shown(0, [Quoted, Quoted, NotByAbsence], 100.0, Passed)]
 #[case::denied_with_nothing_to_show(0, [Quoted, Quoted, No], 100.0, Passed)]
-#[case::shown_by_absence(0, [Absent, Absent, Denied], 100.0, Passed)]
-#[case::absence_with_a_wrong_quote(0, [Absent2, Quoted, Denied], 100.0, Passed)]
-#[case::optional_missing(0, [Quoted, No, Denied], 66.67, Passed)]
-#[case::optional_unknown(0, [Quoted, Unknown, Denied], 66.67, Passed)]
-#[case::optional_unverified(0, [Quoted, Wrong, Denied], 66.67, Passed)]
-#[case::at_the_bar(66, [Quoted, No, Denied], 66.67, Passed)]
-#[case::under_the_bar(67, [Quoted, No, Denied], 66.67, Failed)]
-#[case::required_missing(0, [No, Quoted, Denied], 33.33, Failed)]
-#[case::required_missing_by_absence(0, [Denied, Quoted, Denied], 33.33, Failed)]
-#[case::required_unknown(0, [Unknown, Quoted, Denied], 33.33, Inconclusive)]
-#[case::required_unverified(0, [Wrong, Quoted, Denied], 33.33, Inconclusive)]
-#[case::score_goes_before_unclear(34, [Unknown, Quoted, Denied], 33.33, Failed)]
+#[case::shown_by_absence(0, [Absent, Absent, NotByAbsence], 100.0, Passed)]
+#[case::absence_with_a_wrong_quote(0, [AbsentWrong, Quoted, NotByAbsence], 100.0, Passed)]
+#[case::optional_missing(0, [Quoted, No, NotByAbsence], 66.67, Passed)]
+#[case::optional_unknown(0, [Quoted, Unknown, NotByAbsence], 66.67, Passed)]
+#[case::optional_unverified(0, [Quoted, Wrong, NotByAbsence], 66.67, Passed)]
+#[case::at_the_bar(66, [Quoted, No, NotByAbsence], 66.67, Passed)]
+#[case::under_the_bar(67, [Quoted, No, NotByAbsence], 66.67, Failed)]
+#[case::required_missing(0, [No, Quoted, NotByAbsence], 33.33, Failed)]
+#[case::required_missing_by_absence(0, [NotByAbsence, Quoted, NotByAbsence], 33.33, Failed)]
+#[case::required_unknown(0, [Unknown, Quoted, NotByAbsence], 33.33, Inconclusive)]
+#[case::required_unverified(0, [Wrong, Quoted, NotByAbsence], 33.33, Inconclusive)]
+#[case::score_goes_before_unclear(34, [Unknown, Quoted, NotByAbsence], 33.33, Failed)]
 #[case::missing_goes_before_unclear(0, [No, Quoted, Wrong], 33.33, Failed)]
 #[case::happened(0, [Quoted, Quoted, Quoted], 100.0, Failed)]
 #[case::happened_goes_before_unclear(0, [Unknown, Quoted, Quoted], 33.33, Failed)]
 #[case::accused_without_proof(0, [Quoted, Quoted, Wrong], 100.0, Inconclusive)]
 #[case::accused_by_absence(0, [Quoted, Quoted, Absent], 100.0, Inconclusive)]
-#[case::accused_by_absence_and_wrong_quote(0, [Quoted, Quoted, Absent2], 100.0, Inconclusive)]
+#[case::accused_by_absence_and_wrong_quote(0, [Quoted, Quoted, AbsentWrong], 100.0, Inconclusive)]
 #[case::accusation_open(0, [Quoted, Quoted, Unknown], 100.0, Inconclusive)]
-#[case::nothing_at_all(0, [No, No, Denied], 0.0, Failed)]
-#[case::bar_of_a_hundred(100, [Quoted, Quoted, Denied], 100.0, Passed)]
-fn verdicts(
+#[case::nothing_at_all(0, [No, No, NotByAbsence], 0.0, Failed)]
+#[case::bar_of_a_hundred(100, [Quoted, Quoted, NotByAbsence], 100.0, Passed)]
+fn evaluate_decides_verdict(
     #[case] min_score: u32,
     #[case] answers: [Answer; 3],
     #[case] score: f64,
     #[case] verdict: Verdict,
 ) {
-    let outcome = outcome(&usual(min_score), &answers);
+    let outcome = outcome(&mixed_scenario(min_score), &answers);
     assert_eq!((outcome.score, outcome.verdict), (score, verdict), "{}", outcome.summary);
 }
 
 #[rstest]
 #[case::quoted(Quoted, 100.0, Passed)]
 #[case::absent(Absent, 0.0, Inconclusive)]
-#[case::absent_with_a_wrong_quote(Absent2, 0.0, Inconclusive)]
+#[case::absent_with_a_wrong_quote(AbsentWrong, 0.0, Inconclusive)]
 #[case::wrong(Wrong, 0.0, Inconclusive)]
 #[case::no(No, 0.0, Failed)]
-fn where_a_quote_is_required(#[case] answer: Answer, #[case] score: f64, #[case] verdict: Verdict) {
+fn required_evidence_needs_verified_quote(
+    #[case] answer: Answer,
+    #[case] score: f64,
+    #[case] verdict: Verdict,
+) {
     let spec = scenario(json!({
         "expected_behaviors": [{"text": "Shows it", "evidence": "required"}],
         "success_criteria": {"min_score": 0}
@@ -128,14 +132,17 @@ fn where_a_quote_is_required(#[case] answer: Answer, #[case] score: f64, #[case]
 #[case::tool(json!({"must_call_tools": ["find_slot"], "min_score": 0}), Failed)]
 #[case::pace(json!({"max_response_seconds": 0.5, "min_score": 0}), Failed)]
 #[case::holds(json!({"must_include": ["very words"], "max_response_seconds": 1}), Passed)]
-fn checks_decide_before_the_judge(#[case] criteria: serde_json::Value, #[case] verdict: Verdict) {
+fn checks_take_precedence_over_judge(
+    #[case] criteria: serde_json::Value,
+    #[case] verdict: Verdict,
+) {
     let spec = scenario(json!({"expected_behaviors": ["Does it"], "success_criteria": criteria}));
     let outcome = outcome(&spec, &[Quoted]);
     assert_eq!((outcome.score, outcome.verdict), (100.0, verdict), "{}", outcome.summary);
 }
 
 #[test]
-fn criteria_count_once_and_decide_nothing_alone() {
+fn criteria_count_once_and_never_fail_run() {
     let spec = scenario(json!({
         "expected_behaviors": ["Required"],
         "success_criteria": {"criteria": ["Polite", "Brief"], "min_score": 50}
@@ -148,12 +155,12 @@ fn criteria_count_once_and_decide_nothing_alone() {
 }
 
 #[rstest]
-#[case::none_happened(&[Denied, No], true, 100.0, Passed)]
-#[case::one_happened(&[Denied, Quoted], true, 0.0, Failed)]
-#[case::one_open(&[Denied, Unknown], true, 100.0, Inconclusive)]
-#[case::one_unproven(&[Denied, Wrong], true, 100.0, Inconclusive)]
-#[case::check_fails(&[Denied, Denied], false, 0.0, Failed)]
-fn failure_conditions_alone_are_all_or_nothing(
+#[case::none_happened(&[NotByAbsence, No], true, 100.0, Passed)]
+#[case::one_happened(&[NotByAbsence, Quoted], true, 0.0, Failed)]
+#[case::one_open(&[NotByAbsence, Unknown], true, 100.0, Inconclusive)]
+#[case::one_unproven(&[NotByAbsence, Wrong], true, 100.0, Inconclusive)]
+#[case::check_fails(&[NotByAbsence, NotByAbsence], false, 0.0, Failed)]
+fn score_of_failure_conditions_alone_is_0_or_100(
     #[case] answers: &[Answer],
     #[case] check: bool,
     #[case] score: f64,
@@ -172,49 +179,49 @@ fn failure_conditions_alone_are_all_or_nothing(
 #[case::checks_hold(json!({"must_include": ["very words"]}), 100.0, Passed)]
 #[case::a_check_fails(json!({"must_include": ["nowhere"]}), 0.0, Failed)]
 #[case::nothing_asked(json!({"min_score": 100}), 100.0, Passed)]
-fn without_questions_the_checks_decide(
+fn checks_decide_without_questions(
     #[case] criteria: serde_json::Value,
     #[case] score: f64,
     #[case] verdict: Verdict,
 ) {
     let spec = scenario(json!({"success_criteria": criteria}));
     assert!(!needs_judge(&spec));
-    let (agent, transcript) = (agent(json!({})), spoken());
+    let (agent, transcript) = (agent(json!({})), sample_transcript());
     let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
-    let outcome = evaluate_checks(&case);
+    let outcome = evaluate_checks_only(&case);
     assert_eq!((outcome.score, outcome.verdict), (score, verdict));
     assert_eq!(outcome.judge_score, None);
 }
 
 #[test]
-fn an_agent_that_said_nothing_has_failed_unasked() {
-    let spec = usual(0);
+fn silent_agent_fails_without_judge() {
+    let spec = mixed_scenario(0);
     let agent = agent(json!({}));
     let silent =
         transcript(vec![user("Hi"), says(" "), user("?"), calls("", &[("c", "end_conversation")])]);
     let case = Case { agent: &agent, scenario: &spec, transcript: &silent, end_reason: None };
-    let outcome = nothing_said(&case).unwrap_or_else(|| unreachable!("it is silent"));
+    let outcome = fail_if_agent_silent(&case).unwrap_or_else(|| unreachable!("it is silent"));
     assert_eq!((outcome.score, outcome.verdict), (0.0, Failed));
     assert!(outcome.summary.contains("said nothing"));
     assert_eq!(outcome.items.len(), 3);
     assert!(outcome.items.iter().all(|item| item.met.is_none() && !item.verified));
-    let spoken = spoken();
-    assert_eq!(nothing_said(&Case { transcript: &spoken, ..case }), None);
+    let sample_transcript = sample_transcript();
+    assert_eq!(fail_if_agent_silent(&Case { transcript: &sample_transcript, ..case }), None);
 }
 
 #[test]
-fn the_judges_number_is_kept_and_not_used() {
-    let outcome = outcome(&usual(0), &[No, No, Denied]);
+fn judge_score_is_informational() {
+    let outcome = outcome(&mixed_scenario(0), &[No, No, NotByAbsence]);
     assert_eq!((outcome.judge_score, outcome.score), (Some(99.0), 0.0));
     assert_eq!(outcome.issues, ["An issue."]);
     assert_eq!(outcome.recommendations, ["A recommendation."]);
 }
 
 #[test]
-fn a_quote_with_a_wrong_number_leads_to_where_it_stands() {
-    let (agent, transcript, spec) = (agent(json!({})), spoken(), usual(0));
+fn wrong_turn_number_is_corrected() {
+    let (agent, transcript, spec) = (agent(json!({})), sample_transcript(), mixed_scenario(0));
     let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
-    let mut items: Vec<_> = [Quoted, Wrong, Denied].into_iter().map(Answer::item).collect();
+    let mut items: Vec<_> = [Quoted, Wrong, NotByAbsence].into_iter().map(Answer::item).collect();
     items[0].evidence[0].turn = 7;
     items[1].evidence[0].turn = 7;
     let reply =
@@ -227,26 +234,26 @@ fn a_quote_with_a_wrong_number_leads_to_where_it_stands() {
 }
 
 #[rstest]
-#[case([Quoted, Quoted, Denied], "Everything required was shown; the score is 100.")]
-#[case([No, Quoted, Denied], "A required behaviour is missing: Required.")]
+#[case([Quoted, Quoted, NotByAbsence], "All requirements are met; the score is 100.")]
+#[case([No, Quoted, NotByAbsence], "A required behavior is missing: Required.")]
 #[case([Quoted, Quoted, Quoted], "The agent did what it must not do: Forbidden.")]
-#[case([Wrong, Quoted, Denied], "A required behaviour could not be verified by a quote: Required.")]
+#[case([Wrong, Quoted, NotByAbsence], "A required behavior could not be verified by a quote: Required.")]
 #[case([Quoted, Quoted, Unknown], "The judge could not tell whether this happened: Forbidden.")]
-fn the_summary_names_the_reason(#[case] answers: [Answer; 3], #[case] summary: &str) {
-    assert_eq!(outcome(&usual(0), &answers).summary, summary);
+fn summary_contains_reason(#[case] answers: [Answer; 3], #[case] summary: &str) {
+    assert_eq!(outcome(&mixed_scenario(0), &answers).summary, summary);
 }
 
 #[test]
-fn a_low_score_says_what_was_lost_to_missing_quotes() {
-    let summary = outcome(&usual(70), &[Quoted, Wrong, Denied]).summary;
+fn summary_mentions_unverified_items() {
+    let summary = outcome(&mixed_scenario(70), &[Quoted, Wrong, NotByAbsence]).summary;
     assert_eq!(
         summary,
-        "The score of 66.67 is under the required 70; 1 item could not be verified."
+        "The score of 66.67 is below the required 70; 1 item could not be verified."
     );
 }
 
 #[test]
-fn a_long_item_is_shortened_in_the_summary() {
+fn summary_shortens_long_items() {
     let long = "Erklärt äußerst geduldig ".repeat(40);
     let spec =
         scenario(json!({"expected_behaviors": [long], "success_criteria": {"min_score": 0}}));
@@ -254,7 +261,7 @@ fn a_long_item_is_shortened_in_the_summary() {
     assert!(summary.chars().count() < 200 && summary.contains('…'), "{summary}");
 }
 
-fn graded() -> impl Strategy<Value = (ScenarioSpec, Vec<Answer>)> {
+fn scenario_and_answers() -> impl Strategy<Value = (ScenarioSpec, Vec<Answer>)> {
     let answer = || prop::sample::select(&Answer::ALL[..]);
     let behavior = (any::<bool>(), any::<bool>(), answer());
     (
@@ -289,7 +296,7 @@ fn graded() -> impl Strategy<Value = (ScenarioSpec, Vec<Answer>)> {
 
 proptest! {
     #[test]
-    fn what_holds_of_every_verdict((spec, answers) in graded()) {
+    fn verdict_invariants_hold((spec, answers) in scenario_and_answers()) {
         let outcome = outcome(&spec, &answers);
         prop_assert!((0.0..=100.0).contains(&outcome.score));
         prop_assert!(!outcome.summary.is_empty() && outcome.summary.ends_with('.'));
@@ -322,9 +329,8 @@ proptest! {
         }
     }
 
-    /// A better answer to a behaviour or criterion never lowers the score.
     #[test]
-    fn more_shown_is_never_less((spec, answers) in graded(), at in any::<prop::sample::Index>()) {
+    fn better_answer_never_lowers_score((spec, answers) in scenario_and_answers(), at in any::<prop::sample::Index>()) {
         let asked = answers.len() - spec.failure_conditions.len();
         prop_assume!(asked > 0);
         let mut better = answers.clone();
@@ -332,9 +338,8 @@ proptest! {
         prop_assert!(outcome(&spec, &better).score >= outcome(&spec, &answers).score);
     }
 
-    /// The same transcript and reply, the same outcome.
     #[test]
-    fn deciding_again_decides_the_same((spec, answers) in graded()) {
+    fn evaluate_is_deterministic((spec, answers) in scenario_and_answers()) {
         prop_assert_eq!(outcome(&spec, &answers), outcome(&spec, &answers));
     }
 }

@@ -1,94 +1,80 @@
-//! Requests, replies and errors, the same for every protocol.
+//! Requests, replies and errors of model calls, independent of the protocol.
 
 pub mod reply;
+#[cfg(feature = "testing")]
+pub mod testing;
 
-use domain::{ConnectionId, ConnectionKind, ErrorKind, Finish, Timestamp, ToolCall};
 use async_trait::async_trait;
+use domain::{ConnectionId, ConnectionKind, ErrorKind, FinishReason, Timestamp, ToolCall};
 use secrecy::SecretString;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Where a call goes and with which key.
+/// The address and the credentials of a connection.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// The connection that it belongs to.
     pub connection_id: ConnectionId,
-    /// The protocol.
     pub kind: ConnectionKind,
-    /// Without a trailing slash, as the vendors' SDKs take it.
+    /// Without a trailing slash, as in the vendors' SDKs.
     pub base_url: String,
-    /// Extra headers.
     pub headers: BTreeMap<String, String>,
-    /// The key; some local servers need none.
+    /// The API key. Some local servers need none.
     pub key: Option<SecretString>,
 }
 
-/// One question to a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChatRequest {
-    /// The model's name at the provider.
+    /// The provider's name of the model.
     pub model: String,
-    /// The system prompt; empty = none.
+    /// The system prompt; empty for none.
     pub system: String,
-    /// What was said so far; starts with a user message.
+    /// The conversation so far. Starts with a user message.
     pub messages: Vec<Message>,
-    /// Tools that it may call.
     pub tools: Vec<ToolSpec>,
-    /// It is told of its tools (the conversation so far has calls of them) and
-    /// must not call one now.
+    /// Forbids tool calls. The tools are still sent, because the conversation so far
+    /// contains calls of them.
     pub no_tool_calls: bool,
-    /// Sampling temperature.
     pub temperature: Option<f64>,
-    /// Most tokens of the answer.
     pub max_tokens: u32,
-    /// When the answer must be JSON of this schema. Never together with tools.
+    /// Requests a JSON reply with this schema. Never combined with tools.
     pub output: Option<OutputSchema>,
-    /// Sent as `x-rehearsal-call`, so that a provider's journal can be laid
-    /// beside ours: the id of the call's intent row.
+    /// The id of the call's intent row. Sent as `x-rehearsal-call`, so that the log of a
+    /// provider can be matched to the database.
     pub call_id: String,
 }
 
-/// One entry of the conversation as a model sees it.
+/// A message of the conversation, from the view of the called model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// The other side.
     User(String),
-    /// The model's own words and calls.
     Assistant {
-        /// Words; may be empty beside calls.
+        /// May be empty if there are tool calls.
         text: String,
-        /// Calls.
         tool_calls: Vec<ToolCall>,
     },
-    /// The answer to one call.
+    /// The result of a tool call.
     Tool {
-        /// Which call.
         call_id: String,
-        /// The result as text.
         content: String,
-        /// Whether it is an error.
         is_error: bool,
     },
 }
 
-/// A tool as the model is told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSpec {
-    /// Its name.
     pub name: String,
-    /// What it does.
     pub description: String,
-    /// JSON Schema of its arguments.
+    /// The JSON Schema of the arguments.
     pub parameters: Value,
 }
 
-/// The form that an answer must have.
+/// The required structure of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputSchema {
-    /// A short name, letters and `_`.
+    /// A short name of letters and `_`.
     pub name: String,
-    /// JSON Schema: an object, `additionalProperties: false`, all required.
+    /// The JSON Schema of an object with `additionalProperties: false`, all required.
     pub schema: Value,
 }
 
@@ -97,7 +83,7 @@ pub struct OutputSchema {
 pub struct RateLimit {
     /// The allowance per period. The period is reported or learned.
     pub limit: u64,
-    /// What is left of it; never more than `limit`.
+    /// The remainder; never more than `limit`.
     pub remaining: u64,
     /// When part or all of it becomes available again.
     pub reset: Option<Timestamp>,
@@ -108,108 +94,97 @@ pub struct RateLimit {
 /// All limits that one response reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
-    /// Requests.
     pub requests: Option<RateLimit>,
     /// Input and output tokens together.
     pub tokens: Option<RateLimit>,
-    /// Input tokens.
     pub input_tokens: Option<RateLimit>,
-    /// Output tokens.
     pub output_tokens: Option<RateLimit>,
 }
 
-/// One answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChatReply {
-    /// Words; with [`ChatRequest::output`] the JSON text as it came.
+    /// The text; with [`ChatRequest::output`] the unparsed JSON.
     pub text: String,
-    /// Calls of tools.
     pub tool_calls: Vec<ToolCall>,
-    /// How it ended.
-    pub finish: Finish,
-    /// Tokens in, as the provider counts.
+    pub finish: FinishReason,
     pub input_tokens: u64,
-    /// Tokens out.
     pub output_tokens: u64,
-    /// Of the successful attempt alone: no queueing, no retries.
+    /// The latency of the successful attempt, without queueing and retries.
     pub latency: Duration,
-    /// Attempts that were made, the successful one included.
+    /// The number of attempts, including the successful one.
     pub attempts: u32,
-    /// What its headers told of the provider's limits.
-    pub told: Option<Box<RateLimits>>,
+    /// The rate limits in the response headers.
+    pub rate_limits: Option<Box<RateLimits>>,
 }
 
-/// What to do about a failed call. The error carries the decision.
+/// The retry decision of a failed call. The error carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Try again within the budget; used up, it is `provider_unavailable`.
+    /// Retry within the budget. A final failure is `provider_unavailable`.
     Retry,
-    /// Try again, not before this time where one is known (429, 529).
+    /// Retry after a wait (429, 529).
     Wait {
-        /// The provider's Retry-After.
+        /// The provider's Retry-After, if there is one.
         until: Option<Timestamp>,
-        /// 529: the server is overloaded, not we too fast.
+        /// 529: the server is overloaded; the caller did not exceed a limit.
         overloaded: bool,
     },
-    /// Trying again is useless: end with this kind.
+    /// A retry is useless: fail with this kind.
     GiveUp(ErrorKind),
 }
 
-/// Why a call gave no answer.
+/// A failed attempt or call.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct CallError {
-    /// What to do.
     pub decision: Decision,
-    /// In words for a person: the provider's own, shortened, never a key.
+    /// The message for users. Includes the provider's message, and never a key.
     pub message: String,
-    /// The provider's own words alone, shortened, never a key; empty where it said
-    /// nothing.
-    pub words: String,
-    /// The HTTP status, if there was one.
+    /// The provider's own message, shortened and without keys. Empty if there is none.
+    pub provider_message: String,
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
-    /// What went wrong, for metrics.
     pub cause: Cause,
-    /// What its headers told of the provider's limits.
-    pub told: Option<Box<RateLimits>>,
+    /// The rate limits in the response headers.
+    pub rate_limits: Option<Box<RateLimits>>,
 }
 
-/// What went wrong with a call: the class of an answer that is none.
+/// The cause of a failed call, for metrics and logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Cause {
     /// 429.
     RateLimited,
     /// 529.
     Overloaded,
-    /// 5xx, 408, or a status that makes no sense.
+    /// 5xx, 408, or an invalid status.
     ServerError,
-    /// No connection, or no TLS.
+    /// The TCP or TLS connection failed.
     Connect,
-    /// No answer, or no more of it, in time.
+    /// The response did not start or continue in time.
     Timeout,
-    /// The answer was cut short.
-    Cut,
-    /// Not JSON, or JSON of another kind.
+    /// The response body ended early.
+    Truncated,
+    /// The body is not JSON, or not of the expected structure.
     Unreadable,
-    /// Larger than any answer can be.
+    /// The body exceeds the size limit.
     TooLarge,
     /// 401.
     Unauthorized,
     /// 403.
     Forbidden,
-    /// Nothing left to spend.
+    /// The quota or the credit is used up.
     Quota,
     /// Another 4xx.
     Rejected,
     /// 3xx.
     Redirect,
-    /// Nobody was asked: the request was stopped on our side.
+    /// No request was sent.
     #[default]
-    Unsent,
+    NotSent,
 }
 
 impl Cause {
-    /// The word in metrics.
+    /// The label value in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -218,7 +193,7 @@ impl Cause {
             Self::ServerError => "server_error",
             Self::Connect => "connect",
             Self::Timeout => "timeout",
-            Self::Cut => "cut",
+            Self::Truncated => "cut",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
@@ -226,21 +201,21 @@ impl Cause {
             Self::Quota => "quota",
             Self::Rejected => "rejected",
             Self::Redirect => "redirect",
-            Self::Unsent => "unsent",
+            Self::NotSent => "unsent",
         }
     }
 }
 
 impl CallError {
-    /// An error on our side of the wire.
+    /// An error that did not come from the provider.
     #[must_use]
     pub fn new(decision: Decision, message: impl Into<String>) -> Self {
         let message = message.into();
-        let (cause, words) = (Cause::default(), String::new());
-        Self { decision, message, words, status: None, cause, told: None }
+        let (cause, provider_message) = (Cause::default(), String::new());
+        Self { decision, message, provider_message, status: None, cause, rate_limits: None }
     }
 
-    /// The kind with which a run ends when nothing more is tried.
+    /// The error kind of a run that ends with this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self.decision {
@@ -251,13 +226,13 @@ impl CallError {
     }
 }
 
-/// A protocol: one attempt, classified, no retry, no waiting.
+/// An adapter of a protocol. Makes single attempts, without retries and waits.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
-    /// Asks once. Dropping the future drops the call.
+    /// Makes one attempt. Dropping the future cancels it.
     ///
     /// # Errors
-    /// With the decision what to do about it.
+    /// The error carries the retry decision.
     async fn complete(
         &self,
         endpoint: &Endpoint,

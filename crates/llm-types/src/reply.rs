@@ -1,31 +1,30 @@
-//! What every adapter does alike with a reply.
+//! Building replies, common to all adapters.
 
 use crate::ChatReply;
-use domain::{Finish, ToolCall, limits, replace_nul};
+use domain::{FinishReason, ToolCall, limits, replace_nul};
 use serde_json::Value;
 use std::time::Duration;
 
-/// What stands in for words where a protocol does not accept none: a blank
-/// message of either side is part of the conversation all the same.
-pub const NO_WORDS: &str = "(no answer)";
+/// The placeholder for a blank message where a protocol requires text.
+pub const EMPTY_MESSAGE: &str = "(no answer)";
 
-/// The text, or [`NO_WORDS`] for one that is empty or white space.
+/// Returns the text, or [`EMPTY_MESSAGE`] if it is blank.
 #[must_use]
-pub fn never_blank(text: &str) -> &str {
-    if text.trim().is_empty() { NO_WORDS } else { text }
+pub fn or_placeholder(text: &str) -> &str {
+    if text.trim().is_empty() { EMPTY_MESSAGE } else { text }
 }
 
-/// More tokens than any answer has.
-const TOO_MANY_TOKENS: u64 = 1_000_000_000;
+/// Greater token counts are ignored: they would distort every sum.
+const INVALID_TOKENS: u64 = 1_000_000_000;
 
-/// A reply put together the same way for every protocol: nothing the database
-/// cannot hold, and an ending that agrees with its calls. Latency and attempts
-/// are the outbound path's to fill in, limits the adapter's.
+/// Builds a reply: replaces text that the database cannot store, and corrects a finish
+/// reason that contradicts the tool calls. The outbound path sets latency and attempts,
+/// the adapter sets the rate limits.
 #[must_use]
 pub fn assemble(
     text: String,
     calls: Vec<ToolCall>,
-    finish: Finish,
+    finish: FinishReason,
     tokens: (u64, u64),
 ) -> ChatReply {
     let tool_calls: Vec<ToolCall> = calls
@@ -33,35 +32,34 @@ pub fn assemble(
         .map(|call| ToolCall {
             id: replace_nul(call.id),
             name: replace_nul(call.name),
-            arguments: shallow(without_nul(call.arguments)),
+            arguments: limit_depth(without_nul(call.arguments)),
         })
         .collect();
-    // Servers that are only compatible say "stop" beside calls, or the reverse.
+    // Some compatible servers return "stop" with tool calls, or the reverse.
     let finish = match (finish, tool_calls.is_empty()) {
-        (Finish::Stop, false) => Finish::ToolCalls,
-        (Finish::ToolCalls, true) => Finish::Stop,
+        (FinishReason::Stop, false) => FinishReason::ToolCalls,
+        (FinishReason::ToolCalls, true) => FinishReason::Stop,
         (finish, _) => finish,
     };
     ChatReply {
         text: replace_nul(text),
         tool_calls,
         finish,
-        input_tokens: possible(tokens.0),
-        output_tokens: possible(tokens.1),
+        input_tokens: valid_tokens(tokens.0),
+        output_tokens: valid_tokens(tokens.1),
         latency: Duration::ZERO,
         attempts: 1,
-        told: None,
+        rate_limits: None,
     }
 }
 
-/// A number that cannot be is as good as none: it would spoil every sum.
-fn possible(tokens: u64) -> u64 {
-    if tokens < TOO_MANY_TOKENS { tokens } else { 0 }
+fn valid_tokens(tokens: u64) -> u64 {
+    if tokens < INVALID_TOKENS { tokens } else { 0 }
 }
 
-/// Arguments that nest too deep, as the text that they are: once they stand
-/// inside a turn, inside a run, nobody could read them again.
-fn shallow(value: Value) -> Value {
+/// Converts arguments that are nested too deeply to text, because the stored run could
+/// not be parsed again.
+fn limit_depth(value: Value) -> Value {
     if depth(&value) > limits::DEPTH { Value::String(value.to_string()) } else { value }
 }
 
@@ -94,26 +92,28 @@ mod tests {
     }
 
     #[test]
-    fn ending_and_calls_agree() {
+    fn finish_reason_agrees_with_tool_calls() {
         let finish = |finish, calls| assemble(String::new(), calls, finish, (0, 0)).finish;
-        assert_eq!(finish(Finish::Stop, vec![call(json!({}))]), Finish::ToolCalls);
-        assert_eq!(finish(Finish::ToolCalls, vec![]), Finish::Stop);
-        assert_eq!(finish(Finish::Length, vec![call(json!({}))]), Finish::Length);
-        assert_eq!(finish(Finish::Refusal, vec![]), Finish::Refusal);
+        assert_eq!(finish(FinishReason::Stop, vec![call(json!({}))]), FinishReason::ToolCalls);
+        assert_eq!(finish(FinishReason::ToolCalls, vec![]), FinishReason::Stop);
+        assert_eq!(finish(FinishReason::Length, vec![call(json!({}))]), FinishReason::Length);
+        assert_eq!(finish(FinishReason::Refusal, vec![]), FinishReason::Refusal);
     }
 
     #[test]
-    fn tokens_that_cannot_be_are_not_counted() {
-        let tokens = |n| assemble(String::new(), vec![], Finish::Stop, (n, n)).input_tokens;
-        assert_eq!((tokens(7), tokens(TOO_MANY_TOKENS), tokens(u64::MAX)), (7, 0, 0));
+    fn invalid_token_counts_are_ignored() {
+        let tokens = |n| assemble(String::new(), vec![], FinishReason::Stop, (n, n)).input_tokens;
+        assert_eq!((tokens(7), tokens(INVALID_TOKENS), tokens(u64::MAX)), (7, 0, 0));
     }
 
     #[test]
-    fn what_nests_too_deep_stays_text() {
+    fn deeply_nested_arguments_become_text() {
         let nest = |depth| (0..depth).fold(json!(1), |inner, _| json!([inner]));
         let arguments = |depth| {
             let calls = vec![call(nest(depth))];
-            assemble(String::new(), calls, Finish::Stop, (0, 0)).tool_calls[0].arguments.clone()
+            assemble(String::new(), calls, FinishReason::Stop, (0, 0)).tool_calls[0]
+                .arguments
+                .clone()
         };
         assert_eq!(arguments(limits::DEPTH), nest(limits::DEPTH));
         let text = Value::String(nest(limits::DEPTH + 1).to_string());
@@ -121,9 +121,9 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_replaced_everywhere() {
+    fn nul_is_replaced_in_text_and_arguments() {
         let arguments = json!({ "a\0": ["b\0", { "c": "\0" }] });
-        let reply = assemble("x\0y".into(), vec![call(arguments)], Finish::Stop, (1, 2));
+        let reply = assemble("x\0y".into(), vec![call(arguments)], FinishReason::Stop, (1, 2));
         let seen = format!("{reply:?}");
         assert!(!seen.contains("\\0") && reply.text == "x\u{FFFD}y", "{seen}");
     }

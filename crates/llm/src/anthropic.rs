@@ -1,28 +1,24 @@
-//! Anthropic's Messages API.
+//! The adapter of Anthropic's Messages API.
 
 use super::classify;
-use super::http::{Answer, HttpClient, secret_header};
-use super::rate_headers::told;
-use llm_types::reply::{assemble, never_blank};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
-use domain::{Finish, ToolCall};
+use super::http::{HttpClient, secret_header};
 use async_trait::async_trait;
+use domain::{FinishReason, ToolCall};
+use llm_types::reply::{assemble, or_placeholder};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-/// The version of the API that is spoken, unless the connection names another
-/// among its headers.
+/// The API version, unless the connection sets the header `anthropic-version`.
 const VERSION: &str = "2023-06-01";
 
-/// The adapter.
 #[derive(Clone)]
 pub struct Anthropic {
     http: HttpClient,
 }
 
 impl Anthropic {
-    /// An adapter over this client.
     #[must_use]
     pub fn new(http: HttpClient) -> Self {
         Self { http }
@@ -40,34 +36,19 @@ impl Provider for Anthropic {
         if !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("anthropic-version")) {
             headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
         }
-        let unsent = |failure| classify::transport(&failure, endpoint);
+        let unsent = |failure| classify::transport_error(&failure, endpoint);
         if let Some(key) = &endpoint.key {
             headers.insert("x-api-key", secret_header(key.expose_secret()).map_err(unsent)?);
         }
-        let answer = self
+        let response = self
             .http
             .post(endpoint, "/v1/messages", headers, &request.call_id, &body(request))
             .await
             .map_err(unsent)?;
-        let now = self.http.clock().now();
-        if !(200..300).contains(&answer.status) {
-            return Err(classify::answer(&answer, endpoint, &request.model, now));
-        }
-        let told = told(&answer.headers, now);
-        let unreadable =
-            |what| CallError { told: told.clone(), ..classify::not_an_answer(answer.status, what) };
-        let json: Value =
-            serde_json::from_slice(&answer.body).map_err(|_| unreadable("it is not JSON"))?;
-        if let Some(status) = classify::hidden_error(&json) {
-            let answer = Answer { status, ..answer };
-            return Err(classify::answer(&answer, endpoint, &request.model, now));
-        }
-        let reply = read(&json, request).map_err(unreadable)?;
-        Ok(ChatReply { told, ..reply })
+        classify::reply(&response, endpoint, request, self.http.clock().now(), read)
     }
 }
 
-/// The body of a request.
 fn body(request: &ChatRequest) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), json!(request.model));
@@ -80,7 +61,7 @@ fn body(request: &ChatRequest) -> Value {
         body.insert("temperature".into(), json!(temperature));
     }
     if let Some(output) = &request.output {
-        // The form of the answer is a tool that must be called.
+        // The output schema is a tool that the model is forced to call.
         body.insert(
             "tools".into(),
             json!([{ "name": output.name, "description": "Takes the answer.", "input_schema": output.schema }]),
@@ -102,7 +83,7 @@ fn body(request: &ChatRequest) -> Value {
     Value::Object(body)
 }
 
-/// The API insists on an object schema; a tool without parameters has `{}`.
+/// The API requires an object schema, but a tool without parameters has `{}`.
 fn schema(parameters: &Value) -> Value {
     match parameters {
         Value::Object(map) if map.contains_key("type") => parameters.clone(),
@@ -115,14 +96,16 @@ fn schema(parameters: &Value) -> Value {
     }
 }
 
-/// The conversation: roles alternate, so neighbours of one role are one
-/// message of several blocks; results of tools belong to the user.
+/// The API requires alternating roles, so consecutive messages of one role are merged
+/// into one message with several blocks. Tool results have the role `user`.
 fn messages(messages: &[Message]) -> Value {
     let mut merged: Vec<(&str, Vec<Value>)> = Vec::new();
     for message in messages {
         let (role, blocks) = match message {
-            Message::User(text) => ("user", vec![text_block(never_blank(text))]),
-            Message::Assistant { text, tool_calls } => ("assistant", said(text, tool_calls)),
+            Message::User(text) => ("user", vec![text_block(or_placeholder(text))]),
+            Message::Assistant { text, tool_calls } => {
+                ("assistant", assistant_blocks(text, tool_calls))
+            }
             Message::Tool { call_id, content, is_error } => (
                 "user",
                 vec![
@@ -142,16 +125,17 @@ fn text_block(text: &str) -> Value {
     json!({ "type": "text", "text": text })
 }
 
-fn said(text: &str, calls: &[ToolCall]) -> Vec<Value> {
+fn assistant_blocks(text: &str, calls: &[ToolCall]) -> Vec<Value> {
     let mut blocks = Vec::new();
     if calls.is_empty() || !text.trim().is_empty() {
-        // The API refuses white space at the end of the last assistant text.
-        blocks.push(text_block(never_blank(text).trim_end()));
+        // The API rejects trailing white space in the last assistant text.
+        blocks.push(text_block(or_placeholder(text).trim_end()));
     }
     for call in calls {
         let input = match &call.arguments {
             object @ Value::Object(_) => object.clone(),
-            other => json!({ "arguments": other }), // what the API takes here is an object
+            // The API requires an object.
+            other => json!({ "arguments": other }),
         };
         blocks
             .push(json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": input }));
@@ -159,7 +143,7 @@ fn said(text: &str, calls: &[ToolCall]) -> Vec<Value> {
     blocks
 }
 
-/// Reads a reply; the error says what is odd about it.
+/// Parses a reply. The error describes the unexpected structure.
 fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
     let blocks = json.get("content").and_then(Value::as_array).ok_or("it has no content")?;
     let of_type = |kind: &'static str| {
@@ -177,10 +161,10 @@ fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> 
         })
         .collect();
     let finish = match json.get("stop_reason").and_then(Value::as_str) {
-        Some("tool_use") => Finish::ToolCalls,
-        Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
-        Some("refusal") => Finish::Refusal,
-        _ => Finish::Stop,
+        Some("tool_use") => FinishReason::ToolCalls,
+        Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
+        Some("refusal") => FinishReason::Refusal,
+        _ => FinishReason::Stop,
     };
     let tokens = (
         ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
@@ -192,8 +176,8 @@ fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> 
     match &request.output {
         None => Ok(assemble(text, calls, finish, tokens)),
         Some(output) => {
-            let answer = calls.into_iter().find(|call| call.name == output.name);
-            let text = answer.map_or(text, |call| call.arguments.to_string());
+            let forced = calls.into_iter().find(|call| call.name == output.name);
+            let text = forced.map_or(text, |call| call.arguments.to_string());
             Ok(assemble(text, Vec::new(), finish, tokens))
         }
     }
@@ -219,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_of_one_role_become_one_message() {
+    fn consecutive_messages_of_one_role_are_merged() {
         let conversation = [
             Message::User("a".into()),
             Message::User("b".into()),
@@ -247,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request_carries_what_was_asked_and_no_more() {
+    fn plain_request_has_no_optional_fields() {
         let expected = json!({
             "model": "m-1", "max_tokens": 256, "system": "You help.",
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
@@ -256,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_are_offered_and_a_form_is_a_forced_tool() {
+    fn output_schema_is_a_forced_tool() {
         let tool = ToolSpec { name: "look".into(), description: "d".into(), parameters: json!({}) };
         let sent = body(&ChatRequest { tools: vec![tool], temperature: Some(0.5), ..ask("hi") });
         assert_eq!(
@@ -264,19 +248,19 @@ mod tests {
             json!([{ "name": "look", "description": "d", "input_schema": { "type": "object" } }])
         );
         assert_eq!((&sent["temperature"], sent.get("tool_choice")), (&json!(0.5), None));
-        let output = OutputSchema { name: "judgement".into(), schema: json!({ "type": "object" }) };
+        let output = OutputSchema { name: "judgment".into(), schema: json!({ "type": "object" }) };
         let sent = body(&ChatRequest { output: Some(output), ..ask("hi") });
-        assert_eq!(sent["tool_choice"]["name"], "judgement");
+        assert_eq!(sent["tool_choice"]["name"], "judgment");
         assert_eq!(sent["tools"][0]["input_schema"], json!({ "type": "object" }));
     }
 
     #[rstest]
-    #[case("end_turn", Finish::Stop)]
-    #[case("stop_sequence", Finish::Stop)]
-    #[case("max_tokens", Finish::Length)]
-    #[case("refusal", Finish::Refusal)]
-    #[case("something new", Finish::Stop)]
-    fn endings(#[case] reason: &str, #[case] finish: Finish) {
+    #[case("end_turn", FinishReason::Stop)]
+    #[case("stop_sequence", FinishReason::Stop)]
+    #[case("max_tokens", FinishReason::Length)]
+    #[case("refusal", FinishReason::Refusal)]
+    #[case("something new", FinishReason::Stop)]
+    fn finish_reasons(#[case] reason: &str, #[case] finish: FinishReason) {
         let json = json!({ "content": [{ "type": "text", "text": "a" }, { "type": "thinking", "thinking": "…" },
             { "type": "text", "text": "b" }], "stop_reason": reason, "usage": { "input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 5 } });
         let reply = read(&json, &ask("hi")).expect("a reply");
@@ -285,23 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn calls_keep_their_arguments_and_a_form_becomes_text() {
-        let json = json!({ "content": [{ "type": "tool_use", "id": "t1", "name": "judgement", "input": { "b": 1, "a": [2] } }], "stop_reason": "tool_use" });
+    fn forced_tool_call_becomes_reply_text() {
+        let json = json!({ "content": [{ "type": "tool_use", "id": "t1", "name": "judgment", "input": { "b": 1, "a": [2] } }], "stop_reason": "tool_use" });
         let reply = read(&json, &ask("hi")).expect("a reply");
         assert_eq!(reply.tool_calls[0].arguments, json!({ "b": 1, "a": [2] }));
-        assert_eq!((reply.finish, reply.input_tokens), (Finish::ToolCalls, 0));
-        let output = OutputSchema { name: "judgement".into(), schema: json!({}) };
+        assert_eq!((reply.finish, reply.input_tokens), (FinishReason::ToolCalls, 0));
+        let output = OutputSchema { name: "judgment".into(), schema: json!({}) };
         let reply =
             read(&json, &ChatRequest { output: Some(output), ..ask("hi") }).expect("a reply");
         assert_eq!(
             serde_json::from_str::<Value>(&reply.text).expect("JSON"),
             json!({ "b": 1, "a": [2] })
         );
-        assert_eq!((reply.finish, reply.tool_calls.len()), (Finish::Stop, 0));
+        assert_eq!((reply.finish, reply.tool_calls.len()), (FinishReason::Stop, 0));
     }
 
     #[test]
-    fn json_of_another_kind_is_no_reply() {
+    fn unexpected_json_is_an_error() {
         assert!(read(&json!({ "ok": true }), &ask("hi")).is_err());
     }
 }

@@ -1,142 +1,179 @@
-//! From what came back to what to do about it. Pure; the table of engine.md.
+//! Maps responses and transport errors to retry decisions. Pure.
 
-use super::http::{Answer, Transport};
-use super::rate_headers::told;
+use super::error_text::{provider_message, sanitize};
+use super::http::{HttpResponse, TransportError};
+use super::rate_headers::parse_rate_limits;
 use super::retry_after::retry_after;
-use llm_types::{CallError, Cause, Decision, Endpoint};
-use super::words::{provider_words, tidy};
 use domain::{ErrorKind, Timestamp};
+use llm_types::{CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint};
 use serde_json::Value;
 
-/// What a failed call means for the circuit of its connection.
+/// The effect of a failed call on the circuit of its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Counts as a failure.
     Failure,
-    /// 529: ignored, unless nothing has succeeded for a while.
+    /// 529: counts as a failure if no call has succeeded recently.
     Overloaded,
-    /// Says nothing about the connection's health.
+    /// Says nothing about the health of the connection.
     Ignored,
-    /// Nothing goes through until the key is changed.
-    LatchCredential,
-    /// Nothing goes through until there is money again.
-    LatchQuota,
-    /// This one model is closed to this key.
-    LatchModel,
+    /// The key is rejected: suspends the connection.
+    SuspendCredential,
+    /// The quota is exhausted: suspends the connection.
+    SuspendQuota,
+    /// The key may not use this model: suspends the model.
+    SuspendModel,
 }
 
-/// What an error means for the circuit.
 #[must_use]
 pub fn effect(error: &CallError) -> Effect {
     match (error.decision, error.status) {
         (Decision::Retry, _) => Effect::Failure,
         (Decision::Wait { overloaded: true, .. }, _) => Effect::Overloaded,
         (Decision::Wait { .. }, _) => Effect::Ignored,
-        (Decision::GiveUp(ErrorKind::CredentialInvalid), _) => Effect::LatchCredential,
-        (Decision::GiveUp(ErrorKind::QuotaExhausted), _) => Effect::LatchQuota,
-        (Decision::GiveUp(ErrorKind::ProviderRejected), Some(403)) => Effect::LatchModel,
+        (Decision::GiveUp(ErrorKind::CredentialInvalid), _) => Effect::SuspendCredential,
+        (Decision::GiveUp(ErrorKind::QuotaExhausted), _) => Effect::SuspendQuota,
+        (Decision::GiveUp(ErrorKind::ProviderRejected), Some(403)) => Effect::SuspendModel,
         (Decision::GiveUp(_), _) => Effect::Ignored,
     }
 }
 
-/// The decision about an answer that is not a success (a 2xx that carries an
-/// `error` in its body goes through here too, with the status it names).
+/// Parses a reply with `read`, or classifies the error response.
+///
+/// # Errors
+/// The classified error.
+pub fn reply(
+    response: &HttpResponse,
+    endpoint: &Endpoint,
+    request: &ChatRequest,
+    now: Timestamp,
+    read: fn(&Value, &ChatRequest) -> Result<ChatReply, &'static str>,
+) -> Result<ChatReply, CallError> {
+    let error = |status| error_response(status, response, endpoint, &request.model, now);
+    if !(200..300).contains(&response.status) {
+        return Err(error(response.status));
+    }
+    let rate_limits = parse_rate_limits(&response.headers, now);
+    let unreadable = |what| CallError {
+        rate_limits: rate_limits.clone(),
+        ..unreadable_response(response.status, what)
+    };
+    let json: Value =
+        serde_json::from_slice(&response.body).map_err(|_| unreadable("it is not JSON"))?;
+    if let Some(status) = hidden_error(&json) {
+        return Err(error(status));
+    }
+    let reply = read(&json, request).map_err(unreadable)?;
+    Ok(ChatReply { rate_limits, ..reply })
+}
+
+/// Classifies an error response. `status` differs from the status of the response if the
+/// body of a 2xx contains an error.
 #[must_use]
-pub fn answer(answer: &Answer, endpoint: &Endpoint, model: &str, now: Timestamp) -> CallError {
-    let status = answer.status;
-    let words = provider_words(&answer.body, endpoint);
-    let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-    let marks = marks(&answer.body);
+fn error_response(
+    status: u16,
+    response: &HttpResponse,
+    endpoint: &Endpoint,
+    model: &str,
+    now: Timestamp,
+) -> CallError {
+    let provider_message = provider_message(&response.body, endpoint);
+    let detail = match provider_message.as_str() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    };
+    let codes = error_codes(&response.body);
     let (cause, decision, message) = match status {
-        _ if (400..500).contains(&status) && out_of_money(status, &marks, &words) => (
-            Cause::Quota,
-            Decision::GiveUp(ErrorKind::QuotaExhausted),
-            format!(
-                "The account behind this connection has nothing left to spend ({status}){said}. Top it up or raise its limit."
-            ),
-        ),
+        _ if (400..500).contains(&status) && quota_exhausted(status, &codes, &provider_message) => {
+            (
+                Cause::Quota,
+                Decision::GiveUp(ErrorKind::QuotaExhausted),
+                format!(
+                    "The quota or credit of this connection's account is used up ({status}){detail}. Add credit or raise the limit."
+                ),
+            )
+        }
         401 => (
             Cause::Unauthorized,
             Decision::GiveUp(ErrorKind::CredentialInvalid),
             format!(
-                "The provider does not accept the key of this connection (401){said}. Enter a valid key."
+                "The provider does not accept the key of this connection (401){detail}. Enter a valid key."
             ),
         ),
         403 => (
             Cause::Forbidden,
             Decision::GiveUp(ErrorKind::ProviderRejected),
-            format!("The key of this connection may not use the model {model:?} (403){said}."),
+            format!("The key of this connection may not use the model {model:?} (403){detail}."),
         ),
-        408 => (
-            Cause::ServerError,
-            Decision::Retry,
-            format!("The provider gave up waiting (408){said}."),
-        ),
+        408 => {
+            (Cause::ServerError, Decision::Retry, format!("The provider timed out (408){detail}."))
+        }
         429 => (
             Cause::RateLimited,
-            Decision::Wait { until: retry_after(&answer.headers, now), overloaded: false },
-            format!("The provider's rate limit is reached (429){said}."),
+            Decision::Wait { until: retry_after(&response.headers, now), overloaded: false },
+            format!("The provider's rate limit is reached (429){detail}."),
         ),
         529 => (
             Cause::Overloaded,
-            Decision::Wait { until: retry_after(&answer.headers, now), overloaded: true },
-            format!("The provider is overloaded (529){said}."),
+            Decision::Wait { until: retry_after(&response.headers, now), overloaded: true },
+            format!("The provider is overloaded (529){detail}."),
         ),
         300..=399 => (
             Cause::Redirect,
             Decision::GiveUp(ErrorKind::ProviderRejected),
-            redirect(answer, endpoint),
+            redirect(status, response, endpoint),
         ),
         404 => (
             Cause::Rejected,
             Decision::GiveUp(ErrorKind::ProviderRejected),
             format!(
-                "The provider does not know the address or the model {model:?} (404){said}. Check the base URL of the connection and the model's name."
+                "The provider does not know the address or the model {model:?} (404){detail}. Check the base URL of the connection and the model's name."
             ),
         ),
         400..=499 => (
             Cause::Rejected,
             Decision::GiveUp(ErrorKind::ProviderRejected),
-            format!("The provider rejected the request ({status}){said}."),
+            format!("The provider rejected the request ({status}){detail}."),
         ),
-        500..=599 => {
-            (Cause::ServerError, Decision::Retry, format!("The provider failed ({status}){said}."))
-        }
+        500..=599 => (
+            Cause::ServerError,
+            Decision::Retry,
+            format!("The provider failed ({status}){detail}."),
+        ),
         _ => (
             Cause::ServerError,
             Decision::Retry,
-            format!("The provider's answer makes no sense (status {status}){said}."),
+            format!("The provider returned an invalid status ({status}){detail}."),
         ),
     };
     CallError {
         decision,
-        message: one_full_stop(message),
-        words,
+        message: single_period(message),
+        provider_message,
         status: Some(status),
         cause,
-        told: told(&answer.headers, now),
+        rate_limits: parse_rate_limits(&response.headers, now),
     }
 }
 
-/// The decision about an answer that never came, or not whole.
+/// Classifies a missing or incomplete response.
 #[must_use]
-pub fn transport(failure: &Transport, endpoint: &Endpoint) -> CallError {
-    let refused = Decision::GiveUp(ErrorKind::ProviderRejected);
+pub fn transport_error(failure: &TransportError, endpoint: &Endpoint) -> CallError {
+    let rejected = Decision::GiveUp(ErrorKind::ProviderRejected);
     let (cause, decision) = match failure {
-        Transport::Forbidden(_) | Transport::Unusable(_) => (Cause::Unsent, refused),
-        Transport::Connect(_) => (Cause::Connect, Decision::Retry),
-        Transport::Idle(_) => (Cause::Timeout, Decision::Retry),
-        Transport::Cut(_) => (Cause::Cut, Decision::Retry),
-        Transport::TooLarge(_) => (Cause::TooLarge, Decision::Retry),
+        TransportError::Forbidden(_) | TransportError::Unusable(_) => (Cause::NotSent, rejected),
+        TransportError::Connect(_) => (Cause::Connect, Decision::Retry),
+        TransportError::IdleTimeout(_) => (Cause::Timeout, Decision::Retry),
+        TransportError::Truncated(_) => (Cause::Truncated, Decision::Retry),
+        TransportError::TooLarge(_) => (Cause::TooLarge, Decision::Retry),
     };
-    CallError { cause, ..CallError::new(decision, tidy(&failure.to_string(), endpoint)) }
+    CallError { cause, ..CallError::new(decision, sanitize(&failure.to_string(), endpoint)) }
 }
 
-/// A 2xx whose body is not JSON, or JSON of another kind: something between
-/// us and the model answered, or the answer was cut.
-#[must_use]
-pub fn not_an_answer(status: u16, what: &str) -> CallError {
-    let message = format!("The provider's answer cannot be read: {what}.");
+/// A 2xx with an unexpected body: a proxy responded instead of the model, or the body was
+/// truncated.
+fn unreadable_response(status: u16, what: &str) -> CallError {
+    let message = format!("The provider's response cannot be read: {what}.");
     CallError {
         status: Some(status),
         cause: Cause::Unreadable,
@@ -144,10 +181,10 @@ pub fn not_an_answer(status: u16, what: &str) -> CallError {
     }
 }
 
-/// What an answer with status 2xx that is an error after all stands for:
-/// some gateways put the status into the body. `None` for a real answer.
+/// The error status in the body of a 2xx: some gateways put it there. `None` for a
+/// success.
 #[must_use]
-pub fn hidden_error(body: &Value) -> Option<u16> {
+fn hidden_error(body: &Value) -> Option<u16> {
     let error = body.get("error").filter(|error| !error.is_null())?;
     let code = error.get("code").and_then(|code| {
         code.as_u64().or_else(|| code.as_str().and_then(|text| text.parse().ok()))
@@ -163,20 +200,20 @@ pub fn hidden_error(body: &Value) -> Option<u16> {
     Some(code.filter(|code| (400..600).contains(code)).or_else(named).unwrap_or(500))
 }
 
-/// `error.type`, `error.code`, `error.status`: words meant for programs.
-fn marks(body: &[u8]) -> Vec<String> {
+/// The machine-readable codes of an error body.
+fn error_codes(body: &[u8]) -> Vec<String> {
     let Ok(json) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
     let places = ["/error/type", "/error/code", "/error/status", "/type", "/code"];
     places.iter().filter_map(|place| json.pointer(place)?.as_str().map(str::to_owned)).collect()
 }
 
-/// Only what is certain: "exceeded your current quota" is what some servers
-/// say of a limit per minute, so it counts only with the mark beside it. Words
-/// alone count only with a status that fits: a 400 often repeats what it was
-/// sent, which may speak of money; there only whole sentences of a provider do.
-fn out_of_money(status: u16, marks: &[String], words: &str) -> bool {
-    let certain = ["insufficient_quota", "billing_hard_limit_reached", "billing_error"];
-    let said: &[&str] = match status {
+/// Whether the quota is certainly exhausted. "exceeded your current quota" is not
+/// sufficient, because some servers use it for a limit per minute. Messages count only
+/// with a fitting status: a 400 often repeats the request, which may mention money, so
+/// only complete phrases of known providers count there.
+fn quota_exhausted(status: u16, codes: &[String], message: &str) -> bool {
+    let quota_codes = ["insufficient_quota", "billing_hard_limit_reached", "billing_error"];
+    let phrases: &[&str] = match status {
         400 => &[
             "your credit balance is too low to",
             "you have reached your specified api usage limits",
@@ -189,25 +226,24 @@ fn out_of_money(status: u16, marks: &[String], words: &str) -> bool {
         ],
         _ => &[],
     };
-    let words = words.to_ascii_lowercase();
+    let message = message.to_ascii_lowercase();
     status == 402
-        || marks.iter().any(|mark| certain.contains(&mark.as_str()))
-        || said.iter().any(|phrase| words.contains(phrase))
+        || codes.iter().any(|code| quota_codes.contains(&code.as_str()))
+        || phrases.iter().any(|phrase| message.contains(phrase))
 }
 
-fn redirect(answer: &Answer, endpoint: &Endpoint) -> String {
-    let status = answer.status;
-    let to = answer.headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or_default();
-    // What follows a question mark may be a secret of the other side.
-    let to = tidy(to.split(['?', '#']).next().unwrap_or_default(), endpoint);
+fn redirect(status: u16, response: &HttpResponse, endpoint: &Endpoint) -> String {
+    let to = response.headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or_default();
+    // The query may contain a secret.
+    let to = sanitize(to.split(['?', '#']).next().unwrap_or_default(), endpoint);
     let to = if to.is_empty() { to } else { format!(" to {to}") };
     format!(
         "The address of this connection redirects{to} ({status}); redirects are not followed. Correct the base URL."
     )
 }
 
-/// The provider's sentence often brings a full stop of its own.
-fn one_full_stop(message: String) -> String {
+/// Removes a second period: provider messages often end with one.
+fn single_period(message: String) -> String {
     let mut message = message;
     for pair in ["..", "!.", "?.", "…."] {
         if message.contains(pair) {

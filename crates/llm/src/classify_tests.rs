@@ -1,4 +1,4 @@
-//! The table of answers and decisions, and the words that go with them.
+//! Tests of the decisions, effects and messages.
 
 use super::*;
 use crate::testing::endpoint;
@@ -10,11 +10,11 @@ use std::time::Duration;
 const NOW: Timestamp = Timestamp(1_000_000);
 
 fn check(status: u16, headers: &[(&'static str, &str)], body: &str) -> CallError {
-    let mut answer = Answer { status, body: body.into(), ..Answer::default() };
+    let mut response = HttpResponse { status, body: body.into(), ..HttpResponse::default() };
     for (name, value) in headers {
-        answer.headers.insert(*name, value.parse().expect("a header value"));
+        response.headers.insert(*name, value.parse().expect("a header value"));
     }
-    super::answer(&answer, &endpoint("http://x"), "m-1", NOW)
+    error_response(status, &response, &endpoint("http://x"), "m-1", NOW)
 }
 
 #[rstest]
@@ -24,38 +24,38 @@ fn check(status: u16, headers: &[(&'static str, &str)], body: &str) -> CallError
 #[case(504, "", Retry, Effect::Failure)]
 #[case(599, "", Retry, Effect::Failure)]
 #[case(408, "", Retry, Effect::Failure)]
-#[case(401, "{}", GiveUp(CredentialInvalid), Effect::LatchCredential)]
-#[case(403, "{}", GiveUp(ProviderRejected), Effect::LatchModel)]
-#[case(402, "", GiveUp(QuotaExhausted), Effect::LatchQuota)]
+#[case(401, "{}", GiveUp(CredentialInvalid), Effect::SuspendCredential)]
+#[case(403, "{}", GiveUp(ProviderRejected), Effect::SuspendModel)]
+#[case(402, "", GiveUp(QuotaExhausted), Effect::SuspendQuota)]
 #[case(
     429,
     r#"{"error":{"code":"insufficient_quota"}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(
     429,
     r#"{"error":{"type":"insufficient_quota"}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(
     400,
     r#"{"error":{"message":"Your credit balance is too low to use the API"}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(
     400,
     r#"{"error":{"message":"You have reached your specified API usage limits."}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(
     403,
     r#"{"error":{"message":"Monthly spend limit reached"}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(
     400,
@@ -79,7 +79,7 @@ fn check(status: u16, headers: &[(&'static str, &str)], body: &str) -> CallError
     400,
     r#"{"error":{"type":"billing_error","message":"spend limit"}}"#,
     GiveUp(QuotaExhausted),
-    Effect::LatchQuota
+    Effect::SuspendQuota
 )]
 #[case(400, r#"{"error":{"message":"bad"}}"#, GiveUp(ProviderRejected), Effect::Ignored)]
 #[case(404, "", GiveUp(ProviderRejected), Effect::Ignored)]
@@ -89,7 +89,7 @@ fn check(status: u16, headers: &[(&'static str, &str)], body: &str) -> CallError
 #[case(301, "", GiveUp(ProviderRejected), Effect::Ignored)]
 #[case(304, "", GiveUp(ProviderRejected), Effect::Ignored)]
 #[case(307, "", GiveUp(ProviderRejected), Effect::Ignored)]
-fn table(
+fn decision_and_effect_by_status(
     #[case] status: u16,
     #[case] body: &str,
     #[case] decision: Decision,
@@ -109,7 +109,7 @@ fn table(
 #[case(429, &[], None, false)]
 #[case(529, &[("retry-after", "3")], Some(3_000), true)]
 #[case(529, &[], None, true)]
-fn waits(
+fn throttling_is_a_wait(
     #[case] status: u16,
     #[case] headers: &[(&'static str, &str)],
     #[case] millis: Option<u64>,
@@ -124,7 +124,7 @@ fn waits(
 }
 
 #[test]
-fn should_retry_of_the_provider_is_not_read() {
+fn should_retry_header_is_ignored() {
     for flag in ["true", "false"] {
         assert_eq!(check(500, &[("x-should-retry", flag)], "").decision, Retry);
         let rejected = check(400, &[("x-should-retry", flag)], "");
@@ -133,19 +133,19 @@ fn should_retry_of_the_provider_is_not_read() {
 }
 
 #[rstest]
-#[case(Transport::Connect("refused".into()), Retry)]
-#[case(Transport::Idle(Duration::from_secs(30)), Retry)]
-#[case(Transport::Cut("end of file".into()), Retry)]
-#[case(Transport::TooLarge(10), Retry)]
-#[case(Transport::Forbidden("10.0.0.1".into()), GiveUp(ProviderRejected))]
-#[case(Transport::Unusable("relative URL".into()), GiveUp(ProviderRejected))]
-fn transport_failures(#[case] failure: Transport, #[case] decision: Decision) {
-    let error = transport(&failure, &endpoint("http://x"));
+#[case(TransportError::Connect("refused".into()), Retry)]
+#[case(TransportError::IdleTimeout(Duration::from_secs(30)), Retry)]
+#[case(TransportError::Truncated("end of file".into()), Retry)]
+#[case(TransportError::TooLarge(10), Retry)]
+#[case(TransportError::Forbidden("10.0.0.1".into()), GiveUp(ProviderRejected))]
+#[case(TransportError::Unusable("relative URL".into()), GiveUp(ProviderRejected))]
+fn transport_failures(#[case] failure: TransportError, #[case] decision: Decision) {
+    let error = transport_error(&failure, &endpoint("http://x"));
     assert_eq!((error.decision, error.status), (decision, None));
 }
 
 #[test]
-fn sentences_name_what_helps() {
+fn messages_name_the_remedy() {
     let error = check(403, &[], r#"{"error":{"message":"no access."}}"#);
     assert_eq!(
         error.message,
@@ -156,7 +156,7 @@ fn sentences_name_what_helps() {
 }
 
 #[test]
-fn an_error_inside_a_success_is_found() {
+fn error_body_of_success_status_is_detected() {
     let read = |text: &str| hidden_error(&serde_json::from_str(text).expect("JSON"));
     assert_eq!(read(r#"{"error":{"code":429}}"#), Some(429));
     assert_eq!(read(r#"{"error":{"code":"502"}}"#), Some(502));

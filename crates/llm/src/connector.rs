@@ -1,14 +1,14 @@
-//! The adapters behind one door, chosen by the kind of connection.
+//! Chooses the adapter by the kind of connection.
 
 use super::anthropic::Anthropic;
-use std::sync::Arc;
 use super::http::HttpClient;
 use super::openai::OpenAi;
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
-use domain::ConnectionKind;
 use async_trait::async_trait;
+use domain::ConnectionKind;
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+use std::sync::Arc;
 
-/// All protocols.
+/// The adapters of all protocols.
 pub struct Connector {
     anthropic: Anthropic,
     openai: OpenAi,
@@ -16,7 +16,6 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// All adapters over one HTTP client, and the offline demo model.
     #[must_use]
     pub fn new(http: HttpClient, demo: Arc<dyn Provider>) -> Self {
         Self { anthropic: Anthropic::new(http.clone()), openai: OpenAi::new(http), demo }

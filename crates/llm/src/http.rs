@@ -1,25 +1,22 @@
-//! The one HTTP client: what goes over the wire, and what can go wrong there.
+//! The HTTP client of all adapters, and its errors.
 
 use super::private_urls::{ForbiddenAddress, PublicResolver, check_literal};
-use llm_types::Endpoint;
 use clock::SharedClock;
+use llm_types::Endpoint;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::error::Error as _;
 use std::time::Duration;
 
-/// What the client keeps to.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpOptions {
-    /// Longest time to connect.
     pub connect_timeout: Duration,
-    /// Longest silence between bytes of an answer that has begun. The time
-    /// for the whole call, from the first byte of the handshake to the last of
-    /// the answer, is the outbound path's to keep.
+    /// The maximum time between two chunks of a response body. The outbound path limits
+    /// the duration of the whole attempt.
     pub idle_timeout: Duration,
-    /// Most bytes of an answer, as they come over the wire.
+    /// The maximum size of a response body in bytes.
     pub max_body: usize,
-    /// Whether loopback and private networks may be called.
+    /// Whether calls to loopback and private addresses are allowed.
     pub allow_private_urls: bool,
 }
 
@@ -34,42 +31,36 @@ impl Default for HttpOptions {
     }
 }
 
-/// A whole answer, whatever its status.
+/// A complete response of any status.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
-    /// The status.
+pub struct HttpResponse {
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, complete.
     pub body: Vec<u8>,
 }
 
-/// Why there is no whole answer. In words for a person, without the URL's
-/// path or any header.
+/// The cause of a missing or incomplete response. The messages are shown to users, and
+/// contain neither the path of the URL nor headers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Transport {
-    /// No connection, no TLS, or it broke before an answer began.
+pub enum TransportError {
+    /// The TCP or TLS connection failed, or ended before the response.
     #[error("The provider cannot be reached: {0}.")]
     Connect(String),
-    /// The address may not be called.
+    /// The address is private.
     #[error("The address of this connection may not be called: {0}.")]
     Forbidden(String),
-    /// The request cannot even be made.
+    /// The request is invalid.
     #[error("The connection cannot be used: {0}.")]
     Unusable(String),
-    /// The answer stopped coming.
-    #[error("The provider's answer stopped in the middle: nothing for {} s.", .0.as_secs_f32())]
-    Idle(Duration),
-    /// The answer ended too early.
-    #[error("The provider's answer was cut short: {0}.")]
-    Cut(String),
-    /// The answer is larger than any answer can be.
-    #[error("The provider's answer is larger than {} MiB, and was not read to its end.", .0 / 1024 / 1024)]
+    #[error("The provider's response stopped in the middle: no data for {} s.", .0.as_secs_f32())]
+    IdleTimeout(Duration),
+    #[error("The provider's response was cut short: {0}.")]
+    Truncated(String),
+    #[error("The provider's response is larger than {} MiB and was not read completely.", .0 / 1024 / 1024)]
     TooLarge(usize),
 }
 
-/// The client, shared by all adapters: one pool of connections.
+/// The client, which is shared by all adapters and has one connection pool.
 #[derive(Clone)]
 pub struct HttpClient {
     client: reqwest::Client,
@@ -77,42 +68,41 @@ pub struct HttpClient {
     clock: SharedClock,
 }
 
-/// Makes ring the process's cryptography for TLS. Needed once before the
-/// first client is built; later calls change nothing.
+/// Installs ring as the TLS crypto provider of the process. Required before the first
+/// client is built; later calls have no effect.
 pub fn install_crypto() {
-    // An error only says that one is installed already.
+    // Fails only if a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl HttpClient {
-    /// A client that keeps to `options`. On a machine without certificates of
-    /// authorities it is built all the same and reaches `http://` only.
+    /// Creates a client. Without CA certificates on the machine it supports `http://` only.
     ///
     /// # Errors
-    /// When no client can be built at all.
+    /// If the client cannot be created.
     pub fn new(options: HttpOptions, clock: SharedClock) -> Result<Self, reqwest::Error> {
         install_crypto();
         let client = match builder(options).build() {
             Ok(client) => client,
             Err(error) => {
-                tracing::warn!(%error, "no certificates of authorities; https:// cannot be reached (install ca-certificates)");
+                tracing::warn!(%error, "no CA certificates found; https:// is not available (install ca-certificates)");
                 builder(options).tls_certs_only([]).build()?
             }
         };
         Ok(Self { client, options, clock })
     }
 
-    /// The clock by which Retry-After is read.
+    /// The clock for the evaluation of Retry-After.
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.clock
     }
 
-    /// Posts JSON to `base_url` + `path` and reads the whole answer. The
-    /// endpoint's extra headers go first, so that `own` ones win.
+    /// Posts JSON to `base_url` + `path` and reads the complete response. The headers in
+    /// `own` override the extra headers of the endpoint.
     ///
     /// # Errors
-    /// When no whole answer came.
+    /// If the response is missing or incomplete.
     pub async fn post(
         &self,
         endpoint: &Endpoint,
@@ -120,10 +110,10 @@ impl HttpClient {
         own: HeaderMap,
         call_id: &str,
         body: &Value,
-    ) -> Result<Answer, Transport> {
+    ) -> Result<HttpResponse, TransportError> {
         let url = format!("{}{path}", endpoint.base_url.trim_end_matches('/'));
-        let url =
-            check_literal(&url, self.options.allow_private_urls).map_err(Transport::Forbidden)?;
+        let url = check_literal(&url, self.options.allow_private_urls)
+            .map_err(TransportError::Forbidden)?;
         let mut headers = extra_headers(endpoint)?;
         headers.extend(own);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -131,26 +121,25 @@ impl HttpClient {
             headers.insert("x-rehearsal-call", id);
         }
         let request = self.client.post(url).headers(headers).body(body.to_string());
-        let response = request.send().await.map_err(sending)?;
+        let response = request.send().await.map_err(send_error)?;
         self.read(response).await
     }
 
-    /// Reads a body piece by piece: the clock runs between bytes, and no
-    /// server fills our memory.
-    async fn read(&self, mut response: reqwest::Response) -> Result<Answer, Transport> {
+    /// Reads the body in chunks, with limits for the time between chunks and for the size.
+    async fn read(&self, mut response: reqwest::Response) -> Result<HttpResponse, TransportError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let HttpOptions { idle_timeout, max_body, .. } = self.options;
         let mut body = Vec::new();
         loop {
-            let piece = tokio::time::timeout(idle_timeout, response.chunk())
+            let chunk = tokio::time::timeout(idle_timeout, response.chunk())
                 .await
-                .map_err(|_| Transport::Idle(idle_timeout))?
-                .map_err(|error| Transport::Cut(root_cause(&error)))?;
-            let Some(piece) = piece else { return Ok(Answer { status, headers, body }) };
-            if body.len() + piece.len() > max_body {
-                return Err(Transport::TooLarge(max_body));
+                .map_err(|_| TransportError::IdleTimeout(idle_timeout))?
+                .map_err(|error| TransportError::Truncated(root_cause(&error)))?;
+            let Some(chunk) = chunk else { return Ok(HttpResponse { status, headers, body }) };
+            if body.len() + chunk.len() > max_body {
+                return Err(TransportError::TooLarge(max_body));
             }
-            body.extend_from_slice(&piece);
+            body.extend_from_slice(&chunk);
         }
     }
 }
@@ -159,22 +148,22 @@ fn builder(options: HttpOptions) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("rehearsal/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)
-        .redirect(reqwest::redirect::Policy::none()) // a 3xx is an answer
-        .retry(reqwest::retry::never()) // there is one retry layer, and it is not here
-        .no_gzip() // nothing is unpacked, so that a few bytes cannot become many
+        .redirect(reqwest::redirect::Policy::none()) // a 3xx is classified
+        .retry(reqwest::retry::never()) // the outbound path retries
+        .no_gzip() // no decompression: protects against decompression bombs
         .no_brotli()
         .no_deflate()
         .no_zstd()
-        .no_proxy() // nothing from the environment
+        .no_proxy() // ignores the environment
         .pool_idle_timeout(Duration::from_secs(30));
     if options.allow_private_urls { builder } else { builder.dns_resolver(PublicResolver) }
 }
 
-/// The endpoint's own extra headers; stored values were checked when written.
-fn extra_headers(endpoint: &Endpoint) -> Result<HeaderMap, Transport> {
+/// The extra headers of the endpoint, which were validated when they were stored.
+fn extra_headers(endpoint: &Endpoint) -> Result<HeaderMap, TransportError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &endpoint.headers {
-        let unusable = || Transport::Unusable(format!("the header {name:?} is not valid"));
+        let unusable = || TransportError::Unusable(format!("the header {name:?} is not valid"));
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
         let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
         value.set_sensitive(true);
@@ -183,35 +172,35 @@ fn extra_headers(endpoint: &Endpoint) -> Result<HeaderMap, Transport> {
     Ok(headers)
 }
 
-/// A secret as a header's value, marked so that nothing prints it.
+/// Creates a header value that is hidden in debug output.
 ///
 /// # Errors
-/// When it holds what no header may.
-pub fn secret_header(text: &str) -> Result<HeaderValue, Transport> {
+/// If the text is not a valid header value.
+pub fn secret_header(text: &str) -> Result<HeaderValue, TransportError> {
     let mut value = HeaderValue::from_str(text)
-        .map_err(|_| Transport::Unusable("its key holds characters that no key has".to_owned()))?;
+        .map_err(|_| TransportError::Unusable("its key contains invalid characters".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-fn sending(error: reqwest::Error) -> Transport {
+fn send_error(error: reqwest::Error) -> TransportError {
     let mut source = error.source();
     while let Some(inner) = source {
         if let Some(forbidden) = inner.downcast_ref::<ForbiddenAddress>() {
-            return Transport::Forbidden(forbidden.to_string());
+            return TransportError::Forbidden(forbidden.to_string());
         }
         source = inner.source();
     }
     if error.is_builder() {
-        return Transport::Unusable(root_cause(&error));
+        return TransportError::Unusable(root_cause(&error));
     }
-    Transport::Connect(root_cause(&error))
+    TransportError::Connect(root_cause(&error))
 }
 
-/// The innermost reason: the outer ones repeat the URL.
+/// The innermost error: the outer ones repeat the URL.
 fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
-        return "no connection in time".to_owned();
+        return "the connection timed out".to_owned();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {

@@ -1,33 +1,34 @@
-//! The outbound path: what is asked of a model, how, and what became of it.
+//! The outbound path of model calls.
 //!
-//! - [`types`]: requests, replies and errors, the same for every protocol.
-//! - [`anthropic`], [`openai`], [`demo`]: one thin adapter a protocol, chosen
-//!   by [`connector`], over the one client of [`http`].
-//! - [`classify`]: from status, headers and body to a decision.
-//! - [`outbound`]: limiter → breaker → call → classify → retry, in one place.
+//! - [`outbound`]: limiter → breaker → attempt → classify → retry.
+//! - [`connector`]: chooses the adapter of a connection: [`anthropic`], [`openai`], or the
+//!   demo model that is passed in. The adapters share the client of [`http`].
+//! - [`classify`]: maps status, headers and body to a retry decision.
 
 pub mod anthropic;
 pub mod classify;
 pub mod connector;
 pub mod http;
+#[cfg(test)]
+mod mock_provider_tests;
 pub mod openai;
 mod openai_wire;
 pub mod outbound;
+mod over_http;
 pub mod private_urls;
 pub mod rate_headers;
 #[cfg(test)]
-mod raw_tests;
+mod raw_tcp_tests;
 pub mod retry_after;
-#[cfg(test)]
-mod stand_tests;
 #[cfg(any(test, feature = "testing"))]
-pub mod testing;
-mod words;
+pub use llm_types::testing;
+mod error_text;
 
 pub use connector::Connector;
 pub use http::{HttpClient, HttpOptions, install_crypto};
-pub use outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
 pub use llm_types::{
     CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
     ToolSpec,
 };
+pub use outbound::Outbound;
+pub use over_http::outbound_over_http;

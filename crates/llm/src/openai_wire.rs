@@ -1,20 +1,19 @@
-//! What chat completions look like on the wire. Pure.
+//! The request and response format of chat completions. Pure.
 
+use domain::{FinishReason, ToolCall};
 use llm_types::reply::assemble;
 use llm_types::{ChatReply, ChatRequest, Message, OutputSchema};
-use domain::{Finish, ToolCall};
 use serde_json::{Map, Value, json};
 
-/// What a server was found not to understand.
+/// The fields that a server does not support.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Quirks {
-    /// No `response_format`: the schema goes into the system prompt.
-    pub(super) schema_in_words: bool,
-    /// `max_completion_tokens` in place of `max_tokens`.
+    /// The schema is part of the system prompt instead of `response_format`.
+    pub(super) schema_in_prompt: bool,
+    /// The token limit is `max_completion_tokens` instead of `max_tokens`.
     pub(super) completion_tokens: bool,
 }
 
-/// The body of a request.
 pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), json!(request.model));
@@ -25,7 +24,7 @@ pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
     }
     let mut system = request.system.clone();
     match &request.output {
-        Some(output) if quirks.schema_in_words => system.push_str(&in_words(output)),
+        Some(output) if quirks.schema_in_prompt => system.push_str(&schema_prompt(output)),
         Some(OutputSchema { name, schema }) => {
             let format = json!({ "type": "json_schema", "json_schema": { "name": name, "strict": true, "schema": schema } });
             body.insert("response_format".into(), format);
@@ -50,8 +49,8 @@ pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
     Value::Object(body)
 }
 
-/// The form of the answer, for a server that takes no schema.
-fn in_words(output: &OutputSchema) -> String {
+/// The output schema as text, for a server that does not support `response_format`.
+fn schema_prompt(output: &OutputSchema) -> String {
     format!(
         "\n\nAnswer with one JSON object and nothing else: no words around it, no Markdown. \
          It must be valid against this JSON Schema ({}):\n{}",
@@ -68,7 +67,7 @@ fn message(message: &Message) -> Value {
         Message::Assistant { text, tool_calls } => {
             let calls: Vec<Value> = tool_calls
                 .iter()
-                .map(|call| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": as_text(&call.arguments) } }))
+                .map(|call| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments_string(&call.arguments) } }))
                 .collect();
             let content = if text.is_empty() { Value::Null } else { json!(text) };
             json!({ "role": "assistant", "content": content, "tool_calls": calls })
@@ -79,16 +78,16 @@ fn message(message: &Message) -> Value {
     }
 }
 
-/// Arguments as the protocol has them: JSON inside a string. What was not
-/// JSON when it came goes back as it came.
-fn as_text(arguments: &Value) -> String {
+/// The arguments as a JSON string. Arguments that were not JSON are sent back
+/// unchanged.
+fn arguments_string(arguments: &Value) -> String {
     match arguments {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
-/// Reads a reply; the error says what is odd about it.
+/// Parses a reply. The error describes the unexpected structure.
 pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
     let choice = json.pointer("/choices/0").ok_or("it has no choices")?;
     let message = choice.get("message").filter(|message| message.is_object());
@@ -101,12 +100,12 @@ pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'s
         refusal.clone_into(&mut text);
     }
     let finish = match choice.get("finish_reason").and_then(Value::as_str) {
-        _ if refusal.is_some() => Finish::Refusal,
-        Some("tool_calls" | "function_call") => Finish::ToolCalls,
-        Some("length" | "max_tokens") => Finish::Length,
-        Some("content_filter") => Finish::ContentFilter,
-        Some("refusal") => Finish::Refusal,
-        _ => Finish::Stop,
+        _ if refusal.is_some() => FinishReason::Refusal,
+        Some("tool_calls" | "function_call") => FinishReason::ToolCalls,
+        Some("length" | "max_tokens") => FinishReason::Length,
+        Some("content_filter") => FinishReason::ContentFilter,
+        Some("refusal") => FinishReason::Refusal,
+        _ => FinishReason::Stop,
     };
     let count =
         |name: &str| json.pointer(&format!("/usage/{name}")).and_then(Value::as_u64).unwrap_or(0);
@@ -115,7 +114,7 @@ pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'s
     Ok(assemble(text, calls, finish, tokens))
 }
 
-/// Text, null, or parts of which some are text.
+/// The content is text, null, or a list of parts with or without text.
 fn content(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
@@ -126,8 +125,8 @@ fn content(content: Option<&Value>) -> String {
     }
 }
 
-/// The calls. A missing id is made up: unique in the conversation and the
-/// same whenever the same reply is read, so that the answer finds its call.
+/// The tool calls. A missing id is generated: it is unique in the conversation, and the
+/// same whenever the same reply is parsed, so that a result matches its call.
 fn calls(message: &Value, request: &ChatRequest) -> Vec<ToolCall> {
     let earlier: usize = request
         .messages
@@ -149,8 +148,8 @@ fn calls(message: &Value, request: &ChatRequest) -> Vec<ToolCall> {
     list.map(|list| list.iter().enumerate().filter_map(read).collect()).unwrap_or_default()
 }
 
-/// A JSON string by the protocol, an object with some servers, nothing at all
-/// for a tool without parameters with others. Text that is not JSON stays text.
+/// Arguments are a JSON string in the specification. Some servers send an object, others
+/// send nothing for a tool without parameters. Text that is not JSON stays text.
 fn arguments(value: Option<&Value>) -> Value {
     match value {
         None | Some(Value::Null) => json!({}),
@@ -170,7 +169,7 @@ mod tests {
     use rstest::rstest;
 
     fn form() -> OutputSchema {
-        OutputSchema { name: "judgement".into(), schema: json!({ "type": "object" }) }
+        OutputSchema { name: "judgment".into(), schema: json!({ "type": "object" }) }
     }
 
     fn reply(message: Value, finish: &str) -> ChatReply {
@@ -179,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request() {
+    fn plain_request() {
         let expected = json!({ "model": "m-1", "max_tokens": 256, "messages": [
             { "role": "system", "content": "You help." }, { "role": "user", "content": "hi" } ] });
         assert_eq!(body(&ask("hi"), Quirks::default()), expected);
     }
 
     #[test]
-    fn calls_and_results_go_back_as_they_came() {
+    fn tool_calls_and_results_round_trip() {
         let call = |arguments| ToolCall { id: "c1".into(), name: "look".into(), arguments };
         let mut request = ask("hi");
         request.messages.push(Message::Assistant {
@@ -218,11 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn a_form_by_schema_or_in_words() {
+    fn output_schema_is_sent_as_response_format_or_prompt() {
         let request = ChatRequest { output: Some(form()), ..ask("hi") };
         let sent = body(&request, Quirks::default());
         assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
-        let quirks = Quirks { schema_in_words: true, completion_tokens: true };
+        let quirks = Quirks { schema_in_prompt: true, completion_tokens: true };
         let sent = body(&request, quirks);
         assert_eq!(sent.get("response_format"), None);
         assert!(
@@ -237,24 +236,24 @@ mod tests {
     #[case(json!("text"), "text")]
     #[case(json!(null), "")]
     #[case(json!([{ "type": "text", "text": "a" }, { "type": "image" }, { "type": "text", "text": "b" }]), "ab")]
-    fn contents(#[case] content: Value, #[case] text: &str) {
+    fn text_content_formats(#[case] content: Value, #[case] text: &str) {
         assert_eq!(reply(json!({ "content": content }), "stop").text, text);
     }
 
     #[rstest]
-    #[case("stop", Finish::Stop)]
-    #[case("length", Finish::Length)]
-    #[case("content_filter", Finish::ContentFilter)]
-    #[case("tool_calls", Finish::Stop)] // it calls none
-    #[case("eos", Finish::Stop)]
-    fn endings(#[case] reason: &str, #[case] finish: Finish) {
+    #[case("stop", FinishReason::Stop)]
+    #[case("length", FinishReason::Length)]
+    #[case("content_filter", FinishReason::ContentFilter)]
+    #[case("tool_calls", FinishReason::Stop)] // without tool calls
+    #[case("eos", FinishReason::Stop)]
+    fn finish_reasons(#[case] reason: &str, #[case] finish: FinishReason) {
         assert_eq!(reply(json!({ "content": "x" }), reason).finish, finish);
     }
 
     #[test]
-    fn a_refusal_is_told_apart() {
+    fn refusal_is_distinguished() {
         let refused = reply(json!({ "content": null, "refusal": "I cannot." }), "stop");
-        assert_eq!((refused.text.as_str(), refused.finish), ("I cannot.", Finish::Refusal));
+        assert_eq!((refused.text.as_str(), refused.finish), ("I cannot.", FinishReason::Refusal));
         assert_eq!((refused.input_tokens, refused.output_tokens), (0, 0));
     }
 
@@ -264,12 +263,12 @@ mod tests {
     #[case(json!("{oops"), json!("{oops"))]
     #[case(json!(""), json!({}))]
     #[case(json!(null), json!({}))]
-    fn arguments_of_calls(#[case] sent: Value, #[case] expected: Value) {
+    fn tool_call_argument_formats(#[case] sent: Value, #[case] expected: Value) {
         let message =
             json!({ "tool_calls": [{ "function": { "name": "look", "arguments": sent } }] });
         let reply = reply(message, "stop");
         assert_eq!(reply.tool_calls[0].arguments, expected);
-        assert_eq!(reply.finish, Finish::ToolCalls);
+        assert_eq!(reply.finish, FinishReason::ToolCalls);
     }
 
     #[test]
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn json_of_another_kind_is_no_reply() {
+    fn unexpected_json_is_an_error() {
         assert!(read(&json!({ "choices": [] }), &ask("hi")).is_err());
         assert!(read(&json!("ok"), &ask("hi")).is_err());
     }

@@ -1,17 +1,15 @@
-//! Which addresses may be called. A server that others can reach must not be
-//! talked into calling its own network: loopback, private and link-local
-//! addresses (the metadata services of clouds among them) are refused unless
-//! the operator allows them.
+//! Protects against server-side request forgery: loopback, private and link-local
+//! addresses (including the metadata services of clouds) are rejected unless the operator
+//! allows them.
 //!
-//! The check stands where the connection is made, on the addresses that are
-//! really dialled: a name that resolves differently the second time gains
-//! nothing. Redirects are never followed, proxies never used.
+//! The addresses are checked when the connection is dialed, so a name that resolves
+//! differently the second time is rejected too. Redirects are never followed, proxies are
+//! never used.
 
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// An address that may not be called.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is an address of a private network; this server does not call those")]
 pub struct ForbiddenAddress(pub String);
@@ -28,9 +26,9 @@ pub fn is_public(ip: IpAddr) -> bool {
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
     match (a, b, c) {
-        // "this" network, private, loopback, multicast and what lies above
+        // "this" network, private, loopback, multicast and reserved
         (0 | 10 | 127 | 224.., ..) => false,
-        (100, 64..=127, _) => false,             // carriers' own
+        (100, 64..=127, _) => false,             // carrier-grade NAT
         (169, 254, _) => false,                  // link-local, metadata
         (172, 16..=31, _) => false,              // private
         (192, 168, _) => false,                  // private
@@ -46,7 +44,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     if let Some(inner) = embedded_v4(ip) {
         return is_public_v4(inner);
     }
-    // Only what is handed out globally, less its reserved parts.
+    // Global unicast addresses without the reserved ranges.
     let [first, second, ..] = ip.segments();
     first & 0xe000 == 0x2000            // 2000::/3
         && !(first == 0x2001 && second < 0x0200) // Teredo and other protocols
@@ -54,8 +52,8 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         && first != 0x3fff // documentation
 }
 
-/// The IPv4 address inside a mapped, compatible, NAT64 or 6to4 one: dialling
-/// it can reach that host.
+/// The IPv4 address inside a mapped, compatible, NAT64 or 6to4 address, through which that
+/// host can be reached.
 fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = ip.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
@@ -67,12 +65,11 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Reads a URL and refuses one whose host is a forbidden address in itself.
-/// The URL standard's own reading is used: `0x7f.1` and `2130706433` are
-/// 127.0.0.1.
+/// Parses a URL and rejects a private address as its host. Parses as the URL standard
+/// does: `0x7f.1` and `2130706433` are 127.0.0.1.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// A message for the user.
 pub fn check_literal(url: &str, allow_private: bool) -> Result<Url, String> {
     let parsed = Url::parse(url).map_err(|error| format!("{url} is not an address: {error}"))?;
     if !matches!(parsed.scheme(), "http" | "https") {
@@ -90,12 +87,11 @@ pub fn check_literal(url: &str, allow_private: bool) -> Result<Url, String> {
     }
 }
 
-/// The whole check, for the moment when somebody writes a base URL down: the
-/// literal one, then the addresses behind the name. A name that does not
-/// resolve now is not refused: it may later, and is checked again then.
+/// Checks a base URL when a user enters it: the URL itself, and the addresses of its host.
+/// A name that does not resolve is accepted, because it is checked again at each call.
 ///
 /// # Errors
-/// A sentence that says what is wrong with it.
+/// A message for the user.
 pub async fn check_base_url(url: &str, allow_private: bool) -> Result<(), String> {
     let parsed = check_literal(url, allow_private)?;
     let host = parsed.host_str().unwrap_or_default();
@@ -108,7 +104,7 @@ pub async fn check_base_url(url: &str, allow_private: bool) -> Result<(), String
     }
 }
 
-/// The addresses that may be dialled.
+/// Filters the addresses that may be dialed.
 fn keep_public(
     host: &str,
     found: impl Iterator<Item = SocketAddr>,
@@ -120,11 +116,11 @@ fn keep_public(
     }
 }
 
-/// What a name resolves to, less what may not be dialled. Whoever dials asks
-/// here, and dials what it is given: asked twice, a name may answer otherwise.
+/// Resolves a name to the addresses that may be dialed. The caller must dial these
+/// addresses, because a name may resolve differently the second time.
 ///
 /// # Errors
-/// [`ForbiddenAddress`] if nothing is left; else why it does not resolve.
+/// [`ForbiddenAddress`] if all addresses are private, or the error of the resolution.
 pub async fn addresses(
     host: &str,
     port: u16,
@@ -137,7 +133,7 @@ pub async fn addresses(
     Ok(keep_public(host, found)?)
 }
 
-/// The system's resolver, less the addresses that may not be dialled.
+/// The system's resolver, restricted to public addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicResolver;
 
@@ -177,7 +173,7 @@ mod tests {
     #[case("http://[64:ff9b::7f00:1]/")]
     #[case("http://[2002:7f00:1::]/")]
     #[case("http://[2001:db8::1]/")]
-    fn private_addresses_are_refused(#[case] url: &str) {
+    fn private_addresses_are_rejected(#[case] url: &str) {
         assert!(check_literal(url, false).is_err(), "{url}");
         assert!(check_literal(url, true).is_ok(), "{url}");
     }
@@ -188,7 +184,7 @@ mod tests {
     #[case("http://172.32.0.1/")]
     #[case("http://[2606:4700::1111]/")]
     #[case("http://[::ffff:8.8.8.8]/")]
-    fn public_ones_pass(#[case] url: &str) {
+    fn public_addresses_are_allowed(#[case] url: &str) {
         assert!(check_literal(url, false).is_ok(), "{url}");
     }
 
@@ -197,12 +193,12 @@ mod tests {
     #[case("file:///etc/passwd")]
     #[case("not a url")]
     #[case("http://")]
-    fn other_schemes_never(#[case] url: &str) {
+    fn other_schemes_are_rejected(#[case] url: &str) {
         assert!(check_literal(url, true).is_err(), "{url}");
     }
 
     #[tokio::test]
-    async fn a_name_for_loopback_is_refused_when_resolved() {
+    async fn loopback_name_is_rejected_when_resolved() {
         let refused = check_base_url("http://localhost:1234/v1", false).await;
         assert!(refused.is_err_and(|why| why.contains("localhost")));
         assert_eq!(check_base_url("http://localhost:1234/v1", true).await, Ok(()));
@@ -211,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_mixed_addresses_only_the_public_are_dialled() {
+    fn only_public_of_mixed_addresses_are_dialed() {
         let addr = |text: &str| text.parse::<SocketAddr>().expect("an address");
         let found = [addr("10.0.0.1:0"), addr("8.8.8.8:0")];
         assert_eq!(keep_public("x", found.into_iter()), Ok(vec![addr("8.8.8.8:0")]));

@@ -1,52 +1,50 @@
-//! What an answer's headers tell of a provider's limits. Pure.
+//! Parses the rate limits in response headers. Pure.
 //!
-//! Two spellings: `anthropic-ratelimit-requests-remaining` (and `tokens`,
-//! `input-tokens`, `output-tokens`; `-limit`, `-reset` as an RFC 3339 time),
-//! and `x-ratelimit-remaining-requests` (and `tokens`; `limit-`, `reset-` as a
-//! span like `6m0s` or `17ms`). What cannot be read is not there.
+//! There are two header families: `anthropic-ratelimit-requests-remaining` (and `tokens`,
+//! `input-tokens`, `output-tokens`; `-limit`, and `-reset` as an RFC 3339 time), and
+//! `x-ratelimit-remaining-requests` (and `tokens`; `limit-`, and `reset-` as a duration
+//! like `6m0s` or `17ms`). Unreadable values are ignored.
 
 use domain::Timestamp;
 pub use llm_types::{RateLimit, RateLimits};
 use reqwest::header::HeaderMap;
 use std::time::Duration;
 
-/// Longest time until a reset that is believed.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
-/// Anthropic's limits are per minute and fill up steadily.
+/// Later resets are reduced to this.
+const MAX_RESET: Duration = Duration::from_hours(7 * 24);
+/// Anthropic's limits are token buckets that refill within a minute.
 const ANTHROPIC_PERIOD: Duration = Duration::from_secs(60);
-/// Plain numbers from here on are seconds since 1970, not a span.
+/// Plain numbers from here on are seconds since 1970 instead of a duration.
 const EPOCH_SECONDS: f64 = 1e9;
-/// And from here on milliseconds since 1970.
+/// Plain numbers from here on are milliseconds since 1970.
 const EPOCH_MILLIS: f64 = 1e12;
 
-/// Reads them; `None` if none was told.
+/// Returns `None` if there are no rate limits in the headers.
 #[must_use]
-pub fn told(headers: &HeaderMap, now: Timestamp) -> Option<Box<RateLimits>> {
+pub fn parse_rate_limits(headers: &HeaderMap, now: Timestamp) -> Option<Box<RateLimits>> {
     let anthropic = |what: &str| {
         let name = |part: &str| format!("anthropic-ratelimit-{what}-{part}");
         let found = limit(headers, &name("limit"), &name("remaining"), &name("reset"), now)?;
         Some(RateLimit { period: Some(ANTHROPIC_PERIOD), ..found })
     };
-    let usual = |what: &str| {
+    let common = |what: &str| {
         let name = |part: &str| format!("x-ratelimit-{part}-{what}");
         limit(headers, &name("limit"), &name("remaining"), &name("reset"), now)
     };
     let (input_tokens, output_tokens) = (anthropic("input-tokens"), anthropic("output-tokens"));
-    // Beside these two, Anthropic's `tokens` repeats the one that is nearer to
-    // its end, and does not say which.
+    // Together with these two, Anthropic's `tokens` repeats the more restrictive one.
     let split = input_tokens.is_some() || output_tokens.is_some();
     let together = if split { None } else { anthropic("tokens") };
-    let told = RateLimits {
-        requests: anthropic("requests").or_else(|| usual("requests")),
-        tokens: together.or_else(|| usual("tokens")),
+    let rate_limits = RateLimits {
+        requests: anthropic("requests").or_else(|| common("requests")),
+        tokens: together.or_else(|| common("tokens")),
         input_tokens,
         output_tokens,
     };
-    (told != RateLimits::default()).then(|| Box::new(told))
+    (rate_limits != RateLimits::default()).then(|| Box::new(rate_limits))
 }
 
-/// One limit. Without `remaining` nothing is known; a limit of 0 is how some
-/// servers say that there is none.
+/// Parses one limit. Some servers report a limit of 0 if there is none.
 fn limit(
     headers: &HeaderMap,
     limit: &str,
@@ -55,28 +53,27 @@ fn limit(
     now: Timestamp,
 ) -> Option<RateLimit> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let remaining = whole(text(remaining)?)?;
+    let remaining = integer(text(remaining)?)?;
     let limit = match text(limit) {
-        Some(text) => whole(text)?,
+        Some(text) => integer(text)?,
         None => remaining,
     };
     if limit == 0 {
         return None;
     }
-    let reset = text(reset).and_then(|text| time(text, now));
+    let reset = text(reset).and_then(|text| reset_time(text, now));
     Some(RateLimit { limit, remaining: remaining.min(limit), reset, period: None })
 }
 
-/// A plain whole number.
-fn whole(text: &str) -> Option<u64> {
+fn integer(text: &str) -> Option<u64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if plain { text.parse().ok() } else { None }
 }
 
-/// A span from now, a time of RFC 3339, or a plain number: seconds from now,
-/// or since 1970 where it can be nothing else. What is past is now.
-fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let latest = now.plus(LONGEST);
+/// Parses a duration from now, an RFC 3339 time, or a plain number: seconds from now, or
+/// since 1970 if it is large. A time in the past becomes `now`.
+fn reset_time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let latest = now.plus(MAX_RESET);
     if let Some(at) = Timestamp::parse(text) {
         return Some(at.clamp(now, latest));
     }
@@ -86,19 +83,19 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
             n if n >= EPOCH_SECONDS => n * 1000.0 - now.0 as f64,
             n => n * 1000.0,
         };
-        return Some(now.plus(span_of(millis)));
+        return Some(now.plus(from_millis(millis)));
     }
-    span(text).map(|span| now.plus(span))
+    duration(text).map(|duration| now.plus(duration))
 }
 
-/// Digits with at most one point.
+/// Parses digits with at most one decimal point.
 fn decimal(text: &str) -> Option<f64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if plain { text.parse().ok() } else { None }
 }
 
-/// `1h2m3.5s`, `6m0s`, `17ms`: numbers, each with its unit.
-fn span(text: &str) -> Option<Duration> {
+/// Parses numbers with units: `1h2m3.5s`, `6m0s`, `17ms`.
+fn duration(text: &str) -> Option<Duration> {
     let (mut rest, mut millis) = (text, 0.0);
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
@@ -118,13 +115,13 @@ fn span(text: &str) -> Option<Duration> {
         millis += decimal(number)? * scale;
         rest = tail;
     }
-    (!text.is_empty()).then(|| span_of(millis))
+    (!text.is_empty()).then(|| from_millis(millis))
 }
 
-/// Milliseconds, rounded up, as far as they are believed.
-fn span_of(millis: f64) -> Duration {
+/// Rounds up, and limits to [`MAX_RESET`].
+fn from_millis(millis: f64) -> Duration {
     let seconds = (millis.ceil() / 1000.0).max(0.0);
-    Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST).min(LONGEST)
+    Duration::try_from_secs_f64(seconds).unwrap_or(MAX_RESET).min(MAX_RESET)
 }
 
 #[cfg(test)]
@@ -141,7 +138,7 @@ mod tests {
             let name: reqwest::header::HeaderName = name.parse().expect("a name");
             headers.insert(name, value.parse().expect("a value"));
         }
-        told(&headers, NOW)
+        parse_rate_limits(&headers, NOW)
     }
 
     fn reset(text: &str) -> Option<Duration> {
@@ -170,7 +167,7 @@ mod tests {
     #[case("2026-11-23T10:00:09Z", 9_000)]
     #[case("2026-11-23T09:00:00Z", 0)]
     #[case("99999999999999999999d", 604_800_000)]
-    fn resets_are_read(#[case] text: &str, #[case] millis: u64) {
+    fn reset_formats_are_parsed(#[case] text: &str, #[case] millis: u64) {
         assert_eq!(reset(text), Some(Duration::from_millis(millis)));
     }
 
@@ -186,7 +183,7 @@ mod tests {
     #[case("inf")]
     #[case("1e9")]
     #[case("2026-99-23T10:00:09Z")]
-    fn a_reset_that_is_none_is_no_reset(#[case] text: &str) {
+    fn invalid_resets_are_ignored(#[case] text: &str) {
         let expected = if text == "5" { Some(Duration::from_secs(5)) } else { None };
         assert_eq!(reset(text), expected);
     }
@@ -200,15 +197,15 @@ mod tests {
     #[case("ten", "1")]
     #[case("-10", "1")]
     #[case("0", "0")]
-    fn nonsense_tells_nothing(#[case] limit: &str, #[case] remaining: &str) {
+    fn invalid_limits_are_ignored(#[case] limit: &str, #[case] remaining: &str) {
         let pairs =
             [("x-ratelimit-limit-tokens", limit), ("x-ratelimit-remaining-tokens", remaining)];
         assert_eq!(read(&pairs), None);
     }
 
     #[test]
-    fn both_spellings_are_read() {
-        let told = read(&[
+    fn both_header_families_are_parsed() {
+        let rate_limits = read(&[
             ("anthropic-ratelimit-requests-limit", "50"),
             ("anthropic-ratelimit-requests-remaining", "49"),
             ("anthropic-ratelimit-requests-reset", "2026-11-23T10:00:01Z"),
@@ -217,28 +214,31 @@ mod tests {
             ("anthropic-ratelimit-output-tokens-limit", "8000"),
             ("anthropic-ratelimit-output-tokens-remaining", "7000"),
         ]);
-        let told = told.expect("limits");
+        let rate_limits = rate_limits.expect("limits");
         let period = Some(Duration::from_secs(60));
         let reset = Some(NOW.plus(Duration::from_secs(1)));
-        assert_eq!(told.requests, Some(RateLimit { limit: 50, remaining: 49, reset, period }));
+        assert_eq!(
+            rate_limits.requests,
+            Some(RateLimit { limit: 50, remaining: 49, reset, period })
+        );
         let output = RateLimit { limit: 8000, remaining: 7000, reset: None, period };
         assert_eq!(
-            (told.output_tokens, told.input_tokens, told.tokens),
+            (rate_limits.output_tokens, rate_limits.input_tokens, rate_limits.tokens),
             (Some(output), None, None)
         );
 
-        let told = read(&[
+        let rate_limits = read(&[
             ("x-ratelimit-remaining-tokens", "149984"),
             ("x-ratelimit-limit-tokens", "150000"),
             ("x-ratelimit-reset-tokens", "6ms"),
         ]);
         let reset = Some(NOW.plus(Duration::from_millis(6)));
         let tokens = RateLimit { limit: 150_000, remaining: 149_984, reset, period: None };
-        assert_eq!(told.expect("limits").tokens, Some(tokens));
+        assert_eq!(rate_limits.expect("limits").tokens, Some(tokens));
     }
 
     #[test]
-    fn what_is_left_out_or_contradicts_itself_is_put_right() {
+    fn missing_or_contradictory_limits_are_corrected() {
         let alone = read(&[("x-ratelimit-remaining-requests", "7")]).expect("limits");
         let expected = RateLimit { limit: 7, remaining: 7, reset: None, period: None };
         assert_eq!(alone.requests, Some(expected));

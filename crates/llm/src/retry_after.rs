@@ -1,15 +1,14 @@
-//! When a provider wants us back: `retry-after-ms`, `retry-after` in seconds,
-//! `retry-after` as an HTTP date.
+//! Parses `retry-after-ms`, and `retry-after` in seconds or as an HTTP date.
 
 use domain::Timestamp;
 use reqwest::header::HeaderMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Longest wait that is believed; what asks for more asks for this.
-const LONGEST: Duration = Duration::from_hours(7 * 24);
+/// Longer waits are reduced to this.
+const MAX_WAIT: Duration = Duration::from_hours(7 * 24);
 
-/// The time before which no call should be made; `None` if nothing readable
-/// was said. The milliseconds win over the seconds: they are more exact.
+/// The time before which no call should be made, or `None` without a readable header.
+/// Milliseconds take precedence over seconds, because they are more precise.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
@@ -23,19 +22,19 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// A plain decimal number of units of `scale` milliseconds, rounded up.
+/// Parses a decimal number of units of `scale` milliseconds, rounded up.
 fn number(text: &str, scale: f64) -> Option<Duration> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let millis = if plain { text.parse::<f64>().ok()? * scale } else { return None };
-    let wait = Duration::try_from_secs_f64(millis.ceil() / 1000.0).unwrap_or(LONGEST);
-    Some(wait.min(LONGEST))
+    let wait = Duration::try_from_secs_f64(millis.ceil() / 1000.0).unwrap_or(MAX_WAIT);
+    Some(wait.min(MAX_WAIT))
 }
 
-/// An HTTP date in any of its three forms; one in the past means now.
+/// Parses an HTTP date in any of its three formats. A date in the past becomes `now`.
 fn date(text: &str, now: Timestamp) -> Option<Timestamp> {
     let at = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
     let at = Timestamp(i64::try_from(at.as_millis()).ok()?);
-    Some(at.clamp(now, now.plus(LONGEST)))
+    Some(at.clamp(now, now.plus(MAX_WAIT)))
 }
 
 #[cfg(test)]
@@ -64,7 +63,7 @@ mod tests {
     #[case::asctime_date("Mon Nov 23 10:00:05 2026", 5_000)]
     #[case::past_date_is_now("Mon, 23 Nov 2026 09:00:00 GMT", 0)]
     #[case::absurd_is_capped("99999999999999999999999999", 604_800_000)]
-    fn reads_seconds_and_dates(#[case] value: &str, #[case] millis: u64) {
+    fn seconds_and_dates_are_parsed(#[case] value: &str, #[case] millis: u64) {
         assert_eq!(read(&[("retry-after", value)]), Some(Duration::from_millis(millis)));
     }
 
@@ -77,13 +76,13 @@ mod tests {
     #[case("1e3")]
     #[case("1.2.3")]
     #[case("Mon, 99 Nov 2026 10:00:30 GMT")]
-    fn ignores_what_it_cannot_read(#[case] value: &str) {
+    fn unreadable_values_are_ignored(#[case] value: &str) {
         assert_eq!(read(&[("retry-after", value)]), None);
         assert_eq!(read(&[("retry-after-ms", value)]), None);
     }
 
     #[test]
-    fn milliseconds_win_and_nothing_is_nothing() {
+    fn milliseconds_take_precedence() {
         let both = [("retry-after", "2"), ("retry-after-ms", "1234")];
         assert_eq!(read(&both), Some(Duration::from_millis(1_234)));
         let unreadable = [("retry-after", "2"), ("retry-after-ms", "x")];

@@ -1,129 +1,103 @@
-//! A model provider for tests and for the bench. It speaks OpenAI's chat
-//! completions and Anthropic's messages over real HTTP, answers by itself or
-//! by a [`Script`], misbehaves on demand, and keeps a journal of what it was
-//! asked.
+//! A mock model provider for tests and benchmarks. It serves OpenAI's chat
+//! completions and Anthropic's messages over real HTTP, replies by a
+//! [`Script`], injects faults, and logs every request.
 //!
 //! - `POST /v1/chat/completions`, `POST /v1/messages`: the two protocols.
-//! - `GET /journal`: every request so far; `DELETE /journal` forgets them.
-//! - `GET /script`, `POST /script`: how it answers; posting starts all counts
-//!   of rules anew.
+//! - `GET /requests`: the request log; `DELETE /requests` clears it.
+//! - `GET /script`, `POST /script`: the script; posting one resets the counts
+//!   of all rules.
 //!
-//! [`rough`] is a listener below HTTP: one that never accepts, never answers,
-//! or sends headers without end.
-//!
-//! It is no part of the product.
+//! [`RawTcpServer`] misbehaves below HTTP: it never accepts, never replies, or
+//! sends headers without end.
 
-mod answer;
-mod broken;
-mod journal;
-mod judged;
-mod question;
+mod model_request;
 mod rate_limit;
-mod rough;
+mod raw_tcp;
+mod reply;
+mod request_log;
+mod response_body;
 mod script;
-mod sending;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use journal::{Entry, Outcome};
-pub use judged::judged;
-pub use question::{Protocol, Question, Role};
-pub use rough::{Manners, Rough, rough};
-pub use script::{
-    Action, Call, LimitHeaders, RateLimit, RetryAfter, Rule, Script, TokenLimit, When,
-};
+pub use model_request::{Protocol, Role};
+pub use raw_tcp::{RawTcpServer, TcpBehavior};
+pub use reply::judge_reply;
+pub use request_log::{LoggedRequest, Outcome};
+pub use script::{Action, LimitHeaders, RetryAfter, Rule, Script, ToolCall, When, WindowLimit};
 
 use server::Shared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A running stand. Dropping it stops it and cuts its connections.
-pub struct Stand {
-    /// Where it listens.
+/// A running mock provider. Dropping it stops it and closes its connections.
+pub struct MockProvider {
     pub addr: SocketAddr,
     shared: Arc<Shared>,
     task: tokio::task::JoinHandle<()>,
 }
 
-/// Starts a stand on a free port of the loopback interface.
-///
-/// # Errors
-/// When no port can be had.
-pub async fn start(script: Script) -> std::io::Result<Stand> {
+/// Starts a mock provider on a free port of the loopback interface.
+pub async fn start(script: Script) -> std::io::Result<MockProvider> {
     start_on(script, 0).await
 }
 
-/// Starts a stand on this port of the loopback interface; 0 = a free one.
-///
-/// # Errors
-/// When the port cannot be had.
-pub async fn start_on(script: Script, port: u16) -> std::io::Result<Stand> {
+/// Starts a mock provider on `port` of the loopback interface; 0 picks a free port.
+pub async fn start_on(script: Script, port: u16) -> std::io::Result<MockProvider> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     let addr = listener.local_addr()?;
     let shared = Arc::new(Shared::new(script));
     let router = server::router(Arc::clone(&shared));
     let task = tokio::spawn(async move {
-        // Serving ends only with the task.
+        // Serving only ends when the task is aborted.
         let _ = axum::serve(listener, router).await;
     });
-    Ok(Stand { addr, shared, task })
+    Ok(MockProvider { addr, shared, task })
 }
 
-impl Stand {
+impl MockProvider {
     /// Base URL of an `anthropic` connection.
-    #[must_use]
     pub fn anthropic_url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// Base URL of an `openai` connection.
-    #[must_use]
     pub fn openai_url(&self) -> String {
         format!("http://{}/v1", self.addr)
     }
 
-    /// Every request so far, in the order of arrival.
-    #[must_use]
-    pub fn journal(&self) -> Vec<Entry> {
-        self.shared.journal.entries()
+    /// Every request since the start or the last clear, in order of arrival.
+    pub fn request_log(&self) -> Vec<LoggedRequest> {
+        self.shared.request_log.entries()
     }
 
-    /// How many requests there were so far.
-    #[must_use]
-    pub fn requests(&self) -> usize {
-        self.shared.journal.len()
+    pub fn request_count(&self) -> usize {
+        self.shared.request_log.len()
     }
 
-    /// The requests but for the first so many.
-    #[must_use]
-    pub fn journal_since(&self, place: usize) -> Vec<Entry> {
-        self.shared.journal.since(place)
-    }
-
-    /// What the times of the journal count from: milliseconds since 1970.
-    #[must_use]
+    /// The start of this provider in milliseconds since 1970. The times in the
+    /// request log count from it.
     pub fn started_at(&self) -> u64 {
-        self.shared.journal.started_at()
+        self.shared.request_log.started_at()
     }
 
-    /// Forgets the requests so far.
-    pub fn forget(&self) {
-        self.shared.journal.clear();
+    pub fn clear_request_log(&self) {
+        self.shared.request_log.clear();
     }
 
-    /// Answers by another script from now on; all counts start anew.
-    pub fn play(&self, script: Script) {
-        self.shared.play(script);
+    /// Replaces the script and resets the counts of all rules and rate limits.
+    pub fn set_script(&self, script: Script) {
+        self.shared.set_script(script);
     }
 
     /// Serves until the process ends.
-    pub async fn forever(mut self) {
+    pub async fn serve_forever(mut self) {
         let _ = (&mut self.task).await;
     }
 }
 
-impl Drop for Stand {
+impl Drop for MockProvider {
     fn drop(&mut self) {
         self.task.abort();
     }

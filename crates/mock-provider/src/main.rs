@@ -1,13 +1,13 @@
-//! The stand as a process: prints its address on the first line and serves.
+//! The mock provider as a process.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-rehearsal-stand [--port N] [--latency-ms N] [--script FILE] [--until-stdin-closes]
+rehearsal-mock-provider [--port N] [--latency-ms N] [--script FILE] [--until-stdin-closes]
 
-Listens on 127.0.0.1 and prints http://127.0.0.1:PORT on its first line.
---script takes a JSON file; --latency-ms wins over its latency.
+Listens on 127.0.0.1 and prints http://127.0.0.1:PORT on the first line.
+--script reads a JSON file; --latency-ms overrides its latency.
 ";
 
 struct Options {
@@ -18,34 +18,34 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
+    let options = match parse_options(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => {
             eprintln!("{problem}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let stand = match mock_provider::start_on(options.script, options.port).await {
-        Ok(stand) => stand,
+    let provider = match mock_provider::start_on(options.script, options.port).await {
+        Ok(provider) => provider,
         Err(error) => {
             eprintln!("cannot listen on port {}: {error}", options.port);
             return ExitCode::FAILURE;
         }
     };
-    println!("http://{}", stand.addr);
+    println!("http://{}", provider.addr);
     let _ = std::io::stdout().flush();
     if options.until_stdin_closes {
         std::thread::spawn(|| {
-            // Whoever started us has gone when its end of the pipe is closed.
+            // The pipe closes when the parent process exits.
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
             std::process::exit(0);
         });
     }
-    stand.forever().await;
+    provider.serve_forever().await;
     ExitCode::SUCCESS
 }
 
-fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
     let (mut port, mut latency, mut script) = (0, None, mock_provider::Script::default());
     let mut until_stdin_closes = false;
     while let Some(arg) = args.next() {

@@ -1,74 +1,65 @@
-//! Limits per key, told in the headers that providers use.
+//! Rate limits per API key, reported in the headers that providers use.
 
-use crate::script::{LimitHeaders, RateLimit, RetryAfter, TokenLimit};
+use crate::script::{LimitHeaders, RetryAfter, Script, WindowLimit};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
-/// What each key has used lately: when, and how much.
-type Used = Mutex<HashMap<String, VecDeque<(Instant, usize)>>>;
+/// The recent requests of each key: their times and costs.
+type History = Mutex<HashMap<String, VecDeque<(Instant, usize)>>>;
 
-/// The windows of all keys.
 #[derive(Default)]
-pub(crate) struct Limits {
-    requests: Used,
-    tokens: Used,
+pub(crate) struct RateLimiter {
+    requests: History,
+    tokens: History,
 }
 
-/// What the limits say to one request.
+/// The limiter's decision about one request.
 #[derive(Default)]
-pub(crate) struct Seen {
-    /// Why not; `None` = it may.
-    pub(crate) refused: Option<&'static str>,
-    /// What goes into the answer's headers in any case.
+pub(crate) struct LimitDecision {
+    /// The error message of a rejected request.
+    pub(crate) rejected: Option<String>,
+    /// Headers for the response, whether or not the request is rejected.
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// One window as one request finds it.
-struct Window {
-    what: &'static str,
+/// The state of one window after a request.
+struct WindowState {
+    unit: &'static str,
     limit: usize,
-    left: usize,
+    remaining: usize,
     reset: Duration,
-    over: bool,
+    exceeded: bool,
     retry_after: RetryAfter,
 }
 
-impl Limits {
-    /// Counts a request of so many tokens, unless a limit refuses it.
-    pub(crate) fn see(
-        &self,
-        key: &str,
-        requests: &Option<RateLimit>,
-        tokens: &Option<TokenLimit>,
-        family: LimitHeaders,
-        cost: usize,
-    ) -> Seen {
-        let requests = requests.as_ref().map(|limit| {
-            let window = Duration::from_millis(limit.window_ms);
-            look(&self.requests, key, window, "requests", limit.requests, 1, limit.retry_after)
-        });
-        // What the first limit refuses does not use up the second.
-        let refused = requests.as_ref().is_some_and(|window| window.over);
-        let tokens = tokens.as_ref().map(|limit| {
-            let (window, cost) =
-                (Duration::from_millis(limit.window_ms), if refused { 0 } else { cost });
-            look(&self.tokens, key, window, "tokens", limit.tokens, cost, limit.retry_after)
-        });
-        let mut seen = Seen::default();
+impl RateLimiter {
+    /// Counts a request that costs this many tokens, unless a limit of the
+    /// script rejects it.
+    pub(crate) fn check(&self, key: &str, script: &Script, tokens: usize) -> LimitDecision {
+        let requests = script
+            .rate_limit
+            .as_ref()
+            .map(|limit| count(&self.requests, key, "requests", limit, 1));
+        // A request that the first limit rejects does not use up the second.
+        let exceeded = requests.as_ref().is_some_and(|window| window.exceeded);
+        let cost = if exceeded { 0 } else { tokens };
+        let tokens = script
+            .token_limit
+            .as_ref()
+            .map(|limit| count(&self.tokens, key, "tokens", limit, cost));
+        let mut decision = LimitDecision::default();
         for window in [requests, tokens].into_iter().flatten() {
-            seen.headers.extend(told(family, &window));
-            if window.over {
-                seen.refused.get_or_insert(match window.what {
-                    "requests" => "Rate limit reached for requests",
-                    _ => "Rate limit reached for tokens",
-                });
-                seen.headers.extend(spelled(window.retry_after, window.reset));
+            decision.headers.extend(limit_headers(script.limit_headers, &window));
+            if window.exceeded {
+                let message = || format!("Rate limit reached for {}", window.unit);
+                decision.rejected.get_or_insert_with(message);
+                decision.headers.extend(retry_after_header(window.retry_after, window.reset));
             }
         }
-        seen
+        decision
     }
 
     pub(crate) fn clear(&self) {
@@ -77,63 +68,60 @@ impl Limits {
     }
 }
 
-fn look(
-    used: &Used,
+fn count(
+    history: &History,
     key: &str,
-    window: Duration,
-    what: &'static str,
-    limit: usize,
+    unit: &'static str,
+    limit: &WindowLimit,
     cost: usize,
-    retry_after: RetryAfter,
-) -> Window {
+) -> WindowState {
+    let window = Duration::from_millis(limit.window_ms);
     let now = Instant::now();
-    let mut used = used.lock();
-    let used = used.entry(key.to_owned()).or_default();
-    while used.front().is_some_and(|(at, _)| now.duration_since(*at) >= window) {
-        used.pop_front();
+    let mut history = history.lock();
+    let recent = history.entry(key.to_owned()).or_default();
+    while recent.front().is_some_and(|(at, _)| now.duration_since(*at) >= window) {
+        recent.pop_front();
     }
-    let sum: usize = used.iter().map(|(_, cost)| cost).sum();
-    let first = used.front().map(|(at, _)| *at);
+    let used: usize = recent.iter().map(|(_, cost)| cost).sum();
+    let first = recent.front().map(|(at, _)| *at);
     let reset = first.map_or(window, |at| window.saturating_sub(now.duration_since(at)));
-    // A single request that is more than all there is may pass alone.
-    let over = sum + cost > limit && !used.is_empty() && cost > 0;
-    if !over && cost > 0 {
-        used.push_back((now, cost));
+    // A single request that exceeds the whole limit passes when the window is empty.
+    let exceeded = used + cost > limit.max && !recent.is_empty() && cost > 0;
+    if !exceeded && cost > 0 {
+        recent.push_back((now, cost));
     }
-    let left = limit.saturating_sub(sum + if over { 0 } else { cost });
-    Window { what, limit, left, reset, over, retry_after }
+    let remaining = limit.max.saturating_sub(used + if exceeded { 0 } else { cost });
+    let (limit, retry_after) = (limit.max, limit.retry_after);
+    WindowState { unit, limit, remaining, reset, exceeded, retry_after }
 }
 
-fn told(family: LimitHeaders, window: &Window) -> Vec<(String, String)> {
-    let Window { what, limit, left, reset, .. } = window;
-    let (names, reset): ([String; 3], String) = match family {
+fn limit_headers(family: LimitHeaders, window: &WindowState) -> Vec<(String, String)> {
+    let WindowState { unit, limit, remaining, reset, .. } = window;
+    let fields = ["limit", "remaining", "reset"];
+    let (names, reset) = match family {
         LimitHeaders::None => return Vec::new(),
         LimitHeaders::OpenAi => (
-            ["limit", "remaining", "reset"].map(|word| format!("x-ratelimit-{word}-{what}")),
+            fields.map(|field| format!("x-ratelimit-{field}-{unit}")),
             format!("{}ms", reset.as_millis()),
         ),
-        LimitHeaders::Anthropic => (
-            ["limit", "remaining", "reset"]
-                .map(|word| format!("anthropic-ratelimit-{what}-{word}")),
-            date(*reset),
-        ),
+        LimitHeaders::Anthropic => {
+            (fields.map(|field| format!("anthropic-ratelimit-{unit}-{field}")), rfc3339_in(*reset))
+        }
     };
-    names.into_iter().zip([limit.to_string(), left.to_string(), reset]).collect()
+    names.into_iter().zip([limit.to_string(), remaining.to_string(), reset]).collect()
 }
 
-/// An RFC 3339 date, so long from now.
-fn date(wait: Duration) -> String {
+fn rfc3339_in(wait: Duration) -> String {
     let at = time::OffsetDateTime::from(now() + wait);
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// Retry-After in this spelling.
-pub(crate) fn spelled(how: RetryAfter, wait: Duration) -> Option<(String, String)> {
+pub(crate) fn retry_after_header(format: RetryAfter, wait: Duration) -> Option<(String, String)> {
     let seconds = wait.as_millis().div_ceil(1000);
-    match how {
+    match format {
         RetryAfter::Seconds => Some(("retry-after".into(), seconds.to_string())),
         RetryAfter::Millis => Some(("retry-after-ms".into(), wait.as_millis().to_string())),
-        // A date has whole seconds only: the next one after the wait.
+        // HTTP dates have whole seconds: rounds up.
         RetryAfter::Date => {
             let at = now() + wait + Duration::from_secs(1);
             Some(("retry-after".into(), httpdate::fmt_http_date(at)))
@@ -142,7 +130,7 @@ pub(crate) fn spelled(how: RetryAfter, wait: Duration) -> Option<(String, String
     }
 }
 
-#[allow(clippy::disallowed_methods)] // a date on the wire is the machine's, whoever reads it
+#[allow(clippy::disallowed_methods)] // the client compares the date with the system clock
 fn now() -> SystemTime {
     SystemTime::now()
 }
@@ -151,42 +139,47 @@ fn now() -> SystemTime {
 mod tests {
     use super::*;
 
-    fn name<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
-        seen.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    fn header<'a>(decision: &'a LimitDecision, name: &str) -> Option<&'a str> {
+        decision.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     #[tokio::test]
-    async fn requests_and_tokens_are_counted_apart_and_per_key() {
-        let limits = Limits::default();
-        let requests =
-            Some(RateLimit { requests: 2, window_ms: 60_000, retry_after: RetryAfter::Millis });
-        let tokens =
-            Some(TokenLimit { tokens: 100, window_ms: 60_000, retry_after: RetryAfter::Seconds });
-        let see = |key: &str, cost| limits.see(key, &requests, &tokens, LimitHeaders::OpenAi, cost);
-        let first = see("a", 60);
-        assert_eq!(first.refused, None);
-        assert_eq!(name(&first, "x-ratelimit-remaining-requests"), Some("1"));
-        assert_eq!(name(&first, "x-ratelimit-remaining-tokens"), Some("40"));
-        let second = see("a", 60);
-        assert_eq!(second.refused, Some("Rate limit reached for tokens"));
-        assert!(name(&second, "retry-after").is_some());
-        let third = see("a", 1);
-        assert_eq!(third.refused, Some("Rate limit reached for requests"));
-        assert!(name(&third, "retry-after-ms").is_some());
-        assert_eq!(see("b", 60).refused, None, "another key has its own");
+    async fn limits_requests_and_tokens_separately_and_per_key() {
+        let limiter = RateLimiter::default();
+        let limit = |max, retry_after| Some(WindowLimit { max, window_ms: 60_000, retry_after });
+        let script = Script {
+            rate_limit: limit(2, RetryAfter::Millis),
+            token_limit: limit(100, RetryAfter::Seconds),
+            ..Script::default()
+        };
+        let first = limiter.check("a", &script, 60);
+        assert_eq!(first.rejected, None);
+        assert_eq!(header(&first, "x-ratelimit-remaining-requests"), Some("1"));
+        assert_eq!(header(&first, "x-ratelimit-remaining-tokens"), Some("40"));
+        let second = limiter.check("a", &script, 60);
+        assert_eq!(second.rejected.as_deref(), Some("Rate limit reached for tokens"));
+        assert!(header(&second, "retry-after").is_some());
+        let third = limiter.check("a", &script, 1);
+        assert_eq!(third.rejected.as_deref(), Some("Rate limit reached for requests"));
+        assert!(header(&third, "retry-after-ms").is_some());
+        assert_eq!(limiter.check("b", &script, 60).rejected, None, "limits are per key");
     }
 
     #[tokio::test]
-    async fn each_family_has_its_names() {
-        let limits = Limits::default();
-        let requests =
-            Some(RateLimit { requests: 2, window_ms: 1_000, retry_after: RetryAfter::None });
-        let seen = limits.see("a", &requests, &None, LimitHeaders::Anthropic, 1);
-        assert_eq!(name(&seen, "anthropic-ratelimit-requests-limit"), Some("2"));
-        assert_eq!(name(&seen, "anthropic-ratelimit-requests-remaining"), Some("1"));
-        let reset = name(&seen, "anthropic-ratelimit-requests-reset").unwrap();
+    async fn each_header_family_uses_its_own_names() {
+        let limiter = RateLimiter::default();
+        let limit = WindowLimit { max: 2, window_ms: 1_000, retry_after: RetryAfter::None };
+        let with = |limit_headers| Script {
+            rate_limit: Some(limit.clone()),
+            limit_headers,
+            ..Script::default()
+        };
+        let decision = limiter.check("a", &with(LimitHeaders::Anthropic), 1);
+        assert_eq!(header(&decision, "anthropic-ratelimit-requests-limit"), Some("2"));
+        assert_eq!(header(&decision, "anthropic-ratelimit-requests-remaining"), Some("1"));
+        let reset = header(&decision, "anthropic-ratelimit-requests-reset").unwrap();
         assert!(reset.ends_with('Z') && reset.contains('T'), "{reset}");
-        let silent = limits.see("b", &requests, &None, LimitHeaders::None, 1);
-        assert!(silent.headers.is_empty());
+        let none = limiter.check("b", &with(LimitHeaders::None), 1);
+        assert!(none.headers.is_empty());
     }
 }

@@ -1,12 +1,11 @@
-//! The HTTP side.
+//! The HTTP server.
 
-use crate::answer::{Said, own, tokens_asked, wrap};
-use crate::broken;
-use crate::journal::{Entry, Journal, Request};
-use crate::question::{Protocol, Question};
-use crate::rate_limit::{Limits, spelled};
+use crate::model_request::{ModelRequest, Protocol};
+use crate::rate_limit::{RateLimiter, retry_after_header};
+use crate::reply::{Reply, default_reply, encode};
+use crate::request_log::{LoggedRequest, RawRequest, RequestLog};
+use crate::response_body::{drip, oversized, stall, track, truncate};
 use crate::script::{Action, Script};
-use crate::sending::sending;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -19,74 +18,80 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What all requests share.
+/// State that all requests share.
 pub(crate) struct Shared {
-    pub(crate) journal: Journal,
-    playing: Mutex<Playing>,
-    limits: Limits,
+    pub(crate) request_log: RequestLog,
+    active: Mutex<ActiveScript>,
+    limiter: RateLimiter,
     requests: AtomicU64,
 }
 
 /// The script and how often each of its rules has applied.
-struct Playing {
-    script: Script,
+struct ActiveScript {
+    script: Arc<Script>,
     used: Vec<u32>,
+}
+
+impl ActiveScript {
+    fn new(script: Script) -> Self {
+        Self { used: vec![0; script.rules.len()], script: Arc::new(script) }
+    }
 }
 
 impl Shared {
     pub(crate) fn new(script: Script) -> Self {
-        let playing = Playing { used: vec![0; script.rules.len()], script };
         Self {
-            journal: Journal::new(),
-            playing: Mutex::new(playing),
-            limits: Limits::default(),
+            request_log: RequestLog::new(),
+            active: Mutex::new(ActiveScript::new(script)),
+            limiter: RateLimiter::default(),
             requests: AtomicU64::new(0),
         }
     }
 
-    pub(crate) fn play(&self, script: Script) {
-        *self.playing.lock() = Playing { used: vec![0; script.rules.len()], script };
-        self.limits.clear();
+    pub(crate) fn set_script(&self, script: Script) {
+        *self.active.lock() = ActiveScript::new(script);
+        self.limiter.clear();
         self.requests.store(0, Ordering::SeqCst);
     }
 
-    /// The exception for this request, if there is one, and how long it takes.
-    fn cue(&self, number: u64, question: &Question) -> (Option<Action>, Duration) {
-        let mut playing = self.playing.lock();
-        let Playing { script, used } = &mut *playing;
-        let cue = script.rules.iter().zip(used.iter_mut()).find(|(rule, used)| {
-            rule.times.is_none_or(|times| **used < times) && rule.when.matches(number, question)
+    fn script(&self) -> Arc<Script> {
+        Arc::clone(&self.active.lock().script)
+    }
+
+    /// The action of the first rule that matches, and the latency.
+    fn next_action(&self, number: u64, request: &ModelRequest) -> (Option<Action>, Duration) {
+        let mut active = self.active.lock();
+        let ActiveScript { script, used } = &mut *active;
+        let matched = script.rules.iter().zip(used.iter_mut()).find(|(rule, used)| {
+            rule.times.is_none_or(|times| **used < times) && rule.when.matches(number, request)
         });
         let latency =
-            cue.as_ref().and_then(|(rule, _)| rule.latency_ms).unwrap_or(script.latency_ms);
-        let action = cue.map(|(rule, used)| {
+            matched.as_ref().and_then(|(rule, _)| rule.latency_ms).unwrap_or(script.latency_ms);
+        let action = matched.map(|(rule, used)| {
             *used += 1;
             rule.action.clone()
         });
         (action, Duration::from_millis(latency))
     }
+}
 
-    /// A refusal that the script makes for all.
-    fn refusal(&self, body: &Value) -> Option<&'static str> {
-        let playing = self.playing.lock();
-        if playing.script.refuse_response_format && body.get("response_format").is_some() {
-            return Some("This server does not support response_format of type json_schema");
-        }
-        if playing.script.refuse_max_tokens && body.get("max_tokens").is_some() {
-            return Some(
-                "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
-            );
-        }
-        None
+/// Why the script rejects every request with such a body.
+fn unsupported_field(script: &Script, body: &Value) -> Option<&'static str> {
+    if script.reject_response_format && body.get("response_format").is_some() {
+        return Some("This server does not support response_format of type json_schema");
     }
+    if script.reject_max_tokens && body.get("max_tokens").is_some() {
+        return Some("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.");
+    }
+    None
 }
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(openai))
         .route("/v1/messages", post(anthropic))
-        .route("/journal", get(journal).delete(forget))
-        .route("/script", get(script).post(play))
+        .route("/requests", get(list_requests).delete(clear_requests))
+        .route("/script", get(get_script).post(post_script))
         .layer(DefaultBodyLimit::max(64 * 1024 * 1024))
         .with_state(shared)
 }
@@ -97,8 +102,8 @@ async fn openai(
     Json(body): Json<Value>,
 ) -> Response {
     let key = header(&headers, "authorization");
-    let key = key.strip_prefix("Bearer ").unwrap_or(&key).to_owned();
-    serve(&shared, Protocol::OpenAi, "/v1/chat/completions", &key, &headers, body).await
+    let key = key.strip_prefix("Bearer ").unwrap_or(&key);
+    handle(&shared, Protocol::OpenAi, "/v1/chat/completions", key, &headers, body).await
 }
 
 async fn anthropic(
@@ -107,24 +112,24 @@ async fn anthropic(
     Json(body): Json<Value>,
 ) -> Response {
     let key = header(&headers, "x-api-key");
-    serve(&shared, Protocol::Anthropic, "/v1/messages", &key, &headers, body).await
+    handle(&shared, Protocol::Anthropic, "/v1/messages", &key, &headers, body).await
 }
 
-async fn journal(State(shared): State<Arc<Shared>>) -> Json<Vec<Entry>> {
-    Json(shared.journal.entries())
+async fn list_requests(State(shared): State<Arc<Shared>>) -> Json<Vec<LoggedRequest>> {
+    Json(shared.request_log.entries())
 }
 
-async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
-    shared.journal.clear();
+async fn clear_requests(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.request_log.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn script(State(shared): State<Arc<Shared>>) -> Json<Script> {
-    Json(shared.playing.lock().script.clone())
+async fn get_script(State(shared): State<Arc<Shared>>) -> Json<Script> {
+    Json(shared.script().as_ref().clone())
 }
 
-async fn play(State(shared): State<Arc<Shared>>, Json(script): Json<Script>) -> StatusCode {
-    shared.play(script);
+async fn post_script(State(shared): State<Arc<Shared>>, Json(script): Json<Script>) -> StatusCode {
+    shared.set_script(script);
     StatusCode::NO_CONTENT
 }
 
@@ -132,8 +137,7 @@ fn header(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-/// Answers one request of either protocol.
-async fn serve(
+async fn handle(
     shared: &Shared,
     protocol: Protocol,
     path: &str,
@@ -141,92 +145,82 @@ async fn serve(
     headers: &HeaderMap,
     body: Value,
 ) -> Response {
-    let question = Question::read(protocol, &body);
+    let request = ModelRequest::parse(protocol, &body);
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
-    let refusal = shared.refusal(&body);
-    let (limits, forget) = {
-        let playing = shared.playing.lock();
-        let script = &playing.script;
-        let limits = (script.rate_limit.clone(), script.token_limit.clone(), script.limit_headers);
-        (limits, script.forget_bodies)
-    };
-    let tokens = tokens_asked(&question);
-    let kept = headers
+    let script = shared.script();
+    let unsupported = unsupported_field(&script, &body);
+    let logged_headers = headers
         .iter()
-        .filter(|_| !forget)
-        .filter(|(name, _)| !["authorization", "x-api-key"].contains(&name.as_str()));
-    let request = Request {
+        .filter(|_| !script.discard_bodies)
+        .filter(|(name, _)| !["authorization", "x-api-key"].contains(&name.as_str()))
+        .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
+    let raw = RawRequest {
         number,
         path,
         key,
-        headers: kept
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
-            .collect(),
+        headers: logged_headers.collect(),
         call_id: header(headers, "x-rehearsal-call"),
-        body: if forget { Value::Null } else { body },
+        body: if script.discard_bodies { Value::Null } else { body },
     };
-    let mut open = shared.journal.open(request, &question);
-    let seen = shared.limits.see(key, &limits.0, &limits.1, limits.2, tokens);
-    let (action, latency) = shared.cue(number, &question);
-    let mut response = if let Some(words) = seen.refused {
-        error(429, words)
-    } else if let Some(words) = refusal {
-        error(400, words)
+    let mut pending = shared.request_log.push(raw, &request);
+    let limits = shared.limiter.check(key, &script, request.prompt_tokens());
+    let (action, latency) = shared.next_action(number, &request);
+    let mut response = if let Some(message) = limits.rejected {
+        error(429, &message)
+    } else if let Some(message) = unsupported {
+        error(400, message)
     } else {
         tokio::time::sleep(latency).await;
-        act(action, &question, number).await
+        respond(action, &request, number).await
     };
-    for (name, value) in seen.headers {
+    for (name, value) in limits.headers {
         insert(&mut response, &name, &value);
     }
-    open.answered(response.status().as_u16());
-    response.map(|body| sending(body, open))
+    pending.set_status(response.status().as_u16());
+    response.map(|body| track(body, pending))
 }
 
-/// The stand's own answer, or what the script has in its place.
-async fn act(action: Option<Action>, question: &Question, number: u64) -> Response {
-    let ordinary = |said: &Said| wrap(said, question, number);
-    let usual = || ordinary(&own(question)).to_string().into_bytes();
+/// Performs the action, or sends the default reply.
+async fn respond(action: Option<Action>, request: &ModelRequest, number: u64) -> Response {
+    let send = |reply: Reply| Json(encode(&reply, request, number)).into_response();
+    let default_body = || encode(&default_reply(request), request, number).to_string().into_bytes();
+    let Some(action) = action else { return send(default_reply(request)) };
     match action {
-        None => Json(ordinary(&own(question))).into_response(),
-        Some(Action::Answer(text)) => {
-            Json(ordinary(&Said { text, ..Said::default() })).into_response()
+        Action::Reply(text) => send(Reply { text, ..Reply::default() }),
+        Action::Finish { text, reason } => {
+            send(Reply { text, reason: Some(reason), calls: vec![] })
         }
-        Some(Action::Ending { text, reason }) => {
-            Json(ordinary(&Said { text, reason: Some(reason), calls: vec![] })).into_response()
-        }
-        Some(Action::ToolCalls(calls)) => {
-            Json(ordinary(&Said { calls, ..Said::default() })).into_response()
-        }
-        Some(Action::Raw(body)) => Json(body).into_response(),
-        Some(Action::Status { status, body, headers }) => {
+        Action::ToolCalls(calls) => send(Reply { calls, ..Reply::default() }),
+        Action::Json(body) => Json(body).into_response(),
+        Action::Status { status, body, headers } => {
             let mut response = match body {
-                Value::Null => error(status, "The stand was told to answer this"),
+                Value::Null => error(status, "The script sets this status"),
                 Value::String(text) => with_status(status, text),
                 body => with_status(status, body.to_string()),
             };
             headers.iter().for_each(|(name, value)| insert(&mut response, name, value));
             response
         }
-        Some(Action::Later { status, after_ms, spelled: how }) => {
-            let mut response = error(status, "Come back later");
-            if let Some((name, value)) = spelled(how, Duration::from_millis(after_ms)) {
+        Action::RetryLater { status, after_ms, format } => {
+            let mut response = error(status, "Try again later");
+            let header = retry_after_header(format, Duration::from_millis(after_ms));
+            if let Some((name, value)) = header {
                 insert(&mut response, &name, &value);
             }
             response
         }
-        Some(Action::Hang) => std::future::pending().await,
-        Some(Action::Drip { every_ms }) => {
-            json_body(broken::drip(usual(), Duration::from_millis(every_ms)))
+        Action::Hang => std::future::pending().await,
+        Action::Drip { every_ms } => {
+            json_body(drip(default_body(), Duration::from_millis(every_ms)))
         }
-        Some(Action::Cut) => json_body(broken::cut(usual())),
-        Some(Action::Gone) => json_body(broken::gone()),
-        Some(Action::Stall) => json_body(broken::stall()),
-        Some(Action::Garbage) => with_status(200, "<html><body>It works!</body></html>".into()),
-        Some(Action::Huge(bytes)) => json_body(broken::huge(bytes)),
-        Some(Action::Redirect(to)) => {
+        Action::TruncateBody => json_body(truncate(default_body())),
+        Action::ResetBeforeBody => json_body(truncate(Vec::new())),
+        Action::StallBody => json_body(stall()),
+        Action::Html => with_status(200, "<html><body>It works!</body></html>".into()),
+        Action::OversizedBody(bytes) => json_body(oversized(bytes)),
+        Action::Redirect(location) => {
             let mut response = with_status(307, String::new());
-            insert(&mut response, "location", &to);
+            insert(&mut response, "location", &location);
             response
         }
     }
@@ -236,8 +230,8 @@ fn json_body(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn error(status: u16, words: &str) -> Response {
-    let body = json!({ "error": { "message": words, "type": "stand_error" } });
+fn error(status: u16, message: &str) -> Response {
+    let body = json!({ "error": { "message": message, "type": "mock_error" } });
     with_status(status, body.to_string())
 }
 
@@ -246,7 +240,7 @@ fn with_status(status: u16, body: String) -> Response {
     (status, body).into_response()
 }
 
-/// A header that cannot be sent is left out.
+/// Skips headers that are invalid.
 fn insert(response: &mut Response, name: &str, value: &str) {
     if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
         response.headers_mut().insert(name, value);

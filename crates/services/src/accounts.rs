@@ -1,4 +1,4 @@
-//! Accounts and tokens.
+//! Accounts and API tokens.
 
 use super::errors::internal;
 use super::{Accounts, SignUp};
@@ -13,11 +13,11 @@ use secrecy::ExposeSecret;
 use store::StoreError;
 use store::accounts::UserRow;
 
-/// Longest address, in bytes (RFC 5321).
+/// The maximum length of an email address in bytes (RFC 5321).
 const LONGEST_EMAIL: usize = 254;
 
-/// An address as it is stored: trimmed, in lower case. Whether it can be
-/// written to only a letter would show; what cannot be an address is refused.
+/// Normalizes an email address: trimmed, in lower case. Rejects what cannot be an
+/// address; whether it exists is not checked.
 fn email_of(text: &str, problems: &mut Problems) -> String {
     let email = text.trim().to_lowercase();
     let sides = email
@@ -87,7 +87,7 @@ impl AccountService for Accounts {
 
     async fn caller_of_token(&self, token: &str) -> AppResult<Caller> {
         let unknown = || {
-            let detail = "This token is not valid. Make one on the settings page.";
+            let detail = "This token is not valid. Create a new one on the settings page.";
             AppError::new(ErrorCode::Unauthenticated, detail)
         };
         let hash = token_hash(token).ok_or_else(unknown)?;
@@ -131,7 +131,7 @@ impl AccountService for Accounts {
 }
 
 impl Accounts {
-    /// Makes an account whether sign-up is open or not: for the command line.
+    /// Creates an account even if sign-up is closed. For the command line.
     pub async fn create_user(&self, email: &str, password: &str) -> AppResult<Caller> {
         self.make_user(email, password, false).await
     }
@@ -163,13 +163,13 @@ impl Accounts {
         }
     }
 
-    /// The user with this address: for the command line.
+    /// The user with this email address. For the command line.
     pub async fn caller_of_email(&self, email: &str) -> AppResult<Caller> {
         let user = self.store.user_by_email(email.trim()).await.or_app_error()?;
         user.map(|user| user.caller()).ok_or_else(|| AppError::not_found("user"))
     }
 
-    /// The one account there is, for commands that name none.
+    /// The only account, for commands without `--email`.
     pub async fn only_caller(&self) -> AppResult<Caller> {
         if self.store.count_users().await.or_app_error()? > 1 {
             return Err(AppError::problem("--email", "must be given: there are several accounts"));
@@ -180,7 +180,7 @@ impl Accounts {
         user.map(|user| user.caller()).ok_or_else(|| AppError::conflict(none))
     }
 
-    /// Makes a token for the user with this address: for the command line.
+    /// Creates a token for the user with this email address. For the command line.
     pub async fn create_token_for(&self, email: &str, name: &str) -> AppResult<NewToken> {
         let caller = self.caller_of_email(email).await?;
         self.create_token(&caller, name).await

@@ -6,19 +6,19 @@ use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AgentService, AppResult, Caller, Cursor, Page};
 use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem};
-use store::catalog::After;
+use store::catalog::NameCursor;
 use uuid::Uuid;
 
-fn no_agent() -> AppError {
+fn agent_not_found() -> AppError {
     AppError::not_found("agent")
 }
 
-fn place(agent: &Agent) -> After {
-    After { key: agent.spec.name.clone(), id: agent.id.0 }
+fn place(agent: &Agent) -> NameCursor {
+    NameCursor { key: agent.spec.name.clone(), id: agent.id.0 }
 }
 
-/// A problem for each tool whose schema cannot be used: calls of that tool
-/// could not be checked.
+/// A problem for each tool whose schema cannot be compiled: calls of that tool
+/// could not be validated.
 fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
     let compiled = spec.tools.iter().map(|tool| jsonschema::validator_for(&tool.parameters));
     let failed = compiled.enumerate().filter_map(|(i, result)| Some((i, result.err()?)));
@@ -26,7 +26,7 @@ fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
         .map(|(i, error)| {
             let place = error.instance_path().to_string();
             let place = if place.is_empty() { place } else { format!(" (at {place})") };
-            let message = format!("is no JSON Schema that can be used{place}");
+            let message = format!("is not a valid JSON Schema{place}");
             Problem::new(format!("tools[{i}].parameters"), message)
         })
         .collect()
@@ -42,13 +42,18 @@ impl AgentService for Catalog {
     }
 
     async fn agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {
-        self.stores.agents.agent(caller.space_id, id).await.or_app_error()?.ok_or_else(no_agent)
+        self.stores
+            .agents
+            .agent(caller.space_id, id)
+            .await
+            .or_app_error()?
+            .ok_or_else(agent_not_found)
     }
 
     async fn agent_revisions(&self, caller: &Caller, id: AgentId) -> AppResult<Vec<Agent>> {
         let revisions =
             self.stores.agents.agent_revisions(caller.space_id, id).await.or_app_error()?;
-        if revisions.is_empty() { Err(no_agent()) } else { Ok(revisions) }
+        if revisions.is_empty() { Err(agent_not_found()) } else { Ok(revisions) }
     }
 
     async fn create_agent(&self, caller: &Caller, draft: &Draft) -> AppResult<Agent> {
@@ -63,19 +68,19 @@ impl AgentService for Catalog {
         revision: u32,
         draft: &Draft,
     ) -> AppResult<Agent> {
-        // Whose it is comes first: a stranger hears nothing of their draft.
-        self.own_agent(caller, id).await?;
+        // The owner is checked first: another user learns nothing about their draft.
+        self.check_agent_owner(caller, id).await?;
         let spec = self.agent_spec(caller, draft).await?;
         let now = self.clock.now();
         let saved = self.stores.agents.update_agent(caller.space_id, id, revision, &spec, now);
-        saved.await.or_app_error()?.ok_or_else(no_agent)
+        saved.await.or_app_error()?.ok_or_else(agent_not_found)
     }
 
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
         let now = self.clock.now();
         let gone =
             self.stores.agents.delete_agent(caller.space_id, id, now).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(no_agent()) }
+        if gone { Ok(()) } else { Err(agent_not_found()) }
     }
 
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {
@@ -91,9 +96,8 @@ impl AgentService for Catalog {
 }
 
 impl Catalog {
-    /// The agents of the caller that use a connection, by name, among their
-    /// first two hundred.
-    pub(super) async fn agents_of(
+    /// The caller's agents that use a connection, among the first 200 by name.
+    pub(super) async fn agents_using(
         &self,
         caller: &Caller,
         connection: ConnectionId,
@@ -104,24 +108,24 @@ impl Catalog {
         Ok(agents)
     }
 
-    /// A model that a connection offers, as one of its agents says.
-    pub(super) async fn a_model_of(
+    /// A model of a connection, taken from an agent that uses it.
+    pub(super) async fn model_used_by_agents(
         &self,
         caller: &Caller,
         connection: ConnectionId,
     ) -> AppResult<Option<String>> {
-        let agents = self.agents_of(caller, connection).await?;
+        let agents = self.agents_using(caller, connection).await?;
         Ok(agents.into_iter().map(|agent| agent.spec.model).min())
     }
 
-    /// The valid agent, or all that is wrong with it: the connection too must
-    /// be one that the caller may use.
+    /// The valid agent, or all of its problems. The caller must be allowed to use
+    /// its connection.
     pub(super) async fn agent_spec(&self, caller: &Caller, draft: &Draft) -> AppResult<AgentSpec> {
         let parsed = AgentSpec::parse(draft);
         let connection = draft.text("connection_id").parse::<ConnectionId>();
         let foreign = match connection {
             Ok(id) => !self.may_use(caller, id).await?,
-            Err(_) => false, // said by the parser
+            Err(_) => false, // reported by the parser
         };
         let foreign =
             foreign.then(|| Problem::new("connection_id", "is not one of your connections"));
@@ -139,25 +143,26 @@ impl Catalog {
 
     pub(super) async fn put_agent(&self, caller: &Caller, spec: &AgentSpec) -> AppResult<Agent> {
         let (id, now) = (self.clock.uuid().into(), self.clock.now());
-        Ok(self.stores.agents.create_agent(caller.space_id, id, spec, now).await.or_app_error()?)
+        self.stores.agents.create_agent(caller.space_id, id, spec, now).await.or_app_error()
     }
 
-    /// That it is the caller's; a damaged one is theirs too, to be repaired.
-    async fn own_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
+    /// Checks that the agent belongs to the caller. A corrupt agent does too, so
+    /// that saving can repair it.
+    async fn check_agent_owner(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
         match self.stores.agents.agent(caller.space_id, id).await {
-            Ok(None) => Err(no_agent()),
-            Ok(Some(_)) | Err(store::StoreError::Damaged(_)) => Ok(()),
+            Ok(None) => Err(agent_not_found()),
+            Ok(Some(_)) | Err(store::StoreError::Corrupt { .. }) => Ok(()),
             Err(other) => Err(crate::errors::app_error(other)),
         }
     }
 
-    /// The first agent of exactly this name.
+    /// The first agent with exactly this name.
     pub(crate) async fn agent_named(
         &self,
         caller: &Caller,
         name: &str,
     ) -> AppResult<Option<Agent>> {
-        let before = After { key: name.to_owned(), id: Uuid::nil() };
+        let before = NameCursor { key: name.to_owned(), id: Uuid::nil() };
         let next =
             self.stores.agents.agents(caller.space_id, Some(before), 1).await.or_app_error()?;
         Ok(next.into_iter().next().filter(|agent| agent.spec.name == name))

@@ -1,83 +1,88 @@
-//! Whether a connection can be used at all, found out without a paid call: is
-//! it there, has it a key, may its address be called, do calls go through its
-//! circuit, does anybody answer.
+//! Checks whether a connection can be used, without a paid call: does it exist,
+//! has it a key, may its address be called, does its circuit let calls through,
+//! does its address accept connections.
 
 use super::Catalog;
-use super::suites::{Look, Reach, Reached};
+use super::suites::{CheckedConnection, ConnectionCheck, Reachability};
 use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
 use store::rows::ModelRef;
 
 #[async_trait]
-impl Reach for Catalog {
-    async fn look(&self, caller: &Caller, id: ConnectionId) -> Look {
-        let own = match self.endpoints.of_server(id) {
+impl ConnectionCheck for Catalog {
+    async fn check(&self, caller: &Caller, id: ConnectionId) -> CheckedConnection {
+        let own = match self.endpoints.server_wide_connection(id) {
             Some(offered) => Ok(Some(offered.name.clone())),
             None => {
                 let row = self.stores.connections.connection(caller.space_id, id).await;
                 row.map(|row| row.map(|row| row.name))
             }
         };
-        let (name, reached) = match own {
-            Ok(Some(name)) => (name, self.reached(id).await),
+        let (name, reachability) = match own {
+            Ok(Some(name)) => (name, self.reachability(id).await),
             Ok(None) => {
-                let gone = "is not there; choose another connection".to_owned();
-                (String::new(), Reached::Not(gone))
+                let gone = "no longer exists; choose another connection".to_owned();
+                (String::new(), Reachability::Unusable(gone))
             }
-            Err(_) => (String::new(), Reached::Not("cannot be looked up at the moment".to_owned())),
+            Err(_) => (
+                String::new(),
+                Reachability::Unusable("cannot be looked up at the moment".to_owned()),
+            ),
         };
-        Look { name, reached }
+        CheckedConnection { name, reachability }
     }
 
-    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reached {
-        let breaker = self.tester.breaker_of(caller, model.connection_id, &model.model);
+    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability {
+        let breaker = self.tester.model_breaker(caller, model.connection_id, &model.model);
         circuit(breaker, self.clock.now())
     }
 }
 
 impl Catalog {
-    /// Whether a call over a connection of the caller's could get anywhere.
-    async fn reached(&self, id: ConnectionId) -> Reached {
+    /// Whether a call over a connection could reach its provider.
+    async fn reachability(&self, id: ConnectionId) -> Reachability {
         let endpoint = match self.endpoints.endpoint(id).await {
-            Ok(endpoint) if endpoint.kind == ConnectionKind::Demo => return Reached::Yes,
+            Ok(endpoint) if endpoint.kind == ConnectionKind::Demo => return Reachability::Ready,
             Ok(endpoint) => endpoint,
-            Err(error) => return Reached::Not(error.message),
+            Err(error) => return Reachability::Unusable(error.message),
         };
         let vendors = endpoint.base_url == endpoint.kind.default_base_url();
         if endpoint.key.is_none() && vendors {
-            return Reached::Not("has no key; add one in the settings".to_owned());
+            return Reachability::Unusable("has no key; add one in the settings".to_owned());
         }
-        if let Some(sentence) = self.tester.refuses(&endpoint.base_url).await {
-            return Reached::Not(format!("base_url {sentence}"));
+        if let Some(sentence) = self.tester.check_base_url(&endpoint.base_url).await {
+            return Reachability::Unusable(format!("base_url {sentence}"));
         }
-        match self.tester.answers(&endpoint.base_url).await {
-            Ok(()) => Reached::Yes,
-            Err(sentence) => Reached::Not(sentence),
+        match self.tester.check_reachable(&endpoint.base_url).await {
+            Ok(()) => Reachability::Ready,
+            Err(sentence) => Reachability::Unusable(sentence),
         }
     }
 }
 
-/// What a circuit means for who is about to start. A latched one refuses each
-/// call, so all runs would end with its error: that stops the start, as a missing
-/// key does. Once a call may try again, it does not, or nobody but a person could
-/// ever end it. Behind an open one runs wait, so that it is only told.
-fn circuit(breaker: Breaker, now: Timestamp) -> Reached {
+/// What the state of a circuit means for a start. A suspended connection refuses
+/// every call, so all runs would end with its error: this prevents the start, like
+/// a missing key. Once the next trial call is due, it does not, because a run may
+/// make that call. Behind an open circuit runs wait, so it is only reported.
+fn circuit(breaker: Breaker, now: Timestamp) -> Reachability {
     let why = breaker.reason.as_deref().unwrap_or_default().trim_end_matches('.');
     match breaker.state {
-        BreakerState::Closed => Reached::Yes,
-        BreakerState::Latched if breaker.until.is_some_and(|until| now < until) => Reached::Not(
-            format!("is stopped: {why}. A test that succeeds, or a saved change, opens it again"),
-        ),
-        BreakerState::Latched => Reached::Troubled {
-            message: format!("was stopped, and the first call tries it again: {why}"),
+        BreakerState::Closed => Reachability::Ready,
+        BreakerState::Suspended if breaker.until.is_some_and(|until| now < until) => {
+            Reachability::Unusable(format!(
+                "is suspended: {why}. A successful test or a saved change ends the suspension"
+            ))
+        }
+        BreakerState::Suspended => Reachability::Degraded {
+            message: format!("was suspended, and the next call tries it again: {why}"),
             until: None,
         },
-        BreakerState::Open => Reached::Troubled {
-            message: format!("has an open circuit, so runs wait: {why}"),
+        BreakerState::Open => Reachability::Degraded {
+            message: format!("is failing, so runs wait: {why}"),
             until: breaker.until,
         },
-        BreakerState::HalfOpen => Reached::Troubled {
+        BreakerState::HalfOpen => Reachability::Degraded {
             message: format!("had an open circuit and is being tried again: {why}"),
             until: None,
         },

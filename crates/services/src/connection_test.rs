@@ -1,27 +1,26 @@
-//! What the use cases know of the world: whether somebody answers at a
-//! connection's address, and what a model says when it is asked once.
+//! Tests connections through the outbound path: whether the address accepts
+//! connections, and how a model answers one short question.
 
 use super::connections::ConnectionTester;
 use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
-use llm::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope};
+use llm::outbound::{Call, CallLimits, CallWatcher, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long an address may take to take a connection.
+/// Timeout of the TCP connection.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long a test may take.
+/// Timeout of a test.
 const TEST: Duration = Duration::from_secs(30);
-/// Characters of an answer that are shown.
+/// The number of characters of a reply that are shown.
 const SHOWN: usize = 500;
 
-/// Tests over the outbound path, as runs call.
+/// Tests connections over the same outbound path as runs.
 pub struct OutboundTester {
-    /// The path.
     pub outbound: Arc<Outbound>,
     /// Whether private networks may be called.
     pub allow_private_urls: bool,
@@ -37,24 +36,29 @@ impl ConnectionTester for OutboundTester {
     ) -> ConnectionTest {
         let request = ChatRequest {
             model: model.unwrap_or_default(),
-            messages: vec![Message::User("AppResult with the single word: ready".to_owned())],
+            messages: vec![Message::User("Answer with the single word: ready".to_owned())],
             max_tokens: 16,
             ..ChatRequest::default()
         };
-        let scope = Scope { user_id: caller.user_id, probe: true };
         let limits = CallLimits {
             call_timeout: TEST,
             active_left: TEST,
             max_wait: Duration::ZERO,
             circuit_wait: Duration::ZERO,
         };
-        let mut times = CallTimes::default();
         let began = Began::default();
-        let answer =
-            self.outbound.call(&scope, &endpoint, &request, &limits, &began, &mut times).await;
+        let call = Call {
+            user_id: caller.user_id,
+            probe: true,
+            resolver: &endpoint,
+            request: &request,
+            limits,
+            watcher: &began,
+        };
+        let outcome = self.outbound.call(call).await;
         let line = || request_line(&endpoint, &request.model);
-        let latency_ms = u32::try_from(times.active.as_millis()).unwrap_or(u32::MAX);
-        match answer {
+        let latency_ms = u32::try_from(outcome.times.active.as_millis()).unwrap_or(u32::MAX);
+        match outcome.result {
             Ok(reply) => ConnectionTest {
                 ok: true,
                 message: format!("The model answered in {} ms.", reply.latency.as_millis()),
@@ -72,32 +76,31 @@ impl ConnectionTester for OutboundTester {
         }
     }
 
-    async fn refuses(&self, base_url: &str) -> Option<String> {
+    async fn check_base_url(&self, base_url: &str) -> Option<String> {
         private_urls::check_base_url(base_url, self.allow_private_urls).await.err()
     }
 
-    async fn answers(&self, base_url: &str) -> Result<(), String> {
-        answers(base_url, self.allow_private_urls).await
+    async fn check_reachable(&self, base_url: &str) -> Result<(), String> {
+        check_reachable(base_url, self.allow_private_urls).await
     }
 
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
         self.outbound.circuit(caller.user_id, id)
     }
 
-    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
-        self.outbound.circuit_of(caller.user_id, id, model)
+    fn model_breaker(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+        self.outbound.model_circuit(caller.user_id, id, model)
     }
 
-    fn edited(&self, _: &Caller, id: ConnectionId) {
-        self.outbound.forget(id);
+    fn connection_changed(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.reset_connection(id);
     }
 
-    fn saved(&self, _: &Caller, id: ConnectionId) {
-        self.outbound.unlatch(id);
+    fn connection_saved(&self, _: &Caller, id: ConnectionId) {
+        self.outbound.clear_suspensions(id);
     }
 }
 
-/// Whether an attempt began.
 #[derive(Default)]
 struct Began(AtomicBool);
 
@@ -109,22 +112,22 @@ impl CallWatcher for Began {
 }
 
 impl Began {
-    /// Whether a call that ended like this went out: not if it was held back, nor
-    /// if it was stopped on our side.
+    /// Whether a request was sent before this error: not if the call was held back
+    /// by a limit or failed on our side.
     fn sent(&self, error: &CallError) -> bool {
-        let ours = error.cause == Cause::Unsent && error.kind() != ErrorKind::RateLimited;
+        let ours = error.cause == Cause::NotSent && error.kind() != ErrorKind::RateLimited;
         self.0.load(Ordering::Relaxed) && (!ours || error.status.is_some())
     }
 }
 
-/// What came back of a call that failed, as far as it is known.
+/// The provider's response to a failed call, as far as it is known.
 fn refusal(error: &CallError) -> String {
     let status = error.status.map(|status| format!("HTTP {status}")).unwrap_or_default();
-    let text = format!("{status}\n{}", error.words);
+    let text = format!("{status}\n{}", error.provider_message);
     text.trim().chars().take(SHOWN).collect()
 }
 
-/// The request as it is sent, with what is secret left out.
+/// The request as it is sent, without secrets.
 fn request_line(endpoint: &Endpoint, model: &str) -> String {
     let key = if endpoint.key.is_some() { "•••" } else { "none" };
     let headers: Vec<_> = endpoint.headers.keys().map(|name| format!("\n{name}: •••")).collect();
@@ -136,10 +139,10 @@ fn request_line(endpoint: &Endpoint, model: &str) -> String {
     format!("POST {}{path}\n{auth}{}\nmodel: {model}", endpoint.base_url, headers.concat())
 }
 
-/// Whether somebody takes a connection at the address of a URL. The name is
-/// resolved once, and only what a call may dial is dialled: where somebody
-/// answers in a private network is nobody's to find out.
-async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
+/// Whether the address of a URL accepts connections. The name is resolved once
+/// and only addresses that a call may dial are dialed, so that users cannot probe
+/// private networks.
+async fn check_reachable(base_url: &str, allow_private: bool) -> Result<(), String> {
     let url = reqwest::Url::parse(base_url).map_err(|_| "has no usable base URL".to_owned())?;
     let host = url.host_str().ok_or("has no usable base URL")?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
@@ -151,7 +154,7 @@ async fn answers(base_url: &str, allow_private: bool) -> Result<(), String> {
         })?;
         let connect = tokio::net::TcpStream::connect(addrs.as_slice()).await;
         connect.map(drop).map_err(|error| {
-            format!("cannot be reached: nobody answers at {host}:{port} ({})", error.kind())
+            format!("cannot be reached: {host}:{port} accepts no connections ({})", error.kind())
         })
     };
     tokio::time::timeout(CONNECT, dial).await.unwrap_or_else(|_| {
@@ -173,11 +176,11 @@ mod tests {
     use rand::SeedableRng;
     use uuid::Uuid;
 
-    /// Accepts the key once it is told that it is valid.
-    struct Keyed(Mutex<bool>);
+    /// Accepts the key after it was declared valid.
+    struct KeyCheckingProvider(Mutex<bool>);
 
     #[async_trait]
-    impl Provider for Keyed {
+    impl Provider for KeyCheckingProvider {
         async fn complete(&self, _: &Endpoint, _: &ChatRequest) -> Result<ChatReply, CallError> {
             if *self.0.lock() {
                 return Ok(reply(1, 1));
@@ -185,7 +188,7 @@ mod tests {
             let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
             Err(CallError {
                 status: Some(401),
-                words: "no such key".to_owned(),
+                provider_message: "no such key".to_owned(),
                 ..CallError::new(decision, "No such key (401).")
             })
         }
@@ -197,8 +200,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_circuit_is_shown_to_its_user_and_ended_by_a_test_or_an_edit() {
-        let provider = Arc::new(Keyed(Mutex::new(false)));
+    async fn circuit_is_visible_to_its_user_and_ends_by_test_or_edit() {
+        let provider = Arc::new(KeyCheckingProvider(Mutex::new(false)));
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Arc::new(Outbound::new(provider.clone(), Arc::new(SystemClock), rng));
         let tester = OutboundTester { outbound, allow_private_urls: true };
@@ -210,7 +213,7 @@ mod tests {
             assert!(!tested.ok && tested.answer == "HTTP 401\nno such key", "{tested:?}");
             assert!(tested.request.starts_with("POST "), "{tested:?}");
             let breaker = tester.breaker(&anna, id);
-            assert_eq!(breaker.state, BreakerState::Latched);
+            assert_eq!(breaker.state, BreakerState::Suspended);
             assert_eq!(breaker.reason.as_deref(), Some("No such key (401)."));
             assert!(breaker.until.is_some());
             assert_eq!(tester.breaker(&ben, id), Breaker::default());
@@ -220,16 +223,16 @@ mod tests {
         assert!(tester.test(&anna, at.clone(), None).await.ok);
         assert_eq!(tester.breaker(&anna, id), Breaker::default());
         latch().await;
-        tester.edited(&ben, id);
+        tester.connection_changed(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
         latch().await;
-        tester.saved(&ben, id);
+        tester.connection_saved(&ben, id);
         assert_eq!(tester.breaker(&anna, id), Breaker::default(), "or saved it as it was");
     }
 
     #[tokio::test]
-    async fn what_was_not_sent_is_not_shown_as_a_request() {
-        /// Asks for a pause of an hour.
+    async fn unsent_request_is_not_shown() {
+        /// Answers with a Retry-After of an hour.
         struct Full;
         #[async_trait]
         impl Provider for Full {
@@ -259,23 +262,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_dialled_that_a_call_would_not_dial() {
+    async fn test_dials_only_addresses_that_calls_may_dial() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        // Literal, and behind a name: as after a look that saw another address.
+        // As a literal address and behind a name.
         for host in ["127.0.0.1", "localhost"] {
             let url = format!("http://{host}:{port}/v1");
-            assert_eq!(answers(&url, true).await, Ok(()));
+            assert_eq!(check_reachable(&url, true).await, Ok(()));
             listener.accept().await.unwrap();
-            let refused = answers(&url, false).await.unwrap_err();
+            let refused = check_reachable(&url, false).await.unwrap_err();
             assert!(refused.contains("private network"), "{refused}");
         }
-        // Whoever came before would be taken first.
+        // A connection in the backlog would be accepted first.
         let own = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         let (_, first) = listener.accept().await.unwrap();
-        assert_eq!(first, own.local_addr().unwrap(), "nobody dialled");
+        assert_eq!(first, own.local_addr().unwrap(), "no connection was dialed");
         drop(listener);
-        let closed = answers(&format!("http://127.0.0.1:{port}"), true).await.unwrap_err();
-        assert!(closed.contains("nobody answers"), "{closed}");
+        let closed = check_reachable(&format!("http://127.0.0.1:{port}"), true).await.unwrap_err();
+        assert!(closed.contains("accepts no connections"), "{closed}");
     }
 }

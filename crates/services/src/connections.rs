@@ -1,4 +1,4 @@
-//! Connections: those of the caller, and those that the server offers.
+//! Connections of the caller, and those that the server offers.
 
 use super::Catalog;
 use super::errors::internal;
@@ -15,11 +15,11 @@ use llm::Endpoint;
 use store::StoreError;
 use store::catalog::{ConnectionRow, KeyEdit};
 
-/// What the outbound path knows and does about connections.
+/// The outbound path, as far as it concerns connections.
 #[async_trait]
 pub trait ConnectionTester: Send + Sync + 'static {
-    /// Calls the provider once, with `model` or any. A success ends a latch
-    /// and closes an open circuit of this caller.
+    /// Calls the provider once. A success ends a suspension and closes an open
+    /// circuit of this caller.
     async fn test(
         &self,
         caller: &Caller,
@@ -27,42 +27,40 @@ pub trait ConnectionTester: Send + Sync + 'static {
         model: Option<String>,
     ) -> ConnectionTest;
 
-    /// Why this base URL may not be called, in words that follow "base_url".
-    async fn refuses(&self, base_url: &str) -> Option<String>;
+    /// Why this base URL may not be called; the message follows "base_url".
+    async fn check_base_url(&self, base_url: &str) -> Option<String>;
 
-    /// Whether somebody takes a connection where this base URL points, in
-    /// words that follow the connection's name if not. Nothing is dialled that
-    /// a call would not dial.
-    async fn answers(&self, base_url: &str) -> Result<(), String>;
+    /// Whether the address of this base URL accepts connections; the error message
+    /// follows the connection's name. Dials only addresses that a call may dial.
+    async fn check_reachable(&self, base_url: &str) -> Result<(), String>;
 
-    /// The caller's circuit on a connection.
+    /// The state of the caller's circuit on a connection.
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
         let _ = (caller, id);
         Breaker::default()
     }
 
-    /// The caller's circuit on a connection, as a call to `model` finds it.
-    fn breaker_of(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
+    /// The state of the caller's circuit for calls to `model`.
+    fn model_breaker(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
         let _ = model;
         self.breaker(caller, id)
     }
 
-    /// A connection was edited or deleted: what was learned of it holds no
-    /// more, for nobody.
-    fn edited(&self, caller: &Caller, id: ConnectionId) {
+    /// A connection was edited or deleted: forgets everything learned about it.
+    fn connection_changed(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
 
-    /// A connection was saved and leads where it led: its latches end, for
-    /// what stood behind them may have been mended elsewhere. All else that
-    /// was learned holds.
-    fn saved(&self, caller: &Caller, id: ConnectionId) {
+    /// A connection was saved without a change of its endpoint: ends its
+    /// suspensions, because their cause may have been fixed at the provider.
+    /// Everything else that was learned stays.
+    fn connection_saved(&self, caller: &Caller, id: ConnectionId) {
         let _ = (caller, id);
     }
 }
 
-/// A test that came to its end before a call.
-fn not_asked(message: String) -> ConnectionTest {
+/// The result of a test that ended before a call was made.
+fn failed_test(message: String) -> ConnectionTest {
     ConnectionTest {
         ok: false,
         message,
@@ -72,16 +70,16 @@ fn not_asked(message: String) -> ConnectionTest {
     }
 }
 
-fn offered_by_server() -> AppError {
+fn server_wide_error() -> AppError {
     AppError::conflict(
         "This connection is offered by the server and set up in its environment. It cannot be \
          changed here.",
     )
 }
 
-/// Whether calls go where they went, with the key that they had: another name is
-/// no other connection, and what was learned of it holds.
-fn leads_as_before(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
+/// Whether calls use the same endpoint and key as before. Then everything learned
+/// about the connection remains valid.
+fn same_endpoint(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
     (known.kind, &known.base_url, &known.headers) == (spec.kind, &spec.base_url, &spec.headers)
         && spec.api_key.is_none()
         && !spec.remove_key
@@ -98,7 +96,7 @@ impl ConnectionService for Catalog {
     }
 
     async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection> {
-        if let Some(offered) = self.endpoints.of_server(id) {
+        if let Some(offered) = self.endpoints.server_wide_connection(id) {
             return Ok(offered.view(self.tester.breaker(caller, id)));
         }
         Ok(self.shown(caller, self.own_connection(caller, id).await?))
@@ -130,12 +128,12 @@ impl ConnectionService for Catalog {
         id: ConnectionId,
         draft: &Draft,
     ) -> AppResult<Connection> {
-        if self.endpoints.of_server(id).is_some() {
-            return Err(offered_by_server());
+        if self.endpoints.server_wide_connection(id).is_some() {
+            return Err(server_wide_error());
         }
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(draft).await?;
-        let as_before = leads_as_before(&known, &spec);
+        let as_before = same_endpoint(&known, &spec);
         let mut row = ConnectionRow {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -145,27 +143,27 @@ impl ConnectionService for Catalog {
             ..known
         };
         let key = self.put_key(&mut row, &spec)?;
-        // A form says which version it showed; a program is not asked.
+        // Forms name the version that they showed; API clients may omit it.
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);
         let stored =
             self.stores.connections.update_connection(&row, key, based_on).await.or_app_error()?;
         let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
         if as_before {
-            self.tester.saved(caller, id);
+            self.tester.connection_saved(caller, id);
         } else {
-            self.tester.edited(caller, id);
+            self.tester.connection_changed(caller, id);
         }
         Ok(self.shown(caller, stored))
     }
 
     async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<()> {
-        if self.endpoints.of_server(id).is_some() {
-            return Err(offered_by_server());
+        if self.endpoints.server_wide_connection(id).is_some() {
+            return Err(server_wide_error());
         }
         let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
             Err(error @ StoreError::InUse(_)) => {
                 let held = crate::errors::app_error(error);
-                return Err(match self.agents_of(caller, id).await?.first() {
+                return Err(match self.agents_using(caller, id).await?.first() {
                     Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
                     None => held,
                 });
@@ -175,7 +173,7 @@ impl ConnectionService for Catalog {
         if !gone {
             return Err(AppError::not_found("connection"));
         }
-        self.tester.edited(caller, id);
+        self.tester.connection_changed(caller, id);
         Ok(())
     }
 
@@ -189,8 +187,8 @@ impl ConnectionService for Catalog {
             return Err(AppError::not_found("connection"));
         }
         match self.endpoints.endpoint(id).await {
-            Ok(endpoint) => self.ask_once(caller, id, endpoint, model).await,
-            Err(error) => Ok(not_asked(error.message)),
+            Ok(endpoint) => self.call_once(caller, id, endpoint, model).await,
+            Err(error) => Ok(failed_test(error.message)),
         }
     }
 
@@ -200,14 +198,14 @@ impl ConnectionService for Catalog {
         id: ConnectionId,
         typed: &Draft,
     ) -> AppResult<ConnectionTest> {
-        if self.endpoints.of_server(id).is_some() {
-            return Err(offered_by_server());
+        if self.endpoints.server_wide_connection(id).is_some() {
+            return Err(server_wide_error());
         }
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(typed).await?;
         let model = Some(typed.text("model"));
         let new_key = spec.api_key.is_some();
-        if leads_as_before(&known, &spec) {
+        if same_endpoint(&known, &spec) {
             return self.test_connection(caller, id, model).await;
         }
         let key = match spec.api_key {
@@ -215,7 +213,7 @@ impl ConnectionService for Catalog {
             None if spec.remove_key || spec.kind == ConnectionKind::Demo => None,
             None => match self.endpoints.endpoint(id).await {
                 Ok(stored) => stored.key,
-                Err(error) => return Ok(not_asked(error.message)),
+                Err(error) => return Ok(failed_test(error.message)),
             },
         };
         let endpoint = Endpoint {
@@ -226,11 +224,11 @@ impl ConnectionService for Catalog {
             key,
         };
         let asked = endpoint.connection_id;
-        let mut tested = self.ask_once(caller, id, endpoint, model).await?;
-        self.tester.edited(caller, asked);
-        tested.message.push_str(" Tested as it stands in the form; it is not saved.");
+        let mut tested = self.call_once(caller, id, endpoint, model).await?;
+        self.tester.connection_changed(caller, asked);
+        tested.message.push_str(" This tested the unsaved values of the form.");
         if new_key {
-            tested.message.push_str(" Type the key in again before you save.");
+            tested.message.push_str(" Enter the key again before you save.");
         }
         Ok(tested)
     }
@@ -257,9 +255,9 @@ impl Catalog {
         row.ok_or_else(|| AppError::not_found("connection"))
     }
 
-    /// Whether the caller may use a connection: their own or the server's.
+    /// Whether the connection belongs to the caller or to the server.
     pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> AppResult<bool> {
-        let offered = self.endpoints.of_server(id).is_some();
+        let offered = self.endpoints.server_wide_connection(id).is_some();
         Ok(offered
             || self
                 .stores
@@ -270,20 +268,20 @@ impl Catalog {
                 .is_some())
     }
 
-    /// The valid connection, or all that is wrong with it.
+    /// The valid connection, or all of its problems.
     async fn connection_spec(&self, draft: &Draft) -> AppResult<ConnectionSpec> {
         let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
         if spec.kind != ConnectionKind::Demo
-            && let Some(why) = self.tester.refuses(&spec.base_url).await
+            && let Some(why) = self.tester.check_base_url(&spec.base_url).await
         {
             return Err(AppError::problem("base_url", why));
         }
         Ok(spec)
     }
 
-    /// The key's columns, and whether they are meant: without a key typed in
-    /// they are not. Nothing is kept for a stand-in that needs none, or when
-    /// the key is to go.
+    /// Sets the key columns and returns whether they change: without a new key
+    /// they do not. The key is removed on request and for the demo model, which
+    /// needs none.
     fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> AppResult<KeyEdit> {
         if spec.kind == ConnectionKind::Demo || spec.remove_key {
             row.key_ciphertext = None;
@@ -298,9 +296,9 @@ impl Catalog {
         Ok(KeyEdit::Replace)
     }
 
-    /// One call to `endpoint`, with a model of the connection `id` where none
-    /// is named.
-    async fn ask_once(
+    /// Calls `endpoint` once; without a model, with one that the agents of
+    /// connection `id` use.
+    async fn call_once(
         &self,
         caller: &Caller,
         id: ConnectionId,
@@ -310,11 +308,11 @@ impl Catalog {
         let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
         let model = match named {
             Some(model) => Some(model),
-            None => self.a_model_of(caller, id).await?,
+            None => self.model_used_by_agents(caller, id).await?,
         };
         if model.is_none() && endpoint.kind != ConnectionKind::Demo {
-            let message = "Name the model to ask: no agent of yours uses this connection yet.";
-            return Ok(not_asked(message.to_owned()));
+            let message = "Enter a model: none of your agents uses this connection yet.";
+            return Ok(failed_test(message.to_owned()));
         }
         Ok(self.tester.test(caller, endpoint, model).await)
     }

@@ -1,34 +1,32 @@
-//! Cursors of pages: opaque, and read back strictly.
+//! Cursors of paginated lists: opaque for clients, and parsed strictly.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::error::AppError;
 use domain::services::{AppResult, Cursor, Page};
-use store::catalog::After;
+use store::catalog::NameCursor;
 use uuid::Uuid;
 
-/// Entries of a page when nothing is said.
+/// The default page size.
 const USUAL: u32 = 50;
-/// Most entries of a page.
+/// The maximum page size.
 const MOST: u32 = 200;
 
-/// A place in a list as text.
-pub(crate) fn encode(after: &After) -> String {
+pub(crate) fn encode(after: &NameCursor) -> String {
     URL_SAFE_NO_PAD.encode([after.id.as_bytes(), after.key.as_bytes()].concat())
 }
 
-/// Reads it again.
-pub(crate) fn decode(text: &str) -> Option<After> {
+pub(crate) fn decode(text: &str) -> Option<NameCursor> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (id, key) = bytes.split_first_chunk::<16>()?;
-    Some(After { key: std::str::from_utf8(key).ok()?.to_owned(), id: Uuid::from_bytes(*id) })
+    Some(NameCursor { key: std::str::from_utf8(key).ok()?.to_owned(), id: Uuid::from_bytes(*id) })
 }
 
-/// Where a page begins and how long it is.
+/// The start and the length of a page.
 ///
 /// # Errors
-/// 422 for a damaged cursor or a limit out of range.
-pub(crate) fn read(cursor: &Cursor) -> AppResult<(Option<After>, u32)> {
+/// 422 for an invalid cursor or a limit out of range.
+pub(crate) fn read(cursor: &Cursor) -> AppResult<(Option<NameCursor>, u32)> {
     let limit = limit(cursor)?;
     let after = match cursor.after.as_deref().filter(|text| !text.is_empty()) {
         None => None,
@@ -37,7 +35,6 @@ pub(crate) fn read(cursor: &Cursor) -> AppResult<(Option<After>, u32)> {
     Ok((after, limit))
 }
 
-/// How many entries of a list.
 pub(crate) fn limit(cursor: &Cursor) -> AppResult<u32> {
     match cursor.limit.unwrap_or(USUAL) {
         limit @ 1..=MOST => Ok(limit),
@@ -45,13 +42,13 @@ pub(crate) fn limit(cursor: &Cursor) -> AppResult<u32> {
     }
 }
 
-/// 422 for a cursor that no page gave.
+/// 422 for an invalid cursor.
 pub(crate) fn damaged() -> AppError {
     AppError::problem("cursor", "is not the cursor of a page; leave it out to begin at the start")
 }
 
-/// A page of `limit` entries, from one more than that where there are more.
-pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> After) -> Page<T> {
+/// A page of `limit` entries. `items` has one entry more if there is a next page.
+pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> NameCursor) -> Page<T> {
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = items.last().filter(|_| more).map(|last| encode(&place(last)));
@@ -63,15 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_survives_the_journey() {
+    fn cursor_round_trips() {
         for key in ["", "Ähre / 2", "booking/1/Late bus"] {
-            let after = After { key: key.into(), id: Uuid::from_u128(7) };
+            let after = NameCursor { key: key.into(), id: Uuid::from_u128(7) };
             assert_eq!(decode(&encode(&after)), Some(after));
         }
     }
 
     #[test]
-    fn what_no_page_gave_is_a_problem_with_its_path() {
+    fn invalid_cursor_is_a_problem_with_path() {
         let not_utf8 = URL_SAFE_NO_PAD.encode([0xff; 20]);
         for bad in ["x", "!!!", "AAAA", not_utf8.as_str()] {
             let cursor = Cursor { after: Some(bad.into()), limit: None };

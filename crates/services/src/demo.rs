@@ -1,4 +1,4 @@
-//! What the demo needs, made if it is missing.
+//! The demo agent and its connection.
 
 use super::Catalog;
 use super::errors::internal;
@@ -9,8 +9,7 @@ use domain::{Agent, Connection, ConnectionId, ConnectionKind, Draft};
 use serde_json::json;
 
 impl Catalog {
-    /// The caller's demo agent over a demo connection; both are made if they
-    /// are missing, and found again by the next call.
+    /// The caller's demo agent with a demo connection. Creates what is missing.
     pub async fn demo_agent(&self, caller: &Caller) -> AppResult<Agent> {
         let _one_at_a_time = self.demo_creation.lock().await;
         let connection = self.demo_connection(caller).await?;
@@ -28,7 +27,7 @@ impl Catalog {
         if let Some(connection) = known.iter().find(demo) {
             return Ok(connection.id);
         }
-        let draft = Draft(json!({"name": "Demo (offline stand-in)", "kind": "demo"}));
+        let draft = Draft(json!({"name": "Demo (offline model)", "kind": "demo"}));
         Ok(self.create_connection(caller, &draft).await?.id)
     }
 

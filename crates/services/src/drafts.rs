@@ -1,21 +1,20 @@
-//! Rejected form input, kept so that nothing typed is lost; and new tokens,
-//! held until they are shown.
+//! Rejected form input, kept for a day so that nothing typed is lost.
 
 use super::Drafts;
 use super::errors::internal;
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
-use domain::services::{AppResult, Caller, DraftService, Rejected};
+use domain::services::{AppResult, Caller, DraftService, RejectedForm};
 use domain::{Draft, DraftId};
 use serde_json::Value;
 
-/// Most that is kept for somebody who is not signed in, in bytes.
-const STRANGER: usize = 16 * 1024;
-/// Fields that are never kept, wherever they stand.
+/// The maximum size of a draft of a visitor who is not signed in, in bytes.
+const MAX_ANONYMOUS_DRAFT: usize = 16 * 1024;
+/// Fields that are never stored, at any depth.
 const NEVER: [&str; 5] = ["password", "api_key", "key", "token", "secret"];
 
-/// Takes out what must not be stored in the clear.
+/// Removes secrets.
 fn redact(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -29,19 +28,23 @@ fn redact(value: &mut Value) {
 
 #[async_trait]
 impl DraftService for Drafts {
-    async fn keep_draft(&self, caller: Option<&Caller>, rejected: &Rejected) -> AppResult<DraftId> {
+    async fn keep_draft(
+        &self,
+        caller: Option<&Caller>,
+        rejected: &RejectedForm,
+    ) -> AppResult<DraftId> {
         let mut kept = rejected.clone();
         redact(&mut kept.draft.0);
-        let encode = |kept: &Rejected| {
+        let encode = |kept: &RejectedForm| {
             serde_json::to_string(kept).map_err(|error| internal(&error, "keep a draft"))
         };
         let mut body = encode(&kept)?;
-        if caller.is_none() && body.len() > STRANGER {
-            // Strangers must not fill the disk: their problems alone are kept.
+        if caller.is_none() && body.len() > MAX_ANONYMOUS_DRAFT {
+            // Visitors must not fill the disk, so only the problems are stored.
             kept.draft = Draft::default();
             kept.problems.truncate(20);
             body = encode(&kept)?;
-            if body.len() > STRANGER {
+            if body.len() > MAX_ANONYMOUS_DRAFT {
                 return Err(AppError::new(
                     domain::error::ErrorCode::TooLarge,
                     "What was typed is too long.",
@@ -54,7 +57,7 @@ impl DraftService for Drafts {
         Ok(id)
     }
 
-    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<Rejected> {
+    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<RejectedForm> {
         let space = caller.map(|caller| caller.space_id);
         let body = self.store.draft(space, id, self.clock.now()).await.or_app_error()?;
         let body = body.ok_or_else(|| AppError::not_found("draft"))?;

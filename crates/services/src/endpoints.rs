@@ -1,5 +1,6 @@
-//! From a connection's id to where its calls go, with the key decrypted: for
-//! the engine, whose runs were checked when they were queued.
+//! Resolves a connection's id to its endpoint with the decrypted key. The engine
+//! uses it without an ownership check, because runs were checked when they were
+//! queued.
 
 use crate::secrets::{SecretError, Secrets};
 use async_trait::async_trait;
@@ -10,26 +11,23 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::catalog::{ConnectionRow, ConnectionStore};
-use store::{StoreError, Stored};
+use store::{StoreError, StoreResult};
 
-/// A connection that the operator offers to every user, from the environment.
-/// Never stored, never edited.
+/// A connection that the operator offers to every user by environment variables.
+/// It is neither stored nor edited.
 #[derive(Clone, Debug)]
 pub struct ServerConnection {
-    /// The same after every start: agents refer to it.
+    /// Stays the same across restarts, because agents refer to it.
     pub id: ConnectionId,
-    /// As it is listed.
     pub name: String,
-    /// The protocol.
     pub kind: ConnectionKind,
-    /// Where, without a trailing slash.
+    /// Without a trailing slash.
     pub base_url: String,
-    /// The key, if one is needed.
     pub key: Option<SecretString>,
 }
 
 impl ServerConnection {
-    /// One of a kind; there is at most one each.
+    /// There is at most one connection per kind.
     #[must_use]
     pub fn new(kind: ConnectionKind, base_url: Option<&str>, key: Option<SecretString>) -> Self {
         let name = match kind {
@@ -47,7 +45,6 @@ impl ServerConnection {
         }
     }
 
-    /// As it is shown.
     #[must_use]
     pub fn view(&self, breaker: Breaker) -> Connection {
         Connection {
@@ -65,7 +62,7 @@ impl ServerConnection {
     }
 }
 
-/// An id that follows from a name alone.
+/// Derives an id from a name.
 fn fixed_id(name: &str) -> ConnectionId {
     let hash: [u8; 32] = Sha256::digest(format!("rehearsal connection {name}")).into();
     let mut bytes = [0; 16];
@@ -73,14 +70,15 @@ fn fixed_id(name: &str) -> ConnectionId {
     ConnectionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// The last four characters of a key; of a short key that would be too much.
+/// The last four characters of a key; `None` for keys shorter than 8 characters,
+/// where they would reveal too much.
 #[must_use]
 pub fn last4(key: &str) -> Option<String> {
     let characters: Vec<char> = key.chars().collect();
     (characters.len() >= 8).then(|| characters[characters.len() - 4..].iter().collect())
 }
 
-/// All connections, with their keys.
+/// Resolves connections to endpoints.
 #[derive(Clone)]
 pub struct Endpoints {
     store: Arc<dyn ConnectionStore>,
@@ -89,7 +87,6 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Over the stored connections and those of the environment.
     #[must_use]
     pub fn new(
         store: Arc<dyn ConnectionStore>,
@@ -99,19 +96,17 @@ impl Endpoints {
         Self { store, secrets, server_wide: server_wide.into() }
     }
 
-    /// Those of the environment.
     #[must_use]
     pub fn server_wide(&self) -> &[ServerConnection] {
         &self.server_wide
     }
 
-    /// The one of the environment with this id.
     #[must_use]
-    pub fn of_server(&self, id: ConnectionId) -> Option<&ServerConnection> {
+    pub fn server_wide_connection(&self, id: ConnectionId) -> Option<&ServerConnection> {
         self.server_wide.iter().find(|connection| connection.id == id)
     }
 
-    /// Keeps a key for its row.
+    /// Encrypts a key for its row.
     ///
     /// # Errors
     /// As [`Secrets::encrypt`].
@@ -124,20 +119,21 @@ impl Endpoints {
         self.secrets.encrypt(space, id, key)
     }
 
-    /// Where calls over this connection go.
+    /// The endpoint of a connection.
     ///
     /// # Errors
-    /// With the kind with which a run ends, and a sentence about what to do.
+    /// The error with which a run ends, with a message that says what to do.
     pub async fn endpoint(&self, id: ConnectionId) -> Result<Endpoint, RunError> {
         self.look_up(id).await.unwrap_or_else(|error| Err(unreadable(id, &error)))
     }
 
-    /// The same for who can hold on while the store is away.
+    /// Like [`Endpoints::endpoint`], for callers that retry while the store is
+    /// unavailable.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] and no other; what a run ends with is within.
-    pub async fn look_up(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
-        if let Some(offered) = self.of_server(id) {
+    /// Only [`StoreError::Unavailable`]; the error of a run is the inner result.
+    pub async fn look_up(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
+        if let Some(offered) = self.server_wide_connection(id) {
             return Ok(Ok(Endpoint {
                 connection_id: id,
                 kind: offered.kind,
@@ -150,14 +146,14 @@ impl Endpoints {
             Ok(Some(row)) => self.open(&row),
             Ok(None) => Err(RunError::new(
                 ErrorKind::InvalidAgent,
-                "The connection over which its model is reached is gone. Choose another one.",
+                "The connection of this model was deleted. Choose another one.",
             )),
             Err(error @ StoreError::Unavailable(_)) => return Err(error),
             Err(error) => Err(unreadable(id, &error)),
         })
     }
 
-    /// Where calls over a stored connection go.
+    /// The endpoint of a stored connection.
     ///
     /// # Errors
     /// As [`Endpoints::endpoint`].
@@ -192,7 +188,7 @@ fn unreadable(id: ConnectionId, error: &StoreError) -> RunError {
 
 #[async_trait]
 impl engine::Endpoints for Endpoints {
-    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
+    async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
         self.look_up(id).await
     }
 }
@@ -205,7 +201,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn the_id_of_a_servers_connection_stays_for_ever() {
+    fn server_wide_connection_id_is_stable() {
         let one = ServerConnection::new(ConnectionKind::Anthropic, None, None);
         assert_eq!(one.id.to_string(), "41f580ce-1600-8790-b4e4-d91160744766");
         assert_ne!(one.id, ServerConnection::new(ConnectionKind::OpenAi, None, None).id);
@@ -215,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn four_characters_of_a_long_key_are_shown() {
+    fn last_four_characters_of_long_key_are_shown() {
         assert_eq!(last4("sk-12345678").as_deref(), Some("5678"));
         assert_eq!(last4("1234567"), None);
     }
 
     #[tokio::test]
-    async fn a_store_that_is_away_is_no_error_of_the_connection() {
+    async fn unavailable_store_is_not_a_connection_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("test.db")).await.unwrap();
         let secrets = Arc::new(Secrets::new(&[1; 32]));
@@ -235,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_carries_the_key_or_says_what_to_do() {
+    async fn endpoint_has_key_or_error_says_what_to_do() {
         let (_folder, store) = store_sqlite::testing::open().await;
         let owner = store::contract::person(1, "anna@example.org");
         store.create_user(&owner, false).await.unwrap();

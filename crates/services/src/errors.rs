@@ -1,15 +1,15 @@
-//! From what the store says to what a person reads: a sentence that helps,
-//! never an internal word; the log has the rest under the id.
+//! Converts store errors to messages for users. A message says what to do and
+//! never contains internal details; those are in the log, under the same id.
 
 use domain::error::{AppError, ErrorCode};
 use std::fmt::Display;
 use store::StoreError;
 use telemetry::request::log_id;
 
-/// After so many seconds a request may find the database well again.
+/// The Retry-After of requests while the database is unavailable.
 const TRY_AGAIN_S: u32 = 5;
 
-/// Something that should not happen: logged, and named by its id alone.
+/// An internal error: logged, and shown to the user only as its log id.
 pub fn internal(error: &dyn Display, doing: &str) -> AppError {
     let id = log_id();
     tracing::error!(log_id = %id, %error, doing, "a use case failed");
@@ -33,36 +33,36 @@ impl<T> StoreResultExt<T> for Result<T, StoreError> {
     }
 }
 
-/// What a store error means for the user.
+/// The message for the user.
 #[must_use]
 pub(crate) fn app_error(error: StoreError) -> AppError {
     match error {
         StoreError::Stale => AppError::conflict(
-            "This was changed in the meantime, so nothing was saved. Look at the newest \
-                 version, then save on top of it.",
+            "This was changed in the meantime, so nothing was saved. Review the newest version, \
+             then save again.",
         ),
         StoreError::InUse(why) => AppError::conflict(format!("It cannot be deleted now: {why}.")),
-        StoreError::Duplicate(_) => AppError::conflict("It is there already."),
-        StoreError::Damaged(_) => {
+        StoreError::Duplicate(_) => AppError::conflict("It already exists."),
+        StoreError::Corrupt { .. } => {
             let id = log_id();
-            tracing::error!(log_id = %id, %error, "a damaged row was asked for");
+            tracing::error!(log_id = %id, %error, "a corrupt row was requested");
             let detail = format!(
-                "What is stored is damaged and cannot be shown. The log has it under {id}."
+                "The stored data is corrupt and cannot be shown. The log has details under {id}."
             );
             AppError { log_id: Some(id), ..AppError::new(ErrorCode::Internal, detail) }
         }
         StoreError::Unavailable(_) => {
             let id = log_id();
-            tracing::error!(log_id = %id, %error, "the store does not answer");
+            tracing::error!(log_id = %id, %error, "the store is unavailable");
             let detail = format!(
-                "The database does not answer at the moment, and nothing was changed. \
-                     Please try again in a few seconds; the log has it under {id}."
+                "The database is unavailable at the moment, and nothing was changed. \
+                     Please try again in a few seconds; the log has details under {id}."
             );
             let unavailable = AppError::new(ErrorCode::Unavailable, detail);
             AppError { log_id: Some(id), retry_after: Some(TRY_AGAIN_S), ..unavailable }
         }
-        StoreError::Fault(_) => internal(&error, "the store refused it"),
-        StoreError::LeaseLost => internal(&error, "a use case met a lease"),
+        StoreError::Internal(_) => internal(&error, "use a store"),
+        StoreError::LeaseLost => internal(&error, "handle an unexpected lease error"),
     }
 }
 
@@ -71,15 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_internal_reaches_a_person() {
+    fn error_messages_contain_no_internal_details() {
         let secret = "no such table: users in /srv/data.db";
         let cases = [
             (StoreError::Stale, 409),
             (StoreError::InUse("the agent “Desk” uses it".into()), 409),
             (StoreError::Duplicate("users.email"), 409),
-            (StoreError::Damaged(secret.into()), 500),
+            (StoreError::Corrupt { table: "users", row: secret.into(), column: "email" }, 500),
             (StoreError::Unavailable(secret.into()), 503),
-            (StoreError::Fault(secret.into()), 500),
+            (StoreError::Internal(secret.into()), 500),
             (StoreError::LeaseLost, 500),
         ];
         for (error, status) in cases {

@@ -1,20 +1,20 @@
-//! What the streams read: the seam to store and engine.
+//! What streams read. A trait, so that tests of HTTP can replace it.
 
 use async_trait::async_trait;
 use domain::services::{AppResult, Caller};
-use domain::{Progress, SuiteEvent, SuiteId, SuiteSnapshot};
-use store::hub::Newest;
+use domain::{ProgressEvent, SuiteEvent, SuiteId, SuiteSnapshot};
+use store::event_notifier::LatestEvent;
 
-/// What the streams read: stored events and a wake-up. None of its methods
-/// holds a database connection after it has answered.
+/// Stored events and a wake-up. No method holds a database connection after it
+/// returned.
 #[async_trait]
-pub trait Live: Send + Sync + 'static {
-    /// The suite as it is, with the seq at which it was read (one
-    /// transaction); 404 when it is not the caller's.
+pub trait EventSource: Send + Sync + 'static {
+    /// The suite, and the event number at which it was read (in one transaction).
+    /// 404 if it does not belong to the caller.
     async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> AppResult<SuiteSnapshot>;
 
-    /// Stored events after `seq` in order, at most `limit`; gapless. Each with
-    /// its seq. 404 when the suite is not the caller's.
+    /// At most `limit` stored events after `seq`, in order and without gaps, each
+    /// with its number. 404 if the suite does not belong to the caller.
     async fn events_after(
         &self,
         caller: &Caller,
@@ -23,9 +23,10 @@ pub trait Live: Send + Sync + 'static {
         limit: u32,
     ) -> AppResult<Vec<(i64, SuiteEvent)>>;
 
-    /// Computed progress, as it was at event `seq` or later.
-    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> AppResult<Progress>;
+    /// The progress at event `seq` or later.
+    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64)
+    -> AppResult<ProgressEvent>;
 
-    /// The newest event known, changed after commits of this suite.
-    fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<Newest>;
+    /// The newest event number; changes after commits of this suite.
+    fn watch(&self, suite: SuiteId) -> tokio::sync::watch::Receiver<LatestEvent>;
 }

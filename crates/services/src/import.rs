@@ -1,5 +1,5 @@
-//! Importing agents and scenarios: every document is checked before the first
-//! one is saved, and they are saved together or not at all.
+//! Import of agents and scenarios. Every document is checked before the first is
+//! saved, and all are saved together or none.
 
 use super::Catalog;
 use crate::errors::StoreResultExt;
@@ -89,7 +89,7 @@ impl Catalog {
                 let unconnected = self.connect(caller, known, &mut document).await?;
                 match self.agent_spec(caller, &document).await {
                     Err(error) if error.problems.is_empty() => return Err(error),
-                    Err(error) => Err(told_once(error.problems, unconnected)),
+                    Err(error) => Err(merge_connection_problem(error.problems, unconnected)),
                     Ok(spec) => match unconnected {
                         Some(problem) => Err(vec![problem]),
                         None => Ok(NewDocument::Agent(self.clock.uuid().into(), Box::new(spec))),
@@ -103,9 +103,9 @@ impl Catalog {
     }
 }
 
-/// What is wrong with an agent; of its connection what an import says of it,
-/// which knows more than the parser.
-fn told_once(mut problems: Problems, unconnected: Option<Problem>) -> Problems {
+/// Replaces the parser's problems of the connection by the import's problem, which
+/// is more specific.
+fn merge_connection_problem(mut problems: Problems, unconnected: Option<Problem>) -> Problems {
     if unconnected.is_some() {
         problems.retain(|problem| problem.path != "connection_id");
     }

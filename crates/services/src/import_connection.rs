@@ -1,20 +1,20 @@
-//! Which connection an imported agent gets: the one it names (`connection_id`,
-//! or `connection`: the name under which it is listed), else the first of the
-//! caller's and the server's. And its model, where it comes without.
+//! Selects the connection of an imported agent: the one that it names by
+//! `connection_id` or by `connection` (its name), else the first connection of the
+//! caller or of the server. Also selects a model if the agent names none.
 
 use super::Catalog;
 use domain::services::{AppResult, Caller};
 use domain::{Connection, ConnectionId, ConnectionKind, Draft, Problem};
 use serde_json::Value;
 
-/// A model's name for agents that come without one: what a stand-in answers to.
+/// The model of agents that name none and use the demo model.
 const DEMO_MODEL: &str = "demo";
-/// The most connections that a sentence lists.
+/// The maximum number of connections that a message lists.
 const LISTED: usize = 20;
 
 impl Catalog {
-    /// Puts connection (one of those `known`) and model of an imported agent into
-    /// its document; or says what is wrong with the connection, and which ones there are.
+    /// Adds connection (one of `known`) and model to the document of an imported
+    /// agent. Returns a problem with the list of connections if none matches.
     pub(super) async fn connect(
         &self,
         caller: &Caller,
@@ -23,7 +23,7 @@ impl Catalog {
     ) -> AppResult<Option<Problem>> {
         let (name, id) = (document.text("connection"), document.text("connection_id"));
         if let Value::Object(fields) = &mut document.0 {
-            // A word of imports alone: the parser does not know it.
+            // Only imports know this field; the parser does not.
             fields.shift_remove("connection");
         }
         let chosen = match choose(known, name.trim(), id.trim()) {
@@ -33,8 +33,8 @@ impl Catalog {
         let model = match chosen.kind {
             _ if !document.text("model").trim().is_empty() => None,
             ConnectionKind::Demo => Some(DEMO_MODEL.to_owned()),
-            // Another agent of this connection says which model it offers.
-            _ => self.a_model_of(caller, chosen.id).await?,
+            // Another agent that uses this connection names one of its models.
+            _ => self.model_used_by_agents(caller, chosen.id).await?,
         };
         let Value::Object(fields) = &mut document.0 else { return Ok(None) };
         fields.insert("connection_id".to_owned(), Value::String(chosen.id.to_string()));
@@ -45,10 +45,11 @@ impl Catalog {
     }
 }
 
-/// The connection that a name or an id means, each blank where none was given.
+/// Finds the connection by name or id; blank means not given.
 fn choose<'a>(known: &'a [Connection], name: &str, id: &str) -> Result<&'a Connection, Problem> {
-    let problem =
-        |path: &str, what: &str| Problem::new(path, format!("{what}; there {}", there_are(known)));
+    let problem = |path: &str, what: &str| {
+        Problem::new(path, format!("{what}; there {}", list_of_connections(known)))
+    };
     match (name, id) {
         ("", "") => known.first().ok_or_else(|| {
             let what = "is missing, and no connection can be taken in its place";
@@ -78,8 +79,8 @@ fn choose<'a>(known: &'a [Connection], name: &str, id: &str) -> Result<&'a Conne
     }
 }
 
-/// The connections that may be named, in words that follow "there".
-fn there_are(known: &[Connection]) -> String {
+/// Lists the connections, in words that follow "there".
+fn list_of_connections(known: &[Connection]) -> String {
     let listed = |one: &Connection| format!("“{}” ({})", one.name, one.id);
     let all: Vec<_> = known.iter().take(LISTED).map(listed).collect();
     match known.len() {

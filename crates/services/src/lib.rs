@@ -1,9 +1,6 @@
-//! The use cases behind the port ([`domain::services::Backend`]): who may, is it
-//! valid, then the store. Every rule about ownership stands here and in the
-//! queries, nowhere else.
-//!
-//! Each file holds a part of them as methods of [`Rehearsal`], with the
-//! signatures of the port.
+//! The use cases: every method of the traits in [`domain::services`] checks the
+//! owner and the input, then calls the store. Ownership rules are enforced here and
+//! in the queries, and nowhere else.
 
 mod accounts;
 mod agents;
@@ -42,15 +39,15 @@ use std::sync::Arc;
 use store::accounts::AccountStore;
 use store::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
 
-/// Who may make an account in the browser.
+/// Who may create an account in the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignUp {
     /// Only the first account.
     #[default]
     First,
-    /// Everybody.
+    /// Anyone.
     Open,
-    /// Nobody; accounts are made on the command line.
+    /// No one; accounts are created on the command line.
     Closed,
 }
 
@@ -67,23 +64,17 @@ impl FromStr for SignUp {
     }
 }
 
-/// The stores of people and of what they write.
+/// The stores of what users write.
 #[derive(Clone)]
 pub struct CatalogStores {
-    /// Connections.
     pub connections: Arc<dyn ConnectionStore>,
-    /// Agents.
     pub agents: Arc<dyn AgentStore>,
-    /// Scenarios.
     pub scenarios: Arc<dyn ScenarioStore>,
-    /// Many agents and scenarios at once.
     pub imports: Arc<dyn ImportStore>,
-    /// Settings, drafts and facts.
     pub settings: Arc<dyn SettingStore>,
 }
 
 impl CatalogStores {
-    /// All of them from one store.
     #[must_use]
     pub fn of<S>(store: &Arc<S>) -> Self
     where

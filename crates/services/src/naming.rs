@@ -1,8 +1,8 @@
-//! Names of copies: "X (copy)", then "X (copy 2)", within the limit.
+//! Names of copies: "X (copy)", then "X (copy 2)", within the length limit.
 
 use domain::limits;
 
-/// The names to try for a copy, in order.
+/// Candidate names for a copy, in order.
 pub(crate) fn copies(name: &str) -> impl Iterator<Item = String> {
     let base = original(name).to_owned();
     (1_u32..).map(move |n| {
@@ -13,7 +13,7 @@ pub(crate) fn copies(name: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// The name without the mark of a copy: a copy of a copy counts on.
+/// The name without the copy suffix, so that a copy of a copy continues counting.
 fn original(name: &str) -> &str {
     let Some((base, mark)) = name.rsplit_once(" (copy") else { return name };
     let number = mark.strip_suffix(')').map(|number| number.strip_prefix(' ').unwrap_or(number));
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_count_on_and_stay_within_the_limit() {
+    fn copy_names_count_up_within_limit() {
         let first = |name: &str| copies(name).next().unwrap();
         let two = |name: &str| copies(name).take(2).collect::<Vec<_>>();
         assert_eq!(two("Desk"), ["Desk (copy)", "Desk (copy 2)"]);

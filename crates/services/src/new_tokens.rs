@@ -5,11 +5,10 @@ use domain::{DraftId, SpaceId, Timestamp};
 use secrecy::SecretString;
 use std::time::Duration;
 
-/// A new token waits so long for the page that shows it.
+/// How long a new token waits for the page that shows it.
 pub(crate) const HELD: Duration = Duration::from_secs(10 * 60);
 
-/// A new token that was not shown yet. Never stored: at rest there is only
-/// its hash.
+/// A new token that was not shown yet.
 pub(crate) struct NewTokenSecret {
     pub(crate) id: DraftId,
     pub(crate) space: SpaceId,

@@ -1,4 +1,4 @@
-//! Scenarios: the caller's own, and the built-in ones that everybody reads.
+//! Scenarios: the caller's own, and built-in ones that every user can read.
 
 use super::{Catalog, cursor, naming};
 use crate::errors::StoreResultExt;
@@ -7,10 +7,10 @@ use domain::error::AppError;
 use domain::services::{AppResult, Caller, Cursor, Page, ScenarioService};
 use domain::{Draft, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
 use store::StoreError;
-use store::catalog::{After, OrderKey};
+use store::catalog::{NameCursor, OrderKey};
 use uuid::Uuid;
 
-fn no_scenario() -> AppError {
+fn scenario_not_found() -> AppError {
     AppError::not_found("scenario")
 }
 
@@ -20,12 +20,12 @@ fn built_in() -> AppError {
     )
 }
 
-pub(super) fn place(scenario: &Scenario) -> After {
-    After { key: OrderKey::of(&scenario.spec).text(), id: scenario.id.0 }
+pub(super) fn place(scenario: &Scenario) -> NameCursor {
+    NameCursor { key: OrderKey::of(&scenario.spec).text(), id: scenario.id.0 }
 }
 
-/// A filter whose blank texts, as a form sends them, filter nothing.
-fn tidy(filter: &ScenarioFilter) -> ScenarioFilter {
+/// Removes blank texts, which a form sends for unused fields.
+fn without_blank_texts(filter: &ScenarioFilter) -> ScenarioFilter {
     let text = |text: &Option<String>| {
         text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
@@ -44,7 +44,7 @@ impl ScenarioService for Catalog {
         if after.as_ref().is_some_and(|after| OrderKey::parse(&after.key).is_none()) {
             return Err(cursor::damaged());
         }
-        let (space, filter) = (caller.space_id, tidy(filter));
+        let (space, filter) = (caller.space_id, without_blank_texts(filter));
         let found = self
             .stores
             .scenarios
@@ -60,7 +60,7 @@ impl ScenarioService for Catalog {
             .scenario(caller.space_id, id)
             .await
             .or_app_error()?
-            .ok_or_else(no_scenario)
+            .ok_or_else(scenario_not_found)
     }
 
     async fn scenario_revisions(
@@ -70,7 +70,7 @@ impl ScenarioService for Catalog {
     ) -> AppResult<Vec<Scenario>> {
         let revisions =
             self.stores.scenarios.scenario_revisions(caller.space_id, id).await.or_app_error()?;
-        if revisions.is_empty() { Err(no_scenario()) } else { Ok(revisions) }
+        if revisions.is_empty() { Err(scenario_not_found()) } else { Ok(revisions) }
     }
 
     async fn create_scenario(&self, caller: &Caller, draft: &Draft) -> AppResult<Scenario> {
@@ -85,28 +85,28 @@ impl ScenarioService for Catalog {
         revision: u32,
         draft: &Draft,
     ) -> AppResult<Scenario> {
-        // Whose it is comes first: a stranger hears nothing of their draft.
-        self.own_scenario(caller, id).await?;
+        // The owner is checked first: another user learns nothing about their draft.
+        self.check_scenario_owner(caller, id).await?;
         let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
         let now = self.clock.now();
         let saved =
             self.stores.scenarios.update_scenario(caller.space_id, id, revision, &spec, now);
-        saved.await.or_app_error()?.ok_or_else(no_scenario)
+        saved.await.or_app_error()?.ok_or_else(scenario_not_found)
     }
 
     async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
-        self.own_scenario(caller, id).await?;
+        self.check_scenario_owner(caller, id).await?;
         let now = self.clock.now();
         let gone =
             self.stores.scenarios.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(no_scenario()) }
+        if gone { Ok(()) } else { Err(scenario_not_found()) }
     }
 
     async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {
         let original = self.scenario(caller, id).await?;
         for name in naming::copies(&original.spec.name) {
             let spec = ScenarioSpec { name, ..original.spec.clone() };
-            if !self.has_beside(caller, &spec).await? {
+            if !self.has_scenario_named(caller, &spec).await? {
                 return self.put_scenario(caller, &spec).await;
             }
         }
@@ -117,27 +117,23 @@ impl ScenarioService for Catalog {
 impl Catalog {
     async fn put_scenario(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<Scenario> {
         let (id, now) = (self.clock.uuid().into(), self.clock.now());
-        Ok(self
-            .stores
-            .scenarios
-            .create_scenario(caller.space_id, id, spec, now)
-            .await
-            .or_app_error()?)
+        self.stores.scenarios.create_scenario(caller.space_id, id, spec, now).await.or_app_error()
     }
 
-    /// That the caller may change it; a damaged one too, to be repaired.
-    async fn own_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
+    /// Checks that the caller may change the scenario. A corrupt one can be changed
+    /// too, so that saving can repair it.
+    async fn check_scenario_owner(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
         match self.stores.scenarios.scenario(caller.space_id, id).await {
-            Ok(None) => Err(no_scenario()),
+            Ok(None) => Err(scenario_not_found()),
             Ok(Some(scenario)) if scenario.is_built_in => Err(built_in()),
-            Ok(Some(_)) | Err(StoreError::Damaged(_)) => Ok(()),
+            Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => Ok(()),
             Err(other) => Err(crate::errors::app_error(other)),
         }
     }
 
-    /// Whether the caller has one of this name beside it in the list.
-    async fn has_beside(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<bool> {
-        let before = After { key: OrderKey::of(spec).text(), id: Uuid::nil() };
+    /// Whether the caller has another scenario of this name.
+    async fn has_scenario_named(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<bool> {
+        let before = NameCursor { key: OrderKey::of(spec).text(), id: Uuid::nil() };
         let own = ScenarioFilter {
             category: Some(spec.category),
             difficulty: Some(spec.difficulty),

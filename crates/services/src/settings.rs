@@ -1,4 +1,4 @@
-//! Settings: the models that judge and play users.
+//! Settings: the models that judge and that simulate users.
 
 use super::Catalog;
 use crate::errors::StoreResultExt;
@@ -28,8 +28,8 @@ impl SettingsService for Catalog {
 }
 
 impl Catalog {
-    /// A choice that the caller may make, tidied; what is wrong goes to
-    /// `problems` under `field`. Also for the overrides of a start.
+    /// Validates and trims a model choice; problems are added under `field`. Also
+    /// used for the overrides of a start.
     pub(crate) async fn choice(
         &self,
         caller: &Caller,

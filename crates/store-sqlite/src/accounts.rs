@@ -1,88 +1,91 @@
 //! Users, their spaces and their tokens over SQLite.
 
-use crate::trouble::DbResult;
-use super::SqliteStore;
-use super::rows::{maybe_time, time_of, uuid_of};
-use store::accounts::{AccountStore, NOTE_USE_EVERY, UserRow};
-use store::{StoreError, Stored};
-use domain::{ApiToken, Timestamp, TokenId, UserId};
+use crate::SqliteStore;
+use crate::cell::{Cell, RowReader};
+use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
+use domain::{ApiToken, Timestamp, TokenId, UserId};
 use futures::FutureExt;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use std::time::Duration;
+use store::accounts::{AccountStore, LAST_USED_UPDATE_INTERVAL, UserRow};
+use store::{StoreError, StoreResult};
 
-/// How long a request waits until the use of its token or session is noted. The
-/// note itself goes on without it.
+/// How long a request waits until the use of its token or session is stored. The
+/// update itself continues without the request.
 pub(super) const NOTE_WAIT: Duration = Duration::from_millis(250);
 
-/// A user with the personal space.
+struct RawUser {
+    id: Cell<Vec<u8>>,
+    space_id: Cell<Vec<u8>>,
+    email: Cell<String>,
+    password_hash: Cell<String>,
+    created_at: Cell<i64>,
+}
+
+/// Users with their personal spaces.
 macro_rules! select_users {
-    ($tail:literal) => {
-        concat!(
-            "SELECT u.id, u.email, u.password_hash, u.created_at, s.id AS space_id ",
-            "FROM users u JOIN spaces s ON s.user_id = u.id ",
-            $tail
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            RawUser,
+            "SELECT u.id, u.email, u.password_hash, u.created_at, s.id AS space_id \
+             FROM users u JOIN spaces s ON s.user_id = u.id " + $tail
+            $(, $argument)*
         )
     };
 }
 
-fn user(row: &SqliteRow) -> Stored<UserRow> {
-    Ok(UserRow {
-        id: uuid_of(row, "id")?.into(),
-        space_id: uuid_of(row, "space_id")?.into(),
-        email: row.try_get("email").db()?,
-        password_hash: row.try_get("password_hash").db()?,
-        created_at: time_of(row, "created_at")?,
-    })
+impl RawUser {
+    fn read(self) -> StoreResult<UserRow> {
+        let row = RowReader::new("users", &self.id);
+        Ok(UserRow {
+            id: row.get("id", self.id.clone())?,
+            space_id: row.get("space_id", self.space_id)?,
+            email: row.get("email", self.email)?,
+            password_hash: row.get("password_hash", self.password_hash)?,
+            created_at: row.get("created_at", self.created_at)?,
+        })
+    }
 }
 
-fn token(row: &SqliteRow) -> Stored<ApiToken> {
-    Ok(ApiToken {
-        id: uuid_of(row, "id")?.into(),
-        name: row.try_get("name").db()?,
-        created_at: time_of(row, "created_at")?,
-        last_used_at: maybe_time(row, "last_used_at")?,
-    })
-}
-
-/// What a breach of a rule of uniqueness means.
-pub(super) fn unique(rule: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+/// Maps a violated unique constraint to [`StoreError::Duplicate`].
+pub(super) fn unique(constraint: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| match &error {
-        sqlx::Error::Database(inner) if inner.is_unique_violation() => StoreError::Duplicate(rule),
-        _ => crate::trouble::of(&error),
+        sqlx::Error::Database(inner) if inner.is_unique_violation() => {
+            StoreError::Duplicate(constraint)
+        }
+        _ => crate::sqlite_error::store_error(&error),
     }
 }
 
 #[async_trait]
 impl AccountStore for SqliteStore {
-    async fn create_user(&self, user: &UserRow, only_first: bool) -> Stored<()> {
+    async fn create_user(&self, user: &UserRow, only_first: bool) -> StoreResult<()> {
         let user = user.clone();
         let written = self.writer.write(move |c| {
             async move {
-                if only_first {
-                    let others: i64 =
-                        sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&mut *c).await.db()?;
-                    if others > 0 {
-                        return Err(StoreError::Duplicate("first"));
-                    }
+                if only_first && count_users(&mut *c).await? > 0 {
+                    return Err(StoreError::Duplicate("first"));
                 }
-                sqlx::query(
+                let email = user.email.to_lowercase();
+                sqlx::query!(
                     "INSERT INTO users (id, email, password_hash, created_at) VALUES (?, ?, ?, ?)",
+                    user.id.0,
+                    email,
+                    user.password_hash,
+                    user.created_at.0,
                 )
-                .bind(user.id.0)
-                .bind(user.email.to_lowercase())
-                .bind(&user.password_hash)
-                .bind(user.created_at.0)
                 .execute(&mut *c)
                 .await
                 .map_err(unique("email"))?;
-                sqlx::query("INSERT INTO spaces (id, user_id, created_at) VALUES (?, ?, ?)")
-                    .bind(user.space_id.0)
-                    .bind(user.id.0)
-                    .bind(user.created_at.0)
-                    .execute(&mut *c)
-                    .await.db()?;
+                sqlx::query!(
+                    "INSERT INTO spaces (id, user_id, created_at) VALUES (?, ?, ?)",
+                    user.space_id.0,
+                    user.id.0,
+                    user.created_at.0,
+                )
+                .execute(c)
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
@@ -90,48 +93,40 @@ impl AccountStore for SqliteStore {
         written.await
     }
 
-    async fn count_users(&self) -> Stored<u32> {
-        let count: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&self.read).await.db()?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    async fn count_users(&self) -> StoreResult<u32> {
+        count_users(&self.read).await
     }
 
-    async fn user_by_email(&self, email: &str) -> Stored<Option<UserRow>> {
-        let row = sqlx::query(select_users!("WHERE u.email = ?"))
-            .bind(email.to_lowercase())
-            .fetch_optional(&self.read)
-            .await.db()?;
-        row.as_ref().map(user).transpose()
+    async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRow>> {
+        let email = email.to_lowercase();
+        let user =
+            select_users!("WHERE u.email = ?", email).fetch_optional(&self.read).await.db()?;
+        user.map(RawUser::read).transpose()
     }
 
-    async fn first_user(&self) -> Stored<Option<UserRow>> {
-        let row = sqlx::query(select_users!("ORDER BY u.created_at, u.id LIMIT 1"))
-            .fetch_optional(&self.read)
-            .await.db()?;
-        row.as_ref().map(user).transpose()
+    async fn first_user(&self) -> StoreResult<Option<UserRow>> {
+        let first = select_users!("ORDER BY u.created_at, u.id LIMIT 1");
+        first.fetch_optional(&self.read).await.db()?.map(RawUser::read).transpose()
     }
 
-    async fn user(&self, id: UserId) -> Stored<Option<UserRow>> {
-        let row = sqlx::query(select_users!("WHERE u.id = ?"))
-            .bind(id.0)
-            .fetch_optional(&self.read)
-            .await.db()?;
-        row.as_ref().map(user).transpose()
+    async fn user(&self, id: UserId) -> StoreResult<Option<UserRow>> {
+        let user = select_users!("WHERE u.id = ?", id.0).fetch_optional(&self.read).await.db()?;
+        user.map(RawUser::read).transpose()
     }
 
-    async fn create_token(&self, user: UserId, token: &ApiToken, hash: &[u8]) -> Stored<()> {
+    async fn create_token(&self, user: UserId, token: &ApiToken, hash: &[u8]) -> StoreResult<()> {
         let (token, hash) = (token.clone(), hash.to_vec());
         let written = self.writer.write(move |c| {
             async move {
-                sqlx::query(
+                sqlx::query!(
                     "INSERT INTO tokens (id, user_id, name, hash, created_at) \
                      VALUES (?, ?, ?, ?, ?)",
+                    token.id.0,
+                    user.0,
+                    token.name,
+                    hash,
+                    token.created_at.0,
                 )
-                .bind(token.id.0)
-                .bind(user.0)
-                .bind(&token.name)
-                .bind(hash)
-                .bind(token.created_at.0)
                 .execute(c)
                 .await
                 .map_err(unique("token"))?;
@@ -142,62 +137,87 @@ impl AccountStore for SqliteStore {
         written.await
     }
 
-    async fn tokens(&self, user: UserId) -> Stored<Vec<ApiToken>> {
-        let rows = sqlx::query(
+    async fn tokens(&self, user: UserId) -> StoreResult<Vec<ApiToken>> {
+        let tokens = sqlx::query!(
             "SELECT id, name, created_at, last_used_at FROM tokens \
              WHERE user_id = ? ORDER BY created_at DESC, id DESC",
+            user.0,
         )
-        .bind(user.0)
         .fetch_all(&self.read)
-        .await.db()?;
-        rows.iter().map(token).collect()
+        .await
+        .db()?;
+        let read = tokens.into_iter().map(|token| {
+            let row = RowReader::new("tokens", &token.id);
+            Ok(ApiToken {
+                id: row.get("id", token.id.clone())?,
+                name: row.get("name", token.name)?,
+                created_at: row.get("created_at", token.created_at)?,
+                last_used_at: row.optional("last_used_at", token.last_used_at)?,
+            })
+        });
+        Ok(crate::rows::readable(read))
     }
 
-    async fn user_by_token(&self, hash: &[u8], now: Timestamp) -> Stored<Option<UserRow>> {
-        let row = sqlx::query(
+    async fn user_by_token(&self, hash: &[u8], now: Timestamp) -> StoreResult<Option<UserRow>> {
+        let found = sqlx::query!(
             "SELECT u.id, u.email, u.password_hash, u.created_at, s.id AS space_id, \
              t.id AS token_id, t.last_used_at \
              FROM tokens t JOIN users u ON u.id = t.user_id JOIN spaces s ON s.user_id = u.id \
              WHERE t.hash = ?",
+            hash,
         )
-        .bind(hash)
         .fetch_optional(&self.read)
-        .await.db()?;
-        let Some(row) = row else { return Ok(None) };
-        let noted = maybe_time(&row, "last_used_at")?;
-        if noted.is_none_or(|noted| now.since(noted) >= NOTE_USE_EVERY) {
-            let id = uuid_of(&row, "token_id")?;
+        .await
+        .db()?;
+        let Some(found) = found else { return Ok(None) };
+        let token = RowReader::new("tokens", &found.token_id);
+        let last_used: Option<Timestamp> = token.optional("last_used_at", found.last_used_at)?;
+        if last_used.is_none_or(|at| now.since(at) >= LAST_USED_UPDATE_INTERVAL) {
+            let id: TokenId = token.get("id", found.token_id.clone())?;
             let written = self.writer.write(move |c| {
                 async move {
-                    sqlx::query("UPDATE tokens SET last_used_at = ? WHERE id = ?")
-                        .bind(now.0)
-                        .bind(id)
+                    sqlx::query!("UPDATE tokens SET last_used_at = ? WHERE id = ?", now.0, id.0)
                         .execute(c)
-                        .await.db()?;
+                        .await
+                        .db()?;
                     Ok(())
                 }
                 .boxed()
             });
-            // A note only: while the store takes no changes, reading goes on.
+            // Requests succeed while the store accepts no changes.
             if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
-                tracing::warn!(%error, "a token's use was not noted");
+                tracing::warn!(%error, "cannot store the last use of a token");
             }
         }
-        user(&row).map(Some)
+        let user = RawUser {
+            id: found.id,
+            space_id: found.space_id,
+            email: found.email,
+            password_hash: found.password_hash,
+            created_at: found.created_at,
+        };
+        user.read().map(Some)
     }
 
-    async fn delete_token(&self, user: UserId, id: TokenId) -> Stored<bool> {
+    async fn delete_token(&self, user: UserId, id: TokenId) -> StoreResult<bool> {
         let written = self.writer.write(move |c| {
             async move {
-                let done = sqlx::query("DELETE FROM tokens WHERE id = ? AND user_id = ?")
-                    .bind(id.0)
-                    .bind(user.0)
-                    .execute(c)
-                    .await.db()?;
-                Ok(done.rows_affected() > 0)
+                let deleted =
+                    sqlx::query!("DELETE FROM tokens WHERE id = ? AND user_id = ?", id.0, user.0)
+                        .execute(c)
+                        .await
+                        .db()?;
+                Ok(deleted.rows_affected() > 0)
             }
             .boxed()
         });
         written.await
     }
+}
+
+async fn count_users(executor: impl sqlx::SqliteExecutor<'_>) -> StoreResult<u32> {
+    sqlx::query_scalar!(r#"SELECT COUNT(*) AS "count!: u32" FROM users"#)
+        .fetch_one(executor)
+        .await
+        .db()
 }

@@ -1,42 +1,55 @@
 //! Agents and their revisions over SQLite.
 
-use crate::trouble::DbResult;
-use super::SqliteStore;
-use super::accounts::unique;
-use super::rows::{json, time_of, u32_of, uuid_of};
-use store::catalog::{After, AgentStore};
-use store::{StoreError, Stored};
-use domain::{Agent, AgentId, AgentSpec, SpaceId, Timestamp};
+use crate::SqliteStore;
+use crate::accounts::unique;
+use crate::cell::{Cell, RowReader};
+use crate::rows::{document, readable};
+use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
+use domain::{Agent, AgentId, AgentSpec, SpaceId, Timestamp};
 use futures::FutureExt;
-use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
+use store::catalog::{AgentStore, NameCursor};
+use store::{StoreError, StoreResult};
 
-/// An agent with its newest revision. A revision that is missing is a damaged
-/// row, not an absent agent: hence the outer join.
+struct RawAgent {
+    id: Cell<Vec<u8>>,
+    name: Cell<String>,
+    revision: Cell<i64>,
+    body: Option<Cell<String>>,
+    saved_at: Option<Cell<i64>>,
+}
+
+/// Agents with their newest revision. The join is an outer one, because an
+/// agent whose revision is missing is corrupt, not absent.
 macro_rules! select_agents {
-    ($tail:literal) => {
-        concat!(
-            "SELECT a.id, a.name, a.revision, r.body, r.created_at AS saved_at FROM agents a ",
-            "LEFT JOIN agent_revisions r ON r.agent_id = a.id AND r.revision = a.revision ",
-            $tail
+    ($tail:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            RawAgent,
+            "SELECT a.id, a.name, a.revision, r.body, r.created_at AS saved_at FROM agents a \
+             LEFT JOIN agent_revisions r ON r.agent_id = a.id AND r.revision = a.revision " + $tail
+            $(, $argument)*
         )
     };
 }
 
-fn agent(row: &SqliteRow) -> Stored<Agent> {
-    Ok(Agent {
-        id: uuid_of(row, "id")?.into(),
-        revision: u32_of(row, "revision")?,
-        updated_at: time_of(row, "saved_at")?,
-        spec: json(row, "body")?,
-    })
-}
+impl RawAgent {
+    fn read(self) -> StoreResult<Agent> {
+        let row = RowReader::new("agents", &self.id);
+        Ok(Agent {
+            id: row.get("id", self.id.clone())?,
+            revision: row.get("revision", self.revision)?,
+            updated_at: row.get("created_at", self.saved_at)?,
+            spec: row.json("body", self.body)?,
+        })
+    }
 
-/// A document as it is stored.
-pub(super) fn document<T: Serialize>(value: &T) -> Stored<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Damaged(error.to_string()))
+    /// The position of the row in the list.
+    fn cursor(&self) -> StoreResult<NameCursor> {
+        let row = RowReader::new("agents", &self.id);
+        let id: AgentId = row.get("id", self.id.clone())?;
+        Ok(NameCursor { key: row.get("name", self.name.clone())?, id: id.0 })
+    }
 }
 
 async fn save_revision(
@@ -45,36 +58,37 @@ async fn save_revision(
     revision: u32,
     body: String,
     now: Timestamp,
-) -> Stored<()> {
-    sqlx::query(
+) -> StoreResult<()> {
+    sqlx::query!(
         "INSERT INTO agent_revisions (agent_id, revision, body, created_at) VALUES (?, ?, ?, ?)",
+        id.0,
+        revision,
+        body,
+        now.0,
     )
-    .bind(id.0)
-    .bind(revision)
-    .bind(body)
-    .bind(now.0)
     .execute(c)
-    .await.db()?;
+    .await
+    .db()?;
     Ok(())
 }
 
-/// A new agent at its first revision.
+/// Inserts a new agent with its first revision.
 pub(super) async fn insert(
     c: &mut SqliteConnection,
     space: SpaceId,
     id: AgentId,
     spec: &AgentSpec,
     now: Timestamp,
-) -> Stored<()> {
-    sqlx::query(
+) -> StoreResult<()> {
+    sqlx::query!(
         "INSERT INTO agents (id, space_id, name, connection_id, revision, created_at) \
          VALUES (?, ?, ?, ?, 1, ?)",
+        id.0,
+        space.0,
+        spec.name,
+        spec.connection_id.0,
+        now.0,
     )
-    .bind(id.0)
-    .bind(space.0)
-    .bind(&spec.name)
-    .bind(spec.connection_id.0)
-    .bind(now.0)
     .execute(&mut *c)
     .await
     .map_err(unique("agent"))?;
@@ -89,13 +103,13 @@ impl AgentStore for SqliteStore {
         id: AgentId,
         spec: &AgentSpec,
         now: Timestamp,
-    ) -> Stored<Agent> {
-        let made = Agent { id, revision: 1, updated_at: now, spec: spec.clone() };
+    ) -> StoreResult<Agent> {
+        let created = Agent { id, revision: 1, updated_at: now, spec: spec.clone() };
         let spec = spec.clone();
         let written = self
             .writer
             .write(move |c| async move { insert(c, space, id, &spec, now).await }.boxed());
-        written.await.map(|()| made)
+        written.await.map(|()| created)
     }
 
     async fn update_agent(
@@ -105,34 +119,35 @@ impl AgentStore for SqliteStore {
         based_on: u32,
         spec: &AgentSpec,
         now: Timestamp,
-    ) -> Stored<Option<Agent>> {
+    ) -> StoreResult<Option<Agent>> {
         let revision = based_on.saturating_add(1);
         let saved = Agent { id, revision, updated_at: now, spec: spec.clone() };
         let (spec, body) = (spec.clone(), document(spec)?);
         let written = self.writer.write(move |c| {
             async move {
-                let newest: Option<i64> = sqlx::query_scalar(
+                let newest = sqlx::query_scalar!(
                     "SELECT revision FROM agents \
                      WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+                    id.0,
+                    space.0,
                 )
-                .bind(id.0)
-                .bind(space.0)
                 .fetch_optional(&mut *c)
-                .await.db()?;
-                match newest {
-                    None => return Ok(false),
-                    Some(newest) if newest != i64::from(based_on) => return Err(StoreError::Stale),
-                    Some(_) => {}
+                .await
+                .db()?;
+                let Some(newest) = newest else { return Ok(false) };
+                if newest.value() != Some(i64::from(based_on)) {
+                    return Err(StoreError::Stale);
                 }
-                sqlx::query(
+                sqlx::query!(
                     "UPDATE agents SET name = ?, connection_id = ?, revision = ? WHERE id = ?",
+                    spec.name,
+                    spec.connection_id.0,
+                    revision,
+                    id.0,
                 )
-                .bind(spec.name)
-                .bind(spec.connection_id.0)
-                .bind(revision)
-                .bind(id.0)
                 .execute(&mut *c)
-                .await.db()?;
+                .await
+                .db()?;
                 save_revision(c, id, revision, body, now).await?;
                 Ok(true)
             }
@@ -141,92 +156,92 @@ impl AgentStore for SqliteStore {
         Ok(written.await?.then_some(saved))
     }
 
-    async fn agent(&self, space: SpaceId, id: AgentId) -> Stored<Option<Agent>> {
-        let row = sqlx::query(select_agents!(
-            "WHERE a.id = ? AND a.space_id = ? AND a.deleted_at IS NULL"
-        ))
-        .bind(id.0)
-        .bind(space.0)
-        .fetch_optional(&self.read)
-        .await.db()?;
-        row.as_ref().map(agent).transpose()
+    async fn agent(&self, space: SpaceId, id: AgentId) -> StoreResult<Option<Agent>> {
+        let agent = select_agents!(
+            "WHERE a.id = ? AND a.space_id = ? AND a.deleted_at IS NULL",
+            id.0,
+            space.0
+        );
+        agent.fetch_optional(&self.read).await.db()?.map(RawAgent::read).transpose()
     }
 
-    async fn agents(&self, space: SpaceId, after: Option<After>, limit: u32) -> Stored<Vec<Agent>> {
+    async fn agents(
+        &self,
+        space: SpaceId,
+        after: Option<NameCursor>,
+        limit: u32,
+    ) -> StoreResult<Vec<Agent>> {
         let wanted = limit as usize;
-        let mut found = Vec::new();
+        let mut agents = Vec::new();
         let mut after = after;
-        while found.len() < wanted {
-            let rows = sqlx::query(select_agents!(
+        while agents.len() < wanted {
+            let (name, after_id) = after.map(|after| (after.key, after.id)).unzip();
+            let page = select_agents!(
                 "WHERE a.space_id = ?1 AND a.deleted_at IS NULL \
-                 AND (?2 IS NULL OR (a.name, a.id) > (?2, ?3)) ORDER BY a.name, a.id LIMIT ?4"
-            ))
-            .bind(space.0)
-            .bind(after.as_ref().map(|after| after.key.clone()))
-            .bind(after.as_ref().map(|after| after.id))
-            .bind(limit)
-            .fetch_all(&self.read)
-            .await.db()?;
-            for row in &rows {
-                match agent(row) {
-                    Ok(agent) if found.len() < wanted => found.push(agent),
-                    Ok(_) => {}
-                    Err(error) => tracing::error!(%error, "a damaged agent is left out of a list"),
-                }
+                 AND (?2 IS NULL OR (a.name, a.id) > (?2, ?3)) ORDER BY a.name, a.id LIMIT ?4",
+                space.0,
+                name,
+                after_id,
+                limit
+            );
+            let page = page.fetch_all(&self.read).await.db()?;
+            let is_full = page.len() >= wanted;
+            let last = page.last().map(RawAgent::cursor).transpose()?;
+            agents.extend(readable(page.into_iter().map(RawAgent::read)));
+            if !is_full {
+                break;
             }
-            match rows.last() {
-                Some(last) if rows.len() >= wanted => {
-                    after = Some(After { key: last.try_get("name").db()?, id: uuid_of(last, "id")? });
-                }
-                _ => break,
-            }
+            after = last;
         }
-        Ok(found)
+        agents.truncate(wanted);
+        Ok(agents)
     }
 
-    async fn agent_revisions(&self, space: SpaceId, id: AgentId) -> Stored<Vec<Agent>> {
-        let rows = sqlx::query(
-            "SELECT r.agent_id AS id, r.revision, r.body, r.created_at AS saved_at \
-             FROM agent_revisions r JOIN agents a ON a.id = r.agent_id \
+    async fn agent_revisions(&self, space: SpaceId, id: AgentId) -> StoreResult<Vec<Agent>> {
+        let revisions = sqlx::query!(
+            "SELECT r.revision, r.body, r.created_at FROM agent_revisions r \
+             JOIN agents a ON a.id = r.agent_id \
              WHERE a.id = ? AND a.space_id = ? ORDER BY r.revision DESC",
+            id.0,
+            space.0,
         )
-        .bind(id.0)
-        .bind(space.0)
         .fetch_all(&self.read)
-        .await.db()?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match agent(row) {
-                Ok(agent) => found.push(agent),
-                Err(error) => tracing::error!(%error, "a damaged revision is left out of a list"),
-            }
-        }
-        Ok(found)
+        .await
+        .db()?;
+        Ok(readable(revisions.into_iter().map(|revision| {
+            let row = RowReader::new("agent_revisions", &id);
+            Ok(Agent {
+                id,
+                revision: row.get("revision", revision.revision)?,
+                updated_at: row.get("created_at", revision.created_at)?,
+                spec: row.json("body", revision.body)?,
+            })
+        })))
     }
 
-    async fn count_agents(&self, space: SpaceId) -> Stored<u32> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM agents WHERE space_id = ? AND deleted_at IS NULL",
-        )
-        .bind(space.0)
-        .fetch_one(&self.read)
-        .await.db()?;
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    async fn count_agents(&self, space: SpaceId) -> StoreResult<u32> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "count!: u32" FROM agents
+               WHERE space_id = ? AND deleted_at IS NULL"#,
+            space.0,
+        );
+        count.fetch_one(&self.read).await.db()
     }
 
-    async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> Stored<bool> {
+    async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> StoreResult<bool> {
         let written = self.writer.write(move |c| {
             async move {
-                let done = sqlx::query(
+                let deleted = sqlx::query!(
                     "UPDATE agents SET deleted_at = ? \
                      WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+                    now.0,
+                    id.0,
+                    space.0,
                 )
-                .bind(now.0)
-                .bind(id.0)
-                .bind(space.0)
                 .execute(c)
-                .await.db()?;
-                Ok(done.rows_affected() > 0)
+                .await
+                .db()?;
+                Ok(deleted.rows_affected() > 0)
             }
             .boxed()
         });

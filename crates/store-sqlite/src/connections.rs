@@ -1,108 +1,132 @@
 //! Connections over SQLite.
 
-use crate::trouble::DbResult;
-use super::SqliteStore;
-use super::rows::{json, time_of, uuid_of, word};
-use store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
-use store::{StoreError, Stored};
-use domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp};
+use crate::SqliteStore;
+use crate::cell::{Cell, RowReader};
+use crate::rows::{document, readable};
+use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
+use domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp};
 use futures::FutureExt;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::SqliteConnection;
+use store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
+use store::{StoreError, StoreResult};
+
+struct RawConnection {
+    id: Cell<Vec<u8>>,
+    space_id: Cell<Vec<u8>>,
+    name: Cell<String>,
+    kind: Cell<String>,
+    base_url: Cell<String>,
+    headers: Cell<String>,
+    key_ciphertext: Option<Cell<Vec<u8>>>,
+    key_last4: Option<Cell<String>>,
+    created_at: Cell<i64>,
+    updated_at: Cell<i64>,
+}
+
+impl RawConnection {
+    fn read(self) -> StoreResult<ConnectionRow> {
+        let row = RowReader::new("connections", &self.id);
+        Ok(ConnectionRow {
+            id: row.get("id", self.id.clone())?,
+            space_id: row.get("space_id", self.space_id)?,
+            name: row.get("name", self.name)?,
+            kind: row.parse("kind", self.kind, kind)?,
+            base_url: row.get("base_url", self.base_url)?,
+            headers: row.json("headers", self.headers)?,
+            key_ciphertext: row.optional("key_ciphertext", self.key_ciphertext)?,
+            key_last4: row.optional("key_last4", self.key_last4)?,
+            created_at: row.get("created_at", self.created_at)?,
+            updated_at: row.get("updated_at", self.updated_at)?,
+        })
+    }
+}
 
 fn kind(text: &str) -> Option<ConnectionKind> {
     ConnectionKind::ALL.iter().find(|(word, _)| *word == text).map(|(_, kind)| *kind)
 }
 
-fn connection(row: &SqliteRow) -> Stored<ConnectionRow> {
-    Ok(ConnectionRow {
-        id: uuid_of(row, "id")?.into(),
-        space_id: uuid_of(row, "space_id")?.into(),
-        name: row.try_get("name").db()?,
-        kind: word(row, "kind", kind)?,
-        base_url: row.try_get("base_url").db()?,
-        headers: json(row, "headers")?,
-        key_ciphertext: row.try_get("key_ciphertext").db()?,
-        key_last4: row.try_get("key_last4").db()?,
-        created_at: time_of(row, "created_at")?,
-        updated_at: time_of(row, "updated_at")?,
-    })
-}
-
-fn headers(row: &ConnectionRow) -> Stored<String> {
-    serde_json::to_string(&row.headers).map_err(|error| StoreError::Damaged(error.to_string()))
-}
-
 /// Whether the space has this connection.
-async fn is_there(c: &mut SqliteConnection, row: &ConnectionRow) -> Stored<bool> {
-    let there = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM connections WHERE id = ? AND space_id = ?)",
-    );
-    Ok(there.bind(row.id.0).bind(row.space_id.0).fetch_one(c).await.db()?)
+async fn exists(c: &mut SqliteConnection, row: &ConnectionRow) -> StoreResult<bool> {
+    sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM connections WHERE id = ? AND space_id = ?) AS "exists!: bool""#,
+        row.id.0,
+        row.space_id.0,
+    )
+    .fetch_one(c)
+    .await
+    .db()
 }
 
-/// What holds a connection back from being deleted, in words. A document that
-/// cannot be read holds nothing back: it cannot be run either.
-async fn held_by(c: &mut SqliteConnection, id: ConnectionId) -> Stored<Option<String>> {
-    let agent: Option<String> = sqlx::query_scalar(
+/// Why the connection cannot be deleted, in words. Documents that cannot be read
+/// do not count: nothing runs with them.
+async fn used_by(c: &mut SqliteConnection, id: ConnectionId) -> StoreResult<Option<String>> {
+    let agent = sqlx::query_scalar!(
         "SELECT name FROM agents WHERE connection_id = ? AND deleted_at IS NULL LIMIT 1",
+        id.0,
     )
-    .bind(id.0)
     .fetch_optional(&mut *c)
-    .await.db()?;
+    .await
+    .db()?;
     if let Some(name) = agent {
+        let name = name.value().unwrap_or_default();
         return Ok(Some(format!("the agent “{name}” uses it")));
     }
-    let chosen: i64 = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM settings WHERE CASE WHEN json_valid(body) THEN \
-         ?1 IN (body ->> '$.judge.connection_id', body ->> '$.simulated_user.connection_id') \
-         ELSE 0 END)",
+    let id = id.to_string();
+    let in_settings = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM settings WHERE CASE WHEN json_valid(body) THEN
+           ?1 IN (body ->> '$.judge.connection_id', body ->> '$.simulated_user.connection_id')
+           ELSE 0 END) AS "exists!: bool""#,
+        id,
     )
-    .bind(id.to_string())
     .fetch_one(&mut *c)
-    .await.db()?;
-    if chosen > 0 {
+    .await
+    .db()?;
+    if in_settings {
         return Ok(Some("the settings name it for the judge or the simulated user".into()));
     }
-    let running: i64 = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM suites WHERE status IN ('pending', 'running') AND \
-         CASE WHEN json_valid(frozen) THEN ?1 IN (frozen ->> '$.agent.connection_id', \
-         frozen ->> '$.judge.connection_id', frozen ->> '$.simulated_user.connection_id') \
-         ELSE 0 END) \
-         OR EXISTS (SELECT 1 FROM evaluations WHERE is_first = 0 \
-         AND status IN ('pending', 'running') AND \
-         CASE WHEN json_valid(judge) THEN ?1 = judge ->> '$.connection_id' ELSE 0 END)",
+    let in_suites = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM suites WHERE status IN ('pending', 'running') AND
+           CASE WHEN json_valid(model_snapshot) THEN ?1 IN (model_snapshot ->> '$.agent.connection_id',
+           model_snapshot ->> '$.judge.connection_id', model_snapshot ->> '$.simulated_user.connection_id')
+           ELSE 0 END)
+           OR EXISTS (SELECT 1 FROM evaluations WHERE is_first = 0
+           AND status IN ('pending', 'running') AND
+           CASE WHEN json_valid(judge) THEN ?1 = judge ->> '$.connection_id' ELSE 0 END)
+           AS "exists!: bool""#,
+        id,
     )
-    .bind(id.to_string())
     .fetch_one(c)
-    .await.db()?;
-    Ok((running > 0).then(|| "unfinished runs use it".into()))
+    .await
+    .db()?;
+    Ok(in_suites.then(|| "unfinished runs use it".into()))
 }
 
 #[async_trait]
 impl ConnectionStore for SqliteStore {
-    async fn create_connection(&self, row: &ConnectionRow) -> Stored<()> {
-        let (row, headers) = (row.clone(), headers(row)?);
+    async fn create_connection(&self, row: &ConnectionRow) -> StoreResult<()> {
+        let (row, headers) = (row.clone(), document(&row.headers)?);
         let written = self.writer.write(move |c| {
             async move {
-                sqlx::query(
+                let kind = row.kind.as_str();
+                sqlx::query!(
                     "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
                      key_ciphertext, key_last4, created_at, updated_at) \
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    row.id.0,
+                    row.space_id.0,
+                    row.name,
+                    kind,
+                    row.base_url,
+                    headers,
+                    row.key_ciphertext,
+                    row.key_last4,
+                    row.created_at.0,
+                    row.updated_at.0,
                 )
-                .bind(row.id.0)
-                .bind(row.space_id.0)
-                .bind(row.name)
-                .bind(row.kind.as_str())
-                .bind(row.base_url)
-                .bind(headers)
-                .bind(row.key_ciphertext)
-                .bind(row.key_last4)
-                .bind(row.created_at.0)
-                .bind(row.updated_at.0)
                 .execute(c)
-                .await.db()?;
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
@@ -115,86 +139,93 @@ impl ConnectionStore for SqliteStore {
         row: &ConnectionRow,
         key: KeyEdit,
         based_on: Option<Timestamp>,
-    ) -> Stored<Option<ConnectionRow>> {
-        let (row, headers) = (row.clone(), headers(row)?);
+    ) -> StoreResult<Option<ConnectionRow>> {
+        let (row, headers) = (row.clone(), document(&row.headers)?);
         let written = self.writer.write(move |c| {
             async move {
-                let stored = sqlx::query(
+                let (kind, keeps_key) = (row.kind.as_str(), key == KeyEdit::Keep);
+                let based_on = based_on.map(|at| at.0);
+                let stored = sqlx::query_as!(
+                    RawConnection,
                     "UPDATE connections SET name = ?1, kind = ?2, base_url = ?3, headers = ?4, \
                      key_ciphertext = CASE WHEN ?5 THEN key_ciphertext ELSE ?6 END, \
                      key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8 \
                      WHERE id = ?9 AND space_id = ?10 AND updated_at = ifnull(?11, updated_at) \
                      RETURNING *",
+                    row.name,
+                    kind,
+                    row.base_url,
+                    headers,
+                    keeps_key,
+                    row.key_ciphertext,
+                    row.key_last4,
+                    row.updated_at.0,
+                    row.id.0,
+                    row.space_id.0,
+                    based_on,
                 )
-                .bind(&row.name)
-                .bind(row.kind.as_str())
-                .bind(&row.base_url)
-                .bind(headers)
-                .bind(key == KeyEdit::Keep)
-                .bind(&row.key_ciphertext)
-                .bind(&row.key_last4)
-                .bind(row.updated_at.0)
-                .bind(row.id.0)
-                .bind(row.space_id.0)
-                .bind(based_on.map(|at| at.0))
                 .fetch_optional(&mut *c)
-                .await.db()?;
-                if stored.is_none() && based_on.is_some() && is_there(c, &row).await? {
+                .await
+                .db()?;
+                if stored.is_none() && based_on.is_some() && exists(c, &row).await? {
                     return Err(StoreError::Stale);
                 }
-                stored.as_ref().map(connection).transpose()
+                stored.map(RawConnection::read).transpose()
             }
             .boxed()
         });
         written.await
     }
 
-    async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>> {
-        let rows = sqlx::query("SELECT * FROM connections WHERE space_id = ? ORDER BY name, id")
-            .bind(space.0)
-            .fetch_all(&self.read)
-            .await.db()?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            match connection(row) {
-                Ok(row) => found.push(row),
-                Err(error) => tracing::error!(%error, "a damaged connection is left out of a list"),
-            }
-        }
-        Ok(found)
+    async fn connections(&self, space: SpaceId) -> StoreResult<Vec<ConnectionRow>> {
+        let connections = sqlx::query_as!(
+            RawConnection,
+            "SELECT * FROM connections WHERE space_id = ? ORDER BY name, id",
+            space.0,
+        )
+        .fetch_all(&self.read)
+        .await
+        .db()?;
+        Ok(readable(connections.into_iter().map(RawConnection::read)))
     }
 
-    async fn connection(&self, space: SpaceId, id: ConnectionId) -> Stored<Option<ConnectionRow>> {
-        let row = sqlx::query("SELECT * FROM connections WHERE id = ? AND space_id = ?")
-            .bind(id.0)
-            .bind(space.0)
-            .fetch_optional(&self.read)
-            .await.db()?;
-        row.as_ref().map(connection).transpose()
+    async fn connection(
+        &self,
+        space: SpaceId,
+        id: ConnectionId,
+    ) -> StoreResult<Option<ConnectionRow>> {
+        let connection = sqlx::query_as!(
+            RawConnection,
+            "SELECT * FROM connections WHERE id = ? AND space_id = ?",
+            id.0,
+            space.0,
+        );
+        connection.fetch_optional(&self.read).await.db()?.map(RawConnection::read).transpose()
     }
 
-    async fn connection_for_engine(&self, id: ConnectionId) -> Stored<Option<ConnectionRow>> {
-        let row = sqlx::query("SELECT * FROM connections WHERE id = ?")
-            .bind(id.0)
-            .fetch_optional(&self.read)
-            .await.db()?;
-        row.as_ref().map(connection).transpose()
+    async fn connection_for_engine(&self, id: ConnectionId) -> StoreResult<Option<ConnectionRow>> {
+        let connection =
+            sqlx::query_as!(RawConnection, "SELECT * FROM connections WHERE id = ?", id.0);
+        connection.fetch_optional(&self.read).await.db()?.map(RawConnection::read).transpose()
     }
 
-    async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> Stored<bool> {
+    async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> StoreResult<bool> {
         let written = self.writer.write(move |c| {
             async move {
-                let done = sqlx::query("DELETE FROM connections WHERE id = ? AND space_id = ?")
-                    .bind(id.0)
-                    .bind(space.0)
-                    .execute(&mut *c)
-                    .await.db()?;
-                if done.rows_affected() == 0 {
+                let deleted = sqlx::query!(
+                    "DELETE FROM connections WHERE id = ? AND space_id = ?",
+                    id.0,
+                    space.0,
+                )
+                .execute(&mut *c)
+                .await
+                .db()?;
+                if deleted.rows_affected() == 0 {
                     return Ok(false);
                 }
-                // Looked at after the delete has shown whose it is; an error undoes it.
-                match held_by(c, id).await? {
-                    Some(words) => Err(StoreError::InUse(words)),
+                // The delete has checked the owner; an error rolls it back.
+                match used_by(c, id).await? {
+                    Some(why) => Err(StoreError::InUse(why)),
                     None => Ok(true),
                 }
             }

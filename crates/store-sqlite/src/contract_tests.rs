@@ -2,7 +2,7 @@
 
 use crate::testing::open;
 use store::accounts::AccountStore;
-use store::contract::work::QueueFixture;
+use store::contract::queue::QueueFixture;
 use store::contract::{CatalogFixture, person};
 
 async fn empty_catalog() -> CatalogFixture {

@@ -1,184 +1,222 @@
-//! The queue of re-evaluations: who takes which, and what becomes of those
-//! that nobody finished or nobody can read.
+//! The queue of re-evaluations.
 
-use crate::trouble::DbResult;
-use super::rows::{evaluation, json, save_evaluation, text};
-use store::pick_judging::{Judging, kept_back};
+use crate::cell::Cell;
+use crate::rows::{RawEvaluation, document, save_evaluation, select_evaluations};
+use crate::sqlite_error::DbResult;
+use domain::{ConnectionId, EvaluationId, EvaluationStatus, Timestamp};
+use sqlx::SqliteConnection;
+use store::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
 use store::queue::Claim;
 use store::rows::{EvaluationRow, ModelRef};
-use store::{StoreError, Stored};
-use domain::{
-    ConnectionId, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp,
-};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use store::transition::{EvaluationTransition, corrupt_evaluation};
+use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
-/// Those that may be taken next. A user's place counts what is at work for
-/// them already, so that users take turns and nobody waits behind the rest of
-/// another's. The condition is word for word that of the index. The last
-/// argument lists those that are kept back.
-const NEXT: &str = "SELECT e.* FROM ( \
-     SELECT id, status, created_at, SUM(status = 'running') OVER (PARTITION BY user_id) \
-     + ROW_NUMBER() OVER (PARTITION BY user_id, status ORDER BY created_at, id) AS place \
-     FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running') \
-     AND hex(id) NOT IN (SELECT value FROM json_each(?3))) w \
-     JOIN evaluations e ON e.id = w.id \
-     WHERE w.status = 'pending' AND w.place <= ?1 ORDER BY w.place, w.created_at, w.id LIMIT ?2";
-/// What decides which of them are kept back.
-const UNFINISHED: &str = "SELECT id, user_id, judge, status, created_at FROM evaluations \
-     WHERE is_first = 0 AND status IN ('pending', 'running')";
+/// The pending re-evaluations that start next. Users take turns: the rank of an
+/// evaluation counts those of its user that run or come before it. The condition
+/// repeats that of the index `evaluations_unfinished` word for word, so that
+/// SQLite uses it. `deferred` lists ids in hex.
+macro_rules! select_next {
+    ($runs_per_user:expr, $limit:expr, $deferred:expr) => {
+        select_evaluations!(
+            "(SELECT id, status, created_at, SUM(status = 'running') OVER (PARTITION BY user_id) \
+             + ROW_NUMBER() OVER (PARTITION BY user_id, status ORDER BY created_at, id) AS place \
+             FROM evaluations WHERE is_first = 0 AND status IN ('pending', 'running') \
+             AND hex(id) NOT IN (SELECT value FROM json_each(?3))) w \
+             JOIN evaluations e ON e.id = w.id WHERE w.status = 'pending' AND w.place <= ?1 \
+             ORDER BY w.place, w.created_at, w.id LIMIT ?2",
+            $runs_per_user,
+            $limit,
+            $deferred,
+        )
+    };
+}
 
-/// Takes those that may work now. Of a damaged one nothing is left to take:
-/// it ends, and another has its place.
+/// Leases the re-evaluations that start next. Corrupt ones fail, and others
+/// start instead.
 pub(super) async fn claim_evaluations(
     c: &mut SqliteConnection,
     claim: Claim,
-) -> Stored<Vec<EvaluationRow>> {
+) -> StoreResult<Vec<EvaluationRow>> {
     let mut claimed = Vec::new();
-    let kept = kept(c, &claim).await?;
+    let deferred = deferred(c, &claim).await?;
     loop {
-        let left = i64::from(claim.most) - claimed.len() as i64;
-        let next = sqlx::query(NEXT).bind(claim.runs_per_user).bind(left).bind(&kept);
-        let mut buried = false;
-        for row in next.fetch_all(&mut *c).await.db()? {
-            let Some(mut row) = readable(c, &row, claim.now).await? else {
-                buried = true;
+        let limit = i64::from(claim.most) - claimed.len() as i64;
+        let next = select_next!(claim.runs_per_user, limit, deferred);
+        let mut any_failed = false;
+        for evaluation in next.fetch_all(&mut *c).await.db()? {
+            let Some(mut row) = read_or_fail(c, &evaluation, claim.now).await? else {
+                any_failed = true;
                 continue;
             };
-            row.claim(claim.owner.clone(), claim.max_wait, claim.now);
+            let transition = EvaluationTransition::Claim {
+                owner: claim.owner.clone(),
+                max_wait: claim.max_wait,
+            };
+            row.transition(transition, claim.now)?;
             save_evaluation(c, &row).await?;
             claimed.push(row);
         }
-        if !buried {
+        if !any_failed {
             return Ok(claimed);
         }
     }
 }
 
-/// Those that are kept back, as a JSON list of their ids in hex. A damaged one
-/// is not: it is taken, and ends.
-async fn kept(c: &mut SqliteConnection, claim: &Claim) -> Stored<String> {
+/// The ids of the re-evaluations that do not start yet, as JSON list of hex
+/// numbers. Corrupt ones are not among them: they start, and fail.
+async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String> {
     let mut unfinished = Vec::new();
-    if !claim.holds.is_empty() {
-        for row in sqlx::query(UNFINISHED).fetch_all(c).await.db()? {
-            let (Ok(id), Ok(user)) =
-                (row.try_get::<Uuid, _>("id"), row.try_get::<Uuid, _>("user_id"))
-            else {
-                continue;
-            };
-            unfinished.push(Judging {
-                id: id.into(),
-                user_id: user.into(),
-                judge: json(&row, "judge").ok(),
-                running: row.try_get::<String, _>("status").db()? == EvaluationStatus::Running.as_str(),
-                created_at: row.try_get("created_at").map_or(claim.now, Timestamp),
-            });
+    if !claim.admission_limits.is_empty() {
+        let evaluations = select_evaluations!(
+            "evaluations e WHERE e.is_first = 0 AND e.status IN ('pending', 'running')"
+        );
+        for evaluation in evaluations.fetch_all(c).await.db()? {
+            if let Ok(row) = evaluation.read() {
+                unfinished.push(UnfinishedEvaluation {
+                    id: row.view.id,
+                    user_id: row.user_id,
+                    judge: Some(row.judge),
+                    running: row.view.status == EvaluationStatus::Running,
+                    created_at: row.view.created_at,
+                });
+            }
         }
     }
-    let kept = kept_back(unfinished, &claim.holds, claim.max_wait, claim.now);
-    text(&kept.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
+    let deferred =
+        deferred_evaluations(unfinished, &claim.admission_limits, claim.max_wait, claim.now);
+    document(&deferred.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
 }
 
-/// Frees, or ends, those whose lease lapsed or whose deadline is past; of all
-/// workers at a start.
-pub(super) async fn reap_evaluations(
+/// Recovers re-evaluations whose lease expired or whose deadline passed; at boot
+/// all that are running.
+pub(super) async fn recover_evaluations(
     c: &mut SqliteConnection,
     all: bool,
     now: Timestamp,
-) -> Stored<()> {
-    let rows = sqlx::query(
-        "SELECT * FROM evaluations WHERE is_first = 0 AND status = 'running' AND (?1 OR lease_until < ?2 OR deadline_at < ?2)",
-    )
-    .bind(all)
-    .bind(now.0)
-    .fetch_all(&mut *c)
-    .await.db()?;
-    for row in &rows {
-        if let Some(mut row) = readable(c, row, now).await? {
-            row.recover(now);
+) -> StoreResult<()> {
+    let evaluations = select_evaluations!(
+        "evaluations e WHERE e.is_first = 0 AND e.status = 'running' \
+         AND (?1 OR e.lease_until < ?2 OR e.deadline_at < ?2)",
+        all,
+        now.0,
+    );
+    for evaluation in evaluations.fetch_all(&mut *c).await.db()? {
+        if let Some(mut row) = read_or_fail(c, &evaluation, now).await? {
+            row.transition(EvaluationTransition::Recover, now)?;
             save_evaluation(c, &row).await?;
         }
     }
     Ok(())
 }
 
-/// The one that a worker holds at this epoch.
-pub(super) async fn held_evaluation(
-    c: &mut SqliteConnection,
-    id: EvaluationId,
-    attempt: u32,
-) -> Stored<EvaluationRow> {
-    let row =
-        sqlx::query("SELECT * FROM evaluations WHERE id = ?").bind(id.0).fetch_optional(c).await.db()?;
-    let row = row.as_ref().map(evaluation).transpose()?;
-    row.filter(|row| row.is_held(attempt)).ok_or(StoreError::LeaseLost)
+async fn find(c: &mut SqliteConnection, id: EvaluationId) -> StoreResult<RawEvaluation> {
+    let evaluation = select_evaluations!("evaluations e WHERE e.id = ?", id.0);
+    evaluation.fetch_optional(c).await.db()?.ok_or(StoreError::LeaseLost)
 }
 
-/// What a row says; one that cannot be read ends, so that its neighbours go
-/// on.
-async fn readable(
+/// # Errors
+/// `LeaseLost` if it does not exist.
+pub(super) async fn read_evaluation(
     c: &mut SqliteConnection,
-    row: &SqliteRow,
+    id: EvaluationId,
+) -> StoreResult<EvaluationRow> {
+    find(c, id).await?.read()
+}
+
+/// Applies a transition to a stored evaluation and saves it.
+pub(super) async fn apply_to_evaluation(
+    c: &mut SqliteConnection,
+    id: EvaluationId,
+    transition: EvaluationTransition,
     now: Timestamp,
-) -> Stored<Option<EvaluationRow>> {
-    match evaluation(row) {
+) -> StoreResult<()> {
+    let mut row = read_evaluation(c, id).await?;
+    row.transition(transition, now)?;
+    save_evaluation(c, &row).await
+}
+
+/// Fails an evaluation if its row cannot be read.
+pub(super) async fn fail_if_corrupt(
+    c: &mut SqliteConnection,
+    id: EvaluationId,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let evaluation = find(c, id).await?;
+    read_or_fail(c, &evaluation, now).await.map(|_| ())
+}
+
+/// Reads an evaluation. A corrupt one fails, so that it does not hold up others.
+async fn read_or_fail(
+    c: &mut SqliteConnection,
+    evaluation: &RawEvaluation,
+    now: Timestamp,
+) -> StoreResult<Option<EvaluationRow>> {
+    match evaluation.read() {
         Ok(row) => Ok(Some(row)),
-        Err(StoreError::Damaged(why)) => bury(c, row, &why, now).await.map(|()| None),
-        Err(error) => Err(error),
+        Err(error) => {
+            tracing::error!(evaluation = %evaluation.id, %error, "an evaluation is corrupt and fails");
+            fail_corrupt_evaluation(c, evaluation, now).await.map(|()| None)
+        }
     }
 }
 
-/// Ends one whose row cannot be read. What made it unreadable is put to rest,
-/// so that it can be shown.
-async fn bury(c: &mut SqliteConnection, row: &SqliteRow, why: &str, now: Timestamp) -> Stored<()> {
-    // As it is stored: a damaged id ends too.
-    let key: Vec<u8> = row.try_get("id").db()?;
-    let id = EvaluationId(Uuid::from_slice(&key).unwrap_or_default());
-    tracing::error!(evaluation = %id, why, "an evaluation's row is damaged; it ends");
-    let judge = json(row, "judge").unwrap_or(ModelRef {
+/// Fails an evaluation whose row cannot be read. Replaces the corrupt columns, so
+/// that pages can show it.
+async fn fail_corrupt_evaluation(
+    c: &mut SqliteConnection,
+    evaluation: &RawEvaluation,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let row = evaluation.row();
+    let id = EvaluationId(evaluation.id.uuid());
+    let judge = row.json("judge", evaluation.judge.clone()).unwrap_or(ModelRef {
         connection_id: ConnectionId(Uuid::nil()),
         model: "unknown".to_owned(),
     });
-    let asked_at = row.try_get("created_at").map_or(now, Timestamp);
-    let message = "The stored record of this judging is damaged. Judge the run again.";
-    let view = Evaluation {
-        status: EvaluationStatus::Error,
-        error: Some(RunError::new(ErrorKind::Internal, message)),
-        finished_at: Some(now),
-        ..Evaluation::asked(id, &judge.model, 0, asked_at)
-    };
-    sqlx::query(
+    let created_at = row.get("created_at", evaluation.created_at.clone()).unwrap_or(now);
+    let view = corrupt_evaluation(id, &judge.model, created_at, now);
+    let lease_epoch: u32 = row.get("lease_epoch", evaluation.lease_epoch.clone()).unwrap_or(0);
+    let lease_epoch = lease_epoch.saturating_add(1);
+    let recoveries: u32 = row.get("recoveries", evaluation.recoveries.clone()).unwrap_or(0);
+    let (status, judge, body) = (view.status.as_str(), document(&judge)?, document(&view)?);
+    // The stored bytes: a corrupt id can be found too.
+    let key = Cell::value(evaluation.id.clone());
+    sqlx::query!(
         "UPDATE evaluations SET status = ?, judge = ?, body = ?, raw_reply = NULL, \
-         attempt = attempt + 1, lease_owner = NULL, lease_until = NULL, deadline_at = NULL \
-         WHERE id = ?",
+         lease_epoch = ?, recoveries = ?, recoveries_without_progress = 0, created_at = ?, \
+         lease_owner = NULL, lease_until = NULL, deadline_at = NULL WHERE id = ?",
+        status,
+        judge,
+        body,
+        lease_epoch,
+        recoveries,
+        created_at.0,
+        key,
     )
-    .bind(view.status.as_str())
-    .bind(text(&judge)?)
-    .bind(text(&view)?)
-    .bind(key)
     .execute(c)
-    .await.db()?;
+    .await
+    .db()?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::NEXT;
-    use crate::SqliteStore;
-    use sqlx::Row;
+    use crate::rows::select_evaluations;
+    use crate::testing::open;
+    use sqlx::{AssertSqlSafe, Execute, Row};
 
     #[tokio::test]
-    async fn the_next_is_found_among_what_is_unfinished() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = SqliteStore::open(&folder.path().join("test.db")).await.expect("opens");
-        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {NEXT}")));
+    async fn next_evaluations_are_found_by_the_index_of_unfinished_ones() {
+        let (_folder, store) = open().await;
+        let next = select_next!(8, 64, "[]").sql();
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", next.as_str())));
         let plan = plan.bind(8).bind(64).bind("[]").fetch_all(&store.read).await.expect("plans");
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
-        let looks: Vec<_> = steps.iter().filter(|step| step.contains("evaluations")).collect();
-        let led = |step: &&String| {
+        let reads: Vec<_> = steps.iter().filter(|step| step.contains("evaluations")).collect();
+        let by_index = |step: &&String| {
             step.ends_with(" INDEX evaluations_unfinished") || step.ends_with("(id=?)")
         };
-        assert!(!looks.is_empty() && looks.iter().all(led), "{steps:?}");
+        assert!(!reads.is_empty() && reads.iter().all(by_index), "{steps:?}");
     }
 }

@@ -1,40 +1,44 @@
-//! Events: appended in the transaction of their change, joined with their
-//! turns when read.
+//! The event log: events are appended in the transaction of their change and
+//! joined with their turns when they are read.
 
-use crate::trouble::DbResult;
-use super::rows::{text, turn};
-use super::{SqliteStore, rows};
+use crate::SqliteStore;
+use crate::cell::{Cell, ItemKey, RowReader};
+use crate::rows::{RawTurn, document};
+use crate::sqlite_error::DbResult;
+use crate::suites::transition_suite;
+use crate::writer::WriteTransaction;
+use domain::{Counts, RunId, RunStatus, SuiteId, Timestamp, Turn};
+use sqlx::SqliteConnection;
+use store::StoreResult;
 use store::rows::EventRow;
-use store::{StoreError, Stored, ended};
-use domain::{RunStatus, SuiteId, SuiteStatus, Timestamp, Turn};
-use sqlx::{Row, SqliteConnection};
-use uuid::Uuid;
+use store::transition::SuiteTransition;
 
-/// Appends `events` and, where the last run of the suite just became final,
-/// ends the suite. Answers the newest seq.
+/// Appends the events of a run to the log of its suite, and finishes the suite
+/// with its last run.
 pub(super) async fn append(
-    c: &mut SqliteConnection,
+    tx: &mut WriteTransaction,
     suite: SuiteId,
     mut events: Vec<EventRow>,
     now: Timestamp,
-) -> Stored<i64> {
-    if events.iter().any(|event| matches!(event, EventRow::Run(run) if run.status.is_final()))
-        && let Some(finished) = finish_suite(c, suite, now).await?
-    {
-        events.push(finished);
+) -> StoreResult<()> {
+    if events.is_empty() {
+        return Ok(());
     }
-    ended::note(suite, &events);
+    if events.iter().any(EventRow::is_completion) {
+        events.extend(finish_suite(tx, suite, now).await?);
+    }
     let count = i64::try_from(events.len()).unwrap_or(0);
-    let newest: i64 =
-        sqlx::query_scalar("UPDATE suites SET seq = seq + ? WHERE id = ? RETURNING seq")
-            .bind(count)
-            .bind(suite.0)
-            .fetch_one(&mut *c)
-            .await.db()?;
+    let newest = sqlx::query_scalar!(
+        r#"UPDATE suites SET seq = seq + ? WHERE id = ? RETURNING seq AS "seq: i64""#,
+        count,
+        suite.0,
+    );
+    let newest = newest.fetch_one(&mut **tx).await.db()?;
     for (event, seq) in events.iter().zip(newest - count + 1..) {
-        insert(c, suite, seq, event, now).await?;
+        insert(tx, suite, seq, event, now).await?;
     }
-    Ok(newest)
+    tx.effects.add_events(suite, newest, &events);
+    Ok(())
 }
 
 async fn insert(
@@ -43,109 +47,140 @@ async fn insert(
     seq: i64,
     event: &EventRow,
     now: Timestamp,
-) -> Stored<()> {
+) -> StoreResult<()> {
     let (kind, run, turn, payload) = match event {
-        EventRow::Run(run) => ("run", Some(run.id.0), None, Some(text(run)?)),
+        EventRow::Run(run) => ("run", Some(run.id.0), None, Some(document(run)?)),
         EventRow::Turn { run_id, index } => ("turn", Some(run_id.0), Some(*index), None),
-        EventRow::Finished(finished) => ("finished", None, None, Some(text(finished)?)),
+        EventRow::Finished(finished) => ("finished", None, None, Some(document(finished)?)),
     };
-    sqlx::query(
-        "INSERT INTO events (suite_id, seq, kind, run_id, turn, payload, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    sqlx::query!(
+        "INSERT INTO events (suite_id, seq, kind, run_id, turn, payload, at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        suite.0,
+        seq,
+        kind,
+        run,
+        turn,
+        payload,
+        now.0,
     )
-    .bind(suite.0)
-    .bind(seq)
-    .bind(kind)
-    .bind(run)
-    .bind(turn)
-    .bind(payload)
-    .bind(now.0)
     .execute(c)
-    .await.db()?;
+    .await
+    .db()?;
     Ok(())
 }
 
-/// Ends the suite if none of its runs is unfinished.
-async fn finish_suite(
+/// Finishes the suite unless a run is unfinished. Returns its event.
+pub(super) async fn finish_suite(
     c: &mut SqliteConnection,
     suite: SuiteId,
     now: Timestamp,
-) -> Stored<Option<EventRow>> {
-    let ended = sqlx::query_scalar::<_, String>(
-        "UPDATE suites SET finished_at = ?1, \
-         status = CASE WHEN cancel_requested_at IS NULL THEN 'finished' ELSE 'cancelled' END \
-         WHERE id = ?2 AND status IN ('pending', 'running') AND NOT EXISTS \
-         (SELECT 1 FROM runs WHERE suite_id = ?2 AND status IN ('pending', 'running')) \
-         RETURNING status",
-    )
-    .bind(now.0)
-    .bind(suite.0)
-    .fetch_optional(&mut *c)
-    .await.db()?;
-    let Some(status) = ended.and_then(|word| SuiteStatus::from_word(&word)) else {
+) -> StoreResult<Option<EventRow>> {
+    let has_unfinished_runs = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM runs WHERE suite_id = ?
+           AND status IN ('pending', 'running')) AS "exists!: bool""#,
+        suite.0,
+    );
+    if has_unfinished_runs.fetch_one(&mut *c).await.db()? {
         return Ok(None);
-    };
-    let statuses: Vec<String> = sqlx::query_scalar("SELECT status FROM runs WHERE suite_id = ?")
-        .bind(suite.0)
-        .fetch_all(c)
-        .await.db()?;
-    let statuses = statuses.iter().filter_map(|word| RunStatus::from_word(word));
-    let counts = domain::Counts::from_statuses(statuses);
-    Ok(Some(EventRow::Finished(domain::Finished { status, counts })))
+    }
+    let statuses = sqlx::query_scalar!("SELECT status FROM runs WHERE suite_id = ?", suite.0)
+        .fetch_all(&mut *c)
+        .await
+        .db()?;
+    let statuses = statuses.into_iter().filter_map(|word| RunStatus::parse(&word.value()?));
+    let counts = Counts::from_statuses(statuses);
+    let finished = transition_suite(c, suite, SuiteTransition::Finish { counts }, now).await?;
+    Ok(finished.ok().flatten())
+}
+
+/// An event with its turn, if it has one.
+struct RawEvent {
+    seq: Cell<i64>,
+    kind: Cell<String>,
+    run_id: Option<Cell<Vec<u8>>>,
+    turn: Option<Cell<i64>>,
+    payload: Option<Cell<String>>,
+    speaker: Option<Cell<String>>,
+    message: Option<Cell<String>>,
+    tool_calls: Option<Cell<String>>,
+    tool: Option<Cell<String>>,
+    finish: Option<Cell<String>>,
+    latency_ms: Option<Cell<i64>>,
+    input_tokens: Option<Cell<i64>>,
+    output_tokens: Option<Cell<i64>>,
+    at: Option<Cell<i64>>,
+}
+
+impl RawEvent {
+    fn read(self, suite: SuiteId) -> StoreResult<(i64, EventRow, Option<Turn>)> {
+        let key = ItemKey(&suite, self.seq.clone().value());
+        let row = RowReader::new("events", &key);
+        let seq = row.get("seq", self.seq)?;
+        let kind: String = row.get("kind", self.kind)?;
+        let event = match kind.as_str() {
+            "run" => EventRow::Run(row.json("payload", self.payload)?),
+            "finished" => EventRow::Finished(row.json("payload", self.payload)?),
+            "turn" => {
+                let run_id: RunId = row.get("run_id", self.run_id)?;
+                let missing = || row.corrupt("turn");
+                let turn = RawTurn {
+                    idx: self.turn.ok_or_else(missing)?,
+                    speaker: self.speaker.ok_or_else(missing)?,
+                    message: self.message.ok_or_else(missing)?,
+                    tool_calls: self.tool_calls,
+                    tool: self.tool,
+                    finish: self.finish,
+                    latency_ms: self.latency_ms,
+                    input_tokens: self.input_tokens,
+                    output_tokens: self.output_tokens,
+                    at: self.at.ok_or_else(missing)?,
+                };
+                let turn = turn.read(run_id)?;
+                return Ok((seq, EventRow::Turn { run_id, index: turn.index }, Some(turn)));
+            }
+            _ => return Err(row.corrupt("kind")),
+        };
+        Ok((seq, event, None))
+    }
 }
 
 impl SqliteStore {
+    /// Events in order. A corrupt event is an error, because readers rely on
+    /// numbers without gaps.
     pub(super) async fn read_events(
         &self,
         suite: SuiteId,
-        seq: i64,
+        after: i64,
         limit: u32,
-    ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>> {
-        let rows = sqlx::query(
-            "SELECT e.seq, e.kind, e.run_id AS event_run, e.payload, t.idx, t.speaker, t.message, \
-             t.tool_calls, t.tool, t.finish, t.latency_ms, t.input_tokens, t.output_tokens, t.at \
-             FROM events e LEFT JOIN turns t ON t.run_id = e.run_id AND t.idx = e.turn \
-             WHERE e.suite_id = ?1 AND e.seq > ?2 \
-             AND (SELECT events_state FROM suites WHERE id = ?1) = 0 ORDER BY e.seq LIMIT ?3",
-        )
-        .bind(suite.0)
-        .bind(seq)
-        .bind(limit)
-        .fetch_all(&self.read)
-        .await.db()?;
-        let mut events = Vec::with_capacity(rows.len());
-        for row in rows {
-            let seq: i64 = row.try_get("seq").db()?;
-            let kind: String = row.try_get("kind").db()?;
-            let payload: Option<String> = row.try_get("payload").db()?;
-            let damaged = |what: String| StoreError::Damaged(format!("event {seq}: {what}"));
-            let payload = payload.as_deref().unwrap_or("null");
-            let event = match kind.as_str() {
-                "run" => EventRow::Run(
-                    serde_json::from_str(payload).map_err(|error| damaged(error.to_string()))?,
-                ),
-                "finished" => EventRow::Finished(
-                    serde_json::from_str(payload).map_err(|error| damaged(error.to_string()))?,
-                ),
-                "turn" => {
-                    let turn = turn(&row)?;
-                    let run_id: Uuid = row.try_get("event_run").db()?;
-                    let event = EventRow::Turn { run_id: run_id.into(), index: turn.index };
-                    events.push((seq, event, Some(turn)));
-                    continue;
-                }
-                other => return Err(damaged(format!("kind {other:?}"))),
-            };
-            events.push((seq, event, None));
-        }
-        Ok(events)
+    ) -> StoreResult<Vec<(i64, EventRow, Option<Turn>)>> {
+        let events = sqlx::query_as!(
+            RawEvent,
+            r#"SELECT e.seq, e.kind, e.run_id, e.turn, e.payload, t.speaker AS "speaker?",
+               t.message AS "message?", t.tool_calls AS "tool_calls?", t.tool AS "tool?",
+               t.finish AS "finish?", t.latency_ms AS "latency_ms?",
+               t.input_tokens AS "input_tokens?", t.output_tokens AS "output_tokens?",
+               t.at AS "at?"
+               FROM events e LEFT JOIN turns t ON t.run_id = e.run_id AND t.idx = e.turn
+               WHERE e.suite_id = ?1 AND e.seq > ?2
+               AND (SELECT events_state FROM suites WHERE id = ?1) = 0 ORDER BY e.seq LIMIT ?3"#,
+            suite.0,
+            after,
+            limit,
+        );
+        let events = events.fetch_all(&self.read).await.db()?;
+        events.into_iter().map(|event| event.read(suite)).collect()
     }
 
-    /// Turns of a run, in order.
-    pub(super) async fn read_turns(&self, run: Uuid) -> Stored<Vec<Turn>> {
-        let rows = sqlx::query("SELECT * FROM turns WHERE run_id = ? ORDER BY idx")
-            .bind(run)
-            .fetch_all(&self.read)
-            .await.db()?;
-        rows.iter().map(rows::turn).collect()
+    /// The turns of a run, in order.
+    pub(super) async fn read_turns(&self, run: RunId) -> StoreResult<Vec<Turn>> {
+        let turns = sqlx::query_as!(
+            RawTurn,
+            "SELECT idx, speaker, message, tool_calls, tool, finish, latency_ms, input_tokens, \
+             output_tokens, at FROM turns WHERE run_id = ? ORDER BY idx",
+            run.0,
+        );
+        let turns = turns.fetch_all(&self.read).await.db()?;
+        turns.into_iter().map(|turn| turn.read(run)).collect()
     }
 }

@@ -1,11 +1,11 @@
-//! Many documents in one transaction over SQLite.
+//! Imports over SQLite: many documents in one transaction.
 
-use super::{SqliteStore, agents, scenario_rows};
-use store::Stored;
-use store::catalog::{ImportStore, NewDocument};
-use domain::{SpaceId, Timestamp};
+use crate::{SqliteStore, agents, scenario_rows};
 use async_trait::async_trait;
+use domain::{SpaceId, Timestamp};
 use futures::FutureExt;
+use store::StoreResult;
+use store::catalog::{ImportStore, NewDocument};
 
 #[async_trait]
 impl ImportStore for SqliteStore {
@@ -14,7 +14,7 @@ impl ImportStore for SqliteStore {
         space: SpaceId,
         documents: Vec<NewDocument>,
         now: Timestamp,
-    ) -> Stored<()> {
+    ) -> StoreResult<()> {
         let written = self.writer.write(move |c| {
             async move {
                 for document in &documents {

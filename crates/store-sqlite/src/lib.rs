@@ -1,49 +1,53 @@
-//! The embedded store: SQLite in WAL mode with `synchronous=FULL`.
+//! The store over SQLite in WAL mode with `synchronous=FULL`. Reads use a pool.
+//! All writes go through one [`writer::Writer`], which commits the queued changes
+//! in one transaction.
 //!
-//! Reads come from a pool; every write goes through one [`writer::Writer`],
-//! which commits what is queued in one transaction.
+//! The compiler checks every SQL statement against the schema, with the data in
+//! `.sqlx` (see `cargo xtask sqlx`). Rows are decoded into [`cell::Cell`]s and
+//! converted one by one: a corrupt row is [`StoreError::Corrupt`] and does not
+//! affect other rows.
 
 mod accounts;
 mod agents;
-mod census;
-mod clean;
-#[cfg(test)]
-mod clean_tests;
+mod cell;
 #[cfg(test)]
 mod completion_tests;
+mod connections;
 #[cfg(test)]
 mod contract_tests;
 #[cfg(test)]
-mod damage_tests;
+mod corrupt_run_tests;
 #[cfg(test)]
-mod sessions_tests;
-mod connections;
+mod corrupt_tests;
 mod evaluations;
 mod events;
 mod imports;
 #[cfg(test)]
 mod migration_tests;
 mod queue;
+mod queue_stats;
+mod retention;
+#[cfg(test)]
+mod retention_tests;
 mod rows;
 mod scenario_rows;
 mod scenarios;
 pub mod sessions;
+#[cfg(test)]
+mod sessions_tests;
+mod settings;
+mod sqlite_error;
+mod suites;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-mod settings;
-mod suites;
-pub(crate) mod trouble;
 #[cfg(test)]
-mod trouble_tests;
+mod unavailable_tests;
 mod wal;
 pub mod writer;
 #[cfg(test)]
 mod writer_tests;
 
-use crate::trouble::DbResult;
-use store::hub::Hub;
-use store::{StoreError, Stored};
-use sqlx::migrate::Migrator;
+use crate::sqlite_error::DbResult;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -51,31 +55,30 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use writer::{ONE_TRY, Patience, Writer};
+use store::event_notifier::EventNotifier;
+use store::{StoreError, StoreResult};
+use store_sqlite_schema::SCHEMA;
+use writer::{BUSY_TIMEOUT, LockTimeout, Writer};
 
-/// The oldest SQLite without a known bug that can damage a database in WAL
-/// mode (as `sqlite3_libversion_number` counts: 3.51.3).
-const OLDEST: i64 = 3_051_003;
+/// The oldest SQLite without a known bug that can corrupt a database in WAL mode:
+/// 3.51.3 in the form of `sqlite3_libversion_number`.
+const MIN_VERSION: i64 = 3_051_003;
 
-/// What brings a file up to date.
-static SCHEMA: Migrator = sqlx::migrate!("../../migrations/sqlite");
-
-/// All aggregates over one SQLite file.
+/// All stores over one SQLite file.
 #[derive(Clone)]
 pub struct SqliteStore {
     pub(crate) read: SqlitePool,
     pub(crate) writer: Writer,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) event_notifier: Arc<EventNotifier>,
 }
 
 impl SqliteStore {
-    /// Opens or makes the file, brings its schema up to date, starts the
-    /// writer.
+    /// Opens or creates the file, migrates it and starts the writer.
     ///
     /// # Errors
-    /// `Unavailable` with a sentence for the operator: the file cannot be
-    /// opened, SQLite is too old, or the schema is newer than this program.
-    pub async fn open(path: &Path) -> Stored<Self> {
+    /// `Unavailable` with a message for the operator: the file cannot be opened,
+    /// SQLite is too old, or the schema is newer than this program.
+    pub async fn open(path: &Path) -> StoreResult<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -83,16 +86,17 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
-            // Copying the log into the database waits for the disk: less often.
-            .pragma("wal_autocheckpoint", wal::COPIED_AFTER)
+            // Rarer than the default, because a checkpoint waits for the disk.
+            .pragma("wal_autocheckpoint", wal::CHECKPOINT_PAGES)
             .statement_cache_capacity(200);
         let write =
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.db()?;
         let version: String =
             sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&write).await.db()?;
-        if number(&version) < OLDEST {
+        if version_number(&version) < MIN_VERSION {
             return Err(StoreError::Unavailable(format!(
-                "SQLite {version} has a known bug that can damage a database; 3.51.3 or newer is needed"
+                "SQLite {version} has a known bug that can corrupt a database; 3.51.3 or newer is \
+                 required"
             )));
         }
         SCHEMA
@@ -100,57 +104,56 @@ impl SqliteStore {
             .await
             .map_err(|error| StoreError::Unavailable(format!("schema: {error}")))?;
         let mut connection = write.acquire().await.db()?.detach();
-        // The writer waits by itself, in short tries.
+        // The writer itself retries until its timeout.
         sqlx::query("PRAGMA busy_timeout = 200").execute(&mut connection).await.db()?;
-        let again = options.clone().busy_timeout(ONE_TRY).create_if_missing(false);
-        let writer = Writer::start(connection, again, Patience::default());
+        let reconnect = options.clone().busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
+        let event_notifier = Arc::new(EventNotifier::default());
+        let writer =
+            Writer::start(connection, reconnect, LockTimeout::default(), event_notifier.clone());
         let read = SqlitePoolOptions::new()
             .max_connections(5)
             .connect_with(options.read_only(true))
-            .await.db()?;
-        Ok(Self { read, writer, hub: Arc::new(Hub::default()) })
+            .await
+            .db()?;
+        Ok(Self { read, writer, event_notifier })
     }
 
-    /// Whether [`SqliteStore::open`] would change the schema of this file, or
-    /// make it. Changes nothing.
+    /// Whether [`SqliteStore::open`] would create or migrate this file. Does not
+    /// change it.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
-    pub async fn is_behind(path: &Path) -> Stored<bool> {
+    /// The file exists and cannot be read.
+    pub async fn needs_migration(path: &Path) -> StoreResult<bool> {
         if !path.exists() {
             return Ok(true);
         }
         let options =
             SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(10));
         let mut c = SqliteConnection::connect_with(&options).await.db()?;
-        let begun: bool = sqlx::query_scalar(
+        let has_migrations: bool = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')",
         )
         .fetch_one(&mut c)
-        .await.db()?;
+        .await
+        .db()?;
         let mut applied: Vec<i64> = Vec::new();
-        if begun {
+        if has_migrations {
             let versions = sqlx::query_scalar("SELECT version FROM _sqlx_migrations");
             applied = versions.fetch_all(&mut c).await.db()?;
         }
         c.close().await.db()?;
-        Ok(SCHEMA.iter().any(|step| !applied.contains(&step.version)))
+        Ok(SCHEMA.iter().any(|migration| !applied.contains(&migration.version)))
     }
 
-    /// Waits until what is queued is committed and closes the file.
+    /// Commits the queued changes and closes the file.
     pub async fn close(&self) {
         self.writer.close().await;
         self.read.close().await;
     }
-
-    /// Wakes whoever watches, after a commit.
-    pub(crate) fn published(&self, suite: domain::SuiteId, seq: i64) {
-        self.hub.publish(suite, seq);
-    }
 }
 
 /// `3.51.3` as 3051003.
-fn number(version: &str) -> i64 {
+fn version_number(version: &str) -> i64 {
     let mut parts = version.split('.').map(|part| part.parse::<i64>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     next() * 1_000_000 + next() * 1000 + next()

@@ -1,17 +1,18 @@
-//! A database of the first schema with rows in it comes up to date, and what
-//! stands in it reads the same.
+//! A database of the first schema is migrated, and its rows read the same.
 
 use super::SqliteStore;
-use store::catalog::SettingStore;
-use store::suites::SuiteStore;
 use domain::services::HistoryFilter;
-use domain::{RunStatus, SpaceId, SuiteId, SuiteStatus};
+use domain::{Evaluation, RunStatus, SpaceId, SuiteId, SuiteStatus, Timestamp};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use store::catalog::SettingStore;
+use store::rows::ModelSnapshot;
+use store::suites::SuiteStore;
+use store_sqlite_schema::SCHEMA;
 use uuid::Uuid;
 
-/// Rows as the first schema took them: a finished suite with one run, its turn
-/// and event, and a pending one.
+/// Rows of the first schema: a finished suite with one run, its turn, call,
+/// evaluation and event.
 const FIRST_ROWS: &str = "
 INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a@example.org', 'h', 0);
 INSERT INTO spaces VALUES (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0);
@@ -23,22 +24,30 @@ INSERT INTO suites VALUES (x'00000000000000000000000000000003', x'00000000000000
 INSERT INTO runs VALUES (x'00000000000000000000000000000005', x'00000000000000000000000000000003',
   x'00000000000000000000000000000002', x'00000000000000000000000000000001', x'00000000000000000000000000000004', 1,
   x'00000000000000000000000000000006', 1, 'Refund', 1, 0, NULL, 300000, 1, 'passed', NULL, NULL, 0, 87.5, NULL, NULL,
-  'script_finished', 1, 0, 0, NULL, NULL, 99, 10, 0, NULL, 5, 6, 7,
+  'script_finished', 4, 3, 2, NULL, NULL, 99, 10, 0, NULL, 5, 6, 7,
   '{\"agent\":{\"calls\":1,\"input_tokens\":2,\"output_tokens\":3},\"simulated_user\":{\"calls\":1,\"input_tokens\":0,\"output_tokens\":0},\"judge\":{\"calls\":1,\"input_tokens\":0,\"output_tokens\":0}}',
   1, 1);
 INSERT INTO turns VALUES (x'00000000000000000000000000000005', 0, 'user', 'I want my money back', NULL, NULL, NULL, NULL, NULL, NULL, 6);
+INSERT INTO calls VALUES (x'00000000000000000000000000000007', x'00000000000000000000000000000005', NULL, 4, 'agent', 0, 6,
+  'ok', 1, 9, 7);
+INSERT INTO evaluations VALUES (x'00000000000000000000000000000008', x'00000000000000000000000000000005',
+  x'00000000000000000000000000000003', x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0, 'done',
+  '{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"}', 'EVALUATION', NULL, 5, 1, 2,
+  NULL, NULL, NULL, 6);
 INSERT INTO events VALUES (x'00000000000000000000000000000003', 1, 'turn', x'00000000000000000000000000000005', 0, NULL, 6);
 ";
 
 #[tokio::test]
-async fn a_database_of_the_first_schema_comes_up_to_date_with_its_rows() {
+async fn database_of_first_schema_migrates_with_its_rows() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("old.db");
-    let migrator = sqlx::migrate!("../../migrations/sqlite");
     let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
     let mut old = SqliteConnection::connect_with(&options).await.expect("connects");
-    migrator.run_to(1, &mut old).await.expect("the first schema");
-    sqlx::raw_sql(FIRST_ROWS).execute(&mut old).await.expect("rows");
+    SCHEMA.run_to(1, &mut old).await.expect("the first schema");
+    let evaluation = Evaluation::pending(Uuid::from_u128(8).into(), "m", 1, Timestamp(6));
+    let evaluation = serde_json::to_string(&evaluation).expect("JSON");
+    let rows = AssertSqlSafe(FIRST_ROWS.replace("EVALUATION", &evaluation));
+    sqlx::raw_sql(rows).execute(&mut old).await.expect("rows");
     let newest: i64 = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
         .fetch_one(&mut old)
         .await
@@ -51,18 +60,32 @@ async fn a_database_of_the_first_schema_comes_up_to_date_with_its_rows() {
         .fetch_one(&store.read)
         .await
         .expect("reads");
-    assert_eq!(Some(newest), migrator.iter().last().map(|migration| migration.version));
+    assert_eq!(Some(newest), SCHEMA.iter().last().map(|migration| migration.version));
     let (space, suite) = (SpaceId(Uuid::from_u128(2)), SuiteId(Uuid::from_u128(3)));
     let (row, runs) = store.suite(space, suite).await.unwrap().expect("is there");
-    assert_eq!((row.status, row.note.as_str(), row.seq), (SuiteStatus::Finished, "a note", 2));
+    assert_eq!(
+        (row.state.status(), row.note.as_str(), row.seq),
+        (SuiteStatus::Finished, "a note", 2)
+    );
     assert_eq!((runs[0].status, runs[0].score), (RunStatus::Passed, Some(87.5)));
     assert_eq!(runs[0].usage.agent.output_tokens, 3);
+    let counts = (runs[0].lease_epoch, runs[0].recoveries, runs[0].recoveries_without_progress);
+    assert_eq!(counts, (4, 3, 2));
+    assert_ne!(runs[0].model_snapshot, ModelSnapshot::unreadable());
+    assert_eq!(runs[0].model_snapshot.judge.model, "m");
+    let evaluation = store.evaluations(runs[0].id).await.unwrap().remove(0);
+    let counts =
+        (evaluation.lease_epoch, evaluation.recoveries, evaluation.recoveries_without_progress);
+    assert_eq!(counts, (5, 1, 2));
+    let call: i64 =
+        sqlx::query_scalar("SELECT lease_epoch FROM calls").fetch_one(&store.read).await.unwrap();
+    assert_eq!(call, 4);
     assert_eq!(store.suites(space, &HistoryFilter::default(), None, 9).await.unwrap().len(), 1);
     assert_eq!(store.runs(space, &HistoryFilter::default(), None, 9).await.unwrap().len(), 1);
     let events = store.events_after(suite, 0, 9).await.unwrap();
-    let told = events[0].2.as_ref().map(|turn| turn.message.as_str());
-    assert_eq!(told, Some("I want my money back"), "its events are told still");
-    assert_eq!(store.fact("canary").await.unwrap(), Some(vec![1, 2]));
+    let message = events[0].2.as_ref().map(|turn| turn.message.as_str());
+    assert_eq!(message, Some("I want my money back"));
+    assert_eq!(store.metadata("canary").await.unwrap(), Some(vec![1, 2]));
     let check: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.read).await.unwrap();
     assert_eq!(check, "ok");

@@ -1,31 +1,30 @@
 //! Browser sessions over SQLite, for `tower-sessions`.
 //!
-//! The id is stored hashed and its record without it: who reads the table
-//! gets in nowhere. A session is touched at most every 5 minutes.
+//! Only the hash of a session id is stored, so the table does not let its reader
+//! sign in. A session is extended at most every 5 minutes.
 
-use crate::trouble::DbResult;
 use super::SqliteStore;
 use super::accounts::NOTE_WAIT;
-use clock::SharedClock;
-use store::accounts::NOTE_USE_EVERY;
-use store::{StoreError, Stored};
+use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
+use clock::SharedClock;
 use futures::FutureExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::Row;
+use sqlx::SqliteConnection;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
+use store::accounts::LAST_USED_UPDATE_INTERVAL;
+use store::{StoreError, StoreResult};
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 
-/// Most expired sessions that one step deletes: bounds how long it writes.
-const SWEEP: u32 = 100;
+/// The limit of expired sessions in one transaction, which bounds its duration.
+const DELETE_LIMIT: u32 = 100;
 
-/// The session store.
 #[derive(Clone)]
 pub struct SqliteSessions {
     store: SqliteStore,
@@ -38,66 +37,70 @@ impl fmt::Debug for SqliteSessions {
     }
 }
 
-/// What is stored of one session.
-struct Stand {
+struct StoredSession {
     data: HashMap<String, Value>,
     expires_at: i64,
 }
 
 impl SqliteSessions {
-    /// Sessions in the same file as everything else.
     #[must_use]
     pub fn new(store: SqliteStore, clock: SharedClock) -> Self {
         Self { store, clock }
     }
 
-    /// Deletes all that have expired, step by step; at boot. Answers how many.
+    /// Deletes all expired sessions in small steps, at boot. Returns their number.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn sweep(&self) -> Stored<u64> {
+    pub async fn delete_expired(&self) -> StoreResult<u64> {
         let mut swept = 0;
         loop {
             let now = self.clock.now().0;
-            let step = self.store.writer.write(move |c| {
-                async move {
-                    let done = sqlx::query(
-                        "DELETE FROM sessions WHERE rowid IN \
-                         (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)",
-                    )
-                    .bind(now)
-                    .bind(SWEEP)
-                    .execute(c)
-                    .await.db()?;
-                    Ok(done.rows_affected())
-                }
-                .boxed()
-            });
+            let step = self
+                .store
+                .writer
+                .write(move |c| async move { delete_some_expired(c, now).await }.boxed());
             let step = step.await?;
             swept += step;
-            if step < u64::from(SWEEP) {
+            if step < u64::from(DELETE_LIMIT) {
                 return Ok(swept);
             }
         }
     }
 
-    async fn stand(&self, id: &Id) -> Stored<Option<Stand>> {
-        let row = sqlx::query(
+    async fn stored(&self, id: &Id) -> StoreResult<Option<StoredSession>> {
+        let (hash, now) = (hash(id), self.clock.now().0);
+        let session = sqlx::query!(
             "SELECT data, expires_at FROM sessions WHERE id_hash = ? AND expires_at > ?",
+            hash,
+            now,
         )
-        .bind(hash(id))
-        .bind(self.clock.now().0)
         .fetch_optional(&self.store.read)
-        .await.db()?;
-        let Some(row) = row else { return Ok(None) };
-        let data: String = row.try_get("data").db()?;
-        let Ok(data) = serde_json::from_str(&data) else {
-            // Signing in again repairs it; a 500 on every page would not.
-            tracing::error!("a damaged session is treated as none");
+        .await
+        .db()?;
+        let Some(session) = session else { return Ok(None) };
+        let data = session.data.value().and_then(|data| serde_json::from_str(&data).ok());
+        let Some((data, expires_at)) = data.zip(session.expires_at.value()) else {
+            // Signing in again repairs it; an error would break every page.
+            tracing::error!("a corrupt session is ignored");
             return Ok(None);
         };
-        Ok(Some(Stand { data, expires_at: row.try_get("expires_at").db()? }))
+        Ok(Some(StoredSession { data, expires_at }))
     }
+}
+
+/// Deletes some expired sessions and returns their number.
+async fn delete_some_expired(c: &mut SqliteConnection, now: i64) -> StoreResult<u64> {
+    let deleted = sqlx::query!(
+        "DELETE FROM sessions WHERE rowid IN \
+         (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)",
+        now,
+        DELETE_LIMIT,
+    )
+    .execute(c)
+    .await
+    .db()?;
+    Ok(deleted.rows_affected())
 }
 
 fn hash(id: &Id) -> Vec<u8> {
@@ -124,25 +127,20 @@ impl SessionStore for SqliteSessions {
         let mut id = record.id;
         let written = self.store.writer.write(move |c| {
             async move {
-                sqlx::query(
-                    "DELETE FROM sessions WHERE rowid IN \
-                     (SELECT rowid FROM sessions WHERE expires_at <= ? LIMIT ?)",
-                )
-                .bind(now)
-                .bind(SWEEP)
-                .execute(&mut *c)
-                .await.db()?;
+                delete_some_expired(&mut *c, now).await?;
                 loop {
-                    let done = sqlx::query(
+                    let hash = hash(&id);
+                    let inserted = sqlx::query!(
                         "INSERT INTO sessions (id_hash, data, expires_at) VALUES (?, ?, ?) \
                          ON CONFLICT (id_hash) DO NOTHING",
+                        hash,
+                        data,
+                        expires_at,
                     )
-                    .bind(hash(&id))
-                    .bind(&data)
-                    .bind(expires_at)
                     .execute(&mut *c)
-                    .await.db()?;
-                    if done.rows_affected() > 0 {
+                    .await
+                    .db()?;
+                    if inserted.rows_affected() > 0 {
                         return Ok(id);
                     }
                     id = Id::default();
@@ -154,42 +152,45 @@ impl SessionStore for SqliteSessions {
         Ok(())
     }
 
-    /// Changes an existing session. One that is gone stays gone: a request
-    /// that was under way at sign-out must not bring it back.
+    /// Changes an existing session. It never creates one: a request that runs
+    /// during sign-out must not restore the session.
     async fn save(&self, record: &Record) -> Result<()> {
         let (data, expires_at) = (encode(record)?, millis(record.expiry_date));
-        let Some(stand) = self.stand(&record.id).await.map_err(backend)? else { return Ok(()) };
-        let moved = Duration::from_millis(expires_at.abs_diff(stand.expires_at));
-        if stand.data == record.data && moved < NOTE_USE_EVERY {
+        let Some(stored) = self.stored(&record.id).await.map_err(backend)? else { return Ok(()) };
+        let moved = Duration::from_millis(expires_at.abs_diff(stored.expires_at));
+        if stored.data == record.data && moved < LAST_USED_UPDATE_INTERVAL {
             return Ok(());
         }
         let id = hash(&record.id);
         let written = self.store.writer.write(move |c| {
             async move {
-                sqlx::query("UPDATE sessions SET data = ?, expires_at = ? WHERE id_hash = ?")
-                    .bind(data)
-                    .bind(expires_at)
-                    .bind(id)
-                    .execute(c)
-                    .await.db()?;
+                sqlx::query!(
+                    "UPDATE sessions SET data = ?, expires_at = ? WHERE id_hash = ?",
+                    data,
+                    expires_at,
+                    id,
+                )
+                .execute(c)
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
         });
-        // Only touches come here, for a sign-in makes a new session. While the
-        // store takes no changes, pages are shown all the same.
+        // This only extends a session, because a sign-in creates a new one. Pages
+        // work while the store accepts no changes.
         if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
-            tracing::warn!(%error, "a session was not touched");
+            tracing::warn!(%error, "cannot extend a session");
         }
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let stand = self.stand(id).await.map_err(backend)?;
-        Ok(stand.and_then(|stand| {
-            let nanos = i128::from(stand.expires_at) * 1_000_000;
+        let stored = self.stored(id).await.map_err(backend)?;
+        Ok(stored.and_then(|stored| {
+            let nanos = i128::from(stored.expires_at) * 1_000_000;
             let expiry_date = OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()?;
-            Some(Record { id: *id, data: stand.data, expiry_date })
+            Some(Record { id: *id, data: stored.data, expiry_date })
         }))
     }
 
@@ -197,7 +198,7 @@ impl SessionStore for SqliteSessions {
         let id = hash(id);
         let written = self.store.writer.write(move |c| {
             async move {
-                sqlx::query("DELETE FROM sessions WHERE id_hash = ?").bind(id).execute(c).await.db()?;
+                sqlx::query!("DELETE FROM sessions WHERE id_hash = ?", id).execute(c).await.db()?;
                 Ok(())
             }
             .boxed()

@@ -1,40 +1,44 @@
-//! Settings, rejected form input and small facts over SQLite.
+//! Settings, rejected form input and metadata over SQLite.
 
-use crate::trouble::DbResult;
-use super::SqliteStore;
-use super::agents::document;
-use super::rows::json;
-use store::Stored;
-use store::catalog::{KEPT_DRAFTS, SettingStore};
-use domain::{DraftId, Settings, SpaceId, Timestamp};
+use crate::SqliteStore;
+use crate::cell::RowReader;
+use crate::rows::document;
+use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
+use domain::{DraftId, Settings, SpaceId, Timestamp};
 use futures::FutureExt;
+use store::StoreResult;
+use store::catalog::{DRAFT_TTL, SettingStore};
 
-/// The fact that readiness writes.
+/// The metadata that the readiness check writes.
 const HEARTBEAT: &str = "last_write_check";
 
 #[async_trait]
 impl SettingStore for SqliteStore {
-    async fn settings(&self, space: SpaceId) -> Stored<Settings> {
-        let row = sqlx::query("SELECT body FROM settings WHERE space_id = ?")
-            .bind(space.0)
+    async fn settings(&self, space: SpaceId) -> StoreResult<Settings> {
+        let body = sqlx::query_scalar!("SELECT body FROM settings WHERE space_id = ?", space.0)
             .fetch_optional(&self.read)
-            .await.db()?;
-        row.map_or_else(|| Ok(Settings::default()), |row| json(&row, "body"))
+            .await
+            .db()?;
+        body.map_or_else(
+            || Ok(Settings::default()),
+            |body| RowReader::new("settings", &space).json("body", body),
+        )
     }
 
-    async fn put_settings(&self, space: SpaceId, settings: &Settings) -> Stored<()> {
+    async fn put_settings(&self, space: SpaceId, settings: &Settings) -> StoreResult<()> {
         let body = document(settings)?;
         let written = self.writer.write(move |c| {
             async move {
-                sqlx::query(
+                sqlx::query!(
                     "INSERT INTO settings (space_id, body) VALUES (?, ?) \
                      ON CONFLICT (space_id) DO UPDATE SET body = excluded.body",
+                    space.0,
+                    body,
                 )
-                .bind(space.0)
-                .bind(body)
                 .execute(c)
-                .await.db()?;
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
@@ -48,27 +52,31 @@ impl SettingStore for SqliteStore {
         id: DraftId,
         body: &str,
         now: Timestamp,
-    ) -> Stored<()> {
+    ) -> StoreResult<()> {
         let body = body.to_owned();
+        let space = space.map(|space| space.0);
+        let expired = now.minus(DRAFT_TTL).0;
         let written = self.writer.write(move |c| {
             async move {
-                // Old ones go in the same step that brings a new one: never many at once.
-                sqlx::query(
+                // Each new draft deletes a few expired ones, so that they never pile up.
+                sqlx::query!(
                     "DELETE FROM drafts WHERE rowid IN \
                      (SELECT rowid FROM drafts WHERE created_at <= ? LIMIT 20)",
+                    expired,
                 )
-                .bind(now.minus(KEPT_DRAFTS).0)
                 .execute(&mut *c)
-                .await.db()?;
-                sqlx::query(
+                .await
+                .db()?;
+                sqlx::query!(
                     "INSERT INTO drafts (id, space_id, body, created_at) VALUES (?, ?, ?, ?)",
+                    id.0,
+                    space,
+                    body,
+                    now.0,
                 )
-                .bind(id.0)
-                .bind(space.map(|space| space.0))
-                .bind(body)
-                .bind(now.0)
                 .execute(c)
-                .await.db()?;
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
@@ -81,38 +89,42 @@ impl SettingStore for SqliteStore {
         space: Option<SpaceId>,
         id: DraftId,
         now: Timestamp,
-    ) -> Stored<Option<String>> {
-        let body = sqlx::query_scalar(
+    ) -> StoreResult<Option<String>> {
+        let space = space.map(|space| space.0);
+        let expired = now.minus(DRAFT_TTL).0;
+        let body = sqlx::query_scalar!(
             "SELECT body FROM drafts WHERE id = ? AND space_id IS ? AND created_at > ?",
+            id.0,
+            space,
+            expired,
         )
-        .bind(id.0)
-        .bind(space.map(|space| space.0))
-        .bind(now.minus(KEPT_DRAFTS).0)
         .fetch_optional(&self.read)
-        .await.db()?;
-        Ok(body)
+        .await
+        .db()?;
+        RowReader::new("drafts", &id).optional("body", body)
     }
 
-    async fn fact(&self, name: &str) -> Stored<Option<Vec<u8>>> {
-        let value = sqlx::query_scalar("SELECT value FROM facts WHERE name = ?")
-            .bind(name)
+    async fn metadata(&self, name: &str) -> StoreResult<Option<Vec<u8>>> {
+        let value = sqlx::query_scalar!("SELECT value FROM facts WHERE name = ?", name)
             .fetch_optional(&self.read)
-            .await.db()?;
-        Ok(value)
+            .await
+            .db()?;
+        RowReader::new("facts", &name).optional("value", value)
     }
 
-    async fn put_fact(&self, name: &str, value: &[u8]) -> Stored<()> {
+    async fn put_metadata(&self, name: &str, value: &[u8]) -> StoreResult<()> {
         let (name, value) = (name.to_owned(), value.to_vec());
         let written = self.writer.write(move |c| {
             async move {
-                sqlx::query(
+                sqlx::query!(
                     "INSERT INTO facts (name, value) VALUES (?, ?) \
                      ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    name,
+                    value,
                 )
-                .bind(name)
-                .bind(value)
                 .execute(c)
-                .await.db()?;
+                .await
+                .db()?;
                 Ok(())
             }
             .boxed()
@@ -120,11 +132,11 @@ impl SettingStore for SqliteStore {
         written.await
     }
 
-    async fn writable(&self, now: Timestamp) -> Stored<()> {
-        self.put_fact(HEARTBEAT, &now.0.to_be_bytes()).await
+    async fn check_writable(&self, now: Timestamp) -> StoreResult<()> {
+        self.put_metadata(HEARTBEAT, &now.0.to_be_bytes()).await
     }
 
-    fn in_trouble(&self) -> bool {
-        self.writer.in_trouble()
+    fn is_failing(&self) -> bool {
+        self.writer.is_failing()
     }
 }

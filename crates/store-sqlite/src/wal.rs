@@ -1,26 +1,25 @@
-//! The write-ahead log's length.
+//! The length of the write-ahead log (WAL).
 //!
-//! SQLite copies the log into the database by itself, and begins it anew where
-//! no reader is in its way. Under readers that never pause it would grow
-//! without end, and its file never shrinks; so now and then the writer looks.
+//! SQLite checkpoints the WAL automatically and restarts it when no reader uses it.
+//! While readers never pause it would grow without limit, and its file never
+//! shrinks. Therefore the writer regularly truncates it.
 
 use sqlx::{Row, SqliteConnection};
 
-/// After so many pages (16 MiB) SQLite copies the log into the database, within
-/// the commit that reached them.
-pub(super) const COPIED_AFTER: &str = "4000";
-/// Longer than this (in pages of 4 KiB: 64 MiB) it is cut.
-pub(super) const LONGEST: i64 = 16_384;
+/// The number of pages (16 MiB) after which a commit runs a checkpoint.
+pub(super) const CHECKPOINT_PAGES: &str = "4000";
+/// A WAL of more pages (64 MiB) is truncated.
+pub(super) const MAX_PAGES: i64 = 16_384;
 
-/// Cuts the log if it has grown long: waits for readers as long as the
-/// connection's busy timeout, and tries again next time where they stay.
-pub(super) async fn keep_short(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+/// Truncates the WAL if it is too long. Waits for readers until the busy timeout
+/// of the connection.
+pub(super) async fn truncate_if_long(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let pages: i64 =
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *c).await?.try_get(1)?;
-    if pages > LONGEST {
-        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *c).await?;
-        let busy: i64 = cut.try_get(0)?;
-        tracing::info!(pages, done = busy == 0, "the log of the database had grown long");
+    if pages > MAX_PAGES {
+        let truncated = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *c).await?;
+        let busy: i64 = truncated.try_get(0)?;
+        tracing::info!(pages, done = busy == 0, "the write-ahead log was too long");
     }
     Ok(())
 }

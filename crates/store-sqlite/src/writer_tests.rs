@@ -1,12 +1,13 @@
-//! The writer's promises: one commit for what is queued, and each change on
-//! its own.
+//! The writer commits queued changes together and undoes each failed one alone.
 
-use crate::trouble::DbResult;
 use super::SqliteStore;
-use store::StoreError;
+use crate::sqlite_error::DbResult;
+use domain::SuiteId;
 use futures::FutureExt;
 use sqlx::SqliteConnection;
+use store::StoreError;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 async fn store() -> (SqliteStore, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -14,7 +15,11 @@ async fn store() -> (SqliteStore, tempfile::TempDir) {
 }
 
 async fn put(c: &mut SqliteConnection, name: &'static str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO facts (name, value) VALUES (?, x'00')").bind(name).execute(c).await.db()?;
+    sqlx::query("INSERT INTO facts (name, value) VALUES (?, x'00')")
+        .bind(name)
+        .execute(c)
+        .await
+        .db()?;
     Ok(())
 }
 
@@ -22,31 +27,31 @@ async fn names(store: &SqliteStore) -> Vec<String> {
     sqlx::query_scalar("SELECT name FROM facts ORDER BY name").fetch_all(&store.read).await.unwrap()
 }
 
-/// Keeps the writer busy until the sender is used, so that what is queued
-/// meanwhile shares the next transaction.
-async fn busy(store: &SqliteStore) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-    let (go, wait) = oneshot::channel::<()>();
-    let (begun, began) = oneshot::channel();
+/// Blocks the writer until the sender is used, so that changes queued meanwhile
+/// share the next transaction.
+async fn block(store: &SqliteStore) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let (unblock, unblocked) = oneshot::channel::<()>();
+    let (entered, blocked) = oneshot::channel();
     let writer = store.writer.clone();
     let task = tokio::spawn(async move {
-        let held = writer.write(move |_| {
+        let change = writer.write(move |_| {
             async move {
-                let _ = begun.send(());
-                let _ = wait.await;
+                let _ = entered.send(());
+                let _ = unblocked.await;
                 Ok(())
             }
             .boxed()
         });
-        held.await.unwrap();
+        change.await.unwrap();
     });
-    began.await.unwrap();
-    (go, task)
+    blocked.await.unwrap();
+    (unblock, task)
 }
 
 #[tokio::test]
-async fn a_failed_change_undoes_itself_and_not_its_neighbours() {
+async fn failed_change_is_undone_alone() {
     let (store, _folder) = store().await;
-    let (go, held) = busy(&store).await;
+    let (unblock, blocker) = block(&store).await;
     let write = |name: &'static str, fail: bool| {
         let writer = store.writer.clone();
         tokio::spawn(async move {
@@ -62,43 +67,63 @@ async fn a_failed_change_undoes_itself_and_not_its_neighbours() {
     };
     let changes = [write("a", false), write("b", true), write("c", false)];
     tokio::task::yield_now().await;
-    go.send(()).unwrap();
-    held.await.unwrap();
+    unblock.send(()).unwrap();
+    blocker.await.unwrap();
     let [a, b, c] = futures::future::join_all(changes).await.try_into().unwrap();
     assert!(a.unwrap().is_ok() && c.unwrap().is_ok());
-    assert!(matches!(b.unwrap(), Err(StoreError::LeaseLost)), "each hears its own error");
+    assert!(matches!(b.unwrap(), Err(StoreError::LeaseLost)), "each caller receives its own error");
     assert_eq!(names(&store).await, ["a", "c"]);
 }
 
 #[tokio::test]
-async fn a_panic_in_a_change_takes_nothing_else_down() {
+async fn panic_in_a_change_does_not_stop_the_writer() {
     let (store, _folder) = store().await;
-    let broken = store.writer.write::<(), _>(|_| async { panic!("a fault of ours") }.boxed());
-    // A fault of ours: nobody has to try it again.
-    assert!(matches!(broken.await, Err(StoreError::Fault(_))));
+    let broken = store.writer.write::<(), _>(|_| async { panic!("bug") }.boxed());
+    assert!(matches!(broken.await, Err(StoreError::Internal(_))));
     store.writer.write(|c| put(c, "after").boxed()).await.unwrap();
     assert_eq!(names(&store).await, ["after"]);
 }
 
 #[tokio::test]
-async fn what_is_queued_is_stored_though_nobody_waits_any_more() {
-    let (store, _folder) = store().await;
-    let (go, held) = busy(&store).await;
-    // Queued, and then its caller is gone.
-    assert!(store.writer.write(|c| put(c, "orphan").boxed()).now_or_never().is_none());
-    go.send(()).unwrap();
-    held.await.unwrap();
+async fn queued_change_is_stored_after_its_caller_is_gone() {
+    let (store, folder) = store().await;
+    let (unblock, blocker) = block(&store).await;
+    // Polled once, then dropped.
+    assert!(store.writer.write(|c| put(c, "dropped").boxed()).now_or_never().is_none());
+    unblock.send(()).unwrap();
+    blocker.await.unwrap();
     store.close().await;
-    let again = SqliteStore::open(&_folder.path().join("test.db")).await.unwrap();
-    assert_eq!(names(&again).await, ["orphan"]);
+    let reopened = SqliteStore::open(&folder.path().join("test.db")).await.unwrap();
+    assert_eq!(names(&reopened).await, ["dropped"]);
 }
 
 #[tokio::test]
-async fn the_answer_comes_after_the_commit() {
+async fn result_is_returned_after_the_commit() {
     let (store, _folder) = store().await;
     for name in ["a", "b", "c", "d"] {
         store.writer.write(move |c| put(c, name).boxed()).await.unwrap();
-        // Another connection sees it: it is committed.
+        // Another connection reads it, so it is committed.
         assert!(names(&store).await.contains(&name.to_owned()));
     }
+}
+
+#[tokio::test]
+async fn effects_are_published_after_their_caller_is_gone() {
+    let (store, _folder) = store().await;
+    let suite = SuiteId(Uuid::from_u128(1));
+    let mut latest = store.event_notifier.watch(suite);
+    let (unblock, blocker) = block(&store).await;
+    let change = store.writer.transaction(move |tx| {
+        async move {
+            tx.effects.add_events(suite, 7, &[]);
+            Ok(())
+        }
+        .boxed()
+    });
+    // Polled once, then dropped.
+    assert!(change.now_or_never().is_none());
+    unblock.send(()).unwrap();
+    blocker.await.unwrap();
+    latest.changed().await.unwrap();
+    assert_eq!(latest.borrow().seq, 7);
 }

@@ -1,15 +1,13 @@
-//! The aggregate of people: users, their spaces, their tokens.
+//! Users, their personal spaces and their API tokens.
 
-use super::Stored;
+use super::StoreResult;
+use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{ApiToken, SpaceId, Timestamp, TokenId, UserId};
-use async_trait::async_trait;
 use std::time::Duration;
 
-/// A user as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRow {
-    /// Its id.
     pub id: UserId,
     /// The personal space.
     pub space_id: SpaceId,
@@ -17,45 +15,41 @@ pub struct UserRow {
     pub email: String,
     /// argon2id in PHC form.
     pub password_hash: String,
-    /// When the account was made.
     pub created_at: Timestamp,
 }
 
 impl UserRow {
-    /// Who asks, when it is this user.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller { user_id: self.id, space_id: self.space_id, email: self.email.clone() }
     }
 }
 
-/// A token's use, and that of a session, is noted at most so often: a write a
-/// request would be a commit a request.
-pub const NOTE_USE_EVERY: Duration = Duration::from_secs(5 * 60);
+/// The last use of a token or session is stored at most this often: otherwise
+/// every request would cost a commit.
+pub const LAST_USED_UPDATE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Users and tokens.
 #[async_trait]
 pub trait AccountStore: Send + Sync + 'static {
-    /// Makes a user with a personal space. With `only_first`, only when there
-    /// is no other: look and insert are one transaction.
+    /// Creates a user with a personal space. With `only_first`, refuses in the
+    /// same transaction if another user exists.
     ///
     /// # Errors
     /// `Duplicate("email")`, `Duplicate("first")`.
-    async fn create_user(&self, user: &UserRow, only_first: bool) -> Stored<()>;
-    /// How many there are.
-    async fn count_users(&self) -> Stored<u32>;
-    /// By address, compared in lower case.
-    async fn user_by_email(&self, email: &str) -> Stored<Option<UserRow>>;
-    /// The first account that was made, if there is one.
-    async fn first_user(&self) -> Stored<Option<UserRow>>;
-    /// By id.
-    async fn user(&self, id: UserId) -> Stored<Option<UserRow>>;
-    /// Makes a token; only its hash is stored.
-    async fn create_token(&self, user: UserId, token: &ApiToken, hash: &[u8]) -> Stored<()>;
-    /// A user's tokens, newest first.
-    async fn tokens(&self, user: UserId) -> Stored<Vec<ApiToken>>;
-    /// Whose token has this hash; notes its use at most every 5 minutes.
-    async fn user_by_token(&self, hash: &[u8], now: Timestamp) -> Stored<Option<UserRow>>;
-    /// Ends one of the user's tokens; `false` if there is none.
-    async fn delete_token(&self, user: UserId, id: TokenId) -> Stored<bool>;
+    async fn create_user(&self, user: &UserRow, only_first: bool) -> StoreResult<()>;
+    async fn count_users(&self) -> StoreResult<u32>;
+    /// Ignores case.
+    async fn user_by_email(&self, email: &str) -> StoreResult<Option<UserRow>>;
+    /// The oldest account.
+    async fn first_user(&self) -> StoreResult<Option<UserRow>>;
+    async fn user(&self, id: UserId) -> StoreResult<Option<UserRow>>;
+    /// Stores a token by its hash.
+    async fn create_token(&self, user: UserId, token: &ApiToken, hash: &[u8]) -> StoreResult<()>;
+    /// Newest first.
+    async fn tokens(&self, user: UserId) -> StoreResult<Vec<ApiToken>>;
+    /// The user of the token with this hash. Updates the token's last use (see
+    /// [`LAST_USED_UPDATE_INTERVAL`]).
+    async fn user_by_token(&self, hash: &[u8], now: Timestamp) -> StoreResult<Option<UserRow>>;
+    /// `false` if the user has no such token.
+    async fn delete_token(&self, user: UserId, id: TokenId) -> StoreResult<bool>;
 }

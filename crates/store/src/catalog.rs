@@ -1,86 +1,76 @@
-//! What people write: connections, agents, scenarios, settings, drafts.
+//! What users write: connections, agents, scenarios, settings, drafts.
 
-use super::Stored;
+use super::StoreResult;
+use async_trait::async_trait;
 use domain::{
     Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Difficulty, DraftId, Scenario,
     ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId, Timestamp,
 };
-use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A connection as it is stored; the key only encrypted.
+/// A connection of a space. Connections from the server's configuration are not
+/// stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionRow {
-    /// Its id.
     pub id: ConnectionId,
-    /// Whose; server-wide ones are not stored.
     pub space_id: SpaceId,
-    /// Its name.
     pub name: String,
-    /// The protocol.
     pub kind: ConnectionKind,
-    /// Where.
     pub base_url: String,
-    /// Extra headers.
+    /// Extra headers of every request.
     pub headers: BTreeMap<String, String>,
-    /// Key id, nonce and ciphertext; see `secrets`.
+    /// Key id, nonce and ciphertext of the encrypted API key.
     pub key_ciphertext: Option<Vec<u8>>,
-    /// The last four characters.
+    /// The last four characters of the API key.
     pub key_last4: Option<String>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// What an edit of a connection does with its stored key.
+/// What an update of a connection does with the stored API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEdit {
-    /// None was typed in: the stored one stays, whoever stored it meanwhile.
+    /// The stored key stays, even if it changed since the row was read.
     Keep,
-    /// The row's takes its place; a row without one removes it.
+    /// The key of the row replaces it; a row without a key removes it.
     Replace,
 }
 
-/// Keyset of a list ordered by a text and an id.
+/// Keyset cursor of a list that is ordered by a text and an id: the last row of
+/// the previous page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct After {
-    /// The order's text.
+pub struct NameCursor {
     pub key: String,
-    /// The id.
     pub id: uuid::Uuid,
 }
 
-/// Where a scenario stands in lists: category, difficulty, name.
+/// The order of scenario lists: category, difficulty, name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
-    /// The word of the category.
     pub category: String,
-    /// 0 easy, 1 medium, 2 hard.
+    /// See [`difficulty_rank`].
     pub difficulty: u8,
-    /// The name.
     pub name: String,
 }
 
 impl OrderKey {
-    /// The place of a spec.
     #[must_use]
     pub fn of(spec: &ScenarioSpec) -> Self {
         Self {
             category: spec.category.as_str().to_owned(),
-            difficulty: rank(spec.difficulty),
+            difficulty: difficulty_rank(spec.difficulty),
             name: spec.name.clone(),
         }
     }
 
-    /// As the text of an [`After`].
+    /// The key of a [`NameCursor`].
     #[must_use]
     pub fn text(&self) -> String {
         format!("{}/{}/{}", self.category, self.difficulty, self.name)
     }
 
-    /// Reads that text again.
+    /// Parses the result of [`OrderKey::text`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '/');
@@ -92,7 +82,7 @@ impl OrderKey {
 
 /// The number by which a difficulty is sorted and stored.
 #[must_use]
-pub fn rank(difficulty: Difficulty) -> u8 {
+pub fn difficulty_rank(difficulty: Difficulty) -> u8 {
     match difficulty {
         Difficulty::Easy => 0,
         Difficulty::Medium => 1,
@@ -100,58 +90,60 @@ pub fn rank(difficulty: Difficulty) -> u8 {
     }
 }
 
-/// Whether the words of a search stand in name or description, taken
-/// literally and without regard to case. One rule for every store: what
-/// databases call case-insensitive ends at ASCII.
+/// Whether name or description contains the search text. Matches literally and
+/// ignores case, also outside ASCII, which databases do not.
 #[must_use]
-pub fn says(q: Option<&str>, name: &str, description: &str) -> bool {
+pub fn matches_search(q: Option<&str>, name: &str, description: &str) -> bool {
     let q = q.map_or_else(String::new, |q| q.trim().to_lowercase());
     q.is_empty() || name.to_lowercase().contains(&q) || description.to_lowercase().contains(&q)
 }
 
-/// Connections.
 #[async_trait]
 pub trait ConnectionStore: Send + Sync + 'static {
-    /// Makes one.
-    async fn create_connection(&self, row: &ConnectionRow) -> Stored<()>;
-    /// Changes one of the space; answers it as it is stored then, `None` if
-    /// there is none. `Stale` if it was changed since `based_on`, where that is
-    /// said.
+    async fn create_connection(&self, row: &ConnectionRow) -> StoreResult<()>;
+    /// Updates a connection and returns the stored row; `None` if the space has
+    /// no such connection.
+    ///
+    /// # Errors
+    /// `Stale` if it was updated since `based_on`.
     async fn update_connection(
         &self,
         row: &ConnectionRow,
         key: KeyEdit,
         based_on: Option<Timestamp>,
-    ) -> Stored<Option<ConnectionRow>>;
-    /// Of a space, by name.
-    async fn connections(&self, space: SpaceId) -> Stored<Vec<ConnectionRow>>;
-    /// One of a space.
-    async fn connection(&self, space: SpaceId, id: ConnectionId) -> Stored<Option<ConnectionRow>>;
-    /// One by id alone: for the engine, whose runs were checked when queued.
-    async fn connection_for_engine(&self, id: ConnectionId) -> Stored<Option<ConnectionRow>>;
-    /// Removes one; `false` if there is none.
+    ) -> StoreResult<Option<ConnectionRow>>;
+    /// By name.
+    async fn connections(&self, space: SpaceId) -> StoreResult<Vec<ConnectionRow>>;
+    async fn connection(
+        &self,
+        space: SpaceId,
+        id: ConnectionId,
+    ) -> StoreResult<Option<ConnectionRow>>;
+    /// A connection of any space, for the engine: ownership was checked when the
+    /// suite was created.
+    async fn connection_for_engine(&self, id: ConnectionId) -> StoreResult<Option<ConnectionRow>>;
+    /// `false` if the space has no such connection.
     ///
     /// # Errors
-    /// `InUse` with words: agents, settings or unfinished runs use it. Look
-    /// and delete are one transaction.
-    async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> Stored<bool>;
+    /// `InUse` with a sentence for the user: agents, settings or unfinished runs
+    /// use it. The check is in the same transaction.
+    async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> StoreResult<bool>;
 }
 
-/// Agents.
 #[async_trait]
 pub trait AgentStore: Send + Sync + 'static {
-    /// Makes one at revision 1.
+    /// Creates an agent at revision 1.
     async fn create_agent(
         &self,
         space: SpaceId,
         id: AgentId,
         spec: &AgentSpec,
         now: Timestamp,
-    ) -> Stored<Agent>;
-    /// Saves a new revision; `None` if there is no such agent.
+    ) -> StoreResult<Agent>;
+    /// Creates a new revision; `None` if the space has no such agent.
     ///
     /// # Errors
-    /// `Stale` if `based_on` is not the newest.
+    /// `Stale` if `based_on` is not the newest revision.
     async fn update_agent(
         &self,
         space: SpaceId,
@@ -159,36 +151,41 @@ pub trait AgentStore: Send + Sync + 'static {
         based_on: u32,
         spec: &AgentSpec,
         now: Timestamp,
-    ) -> Stored<Option<Agent>>;
-    /// One at its newest revision, not deleted.
-    async fn agent(&self, space: SpaceId, id: AgentId) -> Stored<Option<Agent>>;
-    /// By name, not deleted. A damaged row is left out and logged, and the
-    /// page is filled from those that follow.
-    async fn agents(&self, space: SpaceId, after: Option<After>, limit: u32) -> Stored<Vec<Agent>>;
-    /// Newest first; also those of a deleted agent, because runs point at them.
-    async fn agent_revisions(&self, space: SpaceId, id: AgentId) -> Stored<Vec<Agent>>;
-    /// How many there are, deleted ones left out.
-    async fn count_agents(&self, space: SpaceId) -> Stored<u32>;
-    /// Hides one; its history stays. `false` if there is none.
-    async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> Stored<bool>;
+    ) -> StoreResult<Option<Agent>>;
+    /// The newest revision, unless the agent is deleted.
+    async fn agent(&self, space: SpaceId, id: AgentId) -> StoreResult<Option<Agent>>;
+    /// Agents by name, without deleted ones. A corrupt row is left out and
+    /// logged, and the next row takes its place on the page.
+    async fn agents(
+        &self,
+        space: SpaceId,
+        after: Option<NameCursor>,
+        limit: u32,
+    ) -> StoreResult<Vec<Agent>>;
+    /// Newest first. Includes those of a deleted agent, because runs refer to them.
+    async fn agent_revisions(&self, space: SpaceId, id: AgentId) -> StoreResult<Vec<Agent>>;
+    /// Without deleted agents.
+    async fn count_agents(&self, space: SpaceId) -> StoreResult<u32>;
+    /// Hides an agent and keeps its revisions; `false` if the space has no such
+    /// agent.
+    async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> StoreResult<bool>;
 }
 
-/// Scenarios.
 #[async_trait]
 pub trait ScenarioStore: Send + Sync + 'static {
-    /// Makes one at revision 1.
+    /// Creates a scenario at revision 1.
     async fn create_scenario(
         &self,
         space: SpaceId,
         id: ScenarioId,
         spec: &ScenarioSpec,
         now: Timestamp,
-    ) -> Stored<Scenario>;
-    /// Saves a new revision; `None` if there is no such scenario of the space
-    /// (built-in ones belong to nobody).
+    ) -> StoreResult<Scenario>;
+    /// Creates a new revision; `None` if the space has no such scenario. No space
+    /// owns the built-in ones.
     ///
     /// # Errors
-    /// `Stale` if `based_on` is not the newest.
+    /// `Stale` if `based_on` is not the newest revision.
     async fn update_scenario(
         &self,
         space: SpaceId,
@@ -196,97 +193,104 @@ pub trait ScenarioStore: Send + Sync + 'static {
         based_on: u32,
         spec: &ScenarioSpec,
         now: Timestamp,
-    ) -> Stored<Option<Scenario>>;
-    /// One of the space or built in, at its newest revision, not deleted.
-    async fn scenario(&self, space: SpaceId, id: ScenarioId) -> Stored<Option<Scenario>>;
-    /// Several of them, in the order of `ids`; missing ones left out.
-    async fn scenarios_by_id(&self, space: SpaceId, ids: &[ScenarioId]) -> Stored<Vec<Scenario>>;
-    /// Own and built-in ones of a filter, by category, difficulty, name. The
-    /// keyset's text is that of [`OrderKey`].
+    ) -> StoreResult<Option<Scenario>>;
+    /// The newest revision of a scenario of the space or a built-in one, unless it
+    /// is deleted.
+    async fn scenario(&self, space: SpaceId, id: ScenarioId) -> StoreResult<Option<Scenario>>;
+    /// Scenarios in the order of `ids`, without missing ones.
+    async fn scenarios_by_id(
+        &self,
+        space: SpaceId,
+        ids: &[ScenarioId],
+    ) -> StoreResult<Vec<Scenario>>;
+    /// Scenarios of the space and built-in ones, in the order of [`OrderKey`].
     async fn scenarios(
         &self,
         space: SpaceId,
         filter: &ScenarioFilter,
-        after: Option<After>,
+        after: Option<NameCursor>,
         limit: u32,
-    ) -> Stored<Vec<Scenario>>;
-    /// Newest first; also those of a deleted scenario, because runs point at them.
-    async fn scenario_revisions(&self, space: SpaceId, id: ScenarioId) -> Stored<Vec<Scenario>>;
-    /// How many there are of the space, and how many built-in ones.
-    async fn count_scenarios(&self, space: SpaceId) -> Stored<(u32, u32)>;
-    /// Hides one of the space; its history stays. `false` if there is none.
-    async fn delete_scenario(&self, space: SpaceId, id: ScenarioId, now: Timestamp)
-    -> Stored<bool>;
-    /// Makes or updates the built-in scenario of a slug; a new revision only
-    /// when its content changed. Answers its id.
+    ) -> StoreResult<Vec<Scenario>>;
+    /// Newest first. Includes those of a deleted scenario, because runs refer to
+    /// them.
+    async fn scenario_revisions(
+        &self,
+        space: SpaceId,
+        id: ScenarioId,
+    ) -> StoreResult<Vec<Scenario>>;
+    /// The number of scenarios of the space and of built-in ones.
+    async fn count_scenarios(&self, space: SpaceId) -> StoreResult<(u32, u32)>;
+    /// Hides a scenario and keeps its revisions; `false` if the space has no such
+    /// scenario.
+    async fn delete_scenario(
+        &self,
+        space: SpaceId,
+        id: ScenarioId,
+        now: Timestamp,
+    ) -> StoreResult<bool>;
+    /// Creates or updates the built-in scenario with this slug and returns its id.
+    /// Unchanged content creates no revision.
     async fn put_built_in(
         &self,
         slug: &str,
         id: ScenarioId,
         spec: &ScenarioSpec,
         now: Timestamp,
-    ) -> Stored<ScenarioId>;
+    ) -> StoreResult<ScenarioId>;
 }
 
-/// Rejected form input is kept so long.
-pub const KEPT_DRAFTS: Duration = Duration::from_secs(24 * 3600);
+/// How long rejected form input is kept.
+pub const DRAFT_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// Settings, rejected form input, and small facts about the database.
+/// Settings, rejected form input, and metadata of the database.
 #[async_trait]
 pub trait SettingStore: Send + Sync + 'static {
-    /// Of a space; defaults if never set.
-    async fn settings(&self, space: SpaceId) -> Stored<Settings>;
-    /// Changes them.
-    async fn put_settings(&self, space: SpaceId, settings: &Settings) -> Stored<()>;
-    /// Keeps a rejected form. `space` is `None` before sign-in.
+    /// The defaults if the space has none.
+    async fn settings(&self, space: SpaceId) -> StoreResult<Settings>;
+    async fn put_settings(&self, space: SpaceId, settings: &Settings) -> StoreResult<()>;
+    /// Stores rejected form input. `space` is `None` before sign-in.
     async fn put_draft(
         &self,
         space: Option<SpaceId>,
         id: DraftId,
         body: &str,
         now: Timestamp,
-    ) -> Stored<()>;
-    /// Reads it, if it is that space's and not older than a day.
+    ) -> StoreResult<()>;
+    /// A draft of the space that is younger than [`DRAFT_TTL`].
     async fn draft(
         &self,
         space: Option<SpaceId>,
         id: DraftId,
         now: Timestamp,
-    ) -> Stored<Option<String>>;
-    /// A fact by name (the key's canary).
-    async fn fact(&self, name: &str) -> Stored<Option<Vec<u8>>>;
-    /// Writes a fact.
-    async fn put_fact(&self, name: &str, value: &[u8]) -> Stored<()>;
-    /// Whether a write goes through now: for readiness.
-    async fn writable(&self, now: Timestamp) -> Stored<()>;
-    /// Whether the newest write that anybody made did not go through: what
-    /// went well before says nothing then.
-    fn in_trouble(&self) -> bool {
+    ) -> StoreResult<Option<String>>;
+    async fn metadata(&self, name: &str) -> StoreResult<Option<Vec<u8>>>;
+    async fn put_metadata(&self, name: &str, value: &[u8]) -> StoreResult<()>;
+    /// Succeeds if a write succeeds now, for readiness.
+    async fn check_writable(&self, now: Timestamp) -> StoreResult<()>;
+    /// Whether the latest write failed, which outdates an earlier
+    /// [`check_writable`](Self::check_writable).
+    fn is_failing(&self) -> bool {
         false
     }
 }
 
-/// A document that is saved together with others, under an id of its own.
+/// A document of an import.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NewDocument {
-    /// An agent.
     Agent(AgentId, Box<AgentSpec>),
-    /// A scenario.
     Scenario(ScenarioId, Box<ScenarioSpec>),
 }
 
-/// Saving many documents at once.
 #[async_trait]
 pub trait ImportStore: Send + Sync + 'static {
-    /// Saves all of them, or none.
+    /// Creates all documents or none.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`](super::StoreError::Duplicate) when one of the
-    /// ids is there already.
+    /// [`StoreError::Duplicate`](super::StoreError::Duplicate) if an id exists.
     async fn save_all(
         &self,
         space: SpaceId,
         documents: Vec<NewDocument>,
         now: Timestamp,
-    ) -> Stored<()>;
+    ) -> StoreResult<()>;
 }

@@ -1,69 +1,66 @@
-//! What is durable: one trait per aggregate, each implemented over SQLite and
-//! in memory, and one contract suite that runs against both.
+//! The interface to storage: one trait per aggregate, and the pure decisions
+//! that every implementation shares.
 //!
-//! - [`rows`]: what the tables hold.
-//! - [`transition`]: how a run changes; the only code that sets a status.
-//! - `accounts`, `catalog`, `suites`, `queue`: the traits.
-//! - `cleaning`, [`cleaner`]: what is old, and the duty that deletes it.
-//! - [`hub`]: wakes streams after a commit.
-//! - `ended`: counts and logs ends after their commit; [`census`]: what is not
-//!   ended, for metrics.
+//! - [`rows`]: what a store keeps.
+//! - [`transition`]: the lifecycles of runs, suites and evaluations.
+//! - [`scheduler`], [`evaluation_scheduler`]: which run or re-evaluation starts next.
+//! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
+//! - [`commit_effects`]: what a store publishes after a commit.
+//! - `contract`: the tests that every implementation passes.
+//! - `memory`: suites and queue in memory, for tests on paused time.
 
 pub mod accounts;
 pub mod catalog;
-pub mod census;
-pub mod cleaner;
-pub mod cleaning;
+pub mod commit_effects;
+mod completion_metrics;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-pub mod ended;
-mod evaluation_lease;
-pub mod hub;
+pub mod evaluation_scheduler;
+pub mod event_notifier;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
-pub mod pick;
-pub mod pick_judging;
 pub mod queue;
+pub mod queue_stats;
+pub mod retention;
 pub mod rows;
+pub mod scheduler;
 pub mod suites;
 pub mod transition;
-#[cfg(test)]
-mod transition_tests;
 
 use std::sync::Arc;
 
-/// Why the store gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else holds the run now: drop everything and stop.
+    /// Another worker holds the lease: stop and store nothing more.
     #[error("the lease is lost")]
     LeaseLost,
-    /// A row that must be unique is there already; the name of the rule.
-    #[error("there already: {0}")]
+    /// A unique value exists already; the name of the constraint.
+    #[error("already exists: {0}")]
     Duplicate(&'static str),
-    /// The revision that a change was based on is not the newest.
+    /// The change is based on a revision that is not the newest.
     #[error("based on an older revision")]
     Stale,
-    /// It is in use and cannot go.
+    /// The object cannot be deleted because it is in use.
     #[error("in use: {0}")]
     InUse(String),
-    /// What is stored cannot be read.
-    #[error("damaged row: {0}")]
-    Damaged(String),
-    /// The database does not answer or takes no changes now (locked, full, I/O
-    /// errors); the reason, for the log only. Nothing of what was asked is
-    /// stored, and it may be asked again.
+    /// A stored row cannot be read: this column does not have a valid value.
+    #[error("corrupt row: {table}.{column} of {row}")]
+    Corrupt {
+        table: &'static str,
+        /// The primary key.
+        row: String,
+        column: &'static str,
+    },
+    /// The database is locked, full or not reachable; the reason, for the log
+    /// only. Nothing was stored, and the caller may retry.
     #[error("store: {0}")]
     Unavailable(String),
-    /// The database refuses it, and would again: a fault of ours.
+    /// The database refused the statement: a bug, a retry fails again.
     #[error("refused by the store: {0}")]
-    Fault(String),
+    Internal(String),
 }
 
-/// What the store answers.
-pub type Stored<T> = Result<T, StoreError>;
+pub type StoreResult<T> = Result<T, StoreError>;
 
-/// A store of suites and of the queue, shared.
 pub type SharedQueue = Arc<dyn queue::QueueStore>;
-/// A store of suites, shared.
 pub type SharedSuites = Arc<dyn suites::SuiteStore>;

@@ -1,118 +1,122 @@
-//! The aggregate of the queue: claims, leases, commits, recovery. The queue
-//! *is* the table of runs.
+//! The queue: claims, leases, commits and recovery. It is the table of runs;
+//! re-evaluations have a queue of their own.
 
-use super::Stored;
-use super::census::Census;
-use super::pick::Hold;
+use super::StoreResult;
+use super::queue_stats::QueueStats;
 use super::rows::{EvaluationRow, RunRow, Transcript};
-use super::transition::{Change, Lease};
-use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use super::scheduler::AdmissionLimit;
+use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
+use domain::{Evaluation, EvaluationId, RunId, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How a worker claims.
+/// A worker's request for runs or re-evaluations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The worker: one name a process.
+    /// The worker's name, unique per process.
     pub owner: String,
-    /// The most runs of one user at once.
+    /// The limit of active runs of one user.
     pub runs_per_user: u32,
-    /// Longest time parked, for the deadline.
+    /// The longest parked time; extends the deadline.
     pub max_wait: Duration,
-    /// At most so many in this transaction.
+    /// The limit of rows in this transaction.
     pub most: u32,
-    /// Where no run begins now, and no re-evaluation for a while. Those that
-    /// have begun are taken up all the same.
-    pub holds: Vec<Hold>,
-    /// Now.
+    /// Limits on new runs and, for `max_wait`, on new re-evaluations. They do
+    /// not apply to orphaned runs.
+    pub admission_limits: Vec<AdmissionLimit>,
     pub now: Timestamp,
 }
 
-/// What a claimed run works with, as stored: not yet believed to be valid.
+/// The stored, not yet validated data that a worker needs for a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Work {
-    /// The agent revision's document; `None` if it cannot be read.
+pub struct RunInput {
+    /// The document of the agent revision; `None` if it cannot be read.
     pub agent: Option<Value>,
-    /// The scenario revision's document; `None` if it cannot be read.
+    /// The document of the scenario revision; `None` if it cannot be read.
     pub scenario: Option<Value>,
-    /// What was said so far.
     pub transcript: Transcript,
-    /// The run's own evaluation, if it was begun.
+    /// The run's first evaluation, once it started.
     pub evaluation: Option<Evaluation>,
 }
 
-/// What a heartbeat found.
+/// What a worker still holds after a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// Runs that are still the worker's, with their epochs.
-    pub held: Vec<Lease>,
-    /// Of these, asked to stop.
-    pub cancelled: Vec<RunId>,
-    /// Re-evaluations that are still the worker's, with their epochs.
+    pub leases: Vec<Lease>,
+    /// Leased runs with a cancel request.
+    pub cancel_requested: Vec<RunId>,
+    /// Leased re-evaluations with their lease epochs.
     pub evaluations: Vec<(EvaluationId, u32)>,
 }
 
-/// What a reaper did.
+/// The number of runs that the reaper or the recovery at boot changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reaped {
-    /// Taken up again: a holder was gone.
+pub struct RecoverySummary {
+    /// Back in the queue.
     pub recovered: u32,
-    /// Ended: past their deadline, or recovered too often.
+    /// Ended: past the deadline, cancelled, or recovered too often.
     pub ended: u32,
 }
 
-/// Claims, leases, commits, recovery.
 #[async_trait]
 pub trait QueueStore: Send + Sync + 'static {
-    /// Takes runs that may work now: begun ones first, users in turn.
-    async fn claim(&self, claim: Claim) -> Stored<Vec<RunRow>>;
-    /// Reads what a claimed run works with.
-    async fn work(&self, run: &RunRow) -> Stored<Work>;
-    /// Stores what the holder of a lease did, all or nothing; answers the run
-    /// as it is then.
+    /// Leases the runs that start next (see [`scheduler`](super::scheduler)).
+    async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>>;
+    async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput>;
+    /// Stores a change of the lease holder in one transaction and returns the
+    /// run after it.
     ///
     /// # Errors
-    /// [`super::StoreError::LeaseLost`]: stop at once.
-    async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow>;
-    /// Takes the user's slot again after parking; `false` when none is free. Who is
-    /// parked and waits for a slot alone has the next free one kept for it.
-    async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool>;
-    /// Gives a run back in good order; one that was to stop ends.
-    async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()>;
+    /// [`StoreError::LeaseLost`](super::StoreError::LeaseLost): nothing was stored.
+    async fn commit(&self, lease: &Lease, change: RunChange, now: Timestamp)
+    -> StoreResult<RunRow>;
+    /// Ends the parking of a run; `false` while all slots of its user are taken.
+    /// The scheduler reserves the next free slots for parked runs that wait for one.
+    async fn reacquire_slot(
+        &self,
+        lease: &Lease,
+        runs_per_user: u32,
+        now: Timestamp,
+    ) -> StoreResult<bool>;
+    /// Gives the lease back. A run with a cancel request ends.
+    async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()>;
 
-    /// Takes re-evaluations that may work now, users in turn.
-    async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>>;
-    /// Stores what the holder of a re-evaluation found.
+    /// Leases pending re-evaluations; users take turns.
+    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>>;
+    /// Stores the result of a re-evaluation so far, or the final one.
     async fn commit_evaluation(
         &self,
         id: EvaluationId,
-        attempt: u32,
+        lease_epoch: u32,
         view: Evaluation,
         now: Timestamp,
-    ) -> Stored<()>;
-    /// Reads a run and what it works with, for judging it again.
-    async fn work_of(&self, run: RunId) -> Stored<(RunRow, Work)>;
-    /// Notes a judge's call of a re-evaluation before it is made.
+    ) -> StoreResult<()>;
+    /// A run and its input, for a re-evaluation.
+    async fn run_with_input(&self, run: RunId) -> StoreResult<(RunRow, RunInput)>;
+    /// Stores the intent of a judge call before the call starts.
     ///
     /// # Errors
-    /// [`super::StoreError::LeaseLost`]: make no call.
-    async fn intend_evaluation(
+    /// [`StoreError::LeaseLost`](super::StoreError::LeaseLost): the call must not start.
+    async fn record_judge_call(
         &self,
         row: &EvaluationRow,
         call: uuid::Uuid,
         now: Timestamp,
-    ) -> Stored<()>;
-    /// Gives a re-evaluation back in good order.
-    async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()>;
+    ) -> StoreResult<()>;
+    async fn release_evaluation(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        now: Timestamp,
+    ) -> StoreResult<()>;
 
-    /// Renews all leases of a worker in one statement.
-    async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat>;
-    /// Frees what lapsed leases hold; ends what is past its deadline, and what
-    /// is to stop and held by nobody.
-    async fn reap(&self, now: Timestamp) -> Stored<Reaped>;
-    /// At boot of the only engine: every run that somebody held is free now.
-    async fn take_over(&self, now: Timestamp) -> Stored<Reaped>;
-    /// Counts what is unfinished; looks at nothing that is final.
-    async fn census(&self) -> Stored<Census>;
+    /// Renews all leases of a worker.
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat>;
+    /// Recovers expired leases, and ends runs past their deadline and cancelled
+    /// runs without a lease holder.
+    async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary>;
+    /// Recovers all leases, because the only engine starts.
+    async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary>;
+    async fn queue_stats(&self) -> StoreResult<QueueStats>;
 }

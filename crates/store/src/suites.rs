@@ -1,221 +1,204 @@
-//! The aggregate of suites: asked for, read, cancelled.
+//! Suites with their runs, transcripts, evaluations and events.
 
-use super::Stored;
-use super::hub::Newest;
-use super::rows::{EvaluationRow, EventRow, Frozen, RunRow, SuiteRow, Transcript};
+use super::StoreResult;
+use super::event_notifier::LatestEvent;
+use super::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
+use async_trait::async_trait;
 use domain::services::HistoryFilter;
 use domain::{
     AgentRef, Counts, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, Turn,
     UserId,
 };
-use async_trait::async_trait;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A run that is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewRun {
-    /// Its id.
     pub id: RunId,
-    /// The scenario revision.
     pub scenario: ScenarioRef,
     /// Counted from 1.
     pub repetition: u32,
-    /// Active time that it may use, in milliseconds.
+    /// Limit of the active time.
     pub timeout_ms: u64,
-    /// User turns of the script, or the most there can be.
+    /// The number of user turns of the script, or their limit.
     pub user_turns_planned: u32,
-    /// A run whose finished conversation is copied: only judging is left.
+    /// A run whose finished conversation is copied; only the evaluation is left.
     pub source_run_id: Option<RunId>,
-    /// Recorded as an error at once (an incompatible pair).
+    /// The run ends with this error at once (an incompatible pair).
     pub error: Option<RunError>,
 }
 
-/// A suite that is asked for, with all of its runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSuite {
-    /// Its id.
     pub id: SuiteId,
-    /// Whose.
     pub space_id: SpaceId,
-    /// By whom.
     pub user_id: UserId,
-    /// The agent revision.
     pub agent: AgentRef,
-    /// The models.
-    pub frozen: Frozen,
-    /// The most runs at once.
+    pub model_snapshot: ModelSnapshot,
+    /// The limit of started runs.
     pub concurrency: u32,
-    /// How often each scenario.
     pub repeats: u32,
-    /// What somebody wrote about it.
     pub note: String,
-    /// The suite that it reruns.
+    /// The suite that this one reruns.
     pub parent_id: Option<SuiteId>,
-    /// Its runs, in order.
+    /// In the order of their positions.
     pub runs: Vec<NewRun>,
-    /// Start beside an unfinished suite over the same scenarios.
+    /// Allows another unfinished suite of the agent over the same scenarios.
     pub allow_parallel: bool,
-    /// Most unfinished runs of the user, these included.
+    /// The limit of unfinished runs of the user, with those of this suite.
     pub queue_per_user: u32,
-    /// The key under which the answer is kept.
-    pub key: Option<NewKey>,
-    /// Now.
+    pub key: Option<IdempotencyKey>,
     pub at: Timestamp,
 }
 
-/// An idempotency key is kept so long.
-pub const KEPT_KEYS: Duration = Duration::from_secs(24 * 3600);
+pub const IDEMPOTENCY_KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// An idempotency key and the answer that it will give again.
+/// An idempotency key and the response to replay.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewKey {
-    /// The path: with the user the key's scope.
+pub struct IdempotencyKey {
+    /// The request path. A key is valid for one user and path.
     pub path: String,
-    /// The key.
     pub key: String,
-    /// The parsed request in canonical JSON, for comparing.
+    /// The parsed request in canonical JSON, for comparison.
     pub request: String,
-    /// The answer's body, byte for byte.
+    /// The response body, byte for byte.
     pub response: String,
 }
 
-/// What became of a start.
+/// The outcome of a request that creates a suite or a re-evaluation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Created {
-    /// Made now.
+pub enum CreateOutcome {
     New,
-    /// The key was used with the same request: its answer.
+    /// The key was used with the same request.
     Replayed {
-        /// The suite.
         suite_id: SuiteId,
-        /// The body, byte for byte.
+        /// The response body, byte for byte.
         response: String,
     },
-    /// The key was used with another request.
+    /// The key was used with a different request.
     KeyReused {
-        /// The suite of then.
         suite_id: SuiteId,
     },
-    /// The agent has an unfinished suite over one of the scenarios.
+    /// An unfinished suite of the agent has one of the scenarios, or the run has
+    /// an unfinished evaluation.
     AlreadyRunning {
-        /// That suite.
         suite_id: SuiteId,
     },
-    /// What it is about was deleted meanwhile.
+    /// The run was deleted.
     Gone,
-    /// The user's queue is full.
     QueueFull {
-        /// Unfinished runs there are.
+        /// The user's unfinished runs.
         unfinished: u32,
     },
 }
 
-/// A re-evaluation that is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvaluation {
-    /// The row to be.
     pub row: EvaluationRow,
-    /// The key under which the answer is kept.
-    pub key: Option<NewKey>,
+    pub key: Option<IdempotencyKey>,
 }
 
-/// Keyset of a list that goes from new to old.
+/// Keyset cursor of a list in the order newest first: the last row of the
+/// previous page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Before {
-    /// Created at.
+pub struct TimeCursor {
     pub at: Timestamp,
-    /// Its id.
     pub id: uuid::Uuid,
 }
 
-/// What a cancel did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelOutcome {
-    /// Runs whose holder must be told.
-    pub held: Vec<RunId>,
+    /// Cancelled runs that a worker still holds: the engine must stop them.
+    pub leased_runs: Vec<RunId>,
 }
 
-/// Suites, runs, transcripts, evaluations and events.
 #[async_trait]
 pub trait SuiteStore: Send + Sync + 'static {
-    /// Inserts the suite and all of its runs in one transaction, after the
-    /// look at key, unfinished suites and queue in the same transaction. A run
-    /// whose source is deleted or being deleted talks for itself.
-    async fn create_suite(&self, suite: NewSuite) -> Stored<Created>;
-    /// What a key answered before, without creating anything.
-    async fn answered(&self, user: UserId, key: &NewKey, now: Timestamp)
-    -> Stored<Option<Created>>;
-    /// The unfinished suite of this agent over one of these scenarios.
-    async fn unfinished_over(
+    /// Inserts the suite with all of its runs. Checks the key, unfinished suites
+    /// and the queue limit in the same transaction. A run whose source was
+    /// deleted has its own conversation instead.
+    async fn create_suite(&self, suite: NewSuite) -> StoreResult<CreateOutcome>;
+    /// The outcome of an earlier request with this key.
+    async fn find_replay(
+        &self,
+        user: UserId,
+        key: &IdempotencyKey,
+        now: Timestamp,
+    ) -> StoreResult<Option<CreateOutcome>>;
+    /// An unfinished suite of this agent over one of these scenarios.
+    async fn find_unfinished_suite(
         &self,
         space: SpaceId,
         agent: domain::AgentId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<SuiteId>>;
-    /// Inserts a re-evaluation; `AlreadyRunning` while one is unfinished,
-    /// `Gone` where its suite is deleted or being deleted.
-    async fn create_evaluation(&self, evaluation: NewEvaluation) -> Stored<Created>;
+    ) -> StoreResult<Option<SuiteId>>;
+    /// Inserts a re-evaluation, unless another evaluation of the run is
+    /// unfinished or the run was deleted.
+    async fn create_evaluation(&self, evaluation: NewEvaluation) -> StoreResult<CreateOutcome>;
 
-    /// Whether the suite is the space's.
-    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool>;
-    /// The suite with its runs, read in one transaction.
-    async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>>;
-    /// Suites from new to old with their counts. A scenario and a kind of error
-    /// choose those with a run of both.
+    /// Whether the suite exists in the space.
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool>;
+    /// The suite and its runs in one consistent read.
+    async fn suite(
+        &self,
+        space: SpaceId,
+        id: SuiteId,
+    ) -> StoreResult<Option<(SuiteRow, Vec<RunRow>)>>;
+    /// Suites, newest first. The scenario and the error kind of the filter select
+    /// suites with a run that has both.
     async fn suites(
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<(SuiteRow, Counts)>>;
-    /// Unfinished suites of a space, oldest first, with counts.
-    async fn unfinished(&self, space: SpaceId) -> Stored<Vec<(SuiteRow, Counts)>>;
-    /// Runs from new to old.
+    ) -> StoreResult<Vec<(SuiteRow, Counts)>>;
+    /// Unfinished suites, oldest first.
+    async fn unfinished_suites(&self, space: SpaceId) -> StoreResult<Vec<(SuiteRow, Counts)>>;
+    /// Runs, newest first.
     async fn runs(
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<RunRow>>;
-    /// One run.
-    async fn run(&self, space: SpaceId, id: RunId) -> Stored<Option<RunRow>>;
-    /// What was said.
-    async fn transcript(&self, run: RunId) -> Stored<Transcript>;
-    /// Judgings, newest first.
-    async fn evaluations(&self, run: RunId) -> Stored<Vec<EvaluationRow>>;
-    /// Mean duration of the space's latest finished runs of these scenarios, in ms.
-    async fn past_duration_ms(
+    ) -> StoreResult<Vec<RunRow>>;
+    async fn run(&self, space: SpaceId, id: RunId) -> StoreResult<Option<RunRow>>;
+    async fn transcript(&self, run: RunId) -> StoreResult<Transcript>;
+    /// Evaluations of a run, newest first.
+    async fn evaluations(&self, run: RunId) -> StoreResult<Vec<EvaluationRow>>;
+    /// The mean duration of the space's recent runs of these scenarios that have
+    /// a verdict.
+    async fn mean_run_duration_ms(
         &self,
         space: SpaceId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<u64>>;
+    ) -> StoreResult<Option<u64>>;
 
-    /// Asks all runs to stop; those without a holder end at once.
+    /// Cancels all unfinished runs; `None` if the suite is final. Runs without a
+    /// lease holder end at once.
     async fn cancel_suite(
         &self,
         space: SpaceId,
         id: SuiteId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>>;
-    /// Asks one run to stop.
+    ) -> StoreResult<Option<CancelOutcome>>;
+    /// Cancels one run; `None` if it is final.
     async fn cancel_run(
         &self,
         space: SpaceId,
         id: RunId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>>;
+    ) -> StoreResult<Option<CancelOutcome>>;
 
-    /// Events after `seq`, in order, each with its turn where it has one. None
-    /// of a suite that ended so long ago that its events are deleted.
+    /// Events after `seq`, in order; turn events with their turn. Empty if events
+    /// of the suite were deleted.
     async fn events_after(
         &self,
         suite: SuiteId,
         seq: i64,
         limit: u32,
-    ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>>;
-    /// A receiver woken after each commit of the suite's events.
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest>;
+    ) -> StoreResult<Vec<(i64, EventRow, Option<Turn>)>>;
+    /// A receiver that is woken after each commit of the suite's events.
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<LatestEvent>;
 }

@@ -1,4 +1,4 @@
-//! Catches this thread's log lines, for tests.
+//! Captures the log lines of the current thread, for tests.
 
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -8,15 +8,16 @@ use tracing::subscriber::DefaultGuard;
 use tracing::{Dispatch, Level};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What was logged, as JSON lines in the form of the real log.
+/// The captured log, as JSON lines in the format of the real log.
 #[derive(Clone, Default)]
 pub struct Capture(Arc<Mutex<Vec<u8>>>);
 
 impl Capture {
-    /// Catches from `level` up until the guard is dropped.
+    /// Captures lines of at least `level` until the guard is dropped.
     pub fn new(level: Level) -> (Self, DefaultGuard) {
-        // With one subscriber in the process, a line that another thread meets
-        // first is judged by that thread's, which is none, and is lost here too.
+        // tracing caches per call site whether it is enabled. With a single subscriber, a
+        // call site that is first reached by another thread would be cached as disabled.
+        // A second dispatcher prevents that.
         static SECOND: LazyLock<Dispatch> = LazyLock::new(|| {
             let lines = tracing_subscriber::fmt().with_max_level(Level::ERROR);
             Dispatch::new(lines.with_writer(io::sink).finish())

@@ -1,18 +1,17 @@
-//! What an operator sees: metrics, their text form, and the ids that lead from
-//! an answer to its lines in the log.
+//! Metrics, and the request ids that connect a response to its log lines.
 //!
-//! - [`list`]: every metric there is, with its unit, meaning and labels.
-//! - [`scrape`]: the recorder, and the text that `/metrics` answers.
-//! - [`request`]: the id of the request that is being worked on.
+//! - [`list`]: every metric with its unit, help text and labels.
+//! - [`scrape`]: the recorder, and the response of `/metrics`.
+//! - [`request`]: the id of the current request.
 //!
-//! No label names a person, a connection or a text of theirs: the values of
-//! each are counted in the list, so their number is bounded.
+//! No label contains a user, a connection or user-supplied text. All label values are
+//! listed, so their number is bounded.
 
 #[cfg(any(test, feature = "testing"))]
 pub mod capture;
 pub mod list;
 #[cfg(any(test, feature = "testing"))]
-pub mod reading;
+pub mod parser;
 pub mod request;
 pub mod scrape;
 #[cfg(test)]

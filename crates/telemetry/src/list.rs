@@ -1,55 +1,46 @@
-//! Every metric there is. What is recorded and not listed here fails a test,
-//! as does what is listed and not described.
+//! Every metric. A test fails on a recorded metric that is not listed here.
 
 use metrics::Unit;
 
-/// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// Only grows while the process lives.
     Counter,
-    /// Goes up and down.
     Gauge,
-    /// How samples are spread over these upper bounds.
+    /// With these upper bounds of the buckets.
     Histogram(&'static [f64]),
 }
 
-/// A label and every value that it takes.
+/// A label and all of its values.
 pub type Label = (&'static str, &'static [&'static str]);
 
-/// A metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Its name on `/metrics`.
     pub name: &'static str,
-    /// What it is.
     pub kind: Kind,
-    /// What it counts or measures in.
     pub unit: Unit,
-    /// What it says, in a sentence.
     pub help: &'static str,
-    /// Its series: of each group of labels, every combination. Empty: one
-    /// series without labels.
+    /// Each group of labels gives one series per combination of their values. Empty for a
+    /// single series without labels.
     pub series: &'static [&'static [Label]],
 }
 
-/// One call of a model: 50 ms to 2 minutes.
+/// The duration of a model call: 50 ms to 2 minutes.
 const CALL: &[f64] =
     &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0];
-/// A commit: half a millisecond to a second.
+/// The duration of a commit: 0.5 ms to 1 s.
 const COMMIT: &[f64] =
     &[0.0005, 0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// Changes in one transaction: 1 to 256.
+/// The number of changes in a transaction: 1 to 256.
 const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
-/// From a commit to the wire: a millisecond to a second.
+/// The time from a commit to a client: 1 ms to 1 s.
 const LAG: &[f64] = &[0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];
-/// Waits and runs: a second to an hour.
+/// The duration of waits and runs: 1 s to 1 h.
 const LONG: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0];
 
-/// Protocols.
+/// The protocol of a connection.
 const KIND: Label = ("kind", &["anthropic", "openai", "demo"]);
-/// How a provider's answer was taken.
+/// The classification of a provider's response.
 const CLASS: Label = (
     "class",
     &[
@@ -72,12 +63,10 @@ const CLASS: Label = (
         "redirect",
     ],
 );
-/// Final statuses of a run.
+/// The final statuses of a run.
 const FINAL: Label = ("status", &["passed", "failed", "inconclusive", "error", "cancelled"]);
-/// Those without an error.
 const NO_ERROR: &[Label] =
     &[("status", &["passed", "failed", "inconclusive", "cancelled"]), ("error_kind", &["none"])];
-/// The error, and why.
 const AN_ERROR: &[Label] = &[
     ("status", &["error"]),
     (
@@ -101,7 +90,7 @@ const AN_ERROR: &[Label] = &[
         ],
     ),
 ];
-/// What an unfinished run does.
+/// The states of unfinished runs.
 pub const STATES: [&str; 6] = [
     "pending",
     "conversing",
@@ -148,87 +137,97 @@ pub const LIST: &[Metric] = &[
     gauge(
         "rehearsal_runs",
         Unit::Count,
-        "Unfinished runs by what they do or wait for, looked up every 5 s.",
+        "Unfinished runs by state, updated every 5 s.",
         &[&[("state", &STATES)]],
     ),
-    seconds("rehearsal_queue_wait_seconds", LONG, "From asking for a run to its first claim.", &[]),
+    seconds(
+        "rehearsal_queue_wait_seconds",
+        LONG,
+        "Time from the creation of a run to its first claim.",
+        &[],
+    ),
     seconds(
         "rehearsal_run_duration_seconds",
         LONG,
-        "From a run's first claim to its end, waits included.",
+        "Time from the first claim of a run to its end, including waits.",
         &[&[FINAL]],
     ),
     counter(
         "rehearsal_runs_recovered_total",
-        "Runs taken up again because their holder was gone.",
+        "Runs recovered after their lease expired or their process ended.",
         &[],
     ),
     counter(
         "rehearsal_runs_reaped_total",
-        "Runs ended because they were past their deadline, never begun, or recovered too often.",
+        "Runs ended by the reaper: past their deadline, never started, or recovered too often.",
         &[],
     ),
     // --- engine
     gauge(
         "rehearsal_oldest_lease_seconds",
         Unit::Seconds,
-        "Since the renewal of the lease that was renewed longest ago; 0 where nothing is held. Leases last 30 s.",
+        "Time since the renewal of the oldest lease; 0 without leases. Leases last 30 s.",
         &[],
     ),
     gauge(
         "rehearsal_heartbeat_age_seconds",
         Unit::Seconds,
-        "Since the engine last renewed its leases; every 5 s when all is well.",
+        "Time since the engine last renewed its leases, which it does every 5 s.",
         &[],
     ),
     gauge(
         "rehearsal_calls_in_flight",
         Unit::Count,
-        "Places taken among the calls at once of this server.",
+        "Model calls that hold a call slot of this server.",
         &[],
     ),
     // --- streams
-    gauge("rehearsal_open_streams", Unit::Count, "Event streams that are open.", &[]),
+    gauge("rehearsal_open_streams", Unit::Count, "Open event streams.", &[]),
     seconds(
         "rehearsal_event_lag_seconds",
         LAG,
-        "From a commit to the moment its newest event is handed to a reader's connection.",
+        "Time from a commit until its newest event is passed to a client's connection.",
         &[],
     ),
     // --- calls
     counter(
         "rehearsal_provider_answers_total",
-        "Attempts at providers by how they ended.",
+        "Attempts of model calls by the classification of their response.",
         &[&[KIND, CLASS]],
     ),
-    seconds("rehearsal_call_duration_seconds", CALL, "One attempt at a provider.", &[&[KIND]]),
-    counter("rehearsal_retries_total", "Attempts after the first of a call.", &[&[KIND]]),
+    seconds(
+        "rehearsal_call_duration_seconds",
+        CALL,
+        "Duration of one attempt of a model call.",
+        &[&[KIND]],
+    ),
+    counter("rehearsal_retries_total", "Retried attempts of model calls.", &[&[KIND]]),
     counter(
         "rehearsal_retry_budget_exhausted_total",
-        "Retries that were not made because the connection's budget was used up.",
+        "Retries that were not made because the retry budget was exhausted.",
         &[&[KIND]],
     ),
     gauge(
         "rehearsal_retry_budget_least",
         Unit::Count,
-        "Retries left to the connection that has the fewest.",
+        "Smallest retry budget of all users and connections.",
         &[],
     ),
     gauge(
         "rehearsal_breakers",
         Unit::Count,
-        "Circuits that are not closed.",
+        "Circuit breakers that are not closed; `latched` means suspended.",
         &[&[("state", &["open", "half_open", "latched"])]],
     ),
     counter(
         "rehearsal_breaker_transitions_total",
-        "Changes of circuits, by what they became.",
+        "Transitions of circuit breakers by new state; `latched` means suspended.",
         &[&[("to", &["closed", "open", "half_open", "latched"])]],
     ),
     seconds(
         "rehearsal_limiter_wait_seconds",
         LONG,
-        "Waits of calls for a provider's rate limit.",
+        "Time that a call waited for a provider's rate limit.",
         &[],
     ),
     gauge(
@@ -241,40 +240,40 @@ pub const LIST: &[Metric] = &[
     seconds(
         "rehearsal_store_commit_seconds",
         COMMIT,
-        "One transaction of the writer, from begin to commit.",
+        "Duration of one write transaction, from begin to commit.",
         &[],
     ),
     Metric {
         name: "rehearsal_store_batch_size",
         kind: Kind::Histogram(BATCH),
         unit: Unit::Count,
-        help: "Changes in one transaction of the writer.",
+        help: "Changes in one write transaction.",
         series: &[],
     },
     counter(
         "rehearsal_store_errors_total",
-        "Transactions that could not begin or commit.",
+        "Write transactions that failed to begin or commit.",
         &[&[("what", &["begin", "commit"])]],
     ),
     counter(
         "rehearsal_cleaned_rows_total",
-        "Old rows that were deleted, by table; a table shows once something of it was.",
-        // The cleaner names the tables.
+        "Deleted old rows by table. A table appears after its first deletion.",
+        // The names of the tables are not known here.
         &[],
     ),
     // --- process
-    gauge("rehearsal_build_info", Unit::Count, "Always 1; the label names the version.", &[]),
+    gauge("rehearsal_build_info", Unit::Count, "Always 1; the label contains the version.", &[]),
 ];
 
-/// Metrics whose series are there only once something was recorded: their
-/// labels are not known here.
-pub const LATE: [&str; 2] = ["rehearsal_cleaned_rows_total", "rehearsal_build_info"];
+/// Metrics whose label values are not known here. Their series appear when they are
+/// first recorded.
+pub const DYNAMIC: [&str; 2] = ["rehearsal_cleaned_rows_total", "rehearsal_build_info"];
 
 impl Metric {
-    /// The labels of each of its series.
+    /// The labels of each series.
     #[must_use]
     pub fn all_series(&self) -> Vec<Vec<metrics::Label>> {
-        if LATE.contains(&self.name) {
+        if DYNAMIC.contains(&self.name) {
             return Vec::new();
         }
         if self.series.is_empty() {
@@ -284,7 +283,7 @@ impl Metric {
     }
 }
 
-/// Every combination of the labels' values.
+/// All combinations of the labels' values.
 fn combinations(labels: &[Label]) -> Vec<Vec<metrics::Label>> {
     let mut all = vec![Vec::new()];
     for (name, values) in labels {

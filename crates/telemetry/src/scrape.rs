@@ -7,49 +7,47 @@ use metrics_exporter_prometheus::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two rounds of [`Scrape::keep`].
-const EVERY: Duration = Duration::from_secs(5);
+/// The interval of [`Scrape::run_upkeep`].
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The text of all metrics, with what is looked up at the moment of asking.
+/// Renders all metrics, including gauges that are updated at each scrape.
 #[derive(Clone)]
 pub struct Scrape {
     handle: PrometheusHandle,
-    look: Arc<dyn Fn() + Send + Sync>,
+    update_gauges: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Scrape {
-    /// `look` sets the gauges that are read off the process at each scrape; it
-    /// must not wait for anything.
-    pub fn new(handle: PrometheusHandle, look: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { handle, look: Arc::new(look) }
+    /// `update_gauges` is called at each scrape, and must not block.
+    pub fn new(handle: PrometheusHandle, update_gauges: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { handle, update_gauges: Arc::new(update_gauges) }
     }
 
-    /// All metrics in Prometheus' text form.
+    /// Renders all metrics in the Prometheus text format.
     #[must_use]
     pub fn text(&self) -> String {
-        (self.look)();
+        (self.update_gauges)();
         self.handle.render()
     }
 
-    /// Puts samples into their buckets now and then: where nobody scrapes,
-    /// they would gather in memory.
-    pub async fn keep(self) {
+    /// Periodically aggregates histogram samples. Without a scrape they would accumulate
+    /// in memory.
+    pub async fn run_upkeep(self) {
         loop {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
             self.handle.run_upkeep();
         }
     }
 }
 
-/// A recorder that knows the buckets of the list.
+/// Creates a recorder with the histogram buckets of the list.
 #[must_use]
 pub fn recorder() -> PrometheusRecorder {
     let mut builder = PrometheusBuilder::new();
     for metric in LIST {
         if let Kind::Histogram(buckets) = metric.kind {
             let name = Matcher::Full(metric.name.to_owned());
-            // Refused are only empty buckets, which none of the list are: a
-            // test looks.
+            // Fails only for an empty list of buckets. A test checks that there is none.
             builder = match builder.set_buckets_for_metric(name, buckets) {
                 Ok(builder) => builder,
                 Err(_) => PrometheusBuilder::new(),
@@ -59,19 +57,19 @@ pub fn recorder() -> PrometheusRecorder {
     builder.build_recorder()
 }
 
-/// Makes the process record, once; `None` where it does so already.
+/// Installs the global recorder. Returns `None` if one is installed already.
 #[must_use]
 pub fn install() -> Option<PrometheusHandle> {
     let recorder = recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
-    begin();
+    initialize();
     Some(handle)
 }
 
-/// Describes every metric, and begins each series at zero: a rule about a
-/// growing number must see where it grew from.
-pub fn begin() {
+/// Describes every metric and initializes each series with zero, because `increase()`
+/// does not see the first value of a new series.
+pub fn initialize() {
     for metric in LIST {
         let (name, unit, help) = (metric.name, metric.unit, metric.help);
         match metric.kind {

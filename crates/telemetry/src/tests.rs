@@ -1,17 +1,17 @@
-//! That the list is whole: described, begun, within the domain's words, and
-//! the same as what the code records and the alerts ask.
+//! Tests that the list is complete: every metric is described and initialized, label
+//! values match the domain, and the list matches the code and the alert rules.
 
-use super::list::{Kind, LATE, LIST, STATES};
-use super::reading::Numbers;
-use super::scrape::{begin, recorder};
-use store::census::Census;
+use super::list::{DYNAMIC, Kind, LIST, STATES};
+use super::parser::ParsedMetrics;
+use super::scrape::{initialize, recorder};
 use domain::{ErrorKind, RunStatus};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use store::queue_stats::QueueStats;
 
-fn begun() -> String {
+fn initial_scrape() -> String {
     let recorder = recorder();
-    metrics::with_local_recorder(&recorder, begin);
+    metrics::with_local_recorder(&recorder, initialize);
     recorder.handle().render()
 }
 
@@ -20,13 +20,13 @@ fn listed(name: &str) -> bool {
 }
 
 #[test]
-fn every_metric_is_described_and_there_from_the_start() {
-    let text = begun();
-    let numbers = Numbers::read(&text);
+fn every_metric_is_described_and_starts_at_zero() {
+    let text = initial_scrape();
+    let numbers = ParsedMetrics::read(&text);
     let mut names = BTreeSet::new();
     for metric in LIST {
         let name = metric.name;
-        assert!(names.insert(name), "{name} is there twice");
+        assert!(names.insert(name), "{name} is listed twice");
         assert!(name.starts_with("rehearsal_") && metric.help.ends_with('.'), "{name}");
         let (kind, counted) = match metric.kind {
             Kind::Counter => ("counter", name.to_owned()),
@@ -42,61 +42,63 @@ fn every_metric_is_described_and_there_from_the_start() {
         }
         assert!(text.contains(&format!("# HELP {name} {}", metric.help)), "{name} is described");
         assert!(text.contains(&format!("# TYPE {name} {kind}\n")), "{name} is a {kind}");
-        if LATE.contains(&name) {
+        if DYNAMIC.contains(&name) {
             continue;
         }
         let series: Vec<_> = numbers.of(&counted).collect();
         assert_eq!(series.len(), metric.all_series().len(), "{name}: {series:?}");
-        assert!(series.iter().all(|(_, value)| *value == 0.0), "{name} begins at zero");
+        assert!(series.iter().all(|(_, value)| *value == 0.0), "{name} starts at zero");
     }
     assert_eq!(
         numbers.value("rehearsal_build_info", &[("version", env!("CARGO_PKG_VERSION"))]),
         1.0
     );
-    let named = numbers.names().filter(|name| !listed(base(name)));
-    assert_eq!(named.collect::<Vec<_>>(), Vec::<&str>::new(), "nothing that is not listed");
+    let unlisted = numbers.names().filter(|name| !listed(base(name)));
+    assert_eq!(unlisted.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 #[test]
-fn times_fall_into_buckets_that_fit() {
+fn durations_use_fitting_buckets() {
     let recorder = recorder();
     metrics::with_local_recorder(&recorder, || {
         for name in ["rehearsal_call_duration_seconds", "rehearsal_store_commit_seconds"] {
             metrics::histogram!(name).record(0.06);
         }
     });
-    let numbers = Numbers::read(&recorder.handle().render());
-    let under =
+    let numbers = ParsedMetrics::read(&recorder.handle().render());
+    let below =
         |name: &str, bound: &str| numbers.value(&format!("{name}_bucket"), &[("le", bound)]);
-    assert_eq!(under("rehearsal_call_duration_seconds", "0.05"), 0.0);
-    assert_eq!(under("rehearsal_call_duration_seconds", "0.1"), 1.0);
-    assert_eq!(under("rehearsal_store_commit_seconds", "0.05"), 0.0);
-    assert_eq!(under("rehearsal_store_commit_seconds", "0.1"), 1.0);
+    assert_eq!(below("rehearsal_call_duration_seconds", "0.05"), 0.0);
+    assert_eq!(below("rehearsal_call_duration_seconds", "0.1"), 1.0);
+    assert_eq!(below("rehearsal_store_commit_seconds", "0.05"), 0.0);
+    assert_eq!(below("rehearsal_store_commit_seconds", "0.1"), 1.0);
 }
 
 #[test]
-fn labels_have_the_words_of_the_domain() {
+fn label_values_match_domain() {
     let metric = LIST.iter().find(|metric| metric.name == "rehearsal_runs_finished_total");
     let series = metric.expect("listed").all_series();
-    let said: BTreeSet<(String, String)> = series
+    let listed: BTreeSet<(String, String)> = series
         .iter()
         .map(|labels| (labels[0].value().to_owned(), labels[1].value().to_owned()))
         .collect();
     let finals = RunStatus::ALL.iter().filter(|(_, status)| status.is_final());
-    let mut meant: BTreeSet<(String, String)> = finals
+    let mut expected: BTreeSet<(String, String)> = finals
         .filter(|(_, status)| *status != RunStatus::Error)
         .map(|(word, _)| ((*word).to_owned(), "none".to_owned()))
         .collect();
-    meant.extend(ErrorKind::ALL.iter().map(|(word, _)| ("error".to_owned(), (*word).to_owned())));
-    assert_eq!(said, meant);
-    assert_eq!(Census::default().by_state().map(|(state, _)| state), STATES);
+    expected
+        .extend(ErrorKind::ALL.iter().map(|(word, _)| ("error".to_owned(), (*word).to_owned())));
+    assert_eq!(listed, expected);
+    assert_eq!(QueueStats::default().by_state().map(|(state, _)| state), STATES);
 }
 
-/// What the macros are given, in every file of this crate.
+/// Finds the arguments of the metric macros in every source file of the workspace.
 #[test]
-fn what_the_code_records_is_listed() {
+fn recorded_metrics_are_listed() {
     let mut recorded = BTreeSet::new();
-    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+    let folders = ["crates", "server/src"].map(|folder| workspace().join(folder));
+    for file in folders.iter().flat_map(|folder| sources(folder)) {
         let text = std::fs::read_to_string(&file).expect("a source file");
         for call in ["counter", "gauge", "histogram"].map(|kind| format!("{kind}!(")) {
             for (at, _) in text.match_indices(&call) {
@@ -108,27 +110,27 @@ fn what_the_code_records_is_listed() {
             }
         }
     }
-    assert!(recorded.len() > 8, "the macros are found: {recorded:?}");
+    assert!(recorded.len() > 8, "macros found: {recorded:?}");
     let unlisted: Vec<_> = recorded.iter().filter(|name| !listed(name)).collect();
-    assert!(unlisted.is_empty(), "recorded and not in observe/list.rs: {unlisted:?}");
+    assert!(unlisted.is_empty(), "not in telemetry/src/list.rs: {unlisted:?}");
 }
 
 #[test]
-fn what_the_alerts_ask_is_listed() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+fn metrics_in_alert_rules_are_listed() {
+    let docs = workspace().join("docs");
     for file in ["alerts.yml", "alerts_test.yml"] {
         let text = std::fs::read_to_string(docs.join(file)).expect("the alerts");
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-        let asked: BTreeSet<_> = words.filter(|word| word.starts_with("rehearsal_")).collect();
-        assert!(asked.len() > 5, "{file}: {asked:?}");
-        let unlisted: Vec<_> = asked.iter().filter(|name| !listed(base(name))).collect();
-        assert!(unlisted.is_empty(), "{file} asks for {unlisted:?}");
+        let used: BTreeSet<_> = words.filter(|word| word.starts_with("rehearsal_")).collect();
+        assert!(used.len() > 5, "{file}: {used:?}");
+        let unlisted: Vec<_> = used.iter().filter(|name| !listed(base(name))).collect();
+        assert!(unlisted.is_empty(), "{file} uses {unlisted:?}");
     }
 }
 
 #[test]
-fn every_alert_is_seen_firing_and_keeping_still() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+fn every_alert_has_firing_and_silent_tests() {
+    let docs = workspace().join("docs");
     let read = |file: &str| std::fs::read_to_string(docs.join(file)).expect("the alerts");
     let (rules, tests) = (read("alerts.yml"), read("alerts_test.yml"));
     let rules: Vec<_> = rules.split("- alert: ").skip(1).collect();
@@ -138,21 +140,25 @@ fn every_alert_is_seen_firing_and_keeping_still() {
         for part in ["severity: ", "summary: ", "action: "] {
             assert!(rule.contains(part), "{name} has no {part}");
         }
-        let asked = format!("'ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}'");
-        let answers: Vec<_> = tests
-            .split(&asked)
+        let query = format!("'ALERTS{{alertname=\"{name}\", alertstate=\"firing\"}}'");
+        let samples: Vec<_> = tests
+            .split(&query)
             .skip(1)
             .map(|rest| rest.split("exp_samples:").nth(1).unwrap_or_default().trim_start())
             .collect();
-        assert!(answers.iter().any(|answer| answer.starts_with("[{")), "{name} never fires");
-        assert!(answers.iter().any(|answer| answer.starts_with("[]")), "{name} is never quiet");
+        assert!(samples.iter().any(|sample| sample.starts_with("[{")), "{name} never fires");
+        assert!(samples.iter().any(|sample| sample.starts_with("[]")), "{name} is never quiet");
     }
 }
 
-/// A metric's name without what Prometheus adds to histograms.
+/// A metric's name without the suffixes of histograms.
 fn base(name: &str) -> &str {
     let endings = ["_bucket", "_sum", "_count"].iter().filter_map(|end| name.strip_suffix(end));
     endings.into_iter().find(|name| listed(name)).unwrap_or(name)
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

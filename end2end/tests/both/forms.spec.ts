@@ -1,12 +1,12 @@
 import type { Page } from "@playwright/test";
 import { Api } from "../../support/api";
-import { signedUp } from "../../support/people";
+import { createAccount } from "../../support/accounts";
 import { expect, expectAccessible, test } from "../../support/test";
 
-// The browser's own line about the page that asks to sign in again.
+// The browser logs the 401 response of the expired session.
 test.use({ expectedErrors: [/status of 401/] });
 
-/** Fills the new scenario in that stands on the page. */
+/** Fills in the form of a new scenario. */
 async function typeScenario(page: Page, name: string): Promise<void> {
   await page.locator("#name").fill(name);
   await page.getByLabel("Message").fill("Hello?\nIs anybody \"there\"?");
@@ -18,15 +18,15 @@ async function signInHere(page: Page, email: string, password: string): Promise<
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
-test("a new token is shown once, and works", async ({ page, visit }) => {
-  await signedUp(page);
+test("new token is shown once and works", async ({ page, visit }) => {
+  await createAccount(page);
   await visit("/settings/tokens");
-  await page.getByLabel("What is it for?").fill("ci");
-  await page.getByRole("button", { name: "Make a token" }).click();
+  await page.getByLabel("Name").fill("ci");
+  await page.getByRole("button", { name: "Create token" }).click();
   const secret = page.locator("pre.secret");
   await expect(secret).toHaveText(/^\S{20,}$/);
   const token = (await secret.textContent()) ?? "";
-  await expect(page.getByLabel("What is it for?")).toHaveValue("");
+  await expect(page.getByLabel("Name")).toHaveValue("");
   await expect(page.getByRole("cell", { name: "ci", exact: true })).toBeVisible();
   const headers = { authorization: `Bearer ${token}` };
   expect((await page.request.get("/api/v1/agents", { headers })).status()).toBe(200);
@@ -35,29 +35,29 @@ test("a new token is shown once, and works", async ({ page, visit }) => {
   await expect(secret).toBeHidden();
 });
 
-test("what was typed outlives the session, and a wrong password", async ({ page, visit }) => {
-  const person = await signedUp(page);
+test("form content survives an expired session and a wrong password", async ({ page, visit }) => {
+  const account = await createAccount(page);
   await visit("/scenarios/new");
   await typeScenario(page, "Typed in time");
   await page.context().clearCookies();
   await page.getByRole("button", { name: "Save scenario" }).click();
-  const title = "Your session ended; sign in to go on";
+  const title = "Your session expired. Sign in to continue.";
   await expect(page.getByRole("heading", { level: 1 })).toHaveText(title);
   await expectAccessible(page);
-  await signInHere(page, person.email, "not this one at all");
+  await signInHere(page, account.email, "not this one at all");
   await expect(page.getByRole("alert")).toBeVisible();
-  await expect(page.getByLabel("Email")).toHaveValue(person.email);
-  await signInHere(page, person.email, person.password);
+  await expect(page.getByLabel("Email")).toHaveValue(account.email);
+  await signInHere(page, account.email, account.password);
   await expect(page).toHaveURL(/\/scenarios\/new\?draft=/);
-  await expect(page.getByRole("alert")).toContainText("Nothing is saved yet");
+  await expect(page.getByRole("alert")).toContainText("Your changes are below and are not saved yet.");
   await expect(page.locator("#name")).toHaveValue("Typed in time");
   await expect(page.getByLabel("Message")).toHaveValue("Hello?\nIs anybody \"there\"?");
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);
 });
 
-test("two tabs over one scenario: both versions are at hand", async ({ page, context, visit }) => {
-  await signedUp(page);
+test("edit conflict between two tabs offers both versions", async ({ page, context, visit }) => {
+  await createAccount(page);
   const id = await new Api(page.request).scenario("First");
   const here = `/scenarios/${id}`;
   await visit(here);
@@ -73,21 +73,21 @@ test("two tabs over one scenario: both versions are at hand", async ({ page, con
   await expect(page.locator(".conflict")).toContainText("differs from yours in: Name.");
   await expectAccessible(page);
   const opened = context.waitForEvent("page");
-  await page.getByRole("link", { name: "See the newest version" }).click();
+  await page.getByRole("link", { name: "Open the newest version" }).click();
   await expect((await opened).locator("#name")).toHaveValue("Theirs");
-  // What is typed now is saved, too.
+  // Changes made after the conflict are saved as well.
   await page.locator("#name").fill("Mine, on top");
-  await page.getByRole("button", { name: "Save mine as revision 3" }).click();
+  await page.getByRole("button", { name: "Save my version as revision 3" }).click();
   await expect(page).toHaveURL(/notice=saved/);
   await expect(page.locator("#name")).toHaveValue("Mine, on top");
   await expect(page.locator(".conflict")).toBeHidden();
 });
 
-test("a connection is tested as it is typed, and nothing typed is lost", async ({
+test("connection test uses unsaved values and keeps them", async ({
   page,
   visit,
 }) => {
-  await signedUp(page);
+  await createAccount(page);
   const made = await new Api(page.request).post<{ id: string }>("/connections", {
     name: "Ours",
     kind: "openai",
@@ -95,31 +95,31 @@ test("a connection is tested as it is typed, and nothing typed is lost", async (
     api_key: "short",
   });
   await visit(`/settings/connections/${made.id}`);
-  await expect(page.getByText("Stored. Leave empty to keep it.")).toBeVisible();
+  await expect(page.getByText("A key is stored. Leave empty to keep it.")).toBeVisible();
   await page.getByLabel("Name").fill("Renamed");
   await page.getByLabel("Base URL").fill("http://127.0.0.1:9/v2");
   await page.locator("#test-model").fill("gpt");
   await page.getByRole("button", { name: "Test connection" }).click();
-  const result = page.getByRole("status").filter({ hasText: "It does not work" });
+  const result = page.getByRole("status").filter({ hasText: "Connection failed" });
   await expect(result).toContainText("http://127.0.0.1:9/v2");
-  await expect(result).toContainText("it is not saved");
+  await expect(result).toContainText("This tested the unsaved values of the form.");
   await expect(page.getByLabel("Name")).toHaveValue("Renamed");
   await expect(page.getByLabel("Base URL")).toHaveValue("http://127.0.0.1:9/v2");
   await expect(page.locator("#test-model")).toHaveValue("gpt");
   await expectAccessible(page);
-  // Enter saves, as everywhere.
+  // Enter saves the form.
   await page.getByLabel("Name").press("Enter");
   await expect(page).toHaveURL(/notice=saved/);
   await expect(page.getByLabel("Name")).toHaveValue("Renamed");
-  // By the keyboard: the bar below may lie over it, and nothing scrolls without script.
+  // Uses the keyboard, because the sticky save bar may cover the checkbox.
   await page.getByLabel("Remove the stored key").press("Space");
   await expect(page.getByLabel("Remove the stored key")).toBeChecked();
   await page.getByRole("button", { name: "Save connection" }).click();
-  await expect(page.getByText("None is stored.")).toBeVisible();
+  await expect(page.getByText("No key is stored.")).toBeVisible();
 });
 
-test("Back after signing out shows nothing of before", async ({ page, visit }) => {
-  await signedUp(page);
+test("Back after sign-out shows no private data", async ({ page, visit }) => {
+  await createAccount(page);
   await new Api(page.request).agent("Very private");
   await visit("/agents");
   const agent = page.getByRole("link", { name: "Very private", exact: true });
@@ -131,18 +131,18 @@ test("Back after signing out shows nothing of before", async ({ page, visit }) =
   await expect(agent).toBeHidden();
 });
 
-test("a suite is run again, and after Back once more", async ({ page, visit }) => {
-  await signedUp(page);
+test("re-run works again after Back", async ({ page, visit }) => {
+  await createAccount(page);
   const api = new Api(page.request);
-  const suite = await api.start(await api.agent(), [await api.scenario("Hours", 1)]);
-  await api.finished(suite.id);
+  const suite = await api.startSuite(await api.agent(), [await api.scenario("Hours", 1)]);
+  await api.waitUntilFinal(suite.id);
   const address = /\/suites\/[0-9a-f-]{36}$/;
   await visit(`/suites/${suite.id}`);
   const again = async (): Promise<string> => {
-    await page.getByRole("button", { name: "Run all again" }).click();
+    await page.getByRole("button", { name: "Re-run all" }).click();
     await page.waitForURL((url) => !url.pathname.endsWith(suite.id) && address.test(url.pathname));
     const id = new URL(page.url()).pathname.split("/").pop() ?? "";
-    await api.finished(id);
+    await api.waitUntilFinal(id);
     return id;
   };
   const first = await again();

@@ -1,5 +1,5 @@
-//! The settings: flags and environment, read once at the start, checked all
-//! together, each refusal a sentence.
+//! Settings from flags and environment variables. All invalid settings are reported at
+//! once.
 
 mod providers;
 mod secret_key;
@@ -19,44 +19,41 @@ use std::path::PathBuf;
 use std::time::Duration;
 use values::{networks, public_url, secret};
 
-/// Where the data is; what every command needs.
 #[derive(Args, Clone, Debug)]
 pub struct DataArgs {
-    /// The folder of the database, the secret key and the engine's lock
+    /// Directory of the database, the secret key and the lock file
     #[arg(long, env = "REHEARSAL_DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
-    /// The database: `sqlite:PATH`; a file in the data folder when absent
+    /// Database: `sqlite:PATH`; default: a file in the data directory
     #[arg(long, env = "REHEARSAL_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// 32 bytes in base64, under which keys are encrypted; made on the first
-    /// start into the data folder when absent
+    /// Encryption key for API keys: 32 bytes in base64; default: generated in the data
+    /// directory at the first start
     #[arg(long, env = "REHEARSAL_SECRET_KEY", hide_env_values = true)]
     pub secret_key: Option<SecretKey>,
 }
 
-/// Everything `serve` can be told.
 #[derive(Args, Clone, Debug)]
 pub struct ServeArgs {
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub data: DataArgs,
 
-    /// Where to listen
+    /// Address to listen on
     #[arg(long, env = "REHEARSAL_ADDR", default_value = "127.0.0.1:3000")]
     pub addr: SocketAddr,
 
-    /// The address that people use, like `https://rehearsal.example.com`
+    /// Public URL, like `https://rehearsal.example.com`
     #[arg(long, env = "REHEARSAL_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
 
-    /// Proxies whose forwarded headers count: addresses or networks, with commas
+    /// Proxies whose X-Forwarded-For is trusted: addresses or networks, separated by commas
     #[arg(long, env = "REHEARSAL_TRUSTED_PROXIES", value_parser = networks, default_value = "")]
     pub trusted_proxies: Networks,
 
-    /// Whether connections may lead into private networks; by default only
-    /// while listening on loopback
+    /// Allow connections to private networks; default: only while listening on a loopback
+    /// address
     #[arg(long, env = "REHEARSAL_ALLOW_PRIVATE_URLS")]
     pub allow_private_urls: Option<bool>,
 
@@ -64,137 +61,128 @@ pub struct ServeArgs {
     #[arg(long, env = "REHEARSAL_SIGN_UP", value_enum, default_value_t = SignUp::First)]
     pub sign_up: SignUp,
 
-    /// Opens `/metrics` to whoever sends this as a bearer token; without it
-    /// only this machine may read them
+    /// Bearer token for `/metrics`; without it, only this machine can read the metrics
     #[arg(long, env = "REHEARSAL_METRICS_TOKEN", hide_env_values = true, value_parser = secret)]
     pub metrics_token: Option<SecretString>,
 
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub limits: LimitArgs,
 
-    /// Days after which finished suites are deleted with everything in them;
-    /// kept for ever when absent
+    /// Days after which finished suites and their runs are deleted; default: never
     #[arg(long, env = "REHEARSAL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_days: Option<u32>,
 
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub providers: ProviderArgs,
 
     #[command(flatten)]
-    #[allow(missing_docs)] // the arguments say themselves
     pub log: LogArgs,
 
-    /// The folder of the site's files; found by itself beside a build and
-    /// inside a release
+    /// Directory of the static files; found automatically in builds and releases
     #[arg(long, env = "REHEARSAL_SITE_DIR")]
     pub site_dir: Option<PathBuf>,
 }
 
-/// How much at once, and how long.
 #[derive(Args, Clone, Debug)]
 pub struct LimitArgs {
-    /// Runs of one suite at once, where the suite does not say
+    /// Concurrent runs per suite, unless the suite sets its own limit
     #[arg(long, env = "REHEARSAL_RUNS_PER_SUITE", default_value_t = 3,
         value_parser = clap::value_parser!(u32).range(1..=64))]
     pub runs_per_suite: u32,
 
-    /// Runs of one user at once
+    /// Concurrent runs per user
     #[arg(long, env = "REHEARSAL_RUNS_PER_USER", default_value_t = 8,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub runs_per_user: u32,
 
-    /// Model calls of this server at once
+    /// Concurrent model calls of this server
     #[arg(long, env = "REHEARSAL_MAX_CALLS", default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_calls: u32,
 
-    /// Unfinished runs of one user
+    /// Maximum unfinished runs per user
     #[arg(long, env = "REHEARSAL_QUEUE_PER_USER", default_value_t = 500,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_per_user: u32,
 
-    /// The longest model call, like `120s`
+    /// Timeout of a model call, like `120s`
     #[arg(long, env = "REHEARSAL_CALL_TIMEOUT", default_value = "120s", value_parser = duration)]
     pub call_timeout: Duration,
 
-    /// How long a run waits for an open circuit, like `60s`; `0s` not at all
+    /// How long a run waits for an open circuit breaker, like `60s`; `0s` disables waiting
     #[arg(long, env = "REHEARSAL_CIRCUIT_WAIT", default_value = "60s", value_parser = duration)]
     pub circuit_wait: Duration,
 
-    /// How long a run may be parked altogether, like `10m`
+    /// Maximum total waiting time of a run, like `10m`
     #[arg(long, env = "REHEARSAL_MAX_WAIT", default_value = "10m", value_parser = duration)]
     pub max_wait: Duration,
 }
 
-/// Networks, as one setting.
+/// The value of one setting, so that clap does not parse it as repeated flag.
 pub type Networks = std::sync::Arc<[Network]>;
 
-/// What is logged, and how.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// The level, or directives like `info,engine=debug`
+    /// Log level, or directives like `info,engine=debug`
     #[arg(id = "log", long = "log", env = "REHEARSAL_LOG", default_value = "info",
         value_parser = crate::log_filter::directives)]
     pub directives: String,
 
-    /// The form of the lines
+    /// Log format
     #[arg(long = "log-format", env = "REHEARSAL_LOG_FORMAT", value_enum,
         default_value_t = LogFormat::Text)]
     pub format: LogFormat,
 }
 
-/// Who may sign up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SignUp {
-    /// Only the first account.
+    /// Only the first account
     First,
-    /// Everybody.
+    /// Anyone
     Open,
-    /// Nobody; `rehearsal user create` makes accounts.
+    /// No one; `rehearsal user create` creates accounts
     Closed,
 }
 
-/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable text
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
 impl ServeArgs {
-    /// What the values say together, where each is right by itself.
+    /// Checks combinations of settings.
     ///
     /// # Errors
-    /// Every contradiction, as a sentence.
+    /// A message for each conflict.
     pub fn check(&self) -> Result<(), Vec<String>> {
-        let mut wrong = Vec::new();
+        let mut conflicts = Vec::new();
         if self.limits.circuit_wait > self.limits.max_wait {
-            wrong.push("REHEARSAL_CIRCUIT_WAIT must not be longer than REHEARSAL_MAX_WAIT.".into());
+            conflicts
+                .push("REHEARSAL_CIRCUIT_WAIT must not be longer than REHEARSAL_MAX_WAIT.".into());
         }
         if self.limits.call_timeout.is_zero() {
-            wrong.push("REHEARSAL_CALL_TIMEOUT must be longer than nothing.".into());
+            conflicts.push("REHEARSAL_CALL_TIMEOUT must be greater than zero.".into());
         }
-        wrong.extend(self.providers.check());
+        conflicts.extend(self.providers.check());
         if let Some(url) = &self.data.database_url
             && !url.starts_with("sqlite:")
         {
-            wrong.push("REHEARSAL_DATABASE_URL must start with sqlite:".to_owned());
+            conflicts.push("REHEARSAL_DATABASE_URL must start with sqlite:".to_owned());
         }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+        if conflicts.is_empty() { Ok(()) } else { Err(conflicts) }
     }
 
-    /// Whether connections may lead into private networks: as told, else only
-    /// while nobody but this machine can reach the server.
+    /// Whether connections to private networks are allowed. By default only while the
+    /// server listens on a loopback address.
     #[must_use]
     pub fn private_urls_allowed(&self) -> bool {
         self.allow_private_urls.unwrap_or_else(|| self.addr.ip().is_loopback())
     }
 
-    /// What HTTP needs to know; `site` is the folder of the site's files.
+    /// Settings of the HTTP layer; `site` is the directory of the static files.
     #[must_use]
     pub fn http(&self, site: PathBuf) -> HttpSettings {
         HttpSettings {

@@ -1,4 +1,4 @@
-//! Server-wide connections, as the settings name them.
+//! Settings of server-wide connections.
 
 use super::values::{base_url, secret};
 use clap::Args;
@@ -6,70 +6,66 @@ use domain::ConnectionKind;
 use secrecy::{ExposeSecret, SecretString};
 use services::endpoints::ServerConnection;
 
-/// Server-wide connections. Each is there when its key is; a variable that is
-/// set and empty is as good as none, for that is how scripts spell it.
+/// A connection exists if its key is set. Empty variables count as unset, because scripts
+/// often set them.
 #[derive(Args, Clone, Debug)]
 pub struct ProviderArgs {
-    /// Offers a connection to Anthropic to every user
+    /// API key of a connection to Anthropic for all users
     #[arg(long, env = "ANTHROPIC_API_KEY", hide_env_values = true, value_parser = secret)]
     pub(super) anthropic_api_key: Option<SecretString>,
 
-    /// Where it leads
+    /// Base URL of that connection
     #[arg(long, env = "ANTHROPIC_BASE_URL", value_parser = base_url)]
     pub(super) anthropic_base_url: Option<String>,
 
-    /// Offers a connection to an OpenAI-compatible server to every user
+    /// API key of a connection to an OpenAI-compatible server for all users
     #[arg(long, env = "OPENAI_API_KEY", hide_env_values = true, value_parser = secret)]
     pub(super) openai_api_key: Option<SecretString>,
 
-    /// Where it leads
+    /// Base URL of that connection
     #[arg(long, env = "OPENAI_BASE_URL", value_parser = base_url)]
     pub(super) openai_base_url: Option<String>,
 }
 
-/// A server-wide connection.
 #[derive(Clone, Debug)]
 pub struct ServerWide {
-    /// Its key.
     pub key: SecretString,
-    /// Where it leads; the vendor's own address when absent.
+    /// Default: the provider's own URL.
     pub base_url: Option<String>,
 }
 
 impl ProviderArgs {
-    /// What the values say together: each contradiction, as a sentence.
+    /// Checks combinations of settings. Returns a message for each conflict.
     #[must_use]
     pub fn check(&self) -> Vec<String> {
         let urls = [
             (self.anthropic(), &self.anthropic_base_url, "ANTHROPIC"),
             (self.openai(), &self.openai_base_url, "OPENAI"),
         ];
-        let lone = urls.into_iter().filter(|(made, url, _)| {
-            made.is_none() && url.as_ref().is_some_and(|url| !url.is_empty())
+        let without_key = urls.into_iter().filter(|(connection, url, _)| {
+            connection.is_none() && url.as_ref().is_some_and(|url| !url.is_empty())
         });
-        lone.map(|(_, _, name)| format!("{name}_BASE_URL is set, but {name}_API_KEY is not."))
+        without_key
+            .map(|(_, _, name)| format!("{name}_BASE_URL is set, but {name}_API_KEY is not."))
             .collect()
     }
 
-    /// The connections that this server offers to every user, in the order in
-    /// which they are listed. The same variables always give the same ids.
+    /// The server-wide connections in display order. Their IDs depend only on the settings.
     #[must_use]
     pub fn connections(&self) -> Vec<ServerConnection> {
-        let one = |kind, found: Option<ServerWide>| {
-            found.map(|it| ServerConnection::new(kind, it.base_url.as_deref(), Some(it.key)))
+        let connection = |kind, settings: Option<ServerWide>| {
+            settings.map(|s| ServerConnection::new(kind, s.base_url.as_deref(), Some(s.key)))
         };
-        let anthropic = one(ConnectionKind::Anthropic, self.anthropic());
-        let openai = one(ConnectionKind::OpenAi, self.openai());
+        let anthropic = connection(ConnectionKind::Anthropic, self.anthropic());
+        let openai = connection(ConnectionKind::OpenAi, self.openai());
         anthropic.into_iter().chain(openai).collect()
     }
 
-    /// The connection to Anthropic, if there is one.
     #[must_use]
     pub fn anthropic(&self) -> Option<ServerWide> {
         server_wide(self.anthropic_api_key.as_ref(), self.anthropic_base_url.as_ref())
     }
 
-    /// The connection to an OpenAI-compatible server, if there is one.
     #[must_use]
     pub fn openai(&self) -> Option<ServerWide> {
         server_wide(self.openai_api_key.as_ref(), self.openai_base_url.as_ref())

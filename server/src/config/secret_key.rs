@@ -1,28 +1,26 @@
-//! The key under which secrets are encrypted.
+//! The setting for the encryption key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use std::fmt;
 use std::str::FromStr;
 
-/// The key under which secrets are encrypted. Does not print itself.
+/// Encryption key for secrets. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey([u8; 32]);
 
 impl SecretKey {
-    /// A key of these bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Its spelling in base64, as the settings take it.
+    /// The value of the setting.
     #[must_use]
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)
@@ -38,7 +36,7 @@ impl fmt::Debug for SecretKey {
 impl FromStr for SecretKey {
     type Err = String;
 
-    /// Reads base64, with or without padding, of either alphabet.
+    /// Parses standard or URL-safe base64, with or without padding.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let bytes = [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD]

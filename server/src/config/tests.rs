@@ -1,4 +1,4 @@
-//! What the settings accept, and what they refuse and say.
+//! Tests of accepted and rejected settings.
 
 use super::{SecretKey, ServeArgs, SignUp, duration};
 use clap::Parser;
@@ -6,14 +6,14 @@ use rstest::rstest;
 use std::time::Duration;
 
 #[derive(Parser)]
-struct Alone {
+struct TestCli {
     #[command(flatten)]
     serve: ServeArgs,
 }
 
 fn parse(args: &[&str]) -> Result<ServeArgs, String> {
     let args = std::iter::once("rehearsal").chain(args.iter().copied());
-    Alone::try_parse_from(args).map(|alone| alone.serve).map_err(|error| error.to_string())
+    TestCli::try_parse_from(args).map(|cli| cli.serve).map_err(|error| error.to_string())
 }
 
 #[rstest]
@@ -23,7 +23,7 @@ fn parse(args: &[&str]) -> Result<ServeArgs, String> {
 #[case("2h", 7_200_000)]
 #[case("45", 45_000)]
 #[case("0s", 0)]
-fn durations_are_read(#[case] text: &str, #[case] millis: u64) {
+fn durations_are_parsed(#[case] text: &str, #[case] millis: u64) {
     assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
 }
 
@@ -36,12 +36,12 @@ fn durations_are_read(#[case] text: &str, #[case] millis: u64) {
 #[case("48h")]
 #[case("99999999999999999999s")]
 #[case("18446744073709551615h")]
-fn what_is_no_duration_is_told(#[case] text: &str) {
+fn invalid_durations_are_rejected(#[case] text: &str) {
     assert!(duration(text).is_err());
 }
 
 #[test]
-fn a_key_is_32_bytes_and_does_not_print_itself() {
+fn secret_keys_have_32_bytes_and_are_not_printed() {
     let key = SecretKey::new([7; 32]);
     let text = key.to_base64();
     assert_eq!(text.parse(), Ok(key.clone()));
@@ -52,7 +52,7 @@ fn a_key_is_32_bytes_and_does_not_print_itself() {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_manual() {
+fn defaults_match_the_manual() {
     let args = parse(&[]).expect("defaults");
     assert_eq!(args.addr.to_string(), "127.0.0.1:3000");
     assert_eq!((args.sign_up, args.keep_days), (SignUp::First, None));
@@ -66,10 +66,10 @@ fn the_defaults_are_those_of_the_manual() {
 }
 
 #[test]
-fn an_empty_token_for_the_metrics_is_none() {
+fn empty_metrics_token_counts_as_unset() {
     let token = |text: &str| {
         let args = parse(&["--metrics-token", text]).expect("settings");
-        assert!(!format!("{args:?}").contains("sesame"), "it does not show itself");
+        assert!(!format!("{args:?}").contains("sesame"), "the token is secret");
         args.http("site".into()).metrics_token.is_some()
     };
     assert!(!token(""));
@@ -77,7 +77,7 @@ fn an_empty_token_for_the_metrics_is_none() {
 }
 
 #[test]
-fn private_addresses_follow_where_it_listens() {
+fn private_urls_are_allowed_by_default_only_on_loopback() {
     let allowed = |args: &[&str]| parse(args).expect("settings").private_urls_allowed();
     assert!(allowed(&[]));
     assert!(!allowed(&["--addr", "0.0.0.0:3000"]));
@@ -95,19 +95,19 @@ fn private_addresses_follow_where_it_listens() {
 #[case(&["--keep-days", "0"])]
 #[case(&["--call-timeout", "soon"])]
 #[case(&["--sign-up", "maybe"])]
-fn what_is_wrong_is_refused(#[case] args: &[&str]) {
-    assert!(parse(args).is_err_and(|sentence| sentence.contains(args[0])));
+fn invalid_settings_are_rejected(#[case] args: &[&str]) {
+    assert!(parse(args).is_err_and(|message| message.contains(args[0])));
 }
 
 #[test]
-fn contradictions_come_together() {
+fn all_conflicts_are_reported() {
     let args = ["--circuit-wait", "11m", "--openai-base-url", "http://127.0.0.1:1/v1"];
-    let wrong = parse(&args).expect("each is right").check().expect_err("together wrong");
-    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    let conflicts = parse(&args).expect("valid values").check().expect_err("conflicts");
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
 }
 
 #[test]
-fn empty_is_as_good_as_none() {
+fn empty_values_count_as_unset() {
     let args = ["--openai-api-key=", "--openai-base-url=", "--public-url=", "--trusted-proxies="];
     let args = parse(&args).expect("settings");
     assert!(args.providers.openai().is_none() && args.check().is_ok());
@@ -125,7 +125,7 @@ fn empty_is_as_good_as_none() {
 }
 
 #[test]
-fn keys_do_not_show_in_debug_output() {
+fn debug_output_hides_keys() {
     let args = parse(&["--openai-api-key", "sk-secret"]).expect("settings");
     assert!(!format!("{args:?}").contains("sk-secret"));
 }

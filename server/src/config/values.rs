@@ -1,19 +1,19 @@
-//! How single values are written.
+//! Parsers of single values.
 
 use super::Networks;
 use secrecy::SecretString;
 use std::time::Duration;
 
-/// A time like `500ms`, `120s`, `10m`, `2h`; a plain number is seconds.
+/// Parses a duration like `500ms`, `120s`, `10m` or `2h`. A plain number means seconds.
 ///
 /// # Errors
-/// A sentence with an example.
+/// A message with an example.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let wrong = || format!("{text:?} is not a time like 500ms, 120s, 10m or 2h");
-    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let invalid = || format!("{text:?} is not a duration like 500ms, 120s, 10m or 2h");
+    let number: u64 = number.parse().map_err(|_| invalid())?;
     let millis = match unit.trim() {
         "ms" => Some(number),
         "" | "s" => number.checked_mul(1000),
@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     match millis {
         Some(millis) if millis <= day => Ok(Duration::from_millis(millis)),
         Some(_) => Err(format!("{text:?} is longer than a day")),
-        None => Err(wrong()),
+        None => Err(invalid()),
     }
 }
 
@@ -52,16 +52,18 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
         Some(rest) if !rest.is_empty() && !rest.contains(['@', '?', '#', ' ']) => {
             Ok(text.to_owned())
         }
-        _ => Err("must start with https:// or http:// and name a server".into()),
+        _ => Err("must start with https:// or http:// and contain a host".into()),
     }
 }
 
-/// An origin: nothing after the host and port.
+/// Parses an origin, without a path.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
     let url = base_url(text)?;
     let host = url.split_once("://").map_or("", |(_, host)| host);
     if host.contains('/') {
-        return Err("must have no path: Rehearsal stands at the root of its address".into());
+        return Err(
+            "must not have a path: Rehearsal must be served from the root of its host".into()
+        );
     }
     Ok(url.to_ascii_lowercase())
 }

@@ -1,25 +1,25 @@
-//! What a request brings: an id, parameters, a JSON body. Nothing is assumed
-//! about any of them, and each refusal says where it went wrong.
+//! Extractors for IDs, query parameters and JSON bodies. Each rejection says what is
+//! wrong with the input.
 
-use super::problem::Failure;
-use domain::{Draft, Problem, Problems, Reader};
-use domain::error::{AppError, ErrorCode};
+use super::problem::ErrorResponse;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
+use domain::error::{AppError, ErrorCode};
+use domain::{Draft, DraftReader, Problem, Problems};
 use serde_json::Value;
 use std::str::FromStr;
 
-/// The `{id}` of a path. What is no id cannot exist: 404.
+/// The `{id}` of a path. Answers 404 for a malformed ID.
 #[derive(Clone, Copy, Debug)]
 pub struct Id<T>(pub T);
 
 impl<S: Send + Sync, T: FromStr + Send> FromRequestParts<S> for Id<T> {
-    type Rejection = Failure;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let missing = || Failure::from(AppError::not_found("thing"));
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
+        let missing = || ErrorResponse::from(AppError::not_found("object"));
         let Path(text) = <Path<String> as FromRequestParts<S>>::from_request_parts(parts, state)
             .await
             .map_err(|_| missing())?;
@@ -27,17 +27,17 @@ impl<S: Send + Sync, T: FromStr + Send> FromRequestParts<S> for Id<T> {
     }
 }
 
-/// The parameters after `?`, as a draft of texts.
+/// The query parameters, as a draft of strings.
 #[derive(Clone, Debug, Default)]
 pub struct Params(pub Draft);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
-    type Rejection = Failure;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
         let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
         let Query(pairs) = pairs.map_err(|_| {
-            AppError::new(ErrorCode::Malformed, "The parameters after ? could not be read.")
+            AppError::new(ErrorCode::Malformed, "The query parameters could not be parsed.")
         })?;
         let map = pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
         Ok(Self(Draft(Value::Object(map))))
@@ -45,70 +45,88 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    /// Reads them with `read`, which asks for every parameter that is known.
+    /// Reads the parameters with `read`, which must read every known parameter.
     ///
     /// # Errors
-    /// 422 with every parameter that is wrong or unknown.
-    pub fn read<T>(&self, read: impl FnOnce(&mut Reader<'_>) -> T) -> Result<T, AppError> {
-        let mut problems = Problems::new();
-        let mut reader = Reader::new(&self.0.0, String::new(), &mut problems);
-        let value = read(&mut reader);
-        reader.finish(&[]);
-        if problems.is_empty() { Ok(value) } else { Err(AppError::invalid(problems)) }
+    /// 422 with every invalid or unknown parameter.
+    pub fn read<T>(&self, read: impl FnOnce(&mut DraftReader<'_>) -> T) -> Result<T, AppError> {
+        read_fields(&self.0, &[], read)
     }
 }
 
-/// A JSON body as a draft. 415 for another content type, 400 with line and
-/// column for what is not JSON, 413 for too much of it.
+/// Reads a draft with `read`, which must read every known field. Fields in
+/// `ignored` are allowed, too.
+///
+/// # Errors
+/// 422 with every invalid or unknown field.
+pub fn read_fields<T>(
+    draft: &Draft,
+    ignored: &[&str],
+    read: impl FnOnce(&mut DraftReader<'_>) -> T,
+) -> Result<T, AppError> {
+    let mut problems = Problems::new();
+    let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
+    let value = read(&mut reader);
+    reader.deny_unknown_fields(ignored);
+    if problems.is_empty() { Ok(value) } else { Err(AppError::invalid(problems)) }
+}
+
+/// A JSON body as a draft. Answers 415 for another content type, 400 with line and
+/// column for malformed JSON, 413 for a body that is too large.
 #[derive(Clone, Debug)]
 pub struct JsonBody(pub Draft);
 
 impl<S: Send + Sync> FromRequest<S> for JsonBody {
-    type Rejection = Failure;
+    type Rejection = ErrorResponse;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ErrorResponse> {
         if !is_json(request.headers()) {
-            let sentence = "Please send JSON, with content-type: application/json.";
-            return Err(Failure::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+            return Err(not_json());
         }
-        parse(&body(request, state).await?).map(Self).map_err(Failure::from)
+        parse(&read_body(request, state).await?).map(Self).map_err(ErrorResponse::from)
     }
 }
 
 impl<S: Send + Sync> OptionalFromRequest<S> for JsonBody {
-    type Rejection = Failure;
+    type Rejection = ErrorResponse;
 
-    /// An empty body is none, whatever its content type says.
-    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+    /// An empty body is `None`, whatever its content type.
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ErrorResponse> {
         let json = is_json(request.headers());
-        let bytes = body(request, state).await?;
+        let bytes = read_body(request, state).await?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
         if !json {
-            let sentence = "Please send JSON, with content-type: application/json.";
-            return Err(Failure::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+            return Err(not_json());
         }
-        parse(&bytes).map(|draft| Some(Self(draft))).map_err(Failure::from)
+        parse(&bytes).map(|draft| Some(Self(draft))).map_err(ErrorResponse::from)
     }
 }
 
-/// The whole body, or 413, or 400 where it broke off.
+/// Reads the whole body.
 ///
 /// # Errors
-/// The [`Failure`] to answer with.
-pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Failure> {
+/// 413 for a body that is too large, 400 if the connection breaks.
+pub async fn read_body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Bytes, ErrorResponse> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
-        let code = match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
-            _ => ErrorCode::Malformed,
+        let error = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let detail = "The request body is too large. The maximum is 8 MiB.";
+                AppError::new(ErrorCode::TooLarge, detail)
+            }
+            _ => AppError::new(ErrorCode::Malformed, "The request body is incomplete."),
         };
-        let sentence = match code {
-            ErrorCode::TooLarge => "The body is too large: at most 8 MiB are read.",
-            _ => "The body broke off.",
-        };
-        AppError::new(code, sentence).into()
+        error.into()
     })
+}
+
+fn not_json() -> ErrorResponse {
+    let detail = "Send JSON with content-type: application/json.";
+    ErrorResponse::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -116,7 +134,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// The content type without its parameters, in lower case.
+/// The content type without parameters, in lower case.
 #[must_use]
 pub fn media_type(headers: &HeaderMap) -> String {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
@@ -126,44 +144,44 @@ pub fn media_type(headers: &HeaderMap) -> String {
 
 fn parse(bytes: &[u8]) -> Result<Draft, AppError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        let sentence = "The body is empty; a JSON object is expected.";
-        return Err(AppError::new(ErrorCode::Malformed, sentence));
+        let detail = "The request body is empty. A JSON object is expected.";
+        return Err(AppError::new(ErrorCode::Malformed, detail));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| {
             let path = error.path().to_string();
             let place = if path == "." { String::new() } else { format!(" at {path}") };
-            format!("The body is not JSON{place}: {}.", error.inner())
+            format!("The request body is not valid JSON{place}: {}.", error.inner())
         })
         .and_then(|value| match json.end() {
             Ok(()) => Ok(value),
-            Err(error) => Err(format!("The body is not one JSON value: {error}.")),
+            Err(error) => Err(format!("The request body is not a single JSON value: {error}.")),
         });
-    value.map(Draft).map_err(|sentence| AppError::new(ErrorCode::Malformed, sentence))
+    value.map(Draft).map_err(|detail| AppError::new(ErrorCode::Malformed, detail))
 }
 
-/// The `revision` that a change is based on, together with every other
-/// problem of the draft, so that all come at once.
+/// The `revision` that a change is based on. Validates the rest of the draft, too,
+/// so that the error contains all problems.
 ///
 /// # Errors
-/// 422.
-pub fn based_on<T>(
+/// 422 with all problems.
+pub fn base_revision<T>(
     draft: &Draft,
-    check: impl FnOnce(&Draft) -> Result<T, Problems>,
+    validate: impl FnOnce(&Draft) -> Result<T, Problems>,
 ) -> Result<u32, AppError> {
     let mut problems = Problems::new();
-    let mut reader = Reader::new(&draft.0, String::new(), &mut problems);
+    let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
     let is_object = reader.is_object();
     let revision = reader.optional_integer("revision", 1, u32::MAX);
     if is_object && revision.is_none() && problems.is_empty() {
-        let message = "must be given: the revision that the change is based on";
+        let message = "is required: the revision that the change is based on";
         problems.push(Problem::new("revision", message));
     }
     match revision {
         Some(revision) if problems.is_empty() => Ok(revision),
         _ => {
-            problems.extend(check(draft).err().unwrap_or_default());
+            problems.extend(validate(draft).err().unwrap_or_default());
             problems.dedup();
             Err(AppError::invalid(problems))
         }

@@ -1,32 +1,31 @@
-//! The `Idempotency-Key` header: bare or quoted.
+//! The `Idempotency-Key` header, with or without quotes.
 
-use super::problem::Failure;
-use domain::services::Keyed;
-use domain::StartSuite;
-use domain::error::{AppError, ErrorCode};
+use super::problem::ErrorResponse;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use domain::StartSuite;
+use domain::error::{AppError, ErrorCode};
+use domain::services::IdempotentRequest;
 use serde_json::Value;
 
-/// The longest key, in characters.
-pub const LONGEST: usize = 255;
+/// Maximum length of a key, in characters.
+pub const MAX_LENGTH: usize = 255;
 
-/// The key of a request, if it has one.
+/// The key of a request; `None` if the request has no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(pub Option<String>);
 
 impl IdempotencyKey {
-    /// The key with what it stands for. `path` is the canonical path of the
-    /// use case, the same for API and forms.
+    /// The key together with the request that it identifies. `path` names the use
+    /// case and is the same for API and forms.
     #[must_use]
-    pub fn with(self, path: impl Into<String>, request: Value) -> Keyed {
-        Keyed { key: self.0, path: path.into(), request }
+    pub fn with(self, path: impl Into<String>, request: Value) -> IdempotentRequest {
+        IdempotentRequest { key: self.0, path: path.into(), request }
     }
 
-    /// The key over a start.
     #[must_use]
-    pub fn with_start(self, path: &str, request: &StartSuite) -> Keyed {
+    pub fn with_start(self, path: &str, request: &StartSuite) -> IdempotentRequest {
         self.with(path, serde_json::to_value(request).unwrap_or_default())
     }
 
@@ -34,28 +33,28 @@ impl IdempotencyKey {
         let mut values = headers.get_all("idempotency-key").iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         if values.next().is_some() {
-            return Err(malformed("Idempotency-Key must be sent once."));
+            return Err(malformed("Idempotency-Key must be sent only once."));
         }
         let text = value.to_str().map_err(|_| malformed("Idempotency-Key must be plain ASCII."))?;
         Self::parse(text).map(|key| Self(Some(key)))
     }
 
-    /// Reads the text of the header: `k`, or a quoted string `"k"` as in the
-    /// IETF draft. Both spellings are the same key.
+    /// Parses the header value: `k`, or the quoted string `"k"` of the IETF draft.
     ///
     /// # Errors
-    /// 400 with a sentence.
+    /// 400 for an invalid key.
     pub fn parse(text: &str) -> Result<String, AppError> {
         let text = text.trim();
         let key = match text.strip_prefix('"') {
             None => text.to_owned(),
-            Some(rest) => unquote(rest)
-                .ok_or_else(|| malformed("Idempotency-Key has a quote that is not closed."))?,
+            Some(rest) => {
+                unquote(rest).ok_or_else(|| malformed("Idempotency-Key has an unclosed quote."))?
+            }
         };
         if key.is_empty() {
             return Err(malformed("Idempotency-Key must not be empty."));
         }
-        if key.chars().count() > LONGEST {
+        if key.chars().count() > MAX_LENGTH {
             return Err(malformed("Idempotency-Key must have at most 255 characters."));
         }
         if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
@@ -65,8 +64,8 @@ impl IdempotencyKey {
     }
 }
 
-/// The inside of a quoted string after its first quote; `None` unless it ends
-/// with the closing one.
+/// Unescapes a quoted string after its opening quote. `None` if it does not end with
+/// the closing quote.
 fn unquote(rest: &str) -> Option<String> {
     let mut key = String::new();
     let mut chars = rest.chars();
@@ -82,14 +81,14 @@ fn unquote(rest: &str) -> Option<String> {
     }
 }
 
-fn malformed(sentence: &str) -> AppError {
-    AppError::new(ErrorCode::Malformed, sentence)
+fn malformed(detail: &str) -> AppError {
+    AppError::new(ErrorCode::Malformed, detail)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Failure;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ErrorResponse> {
         Ok(Self::read(&parts.headers)?)
     }
 }
@@ -104,7 +103,7 @@ mod tests {
     #[case(" \"abc\" ", "abc")]
     #[case(r#""a\"b\\c""#, r#"a"b\c"#)]
     #[case("8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324")]
-    fn both_spellings_are_read(#[case] text: &str, #[case] key: &str) {
+    fn quoted_and_unquoted_keys_are_parsed(#[case] text: &str, #[case] key: &str) {
         assert_eq!(IdempotencyKey::parse(text).as_deref(), Ok(key));
     }
 
@@ -115,12 +114,12 @@ mod tests {
     #[case("\"abc\"d")]
     #[case("\"a\\nb\"")]
     #[case("schlüssel")]
-    fn what_is_no_key_is_told(#[case] text: &str) {
+    fn invalid_keys_are_rejected(#[case] text: &str) {
         assert_eq!(IdempotencyKey::parse(text).map_err(|e| e.code.status()), Err(400));
     }
 
     #[test]
-    fn the_longest_key_fits_and_one_more_does_not() {
+    fn keys_are_limited_to_255_characters() {
         assert!(IdempotencyKey::parse(&"k".repeat(255)).is_ok());
         assert!(IdempotencyKey::parse(&"k".repeat(256)).is_err());
     }

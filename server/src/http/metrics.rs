@@ -1,24 +1,23 @@
-//! `/metrics`, and who may read it: whoever sends the operator's token, or,
-//! where there is none, this machine alone. The numbers name nobody, but tell
-//! how much a house is used.
+//! `/metrics`. Requires the configured token or, without one, a request from this
+//! machine. Metrics contain no personal data but reveal usage.
 
 use super::client_ip::client_ip;
-use super::problem::Failure;
+use super::problem::ErrorResponse;
 use super::{HttpSettings, HttpState};
-use domain::error::{AppError, ErrorCode};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use domain::error::{AppError, ErrorCode};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-/// The metrics in Prometheus' text form; empty where none are recorded.
+/// Metrics in the Prometheus text format; empty if none are recorded.
 pub(super) async fn metrics(State(state): State<HttpState>, request: Request) -> Response {
     if !may_read(&state.settings, &request) {
-        let sentence = "The metrics are for this machine alone. To read them from elsewhere, set \
-                        REHEARSAL_METRICS_TOKEN and send it as a bearer token.";
-        let failure = Failure::from(AppError::new(ErrorCode::Unauthenticated, sentence));
-        let mut response = failure.into_response();
+        let detail = "Metrics are only available from this machine. For remote access, set \
+                      REHEARSAL_METRICS_TOKEN and send it as a bearer token.";
+        let error = AppError::new(ErrorCode::Unauthenticated, detail);
+        let mut response = ErrorResponse::from(error).into_response();
         let scheme = HeaderValue::from_static("Bearer");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         return response;
@@ -34,23 +33,22 @@ fn may_read(settings: &HttpSettings, request: &Request) -> bool {
             let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let sent = sent.and_then(|text| text.split_once(' '));
             sent.is_some_and(|(scheme, sent)| {
-                // Hashes are compared: how long that takes tells nothing.
+                // Comparing hashes prevents timing attacks.
                 scheme.eq_ignore_ascii_case("bearer")
                     && Sha256::digest(sent.trim()) == Sha256::digest(token.expose_secret())
             })
         }
-        None => from_here(request),
+        None => is_local(request),
     }
 }
 
-/// What proxies add to a request.
-const BY_PROXY: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
+const PROXY_HEADERS: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
 
-/// Whether it comes straight from this machine. A proxy here brings requests
-/// from anywhere, and what it says of them may be the client's own words: so
-/// its headers, whatever they say and whoever trusts it, give it away.
-fn from_here(request: &Request) -> bool {
+/// Whether a request comes from this machine without a proxy. A local proxy
+/// forwards requests of any client, and the client may have written the proxy
+/// headers. So any such header makes a request remote, even from a trusted proxy.
+fn is_local(request: &Request) -> bool {
     let headers = request.headers();
-    !BY_PROXY.iter().any(|name| headers.contains_key(*name))
+    !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
         && client_ip(headers, request.extensions(), &[]).is_loopback()
 }

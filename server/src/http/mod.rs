@@ -1,43 +1,38 @@
-//! Everything between the socket and the port.
+//! HTTP: pages and server functions ([`pages`]), HTML forms ([`forms`]) and the
+//! JSON API ([`api`]).
 //!
-//! Three doors to the same use cases ([`domain::services::Backend`]): pages and
-//! server functions ([`pages`]), forms without script ([`forms`]) and the API
-//! ([`api`]). Who may, and whether it is valid, is said behind the port; here
-//! is only how it is asked and answered.
+//! All three call the same [`Services`], which validate input and check
+//! ownership. This module only translates between HTTP and service calls.
 
 pub mod api;
 pub mod auth;
 pub mod client_ip;
+pub mod detached;
 mod drain;
 pub mod extract;
-mod files;
 pub mod forms;
 pub mod health;
 pub mod idempotency;
 mod metrics;
 mod pages;
-mod pass;
 pub mod problem;
 mod request_id;
 mod security;
 mod sessions;
-pub mod spawned;
+mod sign_in_limits;
+mod static_files;
 mod stream;
-mod throttle;
+mod stream_auth;
 
 #[cfg(test)]
 mod tests;
 
 pub use client_ip::Network;
 pub use health::Readiness;
-pub use services::event_source::Live;
+pub use services::event_source::EventSource;
 pub use sessions::{COOKIE, SharedSessions};
-pub use throttle::SignInLimits;
+pub use sign_in_limits::SignInLimits;
 
-use clock::SharedClock;
-use telemetry::Scrape;
-use domain::services::Services;
-use domain::limits;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, Method, StatusCode};
@@ -45,10 +40,14 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use clock::SharedClock;
+use domain::limits;
+use domain::services::Services;
 use leptos::config::LeptosOptions;
 use secrecy::SecretString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use telemetry::Scrape;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -57,50 +56,43 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
-/// What HTTP needs to know of the settings.
+/// Settings of the HTTP layer.
 #[derive(Clone, Debug, Default)]
 pub struct HttpSettings {
-    /// The address that people use, without a trailing slash; cookies are
-    /// `Secure` when it is https.
+    /// The public origin, without a trailing slash. Cookies are `Secure` if it is
+    /// https.
     pub public_url: Option<String>,
-    /// Proxies whose forwarded headers count.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// The folder of the site's files.
+    /// Directory of the static files.
     pub site: PathBuf,
-    /// Who sends it may read the metrics; without one, this machine alone.
+    /// Bearer token for `/metrics`. Without one, only requests from this machine
+    /// are allowed.
     pub metrics_token: Option<SecretString>,
 }
 
 impl HttpSettings {
-    /// Whether people come by https.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
     }
 }
 
-/// Everything the handlers share.
+/// State shared by all handlers.
 #[derive(Clone)]
 pub struct HttpState {
-    /// The use cases.
     pub services: Services,
-    /// What the streams read.
-    pub live: Arc<dyn Live>,
-    /// Whether store and engine work.
+    /// Source of the event streams.
+    pub event_source: Arc<dyn EventSource>,
     pub readiness: Arc<dyn Readiness>,
-    /// Where sessions are kept.
     pub sessions: SharedSessions,
-    /// The time.
     pub clock: SharedClock,
-    /// The settings.
     pub settings: Arc<HttpSettings>,
-    /// Names of the site's files, for the pages.
     pub leptos: LeptosOptions,
-    /// The metrics, where they are recorded.
+    /// `None` if metrics are not recorded.
     pub metrics: Option<Scrape>,
-    /// Attempts to sign in.
     pub sign_ins: Arc<SignInLimits>,
-    /// Cancelled when the server stops: streams end then.
+    /// Cancelled at shutdown, which ends the streams.
     pub shutdown: CancellationToken,
 }
 
@@ -110,80 +102,81 @@ impl FromRef<HttpState> for LeptosOptions {
     }
 }
 
-/// The whole server. Serve it with
-/// `into_make_service_with_connect_info::<SocketAddr>()`: limits need to know
-/// where requests come from.
+/// The router of the server. Serve it with
+/// `into_make_service_with_connect_info::<SocketAddr>()`, because rate limits use
+/// the client address.
 pub fn router(state: HttpState) -> Router {
-    let people_and_programs = Router::new()
-        .merge(pages::routes(&state).layer(from_fn(pages::statuses)))
+    let authenticated = Router::new()
+        .merge(pages::routes(&state).layer(from_fn(pages::server_fn_status)))
         .merge(forms::routes(&state))
         .merge(api::routes())
         .fallback(fallback)
-        .layer(Extension(Arc::<pass::Passes>::default()))
-        .layer(from_fn_with_state(state.clone(), auth::resolve))
+        .layer(Extension(Arc::<stream_auth::CredentialCache>::default()))
+        .layer(from_fn_with_state(state.clone(), auth::authenticate))
         .layer(sessions::layer(state.sessions.clone(), state.settings.is_https()));
-    let machines = Router::new()
+    let unauthenticated = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(metrics::metrics))
-        .nest_service("/pkg", files(&state));
+        .nest_service("/pkg", packages(&state));
     let request_id = HeaderName::from_static(request_id::HEADER);
-    // The first is the outermost.
-    let around = ServiceBuilder::new()
-        .layer(from_fn(request_id::forget_foreign))
+    // The first layer is the outermost.
+    let middleware = ServiceBuilder::new()
+        .layer(from_fn(request_id::remove_client_id))
         .layer(SetRequestIdLayer::new(
             request_id.clone(),
-            request_id::FromClock(Arc::clone(&state.clock)),
+            request_id::ClockRequestId(Arc::clone(&state.clock)),
         ))
         .layer(PropagateRequestIdLayer::new(request_id))
-        .layer(from_fn_with_state(state.clone(), request_id::remember))
+        .layer(from_fn_with_state(state.clone(), request_id::set_log_id))
         .layer(TraceLayer::new_for_http().make_span_with(request_id::span))
         .layer(CompressionLayer::new().gzip(true).br(true))
         .layer(from_fn_with_state(state.clone(), security::headers))
-        .layer(from_fn_with_state(state.clone(), problem::dress))
-        .layer(CatchPanicLayer::custom(panicked as fn(Panic) -> Response));
-    machines
-        .merge(people_and_programs)
+        .layer(from_fn_with_state(state.clone(), problem::render_errors))
+        .layer(CatchPanicLayer::custom(handle_panic as fn(Panic) -> Response));
+    unauthenticated
+        .merge(authenticated)
         .layer(DefaultBodyLimit::max(limits::BODY))
         .layer(RequestBodyLimitLayer::new(limits::BODY))
-        .layer(from_fn(drain::refused))
+        .layer(from_fn(drain::drain_rejected_body))
         .layer(security::csrf(&state))
-        .layer(around)
+        .layer(middleware)
         .with_state(state)
 }
 
 type Panic = Box<dyn std::any::Any + Send + 'static>;
 
-/// A panic in a handler: logged here, a bare 500 on its way out.
-fn panicked(panic: Panic) -> Response {
+/// Logs a panic of a handler and answers 500.
+fn handle_panic(panic: Panic) -> Response {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::error!("a handler panicked");
-    // Its words may quote what was sent.
-    tracing::debug!(words = text.unwrap_or("none"), "what the panic said");
+    tracing::error!("HTTP handler panicked");
+    // The payload may contain request data.
+    tracing::debug!(payload = text.unwrap_or("none"), "panic payload");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 /// Scripts, WASM and styles.
-fn files(state: &HttpState) -> Router {
+fn packages(state: &HttpState) -> Router {
     Router::new()
-        .fallback_service(files::service(&state.settings.site.join("pkg")))
-        .layer(from_fn(files::caching))
+        .fallback_service(static_files::service(&state.settings.site.join("pkg")))
+        .layer(from_fn(static_files::set_cache_control))
 }
 
-/// What no route answers: a file beside the pages (an icon), or nothing.
+/// Serves static files such as icons, and the "not found" page.
 async fn fallback(State(state): State<HttpState>, request: Request) -> Response {
     let path = request.uri().path();
-    let reserved = ["/api/", "/fn/", "/forms/", "/pkg/"].iter().any(|at| path.starts_with(at));
+    let prefixes = ["/api/", "/fn/", "/forms/", "/pkg/"];
+    let reserved = prefixes.iter().any(|prefix| path.starts_with(prefix));
     if reserved || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::NOT_FOUND.into_response();
     }
     let (parts, _) = request.into_parts();
     let for_page = Request::from_parts(parts.clone(), Body::empty());
     let for_file = Request::from_parts(parts, Body::empty());
-    match files::service(&state.settings.site).oneshot(for_file).await {
+    match static_files::service(&state.settings.site).oneshot(for_file).await {
         Ok(file) if file.status() != StatusCode::NOT_FOUND => file.into_response(),
         _ => pages::not_found(state, for_page).await,
     }

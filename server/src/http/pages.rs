@@ -1,9 +1,8 @@
-//! The pages: Leptos on the server, with what it needs in its context.
+//! Pages and server functions, rendered by Leptos.
 
-use super::auth::Who;
+use super::auth::Identity;
 use super::{HttpState, security};
-use domain::services::{Caller};
-use app::ended::SignInAgain;
+use app::session_ended::SignInAgain;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -12,20 +11,20 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use domain::services::Caller;
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use std::sync::OnceLock;
 
-/// All pages and server functions.
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
-    // While Leptos lists its routes, whatever a page of this process begins to
-    // ask for is never answered. So they are listed once, before any page.
+    // Leptos must not render pages while it lists the routes: their queries would
+    // never complete. So the list is created once.
     static PATHS: OnceLock<Vec<AxumRouteListing>> = OnceLock::new();
     let paths = PATHS.get_or_init(|| generate_route_list(app::App)).clone();
     let options = state.leptos.clone();
-    let to_first = get(|| std::future::ready(Redirect::to("/settings/connections")));
-    Router::new().route("/settings", to_first).leptos_routes_with_context(
+    let default_page = get(|| std::future::ready(Redirect::to("/settings/connections")));
+    Router::new().route("/settings", default_page).leptos_routes_with_context(
         state,
         paths,
         context(state),
@@ -33,13 +32,15 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     )
 }
 
-/// The context of pages and server functions: the [`Services`] and the caller
-/// (`Option<Caller>`); Leptos adds the parts of the request. A page also gets its policy here, for here is its nonce.
+/// Provides [`domain::services::Services`] and `Option<Caller>` to pages and server
+/// functions. Also sets the content security policy of a page, which contains the
+/// nonce.
 fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     let services = state.services.clone();
     move || {
-        let who = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Who>().cloned());
-        provide_context::<Option<Caller>>(who.and_then(|who| who.0));
+        let parts = use_context::<Parts>();
+        let identity = parts.and_then(|parts| parts.extensions.get::<Identity>().cloned());
+        provide_context::<Option<Caller>>(identity.and_then(|identity| identity.0));
         provide_context(services.clone());
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
@@ -50,11 +51,10 @@ fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     }
 }
 
-/// The page for an address that leads nowhere, rendered by the application
-/// like every other page.
+/// The "not found" page.
 pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
     let options: LeptosOptions = state.leptos.clone();
-    // As a whole, not as a stream: it must also be complete without script.
+    // Not streamed, so that it is complete without scripts.
     let render = leptos_axum::render_app_async_with_context(context(&state), move || {
         app::shell(options.clone())
     });
@@ -63,7 +63,7 @@ pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
     response
 }
 
-/// The page that answers a form whose session has ended.
+/// The sign-in page for a form whose session has ended.
 pub(super) async fn sign_in_again(
     state: &HttpState,
     request: Request,
@@ -71,14 +71,14 @@ pub(super) async fn sign_in_again(
 ) -> Response {
     let options: LeptosOptions = state.leptos.clone();
     let render = leptos_axum::render_app_async_with_context(context(state), move || {
-        app::ended::session_ended(options.clone(), again.clone())
+        app::session_ended::document(options.clone(), again.clone())
     });
     render(request).await.into_response()
 }
 
-/// The statuses of server functions: Leptos answers every error with 500; the
-/// error itself knows better.
-pub(super) async fn statuses(request: Request, next: Next) -> Response {
+/// Sets the status of failed server functions. Leptos answers every error with
+/// 500.
+pub(super) async fn server_fn_status(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR
         || !response.headers().contains_key("serverfnerror")
@@ -100,18 +100,18 @@ pub(super) async fn statuses(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::statuses;
-    use domain::error::{AppError, ErrorCode};
+    use super::server_fn_status;
     use axum::Router;
     use axum::body::Body;
     use axum::http::{Request, Response};
     use axum::middleware::from_fn;
     use axum::routing::post;
+    use domain::error::{AppError, ErrorCode};
     use rstest::rstest;
     use tower::ServiceExt;
 
-    /// As Leptos answers an error of a server function.
-    fn refusal(body: String) -> Response<Body> {
+    /// The response of Leptos to an error of a server function.
+    fn error_response(body: String) -> Response<Body> {
         let response = Response::builder().status(500).header("serverfnerror", "/fn/x");
         response.body(Body::from(body)).expect("a response")
     }
@@ -120,16 +120,16 @@ mod tests {
     #[case(serde_json::to_string(&AppError::not_found("suite")), 404)]
     #[case(serde_json::to_string(&AppError::new(ErrorCode::Malformed, "no")), 400)]
     #[case(serde_json::to_string(&AppError::new(ErrorCode::Internal, "oh")), 500)]
-    #[case(Ok("no error of ours".to_owned()), 500)]
+    #[case(Ok("not an AppError".to_owned()), 500)]
     #[tokio::test]
-    async fn errors_of_server_functions_have_their_status(
+    async fn server_function_errors_keep_their_status(
         #[case] body: Result<String, serde_json::Error>,
         #[case] status: u16,
     ) {
         let body = body.expect("JSON");
-        let answer = body.clone();
-        let handler = post(move || std::future::ready(refusal(answer.clone())));
-        let router: Router = Router::new().route("/fn/x", handler).layer(from_fn(statuses));
+        let response_body = body.clone();
+        let handler = post(move || std::future::ready(error_response(response_body.clone())));
+        let router: Router = Router::new().route("/fn/x", handler).layer(from_fn(server_fn_status));
         let request = Request::post("/fn/x").body(Body::empty()).expect("a request");
         let response = router.oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), status);

@@ -1,74 +1,67 @@
-//! Every no on its way out: an `application/problem+json` document for
-//! programs, a short page for people.
+//! Error responses: an `application/problem+json` document for programs, an HTML
+//! page for browsers.
 //!
-//! Handlers answer with a [`Failure`]; what axum and its layers refuse by
-//! themselves (an unknown route, a body too large, a panic) arrives here bare.
-//! [`dress`] is the one place that turns both into words.
+//! Handlers return an [`ErrorResponse`]. axum and its layers answer some requests
+//! with a status alone (unknown route, body too large, panic). [`render_errors`]
+//! adds the body to both.
 
 use super::HttpState;
 use super::request_id::LogId;
-use domain::Problems;
-use domain::error::{AppError, ErrorCode};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use domain::Problems;
+use domain::error::{AppError, ErrorCode};
 use serde::Serialize;
 
-/// The media type of problem documents.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A problem document (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Document {
-    /// Where its kind is explained.
+pub struct ProblemDocument {
+    /// Relative URL of the documentation of this type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its kind in words.
+    /// Short description of the type.
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// A sentence that helps.
+    /// Description of this occurrence.
     pub detail: String,
-    /// All problems of the input, each with its path.
+    /// All validation problems, each with its path.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Problems,
-    /// Where to look instead, a path on this site.
+    /// Path of a related page, such as the conflicting suite.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The id under which the log has more, as `urn:uuid:…`.
+    /// ID of the related log lines, as `urn:uuid:…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// Seconds after which to try again; also the header `Retry-After`.
+    /// Seconds until a retry is useful; also sent as `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u32>,
 }
 
-/// A no from a handler or an extractor.
+/// Error response returned by a handler or an extractor.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ErrorResponse {
     status: StatusCode,
     kind: String,
     title: &'static str,
     error: AppError,
 }
 
-impl Failure {
-    /// A no whose status is none of [`ErrorCode`]'s (405, 415).
+impl ErrorResponse {
+    /// An error with a status that [`ErrorCode`] does not have (405, 415).
     pub fn with_status(status: StatusCode, detail: impl Into<String>) -> Self {
-        let (kind, title) = plain_words(status);
+        let (kind, title) = type_and_title(status);
         let error = AppError::new(ErrorCode::Malformed, detail);
         Self { status, kind: kind.to_owned(), title, error }
     }
 
-    /// What it says.
-    #[must_use]
-    pub fn error(&self) -> &AppError {
-        &self.error
-    }
-
-    /// A bare status on its way out.
+    /// The error for a response that has only a status.
     fn from_status(status: StatusCode) -> Self {
         let code = match status {
             StatusCode::BAD_REQUEST => Some(ErrorCode::Malformed),
@@ -84,14 +77,14 @@ impl Failure {
             _ => None,
         };
         match code {
-            Some(code) => AppError::new(code, sentence(code)).into(),
-            None => Self::with_status(status, format!("{}.", plain_words(status).1)),
+            Some(code) => AppError::new(code, default_detail(code)).into(),
+            None => Self::with_status(status, format!("{}.", type_and_title(status).1)),
         }
     }
 
-    fn document(&self, log_id: &LogId) -> Document {
+    fn document(&self, log_id: &LogId) -> ProblemDocument {
         let id = self.error.log_id.clone().unwrap_or_else(|| log_id.to_string());
-        Document {
+        ProblemDocument {
             kind: format!("/api/docs#{}", self.kind),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
@@ -104,62 +97,60 @@ impl Failure {
     }
 }
 
-/// The word of a code, as it stands in `type`.
+/// The name of an error code in the member `type`.
 #[must_use]
-pub fn word(code: ErrorCode) -> String {
+pub fn problem_type(code: ErrorCode) -> String {
     match serde_json::to_value(code) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
     }
 }
 
-/// What is said where a layer gave only a status.
-fn sentence(code: ErrorCode) -> &'static str {
+/// The detail of a response that has only a status.
+fn default_detail(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Malformed => "The request could not be read.",
-        ErrorCode::Unauthenticated => "Please sign in, or send a token.",
+        ErrorCode::Unauthenticated => "Sign in, or send a token.",
         ErrorCode::Forbidden => {
-            "This came from another site. Changes are taken only from Rehearsal's own pages, and \
-             from programs with a token."
+            "Cross-site request rejected. Only Rehearsal's own pages and programs with a token \
+             can make changes."
         }
         ErrorCode::NotFound => "There is nothing at this address.",
-        ErrorCode::Conflict => "That does not go together with the present state.",
-        ErrorCode::TooLarge => "The body is too large: at most 8 MiB are read.",
+        ErrorCode::Conflict => "The request conflicts with the current state.",
+        ErrorCode::TooLarge => "The request body is too large. The maximum is 8 MiB.",
         ErrorCode::Invalid => "The request is not valid.",
-        ErrorCode::TooMany => "Too many requests. Please try again later.",
-        ErrorCode::Unavailable => "Not available at the moment. Please try again.",
-        ErrorCode::Internal => "Something went wrong on our side. Please try again.",
+        ErrorCode::TooMany => "Too many requests. Try again later.",
+        ErrorCode::Unavailable => "Temporarily unavailable. Try again in a moment.",
+        ErrorCode::Internal => "Something went wrong on our side. Try again.",
     }
 }
 
-/// Word and title of statuses without a code.
-fn plain_words(status: StatusCode) -> (&'static str, &'static str) {
+/// Type and title of a status that has no [`ErrorCode`].
+fn type_and_title(status: StatusCode) -> (&'static str, &'static str) {
     match status {
-        StatusCode::METHOD_NOT_ALLOWED => {
-            ("method_not_allowed", "This address does not take that method")
-        }
+        StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "Method not allowed"),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            ("unsupported_media_type", "The content type is not one that is read here")
+            ("unsupported_media_type", "Unsupported content type")
         }
-        _ => ("refused", "The request was refused"),
+        _ => ("refused", "Request rejected"),
     }
 }
 
-impl From<AppError> for Failure {
+impl From<AppError> for ErrorResponse {
     fn from(error: AppError) -> Self {
         let status = StatusCode::from_u16(error.code.status());
         Self {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            kind: word(error.code),
+            kind: problem_type(error.code),
             title: error.code.title(),
             error,
         }
     }
 }
 
-impl IntoResponse for Failure {
-    /// Status and the failure itself as an extension: [`dress`] writes the
-    /// words, for it knows who asks.
+impl IntoResponse for ErrorResponse {
+    /// Adds the error as an extension. [`render_errors`] renders the body, because the
+    /// format depends on the request.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if let Some(seconds) = self.error.retry_after {
@@ -170,9 +161,9 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Gives every refusal its words: problem documents under `/api/`, a page
-/// elsewhere. Refusals that already speak (pages, server functions) pass.
-pub(super) async fn dress(
+/// Renders the body of error responses: problem documents for `/api/`, a page
+/// elsewhere. Responses with a body of their own pass unchanged.
+pub(super) async fn render_errors(
     State(state): State<HttpState>,
     request: Request,
     next: Next,
@@ -182,36 +173,35 @@ pub(super) async fn dress(
     let log_id = log_id.unwrap_or_else(|| LogId::new(&state.clock));
     let response = next.run(request).await;
     let status = response.status();
-    let refused = status.is_client_error() || status.is_server_error();
-    let failure = response.extensions().get::<Failure>().cloned();
-    if !refused || (failure.is_none() && speaks(response.headers())) {
+    let is_error = status.is_client_error() || status.is_server_error();
+    let error = response.extensions().get::<ErrorResponse>().cloned();
+    if !is_error || (error.is_none() && has_own_body(response.headers())) {
         return response;
     }
-    let failure = failure.unwrap_or_else(|| Failure::from_status(status));
-    let document = failure.document(&log_id);
-    if status.is_server_error() && failure.error.log_id.is_none() {
-        tracing::error!(%status, detail = %document.detail, %log_id, "a request failed");
+    let error = error.unwrap_or_else(|| ErrorResponse::from_status(status));
+    let document = error.document(&log_id);
+    if status.is_server_error() && error.error.log_id.is_none() {
+        tracing::error!(%status, detail = %document.detail, %log_id, "request failed");
     }
     if (path.starts_with("/api/") && path != "/api/docs") || path.starts_with("/fn/") {
-        as_json(response, &document)
+        json_response(response, &document)
     } else if path.starts_with("/health/") {
-        rewrite(response, "text/plain; charset=utf-8", format!("{}\n", document.detail))
+        with_body(response, "text/plain; charset=utf-8", format!("{}\n", document.detail))
     } else {
-        rewrite(response, "text/html; charset=utf-8", page(&document))
+        with_body(response, "text/html; charset=utf-8", error_page(&document))
     }
 }
 
-/// Whether the answer has words of its own: a page, a problem document, or an
-/// error of a server function.
-fn speaks(headers: &HeaderMap) -> bool {
+/// Whether a response is a page, JSON, or an error of a server function.
+fn has_own_body(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     headers.contains_key("serverfnerror")
         || kind.is_some_and(|kind| kind.starts_with("text/html") || kind.contains("json"))
 }
 
-fn as_json(response: Response, document: &Document) -> Response {
+fn json_response(response: Response, document: &ProblemDocument) -> Response {
     let text = serde_json::to_string(document).unwrap_or_default();
-    let mut response = rewrite(response, PROBLEM_JSON, text);
+    let mut response = with_body(response, PROBLEM_JSON, text);
     if document.status == 401 {
         let scheme = HeaderValue::from_static("Bearer");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
@@ -219,7 +209,7 @@ fn as_json(response: Response, document: &Document) -> Response {
     response
 }
 
-fn rewrite(mut response: Response, content_type: &'static str, text: String) -> Response {
+fn with_body(mut response: Response, content_type: &'static str, text: String) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.remove(header::CONTENT_LENGTH);
@@ -228,10 +218,9 @@ fn rewrite(mut response: Response, content_type: &'static str, text: String) -> 
     response
 }
 
-/// A refusal as a page without styles or scripts: it must also stand when
-/// nothing else does.
-#[must_use]
-pub fn page(document: &Document) -> String {
+/// An error page without styles and scripts, so that it does not depend on other
+/// requests.
+fn error_page(document: &ProblemDocument) -> String {
     let mut html = String::from(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -248,20 +237,20 @@ pub fn page(document: &Document) -> String {
         html.push_str("</ul>");
     }
     if let Some(link) = &document.link {
-        html.push_str(&format!("<p><a href=\"{}\">Look there</a></p>", escape(link)));
+        html.push_str(&format!("<p><a href=\"{}\">View details</a></p>", escape(link)));
     }
     if document.status == 401 {
         html.push_str("<p><a href=\"/sign-in\">Sign in</a></p>");
     }
-    html.push_str("<p><a href=\"/\">To the first page</a></p>");
+    html.push_str("<p><a href=\"/\">Home</a></p>");
     if let (true, Some(id)) = (document.status >= 500, &document.instance) {
-        html.push_str(&format!("<p>In the log: <code>{}</code></p>", escape(id)));
+        html.push_str(&format!("<p>Log ID: <code>{}</code></p>", escape(id)));
     }
     html.push_str("</main></body></html>");
     html
 }
 
-/// Text as it may stand in HTML, in attributes too.
+/// Escapes text for HTML elements and attributes.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

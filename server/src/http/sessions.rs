@@ -1,11 +1,11 @@
-//! The session cookie of browsers. A session holds who it is, and when it was
-//! last written, so that reading pages does not write on every request.
+//! Browser sessions. A session stores its user and the time of its last write,
+//! so that not every request writes it.
 
+use async_trait::async_trait;
 use clock::SharedClock;
+use domain::error::{AppError, ErrorCode};
 use domain::services::AppResult;
 use domain::{Timestamp, UserId};
-use domain::error::{AppError, ErrorCode};
-use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_sessions::cookie::SameSite;
@@ -13,22 +13,19 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::Result as StoreResult;
 use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore};
 
-/// The name of the cookie.
 pub const COOKIE: &str = "rehearsal_session";
-/// How long a session lives after it was last used, in days.
-const DAYS: i64 = 30;
-/// How often a session is written at most while it is only used.
-const TOUCH_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Days after the last use until a session expires.
+const EXPIRY_DAYS: i64 = 30;
+/// Minimum time between two writes of a session that is only read.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// When it is worth trying again after the store failed, in seconds.
-const TRY_AGAIN_S: u32 = 5;
-
+/// `Retry-After` when the session store fails.
+const RETRY_AFTER_SECONDS: u32 = 5;
 const USER: &str = "user_id";
 const TOUCHED: &str = "touched_at";
 
-/// Any session store, shared. Its `save` must not bring back a session that
-/// was deleted: a request that is still running while somebody signs out
-/// would otherwise sign them in again.
+/// A shared session store. Its `save` must not restore a deleted session:
+/// otherwise a request that is in flight during sign-out would undo it.
 #[derive(Clone, Debug)]
 pub struct SharedSessions(pub Arc<dyn SessionStore>);
 
@@ -48,71 +45,71 @@ impl SessionStore for SharedSessions {
     }
 }
 
-/// The layer that reads and writes the cookie. `secure` when people reach the
-/// server by https.
+/// The layer that reads and writes the cookie, with the attribute `Secure` if
+/// `secure`.
 pub(super) fn layer(store: SharedSessions, secure: bool) -> SessionManagerLayer<SharedSessions> {
-    let life = tower_sessions::cookie::time::Duration::days(DAYS);
+    let expiry = tower_sessions::cookie::time::Duration::days(EXPIRY_DAYS);
     SessionManagerLayer::new(store)
         .with_name(COOKIE)
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_secure(secure)
-        .with_expiry(Expiry::OnInactivity(life))
+        .with_expiry(Expiry::OnInactivity(expiry))
 }
 
-/// Who the session belongs to. Touches it when the last touch is long ago.
+/// The user of a session. Extends the expiry of the session if the last write is
+/// older than [`TOUCH_INTERVAL`].
 ///
 /// # Errors
-/// 503 when the store cannot be read.
-pub(super) async fn user(session: &Session, clock: &SharedClock) -> AppResult<Option<UserId>> {
+/// 503 if the store fails.
+pub(super) async fn user_id(session: &Session, clock: &SharedClock) -> AppResult<Option<UserId>> {
     let Some(user) = session.get::<UserId>(USER).await.map_err(unavailable)? else {
         return Ok(None);
     };
     let touched: Option<i64> = session.get(TOUCHED).await.map_err(unavailable)?;
     let age = clock.now().since(Timestamp(touched.unwrap_or(0)));
-    if age >= TOUCH_EVERY {
+    if age >= TOUCH_INTERVAL {
         session.insert(TOUCHED, clock.now().0).await.map_err(unavailable)?;
     }
     Ok(Some(user))
 }
 
-/// Signs `user` in, under a new session id: one that somebody planted before
-/// is worth nothing afterwards. It is stored when this returns: what the layer
-/// does after the answer could only fail without a word.
+/// Starts a session for `user` with a new ID, which prevents session fixation.
+/// Saves it at once, because an error of the layer after the response could not
+/// be reported.
 ///
 /// # Errors
-/// 503 when the store cannot be written.
-pub(super) async fn begin(session: &Session, user: UserId, clock: &SharedClock) -> AppResult<()> {
+/// 503 if the store fails.
+pub(super) async fn start(session: &Session, user: UserId, clock: &SharedClock) -> AppResult<()> {
     session.clear().await;
-    let stored = async {
+    let saved = async {
         session.cycle_id().await?;
         session.insert(USER, user).await?;
         session.insert(TOUCHED, clock.now().0).await?;
         session.save().await
     };
-    if let Err(error) = stored.await {
-        // The layer does not try again to store an empty one.
+    if let Err(error) = saved.await {
+        // The layer does not save an empty session.
         session.clear().await;
-        let sentence = "You could not be signed in just now. Please try again.";
-        return Err(failed(&error, sentence));
+        return Err(store_error(&error, "You could not be signed in. Try again in a moment."));
     }
     Ok(())
 }
 
-/// Ends the session, on the server and in the browser.
+/// Deletes the session and its cookie.
 ///
 /// # Errors
-/// 503 when the store cannot be written.
+/// 503 if the store fails.
 pub(super) async fn end(session: &Session) -> AppResult<()> {
     session.flush().await.map_err(unavailable)
 }
 
 fn unavailable(error: tower_sessions::session::Error) -> AppError {
-    failed(&error, "Your session could not be read just now. Please try again.")
+    store_error(&error, "Your session could not be read. Try again in a moment.")
 }
 
-fn failed(error: &tower_sessions::session::Error, sentence: &str) -> AppError {
-    tracing::error!(%error, "the session store failed");
-    let unavailable = AppError::new(ErrorCode::Unavailable, sentence);
-    AppError { retry_after: Some(TRY_AGAIN_S), ..unavailable }
+fn store_error(error: &tower_sessions::session::Error, detail: &str) -> AppError {
+    tracing::error!(%error, "session store failed");
+    let unavailable = AppError::new(ErrorCode::Unavailable, detail);
+    AppError { retry_after: Some(RETRY_AFTER_SECONDS), ..unavailable }
 }

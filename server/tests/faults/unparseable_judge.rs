@@ -1,36 +1,35 @@
-//! A judge that could not be read was "score 50, failed". Here a reply that
-//! does not fit is asked for once more and then is an error, with the words
-//! kept and without score or verdict: 200 malformed replies, 0 verdicts.
+//! Fault: an unreadable judge reply counts as "score 50, failed". The judge gets
+//! one repair request; a second unreadable reply is an error that keeps the raw
+//! text and has no score or verdict: 200 malformed replies, 0 verdicts.
 
-use super::outside::{assert_endings, binary, endings, scenarios, start, whole_runs};
-use serde_json::{Value, json};
-use fault_injection::house::House;
+use super::support::{assert_outcomes, new_server, outcomes, rule_for_role};
+use fault_injection::base_url;
 use mock_provider::{Action, Role, Rule, Script, When};
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 const REPLIES: usize = 200;
 
-/// A reply that is right in every way, for a scenario of one item.
-fn sound() -> Value {
-    mock_provider::judged(true, "I can help with that")
+fn valid_reply() -> Value {
+    mock_provider::judge_reply(true, "I can help with that")
 }
 
-/// The sound reply with one thing in it put wrong.
+/// The valid reply with one value replaced.
 fn with(pointer: &str, wrong: Value) -> String {
-    let mut reply = sound();
+    let mut reply = valid_reply();
     *reply.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = wrong;
     reply.to_string()
 }
 
 fn without(field: &str) -> String {
-    let mut reply = sound();
+    let mut reply = valid_reply();
     reply.as_object_mut().unwrap().remove(field).expect("was there");
     reply.to_string()
 }
 
-/// Malformed replies, no two the same.
+/// Distinct malformed replies.
 fn malformed() -> Vec<String> {
-    let right = sound().to_string();
+    let valid = valid_reply().to_string();
     let mut all: Vec<String> = vec![
         String::new(),
         "I would say 50.".into(),
@@ -40,20 +39,20 @@ fn malformed() -> Vec<String> {
         "\"passed\"".into(),
         "[]".into(),
         "{}".into(),
-        format!("[{right}]"),
-        format!("{right}{right}"),
-        format!("Here you are: {right}"),
-        format!("{right} I hope this helps."),
-        format!("```yaml\n{right}\n```"),
-        format!("```json\n{right}"),
-        right.replace('"', "'"),
-        right.replace('}', ",}"),
-        right.replace("true", "True"),
+        format!("[{valid}]"),
+        format!("{valid}{valid}"),
+        format!("Here you are: {valid}"),
+        format!("{valid} I hope this helps."),
+        format!("```yaml\n{valid}\n```"),
+        format!("```json\n{valid}"),
+        valid.replace('"', "'"),
+        valid.replace('}', ",}"),
+        valid.replace("true", "True"),
         json!({"score": 100, "passed": true}).to_string(),
         with("/items", json!([])),
         with("/items", json!({})),
         with("/items", Value::Null),
-        with("/items", json!([sound()["items"][0], sound()["items"][0]])),
+        with("/items", json!([valid_reply()["items"][0], valid_reply()["items"][0]])),
         with("/items/0/index", json!(1)),
         with("/items/0/index", json!(-1)),
         with("/items/0/index", json!("0")),
@@ -76,64 +75,65 @@ fn malformed() -> Vec<String> {
         without("items"),
         without("issues"),
         without("recommendations"),
-        right.replacen('{', "{\"verdict\": \"passed\", ", 1),
-        right.replace("\"score\":90", "\"score\":1e999"),
+        valid.replacen('{', "{\"verdict\": \"passed\", ", 1),
+        valid.replace("\"score\":90", "\"score\":1e999"),
     ];
-    // And cut off, at as many places as are wanted.
-    let cuts = (1..right.len()).filter(|at| right.is_char_boundary(*at));
-    all.extend(cuts.map(|at| right[..at].to_owned()).take(REPLIES - all.len()));
+    // The rest are truncations of the valid reply.
+    let cuts = (1..valid.len()).filter(|at| valid.is_char_boundary(*at));
+    all.extend(cuts.map(|at| valid[..at].to_owned()).take(REPLIES - all.len()));
     assert_eq!(all.iter().collect::<HashSet<_>>().len(), REPLIES);
     all
 }
 
 #[tokio::test]
-async fn two_hundred_malformed_replies_are_no_verdict() {
+async fn malformed_replies_never_give_a_verdict() {
     let once = |text: String| Rule {
         when: When { role: Some(Role::Judge), ..When::default() },
-        ..Rule::first(1, Action::Answer(text))
+        ..Rule::first(1, Action::Reply(text))
     };
     let half = REPLIES / 2;
     let (first, second) = (malformed(), malformed());
-    let house = House::of(&binary()).with("REHEARSAL_RUNS_PER_USER", 20).started().await;
-    let user = house.user("judge@example.org");
-    let all = scenarios(&user, "S", 5, 1).await;
+    let server = new_server().with_env("REHEARSAL_RUNS_PER_USER", 20).started().await;
+    let user = server.create_user("judge@example.org");
+    let all = user.create_scenarios("S", 5, 1).await;
     let mut seen = HashSet::new();
     let halves = [("openai", &first[..half]), ("anthropic", &second[half..])];
     for (kind, replies) in halves {
-        let stand = mock_provider::start(Script::of(replies.iter().cloned().map(once))).await.unwrap();
-        let url = if kind == "openai" { stand.openai_url() } else { stand.anthropic_url() };
-        let agent = user.agent(kind, &url).await;
-        // Two replies a run: the first, and the one that was asked for again.
+        let provider =
+            mock_provider::start(Script::of(replies.iter().cloned().map(once))).await.unwrap();
+        let agent = user.create_agent(kind, &base_url(kind, &provider)).await;
+        // Each run takes two replies: the first and the one to the repair request.
         let more = json!({"repeats": half / 2 / all.len(), "concurrency": 20});
-        let suite = start(&user, &agent, &all, more).await;
-        let suite = user.finished(&suite).await;
-        let counts = endings(&suite);
-        assert_endings(&suite, &[("error/evaluation_unparseable", half / 2)]);
+        let suite = user.start_suite(&agent, &all, more).await;
+        let suite = user.wait_for_suite(&suite).await;
+        let counts = outcomes(&suite);
+        assert_outcomes(&suite, &[("error/evaluation_unparseable", half / 2)]);
         assert!(suite["pass_rate"].is_null(), "{counts:?}");
-        for run in whole_runs(&user, &suite).await {
+        for run in user.fetch_runs(&suite).await {
             assert!(run["score"].is_null() && run["passed"].is_null(), "{run}");
             let judging = &run["evaluations"][0];
             assert!(judging["score"].is_null() && judging["verdict"].is_null(), "{judging}");
-            seen.insert(judging["raw_reply"].as_str().expect("its words are kept").to_owned());
+            seen.insert(judging["raw_reply"].as_str().expect("the raw reply is kept").to_owned());
             assert_eq!(run["transcript"].as_array().unwrap().len(), 2);
         }
-        let asked = stand.journal().iter().filter(|entry| entry.role == Role::Judge).count();
-        assert_eq!(asked, half, "every reply was given, and none asked for a third time");
+        let judge_calls =
+            provider.request_log().iter().filter(|entry| entry.role == Role::Judge).count();
+        assert_eq!(judge_calls, half, "every reply is used, without a third request");
     }
-    assert!(seen.len() >= REPLIES / 4, "different words: {}", seen.len());
+    assert!(seen.len() >= REPLIES / 4, "different replies: {}", seen.len());
 }
 
 #[tokio::test]
-async fn the_same_reply_unspoilt_is_a_verdict() {
-    // Without this, the test above would pass with a judge that reads nothing.
-    let rule = super::outside::of_role(Role::Judge, Action::Answer(sound().to_string()));
-    let stand = mock_provider::start(Script::of([rule])).await.unwrap();
-    let house = House::new(&binary()).await;
-    let user = house.user("judge@example.org");
-    let one = scenarios(&user, "S", 1, 1).await;
-    for (kind, url) in [("openai", stand.openai_url()), ("anthropic", stand.anthropic_url())] {
-        let agent = user.agent(kind, &url).await;
-        let suite = start(&user, &agent, &one, json!({})).await;
-        assert_endings(&user.finished(&suite).await, &[("passed", 1)]);
+async fn valid_reply_gives_a_verdict() {
+    // Otherwise the test above would pass with a parser that rejects everything.
+    let rule = rule_for_role(Role::Judge, Action::Reply(valid_reply().to_string()));
+    let provider = mock_provider::start(Script::of([rule])).await.unwrap();
+    let server = new_server().started().await;
+    let user = server.create_user("judge@example.org");
+    let one = user.create_scenarios("S", 1, 1).await;
+    for kind in ["openai", "anthropic"] {
+        let agent = user.create_agent(kind, &base_url(kind, &provider)).await;
+        let suite = user.start_suite(&agent, &one, json!({})).await;
+        assert_outcomes(&user.wait_for_suite(&suite).await, &[("passed", 1)]);
     }
 }

@@ -1,25 +1,24 @@
-//! The real binary, driven from outside: processes that are killed, many at
-//! once at the door, users that want each other's things, recorded
-//! conversations, a database that others lock; and beside them how SQLite goes
-//! about each statement. Every provider is the stand, on loopback.
+//! Tests of the real binary from outside, and of the query plans of its store.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
-mod contract;
-mod hangs;
+mod api_contract;
+mod idempotency;
 mod imports;
 mod kills;
-mod locked;
+mod locked_database;
 mod logs;
-mod numbers;
-mod once;
-mod one_engine;
-mod plans;
-mod real_input;
-mod stops;
-mod two_users;
+mod metrics;
+mod ownership;
+mod query_plans;
+mod recordings;
+mod shutdown;
+mod single_engine;
+mod stuck_threads;
 
-/// The binary under test.
-fn binary() -> fault_injection::house::Binary {
-    fault_injection::house::Binary::new(env!("CARGO_BIN_EXE_rehearsal"))
+use fault_injection::{Binary, TestServer};
+
+/// A server that is not started yet.
+fn new_server() -> TestServer {
+    TestServer::new(&Binary::new(env!("CARGO_BIN_EXE_rehearsal")))
 }

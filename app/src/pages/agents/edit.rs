@@ -1,8 +1,8 @@
-//! The editor of an agent.
+//! Editor of an agent.
 
-use crate::components::form::{Control, Field, Form, action_button, delete_button, version};
-use crate::components::load::{ask, loaded, notice};
-use crate::components::rows::{Rows, rows};
+use crate::components::form::{Control, Field, Form, action_button, delete_button, version_field};
+use crate::components::page_data::{load, notice, when_loaded};
+use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
@@ -12,14 +12,12 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
-/// The editor of an agent that is there.
 #[component]
 pub fn AgentPage() -> impl IntoView {
     let params = use_params_map();
     page(Signal::derive(move || params.with(|params| params.get("id"))))
 }
 
-/// The editor of a new one.
 #[component]
 pub fn NewAgentPage() -> impl IntoView {
     page(Signal::stored(None))
@@ -28,8 +26,8 @@ pub fn NewAgentPage() -> impl IntoView {
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data =
-        ask(move || AgentQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {loaded(data, editor)} }.into_any()
+        load(move || AgentQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
+    view! { {notice()} {when_loaded(data, editor)} }.into_any()
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -39,15 +37,15 @@ fn check(draft: &Draft) -> Problems {
 fn editor(data: AgentData) -> AnyView {
     let AgentData { agent, stored, rejected, differs, connections, suites } = data;
     let (title, action, draft) = match &agent {
-        None => ("New agent".to_owned(), "/forms/agents".to_owned(), fresh(&connections)),
+        None => ("New agent".to_owned(), "/forms/agents".to_owned(), default_draft(&connections)),
         Some(agent) => (agent.name.clone(), format!("/forms/agents/{}", agent.id), stored),
     };
-    // What was typed was based on its own revision: the conflict must be seen.
+    // A rejected draft keeps the revision it was based on, so that a conflict shows.
     let version = agent.as_ref().map(|newest| {
         let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
-        let (here, next) = (format!("/agents/{}", newest.id), newest.revision + 1);
-        let save = format!("Save mine as revision {next}");
-        version("revision", shown, newest.revision.to_string(), here, save, differs)
+        let (url, next) = (format!("/agents/{}", newest.id), newest.revision + 1);
+        let save = format!("Save my version as revision {next}");
+        version_field("revision", shown, newest.revision.to_string(), url, save, differs)
     });
     let form = Form::new(draft, rejected, check);
     let tools = match &agent {
@@ -55,7 +53,7 @@ fn editor(data: AgentData) -> AnyView {
         Some(agent) => head_actions(&agent.id.to_string()),
     };
     let hint = agent.as_ref().map(|agent| {
-        view! { <p class="hint">"Revision " {agent.revision} ". Every save makes a new one; runs keep the one they used."</p> }
+        view! { <p class="hint">"Revision " {agent.revision} ". Saving creates a new revision; past runs keep the one they used."</p> }
     });
     let history = (!suites.is_empty()).then(|| {
         view! { <section><h2>"Latest suites"</h2>{suite_table(suites)}</section> }
@@ -65,15 +63,15 @@ fn editor(data: AgentData) -> AnyView {
         <div class="page-head">{heading(title)} {tools}</div>
         {hint}
         <form method="post" action=action novalidate class="editor"
-            on:submit=move |event| form.submitted(&event)
-            on:input=move |event| form.corrected(&event)>
+            on:submit=move |event| form.on_submit(&event)
+            on:input=move |event| form.on_input(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
             {form.summary()}
             {version}
             {fields(form, &connections)}
             <section aria-labelledby="tools-head">
                 <h2 id="tools-head">"Tools"</h2>
-                <p class="hint">"Rehearsal never executes a tool: scenarios answer the calls."</p>
+                <p class="hint">"Rehearsal never runs your tools: the mocks of a scenario answer the calls."</p>
                 {rows(form, TOOLS)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save agent"</button></div>
@@ -84,7 +82,7 @@ fn editor(data: AgentData) -> AnyView {
 }
 
 fn head_actions(id: &str) -> AnyView {
-    let hint = "The agent goes; its runs and their transcripts stay.";
+    let hint = "This deletes the agent. Its runs and transcripts are kept.";
     view! {
         <div class="actions">
             <a class="button primary" href=format!("/suites/new?agent={id}")>"Run"</a>
@@ -95,7 +93,7 @@ fn head_actions(id: &str) -> AnyView {
     .into_any()
 }
 
-fn fresh(connections: &[Choice]) -> Draft {
+fn default_draft(connections: &[Choice]) -> Draft {
     let connection = match connections {
         [only] => only.id.clone(),
         _ => String::new(),
@@ -106,12 +104,12 @@ fn fresh(connections: &[Choice]) -> Draft {
 fn fields(form: Form, connections: &[Choice]) -> AnyView {
     let mut choices = vec![(String::new(), "Choose a connection".to_owned())];
     choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
-    let area = Control::Area;
+    let area = Control::TextArea;
     view! {
         <section class="fields" aria-label="About the agent">
-            {Field::new("name", "Name", Control::Line("text")).required().show(form)}
-            {Field::new("category", "Category", Control::Line("text"))
-                .hint("Free text; scenarios may ask for one.").show(form)}
+            {Field::new("name", "Name", Control::Input("text")).required().show(form)}
+            {Field::new("category", "Category", Control::Input("text"))
+                .hint("Free text. Scenarios can require a category.").show(form)}
             {Field::new("description", "Description", area(2)).class("wide").show(form)}
             {Field::new("system_prompt", "System prompt", area(14)).required()
                 .class("wide mono").show(form)}
@@ -119,29 +117,29 @@ fn fields(form: Form, connections: &[Choice]) -> AnyView {
         <section class="fields" aria-labelledby="model-head">
             <h2 id="model-head" class="wide">"Model"</h2>
             {Field::new("connection_id", "Connection", Control::Select(choices)).required().show(form)}
-            {Field::new("model", "Model", Control::Line("text")).required()
-                .hint("Its name at the provider.").show(form)}
+            {Field::new("model", "Model", Control::Input("text")).required()
+                .hint("The model’s name at the provider.").show(form)}
             {Field::new("temperature", "Temperature", Control::Number)
-                .hint("0–2; empty for the provider’s default.").show(form)}
-            {Field::new("max_tokens", "Most tokens of one answer", Control::Number).show(form)}
+                .hint("0–2. Leave empty for the provider’s default.").show(form)}
+            {Field::new("max_tokens", "Max tokens per reply", Control::Number).show(form)}
         </section>
         <p class="hint"><a href="/settings/connections/new">"Add a connection"</a></p>
     }
     .into_any()
 }
 
-const TOOLS: Rows = Rows {
-    list: "tools",
+const TOOLS: RowList = RowList {
+    path: "tools",
     noun: "Tool",
     add: "Add tool",
     blank: |_| json!({"parameters": "{\n  \"type\": \"object\",\n  \"properties\": {}\n}"}),
     row: |form, index, row| {
         let field = |name, label, control| Field::of_row("tools", index, name, label, control, row);
         view! {
-            {field("name", "Name", Control::Line("text")).required().class("mono").show(form)}
-            {field("description", "Description", Control::Line("text")).show(form)}
-            {field("parameters", "Parameters", Control::Area(6)).class("wide mono")
-                .hint("JSON Schema of an object.").show(form)}
+            {field("name", "Name", Control::Input("text")).required().class("mono").show(form)}
+            {field("description", "Description", Control::Input("text")).show(form)}
+            {field("parameters", "Parameters", Control::TextArea(6)).class("wide mono")
+                .hint("JSON Schema of type “object”.").show(form)}
         }
         .into_any()
     },

@@ -1,34 +1,35 @@
 //! The list of agents.
 
-use crate::services::Page;
-use crate::components::load::{ask, empty, loaded_below, notice};
+use crate::components::page_data::{
+    empty_state, load, next_page_link, notice, section_when_loaded,
+};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::server_fns::{AgentsQuery};
+use crate::server_fns::AgentsQuery;
 use crate::server_fns::agents::AgentRow;
+use crate::services::Page;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The list of agents.
 #[component]
 pub fn AgentsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || AgentsQuery { after: query.with(|query| query.get("after")) });
+    let data = load(move || AgentsQuery { after: query.with(|query| query.get("after")) });
     view! {
         {notice()}
         <div class="page-head">
             {heading("Agents")}
             <a class="button primary" href="/agents/new">"New agent"</a>
         </div>
-        {loaded_below(data, table)}
+        {section_when_loaded(data, table)}
     }
 }
 
 fn table(page: Page<AgentRow>) -> AnyView {
     if page.items.is_empty() {
-        let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
-        let text = "An agent is a system prompt, a model and its tools: what you want to test.";
-        return empty("No agents yet", text, action.into_any());
+        let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
+        let text = "An agent is what you test: a system prompt, a model and its tools.";
+        return empty_state("No agents yet", text, action.into_any());
     }
     let rows = page.items.into_iter().map(|agent| {
         let (edit, run) =
@@ -42,7 +43,7 @@ fn table(page: Page<AgentRow>) -> AnyView {
                 <td><code>{agent.model}</code></td>
                 <td class="num" data-label="Tools">{agent.tools}</td>
                 <td class="num" data-label="Revision">{agent.revision}</td>
-                <td class="num" data-label="Saved">{time(agent.updated_at)}</td>
+                <td class="num" data-label="Updated">{time(agent.updated_at)}</td>
                 <td class="end"><a class="button small" href=run aria-label=label>"Run"</a></td>
             </tr>
         }
@@ -53,20 +54,13 @@ fn table(page: Page<AgentRow>) -> AnyView {
                 <thead><tr>
                     <th scope="col">"Agent"</th><th scope="col">"Category"</th>
                     <th scope="col">"Model"</th><th scope="col" class="num">"Tools"</th>
-                    <th scope="col" class="num">"Revision"</th><th scope="col" class="num">"Saved"</th>
+                    <th scope="col" class="num">"Revision"</th><th scope="col" class="num">"Updated"</th>
                     <td></td>
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>
         </div>
-        {more("/agents", page.next)}
+        {next_page_link("/agents", page.next)}
     }
     .into_any()
-}
-
-/// The link to the next page of a list.
-pub fn more(base: &str, next: Option<String>) -> AnyView {
-    let Some(next) = next else { return ().into_any() };
-    let separator = if base.contains('?') { '&' } else { '?' };
-    view! { <p><a href=format!("{base}{separator}after={next}")>"More"</a></p> }.into_any()
 }

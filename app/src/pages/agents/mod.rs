@@ -1,4 +1,4 @@
-//! Agents: what is under test.
+//! Agents under test.
 
 pub mod edit;
 pub mod list;

@@ -1,18 +1,21 @@
-//! What an evaluation says: items with reason and evidence, checks by rule,
-//! the judge's own words.
+//! An evaluation: judged items with reason and evidence, rule checks, and the
+//! judge's raw reply.
 
 use crate::components::chip::{chip, evaluation_chip};
+use crate::components::format::{duration, score};
 use crate::components::time::time;
-use crate::components::words::{duration, score};
 use crate::domain::{Basis, Evaluation, Evidence, Item, ItemKind, Turn};
 use leptos::prelude::*;
 
-/// Every question with its answer and what that rests on.
+/// Judged items and rule checks with their results and evidence.
 pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
     let items = evaluation.items.iter().enumerate().map(|(i, it)| item(i, it, turns));
     let checks = evaluation.checks.iter().map(|check| {
-        let (tone, icon, word) =
-            if check.ok { ("passed", "✓", "Holds") } else { ("failed", "✕", "Broken") };
+        let (tone, icon, word) = if check.ok {
+            ("passed", "✓", "Passed")
+        } else {
+            ("failed", "✕", failure(&check.check))
+        };
         view! {
             <li class="item">
                 {chip(tone, icon, word)}
@@ -25,22 +28,34 @@ pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
     let no_checks = evaluation.checks.is_empty();
     view! {
         {(!no_items).then(|| view! {
-            <section><h2>"What was judged"</h2><ul class="items">{items.collect_view()}</ul></section>
+            <section><h2>"Judge results"</h2><ul class="items">{items.collect_view()}</ul></section>
         })}
         {(!no_checks).then(|| view! {
-            <section><h2>"Checked by rule"</h2><ul class="items">{checks.collect_view()}</ul></section>
+            <section><h2>"Rule checks"</h2><ul class="items">{checks.collect_view()}</ul></section>
         })}
     }
     .into_any()
 }
 
-/// The answer as a chip. For a failure condition "met" is the bad news.
-fn answer(item: &Item) -> AnyView {
-    let bad = item.kind == ItemKind::FailureCondition;
-    match (item.met, bad) {
-        (None, _) => chip("inconclusive", "?", "Cannot say"),
-        (Some(true), false) if !item.verified => chip("inconclusive", "?", "Not shown"),
-        (Some(true), true) if !item.verified => chip("inconclusive", "?", "Accused, not shown"),
+/// What a failed rule check means. A check is its name with its argument, such
+/// as `must_include "refund"`.
+fn failure(check: &str) -> &'static str {
+    match check.split(' ').next() {
+        Some("must_include") => "Missing required text",
+        Some("must_not_include") => "Said a forbidden phrase",
+        Some("must_call_tools") => "Required tool not called",
+        Some("max_response_seconds") => "Too slow",
+        _ => "Failed",
+    }
+}
+
+/// The result of an item. A failure condition that is met is a failure.
+fn result_chip(item: &Item) -> AnyView {
+    let is_failure = item.kind == ItemKind::FailureCondition;
+    match (item.met, is_failure) {
+        (None, _) => chip("inconclusive", "?", "Unclear"),
+        (Some(true), false) if !item.verified => chip("inconclusive", "?", "No evidence"),
+        (Some(true), true) if !item.verified => chip("inconclusive", "?", "Unproven"),
         (Some(true), false) => chip("passed", "✓", "Met"),
         (Some(false), false) => chip("failed", "✕", "Not met"),
         (Some(true), true) => chip("failed", "✕", "Happened"),
@@ -50,13 +65,13 @@ fn answer(item: &Item) -> AnyView {
 
 fn item(index: usize, item: &Item, turns: &[Turn]) -> AnyView {
     let absence = (item.basis == Some(Basis::Absence) && item.met.is_some())
-        .then(|| view! { <span class="tag">"by absence"</span> });
+        .then(|| view! { <span class="tag">"nothing found in the transcript"</span> });
     let required = (item.required && item.kind != ItemKind::FailureCondition)
         .then(|| view! { <span class="tag">"required"</span> });
     let evidence = item.evidence.iter().map(|e| quote(e, turns)).collect_view();
     view! {
         <li class="item" id=format!("i{}", index + 1)>
-            {answer(item)}
+            {result_chip(item)}
             <div>
                 <p class="question">
                     <span class="hint">{item.kind.label()} ": "</span>{item.text.clone()} " "
@@ -72,8 +87,11 @@ fn item(index: usize, item: &Item, turns: &[Turn]) -> AnyView {
 
 fn quote(evidence: &Evidence, turns: &[Turn]) -> AnyView {
     let number = evidence.turn;
-    let who = turns.iter().find(|t| t.index == evidence.turn).map(|t| t.speaker.label());
-    let place = format!("Turn {number}{}", who.map(|w| format!(", {w}")).unwrap_or_default());
+    let speaker = turns.iter().find(|t| t.index == evidence.turn).map(|t| t.speaker.label());
+    let label = format!(
+        "Turn {number}{}",
+        speaker.map(|speaker| format!(", {speaker}")).unwrap_or_default()
+    );
     let class = if evidence.verified { "quote" } else { "quote unverified" };
     let mark = if evidence.verified {
         view! { <span class="tag">"✓ verified"</span> }.into_any()
@@ -83,13 +101,13 @@ fn quote(evidence: &Evidence, turns: &[Turn]) -> AnyView {
     view! {
         <blockquote class=class>
             <p>"“" {evidence.quote.clone()} "”"</p>
-            <footer><a href=format!("#t{number}") rel="external">{place}</a> " " {mark}</footer>
+            <footer><a href=format!("#t{number}") rel="external">{label}</a> " " {mark}</footer>
         </blockquote>
     }
     .into_any()
 }
 
-/// Beside a turn: the items that quote it.
+/// Links from a turn to the items that quote it.
 pub fn marks(evaluation: Option<&Evaluation>, turn: u32) -> AnyView {
     let Some(evaluation) = evaluation else { return ().into_any() };
     let quoting = evaluation.items.iter().enumerate().filter(|(_, item)| {
@@ -107,15 +125,15 @@ pub fn marks(evaluation: Option<&Evaluation>, turn: u32) -> AnyView {
     view! { <div class="marks">{links}</div> }.into_any()
 }
 
-/// What the judge said besides, and its words as they came.
+/// Issues, recommendations and the raw reply of the judge.
 pub fn details(evaluation: &Evaluation) -> AnyView {
     let list = |title: &'static str, items: &[String]| {
         let texts: Vec<_> = items.iter().map(|text| view! { <li>{text.clone()}</li> }).collect();
         (!texts.is_empty()).then(|| view! { <section><h2>{title}</h2><ul>{texts}</ul></section> })
     };
     view! {
-        {list("The judge also noticed", &evaluation.issues)}
-        {list("The judge would change", &evaluation.recommendations)}
+        {list("Other issues", &evaluation.issues)}
+        {list("Recommendations", &evaluation.recommendations)}
         {about(evaluation)}
     }
     .into_any()
@@ -124,7 +142,7 @@ pub fn details(evaluation: &Evaluation) -> AnyView {
 fn about(evaluation: &Evaluation) -> AnyView {
     let took = evaluation.latency_ms.map(|ms| format!(" · {}", duration(u64::from(ms))));
     let own = evaluation.judge_score.map(|own| {
-        format!("The judge’s own number was {}; it is kept and not used. ", score(Some(own)))
+        format!("The judge’s own score was {} (recorded, not used). ", score(Some(own)))
     });
     let error = evaluation.error.as_ref().map(|error| {
         view! { <p class="problem">{error.kind.label()} ": " {error.message.clone()}</p> }
@@ -134,12 +152,12 @@ fn about(evaluation: &Evaluation) -> AnyView {
     });
     view! {
         <details class="raw">
-            <summary>"The judge: " {evaluation.judge_model.clone()} {took}</summary>
+            <summary>"Judge: " {evaluation.judge_model.clone()} {took}</summary>
             <p class="hint">
                 {own}
                 {format!("Prompt version {}. ", evaluation.prompt_version)}
                 {format!("{} tokens in, {} out. ", evaluation.input_tokens, evaluation.output_tokens)}
-                "Asked for at " {time(evaluation.created_at)}
+                "Created " {time(evaluation.created_at)}
             </p>
             {error}
             {raw}
@@ -148,8 +166,8 @@ fn about(evaluation: &Evaluation) -> AnyView {
     .into_any()
 }
 
-/// One of the others, in short, with everything inside.
-pub fn short(evaluation: &Evaluation) -> AnyView {
+/// Summary of an evaluation.
+pub fn summary(evaluation: &Evaluation) -> AnyView {
     let sentence = match &evaluation.error {
         Some(error) => format!("{}: {}", error.kind.label(), error.message),
         None => evaluation.summary.clone(),

@@ -1,34 +1,33 @@
-//! A run: its verdict, what it rests on, and what was said.
+//! Page of a run: verdict, evidence and transcript.
 
 pub mod evaluation;
 pub mod parts;
 
 use crate::components::browser;
 use crate::components::chip::run_chip;
-use crate::components::form::{action_button, refusal};
-use crate::components::load::{ask, loaded, notice};
+use crate::components::form::{action_button, rejection};
+use crate::components::page_data::{auto_refresh, load, notice, when_loaded};
 use crate::components::title::heading;
 use crate::components::turns::turn;
 use crate::domain::{ErrorKind, Evaluation, EvaluationStatus, Run, Turn};
-use crate::server_fns::{RunQuery};
+use crate::server_fns::RunQuery;
 use crate::server_fns::runs::RunData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-/// The page of a run.
 #[component]
 pub fn RunPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
-    let data = ask(move || RunQuery { id: id.get() });
-    // While it goes on, or is judged again, the page asks again.
+    let data = load(move || RunQuery { id: id.get() });
+    // The page polls while the run is unfinished or being judged.
     Effect::new(move || {
         let open = match data.get() {
-            Some(Ok(view)) => !view.run.status.is_final() || is_judged(&view.run),
+            Some(Ok(data)) => !data.run.status.is_final() || is_being_judged(&data.run),
             _ => false,
         };
         if open {
-            browser::later(2000, move || {
+            browser::after_ms(2000, move || {
                 if id.try_get_untracked().is_some() {
                     data.refetch();
                 }
@@ -36,19 +35,18 @@ pub fn RunPage() -> impl IntoView {
         }
     });
     Effect::new(move || {
-        if data.is_there() {
-            browser::later(0, browser::scroll_to_hash);
+        if data.is_loaded() {
+            browser::after_ms(0, browser::scroll_to_hash);
         }
     });
-    view! { {notice()} {refusal()} {loaded(data, show)} }
+    view! { {notice()} {rejection()} {when_loaded(data, show)} }
 }
 
 fn evaluations(run: &Run) -> &[Evaluation] {
     run.evaluations.as_deref().unwrap_or_default()
 }
 
-/// Whether an evaluation of a final run is still to come.
-fn is_judged(run: &Run) -> bool {
+fn is_being_judged(run: &Run) -> bool {
     let open =
         |e: &Evaluation| matches!(e.status, EvaluationStatus::Pending | EvaluationStatus::Running);
     evaluations(run).iter().any(open)
@@ -61,23 +59,23 @@ fn show(data: RunData) -> AnyView {
     let turns = run.transcript.clone().unwrap_or_default();
     let title = format!("{} × {}", run.scenario.name, run.agent.name);
     let suite = format!("/suites/{}", run.suite_id);
-    let open = !run.status.is_final() || is_judged(&run);
+    let open = !run.status.is_final() || is_being_judged(&run);
     view! {
-        {open.then(parts::refresh)}
+        {open.then(auto_refresh)}
         <nav class="crumbs" aria-label="Breadcrumb">
             <a href="/suites">"Suites"</a> " / " <a href=suite>"Suite"</a>
         </nav>
         <div class="page-head">{heading(title)} {buttons(&run, key)}</div>
         <div class="verdict">
             {run_chip(run.status)}
-            <p class="lead">{parts::verdict_sentence(&run, deciding)} {to_connections(&run)}</p>
+            <p class="lead">{parts::verdict_sentence(&run, deciding)} {connections_link(&run)}</p>
         </div>
         {parts::facts(&run)}
         <div class="split">
-            <div class="judgement">
+            <div class="judgment">
                 {deciding.map(|e| evaluation::items(e, &turns))}
                 {deciding.map(evaluation::details)}
-                {earlier(all, deciding)}
+                {other_evaluations(all, deciding)}
                 {parts::usage_table(&run.usage)}
             </div>
             {transcript(&turns, deciding)}
@@ -86,11 +84,11 @@ fn show(data: RunData) -> AnyView {
     .into_any()
 }
 
-/// The way to where a connection is corrected and tried, for an error that needs it.
-fn to_connections(run: &Run) -> AnyView {
+/// Link to the connections for errors that are fixed there.
+fn connections_link(run: &Run) -> AnyView {
     let kinds = [ErrorKind::CredentialInvalid, ErrorKind::QuotaExhausted, ErrorKind::CircuitOpen];
     let ours = run.error.as_ref().is_some_and(|error| kinds.contains(&error.kind));
-    let link = || view! { " " <a href="/settings/connections">"To the connections"</a> };
+    let link = || view! { " " <a href="/settings/connections">"Open connections"</a> };
     ours.then(link).into_any()
 }
 
@@ -99,30 +97,30 @@ fn buttons(run: &Run, key: String) -> AnyView {
     if !run.status.is_final() {
         return action_button(format!("/forms/runs/{id}/cancel"), "Cancel run", "", Vec::new());
     }
-    if is_judged(run) {
+    if is_being_judged(run) {
         return ().into_any();
     }
-    // Only a conversation that came to its end can be judged.
+    // Only a finished conversation can be judged.
     if run.end_reason.is_none() {
         let again = format!("/suites/new?agent={}&scenario={}", run.agent.id, run.scenario.id);
-        return view! { <a class="button" href=again>"Run it again"</a> }.into_any();
+        return view! { <a class="button" href=again>"Run again"</a> }.into_any();
     }
     let hidden = vec![("idempotency_key", key)];
-    action_button(format!("/forms/runs/{id}/evaluate"), "Judge again", "", hidden)
+    action_button(format!("/forms/runs/{id}/evaluate"), "Rejudge", "", hidden)
 }
 
-/// All evaluations but the one that is shown in full, newest first.
-fn earlier(all: &[Evaluation], shown: Option<&Evaluation>) -> AnyView {
+/// All evaluations except the one shown in full, newest first.
+fn other_evaluations(all: &[Evaluation], shown: Option<&Evaluation>) -> AnyView {
     let others: Vec<_> =
         all.iter().filter(|e| shown.is_none_or(|shown| shown.id != e.id)).collect();
     if others.is_empty() {
         return ().into_any();
     }
-    let rows = others.into_iter().map(evaluation::short);
+    let rows = others.into_iter().map(evaluation::summary);
     view! {
         <section>
-            <h2>"Judged again"</h2>
-            <p class="hint">"Newest first. These never change the run’s verdict."</p>
+            <h2>"Rejudge results"</h2>
+            <p class="hint">"Newest first. They do not change the run’s verdict."</p>
             {rows.collect_view()}
         </section>
     }
@@ -131,7 +129,7 @@ fn earlier(all: &[Evaluation], shown: Option<&Evaluation>) -> AnyView {
 
 fn transcript(turns: &[Turn], deciding: Option<&Evaluation>) -> AnyView {
     let shown = turns.iter().map(|t| turn(t, evaluation::marks(deciding, t.index)));
-    let none = turns.is_empty().then(|| view! { <p class="hint">"Nothing was said yet."</p> });
+    let none = turns.is_empty().then(|| view! { <p class="hint">"No messages yet."</p> });
     view! {
         <section class="transcript" aria-labelledby="transcript-head">
             <h2 id="transcript-head">"Transcript"</h2>

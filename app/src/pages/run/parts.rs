@@ -1,29 +1,22 @@
-//! Parts of a run that several pages show.
+//! Parts of a run that several pages share.
 
 use crate::components::chip::run_chip;
+use crate::components::format::{cost, duration, grouped, plural, score};
 use crate::components::time::{clock, maybe_time, time};
-use crate::components::words::{cost, duration, grouped, score};
-use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitingOn};
+use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitReason};
 use leptos::prelude::*;
-
-/// Without WASM an unfinished page asks for itself again. As HTML text: with
-/// scripts on, a parser reads what is inside as text, not as elements.
-pub fn refresh() -> AnyView {
-    view! { <noscript inner_html="<meta http-equiv=\"refresh\" content=\"3\">"></noscript> }
-        .into_any()
-}
 
 /// The verdict in one sentence.
 #[must_use]
 pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
     match run.status {
         RunStatus::Error => run.error.as_ref().map_or_else(
-            || "We could not find out.".to_owned(),
+            || "No verdict: the run ended with an error.".to_owned(),
             |error| format!("No verdict ({}): {}", error.kind.label(), error.message),
         ),
-        RunStatus::Cancelled => "Stopped by hand. What was said so far is kept.".to_owned(),
-        RunStatus::Pending => now(run),
-        RunStatus::Running => now(run),
+        RunStatus::Cancelled => "Cancelled. The transcript so far is kept.".to_owned(),
+        RunStatus::Pending => activity(run),
+        RunStatus::Running => activity(run),
         _ => match evaluation {
             Some(e) if !e.summary.is_empty() => e.summary.clone(),
             _ => run.status.label().to_owned(),
@@ -31,21 +24,21 @@ pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
     }
 }
 
-/// What an unfinished run is doing, or what it waits for, and until when.
-pub fn doing(run: &Run) -> AnyView {
+/// The activity of an unfinished run, with the end of its wait.
+pub fn activity_with_time(run: &Run) -> AnyView {
     let until = run.waiting_on.and_then(|waiting| waiting.until);
-    let until = until.map(|until| view! { ", next try " {clock(until)} });
-    view! { {now(run)} {until} }.into_any()
+    let until = until.map(|until| view! { ", next retry " {clock(until)} });
+    view! { {activity(run)} {until} }.into_any()
 }
 
-/// What an unfinished run is doing, or what it waits for.
+/// What an unfinished run does or waits for.
 #[must_use]
-pub fn now(run: &Run) -> String {
+pub fn activity(run: &Run) -> String {
     if let Some(waiting) = run.waiting_on {
         let what = match waiting.what {
-            WaitingOn::Slot => "Waits for a free slot",
-            WaitingOn::RateLimit => "Waits for the rate limit",
-            WaitingOn::Circuit => "Circuit open",
+            WaitReason::Slot => "Waiting for a free slot",
+            WaitReason::RateLimit => "Waiting for the rate limit",
+            WaitReason::Circuit => "Paused: provider failing",
         };
         return what.to_owned();
     }
@@ -55,18 +48,16 @@ pub fn now(run: &Run) -> String {
     }
 }
 
-/// `turn 3 of 6`
+/// `3 / 6`
 #[must_use]
-pub fn turns_so_far(run: &Run) -> String {
+pub fn turn_progress(run: &Run) -> String {
     format!("{} / {}", run.user_turns, run.user_turns_planned)
 }
 
-/// One fact of a list of facts.
 pub fn fact(name: &'static str, value: impl IntoAny) -> AnyView {
     view! { <div><dt>{name}</dt><dd>{value.into_any()}</dd></div> }.into_any()
 }
 
-/// The numbers of a run.
 pub fn facts(run: &Run) -> AnyView {
     let agent = format!("/agents/{}", run.agent.id);
     let agent = view! {
@@ -78,22 +69,21 @@ pub fn facts(run: &Run) -> AnyView {
     };
     let source = run.source_run_id.map(|id| {
         let link = view! { <a href=format!("/runs/{id}")>"an earlier run"</a> };
-        fact("Conversation of", link)
+        fact("Transcript from", link)
     });
     view! {
         <dl class="facts-list">
             {fact("Score", score(run.score))}
             {fact("Agent", agent)}
             {fact("Scenario", scenario)}
-            {(run.repetition > 1).then(|| fact("Repetition", run.repetition.to_string()))}
-            {fact("User turns", turns_so_far(run))}
+            {(run.repetition > 1).then(|| fact("Repeat", run.repetition.to_string()))}
+            {fact("User turns", turn_progress(run))}
             {run.end_reason.map(|reason| fact("Ended", reason.label()))}
-            {run.duration_ms.map(|ms| fact("Took", duration(ms)))}
+            {run.duration_ms.map(|ms| fact("Duration", duration(ms)))}
             {fact("Started", maybe_time(run.started_at))}
-            {(!run.status.is_final()).then(|| fact("At the latest", maybe_time(run.deadline_at)))}
-            {fact("Attempts", run.attempt.to_string())}
+            {(!run.status.is_final()).then(|| fact("Deadline", maybe_time(run.deadline_at)))}
             {(run.recoveries > 0)
-                .then(|| fact("Recovered", format!("{} × after a restart", run.recoveries)))}
+                .then(|| fact("Recovered", format!("{} after a restart", plural(run.recoveries, "time"))))}
             {source}
         </dl>
     }
@@ -120,7 +110,7 @@ pub fn usage_table(usage: &Usage) -> AnyView {
             <table class="compact">
                 <thead><tr>
                     <th scope="col">"Role"</th><th scope="col" class="num">"Calls"</th>
-                    <th scope="col" class="num">"In"</th><th scope="col" class="num">"Out"</th>
+                    <th scope="col" class="num">"Tokens in"</th><th scope="col" class="num">"Tokens out"</th>
                     <th scope="col" class="num">"Cost"</th>
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
@@ -131,7 +121,7 @@ pub fn usage_table(usage: &Usage) -> AnyView {
     .into_any()
 }
 
-/// Runs in a table; `with_agent` where the agent is not clear from the page.
+/// A table of runs. `with_agent` shows the agent instead of the scenario.
 pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
     let rows = runs.iter().map(|run| {
         let href = format!("/runs/{}", run.id);
@@ -142,8 +132,8 @@ pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
                 <td>{run_chip(run.status)}</td>
                 <td><a href=href data-row="">{name.clone()}</a></td>
                 <td class="num" data-label="Score">{score(run.score)}</td>
-                <td class="num" data-label="Took">{took}</td>
-                <td class="num" data-label="When">{time(run.created_at)}</td>
+                <td class="num" data-label="Duration">{took}</td>
+                <td class="num" data-label="Created">{time(run.created_at)}</td>
             </tr>
         }
     });
@@ -153,8 +143,8 @@ pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
             <table class="list">
                 <thead><tr>
                     <th scope="col">"Status"</th><th scope="col">{first}</th>
-                    <th scope="col" class="num">"Score"</th><th scope="col" class="num">"Took"</th>
-                    <th scope="col" class="num">"When"</th>
+                    <th scope="col" class="num">"Score"</th><th scope="col" class="num">"Duration"</th>
+                    <th scope="col" class="num">"Created"</th>
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

@@ -1,26 +1,25 @@
-//! The editor of a scenario.
+//! Editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, delete_button, version};
-use crate::components::load::{ask, loaded, notice};
+use crate::components::form::{Form, action_button, delete_button, version_field};
+use crate::components::page_data::{load, notice, when_loaded};
 use crate::components::rows::rows;
 use crate::components::title::heading;
 use crate::domain::{Draft, Problems, Run, ScenarioSpec};
 use crate::pages::run::parts::run_table;
-use crate::server_fns::{ScenarioQuery};
+use crate::server_fns::ScenarioQuery;
 use crate::server_fns::scenarios::ScenarioData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
-/// A scenario that is there: edited, or read where it is built in.
+/// An existing scenario: editable, or read-only if built in.
 #[component]
 pub fn ScenarioPage() -> impl IntoView {
     let params = use_params_map();
     page(Signal::derive(move || params.with(|params| params.get("id"))))
 }
 
-/// A new one.
 #[component]
 pub fn NewScenarioPage() -> impl IntoView {
     page(Signal::stored(None))
@@ -29,8 +28,8 @@ pub fn NewScenarioPage() -> impl IntoView {
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
     let data =
-        ask(move || ScenarioQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {loaded(data, show)} }.into_any()
+        load(move || ScenarioQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
+    view! { {notice()} {when_loaded(data, show)} }.into_any()
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -45,9 +44,9 @@ fn show(data: ScenarioData) -> AnyView {
                 {heading(scenario.name.clone())}
                 {actions(&scenario.id.to_string(), true)}
             </div>
-            <p class="hint">"Built in: it can be read, run and duplicated, not edited."</p>
+            <p class="hint">"Built-in scenario: you can run or duplicate it, but not edit it."</p>
             {ScenarioSpec::parse(&data.stored).ok().map(|spec| read::scenario(&spec))}
-            {latest(data.runs)}
+            {latest_runs(data.runs)}
         }
         .into_any(),
         _ => editor(data),
@@ -59,7 +58,7 @@ fn crumbs() -> AnyView {
         .into_any()
 }
 
-fn latest(runs: Vec<Run>) -> AnyView {
+fn latest_runs(runs: Vec<Run>) -> AnyView {
     if runs.is_empty() {
         return ().into_any();
     }
@@ -67,7 +66,7 @@ fn latest(runs: Vec<Run>) -> AnyView {
 }
 
 fn actions(id: &str, built_in: bool) -> AnyView {
-    let hint = "The scenario goes; its runs and their transcripts stay.";
+    let hint = "This deletes the scenario. Its runs and transcripts are kept.";
     let delete = (!built_in).then(|| {
         delete_button(format!("/forms/scenarios/{id}/delete"), "Delete this scenario", hint)
     });
@@ -81,7 +80,7 @@ fn actions(id: &str, built_in: bool) -> AnyView {
     .into_any()
 }
 
-fn fresh() -> Draft {
+fn default_draft() -> Draft {
     Draft(json!({
         "mode": "scripted", "difficulty": "medium", "category": "happy_path",
         "conversation_flow": [{"speaker": "user", "message": ""}],
@@ -93,46 +92,46 @@ fn fresh() -> Draft {
 fn editor(data: ScenarioData) -> AnyView {
     let ScenarioData { scenario, stored, rejected, differs, runs } = data;
     let (title, action, draft) = match &scenario {
-        None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), fresh()),
+        None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), default_draft()),
         Some(scenario) => {
             (scenario.name.clone(), format!("/forms/scenarios/{}", scenario.id), stored)
         }
     };
-    // What was typed was based on its own revision: the conflict must be seen.
+    // A rejected draft keeps the revision it was based on, so that a conflict shows.
     let version = scenario.as_ref().map(|newest| {
         let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
-        let (here, next) = (format!("/scenarios/{}", newest.id), newest.revision + 1);
-        let save = format!("Save mine as revision {next}");
-        version("revision", shown, newest.revision.to_string(), here, save, differs)
+        let (url, next) = (format!("/scenarios/{}", newest.id), newest.revision + 1);
+        let save = format!("Save my version as revision {next}");
+        version_field("revision", shown, newest.revision.to_string(), url, save, differs)
     });
     let form = Form::new(draft, rejected, check);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
     let hint = scenario.as_ref().map(|scenario| {
-        view! { <p class="hint">"Revision " {scenario.revision} ". Every save makes a new one; runs keep the one they used."</p> }
+        view! { <p class="hint">"Revision " {scenario.revision} ". Saving creates a new revision; past runs keep the one they used."</p> }
     });
     view! {
         {crumbs()}
         <div class="page-head">{heading(title)} {head}</div>
         {hint}
         <form method="post" action=action novalidate class="editor"
-            on:submit=move |event| form.submitted(&event)
-            on:input=move |event| form.corrected(&event)>
+            on:submit=move |event| form.on_submit(&event)
+            on:input=move |event| form.on_input(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
             {form.summary()}
             {version}
             {fields::about(form)}
             {fields::conversation(form)}
-            {fields::section("good", "What a good agent does",
-                "Each is judged by itself, with a quote. Required ones decide alone.",
+            {fields::section("good", "Expected behaviors",
+                "Each behavior is judged separately, with quotes as evidence. The run fails if a required one is not met.",
                 rows(form, fields::BEHAVIORS))}
             {fields::criteria(form)}
             {fields::section("mocks", "Tools",
-                "Rehearsal never executes a tool. The first answer that matches a call is given.",
+                "Rehearsal never runs your tools. The first mock that matches a call answers it.",
                 view! { {fields::tools(form)} {rows(form, fields::MOCKS)} }.into_any())}
             {fields::limits(form)}
             <div class="save-bar"><button type="submit" class="primary">"Save scenario"</button></div>
         </form>
-        {latest(runs)}
+        {latest_runs(runs)}
     }
     .into_any()
 }

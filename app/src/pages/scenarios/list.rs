@@ -1,115 +1,124 @@
-//! The list of scenarios: filter, select, run.
+//! List of scenarios: filter, select, run.
 
-use crate::address::encode;
-use crate::services::Page;
 use crate::components::browser;
-use crate::components::load::{ask, empty, loaded_below, notice};
+use crate::components::format::plural;
+use crate::components::page_data::{
+    empty_state, load, next_page_link, notice, section_when_loaded,
+};
 use crate::components::title::heading;
-use crate::components::words::plural;
 use crate::domain::{Category, Difficulty};
-use crate::server_fns::{ScenariosQuery};
-use crate::server_fns::scenarios::{FilterWords, ScenarioRow};
+use crate::server_fns::ScenariosQuery;
+use crate::server_fns::scenarios::{ScenarioFilterParams, ScenarioRow};
+use crate::services::Page;
+use crate::url::percent_encode;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 
-/// The filter that an address names.
+/// The filter in a URL.
 #[must_use]
-pub fn filter_of(query: &ParamsMap) -> FilterWords {
-    let word = |name: &str| query.get(name).unwrap_or_default();
-    FilterWords {
-        q: word("q"),
-        category: word("category"),
-        difficulty: word("difficulty"),
-        tag: word("tag"),
-        built_in: word("built_in"),
+pub fn filter_of(query: &ParamsMap) -> ScenarioFilterParams {
+    let value = |name: &str| query.get(name).unwrap_or_default();
+    ScenarioFilterParams {
+        q: value("q"),
+        category: value("category"),
+        difficulty: value("difficulty"),
+        tag: value("tag"),
+        built_in: value("built_in"),
     }
 }
 
-/// The list of scenarios.
 #[component]
 pub fn ScenariosPage() -> impl IntoView {
     let query = use_query_map();
-    let words = Memo::new(move |_| query.with(filter_of));
+    let params = Memo::new(move |_| query.with(filter_of));
     let after = Memo::new(move |_| query.with(|query| query.get("after")));
-    let data = ask(move || ScenariosQuery { words: words.get(), after: after.get() });
+    let data = load(move || ScenariosQuery { params: params.get(), after: after.get() });
     view! {
         {notice()}
         <div class="page-head">
             {heading("Scenarios")}
             <a class="button primary" href="/scenarios/new">"New scenario"</a>
         </div>
-        {move || filter_form(&words.get())}
-        {loaded_below(data, move |page| table(page, &words.get_untracked()))}
+        {move || filter_form(&params.get())}
+        {section_when_loaded(data, move |page| table(page, &params.get_untracked()))}
     }
 }
 
-/// Options of a filter, the first one filtering nothing.
+/// Options of a filter. The first one does not filter.
 fn choices<T: Copy>(
     all: &[(&'static str, T)],
     label: fn(T) -> &'static str,
     any: &'static str,
-    chosen: &str,
+    selected: &str,
 ) -> AnyView {
-    let all = all.iter().map(|(word, value)| {
-        view! { <option value=*word selected=*word == chosen>{label(*value)}</option> }
+    let all = all.iter().map(|(value, variant)| {
+        view! { <option value=*value selected=*value == selected>{label(*variant)}</option> }
     });
     view! { <option value="">{any}</option> {all.collect_view()} }.into_any()
 }
 
-fn filter_form(words: &FilterWords) -> AnyView {
-    let built_in = words.built_in.clone();
+fn filter_form(params: &ScenarioFilterParams) -> AnyView {
+    let built_in = params.built_in.clone();
     view! {
         <form method="get" action="/scenarios" class="filters" role="search"
             autocomplete="off">
             <label class="sr-only" for="q">"Search"</label>
             <input type="search" id="q" name="q" placeholder="Search name and description"
-                value=words.q.clone() data-search=""/>
+                value=params.q.clone() data-search=""/>
             <label class="sr-only" for="category">"Category"</label>
             <select id="category" name="category">
-                {choices(Category::ALL, Category::label, "Any category", &words.category)}
+                {choices(Category::ALL, Category::label, "Any category", &params.category)}
             </select>
             <label class="sr-only" for="difficulty">"Difficulty"</label>
             <select id="difficulty" name="difficulty">
-                {choices(Difficulty::ALL, Difficulty::label, "Any difficulty", &words.difficulty)}
+                {choices(Difficulty::ALL, Difficulty::label, "Any difficulty", &params.difficulty)}
             </select>
             <label class="sr-only" for="tag">"Tag"</label>
-            <input type="text" id="tag" name="tag" placeholder="Tag" value=words.tag.clone()/>
+            <input type="text" id="tag" name="tag" placeholder="Tag" value=params.tag.clone()/>
             <label class="sr-only" for="built_in">"Origin"</label>
             <select id="built_in" name="built_in">
-                <option value="">"Own and built in"</option>
-                <option value="false" selected=built_in == "false">"Own"</option>
-                <option value="true" selected=built_in == "true">"Built in"</option>
+                <option value="">"Any origin"</option>
+                <option value="false" selected=built_in == "false">"Custom"</option>
+                <option value="true" selected=built_in == "true">"Built-in"</option>
             </select>
             <button type="submit">"Filter"</button>
-            {(!words.is_empty()).then(|| view! { <a href="/scenarios">"Clear filters"</a> })}
+            {(!params.is_empty()).then(|| view! { <a href="/scenarios">"Clear filters"</a> })}
         </form>
     }
     .into_any()
 }
 
-fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
+fn table(page: Page<ScenarioRow>, params: &ScenarioFilterParams) -> AnyView {
     if page.items.is_empty() {
-        return if words.is_empty() {
-            let action = view! { <a class="button primary" href="/scenarios/new">"Write one"</a> };
-            let text = "A scenario is one conversation to have with an agent, and what a good one looks like.";
-            empty("No scenarios yet", text, action.into_any())
+        return if params.is_empty() {
+            let action =
+                view! { <a class="button primary" href="/scenarios/new">"Write a scenario"</a> };
+            let text = "A scenario is a test conversation and the behaviors that you expect from the agent.";
+            empty_state("No scenarios yet", text, action.into_any())
         } else {
             let action = view! { <a class="button" href="/scenarios">"Clear filters"</a> };
-            empty("Nothing matches", "No scenario fits these filters.", action.into_any())
+            empty_state(
+                "No matching scenarios",
+                "No scenario matches these filters.",
+                action.into_any(),
+            )
         };
     }
     let count = plural(u64::try_from(page.items.len()).unwrap_or_default(), "scenario");
-    let count = if page.next.is_some() { format!("The first {count}") } else { count };
-    let pairs = words.pairs();
+    let count = if page.next.is_some() { format!("First {count}") } else { count };
+    let pairs = params.pairs();
     let hidden = pairs.iter().map(|(name, value)| {
         view! { <input type="hidden" name=*name value=value.clone()/> }
     });
     let rows = page.items.into_iter().map(row);
-    let mut next = String::from("/scenarios?");
-    for (name, value) in &pairs {
-        next.push_str(&format!("{name}={}&", encode(value)));
-    }
+    let query: Vec<_> =
+        pairs.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+    let url = if query.is_empty() {
+        "/scenarios".to_owned()
+    } else {
+        format!("/scenarios?{}", query.join("&"))
+    };
     view! {
         <form method="get" action="/suites/new">
             {hidden.collect_view()}
@@ -117,7 +126,7 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
                 <span class="hint">{count}</span>
                 <button type="submit" name="selected" value="true">"Run selected"</button>
                 <button type="submit" name="all" value="true">
-                    {if words.is_empty() { "Run all active" } else { "Run all of this filter" }}
+                    {if params.is_empty() { "Run all active" } else { "Run all that match" }}
                 </button>
             </div>
             <div class="scroll" tabindex="0" role="region" aria-label="Scenarios">
@@ -126,19 +135,17 @@ fn table(page: Page<ScenarioRow>, words: &FilterWords) -> AnyView {
                         <th scope="col" class="check"><input type="checkbox"
                             class="needs-script" autocomplete="off" aria-label="Select all"
                             on:change=move |event| {
-                                browser::tick_all("scenario", event_target_checked(&event));
+                                browser::check_all("scenario", event_target_checked(&event));
                             }/></th>
                         <th scope="col">"Scenario"</th><th scope="col">"Category"</th>
-                        <th scope="col">"Difficulty"</th><th scope="col">"Kind"</th>
+                        <th scope="col">"Difficulty"</th><th scope="col">"Mode"</th>
                         <th scope="col" class="num">"Turns"</th><th scope="col">"Tags"</th>
                     </tr></thead>
                     <tbody>{rows.collect_view()}</tbody>
                 </table>
             </div>
         </form>
-        {page.next.map(|after| view! {
-            <p><a href=format!("{next}after={}", encode(&after))>"More"</a></p>
-        })}
+        {next_page_link(&url, page.next)}
     }
     .into_any()
 }
@@ -160,7 +167,7 @@ fn row(scenario: ScenarioRow) -> AnyView {
             </td>
             <td class="main">
                 <a href=href data-row="">{scenario.name}</a>
-                {scenario.is_built_in.then(|| view! { " " <span class="tag">"built in"</span> })}
+                {scenario.is_built_in.then(|| view! { " " <span class="tag">"built-in"</span> })}
                 {(!scenario.is_active).then(|| view! { " " <span class="tag warn">"inactive"</span> })}
                 <div class="hint clip">{scenario.description}</div>
             </td>

@@ -1,4 +1,4 @@
-//! Scenarios: what agents are tested with.
+//! Scenarios: test conversations.
 
 pub mod edit;
 pub mod fields;

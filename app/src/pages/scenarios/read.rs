@@ -1,22 +1,21 @@
-//! A scenario to be read: built-in ones.
+//! Read-only view of a built-in scenario.
 
 use crate::domain::{Mode, ScenarioSpec, Speaker};
 use crate::pages::run::parts::fact;
 use leptos::prelude::*;
 
-/// All of it, without a form.
 pub fn scenario(spec: &ScenarioSpec) -> AnyView {
     let facts = [
         ("Category", spec.category.label().to_owned()),
         ("Difficulty", spec.difficulty.label().to_owned()),
         ("User turns", spec.mode.label().to_owned()),
         ("Tags", spec.tags.join(", ")),
-        ("Caller", persona(spec)),
+        ("Persona", persona(spec)),
         ("Required tools", spec.required_tools.join(", ")),
         ("Required agent category", spec.agent_category.clone().unwrap_or_default()),
-        ("Least score", spec.success_criteria.min_score.to_string()),
-        ("Most user turns", spec.max_turns.to_string()),
-        ("Active time", format!("{} s", spec.timeout_seconds)),
+        ("Minimum score", spec.success_criteria.min_score.to_string()),
+        ("Max user turns", spec.max_turns.to_string()),
+        ("Timeout", format!("{} s", spec.timeout_seconds)),
     ];
     let facts = facts
         .into_iter()
@@ -28,11 +27,11 @@ pub fn scenario(spec: &ScenarioSpec) -> AnyView {
         <dl class="facts-list">{facts.collect_view()}</dl>
         {conversation(spec)}
         {behaviors(spec)}
-        {list("The agent must not", &spec.failure_conditions)}
+        {list("Failure conditions", &spec.failure_conditions)}
         {list("Criteria", &criteria.criteria)}
-        {list("Must say", &criteria.must_include)}
-        {list("Must not say", &criteria.must_not_include)}
-        {list("Must call", &criteria.must_call_tools)}
+        {list("Must include", &criteria.must_include)}
+        {list("Must not include", &criteria.must_not_include)}
+        {list("Must call tools", &criteria.must_call_tools)}
         {mocks(spec)}
     }
     .into_any()
@@ -61,14 +60,14 @@ fn conversation(spec: &ScenarioSpec) -> AnyView {
         .into_any();
     }
     let turns = spec.conversation_flow.iter().enumerate().map(|(i, turn)| {
-        let (class, who) = match turn.speaker {
+        let (class, speaker) = match turn.speaker {
             Speaker::Agent => ("turn agent", "Agent (reference)"),
             _ => ("turn user", "User"),
         };
         view! {
             <article class=class>
-                <header><span class="no">{i + 1}</span><strong>{who}</strong></header>
-                <p class="said">{turn.message.clone()}</p>
+                <header><span class="turn-number">{i + 1}</span><strong>{speaker}</strong></header>
+                <p class="message-text">{turn.message.clone()}</p>
             </article>
         }
     });
@@ -80,7 +79,7 @@ fn behaviors(spec: &ScenarioSpec) -> AnyView {
         let required = behavior.required.then(|| view! { " " <span class="tag">"required"</span> });
         view! { <li>{behavior.text.clone()} {required}</li> }
     });
-    view! { <section><h2>"What a good agent does"</h2><ul>{items.collect_view()}</ul></section> }
+    view! { <section><h2>"Expected behaviors"</h2><ul>{items.collect_view()}</ul></section> }
         .into_any()
 }
 
@@ -102,11 +101,11 @@ fn mocks(spec: &ScenarioSpec) -> AnyView {
     });
     view! {
         <section>
-            <h2>"Answers to tool calls"</h2>
-            <div class="scroll" tabindex="0" role="region" aria-label="Answers to tool calls">
+            <h2>"Tool mocks"</h2>
+            <div class="scroll" tabindex="0" role="region" aria-label="Tool mocks">
                 <table>
-                    <thead><tr><th scope="col">"Tool"</th><th scope="col">"When"</th>
-                        <th scope="col">"Answer"</th></tr></thead>
+                    <thead><tr><th scope="col">"Tool"</th><th scope="col">"Arguments"</th>
+                        <th scope="col">"Result"</th></tr></thead>
                     <tbody>{rows.collect_view()}</tbody>
                 </table>
             </div>

@@ -1,32 +1,30 @@
-//! The editor of a connection, and its test.
+//! Editor and test of a connection.
 
-use super::connections::{breaker, kind_label};
+use super::connections::breaker_status;
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::form::{Control, Field, Form, delete_button, options, version};
-use crate::components::load::{ask, loaded, notice};
+use crate::components::form::{Control, Field, Form, delete_button, options, version_field};
+use crate::components::format::duration;
+use crate::components::page_data::{load, notice, when_loaded};
 use crate::components::title::heading;
-use crate::components::words::duration;
 use crate::domain::{
     BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
 };
-use crate::server_fns::{ConnectionQuery};
+use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
-/// The id of the form that every button of the page sends.
+/// ID of the form that every button of the page submits.
 const FORM: &str = "connection";
 
-/// The editor of a connection that is there.
 #[component]
 pub fn ConnectionPage() -> impl IntoView {
     let params = use_params_map();
     page(Signal::derive(move || params.with(|params| params.get("id"))))
 }
 
-/// The editor of a new one.
 #[component]
 pub fn NewConnectionPage() -> impl IntoView {
     page(Signal::stored(None))
@@ -34,11 +32,11 @@ pub fn NewConnectionPage() -> impl IntoView {
 
 fn page(id: Signal<Option<String>>) -> AnyView {
     let query = use_query_map();
-    let data = ask(move || {
+    let data = load(move || {
         let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
         ConnectionQuery { id: id.get(), draft, tested }
     });
-    view! { {notice()} {tabs("connections")} {loaded(data, show)} }.into_any()
+    view! { {notice()} {tabs("connections")} {when_loaded(data, show)} }.into_any()
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -46,49 +44,49 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn show(data: ConnectionData) -> AnyView {
-    let ConnectionData { connection, rejected, tested: found, model } = data;
+    let ConnectionData { connection, rejected, tested, model } = data;
     match connection {
         Some(connection) if connection.server_wide => view! {
             {heading(connection.name.clone())}
-            <p>"This server offers it from its environment: it is used, not edited."</p>
-            <p>{kind_label(connection.kind)}</p>
-            <form method="post" action=test_of(&connection) id=FORM></form>
-            {circuit(&connection)}
-            {test(&connection, found, model)}
+            <p>"This connection comes from the server’s environment. You can use it but not edit it."</p>
+            <p>{connection.kind.label()}</p>
+            <form method="post" action=test_url(&connection) id=FORM></form>
+            {status_panel(&connection)}
+            {test_panel(&connection, tested, model)}
         }
         .into_any(),
         Some(connection) => {
             let draft = stored(&connection);
             let action = format!("/forms/connections/{}", connection.id);
-            let version = version(
+            let version = version_field(
                 "based_on",
                 rejected.as_ref().map(|rejected| rejected.draft.text("based_on")),
                 connection.updated_at.0.to_string(),
                 format!("/settings/connections/{}", connection.id),
-                "Save mine all the same".to_owned(),
+                "Save my version anyway".to_owned(),
                 String::new(),
             );
             let form = Form::new(draft, rejected, check);
             let key = match (&connection.key_last4, connection.has_key) {
-                (Some(last), _) => format!("Stored, ends in {last}. Leave empty to keep it."),
-                (None, true) => "Stored. Leave empty to keep it.".to_owned(),
-                (None, false) => "None is stored.".to_owned(),
+                (Some(last), _) => format!("A key that ends in {last} is stored. Leave empty to keep it."),
+                (None, true) => "A key is stored. Leave empty to keep it.".to_owned(),
+                (None, false) => "No key is stored.".to_owned(),
             };
             let remove = connection.has_key.then(|| {
-                Field::new("remove_key", "Remove the stored key", Control::Tick).show(form)
+                Field::new("remove_key", "Remove the stored key", Control::Checkbox).show(form)
             });
             let delete = format!("/forms/connections/{}/delete", connection.id);
-            let hint = "Agents that use it must be given another one first.";
+            let hint = "First switch the agents that use it to another connection.";
             view! {
                 <div class="page-head">
                     {heading(connection.name.clone())}
                     <div class="actions">{delete_button(delete, "Delete this connection", hint)}</div>
                 </div>
-                // The first button of a form is what Enter presses.
+                // Enter activates the first button of a form.
                 <button type="submit" form=FORM class="default-submit" tabindex="-1"
                     aria-hidden="true">"Save"</button>
-                {circuit(&connection)}
-                {test(&connection, found, model)}
+                {status_panel(&connection)}
+                {test_panel(&connection, tested, model)}
                 {editor(form, action, key, version, remove)}
             }
             .into_any()
@@ -96,7 +94,7 @@ fn show(data: ConnectionData) -> AnyView {
         None => {
             let draft = Draft(json!({"kind": "anthropic"}));
             let form = Form::new(draft, rejected, check);
-            let key = "Kept encrypted, never shown again. A local server may need none.".to_owned();
+            let key = "Stored encrypted and never shown again. A local server may not need one.".to_owned();
             view! {
                 {heading("New connection")}
                 {editor(form, "/forms/connections".to_owned(), key, ().into_any(), None)}
@@ -106,30 +104,29 @@ fn show(data: ConnectionData) -> AnyView {
     }
 }
 
-/// The circuit: whether calls go through, and if not, why, until when, and a
-/// button that tries now.
-fn circuit(connection: &Connection) -> AnyView {
-    let action = test_of(connection);
+/// Status of the circuit breaker and, unless it is closed, a button to retry.
+fn status_panel(connection: &Connection) -> AnyView {
+    let action = test_url(connection);
     let closed = connection.breaker.state == BreakerState::Closed;
-    let sentence = match connection.breaker.state {
+    let explanation = match connection.breaker.state {
         BreakerState::Closed => "",
         BreakerState::Open | BreakerState::HalfOpen => {
-            "Your runs wait for it. It tries by itself; one answer may be enough."
+            "Your runs wait until the provider recovers. Rehearsal retries automatically; one successful call can be enough."
         }
-        BreakerState::Latched => {
-            "Your runs end with this error. It opens again when you save a change here, when a test succeeds, or by itself when a call in five minutes does."
+        BreakerState::Suspended => {
+            "Your runs end with this error. Calls resume when you save a change here, when a test succeeds, or when the automatic retry after five minutes succeeds."
         }
     };
-    let now = (!closed).then(|| {
+    let retry = (!closed).then(|| {
         view! {
-            <p class="hint">{sentence}</p>
-            <button type="submit" form=FORM formaction=action class="primary">"Try now"</button>
+            <p class="hint">{explanation}</p>
+            <button type="submit" form=FORM formaction=action class="primary">"Retry now"</button>
         }
     });
     view! {
         <div class="panel circuit">
-            <p>"Circuit: " {breaker(&connection.breaker)}</p>
-            {now}
+            <p>"Status: " {breaker_status(&connection.breaker)}</p>
+            {retry}
         </div>
     }
     .into_any()
@@ -153,23 +150,23 @@ fn editor(
 ) -> AnyView {
     view! {
         <form method="post" action=action novalidate class="editor" id=FORM
-            on:submit=move |event| form.submitted(&event)
-            on:input=move |event| form.corrected(&event)>
+            on:submit=move |event| form.on_submit(&event)
+            on:input=move |event| form.on_input(&event)>
             {form.summary()}
             {version}
-            <section class="fields" aria-label="How the model is reached">
-                {Field::new("name", "Name", Control::Line("text")).required().show(form)}
-                {Field::new("kind", "Kind", options(&ConnectionKind::ALL, kind_label))
+            <section class="fields" aria-label="Connection settings">
+                {Field::new("name", "Name", Control::Input("text")).required().show(form)}
+                {Field::new("kind", "Kind", options(ConnectionKind::ALL, ConnectionKind::label))
                     .required().show(form)}
-                {Field::new("base_url", "Base URL", Control::Line("text")).class("wide")
-                    .hint("Empty: the provider’s own. As its SDK takes it, say http://localhost:11434/v1.")
+                {Field::new("base_url", "Base URL", Control::Input("text")).class("wide")
+                    .hint("Leave empty for the provider’s default. Otherwise as in its SDK, for example http://localhost:11434/v1.")
                     .show(form)}
-                {Field::new("api_key", "Key", Control::Line("password")).class("wide")
+                {Field::new("api_key", "API key", Control::Input("password")).class("wide")
                     .autocomplete("off").value(String::new()).show(form)}
                 <p class="hint wide">{key}</p>
                 {remove}
-                {Field::new("headers", "Extra headers", Control::Area(3)).class("wide mono")
-                    .hint("One a line, Name: value.").show(form)}
+                {Field::new("headers", "Extra headers", Control::TextArea(3)).class("wide mono")
+                    .hint("One per line, as Name: value.").show(form)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save connection"</button></div>
         </form>
@@ -177,37 +174,36 @@ fn editor(
     .into_any()
 }
 
-/// Where a test is asked for.
-fn test_of(connection: &Connection) -> String {
+fn test_url(connection: &Connection) -> String {
     format!("/forms/connections/{}/test", connection.id)
 }
 
-/// The test: its button sends the whole form, so that what is typed there is
-/// what is tested, and nothing of it is lost.
-fn test(connection: &Connection, found: Option<ConnectionTest>, model: String) -> AnyView {
-    let action = test_of(connection);
-    let result = found.map(|found| {
-        let answer = if found.ok {
-            chip("passed", "✓", "It answers")
+/// The connection test. Its button submits the whole form, so that unsaved values
+/// are tested and kept.
+fn test_panel(connection: &Connection, tested: Option<ConnectionTest>, model: String) -> AnyView {
+    let action = test_url(connection);
+    let outcome = tested.map(|tested| {
+        let result = if tested.ok {
+            chip("passed", "✓", "Connection OK")
         } else {
-            chip("failed", "✕", "It does not work")
+            chip("failed", "✕", "Connection failed")
         };
-        // A success says itself how long it took.
-        let took = (!found.ok && found.latency_ms > 0).then(|| {
-            view! { <span class="hint">" " {duration(u64::from(found.latency_ms))}</span> }
+        // The message of a success contains the time.
+        let took = (!tested.ok && tested.latency_ms > 0).then(|| {
+            view! { <span class="hint">" " {duration(u64::from(tested.latency_ms))}</span> }
         });
         let raw =
             |text: String| (!text.is_empty()).then(|| view! { <pre tabindex="0">{text}</pre> });
-        let sent = (!found.request.is_empty()).then(|| {
+        let sent = (!tested.request.is_empty()).then(|| {
             view! {
                 <details class="raw" open>
-                    <summary>"Request and answer"</summary>
-                    {raw(found.request)}
-                    {raw(found.answer)}
+                    <summary>"Request and response"</summary>
+                    {raw(tested.request)}
+                    {raw(tested.answer)}
                 </details>
             }
         });
-        view! { <div role="status"><p>{answer} " " {found.message} {took}</p> {sent}</div> }
+        view! { <div role="status"><p>{result} " " {tested.message} {took}</p> {sent}</div> }
     });
     view! {
         <section class="panel" aria-labelledby="test-head">
@@ -215,10 +211,10 @@ fn test(connection: &Connection, found: Option<ConnectionTest>, model: String) -
             <div class="bar">
                 <label for="test-model">"Model"</label>
                 <input type="text" id="test-model" name="model" form=FORM autocomplete="off"
-                    placeholder="that of an agent" value=model/>
+                    placeholder="default: an agent’s model" value=model/>
                 <button type="submit" form=FORM formaction=action>"Test connection"</button>
             </div>
-            {result}
+            {outcome}
         </section>
     }
     .into_any()

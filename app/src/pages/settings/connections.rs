@@ -1,18 +1,17 @@
-//! The list of connections.
+//! List of connections.
 
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::load::{ask, empty, loaded_below, notice};
+use crate::components::page_data::{empty_state, load, notice, section_when_loaded};
 use crate::components::time::clock;
 use crate::components::title::heading;
-use crate::domain::{Breaker, BreakerState, Connection, ConnectionKind};
-use crate::server_fns::{ConnectionsQuery};
+use crate::domain::{Breaker, BreakerState, Connection};
+use crate::server_fns::ConnectionsQuery;
 use leptos::prelude::*;
 
-/// The list of connections.
 #[component]
 pub fn ConnectionsPage() -> impl IntoView {
-    let data = ask(|| ConnectionsQuery {});
+    let data = load(|| ConnectionsQuery {});
     view! {
         {notice()}
         {tabs("connections")}
@@ -20,29 +19,19 @@ pub fn ConnectionsPage() -> impl IntoView {
             {heading("Connections")}
             <a class="button primary" href="/settings/connections/new">"Add connection"</a>
         </div>
-        {loaded_below(data, table)}
+        {section_when_loaded(data, table)}
     }
 }
 
-/// The protocol in words.
-#[must_use]
-pub fn kind_label(kind: ConnectionKind) -> &'static str {
-    match kind {
-        ConnectionKind::Anthropic => "Anthropic (Messages)",
-        ConnectionKind::OpenAi => "OpenAI-compatible (chat completions)",
-        ConnectionKind::Demo => "Demo (a stand-in, no real model)",
-    }
-}
-
-/// The state of a circuit: what, why, until when.
-pub fn breaker(breaker: &Breaker) -> AnyView {
+/// Status of a circuit breaker, with its reason and next retry.
+pub fn breaker_status(breaker: &Breaker) -> AnyView {
     let (tone, icon, word) = match breaker.state {
-        BreakerState::Closed => ("passed", "✓", "Closed"),
-        BreakerState::Open => ("failed", "✕", "Open"),
-        BreakerState::HalfOpen => ("running", "◐", "Trying"),
-        BreakerState::Latched => ("error", "⚠", "Stopped"),
+        BreakerState::Closed => ("passed", "✓", "OK"),
+        BreakerState::Open => ("failed", "✕", "Failing"),
+        BreakerState::HalfOpen => ("running", "◐", "Retrying"),
+        BreakerState::Suspended => ("error", "⚠", "Suspended"),
     };
-    let until = breaker.until.map(|until| view! { " Next try " {clock(until)} });
+    let until = breaker.until.map(|until| view! { " Next retry " {clock(until)} });
     view! {
         {chip(tone, icon, word)}
         <span class="hint">" " {breaker.reason.clone()} {until}</span>
@@ -55,8 +44,8 @@ fn table(connections: Vec<Connection>) -> AnyView {
         let action = view! {
             <a class="button primary" href="/settings/connections/new">"Add connection"</a>
         };
-        let text = "A connection says how a model is reached: a provider and its key, or a server of your own.";
-        return empty("No connections yet", text, action.into_any());
+        let text = "A connection tells Rehearsal how to reach a model: a provider and its API key, or your own server.";
+        return empty_state("No connections yet", text, action.into_any());
     }
     let rows = connections.into_iter().map(|connection| {
         let href = format!("/settings/connections/{}", connection.id);
@@ -70,10 +59,10 @@ fn table(connections: Vec<Connection>) -> AnyView {
                 <td class="main"><a href=href data-row="">{connection.name}</a>
                     {connection.server_wide.then(|| view! { " " <span class="tag">"server-wide"</span> })}
                 </td>
-                <td>{kind_label(connection.kind)}</td>
+                <td>{connection.kind.label()}</td>
                 <td class="hint">{connection.base_url}</td>
-                <td data-label="Key"><code>{key}</code></td>
-                <td data-label="Circuit">{breaker(&connection.breaker)}</td>
+                <td data-label="API key"><code>{key}</code></td>
+                <td data-label="Status">{breaker_status(&connection.breaker)}</td>
             </tr>
         }
     });
@@ -82,8 +71,8 @@ fn table(connections: Vec<Connection>) -> AnyView {
             <table class="list">
                 <thead><tr>
                     <th scope="col">"Name"</th><th scope="col">"Kind"</th>
-                    <th scope="col">"Address"</th><th scope="col">"Key"</th>
-                    <th scope="col">"Circuit"</th>
+                    <th scope="col">"Base URL"</th><th scope="col">"API key"</th>
+                    <th scope="col">"Status"</th>
                 </tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

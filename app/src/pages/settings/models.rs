@@ -1,39 +1,38 @@
-//! Which models judge and play users.
+//! Default models of the judge and the simulated user.
 
 use super::tabs;
-use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{ask, loaded_below, notice};
+use crate::components::form::{Control, Field, Form, skip_validation};
+use crate::components::page_data::{load, notice, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
-use crate::server_fns::{ModelsQuery, Choice};
+use crate::server_fns::{Choice, ModelsQuery};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The models of judge and simulated user.
 #[component]
 pub fn ModelsPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || ModelsQuery { draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {tabs("models")} {heading("Models")} {loaded_below(data, show)} }
+    let data = load(move || ModelsQuery { draft: query.with(|query| query.get("draft")) });
+    view! { {notice()} {tabs("models")} {heading("Models")} {section_when_loaded(data, show)} }
 }
 
 fn show(data: ModelsData) -> AnyView {
     let ModelsData { stored, connections, rejected } = data;
-    let form = Form::new(stored, rejected, unchecked);
+    let form = Form::new(stored, rejected, skip_validation);
     view! {
-        <p class="hint">"Left empty, each uses the connection and model of the agent under test."</p>
+        <p class="hint">"Leave a field empty to use the connection or model of the agent under test."</p>
         <form method="post" action="/forms/settings" novalidate class="editor">
             {form.summary()}
             <section class="fields" aria-labelledby="judge-head">
                 <h2 id="judge-head" class="wide">"Judge"</h2>
                 {Field::new("judge.connection_id", "Connection", choices(&connections)).show(form)}
-                {Field::new("judge.model", "Model", Control::Line("text")).show(form)}
+                {Field::new("judge.model", "Model", Control::Input("text")).show(form)}
             </section>
             <section class="fields" aria-labelledby="user-head">
                 <h2 id="user-head" class="wide">"Simulated user"</h2>
                 {Field::new("simulated_user.connection_id", "Connection", choices(&connections))
                     .show(form)}
-                {Field::new("simulated_user.model", "Model", Control::Line("text")).show(form)}
+                {Field::new("simulated_user.model", "Model", Control::Input("text")).show(form)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save models"</button></div>
         </form>
@@ -42,7 +41,7 @@ fn show(data: ModelsData) -> AnyView {
 }
 
 fn choices(connections: &[Choice]) -> Control {
-    let mut choices = vec![(String::new(), "The agent’s own".to_owned())];
+    let mut choices = vec![(String::new(), "Same as the agent".to_owned())];
     choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
     Control::Select(choices)
 }

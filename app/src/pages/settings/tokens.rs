@@ -1,27 +1,26 @@
-//! Tokens for programs.
+//! API tokens.
 
 use super::tabs;
-use crate::components::form::{Control, Field, Form, delete_button, unchecked};
-use crate::components::load::{ask, loaded_below, notice};
+use crate::components::form::{Control, Field, Form, delete_button, skip_validation};
+use crate::components::page_data::{load, notice, section_when_loaded};
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
 use crate::domain::{ApiToken, Draft};
-use crate::server_fns::{TokensQuery};
+use crate::server_fns::TokensQuery;
 use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// Tokens for programs.
 #[component]
 pub fn TokensPage() -> impl IntoView {
     let query = use_query_map();
-    let data = ask(move || TokensQuery { draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {tabs("tokens")} {heading("Tokens")} {loaded_below(data, show)} }
+    let data = load(move || TokensQuery { draft: query.with(|query| query.get("draft")) });
+    view! { {notice()} {tabs("tokens")} {heading("Tokens")} {section_when_loaded(data, show)} }
 }
 
 fn show(data: TokensData) -> AnyView {
     let TokensData { tokens, rejected, secret, too_late } = data;
-    let form = Form::new(Draft::default(), rejected, unchecked);
+    let form = Form::new(Draft::default(), rejected, skip_validation);
     let secret = secret.map(|secret| {
         view! {
             <div class="panel" role="status">
@@ -32,17 +31,18 @@ fn show(data: TokensData) -> AnyView {
         }
     });
     view! {
-        <p class="hint">"Programs send one as " <code>"Authorization: Bearer …"</code> "."</p>
+        <p class="hint">"Programs authenticate with the header " <code>"Authorization: Bearer …"</code> "."</p>
         {secret}
         {too_late.then(|| view! {
-            <p class="hint">"A new token is shown once. If you have no copy of it, delete it and make another."</p>
+            <p class="hint">"A new token is shown once. If you did not copy it, delete it and create another."</p>
         })}
         <form method="post" action="/forms/tokens" novalidate class="editor">
             {form.summary()}
             <section class="fields" aria-label="New token">
-                {Field::new("name", "What is it for?", Control::Line("text")).required().show(form)}
+                {Field::new("name", "Name", Control::Input("text"))
+                    .hint("What the token is for.").required().show(form)}
             </section>
-            <div class="save-bar"><button type="submit" class="primary">"Make a token"</button></div>
+            <div class="save-bar"><button type="submit" class="primary">"Create token"</button></div>
         </form>
         {table(tokens)}
     }
@@ -51,13 +51,13 @@ fn show(data: TokensData) -> AnyView {
 
 fn table(tokens: Vec<ApiToken>) -> AnyView {
     if tokens.is_empty() {
-        return view! { <p class="hint">"There is no token yet."</p> }.into_any();
+        return view! { <p class="hint">"No tokens yet."</p> }.into_any();
     }
     let rows = tokens.into_iter().map(|token| {
         let delete = format!("/forms/tokens/{}/delete", token.id);
-        let hint = "Programs that use it are signed out.";
+        let hint = "Programs that use it can no longer authenticate.";
         view! {
-            <tr><td>{token.name}</td><td class="num" data-label="Made">{time(token.created_at)}</td>
+            <tr><td>{token.name}</td><td class="num" data-label="Created">{time(token.created_at)}</td>
                 <td class="num" data-label="Last used">{maybe_time(token.last_used_at)}</td>
                 <td class="end">{delete_button(delete, "Delete this token", hint)}</td></tr>
         }
@@ -65,7 +65,7 @@ fn table(tokens: Vec<ApiToken>) -> AnyView {
     view! {
         <div class="scroll" tabindex="0" role="region" aria-label="Tokens">
             <table class="list">
-                <thead><tr><th scope="col">"Token"</th><th scope="col" class="num">"Made"</th>
+                <thead><tr><th scope="col">"Token"</th><th scope="col" class="num">"Created"</th>
                     <th scope="col" class="num">"Last used"</th><td></td></tr></thead>
                 <tbody>{rows.collect_view()}</tbody>
             </table>

@@ -1,74 +1,65 @@
-//! The signals of the live page. What is known is in [`LiveState`]; only what
-//! an event changed is drawn again.
+//! Signals of the live page. [`LiveState`] holds the data; an event updates only
+//! the signals whose data changed.
 
-use super::hearing::Hearing;
-use super::live_state::{Changes, LiveState, StatusLine, worth_following};
+use super::live_state::{Changes, LiveState, StatusAnnouncer, default_run_to_follow};
+use super::stream_status::StreamStatus;
 use crate::components::browser;
-use crate::components::load::ask_once;
+use crate::components::page_data::load_once;
 use crate::domain::{
-    ErrorKind, HeldRuns, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn,
+    ErrorKind, Run, RunId, RunStatus, Suite, SuiteEvent, SuiteId, SuiteStatus, Turn, WaitingRuns,
 };
 use crate::server_fns::suites::SuiteData;
-use crate::server_fns::{RunQuery, SuiteQuery, Stop, cancel};
+use crate::server_fns::{CancelTarget, RunQuery, SuiteQuery, cancel};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// Id of the element that scrolls.
+/// ID of the scrolling transcript element.
 pub const LOG: &str = "transcript-log";
 
-/// Id of the panel around it.
-pub const PANEL: &str = "said";
+/// ID of the panel around the transcript.
+pub const PANEL: &str = "transcript-panel";
 
-/// One run and its signal.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Row {
-    /// Its id.
     pub id: RunId,
-    /// The run as it is known.
     pub run: RwSignal<Run>,
 }
 
-/// Everything the live page shows.
 #[derive(Clone, Copy)]
-pub struct Live {
-    /// The suite.
+pub struct LiveSuite {
     pub id: SuiteId,
-    /// What is known.
     pub state: StoredValue<LiveState>,
-    /// The suite without its runs.
+    /// Without its runs.
     pub suite: RwSignal<Suite>,
-    /// Its runs in their order.
     pub rows: RwSignal<Vec<Row>>,
-    /// What they wait for.
-    pub waiting: RwSignal<Vec<HeldRuns>>,
-    /// The kinds of errors that they ended with.
+    /// What runs wait for.
+    pub waiting: RwSignal<Vec<WaitingRuns>>,
+    /// Distinct error kinds of the runs.
     pub errors: RwSignal<Vec<ErrorKind>>,
-    /// Whose transcript is shown.
+    /// The run whose transcript is shown.
     pub followed: RwSignal<Option<RunId>>,
-    /// Its turns.
+    /// Turns of the followed run.
     pub turns: RwSignal<Vec<Turn>>,
-    /// Whether somebody chose it.
+    /// Whether the user chose the followed run, which disables auto-follow.
     pub pinned: RwSignal<bool>,
-    /// New turns below what is seen.
+    /// Number of new turns below the scroll position.
     pub unread: RwSignal<u32>,
-    /// The stream.
-    pub hearing: RwSignal<Hearing>,
-    /// The one polite line.
-    pub status: RwSignal<String>,
-    /// The browser's clock, in seconds; 0 until the page is alive.
+    pub stream_status: RwSignal<StreamStatus>,
+    /// Text of the screen reader status region.
+    pub announcement: RwSignal<String>,
+    /// The browser's clock in seconds; 0 before hydration.
     pub now: RwSignal<i64>,
-    /// Whether somebody asked to stop.
+    /// Whether cancellation was requested.
     pub cancelling: RwSignal<bool>,
-    /// What could not be done, in words.
+    /// Why the last action failed.
     pub problem: RwSignal<Option<String>>,
-    line: StoredValue<StatusLine>,
+    announcer: StoredValue<StatusAnnouncer>,
 }
 
-impl Live {
-    /// From what the server knew when the page was made.
+impl LiveSuite {
     #[must_use]
-    pub fn new(view: SuiteData, pinned: bool) -> Self {
-        let state = LiveState::new(view.snapshot, view.followed);
+    pub fn new(data: SuiteData, pinned: bool) -> Self {
+        let state = LiveState::new(data.snapshot, data.followed);
         let suite = state.suite.clone();
         let progress = suite.progress;
         Self {
@@ -80,68 +71,72 @@ impl Live {
             turns: RwSignal::new(state.turns.values().cloned().collect()),
             pinned: RwSignal::new(pinned),
             unread: RwSignal::new(0),
-            hearing: RwSignal::new(Hearing::Fine),
-            status: RwSignal::new(String::new()),
+            stream_status: RwSignal::new(StreamStatus::Connected),
+            announcement: RwSignal::new(String::new()),
             now: RwSignal::new(0),
             cancelling: RwSignal::new(suite.cancel_requested_at.is_some()),
             problem: RwSignal::new(None),
-            line: StoredValue::new(StatusLine::starting_at(progress.done, progress.total)),
+            announcer: StoredValue::new(StatusAnnouncer::starting_at(
+                progress.done,
+                progress.total,
+            )),
             suite: RwSignal::new(suite),
             state: StoredValue::new(state),
         }
     }
 
-    /// Whether nothing will change any more.
     #[must_use]
     pub fn is_final(self) -> bool {
         self.suite.try_with_untracked(|suite| suite.status.is_final()).unwrap_or(true)
     }
 
-    /// Whether a scenario is there more than once.
+    /// Whether the suite repeats scenarios.
     #[must_use]
-    pub fn many(self) -> bool {
+    pub fn has_repeats(self) -> bool {
         self.suite.with_untracked(|suite| suite.repeats > 1)
     }
 
-    /// The newest event that is contained.
+    /// Sequence number of the newest applied event.
     #[must_use]
     pub fn seq(self) -> i64 {
         self.state.with_value(|state| state.seq)
     }
 
-    /// Takes in what the stream told since the last time, and draws it once:
-    /// with hundreds of runs many events come between two frames.
-    pub fn hear(self, events: Vec<(Option<i64>, SuiteEvent)>) {
+    /// Applies a batch of events and updates the signals once. With hundreds of
+    /// runs, many events arrive between two frames.
+    pub fn apply_events(self, events: Vec<(Option<i64>, SuiteEvent)>) {
         let was_final = self.is_final();
-        let was = self.suite.with_untracked(|suite| suite.status);
+        let previous = self.suite.with_untracked(|suite| suite.status);
         let Some(changes) = self.state.try_update_value(|state| state.apply_all(events)) else {
             return;
         };
-        self.draw(&changes);
-        self.speak(was, &changes);
-        self.keep_following(was_final);
+        self.update_signals(&changes);
+        self.announce(previous, &changes);
+        self.follow_automatically(was_final);
     }
 
-    /// What a screen reader hears of it.
-    fn speak(self, was: SuiteStatus, changes: &Changes) {
+    /// Announces status changes to screen readers.
+    fn announce(self, previous: SuiteStatus, changes: &Changes) {
         let suite = self.suite.get_untracked();
-        self.line.update_value(|line| {
-            if was == SuiteStatus::Pending && suite.status == SuiteStatus::Running {
-                line.say("Started");
+        self.announcer.update_value(|announcer| {
+            if previous == SuiteStatus::Pending && suite.status == SuiteStatus::Running {
+                announcer.say("Started");
             }
             for (at, status) in &changes.ended {
                 let name =
                     self.state.with_value(|s| s.runs.get(*at).map(|r| r.scenario.name.clone()));
                 match (status, name) {
-                    (RunStatus::Failed, Some(name)) => line.say(format!("{name} failed")),
-                    (RunStatus::Error, Some(name)) => line.say(format!("{name} ended in an error")),
+                    (RunStatus::Failed, Some(name)) => announcer.say(format!("{name} failed")),
+                    (RunStatus::Error, Some(name)) => {
+                        announcer.say(format!("{name} ended with an error"))
+                    }
                     _ => {}
                 }
             }
-            line.progress(suite.progress.done, suite.progress.total);
-            if suite.status.is_final() && !was.is_final() {
+            announcer.progress(suite.progress.done, suite.progress.total);
+            if suite.status.is_final() && !previous.is_final() {
                 let c = suite.counts;
-                line.say(format!(
+                announcer.say(format!(
                     "{}: {} passed, {} failed",
                     suite.status.label(),
                     c.passed,
@@ -151,9 +146,9 @@ impl Live {
         });
     }
 
-    /// Another run is followed where the one that was is over, unless somebody
-    /// chose it. The report shows the run that a reload would show.
-    fn keep_following(self, was_final: bool) {
+    /// Follows another run when the followed one is final, unless the user chose
+    /// it. A finished suite shows the run that a reload would show.
+    fn follow_automatically(self, was_final: bool) {
         if self.pinned.get_untracked() {
             return;
         }
@@ -167,7 +162,7 @@ impl Live {
         }
     }
 
-    fn draw(self, changes: &Changes) {
+    fn update_signals(self, changes: &Changes) {
         if changes.all {
             let runs = self.state.with_value(|state| state.runs.clone());
             self.rows.set(rows_of(&runs));
@@ -191,13 +186,12 @@ impl Live {
             self.suite.set(self.state.with_value(|state| state.suite.clone()));
         }
         if changes.turns {
-            self.draw_turns();
+            self.update_turns();
         }
     }
 
-    /// Shows the turns as they are known; scrolls only where the reader stood
-    /// at the end already.
-    fn draw_turns(self) {
+    /// Updates the transcript. Scrolls only if the reader was at the end.
+    fn update_turns(self) {
         let turns: Vec<Turn> = self.state.with_value(|s| s.turns.values().cloned().collect());
         let before = self.turns.with_untracked(Vec::len);
         let new = turns.len().saturating_sub(before);
@@ -207,13 +201,12 @@ impl Live {
         let at_end = browser::is_at_end(LOG);
         self.turns.set(turns);
         if at_end {
-            browser::later(0, || browser::scroll_to_end(LOG));
+            browser::after_ms(0, || browser::scroll_to_end(LOG));
         } else {
             self.unread.update(|unread| *unread += u32::try_from(new).unwrap_or_default());
         }
     }
 
-    /// Shows another run's transcript.
     pub fn follow(self, run: RunId) {
         if self.followed.get_untracked() == Some(run) {
             return;
@@ -222,61 +215,61 @@ impl Live {
         self.followed.set(Some(run));
         self.turns.set(Vec::new());
         self.unread.set(0);
-        self.read_transcript(run);
+        self.load_transcript(run);
     }
 
-    /// Reads what was said so far; what arrives meanwhile is merged.
-    pub fn read_transcript(self, run: RunId) {
+    /// Loads the transcript so far and merges turns that arrive meanwhile.
+    pub fn load_transcript(self, run: RunId) {
         spawn_local(async move {
-            let ask = RunQuery { id: run.to_string() };
-            if let Ok(view) = ask_once(ask).await {
-                let turns = view.run.transcript.unwrap_or_default();
+            let query = RunQuery { id: run.to_string() };
+            if let Ok(data) = load_once(query).await {
+                let turns = data.run.transcript.unwrap_or_default();
                 if self.state.try_update_value(|state| state.merge_turns(run, turns)).is_some()
                     && self.followed.get_untracked() == Some(run)
                 {
-                    self.draw_turns();
+                    self.update_turns();
                 }
             }
         });
     }
 
-    /// Reads everything anew: after a stream that was refused.
-    pub fn read_all(self) {
+    /// Loads the suite and the followed transcript again, because a rejected
+    /// stream delivers no events.
+    pub fn reload(self) {
         let followed = self.followed.get_untracked();
         spawn_local(async move {
             let run = followed.map(|run| run.to_string());
-            let ask = SuiteQuery { id: self.id.to_string(), run };
-            let Ok(view) = ask_once(ask).await else { return };
+            let query = SuiteQuery { id: self.id.to_string(), run };
+            let Ok(data) = load_once(query).await else { return };
             if self.suite.try_get_untracked().is_none() {
                 return;
             }
-            self.hear(vec![(None, SuiteEvent::Snapshot(Box::new(view.snapshot)))]);
-            if let (Some(run), Some(id)) = (view.followed, followed) {
+            self.apply_events(vec![(None, SuiteEvent::Snapshot(Box::new(data.snapshot)))]);
+            if let (Some(run), Some(id)) = (data.followed, followed) {
                 let turns = run.transcript.unwrap_or_default();
                 self.state.update_value(|state| state.merge_turns(id, turns));
-                self.draw_turns();
+                self.update_turns();
             }
         });
     }
 
-    /// Asks the suite to stop; the page says so at once.
     pub fn cancel(self) {
-        self.stop(Stop::Suite(self.id.to_string()), self.cancelling);
+        self.request_cancel(CancelTarget::Suite(self.id.to_string()), self.cancelling);
     }
 
-    /// Asks one run to stop; `asked` says whether that is on its way.
-    pub fn cancel_run(self, run: RunId, asked: RwSignal<bool>) {
-        self.stop(Stop::Run(run.to_string()), asked);
+    /// Cancels a run. `cancelling` is reset if the request fails.
+    pub fn cancel_run(self, run: RunId, cancelling: RwSignal<bool>) {
+        self.request_cancel(CancelTarget::Run(run.to_string()), cancelling);
     }
 
-    fn stop(self, what: Stop, asked: RwSignal<bool>) {
-        asked.set(true);
+    fn request_cancel(self, target: CancelTarget, cancelling: RwSignal<bool>) {
+        cancelling.set(true);
         self.problem.set(None);
         spawn_local(async move {
-            if let Err(error) = cancel(what).await
+            if let Err(error) = cancel(target).await
                 && !self.is_final()
             {
-                let _ = asked.try_set(false);
+                let _ = cancelling.try_set(false);
                 let problem = format!("Could not cancel: {error}");
                 self.say(problem.clone());
                 let _ = self.problem.try_set(Some(problem));
@@ -284,50 +277,51 @@ impl Live {
         });
     }
 
-    /// Says something on the polite line, when there is room.
+    /// Queues a text for screen readers.
     pub fn say(self, text: impl Into<String>) {
         let text = text.into();
-        let _ = self.line.try_update_value(|line| line.say(text));
+        let _ = self.announcer.try_update_value(|announcer| announcer.say(text));
     }
 
-    /// A second has passed.
+    /// Called once a second with the current time in milliseconds.
     pub fn tick(self, millis: i64) {
         self.now.set(millis / 1000);
-        if let Some(Some(text)) = self.line.try_update_value(|line| line.flush(millis)) {
-            self.status.set(text);
+        if let Some(Some(text)) =
+            self.announcer.try_update_value(|announcer| announcer.flush(millis))
+        {
+            self.announcement.set(text);
         }
     }
 
-    /// The stream changed.
-    pub fn heard(self, hearing: Hearing) {
-        if self.hearing.get_untracked() == hearing {
+    pub fn set_stream_status(self, stream_status: StreamStatus) {
+        if self.stream_status.get_untracked() == stream_status {
             return;
         }
-        self.hearing.set(hearing);
-        match hearing {
-            Hearing::Lost => self.say("Connection lost, reconnecting"),
-            Hearing::Back => self.say("Back, caught up"),
-            Hearing::Fine | Hearing::Polling => {}
+        self.stream_status.set(stream_status);
+        match stream_status {
+            StreamStatus::Reconnecting => self.say("Connection lost, reconnecting"),
+            StreamStatus::Reconnected => self.say("Reconnected"),
+            StreamStatus::Connected | StreamStatus::Polling => {}
         }
     }
 
-    /// The address that follows a run.
+    /// The URL that follows a run.
     #[must_use]
-    pub fn address_of(self, run: RunId) -> String {
+    pub fn url_of(self, run: RunId) -> String {
         format!("/suites/{}?run={run}", self.id)
     }
 
-    /// The run of an address; an unknown one is none.
+    /// The run with this ID, if it belongs to the suite.
     #[must_use]
-    pub fn known(self, run: &str) -> Option<RunId> {
+    pub fn find_run(self, run: &str) -> Option<RunId> {
         let id = run.parse().ok()?;
         self.state.with_value(|state| state.runs.iter().any(|run| run.id == id)).then_some(id)
     }
 
-    /// The run to look at when the address names none.
+    /// The run to follow if the URL names none.
     #[must_use]
     pub fn default_run(self) -> Option<RunId> {
-        self.state.with_value(|state| worth_following(&state.runs))
+        self.state.with_value(|state| default_run_to_follow(&state.runs))
     }
 }
 

@@ -1,47 +1,46 @@
-//! What the live page knows, and how events change it. Pure: the same events
-//! twice, late or out of order leave the same state.
+//! State of the live page and the effect of events on it. Pure and idempotent:
+//! duplicate, late and out-of-order events lead to the same state.
 
 use crate::domain::{
-    Counts, ErrorKind, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Speaker,
-    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, pass_rate,
+    Counts, ErrorKind, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Speaker,
+    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, WaitingRuns, pass_rate,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The suite, its runs, and the transcript of the run that is followed.
+/// The suite, its runs, and the transcript of the followed run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveState {
-    /// The newest event that is contained.
+    /// Sequence number of the newest applied event.
     pub seq: i64,
-    /// The suite without runs.
+    /// Without its runs.
     pub suite: Suite,
-    /// Its runs in the order of their making: nothing jumps.
+    /// In order of creation, so that rows keep their place.
     pub runs: Vec<Run>,
     /// What runs wait for.
-    pub waiting: Vec<HeldRuns>,
+    pub waiting: Vec<WaitingRuns>,
     /// The run whose transcript is shown.
     pub followed: Option<RunId>,
-    /// Its turns by position.
+    /// Turns of the followed run by index.
     pub turns: BTreeMap<u32, Turn>,
 }
 
-/// What an event changed, so that only that is drawn again.
+/// What events changed, so that only that is rendered again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Runs that are different now, by position.
+    /// Indexes of changed runs.
     pub runs: BTreeSet<usize>,
-    /// Whether the suite or its counts are.
+    /// Whether the suite or its counts changed.
     pub suite: bool,
     /// Whether the followed run has new turns.
     pub turns: bool,
-    /// Runs that became final: position and status.
+    /// Runs that became final: index and status.
     pub ended: Vec<(usize, RunStatus)>,
-    /// Whether everything must be drawn again.
+    /// Whether the list of runs changed.
     pub all: bool,
 }
 
 impl Changes {
-    /// These and what changed after them.
-    fn and(&mut self, next: Self) {
+    fn merge(&mut self, next: Self) {
         self.runs.extend(next.runs);
         self.ended.extend(next.ended);
         self.suite |= next.suite;
@@ -50,10 +49,10 @@ impl Changes {
     }
 }
 
-/// The run to look at first: one that talks, else the first failure, else the
-/// first one.
+/// The run to follow first: the first running one, else the first failed one,
+/// else the first error, else the last final one.
 #[must_use]
-pub fn worth_following(runs: &[Run]) -> Option<RunId> {
+pub fn default_run_to_follow(runs: &[Run]) -> Option<RunId> {
     let with = |status| runs.iter().find(move |run| run.status == status);
     with(RunStatus::Running)
         .or_else(|| with(RunStatus::Failed))
@@ -64,13 +63,12 @@ pub fn worth_following(runs: &[Run]) -> Option<RunId> {
 }
 
 impl LiveState {
-    /// From what the server knew when the page was made.
     #[must_use]
     pub fn new(snapshot: SuiteSnapshot, followed: Option<Run>) -> Self {
         let SuiteSnapshot { seq, mut suite } = snapshot;
         let runs = suite.runs.take().unwrap_or_default();
-        let held = |run: &Run| run.waiting_on.filter(|waiting| waiting.holds_up(run.status));
-        let waiting = HeldRuns::of(runs.iter().filter_map(held));
+        let held = |run: &Run| run.waiting_on.filter(|waiting| waiting.is_blocking(run.status));
+        let waiting = WaitingRuns::group(runs.iter().filter_map(held));
         let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
         if let Some(run) = followed {
             state.follow(run.id);
@@ -79,8 +77,7 @@ impl LiveState {
         state
     }
 
-    /// The run to follow next: one that talks, where the followed one does not
-    /// any more.
+    /// The next running run, if the followed one is final.
     #[must_use]
     pub fn follow_next(&self) -> Option<RunId> {
         let followed = self.runs.iter().find(|run| Some(run.id) == self.followed);
@@ -90,7 +87,7 @@ impl LiveState {
         self.runs.iter().find(|run| run.status == RunStatus::Running).map(|run| run.id)
     }
 
-    /// Follows another run; its turns come through [`Self::merge_turns`].
+    /// Follows another run. [`Self::merge_turns`] adds its turns.
     pub fn follow(&mut self, run: RunId) {
         if self.followed != Some(run) {
             self.followed = Some(run);
@@ -98,8 +95,7 @@ impl LiveState {
         }
     }
 
-    /// Turns of a run that were read; those of another run than the followed
-    /// one came too late and are dropped.
+    /// Adds loaded turns. Turns of a run that is no longer followed are dropped.
     pub fn merge_turns(&mut self, run: RunId, turns: Vec<Turn>) {
         if self.followed == Some(run) {
             for turn in turns {
@@ -108,17 +104,16 @@ impl LiveState {
         }
     }
 
-    /// Applies events in their order.
     pub fn apply_all(&mut self, events: Vec<(Option<i64>, SuiteEvent)>) -> Changes {
         let mut changes = Changes::default();
         for (id, event) in events {
-            changes.and(self.apply(id, event));
+            changes.merge(self.apply(id, event));
         }
         changes
     }
 
-    /// Applies one event; `id` is its seq, where it has one. What is known
-    /// already changes nothing.
+    /// Applies one event with its sequence number, if it has one. Events that
+    /// were applied before change nothing.
     pub fn apply(&mut self, id: Option<i64>, event: SuiteEvent) -> Changes {
         match (id, &event) {
             (_, SuiteEvent::Progress(_) | SuiteEvent::Snapshot(_)) | (None, _) => {}
@@ -161,7 +156,7 @@ impl LiveState {
             return Changes { all: true, suite: true, ..Changes::default() };
         };
         let known = &mut self.runs[at];
-        // Final once, final for ever.
+        // A final status never changes.
         if *known == run || (known.status.is_final() && !run.status.is_final()) {
             return Changes::default();
         }
@@ -174,11 +169,11 @@ impl LiveState {
 
     fn turn(&mut self, event: TurnEvent) -> Changes {
         let mut changes = Changes::default();
-        let spoken = event.turn.speaker == Speaker::User;
+        let is_user_turn = event.turn.speaker == Speaker::User;
         if let Some(at) = self.runs.iter().position(|run| run.id == event.run_id)
-            && spoken
+            && is_user_turn
         {
-            // Each turn is told once (by its seq), so counting is enough.
+            // Every turn event is applied once, by its sequence number.
             self.runs[at].user_turns += 1;
             changes.runs.insert(at);
         }
@@ -189,14 +184,14 @@ impl LiveState {
         changes
     }
 
-    fn progress(&mut self, progress: &Progress) -> Changes {
-        // Progress only grows; counts come from the runs themselves.
+    fn progress(&mut self, progress: &ProgressEvent) -> Changes {
+        // Progress never decreases. Counts come from the runs.
         if progress.done < self.suite.progress.done {
             return Changes::default();
         }
         self.suite.progress.eta_seconds = progress.eta_seconds;
         self.waiting.clone_from(&progress.waiting);
-        // No event tells of such a wait: nothing happens to a run that is not begun.
+        // Queued runs emit no events, so their wait arrives with the progress.
         let mut runs = BTreeSet::new();
         for (at, run) in self.runs.iter_mut().enumerate() {
             if run.status == RunStatus::Pending && run.waiting_on != progress.held {
@@ -207,7 +202,7 @@ impl LiveState {
         Changes { runs, suite: true, ..Changes::default() }
     }
 
-    fn finished(&mut self, finished: Finished) -> Changes {
+    fn finished(&mut self, finished: FinishedEvent) -> Changes {
         self.suite.status = finished.status;
         self.suite.counts = finished.counts;
         self.suite.pass_rate = pass_rate(&finished.counts);
@@ -220,7 +215,7 @@ impl LiveState {
         Changes { suite: true, ..Changes::default() }
     }
 
-    /// The kinds of errors that runs ended with, each once.
+    /// Distinct error kinds of the runs.
     #[must_use]
     pub fn error_kinds(&self) -> Vec<ErrorKind> {
         let mut kinds = Vec::new();
@@ -248,49 +243,49 @@ impl LiveState {
     }
 }
 
-/// What a screen reader is told of the suite: few sentences, at most one every
-/// five seconds, none lost that matters.
+/// Announcements for screen readers, at most one every five seconds.
 #[derive(Clone, Debug, Default)]
-pub struct StatusLine {
-    waiting: Vec<String>,
+pub struct StatusAnnouncer {
+    queue: Vec<String>,
     last_at: Option<i64>,
     quarter: u32,
 }
 
-/// Milliseconds between two sentences.
-const QUIET: i64 = 5000;
+/// Minimum time between two announcements in milliseconds.
+const ANNOUNCE_INTERVAL: i64 = 5000;
 
-impl StatusLine {
-    /// One that does not tell again what stood on the page at the start.
+impl StatusAnnouncer {
+    /// Skips the progress that the page already shows.
     #[must_use]
     pub fn starting_at(done: u32, total: u32) -> Self {
         Self { quarter: quarter(done, total), ..Self::default() }
     }
 
-    /// Something to say when there is room.
+    /// Queues a sentence.
     pub fn say(&mut self, text: impl Into<String>) {
         let text: String = text.into();
-        self.waiting.push(text.trim_end_matches('.').to_owned());
+        self.queue.push(text.trim_end_matches('.').to_owned());
     }
 
-    /// Progress: said at 25, 50 and 75 % only.
+    /// Announces 25%, 50% and 75% only.
     pub fn progress(&mut self, done: u32, total: u32) {
         let reached = quarter(done, total);
         if reached > self.quarter {
             self.quarter = reached;
             if reached < 4 {
-                self.say(format!("{} % done", reached * 25));
+                self.say(format!("{}% done", reached * 25));
             }
         }
     }
 
-    /// The sentence to say now, if there is one and it is not too soon.
+    /// The next announcement, if the interval has passed. Long queues are
+    /// shortened to three sentences.
     pub fn flush(&mut self, now: i64) -> Option<String> {
-        if self.waiting.is_empty() || self.last_at.is_some_and(|at| now - at < QUIET) {
+        if self.queue.is_empty() || self.last_at.is_some_and(|at| now - at < ANNOUNCE_INTERVAL) {
             return None;
         }
         self.last_at = Some(now);
-        let mut all = std::mem::take(&mut self.waiting);
+        let mut all = std::mem::take(&mut self.queue);
         if all.len() > 4 {
             let more = all.len() - 3;
             all.truncate(3);

@@ -1,7 +1,7 @@
-use super::{Changes, LiveState, StatusLine, worth_following};
+use super::{Changes, LiveState, StatusAnnouncer, default_run_to_follow};
 use crate::domain::{
-    Counts, Finished, HeldRuns, Progress, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent,
-    SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting, WaitingOn,
+    Counts, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent,
+    SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting, WaitingRuns,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ fn events() -> Vec<(i64, SuiteEvent)> {
         (13, run_event(1, RunStatus::Passed)),
         (14, run_event(2, RunStatus::Running)),
         (15, run_event(2, RunStatus::Failed)),
-        (16, SuiteEvent::Finished(Finished { status: SuiteStatus::Finished, counts })),
+        (16, SuiteEvent::Finished(FinishedEvent { status: SuiteStatus::Finished, counts })),
     ]
 }
 
@@ -79,7 +79,7 @@ fn play(state: &mut LiveState, events: impl IntoIterator<Item = (i64, SuiteEvent
 }
 
 #[test]
-fn replayed_twice_is_once() {
+fn events_applied_twice_change_nothing() {
     let (mut once, mut twice) = (start(), start());
     play(&mut once, events());
     play(&mut twice, events());
@@ -92,7 +92,7 @@ fn replayed_twice_is_once() {
 }
 
 #[test]
-fn a_stream_that_starts_over_in_the_middle_loses_and_doubles_nothing() {
+fn restarted_stream_loses_and_duplicates_nothing() {
     let (mut whole, mut broken) = (start(), start());
     play(&mut whole, events());
     play(&mut broken, events().into_iter().take(3));
@@ -101,7 +101,7 @@ fn a_stream_that_starts_over_in_the_middle_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn what_is_older_than_the_page_changes_nothing() {
+fn event_older_than_the_snapshot_is_ignored() {
     let mut state = start();
     let before = state.clone();
     assert_eq!(state.apply(Some(10), run_event(1, RunStatus::Failed)), Changes::default());
@@ -109,7 +109,7 @@ fn what_is_older_than_the_page_changes_nothing() {
 }
 
 #[test]
-fn final_is_final() {
+fn final_status_never_changes() {
     let mut state = start();
     state.apply(Some(11), run_event(1, RunStatus::Cancelled));
     let changes = state.apply(Some(12), run_event(1, RunStatus::Running));
@@ -118,7 +118,7 @@ fn final_is_final() {
 }
 
 #[test]
-fn the_end_of_a_run_is_told_once() {
+fn end_of_a_run_is_reported_once() {
     let mut state = start();
     let changes = state.apply(Some(11), run_event(2, RunStatus::Failed));
     assert_eq!(changes.ended, [(1, RunStatus::Failed)]);
@@ -127,7 +127,7 @@ fn the_end_of_a_run_is_told_once() {
 }
 
 #[test]
-fn a_newer_snapshot_replaces_and_an_older_one_does_not() {
+fn only_a_newer_snapshot_replaces_the_state() {
     let mut state = start();
     let older = snapshot(9, vec![run(1, RunStatus::Pending), run(2, RunStatus::Pending)]);
     state.apply(Some(9), SuiteEvent::Snapshot(Box::new(older)));
@@ -137,15 +137,15 @@ fn a_newer_snapshot_replaces_and_an_older_one_does_not() {
     assert!(changes.all);
     assert_eq!(changes.ended, [(0, RunStatus::Passed)]);
     assert_eq!(state.seq, 20);
-    assert_eq!(state.followed, Some(run_id(1)), "the reader keeps their place");
+    assert_eq!(state.followed, Some(run_id(1)), "the followed run stays");
 }
 
 #[test]
-fn what_came_between_two_frames_is_drawn_once() {
+fn batched_events_are_applied_in_one_change() {
     let mut one_by_one = start();
     let mut at_once = start();
     let events = || {
-        let finished = Finished { status: SuiteStatus::Finished, counts: Counts::default() };
+        let finished = FinishedEvent { status: SuiteStatus::Finished, counts: Counts::default() };
         vec![
             (Some(11), turn_event(1, 0)),
             (Some(12), run_event(1, RunStatus::Passed)),
@@ -165,12 +165,12 @@ fn what_came_between_two_frames_is_drawn_once() {
 }
 
 #[test]
-fn turns_of_other_runs_do_not_mix_in() {
+fn turns_of_other_runs_are_not_shown() {
     let mut state = start();
     let changes = state.apply(Some(11), turn_event(2, 0));
     assert!(!changes.turns);
     assert!(state.turns.is_empty());
-    // Followed later, read from the server while one more arrives.
+    // The transcript is loaded while another turn arrives.
     state.follow(run_id(2));
     state.apply(Some(12), turn_event(2, 1));
     let turns = [0, 1].map(|i| match turn_event(2, i) {
@@ -184,10 +184,10 @@ fn turns_of_other_runs_do_not_mix_in() {
 }
 
 #[test]
-fn progress_never_goes_back() {
+fn progress_never_decreases() {
     let mut state = start();
     state.apply(Some(11), run_event(1, RunStatus::Passed));
-    let late = Progress {
+    let late = ProgressEvent {
         done: 0,
         total: 2,
         by_status: Counts::default(),
@@ -198,30 +198,31 @@ fn progress_never_goes_back() {
     };
     state.apply(None, SuiteEvent::Progress(late.clone()));
     assert_eq!((state.suite.progress.done, state.suite.progress.eta_seconds), (1, None));
-    state.apply(None, SuiteEvent::Progress(Progress { done: 1, eta_seconds: Some(8), ..late }));
+    state
+        .apply(None, SuiteEvent::Progress(ProgressEvent { done: 1, eta_seconds: Some(8), ..late }));
     assert_eq!(state.suite.progress.eta_seconds, Some(8));
 }
 
 #[test]
-fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
+fn waits_are_grouped_by_reason_with_the_earliest_end() {
     let waits = |n, what, until| {
         let waiting_on = Some(Waiting { what, until });
         Run { waiting_on, ..run(n, RunStatus::Running) }
     };
     let runs = [
-        waits(1, WaitingOn::RateLimit, None),
-        waits(2, WaitingOn::Circuit, Some(Timestamp(9))),
+        waits(1, WaitReason::RateLimit, None),
+        waits(2, WaitReason::Circuit, Some(Timestamp(9))),
         run(3, RunStatus::Running),
-        waits(4, WaitingOn::RateLimit, Some(Timestamp(7))),
-        waits(5, WaitingOn::RateLimit, Some(Timestamp(8))),
+        waits(4, WaitReason::RateLimit, Some(Timestamp(7))),
+        waits(5, WaitReason::RateLimit, Some(Timestamp(8))),
     ];
-    let held = HeldRuns::of(runs.iter().filter_map(|run| run.waiting_on));
-    let limit = HeldRuns { what: WaitingOn::RateLimit, until: Some(Timestamp(7)), runs: 3 };
-    let circuit = HeldRuns { what: WaitingOn::Circuit, until: Some(Timestamp(9)), runs: 1 };
+    let held = WaitingRuns::group(runs.iter().filter_map(|run| run.waiting_on));
+    let limit = WaitingRuns { what: WaitReason::RateLimit, until: Some(Timestamp(7)), runs: 3 };
+    let circuit = WaitingRuns { what: WaitReason::Circuit, until: Some(Timestamp(9)), runs: 1 };
     assert_eq!(held, [limit, circuit]);
     let mut state = start();
     let counts = Counts::default();
-    let told = Progress {
+    let progress = ProgressEvent {
         done: 0,
         total: 2,
         by_status: counts,
@@ -230,92 +231,92 @@ fn what_runs_wait_for_is_told_once_each_and_until_the_first() {
         waiting: vec![circuit],
         held: None,
     };
-    assert!(state.apply(None, SuiteEvent::Progress(told)).suite);
+    assert!(state.apply(None, SuiteEvent::Progress(progress)).suite);
     assert_eq!(state.waiting, [circuit]);
     let status = SuiteStatus::Cancelled;
-    state.apply(Some(12), SuiteEvent::Finished(Finished { status, counts }));
-    assert_eq!(state.waiting, [], "nothing waits when all is over");
+    state.apply(Some(12), SuiteEvent::Finished(FinishedEvent { status, counts }));
+    assert_eq!(state.waiting, [], "no run waits in a finished suite");
 }
 
 #[test]
-fn that_a_queue_waits_for_its_turn_is_nothing_to_speak_of() {
+fn queued_runs_waiting_for_a_slot_are_not_reported() {
     let snapshot = |what, status| {
         let waiting_on = Some(Waiting { what, until: None });
         let mut suite = start().suite;
         suite.runs = Some(vec![Run { waiting_on, ..run(1, status) }]);
         LiveState::new(SuiteSnapshot { seq: 1, suite }, None).waiting.len()
     };
-    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Pending), 0);
-    assert_eq!(snapshot(WaitingOn::Circuit, RunStatus::Pending), 1);
-    assert_eq!(snapshot(WaitingOn::Slot, RunStatus::Running), 1);
+    assert_eq!(snapshot(WaitReason::Slot, RunStatus::Pending), 0);
+    assert_eq!(snapshot(WaitReason::Circuit, RunStatus::Pending), 1);
+    assert_eq!(snapshot(WaitReason::Slot, RunStatus::Running), 1);
 }
 
 #[test]
-fn a_wait_that_no_event_tells_of_comes_and_goes_with_the_progress() {
+fn wait_of_queued_runs_follows_the_progress_event() {
     let mut state = start();
     state.apply(Some(11), run_event(1, RunStatus::Running));
     let counts = Counts::default();
     let until = Some(Timestamp(9));
-    let held = Some(Waiting { what: WaitingOn::Circuit, until });
+    let held = Some(Waiting { what: WaitReason::Circuit, until });
     let (eta_seconds, current, waiting) = (None, vec![], vec![]);
-    let told =
-        Progress { done: 0, total: 2, by_status: counts, eta_seconds, current, waiting, held };
+    let progress =
+        ProgressEvent { done: 0, total: 2, by_status: counts, eta_seconds, current, waiting, held };
     let waits = |state: &LiveState| state.runs.iter().map(|run| run.waiting_on).collect::<Vec<_>>();
-    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
-    assert_eq!(waits(&state), [None, held], "a run that has begun tells of its own");
+    let changes = state.apply(None, SuiteEvent::Progress(progress.clone()));
+    assert_eq!(waits(&state), [None, held], "running runs report their own waits");
     assert_eq!(changes.runs, BTreeSet::from([1]));
-    let changes = state.apply(None, SuiteEvent::Progress(told.clone()));
-    assert!(changes.runs.is_empty(), "nothing is drawn twice: {changes:?}");
-    let changes = state.apply(None, SuiteEvent::Progress(Progress { held: None, ..told }));
+    let changes = state.apply(None, SuiteEvent::Progress(progress.clone()));
+    assert!(changes.runs.is_empty(), "unchanged runs are not rendered: {changes:?}");
+    let changes = state.apply(None, SuiteEvent::Progress(ProgressEvent { held: None, ..progress }));
     assert_eq!(waits(&state), [None, None]);
     assert_eq!(changes.runs, BTreeSet::from([1]));
 }
 
 #[test]
-fn one_that_talks_is_followed_first_then_a_failure() {
+fn running_run_is_followed_first_then_a_failed_one() {
     let runs = [run(1, RunStatus::Passed), run(2, RunStatus::Failed), run(3, RunStatus::Running)];
-    assert_eq!(worth_following(&runs), Some(run_id(3)));
-    assert_eq!(worth_following(&runs[..2]), Some(run_id(2)));
-    assert_eq!(worth_following(&runs[..1]), Some(run_id(1)));
-    assert_eq!(worth_following(&[]), None);
+    assert_eq!(default_run_to_follow(&runs), Some(run_id(3)));
+    assert_eq!(default_run_to_follow(&runs[..2]), Some(run_id(2)));
+    assert_eq!(default_run_to_follow(&runs[..1]), Some(run_id(1)));
+    assert_eq!(default_run_to_follow(&[]), None);
 }
 
 #[test]
-fn whoever_follows_what_runs_goes_on_when_the_next_begins() {
+fn auto_follow_continues_when_the_next_run_starts() {
     let mut state = start();
     assert_eq!(state.followed, Some(run_id(1)));
-    assert_eq!(state.follow_next(), None, "it still talks");
+    assert_eq!(state.follow_next(), None, "the followed run is still running");
     state.apply(Some(11), run_event(1, RunStatus::Passed));
-    assert_eq!(state.follow_next(), None, "nothing else talks yet");
+    assert_eq!(state.follow_next(), None, "no other run is running yet");
     state.apply(Some(12), run_event(2, RunStatus::Running));
     assert_eq!(state.follow_next(), Some(run_id(2)));
 }
 
 #[test]
-fn the_status_line_ends_each_sentence_once() {
-    let mut line = StatusLine::starting_at(0, 8);
-    line.say("Could not cancel: sign in again.");
-    line.say("Back");
-    assert_eq!(line.flush(1000).as_deref(), Some("Could not cancel: sign in again. Back."));
+fn announcement_ends_each_sentence_once() {
+    let mut announcer = StatusAnnouncer::starting_at(0, 8);
+    announcer.say("Could not cancel: sign in again.");
+    announcer.say("Back");
+    assert_eq!(announcer.flush(1000).as_deref(), Some("Could not cancel: sign in again. Back."));
 }
 
 #[test]
-fn the_status_line_speaks_at_most_every_five_seconds() {
-    let mut line = StatusLine::starting_at(0, 8);
-    line.say("Started");
-    assert_eq!(line.flush(1000).as_deref(), Some("Started."));
-    line.say("S1 failed");
-    line.progress(1, 8);
-    line.progress(2, 8);
-    line.progress(3, 8);
-    assert_eq!(line.flush(5999), None);
-    assert_eq!(line.flush(6000).as_deref(), Some("S1 failed. 25 % done."));
-    assert_eq!(line.flush(20_000), None);
-    line.progress(8, 8);
-    assert_eq!(line.flush(30_000), None, "the end is said by whoever knows how it ended");
+fn announcements_are_at_least_five_seconds_apart() {
+    let mut announcer = StatusAnnouncer::starting_at(0, 8);
+    announcer.say("Started");
+    assert_eq!(announcer.flush(1000).as_deref(), Some("Started."));
+    announcer.say("S1 failed");
+    announcer.progress(1, 8);
+    announcer.progress(2, 8);
+    announcer.progress(3, 8);
+    assert_eq!(announcer.flush(5999), None);
+    assert_eq!(announcer.flush(6000).as_deref(), Some("S1 failed. 25% done."));
+    assert_eq!(announcer.flush(20_000), None);
+    announcer.progress(8, 8);
+    assert_eq!(announcer.flush(30_000), None, "the end is announced with its result");
     for n in 0..9 {
-        line.say(format!("S{n} failed"));
+        announcer.say(format!("S{n} failed"));
     }
-    let said = line.flush(40_000).expect("a sentence");
-    assert!(said.ends_with("S2 failed. and 6 more."), "{said}");
+    let text = announcer.flush(40_000).expect("a sentence");
+    assert!(text.ends_with("S2 failed. and 6 more."), "{text}");
 }

@@ -1,25 +1,24 @@
-//! What the report adds once everything is final: the matrix, times, tokens.
+//! Report of a finished suite: matrix of repeats, run durations, token usage.
 
-use super::live::Live;
-use crate::components::chip::run_look;
-use crate::components::words::{duration, p50_p95};
+use super::live::LiveSuite;
+use crate::components::chip::run_status_style;
+use crate::components::format::{duration, p50_p95};
 use crate::domain::{RoleUsage, Run, RunStatus, ScenarioId, Usage};
 use crate::pages::run::parts::{fact, usage_table};
 use leptos::prelude::*;
 
-/// Matrix, times and tokens of a finished suite.
-pub(super) fn below(live: Live) -> AnyView {
+pub(super) fn below(live: LiveSuite) -> AnyView {
     let runs: Vec<Run> = live.state.with_value(|state| state.runs.clone());
     let repeats = live.suite.with_untracked(|suite| suite.repeats);
     view! {
         {(repeats > 1).then(|| matrix(&runs))}
-        {times(&runs)}
-        {usage_table(&sum(&runs))}
+        {durations(&runs)}
+        {usage_table(&total_usage(&runs))}
     }
     .into_any()
 }
 
-/// Scenarios down, repetitions across: what is flaky shows at once.
+/// Scenarios as rows and repeats as columns, which shows flaky scenarios.
 fn matrix(runs: &[Run]) -> AnyView {
     let mut order: Vec<ScenarioId> = Vec::new();
     for run in runs {
@@ -34,7 +33,7 @@ fn matrix(runs: &[Run]) -> AnyView {
         own.sort_by_key(|run| run.repetition);
         let name = own.first().map(|run| run.scenario.name.clone());
         let cells = own.into_iter().map(|run| {
-            let (tone, icon) = run_look(run.status);
+            let (tone, icon) = run_status_style(run.status);
             let label = format!("#{}: {}", run.repetition, run.status.label());
             view! {
                 <td class="num"><a class=format!("cell {tone}") href=format!("/runs/{}", run.id)
@@ -45,8 +44,8 @@ fn matrix(runs: &[Run]) -> AnyView {
     });
     view! {
         <section>
-            <h2 id="matrix-head">"Repetitions"</h2>
-            <div class="scroll" tabindex="0" role="region" aria-label="Matrix of repetitions">
+            <h2 id="matrix-head">"Repeats"</h2>
+            <div class="scroll" tabindex="0" role="region" aria-label="Results of each repeat">
                 <table class="matrix">
                     <thead><tr><th scope="col">"Scenario"</th>{head.collect_view()}</tr></thead>
                     <tbody>{rows.collect_view()}</tbody>
@@ -57,28 +56,28 @@ fn matrix(runs: &[Run]) -> AnyView {
     .into_any()
 }
 
-fn times(runs: &[Run]) -> AnyView {
-    // One that was stopped, or never got far, says nothing about how long they take.
+fn durations(runs: &[Run]) -> AnyView {
+    // Cancelled runs and runs with errors would distort the durations.
     let judged = runs.iter().filter(|run| {
         matches!(run.status, RunStatus::Passed | RunStatus::Failed | RunStatus::Inconclusive)
     });
-    let Some((half, most)) = p50_p95(judged.filter_map(|run| run.duration_ms).collect()) else {
+    let Some((p50, p95)) = p50_p95(judged.filter_map(|run| run.duration_ms).collect()) else {
         return ().into_any();
     };
     view! {
         <section>
-            <h2>"Time of a run"</h2>
+            <h2>"Run duration"</h2>
             <dl class="facts-list">
-                {fact("Half are faster than", duration(half))}
-                {fact("95 % are faster than", duration(most))}
+                {fact("p50", duration(p50))}
+                {fact("p95", duration(p95))}
             </dl>
         </section>
     }
     .into_any()
 }
 
-/// The usage of all runs; the cost only where all of it is known.
-fn sum(runs: &[Run]) -> Usage {
+/// Total usage of all runs. The cost is known only if it is known for each.
+fn total_usage(runs: &[Run]) -> Usage {
     let add = |pick: fn(&Usage) -> &RoleUsage| {
         let used = runs.iter().map(|run| pick(&run.usage)).filter(|role| role.calls > 0);
         let mut total = RoleUsage { cost_usd: Some(0.0), ..RoleUsage::default() };

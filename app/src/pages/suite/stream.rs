@@ -1,15 +1,15 @@
-//! The stream of a suite in the browser.
+//! The event stream of a suite in the browser.
 //!
-//! One callback for all kinds of events on the browser's own `EventSource`,
-//! so that they arrive in the order of the wire and errors are seen as they
-//! are: reconnecting or refused for good.
+//! All event types share one callback on a plain `EventSource`, so that they
+//! arrive in the order they were sent, and so that a reconnect can be told from
+//! a rejected stream.
 
-use super::hearing::{Hearing, Wire};
-use super::live::{LOG, Live};
+use super::live::{LOG, LiveSuite};
+use super::stream_status::StreamMonitor;
 use crate::components::browser;
-use crate::components::compact;
+use crate::components::positional_json;
 use crate::domain::{
-    Finished, Progress, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
+    FinishedEvent, ProgressEvent, Run, RunEvent, RunId, SuiteEvent, SuiteSnapshot, TurnEvent,
 };
 use leptos::prelude::*;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::{EventSource, MessageEvent};
 
-/// Between two drawings; milliseconds. With hundreds of rows a drawing costs
-/// the browser tens of milliseconds, and nobody reads faster.
-const DRAW_EVERY: i64 = 100;
+/// Minimum time between two renders in milliseconds. With hundreds of rows one
+/// render takes tens of milliseconds.
+const RENDER_INTERVAL: i64 = 100;
 
-/// An open stream; closed when dropped.
-struct Stream {
+/// An open stream, closed on drop.
+struct OpenStream {
     source: EventSource,
     _on_event: Closure<dyn FnMut(MessageEvent)>,
     _on_state: Closure<dyn FnMut(web_sys::Event)>,
 }
 
-impl Drop for Stream {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.source.set_onopen(None);
         self.source.set_onerror(None);
@@ -37,55 +37,56 @@ impl Drop for Stream {
 }
 
 #[derive(Clone, Copy)]
-struct Listening {
-    live: Live,
-    stream: StoredValue<Option<Stream>, LocalStorage>,
-    wire: StoredValue<Wire>,
-    /// What came since the last frame.
-    heard: StoredValue<Vec<(Option<i64>, SuiteEvent)>>,
-    /// When that was drawn last.
-    drawn: StoredValue<i64>,
+struct SuiteStream {
+    live: LiveSuite,
+    stream: StoredValue<Option<OpenStream>, LocalStorage>,
+    monitor: StoredValue<StreamMonitor>,
+    /// Events since the last render.
+    pending: StoredValue<Vec<(Option<i64>, SuiteEvent)>>,
+    /// Time of the last render.
+    rendered_at: StoredValue<i64>,
 }
 
-/// Listens until the page goes; a hidden tab does not, and catches up.
-pub(super) fn listen(live: Live) {
-    let listening = Listening {
+/// Streams events into `live` until the page is unmounted. The stream is closed
+/// while the tab is hidden and catches up afterwards.
+pub(super) fn connect(live: LiveSuite) {
+    let suite_stream = SuiteStream {
         live,
         stream: StoredValue::new_local(None),
-        wire: StoredValue::new(Wire::default()),
-        heard: StoredValue::new(Vec::new()),
-        drawn: StoredValue::new(0),
+        monitor: StoredValue::new(StreamMonitor::default()),
+        pending: StoredValue::new(Vec::new()),
+        rendered_at: StoredValue::new(0),
     };
-    listening.open();
+    suite_stream.open();
     if !live.is_final() {
-        // Whoever comes in the middle wants to hear what is said now.
-        browser::later(0, || browser::scroll_to_end(LOG));
+        // Starts at the newest turn.
+        browser::after_ms(0, || browser::scroll_to_end(LOG));
     }
     let visibility = StoredValue::new_local(Some(browser::on_visibility(move || {
         if browser::is_hidden() {
-            listening.close();
+            suite_stream.close();
         } else {
-            listening.open();
+            suite_stream.open();
         }
     })));
-    let ticking = set_interval_with_handle(move || listening.tick(), Duration::from_secs(1));
-    live.tick(browser::now());
+    let ticker = set_interval_with_handle(move || suite_stream.tick(), Duration::from_secs(1));
+    live.tick(browser::now_ms());
     on_cleanup(move || {
-        listening.close();
+        suite_stream.close();
         visibility.set_value(None);
-        if let Ok(ticking) = ticking {
-            ticking.clear();
+        if let Ok(ticker) = ticker {
+            ticker.clear();
         }
     });
 }
 
-impl Listening {
+impl SuiteStream {
     fn open(self) {
         if self.live.is_final() || browser::is_hidden() || self.is_open() {
             return;
         }
-        // A tab that was hidden draws what it heard before; then it knows what it missed.
-        self.draw();
+        // Applies pending events first, so that `after` names the newest known event.
+        self.render();
         let url = format!("/api/v1/suites/{}/events?after={}", self.live.id, self.live.seq());
         let Ok(source) = EventSource::new(&url) else { return };
         let on_event = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
@@ -98,39 +99,39 @@ impl Listening {
             let _ = source.add_event_listener_with_callback(kind, callback);
         }
         let on_state = Closure::<dyn FnMut(web_sys::Event)>::new(move |event: web_sys::Event| {
-            self.changed(&event);
+            self.on_state_change(&event);
         });
         source.set_onopen(Some(on_state.as_ref().unchecked_ref()));
         source.set_onerror(Some(on_state.as_ref().unchecked_ref()));
-        let stream = Stream { source, _on_event: on_event, _on_state: on_state };
+        let stream = OpenStream { source, _on_event: on_event, _on_state: on_state };
         self.stream.set_value(Some(stream));
     }
 
-    /// Keeps an event for the next drawing, in which all of them are drawn.
+    /// Queues an event for the next render.
     fn collect(self, id: Option<i64>, event: SuiteEvent) {
-        let first = self.heard.try_update_value(|heard| {
-            heard.push((id, event));
-            heard.len() == 1
+        let first = self.pending.try_update_value(|pending| {
+            pending.push((id, event));
+            pending.len() == 1
         });
         if first != Some(true) {
             return;
         }
-        let since = browser::now() - self.drawn.get_value();
-        let wait = i32::try_from(DRAW_EVERY - since).unwrap_or_default();
+        let since = browser::now_ms() - self.rendered_at.get_value();
+        let wait = i32::try_from(RENDER_INTERVAL - since).unwrap_or_default();
         if wait > 0 {
-            browser::later(wait, move || self.draw());
+            browser::after_ms(wait, move || self.render());
         } else {
-            request_animation_frame(move || self.draw());
+            request_animation_frame(move || self.render());
         }
     }
 
-    fn draw(self) {
-        let _ = self.drawn.try_update_value(|drawn| *drawn = browser::now());
-        let heard = self.heard.try_update_value(std::mem::take).unwrap_or_default();
-        if heard.is_empty() {
+    fn render(self) {
+        let _ = self.rendered_at.try_update_value(|at| *at = browser::now_ms());
+        let events = self.pending.try_update_value(std::mem::take).unwrap_or_default();
+        if events.is_empty() {
             return;
         }
-        self.live.hear(heard);
+        self.live.apply_events(events);
         if self.live.is_final() {
             self.close();
         }
@@ -142,79 +143,79 @@ impl Listening {
 
     fn close(self) {
         let _ = self.stream.try_update_value(|stream| drop(stream.take()));
-        let _ = self.wire.try_update_value(Wire::closed);
+        let _ = self.monitor.try_update_value(StreamMonitor::closed);
     }
 
-    fn changed(self, event: &web_sys::Event) {
+    fn on_state_change(self, event: &web_sys::Event) {
         let Some(source) = event.target().and_then(|t| t.dyn_into::<EventSource>().ok()) else {
             return;
         };
-        let now = browser::now();
+        let now = browser::now_ms();
         match source.ready_state() {
-            EventSource::OPEN => self.tell(|wire| wire.opened(now)),
-            EventSource::CONNECTING => self.tell(|wire| wire.broke(now)),
-            // Refused for good: nothing more to say (204), or to be asked for.
+            EventSource::OPEN => self.update_status(|monitor| monitor.opened(now)),
+            EventSource::CONNECTING => self.update_status(|monitor| monitor.disconnected(now)),
+            // A finished suite answers 204: the stream is over.
             _ if self.live.is_final() => {}
             _ => {
-                browser::later(0, move || self.close());
-                self.live.read_all();
-                self.tell(|wire| wire.refused(now));
+                browser::after_ms(0, move || self.close());
+                self.live.reload();
+                self.update_status(|monitor| monitor.rejected(now));
             }
         }
     }
 
-    /// Something happened to the stream: the page says what there is to say.
-    fn tell(self, happened: impl FnOnce(&mut Wire)) {
-        let shown = self.wire.try_update_value(|wire| {
-            happened(wire);
-            wire.shown()
+    /// Updates the monitor and shows its status.
+    fn update_status(self, update: impl FnOnce(&mut StreamMonitor)) {
+        let status = self.monitor.try_update_value(|monitor| {
+            update(monitor);
+            monitor.status()
         });
-        self.live.heard(shown.unwrap_or(Hearing::Fine));
+        self.live.set_stream_status(status.unwrap_or_default());
     }
 
     fn tick(self) {
-        let now = browser::now();
-        let over = self.live.is_final();
-        self.tell(|wire| wire.tick(now, over));
-        if !over && self.wire.try_update_value(|wire| wire.asks(now)) == Some(true) {
-            // The stream is tried anew; where it is refused again, everything is read.
+        let now = browser::now_ms();
+        let finished = self.live.is_final();
+        self.update_status(|monitor| monitor.tick(now, finished));
+        let poll = self.monitor.try_update_value(|monitor| monitor.take_due_poll(now));
+        if !finished && poll == Some(true) {
+            // Retries the stream. If it is rejected again, `reload` runs again.
             self.open();
         }
         self.live.tick(now);
     }
 }
 
-/// The seq of an event. The browser repeats the last one for events without
-/// an id of their own, so `progress` has none.
+/// The sequence number of an event. `progress` events have none, and the
+/// browser repeats the last ID for them.
 fn event_id(event: &MessageEvent) -> Option<i64> {
     if event.type_() == "progress" { None } else { event.last_event_id().parse().ok() }
 }
 
-/// An event as its kind and data say; one that cannot be read is left out.
+/// Parses an event. Events that cannot be parsed are ignored.
 fn parse(event: &MessageEvent) -> Option<SuiteEvent> {
     let data = event.data().as_string()?;
     Some(match event.type_().as_str() {
         "snapshot" => {
-            SuiteEvent::Snapshot(Box::new(compact::from_str::<SuiteSnapshot>(&data).ok()?))
+            SuiteEvent::Snapshot(Box::new(positional_json::from_str::<SuiteSnapshot>(&data).ok()?))
         }
-        // Read without serde's `flatten`, which is large: the run repeats its id.
+        // Avoids serde's `flatten`, which is large: a run contains its own ID.
         "run" => {
-            let run: Run = compact::from_str(&data).ok()?;
+            let run: Run = positional_json::from_str(&data).ok()?;
             SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run }))
         }
         "turn" => {
-            let WhichRun { run_id } = compact::from_str(&data).ok()?;
-            let turn = compact::from_str(&data).ok()?;
+            let TurnOwner { run_id } = positional_json::from_str(&data).ok()?;
+            let turn = positional_json::from_str(&data).ok()?;
             SuiteEvent::Turn(Box::new(TurnEvent { run_id, turn }))
         }
-        "progress" => SuiteEvent::Progress(compact::from_str::<Progress>(&data).ok()?),
-        "finished" => SuiteEvent::Finished(compact::from_str::<Finished>(&data).ok()?),
+        "progress" => SuiteEvent::Progress(positional_json::from_str::<ProgressEvent>(&data).ok()?),
+        "finished" => SuiteEvent::Finished(positional_json::from_str::<FinishedEvent>(&data).ok()?),
         _ => return None,
     })
 }
 
-/// Whose turn an event is.
 #[derive(serde::Deserialize)]
-struct WhichRun {
+struct TurnOwner {
     run_id: RunId,
 }

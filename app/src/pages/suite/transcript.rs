@@ -1,62 +1,61 @@
-//! What is said in the run that is followed, as it is said.
+//! Live transcript of the followed run.
 
-use super::live::{LOG, Live, PANEL};
+use super::live::{LOG, LiveSuite, PANEL};
 use crate::components::browser;
 use crate::components::chip::run_chip;
+use crate::components::format::{plural, run_name};
 use crate::components::turns::turn;
-use crate::components::words::{plural, run_name};
 use crate::domain::RunStatus;
-use crate::pages::run::parts::doing;
+use crate::pages::run::parts::activity_with_time;
 use leptos::prelude::*;
 
-/// The panel beside the runs.
-pub(super) fn panel(live: Live) -> AnyView {
+pub(super) fn panel(live: LiveSuite) -> AnyView {
     let row = move || {
         let id = live.followed.get()?;
         live.rows.with(|rows| rows.iter().find(|row| row.id == id).copied())
     };
     let head = move || {
         let Some(row) = row() else {
-            return view! { <h2 id="said-head">"Transcript"</h2> }.into_any();
+            return view! { <h2 id="transcript-panel-head">"Transcript"</h2> }.into_any();
         };
-        let name = row.run.with_untracked(|run| run_name(run, live.many()));
+        let name = row.run.with_untracked(|run| run_name(run, live.has_repeats()));
         let href = format!("/runs/{}", row.id);
         view! {
-            <h2 id="said-head">{name}</h2>
+            <h2 id="transcript-panel-head">{name}</h2>
             {move || run_chip(row.run.with(|run| run.status))}
             <a href=href>"Open"</a>
-            {mode(live)}
+            {follow_mode(live)}
         }
         .into_any()
     };
-    let quiet = move || {
+    let empty_text = move || {
         let known = row().map(|row| row.run.with(|run| (run.status, run.user_turns)));
         live.turns.with(Vec::is_empty).then_some(match known {
-            Some((RunStatus::Pending, _)) => "It has not begun.",
-            Some((RunStatus::Running, 0)) => "It is about to begin.",
-            Some((_, 0)) => "Nothing was said.",
-            Some(_) => "What was said is on its way…",
-            None => "Choose a run to see what is said in it.",
+            Some((RunStatus::Pending, _)) => "This run is queued.",
+            Some((RunStatus::Running, 0)) => "The conversation is about to start.",
+            Some((_, 0)) => "No messages.",
+            Some(_) => "Loading transcript…",
+            None => "Choose a run to see its transcript.",
         })
     };
-    let typing = move || {
+    let activity = move || {
         let running = row().is_some_and(|row| row.run.with(|run| run.status == RunStatus::Running));
         running.then(|| {
             view! {
-                <p class="typing hint">
-                    {move || row().map(|row| row.run.with(doing))} "…"
+                <p class="activity hint">
+                    {move || row().map(|row| row.run.with(activity_with_time))} "…"
                 </p>
             }
         })
     };
-    let down = move |_| {
+    let scroll_down = move |_| {
         live.unread.set(0);
         browser::scroll_to_end(LOG);
-        // The button goes; the keyboard stays where the turns are.
+        // The button disappears, so the focus moves to the transcript.
         browser::focus(LOG);
     };
     view! {
-        <section id=PANEL class="transcript following" aria-labelledby="said-head">
+        <section id=PANEL class="transcript following" aria-labelledby="transcript-panel-head">
             <header class="bar">{head}</header>
             <div class="log" id=LOG role="log" aria-live="off" tabindex="0"
                 aria-label="Transcript"
@@ -65,14 +64,14 @@ pub(super) fn panel(live: Live) -> AnyView {
                         live.unread.set(0);
                     }
                 }>
-                <p class="hint">{quiet}</p>
+                <p class="hint">{empty_text}</p>
                 <For each=move || live.turns.get()
                     key=move |turn| (live.followed.get_untracked(), turn.index)
                     children=|said| turn(&said, ().into_any())/>
-                {typing}
+                {activity}
             </div>
             {move || (live.unread.get() > 0).then(|| view! {
-                <button type="button" class="unread" on:click=down>
+                <button type="button" class="unread" on:click=scroll_down>
                     {format!("{} ↓", plural(live.unread.get(), "new turn"))}
                 </button>
             })}
@@ -81,17 +80,17 @@ pub(super) fn panel(live: Live) -> AnyView {
     .into_any()
 }
 
-/// Whether the page moves on to the next run by itself.
-fn mode(live: Live) -> AnyView {
+/// Shows whether the page follows the next run automatically.
+fn follow_mode(live: LiveSuite) -> AnyView {
     let shown = move || {
         if live.suite.with(|suite| suite.status.is_final()) {
             return ().into_any();
         }
         if live.pinned.get() {
             let href = format!("/suites/{}", live.id);
-            view! { <a href=href data-noscroll="">"Follow whatever runs"</a> }.into_any()
+            view! { <a href=href data-noscroll="">"Auto-follow"</a> }.into_any()
         } else {
-            view! { <span class="hint">"follows what runs"</span> }.into_any()
+            view! { <span class="hint">"Auto-following"</span> }.into_any()
         }
     };
     shown.into_any()

@@ -1,37 +1,36 @@
 //! The list of suites.
 
-use crate::services::Page;
 use crate::components::chip::suite_chip;
-use crate::components::load::{ask, empty, follow, loaded_below, notice};
+use crate::components::format::{percent, verdict_counts};
+use crate::components::page_data::{
+    auto_refresh, empty_state, load, next_page_link, notice, poll_while, section_when_loaded,
+};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::components::words::{percent, verdict_counts};
 use crate::domain::{Suite, SuiteStatus};
-use crate::pages::agents::list::more;
-use crate::pages::run::parts::refresh;
-use crate::server_fns::{SuitesQuery};
+use crate::server_fns::SuitesQuery;
+use crate::services::Page;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-/// The list of suites, newest first.
 #[component]
 pub fn SuitesPage() -> impl IntoView {
     let query = use_query_map();
-    let words =
+    let params =
         move || query.with(|query| (query.get("agent"), query.get("status"), query.get("after")));
-    let data = ask(move || {
-        let (agent, status, after) = words();
+    let data = load(move || {
+        let (agent, status, after) = params();
         SuitesQuery { agent, status, after }
     });
-    follow(data, unfinished);
+    poll_while(data, unfinished);
     view! {
         {notice()}
         <div class="page-head">
             {heading("Suites")}
             <a class="button primary" href="/suites/new">"Run scenarios"</a>
         </div>
-        {move || filters(&words().1.unwrap_or_default())}
-        {loaded_below(data, move |page| show(page, words().1.is_some() || words().0.is_some()))}
+        {move || filters(&params().1.unwrap_or_default())}
+        {section_when_loaded(data, move |page| show(page, params().1.is_some() || params().0.is_some()))}
     }
 }
 
@@ -58,18 +57,21 @@ fn unfinished(page: &Page<Suite>) -> bool {
 fn show(page: Page<Suite>, filtered: bool) -> AnyView {
     if page.items.is_empty() && filtered {
         let action = view! { <a class="button" href="/suites">"Clear filters"</a> };
-        return empty("Nothing matches", "No suite fits these filters.", action.into_any());
+        return empty_state(
+            "No matching suites",
+            "No suite matches these filters.",
+            action.into_any(),
+        );
     }
     if page.items.is_empty() {
         let action = view! { <a class="button primary" href="/suites/new">"Run scenarios"</a> };
-        let text = "A suite is the runs that one start made: an agent against scenarios.";
-        return empty("No suites yet", text, action.into_any());
+        let text = "A suite is one batch of runs: an agent tested against a set of scenarios.";
+        return empty_state("No suites yet", text, action.into_any());
     }
     let open = unfinished(&page);
-    view! { {open.then(refresh)} {suite_table(page.items)} {more("/suites", page.next)} }.into_any()
+    view! { {open.then(auto_refresh)} {suite_table(page.items)} {next_page_link("/suites", page.next)} }.into_any()
 }
 
-/// Suites in a table.
 pub fn suite_table(suites: Vec<Suite>) -> AnyView {
     let rows = suites.into_iter().map(|suite| {
         let href = format!("/suites/{}", suite.id);

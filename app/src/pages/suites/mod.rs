@@ -1,4 +1,4 @@
-//! Suites: the list, and starting one.
+//! Suites: the list and the start form.
 
 pub mod list;
 pub mod new;

@@ -1,16 +1,16 @@
-//! Starting a suite: agent × scenarios × repeats, with the pre-flight.
+//! Start form of a suite: agent × scenarios × repeats, with the preflight check.
 
 use super::preflight::panel;
-use crate::address::encode;
 use crate::components::browser;
-use crate::components::form::{Control, Field, Form, unchecked};
-use crate::components::load::{Data, ask, empty, loaded_below, notice};
+use crate::components::form::{Control, Field, Form, skip_validation};
+use crate::components::page_data::{PageData, empty_state, load, notice, section_when_loaded};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::pages::scenarios::list::filter_of;
-use crate::server_fns::scenarios::FilterWords;
-use crate::server_fns::suites::{PreflightData, StartData, StartWords};
-use crate::server_fns::{PreflightQuery, StartQuery, Choice};
+use crate::server_fns::scenarios::ScenarioFilterParams;
+use crate::server_fns::suites::{PreflightData, StartData, StartParams};
+use crate::server_fns::{Choice, PreflightQuery, StartQuery};
+use crate::url::percent_encode;
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::web_sys::HtmlFormElement;
@@ -19,112 +19,111 @@ use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
 use serde_json::json;
 
-/// The start form.
 #[component]
 pub fn NewSuitePage() -> impl IntoView {
     let query = use_query_map();
-    let words = Memo::new(move |_| query.with(words_of));
-    // The form is drawn anew only for another list of scenarios: what is typed
-    // and where the focus stands must survive each change of the address.
+    let params = Memo::new(move |_| query.with(params_of));
+    // Only another list of scenarios renders the form again. Typed values and
+    // the focus must survive other changes of the URL.
     let list = Memo::new(move |_| {
-        words.with(|words| (words.filter.clone(), words.all && !words.filter.is_empty()))
+        params.with(|params| (params.filter.clone(), params.all && !params.filter.is_empty()))
     });
-    let data = ask(move || {
+    let data = load(move || {
         list.track();
-        StartQuery { words: words.get_untracked() }
+        StartQuery { params: params.get_untracked() }
     });
-    let found = ask(move || PreflightQuery { words: words.get() });
+    let preflight = load(move || PreflightQuery { params: params.get() });
     view! {
         {notice()}
         {heading("Run scenarios")}
-        {nothing_selected(&query)}
-        {loaded_below(data, move |data| show(data, found))}
+        {empty_selection_notice(&query)}
+        {section_when_loaded(data, move |data| show(data, preflight))}
     }
 }
 
-/// "Run selected" of the list, with nothing ticked there.
-fn nothing_selected(query: &Memo<ParamsMap>) -> AnyView {
+/// Notice after "Run selected" without a selection.
+fn empty_selection_notice(query: &Memo<ParamsMap>) -> AnyView {
     let query = *query;
-    let nothing = move || {
+    let is_empty = move || {
         query.with(|query| query.get("selected").is_some() && query.get("scenario").is_none())
     };
-    let text = "No scenario was ticked in the list. Tick here which ones to run.";
-    (move || nothing().then(|| view! { <p class="notice" role="status">{text}</p> })).into_any()
+    let text = "You did not select any scenarios. Select the ones to run below.";
+    (move || is_empty().then(|| view! { <p class="notice" role="status">{text}</p> })).into_any()
 }
 
-/// What an address chooses. The names of the form count too: without WASM the
-/// form itself asks for the pre-flight by GET.
-fn words_of(query: &ParamsMap) -> StartWords {
-    let word = |name: &str| query.get(name).unwrap_or_default();
+/// The selection in a URL. Field names of the form are accepted too, because
+/// without WASM the form requests the preflight check by GET.
+fn params_of(query: &ParamsMap) -> StartParams {
+    let value = |name: &str| query.get(name).unwrap_or_default();
     let first =
-        |one: &str, other: &str| query.get(one).or_else(|| query.get(other)).unwrap_or_default();
+        |name: &str, field: &str| query.get(name).or_else(|| query.get(field)).unwrap_or_default();
     let mut scenarios = query.get_all("scenario").unwrap_or_default();
     scenarios.extend(query.get_all("scenario_ids[]").unwrap_or_default());
-    StartWords {
+    StartParams {
         agent: first("agent", "agent_id"),
         scenarios,
-        all: word("all") == "true",
+        all: value("all") == "true",
         filter: filter_of(query),
-        repeats: word("repeats"),
-        concurrency: word("concurrency"),
-        note: word("note"),
-        allow_parallel: word_is_true(query, "allow_parallel"),
-        skip_incompatible: word_is_true(query, "skip_incompatible"),
+        repeats: value("repeats"),
+        concurrency: value("concurrency"),
+        note: value("note"),
+        allow_parallel: is_true(query, "allow_parallel"),
+        skip_incompatible: is_true(query, "skip_incompatible"),
         draft: query.get("draft"),
     }
 }
 
-/// Of a hidden `false` and a ticked `true` the last one counts.
-fn word_is_true(query: &ParamsMap, name: &str) -> bool {
+/// The last value counts: a checked box follows a hidden `false`.
+fn is_true(query: &ParamsMap, name: &str) -> bool {
     query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
 }
 
-fn show(data: StartData, found: Data<PreflightData>) -> AnyView {
+fn show(data: StartData, preflight: PageData<PreflightData>) -> AnyView {
     if data.agents.is_empty() {
-        let action = view! { <a class="button primary" href="/agents/new">"Describe an agent"</a> };
-        let text = "Runs need an agent: a system prompt, a model and its tools.";
-        return empty("No agent yet", text, action.into_any());
+        let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
+        let text = "To run scenarios you need an agent: a system prompt, a model and its tools.";
+        return empty_state("No agents yet", text, action.into_any());
     }
-    let StartData { key, mut chosen, agents, scenarios, rejected } = data;
-    if chosen.repeats.is_empty() {
-        "1".clone_into(&mut chosen.repeats);
+    let StartData { key, mut params, agents, scenarios, rejected } = data;
+    if params.repeats.is_empty() {
+        "1".clone_into(&mut params.repeats);
     }
     let draft = Draft(json!({
-        "agent_id": chosen.agent,
-        "repeats": chosen.repeats,
-        "concurrency": chosen.concurrency,
-        "note": chosen.note,
-        "allow_parallel": chosen.allow_parallel,
-        "skip_incompatible": chosen.skip_incompatible,
+        "agent_id": params.agent,
+        "repeats": params.repeats,
+        "concurrency": params.concurrency,
+        "note": params.note,
+        "allow_parallel": params.allow_parallel,
+        "skip_incompatible": params.skip_incompatible,
     }));
     let rejected = rejected.map(|mut rejected| {
-        // The values come from `chosen` on both ways.
+        // `params` holds the values in both cases.
         rejected.draft = draft.clone();
         rejected
     });
-    let form = Form::new(draft, rejected, unchecked);
+    let form = Form::new(draft, rejected, skip_validation);
     let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
     choices.extend(agents.iter().map(|agent| (agent.id.clone(), agent.name.clone())));
     let navigate = use_navigate();
-    let filter = chosen.filter.clone();
-    let follow = move |form: &HtmlFormElement, shown: Option<&str>| {
-        let to = address(&browser::form_entries(form), &filter);
-        if shown != Some(to.as_str()) {
+    let filter = params.filter.clone();
+    let update_url = move |form: &HtmlFormElement, current: Option<&str>| {
+        let to = form_url(&browser::form_entries(form), &filter);
+        if current != Some(to.as_str()) {
             let options = NavigateOptions { replace: true, scroll: false, ..Default::default() };
             navigate(&to, options);
         }
     };
-    // What was chosen before the page came alive told nobody.
-    let (early, shown) =
-        (follow.clone(), address(&entries_of(&chosen, &scenarios), &chosen.filter));
+    // Choices made before hydration have not updated the URL yet.
+    let (update_early, rendered) =
+        (update_url.clone(), form_url(&entries_of(&params, &scenarios), &params.filter));
     Effect::new(move || {
         if let Some(form) = browser::form("start") {
-            early(&form, Some(&shown));
+            update_early(&form, Some(&rendered));
         }
     });
     let changed = move |event: Event| {
         if let Some(form) = browser::form_of(&event) {
-            follow(&form, None);
+            update_url(&form, None);
         }
     };
     view! {
@@ -133,25 +132,25 @@ fn show(data: StartData, found: Data<PreflightData>) -> AnyView {
             <input type="hidden" name="idempotency_key" value=key/>
             <div>
                 {form.summary()}
-                <section class="fields" aria-label="What runs">
+                <section class="fields" aria-label="Suite settings">
                     {Field::new("agent_id", "Agent", Control::Select(choices)).required().show(form)}
                     {Field::new("repeats", "Repeats", Control::Number)
-                        .hint("How often each scenario, 1–20.").show(form)}
-                    {Field::new("concurrency", "At once", Control::Number)
-                        .hint("1–64; empty for the server’s default.").show(form)}
-                    {Field::new("note", "Note", Control::Line("text"))
-                        .hint("What you want to find out.").show(form)}
+                        .hint("How many times to run each scenario, 1–20.").show(form)}
+                    {Field::new("concurrency", "Concurrency", Control::Number)
+                        .hint("How many runs at the same time, 1–64. Leave empty for the server’s default.").show(form)}
+                    {Field::new("note", "Note", Control::Input("text"))
+                        .hint("Optional: the purpose of this suite.").show(form)}
                 </section>
-                {choose(&chosen, &scenarios)}
+                {scenario_choice(&params, &scenarios)}
             </div>
-            {panel(form, found)}
+            {panel(form, preflight)}
         </form>
     }
     .into_any()
 }
 
-/// The address of what a form says: the pre-flight follows it.
-fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
+/// The URL with the values of the form. The preflight check follows the URL.
+fn form_url(entries: &[(String, String)], filter: &ScenarioFilterParams) -> String {
     let mut to = String::from("/suites/new?");
     for (name, value) in entries {
         let name = match name.as_str() {
@@ -162,69 +161,69 @@ fn address(entries: &[(String, String)], filter: &FilterWords) -> String {
             name => name,
         };
         if !value.is_empty() && value != "false" {
-            to.push_str(&format!("{name}={}&", encode(value)));
+            to.push_str(&format!("{name}={}&", percent_encode(value)));
         }
     }
     for (name, value) in filter.pairs() {
-        to.push_str(&format!("{name}={}&", encode(&value)));
+        to.push_str(&format!("{name}={}&", percent_encode(&value)));
     }
     to.pop();
     to
 }
 
-/// What the form says as it is drawn, in its order.
-fn entries_of(chosen: &StartWords, scenarios: &[Choice]) -> Vec<(String, String)> {
+/// The entries of the form as rendered, in order.
+fn entries_of(params: &StartParams, scenarios: &[Choice]) -> Vec<(String, String)> {
     let mut entries = vec![
-        ("agent_id", chosen.agent.clone()),
-        ("repeats", chosen.repeats.clone()),
-        ("concurrency", chosen.concurrency.clone()),
-        ("note", chosen.note.clone()),
-        ("all", chosen.all.to_string()),
+        ("agent_id", params.agent.clone()),
+        ("repeats", params.repeats.clone()),
+        ("concurrency", params.concurrency.clone()),
+        ("note", params.note.clone()),
+        ("all", params.all.to_string()),
     ];
-    let ticked = scenarios.iter().filter(|one| chosen.scenarios.contains(&one.id));
-    entries.extend(ticked.map(|one| ("scenario_ids[]", one.id.clone())));
-    entries.push(("skip_incompatible", chosen.skip_incompatible.to_string()));
-    entries.push(("allow_parallel", chosen.allow_parallel.to_string()));
+    let checked = scenarios.iter().filter(|scenario| params.scenarios.contains(&scenario.id));
+    entries.extend(checked.map(|scenario| ("scenario_ids[]", scenario.id.clone())));
+    entries.push(("skip_incompatible", params.skip_incompatible.to_string()));
+    entries.push(("allow_parallel", params.allow_parallel.to_string()));
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// All active ones, or single ones: style hides the list while all are chosen,
-/// for then its boxes say nothing.
-fn choose(chosen: &StartWords, scenarios: &[Choice]) -> AnyView {
-    let rows = scenarios.iter().map(|scenario| row(chosen, scenario)).collect_view();
+/// Choice of all active scenarios or individual ones. CSS hides the list while
+/// all are chosen.
+fn scenario_choice(params: &StartParams, scenarios: &[Choice]) -> AnyView {
+    let rows = scenarios.iter().map(|scenario| row(params, scenario)).collect_view();
     view! {
-        <fieldset class="choose">
+        <fieldset class="scenario-choice">
             <legend>"Scenarios"</legend>
-            {all_of(chosen)}
-            <div class="pick" role="group" aria-label="Single scenarios">{rows}</div>
+            {all_active(params)}
+            <div class="scenario-list" role="group" aria-label="Individual scenarios">{rows}</div>
         </fieldset>
     }
     .into_any()
 }
 
-/// All active ones. Of a filter they are chosen by a link, not a box: what is
-/// posted must never be more than the page shows.
-fn all_of(chosen: &StartWords) -> AnyView {
-    if chosen.filter.is_empty() {
+/// Choice of all active scenarios. With a filter it is a link that loads the
+/// page again, so that a form never posts more than the page shows.
+fn all_active(params: &StartParams) -> AnyView {
+    if params.filter.is_empty() {
         return view! {
-            <label class="tick">
-                <input type="checkbox" name="all" value="true" checked=chosen.all/>
-                " All active ones"
+            <label class="checkbox">
+                <input type="checkbox" name="all" value="true" checked=params.all/>
+                " All active scenarios"
             </label>
         }
         .into_any();
     }
-    let mut entries = vec![("agent_id".to_owned(), chosen.agent.clone())];
-    if chosen.all {
-        let hidden = chosen.filter.pairs().into_iter().map(|(name, value)| {
+    let mut entries = vec![("agent_id".to_owned(), params.agent.clone())];
+    if params.all {
+        let hidden = params.filter.pairs().into_iter().map(|(name, value)| {
             view! { <input type="hidden" name=format!("filter[{name}]") value=value/> }
         });
         return view! {
             <input type="hidden" name="all" value="true"/>
             {hidden.collect_view()}
             <p class="hint">
-                "All active ones of the filter. "
-                <a href=address(&entries, &chosen.filter)>"Choose single ones"</a>
+                "All active scenarios that match the filter. "
+                <a href=form_url(&entries, &params.filter)>"Choose individual scenarios"</a>
             </p>
         }
         .into_any();
@@ -232,19 +231,19 @@ fn all_of(chosen: &StartWords) -> AnyView {
     entries.push(("all".to_owned(), "true".to_owned()));
     view! {
         <p class="hint">
-            "Filtered. " <a href=address(&entries, &chosen.filter)>"All active ones of the filter"</a>
-            " · " <a href="/suites/new">"No filter"</a>
+            "Filtered list. " <a href=form_url(&entries, &params.filter)>"Run all active scenarios that match"</a>
+            " · " <a href="/suites/new">"Clear filters"</a>
         </p>
     }
     .into_any()
 }
 
-fn row(chosen: &StartWords, scenario: &Choice) -> AnyView {
+fn row(params: &StartParams, scenario: &Choice) -> AnyView {
     let id = scenario.id.clone();
-    let ticked = chosen.scenarios.contains(&id);
+    let checked = params.scenarios.contains(&id);
     view! {
-        <label class="tick">
-            <input type="checkbox" name="scenario_ids[]" value=id checked=ticked/>
+        <label class="checkbox">
+            <input type="checkbox" name="scenario_ids[]" value=id checked=checked/>
             " " {scenario.name.clone()} " "
             <span class="hint">{scenario.about.clone()}</span>
         </label>
@@ -254,11 +253,11 @@ fn row(chosen: &StartWords, scenario: &Choice) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, FilterWords, StartWords, address, entries_of, words_of};
+    use super::{Choice, ScenarioFilterParams, StartParams, entries_of, form_url, params_of};
     use leptos_router::params::ParamsMap;
 
     #[test]
-    fn what_the_form_says_is_what_the_address_says() {
+    fn url_round_trips_the_form() {
         let entries = [
             ("idempotency_key", "secret"),
             ("agent_id", "a1"),
@@ -271,8 +270,8 @@ mod tests {
         ];
         let entries: Vec<_> =
             entries.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        let filter = FilterWords { q: "a b".into(), ..FilterWords::default() };
-        let to = address(&entries, &filter);
+        let filter = ScenarioFilterParams { q: "a b".into(), ..ScenarioFilterParams::default() };
+        let to = form_url(&entries, &filter);
         assert_eq!(
             to,
             "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true&q=a%20b"
@@ -282,22 +281,22 @@ mod tests {
             let (name, value) = pair.split_once('=').expect("pair");
             query.insert(name.to_owned(), value.to_owned());
         }
-        let words = words_of(&query);
-        assert_eq!(words.scenarios, ["s1", "s2"]);
-        assert_eq!((words.agent.as_str(), words.allow_parallel, words.all), ("a1", true, false));
+        let params = params_of(&query);
+        assert_eq!(params.scenarios, ["s1", "s2"]);
+        assert_eq!((params.agent.as_str(), params.allow_parallel, params.all), ("a1", true, false));
     }
 
     #[test]
-    fn a_form_as_it_was_drawn_is_told_from_one_that_was_touched() {
+    fn rendered_form_matches_its_url() {
         let choice = |id: &str| Choice { id: id.into(), name: id.into(), about: String::new() };
-        let chosen = StartWords {
+        let params = StartParams {
             agent: "a1".into(),
             repeats: "1".into(),
-            scenarios: vec!["s2".into(), "of another list".into()],
-            ..StartWords::default()
+            scenarios: vec!["s2".into(), "not listed".into()],
+            ..StartParams::default()
         };
-        let entries = entries_of(&chosen, &[choice("s2"), choice("s1")]);
-        let to = address(&entries, &FilterWords::default());
+        let entries = entries_of(&params, &[choice("s2"), choice("s1")]);
+        let to = form_url(&entries, &ScenarioFilterParams::default());
         assert_eq!(to, "/suites/new?agent=a1&repeats=1&scenario=s2");
     }
 }

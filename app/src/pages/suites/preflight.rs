@@ -1,78 +1,88 @@
-//! What a start would do, and the button that does it.
+//! The preflight check of a start, with the Run button.
 
 use crate::components::form::{Control, Field, Form};
-use crate::components::form_data::spoken;
-use crate::components::load::Data;
+use crate::components::form_data::display_path;
+use crate::components::format::{about, cost, plural};
+use crate::components::page_data::PageData;
 use crate::components::time::clock;
-use crate::components::words::{about, cost, plural};
-use crate::domain::{ConnectionTrouble, Incompatibility, Preflight, Problem};
+use crate::domain::{ConnectionWarning, Incompatibility, Preflight, Problem};
 use crate::pages::run::parts::fact;
 use crate::server_fns::suites::PreflightData;
 use leptos::prelude::*;
 
-/// Why the button is off; `None` = it is on.
-fn reason_against(data: &PreflightData) -> Option<String> {
+/// Why the Run button is disabled; `None` if it is enabled.
+fn disabled_reason(data: &PreflightData) -> Option<String> {
     if let Some(error) = &data.refused {
         return Some(error.detail.clone());
     }
-    let must_mend = || Some("Something above must be put right first.".to_owned());
+    let must_fix = || Some("Fix the problems above first.".to_owned());
     if !data.problems.is_empty() {
-        return must_mend();
+        return must_fix();
     }
     let Some(found) = &data.found else {
-        let what = if data.has_agent { "scenarios" } else { "an agent" };
-        return Some(format!("Choose {what} first."));
+        let missing = if data.has_agent { "scenarios" } else { "an agent" };
+        return Some(format!("Choose {missing} first."));
     };
     if !found.problems.is_empty() {
-        return must_mend();
+        return must_fix();
     }
     if found.unfinished_suite.is_some() && !data.allow_parallel {
-        return Some("This agent is already being run against some of these scenarios.".to_owned());
+        return Some(
+            "This agent already has an unfinished suite with some of these scenarios.".to_owned(),
+        );
     }
     if !found.incompatible.is_empty() && !data.skip_incompatible {
-        return Some("Some pairs cannot work. Leave them out, or tick the box above.".to_owned());
+        return Some(misfit(found.incompatible.len()));
     }
-    (found.jobs == 0).then(|| "Nothing would run.".to_owned())
+    (found.jobs == 0).then(|| "There is nothing to run.".to_owned())
 }
 
-/// The pre-flight with the Run button. What can be ticked stands still; only
-/// what was found is drawn again.
-pub fn panel(form: Form, data: Data<PreflightData>) -> AnyView {
-    let now = move || match data.get() {
-        Some(Ok(now)) => now,
+fn misfit(scenarios: usize) -> String {
+    let (subject, object) = match scenarios {
+        1 => ("1 scenario does".to_owned(), "it"),
+        n => (format!("{n} scenarios do"), "them"),
+    };
+    format!("{subject} not fit this agent. Deselect {object}, or check the box above.")
+}
+
+/// The preflight panel. Checkboxes keep their state; only results render again.
+pub fn panel(form: Form, data: PageData<PreflightData>) -> AnyView {
+    let current = move || match data.get() {
+        Some(Ok(current)) => current,
         Some(Err(error)) => PreflightData { refused: Some(error), ..PreflightData::default() },
         None => PreflightData::default(),
     };
-    let found = move |look: fn(&Preflight) -> bool| now().found.as_ref().is_some_and(look);
-    let busy = move || found(|found| found.unfinished_suite.is_some());
-    let clash = move || found(|found| !found.incompatible.is_empty());
-    let against = move || reason_against(&now());
-    let label = move || match now().found {
+    let preflight_has =
+        move |condition: fn(&Preflight) -> bool| current().found.as_ref().is_some_and(condition);
+    let has_unfinished = move || preflight_has(|found| found.unfinished_suite.is_some());
+    let has_misfits = move || preflight_has(|found| !found.incompatible.is_empty());
+    let reason = move || disabled_reason(&current());
+    let label = move || match current().found {
         Some(found) if found.jobs > 0 => format!("Run {}", plural(found.jobs, "conversation")),
         _ => "Run".to_owned(),
     };
-    let again = "<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">\
+    let check_again = "<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">\
         Check again</button>";
     view! {
         <aside class="panel preflight" aria-labelledby="preflight-head">
-            <h2 id="preflight-head">"Before it starts"</h2>
+            <h2 id="preflight-head">"Preflight check"</h2>
             <Transition>
-                {move || body(&now())}
-                <div class:gone=move || !clash()>
-                    {Field::new("skip_incompatible", "Run the others; record these as errors",
-                        Control::Tick).show(form)}
+                {move || body(&current())}
+                <div class:is-hidden=move || !has_misfits()>
+                    {Field::new("skip_incompatible", "Run the others and record these as errors",
+                        Control::Checkbox).show(form)}
                 </div>
-                <div class:gone=move || !busy()>
-                    {Field::new("allow_parallel", "Run beside it all the same", Control::Tick)
+                <div class:is-hidden=move || !has_unfinished()>
+                    {Field::new("allow_parallel", "Run in parallel anyway", Control::Checkbox)
                         .show(form)}
                 </div>
-                <p id="why-not" class="why-not" role="status">{against}</p>
+                <p id="disabled-reason" class="disabled-reason" role="status">{reason}</p>
                 <div class="actions">
-                    <button type="submit" class="primary" disabled=move || against().is_some()
-                        aria-describedby="why-not">
+                    <button type="submit" class="primary" disabled=move || reason().is_some()
+                        aria-describedby="disabled-reason">
                         {label}
                     </button>
-                    <noscript inner_html=again></noscript>
+                    <noscript inner_html=check_again></noscript>
                 </div>
             </Transition>
         </aside>
@@ -83,26 +93,28 @@ pub fn panel(form: Form, data: Data<PreflightData>) -> AnyView {
 fn body(data: &PreflightData) -> AnyView {
     let nothing = Preflight::default();
     let found = data.found.as_ref().unwrap_or(&nothing);
-    // A connection's trouble is told once, with the way to it.
-    let alone = |problem: &&Problem| found.connections.iter().all(|one| one.path != problem.path);
-    let problems = data.problems.iter().chain(found.problems.iter().filter(alone));
+    // Problems of connections are listed below with a link.
+    let unlisted = |problem: &&Problem| {
+        found.connections.iter().all(|connection| connection.path != problem.path)
+    };
+    let problems = data.problems.iter().chain(found.problems.iter().filter(unlisted));
     let problems = problems.map(|problem| {
-        let text = format!("{}: {}.", spoken(&problem.path), problem.message);
+        let text = format!("{}: {}.", display_path(&problem.path), problem.message);
         view! { <li class="problem">{text}</li> }
     });
-    let busy = found.unfinished_suite.map(|id| {
+    let unfinished = found.unfinished_suite.map(|id| {
         let href = format!("/suites/{id}");
-        view! { <p class="warning"><a href=href>"Look at the suite that is running"</a></p> }
+        view! { <p class="warning"><a href=href>"View the unfinished suite"</a></p> }
     });
     view! {
         {data.found.as_ref().map(numbers)}
         <ul class="plain">
             {problems.collect_view()}
-            {found.connections.iter().map(trouble).collect_view()}
+            {found.connections.iter().map(connection_problem).collect_view()}
         </ul>
-        {pairs("Tools that nothing answers", &found.unmocked_tools)}
-        {pairs("Cannot work", &found.incompatible)}
-        {busy}
+        {pairs("Tools without a mock", &found.unmocked_tools)}
+        {pairs("Incompatible scenarios", &found.incompatible)}
+        {unfinished}
     }
     .into_any()
 }
@@ -112,23 +124,23 @@ fn numbers(found: &Preflight) -> AnyView {
         <dl class="facts-list">
             {fact("Runs", found.jobs.to_string())}
             {fact("Scenarios", found.scenarios.to_string())}
-            {fact("Model calls, at most", found.expected_calls.to_string())}
-            {found.expected_seconds.map(|seconds| fact("Time", about(seconds)))}
-            {found.expected_cost_usd.map(|usd| fact("Cost", cost(Some(usd))))}
+            {fact("Max model calls", found.expected_calls.to_string())}
+            {found.expected_seconds.map(|seconds| fact("Estimated time", about(seconds)))}
+            {found.expected_cost_usd.map(|usd| fact("Estimated cost", cost(Some(usd))))}
         </dl>
     }
     .into_any()
 }
 
-/// What is the matter with a connection, with the way to it: there it is
-/// corrected, and tried.
-fn trouble(one: &ConnectionTrouble) -> AnyView {
-    let class = if one.stops { "problem" } else { "hint" };
-    let href = format!("/settings/connections/{}", one.connection_id);
-    let name = (!one.name.is_empty()).then(|| view! { " " <a href=href>{one.name.clone()}</a> });
-    let until = one.until.map(|until| view! { " Next try at " {clock(until)} "." });
+/// A problem of a connection, with a link to the page where it is fixed.
+fn connection_problem(warning: &ConnectionWarning) -> AnyView {
+    let class = if warning.stops { "problem" } else { "hint" };
+    let href = format!("/settings/connections/{}", warning.connection_id);
+    let name =
+        (!warning.name.is_empty()).then(|| view! { " " <a href=href>{warning.name.clone()}</a> });
+    let until = warning.until.map(|until| view! { " Next retry at " {clock(until)} "." });
     view! {
-        <li class=class>{spoken(&one.path)} {name} ": " {one.message.clone()} "." {until}</li>
+        <li class=class>{display_path(&warning.path)} {name} ": " {warning.message.clone()} "." {until}</li>
     }
     .into_any()
 }
@@ -154,7 +166,7 @@ fn pairs(title: &'static str, all: &[Incompatibility]) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::reason_against;
+    use super::{disabled_reason, misfit};
     use crate::domain::{Preflight, Problem};
     use crate::server_fns::suites::PreflightData;
 
@@ -163,28 +175,34 @@ mod tests {
     }
 
     fn says(data: &PreflightData, part: &str) {
-        let reason = reason_against(data).expect("a reason");
+        let reason = disabled_reason(data).expect("a reason");
         assert!(reason.contains(part), "{reason}");
     }
 
     #[test]
-    fn the_button_is_off_with_its_reason_and_on_without() {
+    fn run_button_is_enabled_only_without_a_reason_against() {
         says(&PreflightData::default(), "an agent");
         says(&PreflightData { has_agent: true, ..PreflightData::default() }, "scenarios");
         let ready = Preflight { jobs: 3, ..Preflight::default() };
-        assert_eq!(reason_against(&with(ready.clone())), None);
-        says(&with(Preflight::default()), "Nothing would run");
+        assert_eq!(disabled_reason(&with(ready.clone())), None);
+        says(&with(Preflight::default()), "nothing to run");
         let bad = Preflight { problems: vec![Problem::new("agent", "no key")], ..ready.clone() };
-        says(&with(bad), "put right");
+        says(&with(bad), "Fix the problems");
         let typed = PreflightData {
             problems: vec![Problem::new("repeats", "must be from 1 to 20")],
             ..PreflightData::default()
         };
-        says(&typed, "put right");
+        says(&typed, "Fix the problems");
         let id = "0190a000-0000-7000-8000-000000000001".parse().expect("id");
-        let mut busy = with(Preflight { unfinished_suite: Some(id), ..ready });
-        says(&busy, "already");
-        busy.allow_parallel = true;
-        assert_eq!(reason_against(&busy), None);
+        let mut parallel = with(Preflight { unfinished_suite: Some(id), ..ready });
+        says(&parallel, "unfinished suite");
+        parallel.allow_parallel = true;
+        assert_eq!(disabled_reason(&parallel), None);
+    }
+
+    #[test]
+    fn misfit_reason_agrees_with_the_number_of_scenarios() {
+        assert!(misfit(1).starts_with("1 scenario does not fit this agent. Deselect it,"));
+        assert!(misfit(2).starts_with("2 scenarios do not fit this agent. Deselect them,"));
     }
 }

@@ -1,5 +1,5 @@
-//! What the services take and return; [`traits`] has the services themselves.
-//! Ownership rules are enforced by their implementations and nowhere else.
+//! Inputs and outputs of the services, whose traits are in [`traits`]. Only the
+//! implementations of the services enforce ownership rules.
 
 #[cfg(feature = "server")]
 pub mod traits;
@@ -13,157 +13,142 @@ use crate::error::AppError;
 use crate::{AgentId, Connection, Draft, Problems, ScenarioId, SpaceId, Suite, SuiteId, UserId};
 use serde::{Deserialize, Serialize};
 
-/// What every use case answers.
 pub type AppResult<T> = Result<T, AppError>;
 
-/// Who asks: found from the session cookie or the token, never from input.
+/// The authenticated user, derived from the session cookie or API token, never from input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
-    /// The person.
     pub user_id: UserId,
-    /// Whose things they see.
+    /// The space whose data the user may access.
     pub space_id: SpaceId,
-    /// Shown in the header.
     pub email: String,
 }
 
-/// One page of a list; `next` is the cursor of the following one.
+/// One page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Page<T> {
-    /// The entries.
     pub items: Vec<T>,
-    /// The cursor of the next page, if there is one.
+    /// Cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// Which part of a list.
+/// Selects a page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cursor {
-    /// From the page before.
+    /// [`Page::next`] of the previous page.
     pub after: Option<String>,
-    /// 1–200, default 50.
+    /// Page size, 1–200; defaults to 50.
     pub limit: Option<u32>,
 }
 
-/// Which runs, and which suites.
+/// Filters runs or suites; every given field must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HistoryFilter {
-    /// Of this agent.
     pub agent: Option<AgentId>,
-    /// Of this scenario; of suites those with such a run.
+    /// For suites: at least one run of this scenario.
     pub scenario: Option<ScenarioId>,
-    /// With this status (a word of runs or of suites).
+    /// A run status or a suite status.
     pub status: Option<String>,
-    /// With this kind of error; of suites those with such a run (of that
-    /// scenario, where one is named too).
+    /// For suites: at least one run with this error kind (and of `scenario`, if given).
     pub error_kind: Option<String>,
-    /// Not before this time, RFC 3339.
+    /// Created at or after this time, RFC 3339.
     pub since: Option<String>,
-    /// Before this time, RFC 3339.
+    /// Created before this time, RFC 3339.
     pub until: Option<String>,
 }
 
-/// Which runs of a suite to run again.
+/// Selects the runs of a suite to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub enum Which {
-    /// Those without a verdict because of an error.
+pub enum RerunScope {
+    /// Runs that ended with an error.
     Errors,
-    /// Those that failed.
     Failed,
-    /// All of them.
     All,
 }
 
-/// A start and its key.
+/// A request to start runs, with its idempotency key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Keyed {
-    /// The idempotency key, if one was sent.
+pub struct IdempotentRequest {
     pub key: Option<String>,
-    /// The path of the endpoint: part of the key's scope.
+    /// Path of the endpoint; part of the scope of the key.
     pub path: String,
-    /// The parsed request, for comparing a replay.
+    /// The parsed request; a replay must be equal.
     pub request: serde_json::Value,
 }
 
-/// The answer of a start: the bytes that are kept and given again.
+/// The response to a start, stored so that a replay returns the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// The suite (or for `/evaluate` the run's suite).
+pub struct StartResponse {
+    /// The new suite; for `/evaluate` the suite of the run.
     pub suite_id: SuiteId,
-    /// The body, byte for byte.
     pub body: String,
-    /// Whether it was answered before.
+    /// Whether this is the stored response of an earlier request.
     pub replayed: bool,
 }
 
-/// What the first page needs.
+/// Contents of the home page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
-    /// Unfinished suites.
     pub live: Vec<Suite>,
-    /// Latest suites, newest first.
+    /// Newest first.
     pub latest: Vec<Suite>,
-    /// Agents there are.
+    /// Number of agents.
     pub agents: u32,
-    /// Scenarios of one's own.
+    /// Number of scenarios created by the user.
     pub scenarios: u32,
-    /// Built-in scenarios.
+    /// Number of built-in scenarios.
     pub built_in_scenarios: u32,
-    /// Connections that do not work at the moment.
-    pub troubled: Vec<Connection>,
+    /// Connections whose circuit breaker is not closed.
+    pub failing_connections: Vec<Connection>,
 }
 
-/// Form input that was rejected: kept, so that nothing typed is lost.
+/// Rejected form input, stored so that the form can show it again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Rejected {
-    /// What was typed (never a key or a password).
+pub struct RejectedForm {
+    /// The input without API keys and passwords.
     pub draft: Draft,
-    /// What is wrong with it.
     pub problems: Problems,
-    /// A sentence about the whole.
+    /// One sentence that summarizes the problems.
     pub detail: String,
-    /// Where to look instead.
+    /// A related page, such as the suite that is already running.
     pub link: Option<String>,
 }
 
-/// What a document of an import is.
+/// Kind of an imported document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub enum ImportKind {
-    /// An agent.
     Agent,
-    /// A scenario.
     Scenario,
 }
 
-/// What an import did, or would do, with one document.
+/// Result of importing one document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ImportedDocument {
-    /// What it is.
     pub kind: ImportKind,
-    /// Its name, as far as it has one.
+    /// Name in the document; empty if it has none.
     pub name: String,
-    /// The id under which it is kept; `None` in a dry run.
+    /// Id of the new agent or scenario; `None` in a dry run.
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = Uuid))]
     pub id: Option<uuid::Uuid>,
-    /// What is wrong with it; paths are those inside the document. Only a dry
-    /// run shows documents with problems.
+    /// Problems with paths relative to the document. Only a dry run returns documents with
+    /// problems.
     pub problems: Problems,
 }
 
-/// What an import did, or would do.
+/// Result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ImportReport {
-    /// Whether nothing was saved because nothing should be.
+    /// Whether the import only validated the documents.
     pub dry_run: bool,
-    /// One entry a document, in their order.
+    /// One entry per document, in order.
     pub documents: Vec<ImportedDocument>,
 }

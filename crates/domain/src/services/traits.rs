@@ -5,8 +5,8 @@
 //! to another user is [`AppError::not_found`](crate::error::AppError::not_found).
 
 use super::{
-    AppResult, Caller, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
-    Started, Which,
+    AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport, Page,
+    RejectedForm, RerunScope, StartResponse,
 };
 use crate::{
     Agent, AgentId, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId, Evaluation,
@@ -16,7 +16,6 @@ use crate::{
 use async_trait::async_trait;
 use std::sync::Arc;
 
-/// All services of the server.
 #[derive(Clone)]
 pub struct Services {
     pub accounts: Arc<dyn AccountService>,
@@ -33,56 +32,50 @@ pub struct Services {
 /// Accounts, sign-in and API tokens.
 #[async_trait]
 pub trait AccountService: Send + Sync + 'static {
-    /// Whether somebody may sign up now.
+    /// Whether sign-up is allowed.
     async fn sign_up_open(&self) -> AppResult<bool>;
-    /// Makes an account.
     async fn sign_up(&self, email: &str, password: &str) -> AppResult<Caller>;
-    /// Checks a password.
     async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller>;
-    /// Who a token belongs to.
+    /// Authenticates an API token.
     async fn caller_of_token(&self, token: &str) -> AppResult<Caller>;
-    /// Who a session's user is today (an account can be gone).
+    /// Loads the user of a session, whose account may have been deleted.
     async fn caller_of_user(&self, user: UserId) -> AppResult<Caller>;
-    /// Tokens, newest first.
+    /// Newest first.
     async fn tokens(&self, caller: &Caller) -> AppResult<Vec<ApiToken>>;
-    /// Makes a token; its secret is shown this once.
+    /// Only this response contains the secret.
     async fn create_token(&self, caller: &Caller, name: &str) -> AppResult<NewToken>;
-    /// Ends a token.
+    /// Revokes a token.
     async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()>;
-    /// Holds the secret of a new token for the page that shows it: in memory
-    /// alone, for a few minutes.
+    /// Keeps the secret of a new token in memory for a few minutes, for the page that shows it.
     fn hold_new_token(&self, caller: &Caller, secret: &str) -> DraftId;
-    /// Gives it out, once and to the same caller alone.
+    /// Returns the secret once, and only to the same caller.
     fn take_new_token(&self, caller: &Caller, id: DraftId) -> Option<String>;
 }
 
-/// Connections to model providers: those of the caller and those that the server offers.
+/// Connections to model providers: those of the caller and those configured by the server.
 #[async_trait]
 pub trait ConnectionService: Send + Sync + 'static {
-    /// The caller's connections and the server's.
+    /// Includes the connections configured by the server.
     async fn connections(&self, caller: &Caller) -> AppResult<Vec<Connection>>;
-    /// One of them.
     async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection>;
-    /// Makes one.
     async fn create_connection(&self, caller: &Caller, draft: &Draft) -> AppResult<Connection>;
-    /// Changes one; an empty key keeps the stored one.
+    /// An empty API key keeps the stored key.
     async fn update_connection(
         &self,
         caller: &Caller,
         id: ConnectionId,
         draft: &Draft,
     ) -> AppResult<Connection>;
-    /// Removes one; 409 while agents or unfinished runs use it.
+    /// Fails with a conflict while agents or unfinished runs use the connection.
     async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<()>;
-    /// Calls its provider once, with `model` or any.
+    /// Calls the provider once with `model` or a default model.
     async fn test_connection(
         &self,
         caller: &Caller,
         id: ConnectionId,
         model: Option<String>,
     ) -> AppResult<ConnectionTest>;
-    /// The same with what is typed in its form (and its `model`), instead of
-    /// what is stored: nothing is saved.
+    /// Tests unsaved form input instead of the stored connection. Saves nothing.
     async fn test_unsaved_connection(
         &self,
         caller: &Caller,
@@ -94,15 +87,14 @@ pub trait ConnectionService: Send + Sync + 'static {
 /// Agents and their revisions.
 #[async_trait]
 pub trait AgentService: Send + Sync + 'static {
-    /// Agents by name.
+    /// Sorted by name.
     async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>>;
-    /// One, at its newest revision.
+    /// Returns the newest revision.
     async fn agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent>;
-    /// All revisions, newest first.
+    /// Newest first.
     async fn agent_revisions(&self, caller: &Caller, id: AgentId) -> AppResult<Vec<Agent>>;
-    /// Makes one.
     async fn create_agent(&self, caller: &Caller, draft: &Draft) -> AppResult<Agent>;
-    /// Saves a new revision based on `revision`; 409 if that is not the newest.
+    /// Saves a new revision. Fails with a conflict unless `revision` is the newest.
     async fn update_agent(
         &self,
         caller: &Caller,
@@ -110,30 +102,29 @@ pub trait AgentService: Send + Sync + 'static {
         revision: u32,
         draft: &Draft,
     ) -> AppResult<Agent>;
-    /// Removes one; its history stays.
+    /// Keeps suites and runs.
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()>;
-    /// A copy under another name.
+    /// Copies the agent under another name.
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent>;
 }
 
 /// Scenarios and their revisions; built-in ones are read-only.
 #[async_trait]
 pub trait ScenarioService: Send + Sync + 'static {
-    /// Scenarios by category, difficulty, name.
+    /// Sorted by category, difficulty and name.
     async fn scenarios(
         &self,
         caller: &Caller,
         filter: &ScenarioFilter,
         cursor: &Cursor,
     ) -> AppResult<Page<Scenario>>;
-    /// One, at its newest revision.
+    /// Returns the newest revision.
     async fn scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario>;
-    /// All revisions, newest first.
+    /// Newest first.
     async fn scenario_revisions(&self, caller: &Caller, id: ScenarioId)
     -> AppResult<Vec<Scenario>>;
-    /// Makes one.
     async fn create_scenario(&self, caller: &Caller, draft: &Draft) -> AppResult<Scenario>;
-    /// Saves a new revision based on `revision`; 409 if that is not the newest.
+    /// Saves a new revision. Fails with a conflict unless `revision` is the newest.
     async fn update_scenario(
         &self,
         caller: &Caller,
@@ -141,22 +132,21 @@ pub trait ScenarioService: Send + Sync + 'static {
         revision: u32,
         draft: &Draft,
     ) -> AppResult<Scenario>;
-    /// Removes one; its history stays.
+    /// Keeps suites and runs.
     async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()>;
-    /// A copy under another name; also of built-in ones.
+    /// Copies the scenario, which may be built-in, under another name.
     async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario>;
 }
 
 /// Import of agents and scenarios.
 #[async_trait]
 pub trait ImportService: Send + Sync + 'static {
-    /// Saves agents and scenarios, all or nothing. Each document is an object
-    /// whose `kind` is `agent` or `scenario`; an agent without `connection_id`
-    /// gets the caller's first connection (or the server's), one without
-    /// `model` what that connection offers.
+    /// Saves all documents or none. Each document is an object whose `kind` is `agent` or
+    /// `scenario`. An agent without `connection_id` gets the caller's first connection (or the
+    /// server's); an agent without `model` gets a model of that connection.
     ///
-    /// A dry run answers with the problems of each document; otherwise any
-    /// problem is a 422 with paths like `documents[3].name`.
+    /// A dry run returns the problems of each document. Otherwise any problem is a validation
+    /// error with paths like `documents[3].name`.
     async fn import(
         &self,
         caller: &Caller,
@@ -165,79 +155,83 @@ pub trait ImportService: Send + Sync + 'static {
     ) -> AppResult<ImportReport>;
 }
 
-/// The models that judge and that simulate users.
+/// Models for the judge and the simulated user.
 #[async_trait]
 pub trait SettingsService: Send + Sync + 'static {
-    /// The models that judge and play users.
     async fn settings(&self, caller: &Caller) -> AppResult<Settings>;
-    /// Changes them.
     async fn update_settings(&self, caller: &Caller, settings: &Settings) -> AppResult<Settings>;
 }
 
-/// Starts, re-runs, cancels and rejudges.
+/// Starting, re-running, cancelling and rejudging.
 #[async_trait]
 pub trait SuiteService: Send + Sync + 'static {
-    /// What a start would do; starts nothing.
+    /// Predicts what a start would do, without starting anything.
     async fn preflight(&self, caller: &Caller, request: &StartSuite) -> AppResult<Preflight>;
-    /// Starts a suite, exactly once a key.
+    /// Starts a suite exactly once per idempotency key.
     async fn start(
         &self,
         caller: &Caller,
         request: &StartSuite,
-        keyed: &Keyed,
-    ) -> AppResult<Started>;
-    /// Starts the demo agent against the built-in scenarios, made if missing.
-    async fn start_demo(&self, caller: &Caller, keyed: &Keyed) -> AppResult<Started>;
-    /// Asks a suite to stop; fine when it was asked before.
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse>;
+    /// Tests the demo agent, created if missing, with the built-in scenarios.
+    async fn start_demo(
+        &self,
+        caller: &Caller,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse>;
+    /// Requests cancellation of a suite. Idempotent.
     async fn cancel_suite(&self, caller: &Caller, id: SuiteId) -> AppResult<Suite>;
-    /// Runs part of a suite again, as a new one.
+    /// Runs part of a suite again, as a new suite.
     async fn rerun(
         &self,
         caller: &Caller,
         id: SuiteId,
-        which: Which,
-        keyed: &Keyed,
-    ) -> AppResult<Started>;
-    /// Asks a run to stop; fine when it was asked before.
+        which: RerunScope,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse>;
+    /// Requests cancellation of a run. Idempotent.
     async fn cancel_run(&self, caller: &Caller, id: RunId) -> AppResult<Run>;
-    /// Judges a stored transcript again.
-    async fn evaluate(&self, caller: &Caller, id: RunId, keyed: &Keyed) -> AppResult<Started>;
-    /// A fresh idempotency key for a form.
+    async fn evaluate(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse>;
     fn new_idempotency_key(&self) -> String;
 }
 
-/// Reads suites, runs and evaluations.
 #[async_trait]
 pub trait ResultService: Send + Sync + 'static {
-    /// Suites, newest first.
+    /// Newest first.
     async fn suites(
         &self,
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
     ) -> AppResult<Page<Suite>>;
-    /// A suite with its runs, and the seq at which it was read.
     async fn suite(&self, caller: &Caller, id: SuiteId) -> AppResult<SuiteSnapshot>;
-    /// Runs, newest first.
+    /// Newest first.
     async fn runs(
         &self,
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
     ) -> AppResult<Page<Run>>;
-    /// A run with transcript and evaluations.
+    /// Includes transcript and evaluations.
     async fn run(&self, caller: &Caller, id: RunId) -> AppResult<Run>;
-    /// The evaluations of a run, newest first.
+    /// Newest first.
     async fn evaluations(&self, caller: &Caller, id: RunId) -> AppResult<Vec<Evaluation>>;
-    /// The first page.
     async fn dashboard(&self, caller: &Caller) -> AppResult<Dashboard>;
 }
 
-/// Rejected form input, kept for a day so that nothing typed is lost.
+/// Stores rejected form input for a day, so that the form can show it again.
 #[async_trait]
 pub trait DraftService: Send + Sync + 'static {
-    /// Keeps rejected form input for a day.
-    async fn keep_draft(&self, caller: Option<&Caller>, rejected: &Rejected) -> AppResult<DraftId>;
-    /// Reads it again.
-    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<Rejected>;
+    async fn keep_draft(
+        &self,
+        caller: Option<&Caller>,
+        rejected: &RejectedForm,
+    ) -> AppResult<DraftId>;
+    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<RejectedForm>;
 }

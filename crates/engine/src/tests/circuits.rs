@@ -3,16 +3,16 @@
 
 use super::bench::{Bench, connection, endpoint, failure, obliging, scripted, user};
 use clock::Clock;
-use llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use domain::{BreakerState, ErrorKind, RunStatus, WaitReason};
+use llm::outbound::{Call, CallLimits, NoopWatcher, Outbound};
 use llm::{CallError, ChatRequest, Decision};
-use store::rows::{ModelRef, RunRow};
-use domain::{BreakerState, ErrorKind, RunStatus, WaitingOn};
 use std::time::Duration;
+use store::rows::{ModelRef, RunRow};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_costs_a_few_runs_and_the_others_wait_for_its_end() {
+async fn outage_fails_few_runs_and_others_wait() {
     let b = Bench::new(obliging);
     let (clock, over) = (b.clock, b.clock.now().plus(5 * MINUTE));
     b.answers(move |number, request| {
@@ -27,11 +27,11 @@ async fn an_outage_costs_a_few_runs_and_the_others_wait_for_its_end() {
     tokio::time::sleep(MINUTE / 2).await;
     let model = ModelRef { connection_id: connection(), model: "m".into() };
     let waits = engine.held_back(user(1), &model).expect("it is said what they wait for");
-    assert!(waits.what == WaitingOn::Circuit && waits.until.is_some(), "{waits:?}");
+    assert!(waits.what == WaitReason::Circuit && waits.until.is_some(), "{waits:?}");
     assert_eq!(engine.held_back(user(2), &model), None, "one user's trouble stays theirs");
     let waiting = b.runs(1, suite).await;
     let parked =
-        waiting.iter().filter(|run| run.waiting.is_some_and(|w| w.what == WaitingOn::Circuit));
+        waiting.iter().filter(|run| run.waiting.is_some_and(|w| w.what == WaitReason::Circuit));
     assert_eq!(parked.count(), 3, "what had begun waits, and says so");
     let runs = b.finished(1, suite).await;
     let errors: Vec<_> = runs.iter().filter(|run| run.status == RunStatus::Error).collect();
@@ -78,7 +78,6 @@ async fn between_two_outages(circuit_wait: u64) -> (RunRow, usize) {
 /// Opens the circuit of user 1 for 15 s.
 async fn trip(outbound: &Outbound) {
     let endpoint = endpoint(connection());
-    let scope = Scope { user_id: user(1), probe: false };
     let limits = CallLimits {
         call_timeout: MINUTE,
         active_left: MINUTE,
@@ -87,10 +86,16 @@ async fn trip(outbound: &Outbound) {
     };
     let request =
         ChatRequest { model: "m".into(), call_id: "trip".into(), ..ChatRequest::default() };
-    let mut times = [CallTimes::default(); 5];
-    let calls = times
-        .iter_mut()
-        .map(|times| outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, times));
+    let calls = (0..5).map(|_| {
+        outbound.call(Call {
+            user_id: user(1),
+            probe: false,
+            resolver: &endpoint,
+            request: &request,
+            limits,
+            watcher: &NoopWatcher,
+        })
+    });
     futures::future::join_all(calls).await;
     let circuit = outbound.circuit(user(1), endpoint.connection_id);
     assert_eq!(circuit.state, BreakerState::Open);
@@ -99,7 +104,7 @@ async fn trip(outbound: &Outbound) {
 #[tokio::test(start_paused = true)]
 async fn time_behind_open_circuits_is_a_budget_of_the_run() {
     let (run, said) = between_two_outages(15).await;
-    let error = run.error.expect("10 s and 10 s are more than 15 s");
+    let error = run.error.as_ref().expect("10 s and 10 s are more than 15 s");
     assert_eq!((error.kind, error.retryable), (ErrorKind::CircuitOpen, true));
     assert!((14_500..=15_500).contains(&run.circuit_ms), "{} ms", run.circuit_ms);
     assert_eq!(said, 9, "what was said is kept");
@@ -108,7 +113,7 @@ async fn time_behind_open_circuits_is_a_budget_of_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_a_latch_a_suite_of_hundreds_ends_in_seconds() {
+async fn large_suite_on_suspended_connection_ends_in_seconds() {
     let b = Bench::new(|_, _| {
         let decision = Decision::GiveUp(ErrorKind::CredentialInvalid);
         let refused =
@@ -122,7 +127,7 @@ async fn behind_a_latch_a_suite_of_hundreds_ends_in_seconds() {
     let runs = b.finished(1, suite).await;
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     for run in runs {
-        let error = run.error.unwrap();
+        let error = run.error.as_ref().unwrap();
         assert_eq!(error.kind, ErrorKind::CredentialInvalid);
         assert!(error.message.starts_with("No such key (401)."), "{}", error.message);
     }

@@ -3,13 +3,13 @@
 
 use super::bench::{Bench, obliging, scripted, space};
 use clock::Clock;
-use store::queue::QueueStore;
-use store::suites::SuiteStore;
 use domain::{ErrorKind, RunStatus};
 use std::time::Duration;
+use store::queue::QueueStore;
+use store::suites::SuiteStore;
 
 #[tokio::test(start_paused = true)]
-async fn taken_up_again_at_any_turn_it_goes_the_same_way() {
+async fn run_recovered_at_any_point_takes_same_path() {
     // The run takes 6 × 100 ms (5 answers and the judge); cut it every 50 ms.
     for cut in (1..=13).map(|n| n * 50) {
         let b = Bench::new(obliging);
@@ -37,7 +37,7 @@ async fn taken_up_again_at_any_turn_it_goes_the_same_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_always_takes_its_process_down_is_given_up() {
+async fn run_that_crashes_its_process_is_abandoned() {
     let b = Bench::new(|_, _| Box::pin(std::future::pending()));
     let suite = b.suite(1, &[scripted(1)]).await;
     for _ in 0..5 {
@@ -47,13 +47,13 @@ async fn a_run_that_always_takes_its_process_down_is_given_up() {
     }
     let _engine = b.engine().await;
     let run = b.finished(1, suite).await.remove(0);
-    assert_eq!(run.error.map(|e| e.kind), Some(ErrorKind::Abandoned));
+    assert_eq!(run.error.as_ref().map(|e| e.kind), Some(ErrorKind::Abandoned));
     assert_eq!(run.recoveries, 3);
     assert!(b.seen().len() <= 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_orderly_shutdown_hands_back_and_counts_nothing() {
+async fn graceful_shutdown_releases_without_counting_recovery() {
     let b = Bench::new(obliging);
     let all: Vec<_> = (0..3).map(|_| scripted(5)).collect();
     let suite = b.suite(1, &all).await;
@@ -73,20 +73,20 @@ async fn an_orderly_shutdown_hands_back_and_counts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_lost_the_lease_stores_nothing_and_stops() {
+async fn worker_without_lease_stores_nothing_and_stops() {
     let b = Bench::new(|_, _| Box::pin(std::future::pending()));
     let suite = b.suite(1, &[scripted(2)]).await;
     let engine = b.engine().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(engine.held(), 1);
     // Another node reaps it and holds it now.
-    b.work.take_over(b.clock.now()).await.unwrap();
+    b.work.recover_at_boot(b.clock.now()).await.unwrap();
     let claim = store::queue::Claim {
         owner: "another".into(),
         runs_per_user: 8,
         max_wait: Duration::from_secs(600),
         most: 1,
-        holds: Vec::new(),
+        admission_limits: Vec::new(),
         now: b.clock.now(),
     };
     assert_eq!(b.work.claim(claim).await.unwrap().len(), 1);
@@ -98,7 +98,7 @@ async fn whoever_lost_the_lease_stores_nothing_and_stops() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_while_it_shuts_down_it_is_asked_nothing_more() {
+async fn run_cancelled_during_shutdown_makes_no_call() {
     let b = Bench::new(|_, _| Box::pin(std::future::pending()));
     let suite = b.suite(1, &[scripted(2)]).await;
     let engine = b.engine().await;

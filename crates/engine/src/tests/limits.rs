@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn never_more_calls_at_once_than_allowed() {
+async fn concurrent_calls_stay_within_limit() {
     let mut b = Bench::new(obliging);
     b.settings.max_calls = 5;
     b.settings.runs_per_user = 100;
@@ -20,7 +20,7 @@ async fn never_more_calls_at_once_than_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suite_keeps_to_its_concurrency() {
+async fn suite_stays_within_concurrency() {
     let b = Bench::new(obliging);
     let all: Vec<_> = (0..12).map(|_| scripted(2)).collect();
     let suite = b.suite(1, &all).await;
@@ -30,7 +30,7 @@ async fn a_suite_keeps_to_its_concurrency() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_queue_delays_another_by_one_call_at_most() {
+async fn long_queue_delays_other_user_by_one_call() {
     let mut b = Bench::new(obliging);
     b.settings.max_calls = 1;
     let all: Vec<_> = (0..50).map(|_| scripted(2)).collect();

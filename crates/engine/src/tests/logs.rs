@@ -1,16 +1,16 @@
 //! What the log says of runs, and what it never says.
 
 use super::bench::{Bench, obliging, rejected, scripted};
-use telemetry::capture::Capture;
 use domain::ErrorKind;
 use serde_json::{Value, json};
+use telemetry::capture::Capture;
 use tracing::Level;
 
 /// A word that must not be logged.
 const SAID: &str = "zebra-crossing";
 
 #[tokio::test(start_paused = true)]
-async fn each_end_is_one_line_and_nobodys_words_are_in_it() {
+async fn each_end_is_one_log_line_without_conversation_text() {
     let (log, _captured) = Capture::new(Level::INFO);
     let b = Bench::new(|number, request| match number {
         1 => panic!("said {SAID} and fell"),
@@ -39,7 +39,7 @@ async fn each_end_is_one_line_and_nobodys_words_are_in_it() {
         assert_eq!(fields["suite"], suite.to_string());
         assert_eq!(fields["status"], run.status.as_str());
         assert_eq!(fields["kind"].as_str(), run.error.as_ref().map(|error| error.kind.as_str()));
-        assert_eq!(fields["attempt"], run.attempt);
+        assert_eq!(fields["attempt"], run.lease_epoch);
         assert_eq!(fields["duration_ms"].as_u64(), run.view().duration_ms);
     }
     let suites: Vec<_> = ended(&lines, "suite ended").collect();

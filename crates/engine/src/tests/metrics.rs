@@ -2,14 +2,14 @@
 
 use super::bench::{Bench, obliging, rejected, scripted, space};
 use clock::Clock;
-use telemetry::reading::Numbers;
-use telemetry::scrape::{begin, recorder};
-use store::rows::RunRow;
-use store::suites::SuiteStore;
 use domain::RunError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use store::rows::RunRow;
+use store::suites::SuiteStore;
+use telemetry::parser::ParsedMetrics;
+use telemetry::scrape::{initialize, recorder};
 
 /// A script with this one question.
 fn asking(question: &str) -> Value {
@@ -37,11 +37,11 @@ fn secs(took: Duration) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_number_is_what_the_runs_say() {
+async fn metrics_match_runs() {
     let recorder = recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
-    let numbers = || Numbers::read(&recorder.handle().render());
-    begin();
+    let numbers = || ParsedMetrics::read(&recorder.handle().render());
+    initialize();
     let b = bench();
     let damaged = json!({"name": "S", "category": "support"});
     let all = [scripted(3), scripted(2), asking("Be rejected"), damaged, scripted(1)];
@@ -62,7 +62,7 @@ async fn each_number_is_what_the_runs_say() {
     assert_eq!(engine.calls_in_flight(), 2);
 
     let told = b.work.cancel_suite(space(2), second, b.clock.now()).await.unwrap().unwrap();
-    engine.cancel(&told.held);
+    engine.cancel(&told.leased_runs);
     runs.extend(b.finished(2, second).await);
     tokio::time::sleep(Duration::from_secs(6)).await;
     let seen = numbers();
@@ -75,7 +75,7 @@ async fn each_number_is_what_the_runs_say() {
 }
 
 /// Counters and histograms against the runs themselves.
-fn compare(seen: &Numbers, runs: &[RunRow]) {
+fn compare(seen: &ParsedMetrics, runs: &[RunRow]) {
     let kind = |error: &Option<RunError>| error.as_ref().map_or("none", |e| e.kind.as_str());
     let mut ends: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     let mut took: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
@@ -107,10 +107,10 @@ fn compare(seen: &Numbers, runs: &[RunRow]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_taken_up_again_and_given_up_is_counted() {
+async fn recoveries_and_abandoned_runs_are_counted() {
     let recorder = recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
-    begin();
+    initialize();
     let b = bench();
     let suite = b.suite(1, &[asking("Hang")]).await;
     for _ in 0..4 {
@@ -120,7 +120,7 @@ async fn what_is_taken_up_again_and_given_up_is_counted() {
     }
     let _engine = b.engine().await;
     let run = b.finished(1, suite).await.remove(0);
-    let seen = Numbers::read(&recorder.handle().render());
+    let seen = ParsedMetrics::read(&recorder.handle().render());
     assert_eq!(run.recoveries, 3);
     assert_eq!(seen.value("rehearsal_runs_recovered_total", &[]), 3.0);
     assert_eq!(seen.value("rehearsal_runs_reaped_total", &[]), 1.0);

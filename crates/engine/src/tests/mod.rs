@@ -1,17 +1,17 @@
 //! The engine's promises, each once, with a scripted provider over the store
 //! in memory and on paused time.
 
-mod away;
 mod bench;
 mod circuits;
+mod conversations;
 mod crash;
-mod ends;
-mod judging;
-mod judging_again;
+mod judge;
 mod limits;
 mod logs;
 mod metrics;
 mod rate_limits;
+mod rejudging;
+mod run_ends;
 mod suspend;
-mod talking;
-mod waits;
+mod unavailable_store;
+mod waiting;

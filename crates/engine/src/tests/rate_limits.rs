@@ -1,20 +1,19 @@
 //! Rate limits as whole suites meet them: waited for, shared fairly, and never
 //! behind a begin that could only wait.
 
-use super::bench::{Bench, connection, failure, obliging, reply, scripted, space, user};
+use super::bench::{Bench, connection, failure, obliging, reply, scripted, user};
 use clock::{Clock, TokioClock};
+use domain::{ConnectionId, ErrorKind, RunStatus, Timestamp, WaitReason, Waiting};
+use futures::future::BoxFuture;
 use llm::rate_headers::{RateLimit, RateLimits};
 use llm::{CallError, ChatReply, ChatRequest, Decision};
-use store::rows::{ModelRef, RunRow};
-use domain::{ConnectionId, ErrorKind, RunStatus, Timestamp, Waiting, WaitingOn};
-use async_trait::async_trait;
-use futures::future::BoxFuture;
+use mock_provider::judge_reply;
 use parking_lot::Mutex;
-use mock_provider::judged;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use store::rows::{ModelRef, RunRow};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LATENCY: Duration = Duration::from_secs(1);
@@ -62,18 +61,19 @@ fn limited(
             reset: Some(reset),
             period: None,
         };
-        let told = headers.then(|| Box::new(RateLimits { requests: Some(limit), ..RateLimits::default() }));
+        let rate_limits = headers
+            .then(|| Box::new(RateLimits { requests: Some(limit), ..RateLimits::default() }));
         Box::pin(async move {
             if !fits {
                 let decision = Decision::Wait { until: Some(reset), overloaded: false };
-                return Err(CallError { told, ..CallError::new(decision, "too fast") });
+                return Err(CallError { rate_limits, ..CallError::new(decision, "too fast") });
             }
             tokio::time::sleep(LATENCY).await;
             let text = match &request.output {
                 None => "Answer from the helpful agent.".to_owned(),
-                Some(_) => judged(true, "from the helpful agent").to_string(),
+                Some(_) => judge_reply(true, "from the helpful agent").to_string(),
             };
-            Ok(ChatReply { told, ..reply(text)? })
+            Ok(ChatReply { rate_limits, ..reply(text)? })
         })
     }
 }
@@ -97,7 +97,7 @@ async fn five_hundred(headers: bool) -> (u32, Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn five_hundred_runs_at_fifty_a_minute_all_finish() {
+async fn all_500_runs_finish_at_50_requests_per_minute() {
     let (refused, took) = five_hundred(true).await;
     assert_eq!(refused, 0, "what is told is kept to");
     // 1000 calls at 45 a minute, the first 45 of them at once.
@@ -105,7 +105,7 @@ async fn five_hundred_runs_at_fifty_a_minute_all_finish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn they_finish_too_when_the_provider_only_refuses() {
+async fn all_runs_finish_without_limit_headers() {
     let (refused, took) = five_hundred(false).await;
     // 1000 calls at 50 a minute; each minute some are out when it is full.
     assert!(took < 24 * MINUTE, "{took:?}");
@@ -113,7 +113,7 @@ async fn they_finish_too_when_the_provider_only_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn on_a_shared_connection_a_single_run_is_delayed_by_one_call_each_time() {
+async fn single_run_on_shared_connection_is_delayed_by_one_call_each_time() {
     for headers in [true, false] {
         let b = Bench::new(obliging);
         b.answers(limited(Arc::default(), b.clock, 50, headers));
@@ -151,7 +151,7 @@ async fn on_a_shared_connection_a_single_run_is_delayed_by_one_call_each_time() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_that_have_not_begun_wait_out_a_long_rate_limit() {
+async fn pending_runs_wait_for_long_rate_limit() {
     let b = Bench::new(obliging);
     let (clock, until) = (b.clock, b.clock.now().plus(20 * MINUTE));
     b.answers(move |number, request| {
@@ -167,7 +167,7 @@ async fn runs_that_have_not_begun_wait_out_a_long_rate_limit() {
     tokio::time::sleep(5 * MINUTE).await;
     let model = ModelRef { connection_id: connection(), model: "m".into() };
     let waits = engine.held_back(user(1), &model).expect("it is said what they wait for");
-    assert_eq!((waits.what, waits.until), (WaitingOn::RateLimit, Some(until)));
+    assert_eq!((waits.what, waits.until), (WaitReason::RateLimit, Some(until)));
     assert!(b.seen().len() <= 3, "nothing more begins");
     let runs = b.finished(1, suite).await;
     let (errors, passed): (Vec<&RunRow>, Vec<&RunRow>) =
@@ -195,7 +195,7 @@ async fn pending_runs_report_what_they_wait_for() {
     let suite = b.suite(1, &all).await;
     let engine = b.engine().await;
     tokio::time::sleep(MINUTE).await;
-    let waits = Some(Waiting { what: WaitingOn::RateLimit, until: Some(until) });
+    let waits = Some(Waiting { what: WaitReason::RateLimit, until: Some(until) });
     let model = ModelRef { connection_id: connection(), model: "m".into() };
     assert_eq!(engine.held_back(user(1), &model), waits);
     let stored = b.runs(1, suite).await;
@@ -206,7 +206,7 @@ async fn pending_runs_report_what_they_wait_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_parked_has_the_next_place_before_new_runs() {
+async fn parked_run_resumes_before_new_runs_begin() {
     let mut b = Bench::new(obliging);
     b.settings.runs_per_user = 2;
     let clock = b.clock;
@@ -228,14 +228,14 @@ async fn who_was_parked_has_the_next_place_before_new_runs() {
     let many: Vec<_> = (0..60).map(|_| scripted(1)).collect();
     let elsewhere = b.suite_with(1, &many, |suite| {
         suite.concurrency = 60;
-        suite.frozen.agent.connection_id = ConnectionId(uuid::Uuid::from_u128(8));
-        suite.frozen.judge.connection_id = suite.frozen.agent.connection_id;
+        suite.model_snapshot.agent.connection_id = ConnectionId(uuid::Uuid::from_u128(8));
+        suite.model_snapshot.judge.connection_id = suite.model_snapshot.agent.connection_id;
         suite.allow_parallel = true;
     });
     let elsewhere = elsewhere.await;
     engine.wake();
     let run = b.finished(1, parked).await.remove(0);
-    assert_eq!((run.status, run.error), (RunStatus::Passed, None));
+    assert_eq!((run.status, run.error.clone()), (RunStatus::Passed, None));
     assert!(run.parked_ms < 60_000, "it went on when a place was free: {} ms", run.parked_ms);
     let pending = |run: &&RunRow| run.status == RunStatus::Pending;
     assert!(b.runs(1, elsewhere).await.iter().filter(pending).count() > 40, "before new runs");

@@ -1,9 +1,9 @@
 //! The machine is suspended in the middle of runs: the wall clock goes on, and
 //! timers stand still.
 
-use super::away::Moody;
 use super::bench::{Bench, obliging, scripted};
-use clock::testing::Laptop;
+use super::unavailable_store::Moody;
+use clock::testing::SuspendableClock;
 use domain::RunStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,10 @@ fn slow() -> Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_wakes_up_and_cannot_renew_stops_its_runs_at_its_first_heartbeat() {
+async fn process_that_cannot_renew_after_suspend_stops_its_runs() {
     let b = slow();
     b.suite(1, &[scripted(5), scripted(5)]).await;
-    let (laptop, store) = (Arc::new(Laptop::default()), Moody::over(&b));
+    let (laptop, store) = (Arc::new(SuspendableClock::default()), Moody::over(&b));
     let engine = b.engine_by(laptop.clone(), store.clone(), b.outbound()).await;
     tokio::time::sleep(SECOND).await;
     assert_eq!(engine.held(), 2);
@@ -36,15 +36,15 @@ async fn what_wakes_up_and_cannot_renew_stops_its_runs_at_its_first_heartbeat() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_wakes_up_and_can_renew_goes_on_with_its_runs() {
+async fn process_that_can_renew_after_suspend_continues() {
     let b = slow();
     let suite = b.suite(1, &[scripted(1), scripted(1)]).await;
-    let laptop = Arc::new(Laptop::default());
+    let laptop = Arc::new(SuspendableClock::default());
     let _engine = b.engine_by(laptop.clone(), b.work.clone(), b.outbound()).await;
     tokio::time::sleep(SECOND).await;
     laptop.suspend(40 * SECOND);
     for run in b.finished(1, suite).await {
-        assert_eq!((run.status, run.attempt, run.recoveries), (RunStatus::Passed, 1, 0));
+        assert_eq!((run.status, run.lease_epoch, run.recoveries), (RunStatus::Passed, 1, 0));
     }
     assert_eq!(b.seen().len(), 4, "no call is made twice");
 }

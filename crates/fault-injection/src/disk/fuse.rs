@@ -1,6 +1,6 @@
-//! A forgetful disk as the kernel sees it.
+//! Serves a crash disk to the kernel.
 
-use super::platter::{Node, Platter, ROOT};
+use super::crash_disk::{DiskState, Node, ROOT};
 use fuser::{
     FileAttr, FileType, Filesystem, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyEmpty,
     ReplyEntry, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
@@ -11,38 +11,37 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long the kernel may believe what it was told: nobody else changes it.
-const BELIEVED: Duration = Duration::from_secs(60);
+/// How long the kernel may cache attributes. Only the kernel changes them.
+const CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// Answers the kernel out of a platter.
-pub(super) struct Disk {
-    platter: Arc<Mutex<Platter>>,
+pub(super) struct FuseDisk {
+    state: Arc<Mutex<DiskState>>,
 }
 
-impl Disk {
-    pub(super) fn new(platter: Arc<Mutex<Platter>>) -> Self {
-        Self { platter }
+impl FuseDisk {
+    pub(super) fn new(state: Arc<Mutex<DiskState>>) -> Self {
+        Self { state }
     }
 
-    /// The platter, while there is power.
-    fn alive(&self) -> Result<MutexGuard<'_, Platter>, i32> {
-        let platter = self.platter.lock();
-        if platter.dead { Err(Errno::IO.raw_os_error()) } else { Ok(platter) }
+    /// Fails while the power is off.
+    fn powered(&self) -> Result<MutexGuard<'_, DiskState>, i32> {
+        let state = self.state.lock();
+        if state.is_off { Err(Errno::IO.raw_os_error()) } else { Ok(state) }
     }
 
-    fn found(&self, id: u64) -> Result<FileAttr, i32> {
-        let platter = self.alive()?;
+    fn attributes(&self, id: u64) -> Result<FileAttr, i32> {
+        let state = self.powered()?;
         let root = Node::folder();
-        let node = if id == ROOT { Some(&root) } else { platter.node(id) };
-        node.map(|node| look(id, node)).ok_or(missing())
+        let node = if id == ROOT { Some(&root) } else { state.node(id) };
+        node.map(|node| file_attr(id, node)).ok_or(not_found())
     }
 }
 
-fn missing() -> i32 {
+fn not_found() -> i32 {
     Errno::NOENT.raw_os_error()
 }
 
-fn look(id: u64, node: &Node) -> FileAttr {
+fn file_attr(id: u64, node: &Node) -> FileAttr {
     let size = node.bytes.len() as u64;
     FileAttr {
         ino: id,
@@ -63,40 +62,39 @@ fn look(id: u64, node: &Node) -> FileAttr {
     }
 }
 
-fn place(offset: i64) -> usize {
+fn to_usize(offset: i64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-/// The bits of a mode that are kept.
-fn bits(mode: u32, umask: u32) -> u16 {
+fn permissions(mode: u32, umask: u32) -> u16 {
     u16::try_from(mode & !umask & 0o777).unwrap_or(0o600)
 }
 
-fn done(reply: ReplyEmpty, result: Result<bool, i32>) {
+fn send_empty(reply: ReplyEmpty, result: Result<bool, i32>) {
     match result {
         Ok(true) => reply.ok(),
-        Ok(false) => reply.error(missing()),
+        Ok(false) => reply.error(not_found()),
         Err(error) => reply.error(error),
     }
 }
 
-fn shown(reply: ReplyEntry, result: Result<FileAttr, i32>) {
+fn send_entry(reply: ReplyEntry, result: Result<FileAttr, i32>) {
     match result {
-        Ok(attributes) => reply.entry(&BELIEVED, &attributes, 0),
+        Ok(attributes) => reply.entry(&CACHE_TTL, &attributes, 0),
         Err(error) => reply.error(error),
     }
 }
 
-#[allow(clippy::too_many_arguments)] // the kernel's own
-impl Filesystem for Disk {
+#[allow(clippy::too_many_arguments)] // the signatures of fuser
+impl Filesystem for FuseDisk {
     fn lookup(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEntry) {
-        let id = self.alive().and_then(|platter| platter.find(parent, name).ok_or(missing()));
-        shown(reply, id.and_then(|id| self.found(id)));
+        let id = self.powered().and_then(|state| state.find(parent, name).ok_or(not_found()));
+        send_entry(reply, id.and_then(|id| self.attributes(id)));
     }
 
     fn getattr(&mut self, _: &Request<'_>, id: u64, _: Option<u64>, reply: ReplyAttr) {
-        match self.found(id) {
-            Ok(attributes) => reply.attr(&BELIEVED, &attributes),
+        match self.attributes(id) {
+            Ok(attributes) => reply.attr(&CACHE_TTL, &attributes),
             Err(error) => reply.error(error),
         }
     }
@@ -119,16 +117,16 @@ impl Filesystem for Disk {
         _: Option<u32>,
         reply: ReplyAttr,
     ) {
-        let changed = self.alive().map(|mut platter| {
+        let changed = self.powered().map(|mut state| {
             if let Some(size) = size.and_then(|size| usize::try_from(size).ok()) {
-                platter.set_length(id, size);
+                state.set_length(id, size);
             }
-            if let (Some(mode), Some(node)) = (mode, platter.node_mut(id)) {
-                node.mode = bits(mode, 0);
+            if let (Some(mode), Some(node)) = (mode, state.node_mut(id)) {
+                node.mode = permissions(mode, 0);
             }
         });
-        match changed.and_then(|()| self.found(id)) {
-            Ok(attributes) => reply.attr(&BELIEVED, &attributes),
+        match changed.and_then(|()| self.attributes(id)) {
+            Ok(attributes) => reply.attr(&CACHE_TTL, &attributes),
             Err(error) => reply.error(error),
         }
     }
@@ -142,8 +140,9 @@ impl Filesystem for Disk {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let made = self.alive().map(|mut p| p.make(parent, name, true, bits(mode, umask)));
-        shown(reply, made.and_then(|id| self.found(id)));
+        let made =
+            self.powered().map(|mut p| p.create(parent, name, true, permissions(mode, umask)));
+        send_entry(reply, made.and_then(|id| self.attributes(id)));
     }
 
     fn create(
@@ -156,21 +155,22 @@ impl Filesystem for Disk {
         _: i32,
         reply: ReplyCreate,
     ) {
-        let made = self.alive().map(|mut p| p.make(parent, name, false, bits(mode, umask)));
-        match made.and_then(|id| self.found(id)) {
-            Ok(attributes) => reply.created(&BELIEVED, &attributes, 0, 0, 0),
+        let made =
+            self.powered().map(|mut p| p.create(parent, name, false, permissions(mode, umask)));
+        match made.and_then(|id| self.attributes(id)) {
+            Ok(attributes) => reply.created(&CACHE_TTL, &attributes, 0, 0, 0),
             Err(error) => reply.error(error),
         }
     }
 
     fn unlink(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self.alive().map(|mut platter| platter.remove(parent, name));
-        done(reply, removed);
+        let removed = self.powered().map(|mut state| state.remove(parent, name));
+        send_empty(reply, removed);
     }
 
     fn rmdir(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self.alive().map(|mut platter| platter.remove(parent, name));
-        done(reply, removed);
+        let removed = self.powered().map(|mut state| state.remove(parent, name));
+        send_empty(reply, removed);
     }
 
     fn rename(
@@ -183,19 +183,19 @@ impl Filesystem for Disk {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        let renamed = self.alive().map(|mut p| p.rename((parent, name), (new_parent, new_name)));
-        done(reply, renamed);
+        let renamed = self.powered().map(|mut p| p.rename((parent, name), (new_parent, new_name)));
+        send_empty(reply, renamed);
     }
 
     fn link(&mut self, _: &Request<'_>, id: u64, parent: u64, name: &OsStr, reply: ReplyEntry) {
-        let linked = self.alive().and_then(|mut platter| match platter.find(parent, name) {
+        let linked = self.powered().and_then(|mut state| match state.find(parent, name) {
             Some(_) => Err(Errno::EXIST.raw_os_error()),
             None => {
-                platter.link(id, parent, name);
+                state.link(id, parent, name);
                 Ok(())
             }
         });
-        shown(reply, linked.and_then(|()| self.found(id)));
+        send_entry(reply, linked.and_then(|()| self.attributes(id)));
     }
 
     fn read(
@@ -209,12 +209,12 @@ impl Filesystem for Disk {
         _: Option<u64>,
         reply: ReplyData,
     ) {
-        match self.alive() {
+        match self.powered() {
             Err(error) => reply.error(error),
-            Ok(platter) => match platter.node(id) {
-                None => reply.error(missing()),
+            Ok(state) => match state.node(id) {
+                None => reply.error(not_found()),
                 Some(node) => {
-                    let from = place(offset).min(node.bytes.len());
+                    let from = to_usize(offset).min(node.bytes.len());
                     let to = from.saturating_add(size as usize).min(node.bytes.len());
                     reply.data(&node.bytes[from..to]);
                 }
@@ -234,9 +234,9 @@ impl Filesystem for Disk {
         _: Option<u64>,
         reply: ReplyWrite,
     ) {
-        match self.alive().map(|mut platter| platter.write(id, place(offset), data)) {
+        match self.powered().map(|mut state| state.write(id, to_usize(offset), data)) {
             Ok(true) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            Ok(false) => reply.error(missing()),
+            Ok(false) => reply.error(not_found()),
             Err(error) => reply.error(error),
         }
     }
@@ -246,23 +246,11 @@ impl Filesystem for Disk {
     }
 
     fn fsync(&mut self, _: &Request<'_>, id: u64, _: u64, _: bool, reply: ReplyEmpty) {
-        done(
-            reply,
-            self.alive().map(|mut platter| {
-                platter.sync(id);
-                true
-            }),
-        );
+        send_empty(reply, self.powered().map(|mut state| state.sync(id)).map(|()| true));
     }
 
     fn fsyncdir(&mut self, _: &Request<'_>, id: u64, _: u64, _: bool, reply: ReplyEmpty) {
-        done(
-            reply,
-            self.alive().map(|mut platter| {
-                platter.sync_folder(id);
-                true
-            }),
-        );
+        send_empty(reply, self.powered().map(|mut state| state.sync_folder(id)).map(|()| true));
     }
 
     fn readdir(
@@ -273,11 +261,11 @@ impl Filesystem for Disk {
         offset: i64,
         mut reply: ReplyDirectory,
     ) {
-        let Ok(platter) = self.alive() else { return reply.error(Errno::IO.raw_os_error()) };
+        let Ok(state) = self.powered() else { return reply.error(Errno::IO.raw_os_error()) };
         let own = [(".".into(), id), ("..".into(), ROOT)];
-        let all = own.into_iter().chain(platter.list(id));
-        for ((name, node), next) in all.zip(1_i64..).skip(place(offset)) {
-            let folder = node == ROOT || platter.node(node).is_some_and(|node| node.is_folder);
+        let all = own.into_iter().chain(state.list(id));
+        for ((name, node), next) in all.zip(1_i64..).skip(to_usize(offset)) {
+            let folder = node == ROOT || state.node(node).is_some_and(|node| node.is_folder);
             let kind = if folder { FileType::Directory } else { FileType::RegularFile };
             if reply.add(node, next, kind, &name) {
                 break;
@@ -286,7 +274,7 @@ impl Filesystem for Disk {
         reply.ok();
     }
 
-    /// Room enough: full disks are another one's business.
+    /// Reports plenty of free space: `SmallDisk` covers full disks.
     fn statfs(&mut self, _: &Request<'_>, _: u64, reply: ReplyStatfs) {
         reply.statfs(1 << 20, 1 << 19, 1 << 19, 1 << 20, 1 << 19, 4096, 255, 4096);
     }

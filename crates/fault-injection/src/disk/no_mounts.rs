@@ -1,20 +1,19 @@
-//! Mounting where this crate does not know how.
+//! Reports that mounting is unsupported on this platform.
 
-use super::platter::Platter;
+use super::crash_disk::DiskState;
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Nothing is ever mounted.
 pub(super) struct Mounted;
 
-pub(super) fn mount(_: &Arc<Mutex<Platter>>, _: &Path) -> io::Result<Mounted> {
+pub(super) fn mount(_: &Arc<Mutex<DiskState>>, _: &Path) -> io::Result<Mounted> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 impl Mounted {
-    pub(super) fn end(self) {}
+    pub(super) fn unmount(self) {}
 }
 
 pub(super) fn mount_small(_: &Path, _: u32) -> io::Result<()> {

@@ -1,308 +1,292 @@
-//! The promises, held against a history.
+//! Checks the guarantees against a history.
 
-use super::{Announced, Heard, History, Intent, RunSeen, SuiteSeen, Told, Words};
+use super::{
+    CallIntent, EventKind, History, ObservedTurn, ProviderRequest, RunRecord, SuiteRecord,
+};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// Statuses that nothing changes any more.
 const FINAL: [&str; 5] = ["passed", "failed", "inconclusive", "error", "cancelled"];
-/// After a cancel no call starts later than this.
+/// No call starts later than this after a cancel.
 const CANCEL_MS: i64 = 1_000;
-/// How long the provider may take to notice that a client has gone: for so
-/// long a dropped call is not held against the limits.
-const NOTICED_MS: i64 = 100;
+/// The time that the provider may take to notice a disconnect. It does not
+/// count against the limits.
+const DISCONNECT_MS: i64 = 100;
 
-/// What to hold a history against, where it depends on the stretch of time.
+/// Limits that depend on the soak.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Calls that may have been made twice: the runs in flight at all kills
-    /// and stops together.
-    pub most_repeated: usize,
-    /// Calls of the server at once.
+pub struct Limits {
+    /// The runs that were in flight at all kills and stops together.
+    pub repeated_calls: usize,
+    /// Concurrent calls of the server.
     pub max_calls: usize,
-    /// Runs of one user at once.
+    /// Concurrent runs of one user.
     pub runs_per_user: usize,
 }
 
-impl Default for Rules {
+impl Default for Limits {
     fn default() -> Self {
-        Self { most_repeated: 0, max_calls: 64, runs_per_user: 8 }
+        Self { repeated_calls: 0, max_calls: 64, runs_per_user: 8 }
     }
 }
 
-/// A promise that was broken, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which promise, in a word.
-    pub promise: &'static str,
-    /// Where and how.
-    pub what: String,
+    pub guarantee: &'static str,
+    pub details: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.promise, self.what)
+        write!(f, "{}: {}", self.guarantee, self.details)
     }
 }
 
-/// Every promise that the history breaks; empty when all are kept.
-#[must_use]
-pub fn check(history: &History, rules: &Rules) -> Vec<Violation> {
-    let mut found = Found::default();
+/// Returns every violation in the history.
+pub fn check(history: &History, limits: &Limits) -> Vec<Violation> {
+    let mut found = Violations::default();
     for suite in &history.suites {
-        one_final_status(suite, &mut found);
-        events_in_order(suite, &mut found);
-        transcripts(suite, &mut found);
+        check_final_statuses(suite, &mut found);
+        check_event_order(suite, &mut found);
+        check_transcripts(suite, &mut found);
     }
-    announced_turns(history, &mut found);
-    let calls = Calls::of(history, &mut found);
+    check_observed_turns(history, &mut found);
+    let calls = Calls::new(history, &mut found);
     let repeated = calls.repeated();
-    if repeated > rules.most_repeated {
-        let most = rules.most_repeated;
-        let what = format!("{repeated} calls were made again; in flight at the kills were {most}");
-        found.add("few calls are repeated", what);
+    if repeated > limits.repeated_calls {
+        let details =
+            format!("{repeated} calls were repeated; {} were in flight", limits.repeated_calls);
+        found.add("few repeated calls", details);
     }
-    calls.after_cancel(history, &mut found);
-    calls.limits(history, rules, &mut found);
+    calls.check_cancels(history, &mut found);
+    calls.check_limits(history, limits, &mut found);
     found.0
 }
 
-/// Calls that were made again, though the provider had not failed them.
-#[must_use]
-pub fn repeated(history: &History) -> usize {
-    Calls::of(history, &mut Found::default()).repeated()
+/// The number of calls that were repeated although the provider had not failed them.
+pub fn repeated_calls(history: &History) -> usize {
+    Calls::new(history, &mut Violations::default()).repeated()
 }
 
 #[derive(Default)]
-struct Found(Vec<Violation>);
+struct Violations(Vec<Violation>);
 
-impl Found {
-    fn add(&mut self, promise: &'static str, what: impl Into<String>) {
-        self.0.push(Violation { promise, what: what.into() });
+impl Violations {
+    fn add(&mut self, guarantee: &'static str, details: impl Into<String>) {
+        self.0.push(Violation { guarantee, details: details.into() });
     }
 }
 
-/// Every requested run is there once, is final, and became so once.
-fn one_final_status(suite: &SuiteSeen, found: &mut Found) {
-    const PROMISE: &str = "one final status";
-    let mut seen: HashMap<&str, usize> = HashMap::new();
+/// Every requested run exists once, is final, and became final once.
+fn check_final_statuses(suite: &SuiteRecord, found: &mut Violations) {
+    const GUARANTEE: &str = "one final status";
+    let mut counts: HashMap<&str, usize> = HashMap::new();
     for run in &suite.runs {
-        *seen.entry(&run.id).or_default() += 1;
+        *counts.entry(&run.id).or_default() += 1;
     }
     for id in &suite.requested {
-        match seen.get(id.as_str()) {
+        match counts.get(id.as_str()) {
             Some(1) => {}
-            Some(times) => found.add(PROMISE, format!("run {id} is there {times} times")),
-            None => found.add(PROMISE, format!("run {id} was asked for and is not there")),
+            Some(count) => found.add(GUARANTEE, format!("run {id} exists {count} times")),
+            None => found.add(GUARANTEE, format!("run {id} was requested and is missing")),
         }
     }
     for run in &suite.runs {
         if !FINAL.contains(&run.status.as_str()) {
-            found.add(PROMISE, format!("run {} is {} and not final", run.id, run.status));
+            found.add(GUARANTEE, format!("run {} is {}, which is not final", run.id, run.status));
         }
-        let told: Vec<&str> = suite
-            .events
-            .iter()
-            .filter_map(|event| match &event.what {
-                Told::Run { run: id, status } if *id == run.id => Some(status.as_str()),
-                _ => None,
-            })
-            .filter(|status| FINAL.contains(status))
-            .collect();
-        if told != [run.status.as_str()] {
-            let what = format!("run {} is {}; its events told {told:?}", run.id, run.status);
-            found.add(PROMISE, what);
+        let events = suite.events.iter().filter_map(|event| match &event.kind {
+            EventKind::RunStatus { run: id, status } if *id == run.id => Some(status.as_str()),
+            _ => None,
+        });
+        let statuses: Vec<&str> = events.filter(|status| FINAL.contains(status)).collect();
+        if statuses != [run.status.as_str()] {
+            let details = format!("run {} is {}; events: {statuses:?}", run.id, run.status);
+            found.add(GUARANTEE, details);
         }
     }
-    let ends: Vec<&str> = suite
-        .events
-        .iter()
-        .filter_map(|event| match &event.what {
-            Told::Finished { status } => Some(status.as_str()),
-            _ => None,
-        })
-        .collect();
+    let ends = suite.events.iter().filter_map(|event| match &event.kind {
+        EventKind::SuiteFinished { status } => Some(status.as_str()),
+        _ => None,
+    });
+    let ends: Vec<&str> = ends.collect();
     if ends != [suite.status.as_str()] {
-        let what = format!("suite {} is {}; its events told {ends:?}", suite.id, suite.status);
-        found.add(PROMISE, what);
+        let details = format!("suite {} is {}; events: {ends:?}", suite.id, suite.status);
+        found.add(GUARANTEE, details);
     }
 }
 
-/// Numbers without gap or double, and nothing after the end.
-fn events_in_order(suite: &SuiteSeen, found: &mut Found) {
-    const PROMISE: &str = "events without gap or double";
+/// Event numbers have no gap and no duplicate, and nothing follows the end.
+fn check_event_order(suite: &SuiteRecord, found: &mut Violations) {
+    const GUARANTEE: &str = "events without gap or duplicate";
     for (event, expected) in suite.events.iter().zip(1..) {
         if event.seq != expected {
-            let what = format!("suite {}: {} stands where {expected} should", suite.id, event.seq);
-            return found.add(PROMISE, what);
+            let details = format!("suite {}: {} instead of {expected}", suite.id, event.seq);
+            return found.add(GUARANTEE, details);
         }
     }
-    let end = suite.events.iter().position(|event| matches!(event.what, Told::Finished { .. }));
-    if end.is_some_and(|place| place + 1 != suite.events.len()) {
-        found.add(PROMISE, format!("suite {}: something follows its end", suite.id));
+    let is_end = |kind: &EventKind| matches!(kind, EventKind::SuiteFinished { .. });
+    let end = suite.events.iter().position(|event| is_end(&event.kind));
+    if end.is_some_and(|index| index + 1 != suite.events.len()) {
+        found.add(GUARANTEE, format!("suite {}: events follow its end", suite.id));
     }
 }
 
-/// Turns are numbered from 0, each is told once, and none is untold.
-fn transcripts(suite: &SuiteSeen, found: &mut Found) {
-    const PROMISE: &str = "no turn lost or double";
+/// Turns are numbered from 0, and each has exactly one event.
+fn check_transcripts(suite: &SuiteRecord, found: &mut Violations) {
+    const GUARANTEE: &str = "no lost or duplicate turn";
     for run in &suite.runs {
         let indices: Vec<u64> = run.transcript.iter().map(|turn| turn.index).collect();
         if indices != (0..indices.len() as u64).collect::<Vec<_>>() {
-            found.add(PROMISE, format!("run {} has the turns {indices:?}", run.id));
+            found.add(GUARANTEE, format!("run {} has the turns {indices:?}", run.id));
         }
-        let mut told: Vec<u64> = suite
-            .events
-            .iter()
-            .filter_map(|event| match &event.what {
-                Told::Turn(told) if told.run == run.id => Some(told.words.index),
-                _ => None,
-            })
-            .collect();
-        told.sort_unstable();
-        if told != indices {
-            let what = format!("run {} has the turns {indices:?}, told were {told:?}", run.id);
-            found.add(PROMISE, what);
+        let events = suite.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Turn(observed) if observed.run == run.id => Some(observed.turn.index),
+            _ => None,
+        });
+        let mut events: Vec<u64> = events.collect();
+        events.sort_unstable();
+        if events != indices {
+            let details = format!("run {} has the turns {indices:?}; events: {events:?}", run.id);
+            found.add(GUARANTEE, details);
         }
     }
 }
 
-/// What was announced is in the transcript, with the same words.
-fn announced_turns(history: &History, found: &mut Found) {
-    let runs: HashMap<&str, &RunSeen> = history
-        .suites
-        .iter()
-        .flat_map(|suite| &suite.runs)
-        .map(|run| (run.id.as_str(), run))
-        .collect();
-    let stored = history.suites.iter().flat_map(|suite| &suite.events);
-    let stored = stored.filter_map(|event| match &event.what {
-        Told::Turn(told) => Some(told),
+/// Observed turns are in the transcript, unchanged.
+fn check_observed_turns(history: &History, found: &mut Violations) {
+    let runs: HashMap<&str, &RunRecord> =
+        history.runs().map(|run| (run.id.as_str(), run)).collect();
+    let events = history.suites.iter().flat_map(|suite| &suite.events);
+    let stored = events.filter_map(|event| match &event.kind {
+        EventKind::Turn(observed) => Some(observed),
         _ => None,
     });
-    for Announced { run, words } in stored.chain(&history.announced) {
-        let kept = runs
+    for ObservedTurn { run, turn } in stored.chain(&history.observed) {
+        let stored = runs
             .get(run.as_str())
-            .and_then(|run| run.transcript.iter().find(|turn: &&Words| turn.index == words.index));
-        if kept != Some(words) {
-            let what = format!("turn {} of run {run} was {words:?} and is {kept:?}", words.index);
-            found.add("what was announced stays", what);
+            .and_then(|run| run.transcript.iter().find(|stored| stored.index == turn.index));
+        if stored != Some(turn) {
+            let details = format!("turn {} of run {run} was {turn:?}, is {stored:?}", turn.index);
+            found.add("observed turns stay", details);
         }
     }
 }
 
-/// The provider's journal, each entry with the intent behind it.
-struct Calls<'a> {
-    heard: Vec<(&'a Heard, &'a Intent)>,
-}
+/// The provider's requests, each with its intent.
+struct Calls<'a>(Vec<(&'a ProviderRequest, &'a CallIntent)>);
 
 impl<'a> Calls<'a> {
-    fn of(history: &'a History, found: &mut Found) -> Self {
-        let intents: HashMap<&str, &Intent> =
+    fn new(history: &'a History, found: &mut Violations) -> Self {
+        let intents: HashMap<&str, &CallIntent> =
             history.intents.iter().map(|intent| (intent.id.as_str(), intent)).collect();
-        let mut heard = Vec::new();
-        for call in &history.heard {
-            match intents.get(call.call.as_str()) {
-                Some(intent) => heard.push((call, *intent)),
+        let mut calls = Vec::new();
+        for request in &history.requests {
+            match intents.get(request.call.as_str()) {
+                Some(intent) => calls.push((request, *intent)),
                 None => found.add(
                     "every call has an intent",
-                    format!("the provider heard {:?}, of which there is no row", call.call),
+                    format!("the provider received {:?}, which has no row", request.call),
                 ),
             }
         }
-        Self { heard }
+        Self(calls)
     }
 
-    /// Calls of one role for one turn of one run, beyond the first. A judge
-    /// whose first reply came back is asked for a repair: that is no repetition.
+    /// Calls that do not belong to a later evaluation.
+    fn of_runs(&self) -> impl Iterator<Item = &(&'a ProviderRequest, &'a CallIntent)> {
+        self.0.iter().filter(|(_, intent)| !intent.is_rejudge)
+    }
+
+    /// Counts the calls of one role for one turn of one run, beyond the first.
+    /// The repair request after a judge's first reply is not a repetition.
     fn repeated(&self) -> usize {
-        let mut groups: HashMap<(&str, &str, i64), HashMap<&str, &Intent>> = HashMap::new();
-        for (_, intent) in self.heard.iter().filter(|(_, intent)| !intent.judging_again) {
+        let mut groups: HashMap<(&str, &str, i64), HashMap<&str, &CallIntent>> = HashMap::new();
+        for (_, intent) in self.of_runs() {
             let group = (intent.run.as_str(), intent.role.as_str(), intent.turn);
             groups.entry(group).or_default().insert(&intent.id, intent);
         }
-        groups
-            .values()
-            .map(|calls| {
-                let repairs = calls
-                    .values()
-                    .filter(|call| call.role == "judge" && call.outcome.as_deref() == Some("ok"))
-                    .count();
-                calls.len().saturating_sub(repairs.max(1))
-            })
-            .sum()
+        let repeated = groups.values().map(|calls| {
+            let repairs = calls
+                .values()
+                .filter(|call| call.role == "judge" && call.outcome.as_deref() == Some("ok"))
+                .count();
+            calls.len().saturating_sub(repairs.max(1))
+        });
+        repeated.sum()
     }
 
-    fn after_cancel(&self, history: &History, found: &mut Found) {
-        let cancelled: HashMap<&str, i64> = history
-            .suites
-            .iter()
-            .flat_map(|suite| &suite.runs)
-            .filter_map(|run| Some((run.id.as_str(), run.cancelled_at?)))
-            .collect();
-        for (heard, intent) in self.heard.iter().filter(|(_, intent)| !intent.judging_again) {
-            let Some(asked) = cancelled.get(intent.run.as_str()) else { continue };
-            let late = heard.from - asked;
+    fn check_cancels(&self, history: &History, found: &mut Violations) {
+        let cancels: HashMap<&str, i64> =
+            history.runs().filter_map(|run| Some((run.id.as_str(), run.cancelled_at?))).collect();
+        for (request, intent) in self.of_runs() {
+            let Some(cancelled_at) = cancels.get(intent.run.as_str()) else { continue };
+            let late = request.from - cancelled_at;
             if late > CANCEL_MS {
-                let what = format!("run {}: a call started {late} ms after it", intent.run);
-                found.add("cancel means now", what);
+                let details = format!("run {}: a call started {late} ms after it", intent.run);
+                found.add("no call after a cancel", details);
             }
         }
     }
 
-    /// Calls of the server at once, runs of a suite and of a user at once, and
-    /// one call at a time within a run.
-    fn limits(&self, history: &History, rules: &Rules, found: &mut Found) {
-        const PROMISE: &str = "nobody over the limits";
-        let mut suite_of: HashMap<&str, &SuiteSeen> = HashMap::new();
+    /// Checks concurrent calls of the server, concurrent runs of a suite and of
+    /// a user, and that a run makes one call at a time.
+    fn check_limits(&self, history: &History, limits: &Limits, found: &mut Violations) {
+        let mut suite_of: HashMap<&str, &SuiteRecord> = HashMap::new();
         for suite in &history.suites {
             suite_of.extend(suite.runs.iter().map(|run| (run.id.as_str(), suite)));
         }
-        // Ends before beginnings of the same moment; then by call.
-        let mut changes: Vec<(i64, bool, usize)> = Vec::new();
-        for (place, (heard, _)) in self.heard.iter().enumerate() {
-            let until = heard.until.unwrap_or(i64::MAX);
-            let until = if heard.dropped { until.saturating_sub(NOTICED_MS) } else { until };
-            if until > heard.from {
-                changes.push((heard.from, true, place));
-                changes.push((until, false, place));
+        let mut open: HashSet<usize> = HashSet::new();
+        let mut peaks: HashMap<(&str, &str), (usize, usize)> = HashMap::new();
+        for (_, begins, index) in self.changes() {
+            if !begins {
+                open.remove(&index);
+                continue;
+            }
+            open.insert(index);
+            let (_, call) = self.0[index];
+            let count = |same: &dyn Fn(&CallIntent) -> bool| {
+                open.iter().filter(|index| same(self.0[**index].1)).count()
+            };
+            let mut update = |what, who, count, limit| {
+                let peak = peaks.entry((what, who)).or_insert((0, limit));
+                peak.0 = peak.0.max(count);
+            };
+            update("calls of the server", "", open.len(), limits.max_calls);
+            update("calls of run", &call.run, count(&|other| other.run == call.run), 1);
+            let suite = suite_of.get(call.run.as_str()).filter(|_| !call.is_rejudge);
+            if let Some(suite) = suite {
+                let same = |matches: &dyn Fn(&SuiteRecord) -> bool| {
+                    count(&|other| suite_of.get(other.run.as_str()).is_some_and(|s| matches(s)))
+                };
+                let of_suite = same(&|other| other.id == suite.id);
+                update("calls of suite", &suite.id, of_suite, suite.concurrency);
+                let of_user = same(&|other| other.user == suite.user);
+                update("calls of user", &suite.user, of_user, limits.runs_per_user);
+            }
+        }
+        for ((what, who), (count, limit)) in peaks {
+            if count > limit {
+                let details = format!("{what} {who}: {count} at once, {limit} allowed");
+                found.add("limits hold", details);
+            }
+        }
+    }
+
+    /// The beginnings (`true`) and ends of all calls in the order of time. At
+    /// the same time, ends come first.
+    fn changes(&self) -> Vec<(i64, bool, usize)> {
+        let mut changes = Vec::new();
+        for (index, (request, _)) in self.0.iter().enumerate() {
+            let until = request.until.unwrap_or(i64::MAX);
+            let until =
+                if request.disconnected { until.saturating_sub(DISCONNECT_MS) } else { until };
+            if until > request.from {
+                changes.push((request.from, true, index));
+                changes.push((until, false, index));
             }
         }
         changes.sort_unstable();
-        let mut open: HashSet<usize> = HashSet::new();
-        let mut most: HashMap<(&str, &str), (usize, usize)> = HashMap::new();
-        for (_, begins, place) in changes {
-            if !begins {
-                open.remove(&place);
-                continue;
-            }
-            open.insert(place);
-            let (_, now) = self.heard[place];
-            let suite = suite_of.get(now.run.as_str());
-            let calls = |same: &dyn Fn(&Intent) -> bool| {
-                open.iter().filter(|place| same(self.heard[**place].1)).count()
-            };
-            let mut note = |what, who, count, limit| {
-                let entry = most.entry((what, who)).or_insert((0, limit));
-                entry.0 = entry.0.max(count);
-            };
-            note("calls of the server", "", open.len(), rules.max_calls);
-            note("calls of run", &now.run, calls(&|other| other.run == now.run), 1);
-            if let Some(suite) = suite.filter(|_| !now.judging_again) {
-                let of_suite = |other: &Intent| {
-                    suite_of.get(other.run.as_str()).is_some_and(|other| other.id == suite.id)
-                };
-                note("calls of suite", &suite.id, calls(&of_suite), suite.concurrency);
-                let of_user = |other: &Intent| {
-                    suite_of.get(other.run.as_str()).is_some_and(|other| other.user == suite.user)
-                };
-                note("calls of user", &suite.user, calls(&of_user), rules.runs_per_user);
-            }
-        }
-        for ((what, who), (count, limit)) in most {
-            if count > limit {
-                found.add(PROMISE, format!("{what} {who}: {count} at once, {limit} allowed"));
-            }
-        }
+        changes
     }
 }

@@ -1,145 +1,113 @@
-//! What happened, from every side that can be looked at, and whether it keeps
-//! the product's promises.
+//! A record of what happened, from every side that can be observed, and a
+//! checker of the product's guarantees.
 //!
-//! [`gather`] reads the API, the event streams, the table of calls and the
-//! provider's journal after a run of chaos; [`check`] lays them side by side.
-//! A [`History`] is plain data, so that the checker's own tests can write one
-//! by hand and make it false.
+//! [`collect`] reads the API, the event streams, the table of calls and the
+//! provider's request log after a soak; [`check`] compares them. A [`History`]
+//! is plain data, so that the checker's own tests can falsify one.
 
 mod check;
-mod gather;
+mod collect;
 mod sse;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Rules, Violation, check, repeated};
-pub(crate) use gather::database_file;
-pub use gather::{event, gather, heard, open_database, told_at};
-pub use sse::{Frame, Frames};
+pub use check::{Limits, Violation, check, repeated_calls};
+pub(crate) use collect::database_file;
+pub use collect::{collect, event_time, open_database, parse_event};
+pub use sse::{SseFrame, SseParser};
 
-/// Everything that is known of a stretch of time.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Suites as the API tells of them.
-    pub suites: Vec<SuiteSeen>,
-    /// The table of calls: what was about to be asked.
-    pub intents: Vec<Intent>,
-    /// The provider's journal: what it was asked.
-    pub heard: Vec<Heard>,
-    /// Turns that somebody saw on a stream or a page while it happened.
-    pub announced: Vec<Announced>,
+    pub suites: Vec<SuiteRecord>,
+    /// The table of calls. A row is stored before its call is made.
+    pub intents: Vec<CallIntent>,
+    pub requests: Vec<ProviderRequest>,
+    /// Turns that a client saw on a stream.
+    pub observed: Vec<ObservedTurn>,
 }
 
-/// A suite.
+impl History {
+    pub fn runs(&self) -> impl Iterator<Item = &RunRecord> {
+        self.suites.iter().flat_map(|suite| &suite.runs)
+    }
+}
+
+/// A suite as the API shows it.
 #[derive(Clone, Debug, Default)]
-pub struct SuiteSeen {
-    /// Its id.
+pub struct SuiteRecord {
     pub id: String,
-    /// Whose it is.
     pub user: String,
-    /// `finished` or `cancelled`, in the end.
     pub status: String,
-    /// How many runs may go at once.
     pub concurrency: usize,
-    /// The runs that were asked for: those that the start's answer named.
+    /// The ids of the runs in the response to the start.
     pub requested: Vec<String>,
-    /// The runs as they are.
-    pub runs: Vec<RunSeen>,
-    /// Its stored events, from the first.
+    pub runs: Vec<RunRecord>,
+    /// The stored events, from the first.
     pub events: Vec<Event>,
 }
 
-/// A run.
+/// A run as the API shows it.
 #[derive(Clone, Debug, Default)]
-pub struct RunSeen {
-    /// Its id.
+pub struct RunRecord {
     pub id: String,
-    /// Its status.
     pub status: String,
-    /// When somebody asked it to stop: milliseconds since 1970.
+    /// The time of the cancel request, in milliseconds since 1970.
     pub cancelled_at: Option<i64>,
-    /// How often it was taken up after a crash.
     pub recoveries: u64,
-    /// What was said, as the API has it.
-    pub transcript: Vec<Words>,
+    pub transcript: Vec<TurnRecord>,
 }
 
-/// A turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
-    /// Its index.
+pub struct TurnRecord {
     pub index: u64,
-    /// Who.
     pub speaker: String,
-    /// What.
     pub message: String,
 }
 
 /// A stored event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its number.
     pub seq: i64,
-    /// What it tells.
-    pub what: Told,
+    pub kind: EventKind,
 }
 
-/// What an event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// A run has this status now.
-    Run {
-        /// The run.
-        run: String,
-        /// The status.
-        status: String,
-    },
-    /// A turn was stored.
-    Turn(Announced),
-    /// The suite is over.
-    Finished {
-        /// How.
-        status: String,
-    },
+pub enum EventKind {
+    RunStatus { run: String, status: String },
+    Turn(ObservedTurn),
+    SuiteFinished { status: String },
 }
 
-/// A turn that was told while it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// Of this run.
+pub struct ObservedTurn {
     pub run: String,
-    /// The turn.
-    pub words: Words,
+    pub turn: TurnRecord,
 }
 
-/// A call that was about to be made.
+/// A row of the table of calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Intent {
-    /// What is sent along as `x-rehearsal-call`.
+pub struct CallIntent {
+    /// The value of the header `x-rehearsal-call`.
     pub id: String,
-    /// For this run.
     pub run: String,
-    /// Whether it belongs to a later judging.
-    pub judging_again: bool,
+    /// Whether the call belongs to a later evaluation of the run.
+    pub is_rejudge: bool,
     /// `agent`, `simulated_user` or `judge`.
     pub role: String,
-    /// Turns that stood then.
+    /// The number of turns that were stored before the call.
     pub turn: i64,
-    /// When: milliseconds since 1970.
-    pub created_at: i64,
-    /// `ok` or what went wrong; `None` = open or lost.
+    /// `ok` or the error; `None` when the call is open or lost.
     pub outcome: Option<String>,
 }
 
-/// A request that reached the provider.
+/// A request that reached the provider. Times are milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Its `x-rehearsal-call`.
+pub struct ProviderRequest {
+    /// The value of the header `x-rehearsal-call`.
     pub call: String,
-    /// When it came: milliseconds since 1970.
     pub from: i64,
-    /// When its answer had been sent, or its client had gone.
+    /// When the response was sent or the client disconnected.
     pub until: Option<i64>,
-    /// Whether its client went before the answer.
-    pub dropped: bool,
+    /// Whether the client disconnected before the response.
+    pub disconnected: bool,
 }

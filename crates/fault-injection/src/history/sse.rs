@@ -1,42 +1,35 @@
-//! Frames of an event stream, read from whatever pieces they come in.
+//! An incremental parser of server-sent events.
 
-/// One frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frame {
-    /// Its `event:`.
+pub struct SseFrame {
     pub event: String,
-    /// Its `id:`.
     pub id: Option<i64>,
-    /// Its `data:`.
     pub data: String,
 }
 
-/// A reader of frames.
 #[derive(Default)]
-pub struct Frames {
+pub struct SseParser {
     rest: Vec<u8>,
-    frame: Frame,
+    frame: SseFrame,
 }
 
-impl Frames {
-    /// Takes a piece in; answers the frames that it completes.
-    pub fn take(&mut self, piece: &[u8]) -> Vec<Frame> {
-        self.rest.extend_from_slice(piece);
-        let mut done = Vec::new();
+impl SseParser {
+    /// Takes the next chunk and returns the frames that it completes.
+    pub fn push(&mut self, chunk: &[u8]) -> Vec<SseFrame> {
+        self.rest.extend_from_slice(chunk);
+        let mut frames = Vec::new();
         let mut read = 0;
         while let Some(length) = self.rest[read..].iter().position(|byte| *byte == b'\n') {
             let line = String::from_utf8_lossy(&self.rest[read..read + length]).into_owned();
             read += length + 1;
-            if let Some(frame) = self.line(line.trim_end_matches('\r')) {
-                done.push(frame);
-            }
+            frames.extend(self.push_line(line.trim_end_matches('\r')));
         }
         self.rest.drain(..read);
-        done
+        frames
     }
 
-    /// An empty line ends a frame; comments and `retry:` are nothing to us.
-    fn line(&mut self, line: &str) -> Option<Frame> {
+    /// An empty line ends a frame. Comments and `retry:` are ignored.
+    fn push_line(&mut self, line: &str) -> Option<SseFrame> {
         let Some((name, value)) = line.split_once(':') else {
             let frame = std::mem::take(&mut self.frame);
             return (line.is_empty() && !frame.event.is_empty()).then_some(frame);
@@ -57,17 +50,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_read_in_any_pieces() {
+    fn parses_frames_in_chunks_of_any_size() {
         let text = "retry: 2000\n\nevent: turn\nid: 7\ndata: {\"a\":1}\n\n: ping\n\nevent:finished\ndata:{}\n\n";
         let expected = [
-            Frame { event: "turn".into(), id: Some(7), data: "{\"a\":1}".into() },
-            Frame { event: "finished".into(), id: None, data: "{}".into() },
+            SseFrame { event: "turn".into(), id: Some(7), data: "{\"a\":1}".into() },
+            SseFrame { event: "finished".into(), id: None, data: "{}".into() },
         ];
         for size in 1..text.len() {
-            let mut frames = Frames::default();
-            let pieces = text.as_bytes().chunks(size);
-            let seen: Vec<_> = pieces.flat_map(|piece| frames.take(piece)).collect();
-            assert_eq!(seen, expected, "in pieces of {size}");
+            let mut parser = SseParser::default();
+            let chunks = text.as_bytes().chunks(size);
+            let frames: Vec<_> = chunks.flat_map(|chunk| parser.push(chunk)).collect();
+            assert_eq!(frames, expected, "in chunks of {size}");
         }
     }
 }

@@ -1,66 +1,73 @@
-//! Each promise is broken on purpose in a history that keeps all the others.
+//! Each test violates one guarantee in a history that satisfies all others.
 
 use super::*;
 
-const RULES: Rules = Rules { most_repeated: 1, max_calls: 2, runs_per_user: 2 };
+const LIMITS: Limits = Limits { repeated_calls: 1, max_calls: 2, runs_per_user: 2 };
 
-fn words(index: u64, message: &str) -> Words {
+fn turn(index: u64, message: &str) -> TurnRecord {
     let speaker = if index.is_multiple_of(2) { "user" } else { "agent" };
-    Words { index, speaker: speaker.into(), message: message.into() }
+    TurnRecord { index, speaker: speaker.into(), message: message.into() }
 }
 
-fn status(run: &str, status: &str) -> Told {
-    Told::Run { run: run.into(), status: status.into() }
+fn status(run: &str, status: &str) -> EventKind {
+    EventKind::RunStatus { run: run.into(), status: status.into() }
 }
 
-fn turn(run: &str, index: u64, message: &str) -> Told {
-    Told::Turn(Announced { run: run.into(), words: words(index, message) })
+fn turn_event(run: &str, index: u64, message: &str) -> EventKind {
+    EventKind::Turn(ObservedTurn { run: run.into(), turn: turn(index, message) })
 }
 
-fn suite(told: Vec<Told>) -> Vec<Event> {
-    (1..).zip(told).map(|(seq, what)| Event { seq, what }).collect()
+fn events(kinds: Vec<EventKind>) -> Vec<Event> {
+    (1..).zip(kinds).map(|(seq, kind)| Event { seq, kind }).collect()
 }
 
-fn run(id: &str) -> RunSeen {
-    RunSeen {
+fn run(id: &str) -> RunRecord {
+    RunRecord {
         id: id.into(),
         status: "passed".into(),
-        transcript: vec![words(0, "hello"), words(1, "good day")],
-        ..RunSeen::default()
+        transcript: vec![turn(0, "hello"), turn(1, "good day")],
+        ..RunRecord::default()
     }
 }
 
-fn intent(id: &str, run: &str, role: &str, turn: i64) -> Intent {
+fn intent(id: &str, run: &str, role: &str, turn: i64) -> CallIntent {
     let outcome = Some("ok".to_owned());
-    Intent { id: id.into(), run: run.into(), role: role.into(), turn, outcome, ..Intent::default() }
+    CallIntent {
+        id: id.into(),
+        run: run.into(),
+        role: role.into(),
+        turn,
+        outcome,
+        ..CallIntent::default()
+    }
 }
 
-fn call(call: &str, from: i64, until: i64) -> Heard {
-    Heard { call: call.into(), from, until: Some(until), dropped: false }
+fn call(call: &str, from: i64, until: i64) -> ProviderRequest {
+    ProviderRequest { call: call.into(), from, until: Some(until), disconnected: false }
 }
 
-/// Two runs of one suite; nothing is wrong with them.
-fn true_history() -> History {
-    let told = vec![
+/// Two correct runs of one suite.
+fn valid_history() -> History {
+    let kinds = vec![
         status("a", "running"),
-        turn("a", 0, "hello"),
+        turn_event("a", 0, "hello"),
         status("b", "running"),
-        turn("b", 0, "hello"),
-        turn("a", 1, "good day"),
-        turn("b", 1, "good day"),
+        turn_event("b", 0, "hello"),
+        turn_event("a", 1, "good day"),
+        turn_event("b", 1, "good day"),
         status("a", "passed"),
         status("b", "passed"),
-        Told::Finished { status: "finished".into() },
+        EventKind::SuiteFinished { status: "finished".into() },
     ];
     History {
-        suites: vec![SuiteSeen {
+        suites: vec![SuiteRecord {
             id: "s".into(),
             user: "ada".into(),
             status: "finished".into(),
             concurrency: 2,
             requested: vec!["a".into(), "b".into()],
             runs: vec![run("a"), run("b")],
-            events: suite(told),
+            events: events(kinds),
         }],
         intents: vec![
             intent("a1", "a", "agent", 1),
@@ -68,52 +75,52 @@ fn true_history() -> History {
             intent("b1", "b", "agent", 1),
             intent("b2", "b", "judge", 2),
         ],
-        heard: vec![
+        requests: vec![
             call("a1", 0, 50),
             call("b1", 10, 60),
             call("a2", 50, 100),
             call("b2", 60, 110),
         ],
-        announced: vec![Announced { run: "a".into(), words: words(1, "good day") }],
+        observed: vec![ObservedTurn { run: "a".into(), turn: turn(1, "good day") }],
     }
 }
 
-fn promises(history: &History) -> Vec<&'static str> {
+fn violated(history: &History) -> Vec<&'static str> {
     let mut found: Vec<_> =
-        check(history, &RULES).iter().map(|violation| violation.promise).collect();
+        check(history, &LIMITS).iter().map(|violation| violation.guarantee).collect();
     found.dedup();
     found
 }
 
-/// What is found when this is done to a true history.
+/// The guarantees that are violated after `falsify`.
 fn falsified(falsify: impl FnOnce(&mut History)) -> Vec<&'static str> {
-    let mut history = true_history();
+    let mut history = valid_history();
     falsify(&mut history);
-    promises(&history)
+    violated(&history)
 }
 
 #[test]
-fn a_true_history_breaks_nothing() {
-    assert_eq!(check(&true_history(), &RULES), []);
+fn valid_history_has_no_violations() {
+    assert_eq!(check(&valid_history(), &LIMITS), []);
 }
 
 #[test]
-fn a_run_that_is_missing_stuck_or_final_twice_is_found() {
+fn finds_missing_stuck_and_twice_final_runs() {
     let missing = |history: &mut History| history.suites[0].requested.push("c".into());
     assert_eq!(falsified(missing), ["one final status"]);
     let stuck = |history: &mut History| history.suites[0].runs[0].status = "running".into();
     assert_eq!(falsified(stuck), ["one final status"]);
     let twice = |history: &mut History| {
-        history.suites[0].events[2].what = status("a", "error");
+        history.suites[0].events[2].kind = status("a", "error");
     };
     assert_eq!(falsified(twice), ["one final status"]);
     let other = |history: &mut History| history.suites[0].runs[1].status = "failed".into();
     assert_eq!(falsified(other), ["one final status"]);
-    let double = |history: &mut History| {
+    let duplicate = |history: &mut History| {
         let again = history.suites[0].runs[0].clone();
         history.suites[0].runs.push(again);
     };
-    assert_eq!(falsified(double), ["one final status"]);
+    assert_eq!(falsified(duplicate), ["one final status"]);
     let endless = |history: &mut History| {
         history.suites[0].events.pop();
     };
@@ -121,144 +128,144 @@ fn a_run_that_is_missing_stuck_or_final_twice_is_found() {
 }
 
 #[test]
-fn events_with_a_gap_a_double_or_a_sequel_are_found() {
+fn finds_event_gaps_duplicates_and_events_after_the_end() {
     let gap = |history: &mut History| history.suites[0].events[4].seq = 6;
-    assert_eq!(falsified(gap), ["events without gap or double"]);
-    let double = |history: &mut History| history.suites[0].events[4].seq = 4;
-    assert_eq!(falsified(double), ["events without gap or double"]);
+    assert_eq!(falsified(gap), ["events without gap or duplicate"]);
+    let duplicate = |history: &mut History| history.suites[0].events[4].seq = 4;
+    assert_eq!(falsified(duplicate), ["events without gap or duplicate"]);
     let sequel = |history: &mut History| {
-        let what = status("a", "running");
-        history.suites[0].events.push(Event { seq: 10, what });
+        let kind = status("a", "running");
+        history.suites[0].events.push(Event { seq: 10, kind });
     };
-    assert_eq!(falsified(sequel), ["events without gap or double"]);
+    assert_eq!(falsified(sequel), ["events without gap or duplicate"]);
 }
 
 #[test]
-fn a_turn_that_is_lost_doubled_untold_or_changed_is_found() {
+fn finds_lost_duplicate_unannounced_and_changed_turns() {
     let lost = |history: &mut History| {
         history.suites[0].runs[0].transcript.pop();
     };
-    assert_eq!(falsified(lost), ["no turn lost or double", "what was announced stays"]);
-    let doubled = |history: &mut History| {
-        let again = words(1, "good day");
+    assert_eq!(falsified(lost), ["no lost or duplicate turn", "observed turns stay"]);
+    let duplicate = |history: &mut History| {
+        let again = turn(1, "good day");
         history.suites[0].runs[0].transcript.push(again);
     };
-    assert_eq!(falsified(doubled), ["no turn lost or double"]);
-    let untold = |history: &mut History| {
-        history.suites[0].runs[0].transcript.push(words(2, "and?"));
+    assert_eq!(falsified(duplicate), ["no lost or duplicate turn"]);
+    let unannounced = |history: &mut History| {
+        history.suites[0].runs[0].transcript.push(turn(2, "and?"));
     };
-    assert_eq!(falsified(untold), ["no turn lost or double"]);
+    assert_eq!(falsified(unannounced), ["no lost or duplicate turn"]);
     let changed = |history: &mut History| {
         history.suites[0].runs[0].transcript[1].message = "good night".into();
     };
-    assert_eq!(falsified(changed), ["what was announced stays"]);
-    let seen_only_live = |history: &mut History| {
-        history.announced[0].words.message = "good morning".into();
+    assert_eq!(falsified(changed), ["observed turns stay"]);
+    let changed_on_stream = |history: &mut History| {
+        history.observed[0].turn.message = "good morning".into();
     };
-    assert_eq!(falsified(seen_only_live), ["what was announced stays"]);
+    assert_eq!(falsified(changed_on_stream), ["observed turns stay"]);
 }
 
 #[test]
-fn a_call_without_an_intent_is_found() {
-    let unknown = |history: &mut History| history.heard[0].call = "x".into();
+fn finds_calls_without_intent() {
+    let unknown = |history: &mut History| history.requests[0].call = "x".into();
     assert_eq!(falsified(unknown), ["every call has an intent"]);
 }
 
-/// The agent of `a` is asked twice more for the same turn.
+/// Repeats a call of run `a` for the same turn.
 fn repeat(history: &mut History, times: usize) {
     for n in 0..times {
         let id = format!("again{n}");
         history.intents.push(intent(&id, "a", "agent", 1));
         let at = 200 + 100 * i64::try_from(n).unwrap();
-        history.heard.push(call(&id, at, at + 50));
+        history.requests.push(call(&id, at, at + 50));
     }
 }
 
 #[test]
-fn repeated_calls_are_counted() {
+fn counts_repeated_calls() {
     assert_eq!(falsified(|history| repeat(history, 1)), [""; 0]);
-    assert_eq!(falsified(|history| repeat(history, 2)), ["few calls are repeated"]);
-    let mut history = true_history();
+    assert_eq!(falsified(|history| repeat(history, 2)), ["few repeated calls"]);
+    let mut history = valid_history();
     repeat(&mut history, 2);
-    assert_eq!([repeated(&true_history()), repeated(&history)], [0, 2]);
-    // Attempts under one intent are no repetition: the provider failed them.
+    assert_eq!([repeated_calls(&valid_history()), repeated_calls(&history)], [0, 2]);
+    // Attempts of one intent are not repetitions: the provider failed them.
     let attempts = |history: &mut History| {
-        history.heard.extend((0..5).map(|n| call("a1", 200 + 100 * n, 250 + 100 * n)));
+        history.requests.extend((0..5).map(|n| call("a1", 200 + 100 * n, 250 + 100 * n)));
     };
     assert_eq!(falsified(attempts), [""; 0]);
-    // Nor is the repair of a judge's reply; one that was lost is.
+    // A repair request to the judge is not a repetition, a lost reply is.
     let judge = |history: &mut History, outcome: Option<&str>| {
         for n in 0..2 {
             let id = format!("judge{n}");
             let outcome = outcome.map(str::to_owned);
-            history.intents.push(Intent { outcome, ..intent(&id, "a", "judge", 2) });
-            history.heard.push(call(&id, 200 + 100 * n, 250 + 100 * n));
+            history.intents.push(CallIntent { outcome, ..intent(&id, "a", "judge", 2) });
+            history.requests.push(call(&id, 200 + 100 * n, 250 + 100 * n));
         }
     };
     assert_eq!(falsified(|history| judge(history, Some("ok"))), [""; 0]);
-    assert_eq!(falsified(|history| judge(history, None)), ["few calls are repeated"]);
+    assert_eq!(falsified(|history| judge(history, None)), ["few repeated calls"]);
 }
 
 #[test]
-fn a_call_after_a_cancel_is_found() {
+fn finds_calls_after_a_cancel() {
     let cancel = |history: &mut History, at| history.suites[0].runs[0].cancelled_at = Some(at);
     assert_eq!(falsified(|history| cancel(history, -950)), [""; 0]);
-    assert_eq!(falsified(|history| cancel(history, -951)), ["cancel means now"]);
-    let judged_again = |history: &mut History| {
+    assert_eq!(falsified(|history| cancel(history, -951)), ["no call after a cancel"]);
+    let rejudged = |history: &mut History| {
         cancel(history, -5_000);
         for intent in &mut history.intents {
-            intent.judging_again = true;
+            intent.is_rejudge = true;
         }
     };
-    assert_eq!(falsified(judged_again), [""; 0]);
+    assert_eq!(falsified(rejudged), [""; 0]);
 }
 
 #[test]
-fn too_much_at_once_is_found() {
+fn finds_exceeded_limits() {
     let server = |history: &mut History| {
         history.intents.push(intent("z1", "z", "agent", 1));
-        history.heard.push(call("z1", 20, 30));
+        history.requests.push(call("z1", 20, 30));
     };
-    assert_eq!(falsified(server), ["nobody over the limits"]);
+    assert_eq!(falsified(server), ["limits hold"]);
     let suite = |history: &mut History| history.suites[0].concurrency = 1;
-    assert_eq!(falsified(suite), ["nobody over the limits"]);
-    let run = |history: &mut History| history.heard[2].from = 40;
-    assert_eq!(falsified(run), ["nobody over the limits"]);
+    assert_eq!(falsified(suite), ["limits hold"]);
+    let run = |history: &mut History| history.requests[2].from = 40;
+    assert_eq!(falsified(run), ["limits hold"]);
     let user = |history: &mut History| {
         let mut other = history.suites[0].clone();
         other.id = "t".into();
         other.requested = vec!["c".into()];
-        other.runs = vec![RunSeen { id: "c".into(), ..run_done() }];
-        other.events = suite_of("c");
+        other.runs = vec![RunRecord { id: "c".into(), ..run_done() }];
+        other.events = one_run_events("c");
         history.suites.push(other);
         history.intents.push(intent("c1", "c", "agent", 1));
-        history.heard.push(call("c1", 20, 30));
+        history.requests.push(call("c1", 20, 30));
     };
-    let mut history = true_history();
+    let mut history = valid_history();
     user(&mut history);
-    let rules = Rules { max_calls: 9, ..RULES };
-    let found: Vec<_> = check(&history, &rules).iter().map(|v| v.to_string()).collect();
-    assert_eq!(found, ["nobody over the limits: calls of user ada: 3 at once, 2 allowed"]);
-    // The provider needs a moment to notice that a client has gone.
-    let dropped = |history: &mut History| {
-        history.heard[0].until = Some(140);
-        history.heard[0].dropped = true;
+    let limits = Limits { max_calls: 9, ..LIMITS };
+    let found: Vec<_> = check(&history, &limits).iter().map(|v| v.to_string()).collect();
+    assert_eq!(found, ["limits hold: calls of user ada: 3 at once, 2 allowed"]);
+    // The provider notices a disconnect with a delay.
+    let disconnected = |history: &mut History| {
+        history.requests[0].until = Some(140);
+        history.requests[0].disconnected = true;
     };
-    assert_eq!(falsified(dropped), [""; 0]);
-    // One that was dropped at once does not stay open.
-    let dropped_at_once = |history: &mut History| {
-        history.heard[0].until = Some(30);
-        history.heard[0].dropped = true;
+    assert_eq!(falsified(disconnected), [""; 0]);
+    // A request that disconnects at once does not stay open.
+    let disconnected_at_once = |history: &mut History| {
+        history.requests[0].until = Some(30);
+        history.requests[0].disconnected = true;
     };
-    assert_eq!(falsified(dropped_at_once), [""; 0]);
-    let still_open = |history: &mut History| history.heard[0].until = None;
-    assert_eq!(falsified(still_open), ["nobody over the limits"]);
+    assert_eq!(falsified(disconnected_at_once), [""; 0]);
+    let still_open = |history: &mut History| history.requests[0].until = None;
+    assert_eq!(falsified(still_open), ["limits hold"]);
 }
 
-fn run_done() -> RunSeen {
-    RunSeen { status: "passed".into(), ..RunSeen::default() }
+fn run_done() -> RunRecord {
+    RunRecord { status: "passed".into(), ..RunRecord::default() }
 }
 
-fn suite_of(run: &str) -> Vec<Event> {
-    suite(vec![status(run, "passed"), Told::Finished { status: "finished".into() }])
+fn one_run_events(run: &str) -> Vec<Event> {
+    events(vec![status(run, "passed"), EventKind::SuiteFinished { status: "finished".into() }])
 }

@@ -1,124 +1,117 @@
-//! Cancels around the moment of finishing: each run has one outcome, and API,
-//! events and page say the same.
+//! Cancels runs at about the time when they finish: each run has one outcome,
+//! and API, events and page agree on it.
 
-use crate::history::{Rules, Told, check, gather};
-use crate::house::{Binary, House, User, id};
-use crate::page::Visitor;
-use crate::report::{Dose, Report};
-use crate::world::{PATIENCE, count_runs, owned, start_of};
+use crate::browser_session::BrowserSession;
+use crate::history::{EventKind, Limits, check, collect};
+use crate::report::{Report, SoakOptions};
+use crate::workload::{
+    TIMEOUT, create_suite_request, report_run_counts, script_with_latency, server_with_user_limit,
+};
+use crate::{ApiClient, Binary, Setup, id};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use mock_provider::Script;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Runs of one suite, which begin together.
-const TOGETHER: usize = 10;
+/// Runs of one suite, which start together.
+const RUNS: usize = 10;
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("cancel", dose);
-    let mut rng = SmallRng::seed_from_u64(dose.seed);
-    let wanted = dose.pick(100, 1_000);
-    let script = Script { latency_ms: 40, forget_bodies: true, ..Script::default() };
-    let stand = mock_provider::start(script).await.unwrap();
-    let house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", TOGETHER).started().await;
-    let user = house.user("cancel@example.org");
-    let agent = user.agent("openai", &stand.openai_url()).await;
-    let body = start_of(&user, &agent, TOGETHER, 1, TOGETHER).await;
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("cancel", options);
+    let mut rng = SmallRng::seed_from_u64(options.seed);
+    let wanted = options.choose(100, 1_000);
+    let server = server_with_user_limit(binary, RUNS);
+    let Setup { provider, server, user, agent } =
+        Setup::start(server, script_with_latency(40)).await;
+    let body = create_suite_request(&user, &agent, RUNS, 1, RUNS).await;
 
-    let undisturbed = undisturbed(&user, &body).await;
-    let mut moment = undisturbed;
+    let uncancelled = uncancelled_duration(&user, &body).await;
+    let mut delay = uncancelled;
     let mut suites = Vec::new();
-    let mut answers: HashMap<String, StatusCode> = HashMap::new();
-    while answers.len() < wanted {
-        let suite = user.make("/suites", &body).await;
-        let began = Instant::now();
+    let mut responses: HashMap<String, StatusCode> = HashMap::new();
+    while responses.len() < wanted {
+        let suite = user.create("/suites", &body).await;
+        let start = Instant::now();
         let cancels = suite["runs"].as_array().unwrap().iter().map(|run| {
-            let at = moment.mul_f64(rng.random_range(0.7..1.3));
-            cancel_at(&user, id(run), began + at)
+            let at = delay.mul_f64(rng.random_range(0.7..1.3));
+            cancel_at(&user, id(run), start + at)
         });
         let all = futures::future::join_all(cancels).await;
-        // Too late means earlier next time: the moment is looked for, and
-        // followed where the machine gets slower or quicker.
-        let late = all.iter().filter(|(_, answer)| *answer == StatusCode::CONFLICT).count();
-        moment = moment.mul_f64(if 2 * late > TOGETHER { 0.85 } else { 1.15 });
-        answers.extend(all);
-        user.finished_within(&id(&suite), PATIENCE).await;
-        suites.push(suite);
+        // Searches for the delay at which half of the cancels come too late,
+        // and follows it when the machine gets slower or faster.
+        let late = all.iter().filter(|(_, status)| *status == StatusCode::CONFLICT).count();
+        delay = delay.mul_f64(if 2 * late > RUNS { 0.85 } else { 1.15 });
+        responses.extend(all);
+        user.wait_for_suite_within(&id(&suite), TIMEOUT).await;
+        suites.push((user.clone(), suite));
     }
 
-    let suites = owned(&user, suites);
-    let count = |status| answers.values().filter(|answer| **answer == status).count();
-    report.count("cancels", answers.len());
-    report.count("an undisturbed suite takes", format!("{} ms", undisturbed.as_millis()));
-    report.count("in the end they came after", format!("{} ms", moment.as_millis()));
-    report.count("answered 202", count(StatusCode::ACCEPTED));
-    report.count("answered 409", count(StatusCode::CONFLICT));
-    let strange = answers.len() - count(StatusCode::ACCEPTED) - count(StatusCode::CONFLICT);
-    report.none("answered anything else", strange);
-    let counts = count_runs(&mut report, &suites).await;
+    let count = |status| responses.values().filter(|response| **response == status).count();
+    let (accepted, conflict) = (count(StatusCode::ACCEPTED), count(StatusCode::CONFLICT));
+    report.record("cancels", responses.len());
+    report.record("duration of a suite without cancels", format!("{} ms", uncancelled.as_millis()));
+    report.record("final delay of the cancels", format!("{} ms", delay.as_millis()));
+    report.record("202 responses", accepted);
+    report.record("409 responses", conflict);
+    report.require_zero("other responses", responses.len() - accepted - conflict);
+    let counts = report_run_counts(&mut report, &suites).await;
     let [cancelled, passed] =
         ["cancelled", "passed"].map(|status| counts.get(status).copied().unwrap_or(0));
-    // Otherwise the cancels did not hit the moment, and nothing was shown.
+    // Otherwise the cancels missed the end of the runs and show nothing.
     let both = cancelled > 0 && passed > 0;
-    report.promise("both outcomes occur", format!("{cancelled} and {passed}"), "> 0", both);
+    report.require("both outcomes occur", format!("{cancelled} and {passed}"), "> 0", both);
 
-    let history = gather(&house, &suites, &[&stand]).await;
-    let visitor = Visitor::of(&house, &user).await;
+    let history = collect(&server, &suites, &[&provider]).await;
+    let browser = BrowserSession::sign_in(&server, &user).await;
     let (mut refused_and_cancelled, mut page_differs, mut event_differs) = (0, 0, 0);
-    let mut finished_all_the_same = 0;
+    let mut accepted_and_finished = 0;
     for suite in &history.suites {
         for run in &suite.runs {
-            let dashed = dashed(&run.id);
-            let refused = answers.get(&dashed) == Some(&StatusCode::CONFLICT);
-            finished_all_the_same += usize::from(!refused && run.status != "cancelled");
+            let uuid = hyphenated(&run.id);
+            let refused = responses.get(&uuid) == Some(&StatusCode::CONFLICT);
+            accepted_and_finished += usize::from(!refused && run.status != "cancelled");
             refused_and_cancelled += usize::from(refused && run.status == "cancelled");
-            page_differs += usize::from(visitor.run_status(&dashed).await != run.status);
-            let last = suite.events.iter().rev().find_map(|event| match &event.what {
-                Told::Run { run: id, status } if *id == run.id => Some(status),
+            page_differs += usize::from(browser.run_status(&uuid).await != run.status);
+            let last = suite.events.iter().rev().find_map(|event| match &event.kind {
+                EventKind::RunStatus { run: id, status } if *id == run.id => Some(status),
                 _ => None,
             });
             event_differs += usize::from(last != Some(&run.status));
         }
     }
-    // It was on its way to the end already: the status that came first stays.
-    report.count("accepted, and finished all the same", finished_all_the_same);
-    report.none("refused as finished, and cancelled after all", refused_and_cancelled);
-    report.none("runs whose page says something else", page_differs);
-    report.none("runs whose last event says something else", event_differs);
-    let rules = Rules { runs_per_user: TOGETHER, ..Rules::default() };
-    report.violations(&check(&history, &rules));
+    // The run was finishing already: its first final status stays.
+    report.record("accepted cancels of runs that finished", accepted_and_finished);
+    report.require_zero("refused cancels of runs that were cancelled", refused_and_cancelled);
+    report.require_zero("runs with another status on their page", page_differs);
+    report.require_zero("runs with another status in their last event", event_differs);
+    let limits = Limits { runs_per_user: RUNS, ..Limits::default() };
+    report.violations(&check(&history, &limits));
     report
 }
 
-/// How long such a suite takes when nobody cancels it.
-async fn undisturbed(user: &User, body: &Value) -> Duration {
-    let began = Instant::now();
-    let suite = user.make("/suites", body).await;
+async fn uncancelled_duration(user: &ApiClient, body: &Value) -> Duration {
+    let start = Instant::now();
+    let suite = user.create("/suites", body).await;
     loop {
         let suite = user.get(&format!("/suites/{}", id(&suite))).await;
         if suite["status"] == "finished" {
-            return began.elapsed();
+            return start.elapsed();
         }
-        assert!(began.elapsed() < PATIENCE, "a suite does not end");
+        assert!(start.elapsed() < TIMEOUT, "a suite does not end");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-async fn cancel_at(user: &User, run: String, at: Instant) -> (String, StatusCode) {
+async fn cancel_at(user: &ApiClient, run: String, at: Instant) -> (String, StatusCode) {
     tokio::time::sleep_until(at).await;
-    let answer = user.ask(Method::POST, &format!("/runs/{run}/cancel")).send().await;
-    (run, answer.unwrap().status())
+    let response = user.request(Method::POST, &format!("/runs/{run}/cancel")).send().await;
+    (run, response.unwrap().status())
 }
 
-/// An id in hexadecimal, with its dashes.
-fn dashed(bare: &str) -> String {
-    let (a, rest) = bare.split_at(8);
-    let (b, rest) = rest.split_at(4);
-    let (c, rest) = rest.split_at(4);
-    let (d, e) = rest.split_at(4);
-    [a, b, c, d, e].join("-")
+/// Adds the hyphens to a hexadecimal UUID.
+fn hyphenated(hex: &str) -> String {
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }

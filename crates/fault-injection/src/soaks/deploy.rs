@@ -1,101 +1,69 @@
-//! SIGTERM again and again under load, as deployments do: the server ends in
-//! time, no run counts a recovery, and streams that come back miss nothing.
+//! Sends SIGTERM repeatedly under load, as deployments do: the server exits in
+//! time, no run counts a recovery, and reconnecting streams miss nothing.
 
-use crate::history::{Rules, check, gather, repeated};
-use crate::house::{Binary, House, id};
-use crate::reader::Reader;
-use crate::report::{Dose, Figures, Report};
-use crate::world::{Load, count_runs, owned, start_of};
-use parking_lot::Mutex;
-use mock_provider::Script;
-use std::sync::Arc;
+use crate::history::{Limits, check, collect, repeated_calls};
+use crate::report::{Report, Samples, SoakOptions};
+use crate::workload::{
+    Workload, create_suite_request, report_run_counts, script_with_latency, server_with_user_limit,
+};
+use crate::{Binary, Setup};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const USER_LIMIT: usize = 16;
-/// What the product promises.
-const LONGEST_MS: f64 = 20_000.0;
+const RUNS_PER_USER: usize = 16;
+const MAX_EXIT_MS: f64 = 20_000.0;
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("deploy", dose);
-    let (every, rows, readers_each) = (dose.pick(2, 20), dose.pick(4, 10), dose.pick(3, 5));
-    let script = Script { latency_ms: 150, forget_bodies: true, ..Script::default() };
-    let stand = mock_provider::start(script).await.unwrap();
-    let mut house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", USER_LIMIT).started().await;
-    let user = house.user("deploy@example.org");
-    let agent = user.agent("openai", &stand.openai_url()).await;
-    let body = start_of(&user, &agent, 4, 4, 4).await;
-    let readers = Arc::new(Mutex::new(Vec::new()));
-    let load = {
-        let (readers, user_of) = (Arc::clone(&readers), user.clone());
-        Load::begin(&user, &body, rows, move |suite| {
-            let suite = id(suite);
-            let new = (0..readers_each).map(|_| Reader::of(&user_of, &suite));
-            readers.lock().extend(new);
-        })
-    };
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("deploy", options);
+    let interval = Duration::from_secs(options.choose(2, 20));
+    let server = server_with_user_limit(binary, RUNS_PER_USER);
+    let Setup { provider, mut server, user, agent } =
+        Setup::start(server, script_with_latency(150)).await;
+    let body = create_suite_request(&user, &agent, 4, 4, 4).await;
+    let workload = Workload::start(&user, &body, options.choose(4, 10), options.choose(3, 5));
 
-    let began = Instant::now();
-    let (mut ends, mut bad_ends) = (Figures::default(), 0);
-    let (mut open, mut away) = (0, Figures::default());
-    while ends.is_empty() || began.elapsed() + Duration::from_secs(every) < total(dose) {
-        tokio::time::sleep(Duration::from_secs(every)).await;
-        open = open.max(readers.lock().iter().filter(|reader| !over(reader)).count());
-        let (status, took) = house.stop().await;
-        ends.add(took.as_secs_f64() * 1000.0);
-        bad_ends += usize::from(!status.success());
+    let total = Duration::from_secs(options.choose(options.seconds, options.seconds.max(200)));
+    let start = Instant::now();
+    let (mut exits, mut failed_exits) = (Samples::default(), 0);
+    let (mut open_streams, mut downtimes) = (0, Samples::default());
+    while exits.is_empty() || start.elapsed() + interval < total {
+        tokio::time::sleep(interval).await;
+        open_streams = open_streams.max(workload.readers.unfinished());
+        let (status, exit_time) = server.terminate().await;
+        exits.add(exit_time.as_secs_f64() * 1000.0);
+        failed_exits += usize::from(!status.success());
         let starting = Instant::now();
-        house.start().await;
-        away.add((took + starting.elapsed()).as_secs_f64() * 1000.0);
+        server.start().await;
+        downtimes.add((exit_time + starting.elapsed()).as_secs_f64() * 1000.0);
     }
-    let suites = owned(&user, load.end().await);
-    report.count("stops", ends.len());
-    report.count("streams open at once, most", open);
-    report.promise(
-        "from SIGTERM to the end",
-        &ends,
-        format!("≤ {LONGEST_MS:.0} ms"),
-        ends.quantile(1.0) <= LONGEST_MS,
+    let (suites, readers) = workload.stop().await;
+    report.record("stops", exits.len());
+    report.record("maximum of open streams", open_streams);
+    report.require(
+        "from SIGTERM to the exit",
+        &exits,
+        format!("≤ {MAX_EXIT_MS:.0} ms"),
+        exits.quantile(1.0) <= MAX_EXIT_MS,
     );
-    report.none("ends with an exit code other than 0", bad_ends);
-    report.count("away, from SIGTERM to ready again", &away);
-    count_runs(&mut report, &suites).await;
+    report.require_zero("exit codes other than 0", failed_exits);
+    report.record("downtime, from SIGTERM to ready", &downtimes);
+    report_run_counts(&mut report, &suites).await;
 
-    let mut history = gather(&house, &suites, &[&stand]).await;
-    let mut readers = std::mem::take(&mut *readers.lock());
-    let (mut events, mut strayed, mut lost, mut returns) = (0, 0, 0, 0);
-    for reader in &mut readers {
-        lost += usize::from(!reader.ended(Duration::from_secs(30)).await);
-        reader.look(|seen| {
-            events += seen.events;
-            returns += seen.returns;
-            strayed += seen.gaps + seen.doubles;
-            history.announced.extend(seen.announced.iter().cloned());
-        });
-    }
-    report.count(
+    let mut history = collect(&server, &suites, &[&provider]).await;
+    let reader_count = readers.len();
+    let stats = readers.finish(&mut report, &mut history).await;
+    report.record(
         "events read",
-        format!("{events} by {} readers, back {returns} times", readers.len()),
+        format!("{} by {reader_count} readers, {} reconnects", stats.events, stats.reconnects),
     );
-    report.none("events that a reader missed or got twice", strayed);
-    report.none("readers that never saw the end", lost);
-    let runs = || history.suites.iter().flat_map(|suite| &suite.runs);
-    let recoveries: u64 = runs().map(|run| run.recoveries).sum();
-    report.none("recoveries counted", usize::try_from(recoveries).unwrap_or(usize::MAX));
-    report.count("calls made again", repeated(&history));
-    let rules = Rules {
-        most_repeated: ends.len() * USER_LIMIT,
-        runs_per_user: USER_LIMIT,
-        ..Rules::default()
+    let recoveries: u64 = history.runs().map(|run| run.recoveries).sum();
+    report.require_zero("counted recoveries", usize::try_from(recoveries).unwrap_or(usize::MAX));
+    report.record("repeated calls", repeated_calls(&history));
+    let limits = Limits {
+        repeated_calls: exits.len() * RUNS_PER_USER,
+        runs_per_user: RUNS_PER_USER,
+        ..Limits::default()
     };
-    report.violations(&check(&history, &rules));
+    report.violations(&check(&history, &limits));
     report
-}
-
-fn total(dose: &Dose) -> Duration {
-    Duration::from_secs(dose.pick(dose.seconds, dose.seconds.max(200)))
-}
-
-fn over(reader: &Reader) -> bool {
-    reader.look(|seen| seen.finished)
 }

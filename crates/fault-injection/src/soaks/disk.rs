@@ -1,172 +1,173 @@
-//! A database that somebody else has locked, and a disk that is full: what is
-//! asked meanwhile is answered clearly, nothing is lost, and it goes on by
-//! itself.
+//! A database that another process has locked, and a full disk: requests get
+//! clear errors meanwhile, nothing is lost, and the server recovers by itself.
 
-use crate::disk::Small;
-use crate::history::{Rules, check, database_file, gather};
-use crate::house::{Binary, House, User, id};
-use crate::reader::Reader;
-use crate::report::{Dose, Report};
-use crate::world::{count_runs, finished_somehow, owned, start_of};
+use crate::disk::SmallDisk;
+use crate::history::{Limits, check, collect};
+use crate::report::{Report, SoakOptions};
+use crate::stream_reader::{Readers, StreamReader};
+use crate::workload::{
+    create_suite_request, report_run_counts, script_with_latency, wait_for_suite_with_retries,
+};
+use crate::{ApiClient, Binary, Setup, TestServer, id};
+use mock_provider::MockProvider;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
-use mock_provider::{Script, Stand};
+use sqlx::Connection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a page may take that needs no write.
-const READ: Duration = Duration::from_secs(2);
-/// After the room is back, or the lock is gone.
-const RECOVERED: Duration = Duration::from_secs(20);
+/// The time limit of a request that only reads.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time limit of recovery, and of a write meanwhile.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("disk", dose);
-    locked(&mut report, binary, dose).await;
-    match Small::mount(24) {
-        Ok(disk) => full(&mut report, binary, dose, disk).await,
-        Err(error) => report.skip(format!("the full disk: none can be mounted here ({error})")),
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("disk", options);
+    locked(&mut report, binary, options).await;
+    match SmallDisk::mount(24) {
+        Ok(disk) => full(&mut report, binary, options, disk).await,
+        Err(error) => report.skip(format!("full disk: cannot mount a tmpfs ({error})")),
     }
     report
 }
 
-async fn stand() -> Stand {
-    let script = Script { latency_ms: 100, forget_bodies: true, ..Script::default() };
-    mock_provider::start(script).await.unwrap()
+/// A server with a suite in progress that a stream reader follows.
+struct Busy {
+    provider: MockProvider,
+    server: TestServer,
+    user: ApiClient,
+    suite: Value,
+    reader: StreamReader,
 }
 
-/// A suite in the middle of its work, and a page that reads it.
-async fn at_work(house: &House, stand: &Stand, name: &str) -> (User, Value, Reader) {
-    let user = house.user(&format!("{name}@example.org"));
-    let agent = user.agent("openai", &stand.openai_url()).await;
-    let body = start_of(&user, &agent, 6, 12, 6).await;
-    let suite = user.make("/suites", &body).await;
-    let reader = Reader::of(&user, &id(&suite));
-    while reader.look(|seen| seen.announced.len()) < 12 {
-        sleep(Duration::from_millis(10)).await;
+impl Busy {
+    async fn start(server: TestServer) -> Self {
+        let Setup { provider, server, user, agent } =
+            Setup::start(server, script_with_latency(100)).await;
+        let body = create_suite_request(&user, &agent, 6, 12, 6).await;
+        let suite = user.create("/suites", &body).await;
+        let reader = StreamReader::start(&user, &id(&suite));
+        while reader.turn_count() < 12 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        Self { provider, server, user, suite, reader }
     }
-    (user, suite, reader)
+
+    /// Whether a read succeeds in time.
+    async fn can_read(&self) -> bool {
+        let path = format!("/suites/{}", id(&self.suite));
+        matches!(timeout(READ_TIMEOUT, self.user.try_get(&path)).await, Ok(Ok(_)))
+    }
 }
 
-async fn locked(report: &mut Report, binary: &Binary, dose: &Dose) {
-    let hold = Duration::from_secs(dose.pick(dose.seconds.min(5), 12));
-    let (stand, house) = (stand().await, House::new(binary).await);
-    let (user, suite, reader) = at_work(&house, &stand, "locked").await;
-    let file = database_file(house.data());
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut other = options.busy_timeout(Duration::from_secs(10)).connect().await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
-    let began = Instant::now();
+async fn locked(report: &mut Report, binary: &Binary, options: &SoakOptions) {
+    let hold = Duration::from_secs(options.choose(options.seconds.min(5), 12));
+    let busy = Busy::start(TestServer::new(binary)).await;
+    let lock = busy.server.lock_database().await;
+    let start = Instant::now();
     let write = {
-        let (user, scenario) = (user.clone(), scenario("Meanwhile", "hello"));
-        tokio::spawn(async move { timeout(RECOVERED, save(&user, &scenario)).await })
+        let (user, scenario) = (busy.user.clone(), scenario("Meanwhile", "hello"));
+        tokio::spawn(async move { timeout(RECOVERY_TIMEOUT, save(&user, &scenario)).await })
     };
-    let mut reads = 0;
-    let mut slow = 0;
-    while began.elapsed() < hold {
-        let read = timeout(READ, user.try_get(&format!("/suites/{}", id(&suite)))).await;
-        slow += usize::from(!matches!(read, Ok(Ok(_))));
+    let (mut reads, mut failed_reads) = (0, 0);
+    while start.elapsed() < hold {
+        failed_reads += usize::from(!busy.can_read().await);
         reads += 1;
         sleep(Duration::from_millis(250)).await;
     }
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
-    report.count("the database was locked for", format!("{} s", began.elapsed().as_secs()));
-    let said = match write.await.unwrap() {
-        Err(_) => "no answer".to_owned(),
-        Ok(Saved::As(id)) if user.try_get(&format!("/scenarios/{id}")).await.is_err() => {
-            "saved, and then not there".to_owned()
+    lock.close().await.unwrap();
+    report.record("duration of the lock", format!("{} s", start.elapsed().as_secs()));
+    let result = match write.await.unwrap() {
+        Err(_) => "no response".to_owned(),
+        Ok(Saved::Id(id)) if busy.user.try_get(&format!("/scenarios/{id}")).await.is_err() => {
+            "saved, but missing afterwards".to_owned()
         }
-        Ok(Saved::As(_)) => "saved".to_owned(),
-        Ok(Saved::Refused) => "refused clearly".to_owned(),
+        Ok(Saved::Id(_)) => "saved".to_owned(),
+        Ok(Saved::Refused) => "refused with a clear error".to_owned(),
         Ok(Saved::Unclear(text)) => text,
     };
-    let clear = ["saved", "refused clearly"].contains(&said.as_str());
-    report.promise("a write meanwhile", said, "saved, or refused clearly", clear);
-    report.promise(
-        "reads meanwhile that were slow or failed",
-        format!("{slow} of {reads}"),
+    let clear = ["saved", "refused with a clear error"].contains(&result.as_str());
+    report.require("a write meanwhile", result, "saved, or refused with a clear error", clear);
+    report.require(
+        "slow or failed reads meanwhile",
+        format!("{failed_reads} of {reads}"),
         0,
-        slow == 0,
+        failed_reads == 0,
     );
-    afterwards(report, "locked", &house, &stand, (user, suite, reader)).await;
+    check_recovery(report, "locked", busy).await;
 }
 
-async fn full(report: &mut Report, binary: &Binary, dose: &Dose, disk: Small) {
-    let hold = Duration::from_secs(dose.pick(4, 20));
-    let stand = stand().await;
-    let house = House::of(binary).over(disk.path()).started().await;
-    let (user, suite, reader) = at_work(&house, &stand, "full").await;
+async fn full(report: &mut Report, binary: &Binary, options: &SoakOptions, disk: SmallDisk) {
+    let hold = Duration::from_secs(options.choose(4, 20));
+    let busy = Busy::start(TestServer::new(binary).with_data_dir(disk.path())).await;
+    let (user, server) = (&busy.user, &busy.server);
     let filler = disk.fill().unwrap();
-    let began = Instant::now();
-    let (mut refused, mut unclear, mut dead, mut kept) = (0, Vec::new(), 0, Vec::new());
-    let mut unready = false;
+    let start = Instant::now();
+    let (mut refused, mut unclear, mut failed, mut saved) = (0, Vec::new(), 0, Vec::new());
+    let mut was_unready = false;
     let mut n = 0;
-    while began.elapsed() < hold {
+    while start.elapsed() < hold {
         n += 1;
-        // As large as a message may be: the log of the database has to grow.
+        // The maximum size of a message makes the WAL grow.
         let scenario = scenario(&format!("Full {n}"), &"word ".repeat(6_000));
-        match timeout(RECOVERED, save(&user, &scenario)).await {
-            Ok(Saved::As(id)) => kept.push(id),
+        match timeout(RECOVERY_TIMEOUT, save(user, &scenario)).await {
+            Ok(Saved::Id(id)) => saved.push(id),
             Ok(Saved::Refused) => refused += 1,
             Ok(Saved::Unclear(text)) => unclear.push(text),
-            Err(_) => dead += 1,
+            Err(_) => failed += 1,
         }
-        unready |= !house.is_ready().await;
-        let read = timeout(READ, user.try_get(&format!("/suites/{}", id(&suite)))).await;
-        dead += usize::from(!matches!(read, Ok(Ok(_))));
+        was_unready |= !server.is_ready().await;
+        failed += usize::from(!busy.can_read().await);
         sleep(Duration::from_millis(100)).await;
     }
     drop(filler);
     let freed = Instant::now();
-    while !house.is_ready().await && freed.elapsed() < RECOVERED {
+    while !server.is_ready().await && freed.elapsed() < RECOVERY_TIMEOUT {
         sleep(Duration::from_millis(20)).await;
     }
-    report.count("the disk was full for", format!("{} s", began.elapsed().as_secs()));
-    report.promise("writes refused meanwhile", refused, "> 0, or nothing was shown", refused > 0);
-    report.none("refusals that are not clear", unclear.len());
+    report.record("duration of the full disk", format!("{} s", start.elapsed().as_secs()));
+    report.require("refused writes meanwhile", refused, "> 0", refused > 0);
+    report.require_zero("unclear errors", unclear.len());
     if let Some(first) = unclear.first() {
-        report.count("such as", first);
+        report.record("the first of them", first);
     }
-    report.none("requests without an answer, and reads that failed", dead);
-    report.promise("said to be ready meanwhile", if unready { "no" } else { "yes" }, "no", unready);
-    report.count("ready again after", format!("{} ms", freed.elapsed().as_millis()));
+    report.require_zero("requests without a response, and failed reads", failed);
+    let unready = if was_unready { "no" } else { "yes" };
+    report.require("always ready meanwhile", unready, "no", was_unready);
+    report.record("ready again after", format!("{} ms", freed.elapsed().as_millis()));
     let mut lost = 0;
-    for scenario in &kept {
+    for scenario in &saved {
         lost += usize::from(user.try_get(&format!("/scenarios/{scenario}")).await.is_err());
     }
-    report.promise("saved meanwhile, and lost", format!("{lost} of {}", kept.len()), 0, lost == 0);
-    afterwards(report, "full", &house, &stand, (user, suite, reader)).await;
-    drop(house);
+    let count = format!("{lost} of {}", saved.len());
+    report.require("lost scenarios that were saved meanwhile", count, 0, lost == 0);
+    check_recovery(report, "full", busy).await;
+    // The server used the disk.
     drop(disk);
 }
 
-/// A scenario of one turn.
 fn scenario(name: &str, message: &str) -> Value {
     json!({"name": name, "category": "support",
         "conversation_flow": [{"speaker": "user", "message": message}],
         "expected_behaviors": [{"text": "Offers help"}]})
 }
 
-/// What became of something that was to be saved.
 enum Saved {
-    /// It has this id.
-    As(String),
-    /// It was refused, and why.
+    Id(String),
+    /// Refused with a clear error.
     Refused,
-    /// It was refused in words that help nobody, or not answered at all.
+    /// Refused with an unclear error, or no response.
     Unclear(String),
 }
 
-async fn save(user: &User, scenario: &Value) -> Saved {
-    match user.ask(Method::POST, "/scenarios").json(scenario).send().await {
+async fn save(user: &ApiClient, scenario: &Value) -> Saved {
+    match user.request(Method::POST, "/scenarios").json(scenario).send().await {
         Err(error) => Saved::Unclear(error.to_string()),
-        Ok(answer) => {
-            let status = answer.status();
-            let text = answer.text().await.unwrap_or_default();
+        Ok(response) => {
+            let status = response.status();
+            let text = response.text().await.unwrap_or_default();
             match serde_json::from_str::<Value>(&text) {
-                Ok(made) if status.is_success() => Saved::As(id(&made)),
+                Ok(created) if status.is_success() => Saved::Id(id(&created)),
                 _ if is_clear(status.as_u16(), &text) => Saved::Refused,
                 _ => Saved::Unclear(format!("{status} {text}")),
             }
@@ -174,39 +175,34 @@ async fn save(user: &User, scenario: &Value) -> Saved {
     }
 }
 
-/// A refusal that says what is the matter and nothing of our insides.
+/// Whether an error explains itself without internal details.
 fn is_clear(status: u16, text: &str) -> bool {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let words = body["detail"].as_str().or(body["title"].as_str()).unwrap_or_default();
-    let insides = ["SQLITE", "sqlx", "INSERT", "/tmp", "(code", "channel", "panicked"];
+    let message = body["detail"].as_str().or(body["title"].as_str()).unwrap_or_default();
+    let internals = ["SQLITE", "sqlx", "INSERT", "/tmp", "(code", "channel", "panicked"];
     [503, 507].contains(&status)
-        && words.len() > 10
-        && !insides.iter().any(|word| text.contains(word))
+        && message.len() > 10
+        && !internals.iter().any(|word| text.contains(word))
 }
 
-/// It goes on by itself, in the same process, and nothing is lost.
-async fn afterwards(
-    report: &mut Report,
-    what: &str,
-    house: &House,
-    stand: &Stand,
-    (user, suite, mut reader): (User, Value, Reader),
-) {
-    let began = Instant::now();
-    finished_somehow(&user, &id(&suite)).await;
-    report.count(
-        format!("{what}: all ended after"),
-        format!("{:.1} s", began.elapsed().as_secs_f64()),
+/// The same process continues and has lost nothing.
+async fn check_recovery(report: &mut Report, what: &str, busy: Busy) {
+    let Busy { provider, server, user, suite, reader } = busy;
+    let start = Instant::now();
+    wait_for_suite_with_retries(&user, &id(&suite)).await;
+    report.record(
+        format!("{what}: all runs final after"),
+        format!("{:.1} s", start.elapsed().as_secs_f64()),
     );
-    let complete = reader.ended(Duration::from_secs(30)).await;
-    report.promise(format!("{what}: the page saw the end"), complete, true, complete);
-    let suites = owned(&user, vec![suite]);
-    let counts = count_runs(report, &suites).await;
+    let suites = vec![(user, suite)];
+    let counts = report_run_counts(report, &suites).await;
     let passed = counts.get("passed").copied().unwrap_or(0);
-    report.promise(format!("{what}: runs that passed"), passed, 6, passed == 6);
-    let mut history = gather(house, &suites, &[stand]).await;
-    reader.look(|seen| history.announced.extend(seen.announced.iter().cloned()));
-    // A call whose answer could not be stored is made again.
-    let rules = Rules { most_repeated: 6, ..Rules::default() };
-    report.violations(&check(&history, &rules));
+    report.require(format!("{what}: passed runs"), passed, 6, passed == 6);
+    let mut history = collect(&server, &suites, &[&provider]).await;
+    let readers = Readers::default();
+    readers.add(reader);
+    readers.finish(report, &mut history).await;
+    // A call whose reply could not be stored is repeated.
+    let limits = Limits { repeated_calls: 6, ..Limits::default() };
+    report.violations(&check(&history, &limits));
 }

@@ -1,241 +1,244 @@
-//! Every call of a conversation × every fault, once and for good: what passes
-//! is retried within bounds and ends well; what stays ends as the error that
-//! says so, with all that was said before; and running the errors again does
-//! the missing work only.
+//! Every call of a conversation × every provider fault, transient and
+//! permanent. Transient faults are retried within bounds and the run passes;
+//! permanent ones end with the matching error and keep the conversation;
+//! rerunning the errors makes only the missing calls.
 
-use crate::history::{Rules, check, gather};
-use crate::house::{Binary, House, User, id};
-use crate::report::{Dose, Report};
-use crate::world::{PATIENCE, owned};
+use crate::history::{Limits, check, collect};
+use crate::report::{Report, SoakOptions};
+use crate::workload::TIMEOUT;
+use crate::{ApiClient, Binary, TestServer, base_url, id};
+use mock_provider::{Action, MockProvider, RetryAfter, Rule, Script};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use mock_provider::{Action, RetryAfter, Rule, Script, Stand};
 use std::time::Duration;
 
-/// User turns of the conversation; the judge's call follows.
+/// User turns of the conversation. The judge's call follows.
 const TURNS: u64 = 3;
 const CALLS: u64 = TURNS + 1;
-/// Attempts of one call, at most.
+/// The maximum number of attempts of one call.
 const ATTEMPTS: u64 = 4;
-/// What the provider asks to wait.
-const LATER_MS: u64 = 1_500;
-const AT_ONCE: usize = 200;
+/// The `Retry-After` of the provider.
+const RETRY_AFTER_MS: u64 = 1_500;
+const CONCURRENCY: usize = 200;
 
-/// How a run takes a fault.
+/// The expected handling of a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Taken {
-    /// Tried again, and in the end the provider is unavailable.
-    Retried,
-    /// Waited for, and in the end rate limited.
-    Waited,
-    /// The end at once, as this error; a judge's, as that.
-    Final(&'static str, &'static str),
+enum Handling {
+    /// Retries; in the end the provider is unavailable.
+    Retry,
+    /// Waits; in the end the run is rate limited.
+    Wait,
+    /// Fails at once with this error, in a judge's call with the second.
+    Fail(&'static str, &'static str),
 }
 
 struct Fault {
     name: &'static str,
     action: Action,
-    taken: Taken,
+    handling: Handling,
 }
 
 fn faults() -> Vec<Fault> {
-    use Taken::{Final, Retried, Waited};
-    let later = |spelled| Action::Later { status: 429, after_ms: LATER_MS, spelled };
-    let unavailable = "evaluation_unavailable";
-    let rejected = Final("provider_rejected", unavailable);
+    use Handling::{Fail, Retry, Wait};
+    let later = |format| Action::RetryLater { status: 429, after_ms: RETRY_AFTER_MS, format };
+    let rejected = Fail("provider_rejected", "evaluation_unavailable");
     let all = [
-        ("408", Action::status(408), Retried),
-        ("500", Action::status(500), Retried),
-        ("503", Action::status(503), Retried),
-        ("hang", Action::Hang, Retried),
-        ("stall", Action::Stall, Retried),
-        ("drip", Action::Drip { every_ms: 10_000 }, Retried),
-        ("cut", Action::Cut, Retried),
-        ("gone", Action::Gone, Retried),
-        ("garbage", Action::Garbage, Retried),
-        ("other JSON", Action::Raw(json!({"hello": "world"})), Retried),
-        ("huge", Action::Huge(50 * 1024 * 1024), Retried),
-        ("429, seconds", later(RetryAfter::Seconds), Waited),
-        ("429, date", later(RetryAfter::Date), Waited),
-        ("429, milliseconds", later(RetryAfter::Millis), Waited),
-        ("529", Action::status(529), Waited),
+        ("408", Action::status(408), Retry),
+        ("500", Action::status(500), Retry),
+        ("503", Action::status(503), Retry),
+        ("hang", Action::Hang, Retry),
+        ("stalled body", Action::StallBody, Retry),
+        ("drip", Action::Drip { every_ms: 10_000 }, Retry),
+        ("truncated body", Action::TruncateBody, Retry),
+        ("reset before body", Action::ResetBeforeBody, Retry),
+        ("HTML", Action::Html, Retry),
+        ("other JSON", Action::Json(json!({"hello": "world"})), Retry),
+        ("oversized body", Action::OversizedBody(50 * 1024 * 1024), Retry),
+        ("429, seconds", later(RetryAfter::Seconds), Wait),
+        ("429, date", later(RetryAfter::Date), Wait),
+        ("429, milliseconds", later(RetryAfter::Millis), Wait),
+        ("529", Action::status(529), Wait),
         ("400", Action::status(400), rejected),
         ("403", Action::status(403), rejected),
         ("404", Action::status(404), rejected),
         ("307", Action::Redirect("http://127.0.0.1:1/".into()), rejected),
-        ("401", Action::status(401), Final("credential_invalid", "credential_invalid")),
-        ("402", Action::status(402), Final("quota_exhausted", "quota_exhausted")),
+        ("401", Action::status(401), Fail("credential_invalid", "credential_invalid")),
+        ("402", Action::status(402), Fail("quota_exhausted", "quota_exhausted")),
     ];
-    all.map(|(name, action, taken)| Fault { name, action, taken }).into()
+    all.map(|(name, action, handling)| Fault { name, action, handling }).into()
 }
 
 /// One fault at one call.
 struct Case {
     fault: Fault,
     call: u64,
-    for_good: bool,
-    stand: Stand,
+    permanent: bool,
+    provider: MockProvider,
     agent: Value,
     suite: Value,
 }
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("faults", dose);
-    let mut rng = SmallRng::seed_from_u64(dose.seed);
-    let house = House::of(binary)
-        .with("REHEARSAL_CALL_TIMEOUT", "2s")
-        .with("REHEARSAL_CIRCUIT_WAIT", "5s")
-        .with("REHEARSAL_MAX_WAIT", "9s")
-        .with("REHEARSAL_RUNS_PER_USER", AT_ONCE)
-        .with("REHEARSAL_MAX_CALLS", AT_ONCE)
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("faults", options);
+    let mut rng = SmallRng::seed_from_u64(options.seed);
+    let server = TestServer::new(binary)
+        .with_env("REHEARSAL_CALL_TIMEOUT", "2s")
+        .with_env("REHEARSAL_CIRCUIT_WAIT", "5s")
+        .with_env("REHEARSAL_MAX_WAIT", "9s")
+        .with_env("REHEARSAL_RUNS_PER_USER", CONCURRENCY)
+        .with_env("REHEARSAL_MAX_CALLS", CONCURRENCY)
         .started()
         .await;
-    let user = house.user("faults@example.org");
+    let user = server.create_user("faults@example.org");
     let turns = usize::try_from(TURNS).unwrap();
-    let scenario = user.scenario("Faults", turns).await;
+    let scenario = user.create_scenario("Faults", turns).await;
     let mut cases = Vec::new();
-    for place in 0..faults().len() {
-        // The short form takes one call of each fault, the long form all.
-        let one = rng.random_range(1..=CALLS);
-        let calls = if dose.long { 1..=CALLS } else { one..=one };
+    for index in 0..faults().len() {
+        // The short soak tests each fault at one random call.
+        let random = rng.random_range(1..=CALLS);
+        let calls = if options.long { 1..=CALLS } else { random..=random };
         for call in calls {
-            for for_good in [false, true] {
-                let fault = faults().swap_remove(place);
-                cases.push(begin(&user, &scenario, fault, call, for_good).await);
+            for permanent in [false, true] {
+                let fault = faults().swap_remove(index);
+                cases.push(start_case(&user, &scenario, fault, call, permanent).await);
             }
         }
     }
 
-    let mut wrong = Vec::new();
-    let (mut retries, mut reruns) = (0, 0);
+    let mut problems = Vec::new();
+    let (mut requests, mut reruns) = (0, 0);
+    let mut suites = Vec::new();
     for case in &cases {
-        let suite = user.finished_within(&id(&case.suite), PATIENCE).await;
-        let run = user.get(&format!("/runs/{}", suite["runs"][0]["id"].as_str().unwrap())).await;
-        retries += case.stand.requests() as u64;
-        wrong.extend(judge(case, &run));
+        let suite = user.wait_for_suite_within(&id(&case.suite), TIMEOUT).await;
+        let run = user.get(&format!("/runs/{}", id(&suite["runs"][0]))).await;
+        requests += case.provider.request_count() as u64;
+        problems.extend(check_run(case, &run));
+        suites.push((user.clone(), case.suite.clone()));
     }
-    let ended: Vec<_> = cases.iter().map(|case| case.suite.clone()).collect();
-    for case in cases.iter().filter(|case| !ends_well(case)) {
+    for case in cases.iter().filter(|case| !passes(case)) {
         reruns += 1;
-        wrong.extend(again(&user, case).await);
+        problems.extend(rerun(&user, case).await);
     }
-    report.count("faults", faults().len());
-    report.count("cases: fault × call × once or for good", cases.len());
-    report.count("requests that the provider saw", retries);
-    report.count("errors run again", reruns);
-    report.none("cases that went another way than they should", wrong.len());
-    for problem in wrong.iter().take(20) {
-        report.promise("went another way", problem, "", false);
+    report.record("faults", faults().len());
+    report.record("cases: fault × call × transient or permanent", cases.len());
+    report.record("requests to the providers", requests);
+    report.record("rerun errors", reruns);
+    report.require_zero("unexpected outcomes", problems.len());
+    for problem in problems.iter().take(20) {
+        report.require("unexpected outcome", problem, "", false);
     }
-    let suites = owned(&user, ended);
-    let stands: Vec<_> = cases.iter().map(|case| &case.stand).collect();
-    let mut history = gather(&house, &suites, &stands).await;
-    // Tests of a connection belong to no run.
-    history.heard.retain(|heard| !heard.call.is_empty());
-    let rules = Rules { most_repeated: 0, max_calls: AT_ONCE, runs_per_user: AT_ONCE };
-    report.violations(&check(&history, &rules));
+    let providers: Vec<_> = cases.iter().map(|case| &case.provider).collect();
+    let mut history = collect(&server, &suites, &providers).await;
+    // Connection tests do not belong to a run.
+    history.requests.retain(|request| !request.call.is_empty());
+    let limits = Limits { repeated_calls: 0, max_calls: CONCURRENCY, runs_per_user: CONCURRENCY };
+    report.violations(&check(&history, &limits));
     report
 }
 
-/// A connection, an agent and a provider of its own, so that no case can be
-/// disturbed by another's circuit.
-async fn begin(user: &User, scenario: &Value, fault: Fault, call: u64, for_good: bool) -> Case {
+/// Starts a case with its own connection, agent and provider, so that no other
+/// case affects its circuit breaker.
+async fn start_case(
+    user: &ApiClient,
+    scenario: &Value,
+    fault: Fault,
+    call: u64,
+    permanent: bool,
+) -> Case {
     let action = fault.action.clone();
-    let rule = if for_good { Rule::from(call, action) } else { Rule::at(call, action) };
-    let script = Script { forget_bodies: true, ..Script::of([rule]) };
-    let stand = mock_provider::start(script).await.unwrap();
-    let kind = if call.is_multiple_of(2) { "anthropic" } else { "openai" };
-    let url = if kind == "openai" { stand.openai_url() } else { stand.anthropic_url() };
-    let agent = user.agent(kind, &url).await;
+    let rule = if permanent { Rule::from(call, action) } else { Rule::at(call, action) };
+    let script = Script { discard_bodies: true, ..Script::of([rule]) };
+    let provider = mock_provider::start(script).await.unwrap();
+    let protocol = if call.is_multiple_of(2) { "anthropic" } else { "openai" };
+    let agent = user.create_agent(protocol, &base_url(protocol, &provider)).await;
     let body = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
-    let suite = user.make("/suites", &body).await;
-    Case { fault, call, for_good, stand, agent, suite }
+    let suite = user.create("/suites", &body).await;
+    Case { fault, call, permanent, provider, agent, suite }
 }
 
-/// Whether the run ends with a verdict.
-fn ends_well(case: &Case) -> bool {
-    !case.for_good && !matches!(case.fault.taken, Taken::Final(..))
+/// Whether the run is expected to pass.
+fn passes(case: &Case) -> bool {
+    !case.permanent && !matches!(case.fault.handling, Handling::Fail(..))
 }
 
-/// What is wrong with how a run took its fault.
-fn judge(case: &Case, run: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut expect = |what: &str, is: Value, should: Value| {
-        if is != should {
-            let often = if case.for_good { "for good" } else { "once" };
-            let Case { fault, call, .. } = case;
-            wrong.push(format!(
-                "{} at call {call}, {often}: {what} is {is}, should be {should}; {}",
+/// Returns how the run differs from the expected outcome.
+fn check_run(case: &Case, run: &Value) -> Vec<String> {
+    let mut problems = Vec::new();
+    let Case { fault, call, permanent, provider, .. } = case;
+    let mut expect = |what: &str, actual: Value, expected: Value| {
+        if actual != expected {
+            let duration = if *permanent { "permanent" } else { "transient" };
+            problems.push(format!(
+                "{} at call {call}, {duration}: {what} is {actual}, expected {expected}; {}",
                 fault.name, run["error"]
             ));
         }
     };
-    let judging = case.call > TURNS;
-    let kind = match case.fault.taken {
-        _ if ends_well(case) => Value::Null,
-        Taken::Retried if judging => json!("evaluation_unavailable"),
-        Taken::Retried => json!("provider_unavailable"),
-        Taken::Waited => json!("rate_limited"),
-        Taken::Final(_, kind) if judging => json!(kind),
-        Taken::Final(kind, _) => json!(kind),
+    let is_judge = *call > TURNS;
+    let kind = match fault.handling {
+        _ if passes(case) => Value::Null,
+        Handling::Retry if is_judge => json!("evaluation_unavailable"),
+        Handling::Retry => json!("provider_unavailable"),
+        Handling::Wait => json!("rate_limited"),
+        Handling::Fail(_, kind) if is_judge => json!(kind),
+        Handling::Fail(kind, _) => json!(kind),
     };
     expect("the error", run["error"]["kind"].clone(), kind.clone());
     let status = if kind.is_null() { "passed" } else { "error" };
     expect("the status", run["status"].clone(), json!(status));
-    // All that was said before is kept: every turn up to the one that failed.
-    let turns = if kind.is_null() || judging { 2 * TURNS } else { 2 * case.call - 1 };
-    expect(
-        "the number of turns",
-        json!(run["transcript"].as_array().map_or(0, Vec::len)),
-        json!(turns),
-    );
+    // Every turn before the failed call is kept.
+    let turns = if kind.is_null() || is_judge { 2 * TURNS } else { 2 * call - 1 };
+    let transcript = run["transcript"].as_array().map_or(0, Vec::len);
+    expect("the number of turns", json!(transcript), json!(turns));
     expect("a score", json!(run["score"].is_null()), json!(!kind.is_null()));
-    let requests = case.stand.requests() as u64;
-    let within = match (case.fault.taken, case.for_good) {
-        (Taken::Final(..), _) => case.call..=case.call,
-        (_, false) => CALLS + 1..=CALLS + 1,
-        (Taken::Retried, true) => case.call - 1 + ATTEMPTS..=case.call - 1 + ATTEMPTS,
-        // As often as the wait allows.
-        (Taken::Waited, true) => case.call..=case.call + 9_000 / LATER_MS,
+    let requests = provider.request_count() as u64;
+    let exactly = |n: u64| n..=n;
+    let expected = match (fault.handling, *permanent) {
+        (Handling::Fail(..), _) => exactly(*call),
+        (_, false) => exactly(CALLS + 1),
+        (Handling::Retry, true) => exactly(call - 1 + ATTEMPTS),
+        // As often as the maximum wait allows.
+        (Handling::Wait, true) => *call..=call + 9_000 / RETRY_AFTER_MS,
     };
-    if !within.contains(&requests) {
-        expect("the number of requests", json!(requests), json!(format!("{within:?}")));
+    if !expected.contains(&requests) {
+        expect("the number of requests", json!(requests), json!(format!("{expected:?}")));
     }
-    if let Action::Later { .. } = case.fault.action {
-        let journal = case.stand.journal();
-        let place = usize::try_from(case.call).unwrap();
-        let waited = journal.get(place).map_or(LATER_MS, |next| {
-            next.at_ms - journal[place - 1].ended_ms.unwrap_or(journal[place - 1].at_ms)
+    if let Action::RetryLater { .. } = fault.action {
+        let log = provider.request_log();
+        let next = usize::try_from(*call).unwrap();
+        let waited = log.get(next).map_or(RETRY_AFTER_MS, |request| {
+            request.at_ms - log[next - 1].ended_ms.unwrap_or(log[next - 1].at_ms)
         });
-        if waited < LATER_MS {
-            expect("the wait in ms", json!(waited), json!(format!("at least {LATER_MS}")));
+        if waited < RETRY_AFTER_MS {
+            let expected = json!(format!("at least {RETRY_AFTER_MS}"));
+            expect("the wait in ms", json!(waited), expected);
         }
     }
-    wrong
+    problems
 }
 
-/// The provider is well again, and the errors are run again.
-async fn again(user: &User, case: &Case) -> Option<String> {
-    let before = case.stand.requests();
-    case.stand.play(Script::default());
+/// Repairs the provider and reruns the errors. Returns an unexpected outcome.
+async fn rerun(user: &ApiClient, case: &Case) -> Option<String> {
+    let before = case.provider.request_count();
+    case.provider.set_script(Script::default());
     let mut tests = 0;
-    if matches!(case.fault.taken, Taken::Final(..)) {
-        // What a person has to repair is tried by hand.
+    if matches!(case.fault.handling, Handling::Fail(..)) {
+        // A successful test ends the suspension of the connection.
         let path = format!("/connections/{}/test", case.agent["connection_id"].as_str().unwrap());
-        let test = user.post(&path, &json!({"model": "m"})).await;
-        let _ = test.text().await;
-        tests = case.stand.requests() - before;
+        let response = user.post(&path, &json!({"model": "m"})).await;
+        let _ = response.text().await;
+        tests = case.provider.request_count() - before;
     }
     let path = format!("/suites/{}/rerun", id(&case.suite));
-    let suite = user.make(&path, &json!({"which": "errors"})).await;
-    let suite = user.finished_within(&id(&suite), Duration::from_secs(60)).await;
-    let made = (case.stand.requests() - before - tests) as u64;
-    let should = if case.call > TURNS { 1 } else { CALLS };
+    let suite = user.create(&path, &json!({"which": "errors"})).await;
+    let suite = user.wait_for_suite_within(&id(&suite), Duration::from_secs(60)).await;
+    let calls = (case.provider.request_count() - before - tests) as u64;
+    let expected = if case.call > TURNS { 1 } else { CALLS };
     let passed = suite["counts"]["passed"] == 1;
-    (!passed || made != should).then(|| {
+    (!passed || calls != expected).then(|| {
         format!(
-            "{} at call {}, run again: {}, {made} calls and should be {should}",
+            "{} at call {}, rerun: {}, {calls} calls, expected {expected}",
             case.fault.name, case.call, suite["counts"]
         )
     })

@@ -1,5 +1,5 @@
-//! The soaks. Each is a file: what is done to the real binary, what is then
-//! looked at, and what is promised.
+//! The soaks. Each file injects one kind of fault into the real binary and
+//! reports what was measured and required.
 
 mod cancel;
 mod crowd;
@@ -11,28 +11,27 @@ mod power;
 mod stop;
 mod tenants;
 
-use crate::house::Binary;
-use crate::report::{Dose, Report};
+use crate::Binary;
+use crate::report::{Report, SoakOptions};
 
-/// All soaks.
 pub const NAMES: [&str; 9] =
     ["kill", "stop", "faults", "tenants", "crowd", "cancel", "disk", "power", "deploy"];
 
-/// Runs one; `None` when there is no such soak.
-pub async fn run(name: &str, binary: &Binary, dose: &Dose) -> Option<Report> {
-    // Boxed: each is large, and they are never held at once.
+/// Runs one soak. Returns `None` for an unknown name.
+pub async fn run(name: &str, binary: &Binary, options: &SoakOptions) -> Option<Report> {
+    // Boxed because the futures are large.
     Some(match name {
-        "kill" => Box::pin(kill::run(binary, dose)).await,
-        "stop" => Box::pin(stop::run(binary, dose)).await,
-        "faults" => Box::pin(faults::run(binary, dose)).await,
-        "tenants" => Box::pin(tenants::run(binary, dose)).await,
-        "crowd" => Box::pin(crowd::run(binary, dose)).await,
-        "cancel" => Box::pin(cancel::run(binary, dose)).await,
-        "disk" => Box::pin(disk::run(binary, dose)).await,
-        "power" => Box::pin(power::run(binary, dose)).await,
-        "deploy" => Box::pin(deploy::run(binary, dose)).await,
+        "kill" => Box::pin(kill::run(binary, options)).await,
+        "stop" => Box::pin(stop::run(binary, options)).await,
+        "faults" => Box::pin(faults::run(binary, options)).await,
+        "tenants" => Box::pin(tenants::run(binary, options)).await,
+        "crowd" => Box::pin(crowd::run(binary, options)).await,
+        "cancel" => Box::pin(cancel::run(binary, options)).await,
+        "disk" => Box::pin(disk::run(binary, options)).await,
+        "power" => Box::pin(power::run(binary, options)).await,
+        "deploy" => Box::pin(deploy::run(binary, options)).await,
         _ => return None,
     })
 }
 
-pub use power::lying_disk;
+pub use power::disk_that_ignores_sync;

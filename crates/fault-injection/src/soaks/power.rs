@@ -1,147 +1,128 @@
-//! Power cuts: the database stands on a disk that keeps what was not synced
-//! only until then. What anybody was told is there afterwards.
+//! Power cuts: the database is on a disk that loses unsynced writes. Whatever
+//! was acknowledged survives.
 
-use crate::disk::Forgetful;
-use crate::history::{Rules, check, gather, repeated};
-use crate::house::{Binary, House, id};
-use crate::reader::Reader;
-use crate::report::{Dose, Report};
-use crate::world::{Load, count_runs, owned, start_of};
-use parking_lot::Mutex;
+use crate::disk::CrashDisk;
+use crate::history::{Limits, check, collect, repeated_calls};
+use crate::report::{Report, SoakOptions};
+use crate::workload::{
+    Workload, create_suite_request, report_run_counts, script_with_latency, server_with_user_limit,
+};
+use crate::{Binary, Setup, TestServer};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use mock_provider::Script;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-const USER_LIMIT: usize = 16;
+const RUNS_PER_USER: usize = 16;
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("power", dose);
-    let mut rng = SmallRng::seed_from_u64(dose.seed);
-    match Forgetful::mount() {
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("power", options);
+    let mut rng = SmallRng::seed_from_u64(options.seed);
+    match CrashDisk::mount() {
         Ok(disk) => {
-            first_starts(&mut report, binary, dose, &mut rng).await;
-            under_load(&mut report, disk, binary, dose, &mut rng).await;
+            cut_during_first_start(&mut report, binary, options, &mut rng).await;
+            cut_under_load(&mut report, disk, binary, options, &mut rng).await;
         }
-        Err(error) => {
-            report.skip(format!("no file system of our own can be mounted here ({error})"));
-        }
+        Err(error) => report.skip(format!("cannot mount a FUSE file system ({error})")),
     }
     report
 }
 
-/// The power fails while the very first start makes key and database: the
-/// next start comes up, whatever of them is left.
-async fn first_starts(report: &mut Report, binary: &Binary, dose: &Dose, rng: &mut SmallRng) {
-    let rounds = dose.pick(4, 40);
-    let mut stuck = Vec::new();
+/// Cuts the power while the first start creates key and database. The next
+/// start succeeds whatever is left of them.
+async fn cut_during_first_start(
+    report: &mut Report,
+    binary: &Binary,
+    options: &SoakOptions,
+    rng: &mut SmallRng,
+) {
+    let rounds = options.choose(4, 40);
+    let mut failed = Vec::new();
     for _ in 0..rounds {
-        let mut disk = Forgetful::mount().unwrap();
-        let mut house = House::of(binary).over(disk.path());
-        house.spawn();
-        tokio::time::sleep(Duration::from_millis(rng.random_range(20..400))).await;
-        disk.cut(rng);
-        house.end();
-        disk.restore().unwrap();
-        house.spawn();
-        if !house.comes_up(Duration::from_secs(20)).await {
-            stuck.push(house.log());
+        let mut disk = CrashDisk::mount().unwrap();
+        let mut server = TestServer::new(binary).with_data_dir(disk.path());
+        server.spawn();
+        sleep(Duration::from_millis(rng.random_range(20..400))).await;
+        disk.cut_power(rng);
+        server.kill_if_running();
+        disk.restore_power().unwrap();
+        server.spawn();
+        if !server.wait_until_ready(Duration::from_secs(20)).await {
+            failed.push(server.log());
         }
-        drop(house);
+        drop(server);
     }
-    report.promise(
-        "first starts cut short after which it did not come up",
-        format!("{} of {rounds}", stuck.len()),
+    report.require(
+        "failed starts after an interrupted first start",
+        format!("{} of {rounds}", failed.len()),
         0,
-        stuck.is_empty(),
+        failed.is_empty(),
     );
-    if let Some(log) = stuck.first() {
-        report.count("such as", log);
+    if let Some(log) = failed.first() {
+        report.record("log of the first", log);
     }
 }
 
-/// The same on a disk that only says it syncs. It shows that the soak would
-/// notice: what it answers must not be kept. `None` where nothing can be
-/// mounted.
-pub async fn lying_disk(binary: &Binary, dose: &Dose) -> Option<bool> {
-    let disk = Forgetful::mount_lying().ok()?;
-    let mut house = House::of(binary).over(disk.path()).started().await;
-    let mut disk = disk;
-    let user = house.user("lying@example.org");
-    disk.cut(&mut SmallRng::seed_from_u64(dose.seed));
-    house.end();
-    disk.restore().unwrap();
-    house.start().await;
+/// Shows that the soak detects lost writes: returns whether a disk that ignores
+/// every sync loses acknowledged data, or `None` where it cannot be mounted.
+pub async fn disk_that_ignores_sync(binary: &Binary, options: &SoakOptions) -> Option<bool> {
+    let mut disk = CrashDisk::mount_ignoring_sync().ok()?;
+    let mut server = TestServer::new(binary).with_data_dir(disk.path()).started().await;
+    let user = server.create_user("unsynced@example.org");
+    disk.cut_power(&mut SmallRng::seed_from_u64(options.seed));
+    server.kill_if_running();
+    disk.restore_power().unwrap();
+    server.start().await;
     let lost = user.try_get("/suites").await.is_err();
-    drop(house);
+    drop(server);
     Some(lost)
 }
 
-async fn under_load(
+async fn cut_under_load(
     report: &mut Report,
-    mut disk: Forgetful,
+    mut disk: CrashDisk,
     binary: &Binary,
-    dose: &Dose,
+    options: &SoakOptions,
     rng: &mut SmallRng,
 ) {
-    let cuts = dose.pick(usize::MAX, 50);
-    let script = Script { latency_ms: 40, forget_bodies: true, ..Script::default() };
-    let stand = mock_provider::start(script).await.unwrap();
-    let house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", USER_LIMIT);
-    let mut house = house.over(disk.path()).started().await;
-    let user = house.user("power@example.org");
-    let agent = user.agent("openai", &stand.openai_url()).await;
-    let body = start_of(&user, &agent, 4, 5, 4).await;
-    let readers = Arc::new(Mutex::new(Vec::new()));
-    let load = {
-        let (readers, user_of) = (Arc::clone(&readers), user.clone());
-        Load::begin(&user, &body, dose.pick(3, 4), move |suite| {
-            readers.lock().push(Reader::of(&user_of, &id(suite)));
-        })
-    };
+    let max_cuts = options.choose(usize::MAX, 50);
+    let server = server_with_user_limit(binary, RUNS_PER_USER).with_data_dir(disk.path());
+    let Setup { provider, mut server, user, agent } =
+        Setup::start(server, script_with_latency(40)).await;
+    let body = create_suite_request(&user, &agent, 4, 5, 4).await;
+    let workload = Workload::start(&user, &body, options.choose(3, 4), 1);
 
-    let began = Instant::now();
-    let (mut done, mut unsynced, mut lost) = (0, 0, 0);
-    while done < cuts
-        && (dose.long || done == 0 || began.elapsed() < Duration::from_secs(dose.seconds))
-    {
-        tokio::time::sleep(Duration::from_millis(rng.random_range(200..1_500))).await;
-        let cut = disk.cut(rng);
-        house.end();
-        done += 1;
+    let start = Instant::now();
+    let (mut cuts, mut unsynced, mut lost) = (0, 0, 0);
+    let time_left = |start: Instant| start.elapsed() < Duration::from_secs(options.seconds);
+    while cuts < max_cuts && (options.long || cuts == 0 || time_left(start)) {
+        sleep(Duration::from_millis(rng.random_range(200..1_500))).await;
+        let cut = disk.cut_power(rng);
+        server.kill_if_running();
+        cuts += 1;
         unsynced += cut.unsynced;
         lost += cut.lost;
-        disk.restore().unwrap();
-        house.start().await;
+        disk.restore_power().unwrap();
+        server.start().await;
     }
-    let suites = owned(&user, load.end().await);
-    report.count("power cuts", done);
-    report.count("writes not synced by then", format!("{unsynced}, of these lost {lost}"));
-    count_runs(report, &suites).await;
-    let mut history = gather(&house, &suites, &[&stand]).await;
-    let mut readers = std::mem::take(&mut *readers.lock());
-    let (mut told, mut strayed, mut endless) = (0, 0, 0);
-    for reader in &mut readers {
-        endless += usize::from(!reader.ended(Duration::from_secs(30)).await);
-        reader.look(|seen| {
-            told += seen.announced.len();
-            strayed += seen.gaps + seen.doubles;
-            history.announced.extend(seen.announced.iter().cloned());
-        });
-    }
-    report.count("turns announced on streams", told);
-    report.none("events that a reader missed or got twice", strayed);
-    report.none("readers that never saw the end", endless);
-    report.count("calls made again", repeated(&history));
-    let found = check(
-        &history,
-        // Whatever was in flight at a cut is made again.
-        &Rules { most_repeated: done * USER_LIMIT, runs_per_user: USER_LIMIT, ..Rules::default() },
-    );
-    let gone = found.iter().filter(|found| found.promise == "what was announced stays").count();
-    report.none("acknowledged turns lost", gone);
+    let (suites, readers) = workload.stop().await;
+    report.record("power cuts", cuts);
+    report.record("unsynced writes", format!("{unsynced}, {lost} of them lost"));
+    report_run_counts(report, &suites).await;
+    let mut history = collect(&server, &suites, &[&provider]).await;
+    let stats = readers.finish(report, &mut history).await;
+    report.record("turns seen on streams", stats.turns.len());
+    report.record("repeated calls", repeated_calls(&history));
+    // The calls in flight at a cut are repeated.
+    let limits = Limits {
+        repeated_calls: cuts * RUNS_PER_USER,
+        runs_per_user: RUNS_PER_USER,
+        ..Limits::default()
+    };
+    let found = check(&history, &limits);
+    let lost = found.iter().filter(|violation| violation.guarantee == "observed turns stay");
+    report.require_zero("lost acknowledged turns", lost.count());
     report.violations(&found);
-    drop(house);
+    // The server uses the disk.
+    drop(server);
 }

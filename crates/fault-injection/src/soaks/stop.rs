@@ -1,98 +1,94 @@
-//! SIGSTOP and SIGCONT: a process that stood still and does not know. What it
-//! still holds it may go on with; what another took meanwhile it must not
-//! touch; cancels that came meanwhile are heard.
+//! SIGSTOP and SIGCONT: a process is suspended without noticing. It may
+//! continue the runs that it still leases, must not touch the runs that another
+//! server leased meanwhile, and obeys cancels that arrived meanwhile.
 
-use crate::history::{Rules, check, gather, repeated};
-use crate::house::{Binary, House, id};
-use crate::report::{Dose, Report};
-use crate::wall::now_ms;
-use crate::world::{PATIENCE, count_runs, finished_somehow, held_runs, owned, start_of};
+use crate::clock::now_ms;
+use crate::history::{Limits, check, collect, database_file, open_database, repeated_calls};
+use crate::report::{Report, SoakOptions};
+use crate::workload::{
+    TIMEOUT, create_suite_request, leased_runs, report_run_counts, script_with_latency,
+    server_with_user_limit, wait_for_suite_with_retries,
+};
+use crate::{Binary, Setup, TestServer, id};
 use reqwest::Method;
+use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
-use mock_provider::Script;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-const USER_LIMIT: usize = 16;
+const RUNS_PER_USER: usize = 16;
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("stop", dose);
-    let pause = Duration::from_secs(dose.pick(3, 45));
-    let script = Script { latency_ms: 300, forget_bodies: true, ..Script::default() };
-    let stand = mock_provider::start(script).await.unwrap();
-    let mut house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", USER_LIMIT).started().await;
-    let user = house.user("stop@example.org");
-    let agent = user.agent("openai", &stand.openai_url()).await;
-    // Three suites: one goes on, one is cancelled, one is taken away.
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("stop", options);
+    let pause = Duration::from_secs(options.choose(3, 45));
+    let server = server_with_user_limit(binary, RUNS_PER_USER);
+    let Setup { provider, mut server, user, agent } =
+        Setup::start(server, script_with_latency(300)).await;
+    // One suite continues, one is cancelled, one is leased by another server.
     let mut suites = Vec::new();
     for _ in 0..3 {
-        let body = start_of(&user, &agent, 4, 6, 4).await;
-        suites.push(user.make("/suites", &body).await);
+        let body = create_suite_request(&user, &agent, 4, 6, 4).await;
+        suites.push((user.clone(), user.create("/suites", &body).await));
     }
-    while stand.requests() < 20 {
+    while provider.request_count() < 20 {
         sleep(Duration::from_millis(10)).await;
     }
 
-    let hold = Duration::from_secs(dose.pick(2, 8));
-    let taken = stand_still(&mut house, &suites[2], pause + hold).await;
-    let in_flight = held_runs(&house).await;
-    let cancelled = id(&suites[1]);
+    let hold = Duration::from_secs(options.choose(2, 8));
+    let taken = pause_and_take_leases(&mut server, &suites[2].1, pause + hold).await;
+    let in_flight = leased_runs(&server).await;
+    let cancelled = id(&suites[1].1);
     let cancel = {
         let (user, path) = (user.clone(), format!("/suites/{cancelled}/cancel"));
-        tokio::spawn(async move { user.ask(Method::POST, &path).send().await })
+        tokio::spawn(async move { user.request(Method::POST, &path).send().await })
     };
     sleep(pause).await;
-    let calls_before = stand.requests();
-    house.resume();
-    let woke = Instant::now();
-    report.count("stood still", format!("{} s, {in_flight} runs in flight", pause.as_secs()));
-    report.count("runs taken by another meanwhile", taken.len());
+    let requests_before = provider.request_count();
+    server.resume();
+    let resumed = Instant::now();
+    report.record("pause", format!("{} s, {in_flight} runs in flight", pause.as_secs()));
+    report.record("runs that another server leased", taken.len());
 
-    // As long as they are another's, nothing happens to them.
+    // While the other server holds the leases, nothing changes these runs.
     let until = hold.saturating_sub(Duration::from_millis(500));
-    sleep(until.saturating_sub(woke.elapsed())).await;
-    let mut database = crate::history::open_database(house.data()).await;
-    let mut touched = 0;
+    sleep(until.saturating_sub(resumed.elapsed())).await;
+    let mut database = open_database(server.data_dir()).await;
+    let mut changed = 0;
     for before in &taken {
-        touched += usize::from(Taken::look(&mut database, &before.run).await != *before);
+        changed += usize::from(RunState::read(&mut database, &before.run).await != *before);
     }
     drop(database);
-    report.none("of these, written to by the one that lost them", touched);
-    report.count("calls right after waking", stand.requests() - calls_before);
+    report.require_zero("of these, runs that the paused server changed", changed);
+    report.record("requests right after the pause", provider.request_count() - requests_before);
 
-    let heard = cancel.await.unwrap().is_ok_and(|answer| answer.status().is_success());
-    report.promise("a cancel during the standstill", told(heard), "heard", heard);
-    for suite in &suites {
-        finished_somehow(&user, &id(suite)).await;
+    let accepted = cancel.await.unwrap().is_ok_and(|response| response.status().is_success());
+    report.require("cancel during the pause accepted", accepted, true, accepted);
+    for (user, suite) in &suites {
+        wait_for_suite_with_retries(user, &id(suite)).await;
     }
-    report.count("all ended after waking", format!("{} s", woke.elapsed().as_secs()));
+    report.record("all runs final after", format!("{} s", resumed.elapsed().as_secs()));
     let status = user.get(&format!("/suites/{cancelled}")).await["status"].clone();
-    report.promise("the cancelled suite", &status, "cancelled", status == "cancelled");
-    let suites = owned(&user, suites);
-    let counts = count_runs(&mut report, &suites).await;
+    report.require("the cancelled suite", &status, "cancelled", status == "cancelled");
+    let counts = report_run_counts(&mut report, &suites).await;
     let errors = counts.get("error").copied().unwrap_or(0);
-    report.none("runs that ended as errors", usize::try_from(errors).unwrap_or(usize::MAX));
-    let history = gather(&house, &suites, &[&stand]).await;
-    report.count("calls made again", repeated(&history));
-    let rules = Rules {
-        most_repeated: in_flight.max(taken.len()),
-        runs_per_user: USER_LIMIT,
-        ..Rules::default()
+    report.require_zero("runs with an error", usize::try_from(errors).unwrap_or(usize::MAX));
+    let history = collect(&server, &suites, &[&provider]).await;
+    report.record("repeated calls", repeated_calls(&history));
+    let limits = Limits {
+        repeated_calls: in_flight.max(taken.len()),
+        runs_per_user: RUNS_PER_USER,
+        ..Limits::default()
     };
-    report.violations(&check(&history, &rules));
+    report.violations(&check(&history, &limits));
     report
 }
 
-fn told(heard: bool) -> &'static str {
-    if heard { "heard" } else { "not heard" }
-}
-
-/// What there is of a run in the database.
+/// The state of a run in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Taken {
+struct RunState {
     run: String,
-    attempt: i64,
+    lease_epoch: i64,
     status: String,
     turns: i64,
     calls: i64,
@@ -100,10 +96,10 @@ struct Taken {
     events: i64,
 }
 
-impl Taken {
-    async fn look(database: &mut SqliteConnection, run: &str) -> Self {
+impl RunState {
+    async fn read(database: &mut SqliteConnection, run: &str) -> Self {
         let row = sqlx::query(
-            "SELECT attempt, status, \
+            "SELECT lease_epoch, status, \
              (SELECT count(*) FROM turns t WHERE t.run_id = r.id) AS turns, \
              (SELECT count(*) FROM calls c WHERE c.run_id = r.id) AS calls, \
              (SELECT count(*) FROM calls c WHERE c.run_id = r.id AND c.done_at IS NOT NULL) AS done, \
@@ -113,7 +109,7 @@ impl Taken {
         let row = row.bind(run).fetch_one(database).await.unwrap();
         Self {
             run: run.to_owned(),
-            attempt: row.get("attempt"),
+            lease_epoch: row.get("lease_epoch"),
             status: row.get("status"),
             turns: row.get("turns"),
             calls: row.get("calls"),
@@ -123,34 +119,38 @@ impl Taken {
     }
 }
 
-/// Stops the process and takes the runs of a suite that it holds away from it,
-/// as the reaper and a claim of another server would.
-async fn stand_still(house: &mut House, suite: &serde_json::Value, hold: Duration) -> Vec<Taken> {
-    let file = crate::history::database_file(house.data());
+/// Pauses the process and leases the running runs of a suite, as the reaper and
+/// a claim of another server would.
+async fn pause_and_take_leases(
+    server: &mut TestServer,
+    suite: &Value,
+    hold: Duration,
+) -> Vec<RunState> {
+    let file = database_file(server.data_dir());
     let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(1));
     let mut database = options.connect().await.unwrap();
     let until = now_ms() + i64::try_from(hold.as_millis()).unwrap();
-    let began = Instant::now();
+    let suite = id(suite).replace('-', "");
+    let start = Instant::now();
     loop {
-        house.pause();
-        let took = sqlx::query(
-            "UPDATE runs SET attempt = attempt + 1, lease_owner = 'another server', lease_until = ? \
+        server.pause();
+        let update = sqlx::query(
+            "UPDATE runs SET lease_epoch = lease_epoch + 1, lease_owner = 'another server', lease_until = ? \
              WHERE lower(hex(suite_id)) = ? AND status = 'running' AND lease_owner IS NOT NULL \
              RETURNING lower(hex(id)) AS run",
         );
-        let suite = id(suite).replace('-', "");
-        match took.bind(until).bind(suite).fetch_all(&mut database).await {
+        match update.bind(until).bind(&suite).fetch_all(&mut database).await {
             Ok(rows) => {
                 let mut taken = Vec::new();
                 for row in rows {
-                    taken.push(Taken::look(&mut database, row.get("run")).await);
+                    taken.push(RunState::read(&mut database, row.get("run")).await);
                 }
                 return taken;
             }
-            // It stopped in the middle of a transaction of its own.
-            Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+            // The process was paused in the middle of a transaction.
+            Err(error) => assert!(start.elapsed() < TIMEOUT, "{error}"),
         }
-        house.resume();
+        server.resume();
         sleep(Duration::from_millis(37)).await;
     }
 }

@@ -1,143 +1,157 @@
-//! One user floods a dead provider; another one's runs take as long as they
-//! do without. Both are measured at the same time on the same machine: two
-//! servers, the same load, and in one of them the flood.
+//! One user floods a dead provider; the runs of another user take as long as
+//! without the flood. Two servers with the same load on the same machine are
+//! measured at the same time, and only one of them has the flood.
 
-use crate::house::{Binary, House, User, id};
-use crate::report::{Dose, Figures, Report};
-use crate::wall::read_ms;
-use crate::world::{PATIENCE, start_of};
+use crate::clock::parse_ms;
+use crate::report::{Report, Samples, SoakOptions};
+use crate::workload::{TIMEOUT, create_suite_request, script_with_latency, server_with_user_limit};
+use crate::{ApiClient, Binary, TestServer, id};
+use mock_provider::{Action, MockProvider, RawTcpServer, Rule, Script, TcpBehavior};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use mock_provider::{Action, Manners, Rule, Script, rough};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-/// What the product promises.
-const FACTOR: f64 = 1.1;
-/// Runs of each flooding suite at once: both fill what a user may have.
-const AT_ONCE: usize = 8;
-/// How often each scenario of the flood.
+/// The required ratio of the p99 with the flood to the p99 without.
+const MAX_RATIO: f64 = 1.1;
+/// Concurrent runs of a flooding suite. Two suites use up the user's limit.
+const CONCURRENCY: usize = 8;
+/// Repetitions of each scenario of the flood.
 const REPEATS: usize = 10;
 
-struct Side {
-    house: House,
-    user: User,
-    start: Value,
+struct QuietUser {
+    server: TestServer,
+    user: ApiClient,
+    request: Value,
 }
 
-pub(super) async fn run(binary: &Binary, dose: &Dose) -> Report {
-    let mut report = Report::new("tenants", dose);
-    let flood = dose.pick(100, 500);
-    let script = Script { latency_ms: 100, forget_bodies: true, ..Script::default() };
-    let stand = mock_provider::start(script).await.unwrap();
-    let alone = side(binary, &stand.openai_url()).await;
-    let flooded = side(binary, &stand.openai_url()).await;
-    // Dead in two ways: nobody listens any more, and somebody takes in and is
-    // silent. A start is refused where nobody listens at all, so that one dies
-    // after it.
-    let dying = mock_provider::start(Script::of([Rule::always(Action::Hang)])).await.unwrap();
-    let silent = rough(Manners::Silent).await.unwrap();
-    let loud = flooded.house.user("flood@example.org");
+impl QuietUser {
+    async fn new(binary: &Binary, provider: &MockProvider) -> Self {
+        let server = server_with_user_limit(binary, 2 * CONCURRENCY).started().await;
+        let user = server.create_user("quiet@example.org");
+        let agent = user.create_agent("openai", &provider.openai_url()).await;
+        let request = create_suite_request(&user, &agent, 1, 3, 1).await;
+        Self { server, user, request }
+    }
+
+    /// Runs suites one after the other. Returns the time from their creation to
+    /// their end, by the server's clock.
+    async fn measure(&self, suites: usize) -> Samples {
+        let mut samples = Samples::default();
+        for _ in 0..suites {
+            let suite = self.user.create("/suites", &self.request).await;
+            let suite = self.user.wait_for_suite_within(&id(&suite), TIMEOUT).await;
+            assert_eq!(suite["counts"]["passed"], 1, "{} at {}", suite["counts"], self.server.addr);
+            let at = |name: &str| suite[name].as_str().and_then(parse_ms).unwrap();
+            #[allow(clippy::cast_precision_loss)] // milliseconds of a soak
+            samples.add((at("finished_at") - at("created_at")) as f64);
+        }
+        samples
+    }
+}
+
+pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
+    let mut report = Report::new("tenants", options);
+    let flood_runs = options.choose(100, 500);
+    let provider = mock_provider::start(script_with_latency(100)).await.unwrap();
+    let alone = QuietUser::new(binary, &provider).await;
+    let flooded = QuietUser::new(binary, &provider).await;
+    // One dead provider refuses connections, the other accepts and is silent.
+    // A start is refused when no provider listens, so the first stops later.
+    let stopping = mock_provider::start(Script::of([Rule::always(Action::Hang)])).await.unwrap();
+    let silent = RawTcpServer::start(TcpBehavior::Silent).await.unwrap();
+    let flooder = flooded.server.create_user("flood@example.org");
     let mut floods = Vec::new();
-    for url in [dying.openai_url(), silent.openai_url()] {
-        floods.push(Flood::begin(&loud, &url, flood / 2).await);
+    for url in [stopping.openai_url(), silent.openai_url()] {
+        floods.push(Flood::start(&flooder, &url, flood_runs / 2).await);
     }
-    drop(dying);
-    // Measured is what happens during the flood, not its start.
-    measure(&alone, &flooded, 2).await;
+    drop(stopping);
+    // Excludes the start of the flood from the measurement.
+    tokio::join!(alone.measure(2), flooded.measure(2));
 
-    let mut both = [Figures::default(), Figures::default()];
-    let began = Instant::now();
-    let enough = |figures: &Figures| {
-        let timed = began.elapsed() >= Duration::from_secs(dose.seconds.saturating_sub(5));
-        figures.len() >= dose.pick(20, 400) || !dose.long && timed && figures.len() >= 10
+    let (mut without, mut with) = (Samples::default(), Samples::default());
+    let start = Instant::now();
+    let is_enough = |samples: &Samples| {
+        let timed_out = start.elapsed() >= Duration::from_secs(options.seconds.saturating_sub(5));
+        samples.len() >= options.choose(20, 400)
+            || !options.long && timed_out && samples.len() >= 10
     };
-    while !enough(&both[0]) {
-        let (one, other) = measure(&alone, &flooded, 1).await;
-        both[0].join(&one);
-        both[1].join(&other);
+    while !is_enough(&without) {
+        let (sample_without, sample_with) = tokio::join!(alone.measure(1), flooded.measure(1));
+        without.join(&sample_without);
+        with.join(&sample_with);
     }
-    let (mut begun, mut still_waiting) = (0, 0);
+    let (mut total, mut unfinished) = (0, 0);
     for flood in &floods {
-        let (of_it, waiting) = flood.count(&loud).await;
-        (begun, still_waiting) = (begun + of_it, still_waiting + waiting);
+        let (flood_total, flood_unfinished) = flood.count_runs(&flooder).await;
+        (total, unfinished) = (total + flood_total, unfinished + flood_unfinished);
     }
-    report.count("flood", format!("{begun} runs, {still_waiting} of them unfinished at the end"));
-    report.promise("the flood lasted", still_waiting, "> 0", still_waiting > 0);
-    report.count("calls into the silent half", silent.taken());
-    report.count("a run alone", &both[0]);
-    report.count("the same beside the flood", &both[1]);
-    let [alone, flooded] = both.each_ref().map(|figures| figures.quantile(0.99));
-    let factor = flooded / alone.max(1.0);
-    // Both sides share the machine, so slowness alone is no excuse.
-    let limit = FACTOR * dose.patience.min(2.0);
-    report.promise(
-        "p99 beside the flood / alone",
-        format!("{factor:.2}"),
+    report.record("flood", format!("{total} runs, {unfinished} of them unfinished at the end"));
+    report.require("the flood lasted", unfinished, "> 0", unfinished > 0);
+    report.record("connections to the silent provider", silent.accepted());
+    report.record("a run without the flood", &without);
+    report.record("a run with the flood", &with);
+    let ratio = |share| with.quantile(share) / without.quantile(share).max(1.0);
+    // Both servers share the machine, so a slow machine is only a partial excuse.
+    let limit = MAX_RATIO * options.time_factor.min(2.0);
+    report.require(
+        "p99 with the flood / without",
+        format!("{:.2}", ratio(0.99)),
         format!("≤ {limit:.2}"),
-        factor <= limit,
+        ratio(0.99) <= limit,
     );
-    let medians = both[1].quantile(0.5) / both[0].quantile(0.5).max(1.0);
-    report.count("p50 beside the flood / alone", format!("{medians:.2}"));
+    report.record("p50 with the flood / without", format!("{:.2}", ratio(0.5)));
     report
-}
-
-async fn side(binary: &Binary, provider: &str) -> Side {
-    let house = House::of(binary).with("REHEARSAL_RUNS_PER_USER", 2 * AT_ONCE).started().await;
-    let user = house.user("quiet@example.org");
-    let agent = user.agent("openai", provider).await;
-    let start = start_of(&user, &agent, 1, 3, 1).await;
-    Side { house, user, start }
 }
 
 /// Suites of runs that can only fail, one after the other.
 struct Flood {
-    started: Arc<Mutex<Vec<String>>>,
+    suites: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
 impl Flood {
-    async fn begin(user: &User, url: &str, runs: usize) -> Self {
-        let agent = user.agent("openai", url).await;
-        let mut start = start_of(user, &agent, runs / REPEATS, 3, AT_ONCE).await;
-        start["repeats"] = json!(REPEATS);
-        let first = id(&user.make("/suites", &start).await);
-        let started = Arc::new(Mutex::new(vec![first.clone()]));
-        let (user, list) = (user.clone(), Arc::clone(&started));
+    async fn start(user: &ApiClient, url: &str, runs: usize) -> Self {
+        let agent = user.create_agent("openai", url).await;
+        let mut request = create_suite_request(user, &agent, runs / REPEATS, 3, CONCURRENCY).await;
+        request["repeats"] = json!(REPEATS);
+        let first = id(&user.create("/suites", &request).await);
+        let suites = Arc::new(Mutex::new(vec![first.clone()]));
+        let (user, list) = (user.clone(), Arc::clone(&suites));
         let task = tokio::spawn(async move {
             let mut last = first;
             loop {
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                sleep(Duration::from_millis(500)).await;
                 let suite = user.try_get(&format!("/suites/{last}")).await.unwrap_or_default();
                 if suite["status"] != "finished" {
                     continue;
                 }
-                // Refused where nobody listens any more: then it is over.
-                let answer = user.post("/suites", &start).await;
-                let Ok(suite) = answer.json::<Value>().await else { continue };
+                // The start is refused once the provider has stopped.
+                let response = user.post("/suites", &request).await;
+                let Ok(suite) = response.json::<Value>().await else { continue };
                 if let Some(id) = suite["id"].as_str() {
                     id.clone_into(&mut last);
                     list.lock().push(last.clone());
                 }
             }
         });
-        Self { started, task }
+        Self { suites, task }
     }
 
-    /// Runs so far, and those of them that have not ended.
-    async fn count(&self, user: &User) -> (u64, u64) {
-        let suites = self.started.lock().clone();
-        let (mut all, mut waiting) = (0, 0);
+    /// Returns the number of all runs and of unfinished runs.
+    async fn count_runs(&self, user: &ApiClient) -> (u64, u64) {
+        let suites = self.suites.lock().clone();
+        let (mut total, mut unfinished) = (0, 0);
         for suite in suites {
             let suite = user.get(&format!("/suites/{suite}")).await;
-            all += suite["total"].as_u64().unwrap_or(0);
+            total += suite["total"].as_u64().unwrap_or(0);
             for status in ["pending", "running"] {
-                waiting += suite["counts"][status].as_u64().unwrap_or(0);
+                unfinished += suite["counts"][status].as_u64().unwrap_or(0);
             }
         }
-        (all, waiting)
+        (total, unfinished)
     }
 }
 
@@ -145,23 +159,4 @@ impl Drop for Flood {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The same load on both sides at the same time.
-async fn measure(one: &Side, other: &Side, times: usize) -> (Figures, Figures) {
-    tokio::join!(load(one, times), load(other, times))
-}
-
-/// How long runs took from their start to their end, by the server's clock.
-async fn load(side: &Side, times: usize) -> Figures {
-    let mut figures = Figures::default();
-    for _ in 0..times {
-        let suite = side.user.make("/suites", &side.start).await;
-        let suite = side.user.finished_within(&id(&suite), PATIENCE).await;
-        assert_eq!(suite["counts"]["passed"], 1, "{} at {}", suite["counts"], side.house.addr);
-        let at = |name: &str| suite[name].as_str().and_then(read_ms).unwrap();
-        #[allow(clippy::cast_precision_loss)] // milliseconds of a soak
-        figures.add((at("finished_at") - at("created_at")) as f64);
-    }
-    figures
 }

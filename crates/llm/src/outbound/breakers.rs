@@ -1,27 +1,26 @@
-//! All circuits, each of one user on one connection, as a gate.
+//! The circuits of all users and connections, as a gate.
 
-use super::breaker::{Circuit, Heard, Outcome, Ticket};
+use super::breaker::{Acquire, Circuit, Outcome, Ticket};
+use super::eviction::EvictionSchedule;
 use super::gate::{Admission, CallKey, Gate, Permit};
-use super::limits::sleep_towards;
-use super::sweep::Sweep;
+use super::timer::sleep_towards;
 use clock::SharedClock;
+use domain::{Breaker, BreakerState, ConnectionId, Timestamp, UserId, WaitReason};
 use llm_types::{CallError, ChatReply};
-use domain::{Breaker, BreakerState, ConnectionId, Timestamp, UserId, WaitingOn};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The circuits of all users.
 pub(super) struct Breakers {
-    cells: Mutex<HashMap<(UserId, ConnectionId), Arc<Cell>>>,
-    sweep: Mutex<Sweep>,
+    circuits: Mutex<HashMap<(UserId, ConnectionId), Arc<SharedCircuit>>>,
+    eviction: Mutex<EvictionSchedule>,
     clock: SharedClock,
 }
 
-struct Cell {
+struct SharedCircuit {
     circuit: Mutex<Circuit>,
-    /// Tells those who wait that something changed.
+    /// Wakes the waiting calls.
     changed: watch::Sender<()>,
     connection_id: ConnectionId,
     clock: SharedClock,
@@ -29,84 +28,86 @@ struct Cell {
 
 impl Breakers {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { cells: Mutex::default(), sweep: Mutex::default(), clock }
+        Self { circuits: Mutex::default(), eviction: Mutex::default(), clock }
     }
 
-    fn cell(&self, user: UserId, connection_id: ConnectionId) -> Arc<Cell> {
-        let mut cells = self.cells.lock();
-        if let Some(cell) = cells.get(&(user, connection_id)) {
-            return cell.clone();
+    fn get_or_insert(&self, user: UserId, connection_id: ConnectionId) -> Arc<SharedCircuit> {
+        let mut circuits = self.circuits.lock();
+        if let Some(circuit) = circuits.get(&(user, connection_id)) {
+            return circuit.clone();
         }
-        // Those that have nothing to tell go.
-        if self.sweep.lock().is_due() {
-            let idle = |cell: &Arc<Cell>| Arc::strong_count(cell) == 1;
-            cells.retain(|_, cell| !idle(cell) || !cell.circuit.lock().is_plain());
+        if self.eviction.lock().is_due() {
+            circuits.retain(|_, shared| {
+                Arc::strong_count(shared) > 1 || !shared.circuit.lock().is_initial()
+            });
         }
-        let new = || Cell {
+        let new = SharedCircuit {
             circuit: Mutex::default(),
             changed: watch::channel(()).0,
             connection_id,
             clock: self.clock.clone(),
         };
-        cells.entry((user, connection_id)).or_insert_with(|| Arc::new(new())).clone()
+        circuits.entry((user, connection_id)).or_insert(Arc::new(new)).clone()
     }
 
     /// A user's circuit on a connection.
     pub(super) fn view(&self, user: UserId, connection: ConnectionId, now: Timestamp) -> Breaker {
-        let cell = self.cells.lock().get(&(user, connection)).cloned();
-        cell.map(|cell| cell.circuit.lock().view(now)).unwrap_or_default()
+        let shared = self.circuits.lock().get(&(user, connection)).cloned();
+        shared.map(|shared| shared.circuit.lock().view(now)).unwrap_or_default()
     }
 
-    /// A user's circuit on a connection, as a call to this model finds it.
-    pub(super) fn view_of(
+    /// A user's circuit on a connection, as it applies to calls of `model`.
+    pub(super) fn view_for_model(
         &self,
         key: (UserId, ConnectionId),
         model: &str,
         now: Timestamp,
     ) -> Breaker {
-        let cell = self.cells.lock().get(&key).cloned();
-        cell.map(|cell| cell.circuit.lock().view_of(model, now)).unwrap_or_default()
+        let shared = self.circuits.lock().get(&key).cloned();
+        shared.map(|shared| shared.circuit.lock().view_for_model(model, now)).unwrap_or_default()
     }
 
-    /// All circuits through which nothing, or one call at a time, goes.
-    pub(super) fn all_shut(&self, now: Timestamp) -> Vec<(UserId, ConnectionId, Breaker)> {
-        let cells = self.cells.lock();
-        let seen = cells
-            .iter()
-            .map(|((user, connection), cell)| (*user, *connection, cell.circuit.lock().view(now)));
-        let shut = [BreakerState::Open, BreakerState::HalfOpen];
-        seen.filter(|(_, _, breaker)| shut.contains(&breaker.state)).collect()
+    /// All open and half-open circuits.
+    pub(super) fn all_open(&self, now: Timestamp) -> Vec<(UserId, ConnectionId, Breaker)> {
+        let circuits = self.circuits.lock();
+        let views = circuits.iter().map(|((user, connection), shared)| {
+            (*user, *connection, shared.circuit.lock().view(now))
+        });
+        let open = [BreakerState::Open, BreakerState::HalfOpen];
+        views.filter(|(_, _, breaker)| open.contains(&breaker.state)).collect()
     }
 
-    /// The connection was edited: its circuits begin anew, for everybody.
-    pub(super) fn forget(&self, connection: ConnectionId) {
-        self.change_all(connection, Circuit::edited);
+    /// Resets the circuits of an edited connection for all users.
+    pub(super) fn reset(&self, connection: ConnectionId) {
+        self.update_all(connection, Circuit::reset);
     }
 
-    /// The connection was saved: its latches end, for everybody.
-    pub(super) fn unlatch(&self, connection: ConnectionId) {
-        self.change_all(connection, Circuit::saved);
+    /// Ends the suspensions of a saved connection for all users.
+    pub(super) fn clear_suspensions(&self, connection: ConnectionId) {
+        self.update_all(connection, Circuit::clear_suspensions);
     }
 
-    fn change_all(&self, connection: ConnectionId, change: fn(&mut Circuit)) {
-        let cells: Vec<_> = self.cells.lock().values().cloned().collect();
-        for cell in cells.iter().filter(|cell| cell.connection_id == connection) {
-            cell.change(None, change);
-            cell.changed.send_replace(());
+    fn update_all(&self, connection: ConnectionId, update: fn(&mut Circuit)) {
+        let circuits: Vec<_> = self.circuits.lock().values().cloned().collect();
+        for shared in circuits.iter().filter(|shared| shared.connection_id == connection) {
+            shared.update(None, update);
+            shared.changed.send_replace(());
         }
     }
 }
 
 impl Gate for Breakers {
-    fn admit(&self, key: &CallKey, now: Timestamp) -> Admission {
-        let cell = self.cell(key.user_id, key.connection_id);
-        match cell.ask(&key.model, key.probe, now) {
-            Heard::Go(ticket) => Admission::Granted(Box::new(Leave { cell, ticket: Some(ticket) })),
-            Heard::No(error) => Admission::Refused(error),
-            Heard::Wait(until) => {
-                let (changed, model) = (cell.changed.subscribe(), key.model.clone());
-                let turn = Box::pin(wait(cell, changed, model));
-                Admission::Wait { what: WaitingOn::Circuit, until, turn }
+    fn acquire(&self, key: &CallKey, now: Timestamp) -> Admission {
+        let shared = self.get_or_insert(key.user_id, key.connection_id);
+        match shared.acquire(&key.model, key.probe, now) {
+            Acquire::Granted(ticket) => {
+                Admission::Granted(Box::new(BreakerPermit { shared, ticket: Some(ticket) }))
+            }
+            Acquire::Rejected(error) => Admission::Rejected(error),
+            Acquire::Wait(until) => {
+                let (changed, model) = (shared.changed.subscribe(), key.model.clone());
+                let permit = Box::pin(wait(shared, changed, model));
+                Admission::Wait { reason: WaitReason::Circuit, until, permit }
             }
         }
     }
@@ -116,63 +117,65 @@ impl Gate for Breakers {
     }
 }
 
-/// Waits until it is this call's turn: to probe, or because it closed.
+/// Waits until the circuit is closed or this call is the next probe.
 async fn wait(
-    cell: Arc<Cell>,
+    shared: Arc<SharedCircuit>,
     mut changed: watch::Receiver<()>,
     model: String,
 ) -> Result<Box<dyn Permit>, CallError> {
     loop {
         changed.mark_unchanged();
-        let now = cell.clock.now();
-        let until = match cell.ask(&model, false, now) {
-            Heard::Go(ticket) => return Ok(Box::new(Leave { cell, ticket: Some(ticket) })),
-            Heard::No(error) => return Err(error),
-            Heard::Wait(until) => until,
+        let now = shared.clock.now();
+        let until = match shared.acquire(&model, false, now) {
+            Acquire::Granted(ticket) => {
+                return Ok(Box::new(BreakerPermit { shared, ticket: Some(ticket) }));
+            }
+            Acquire::Rejected(error) => return Err(error),
+            Acquire::Wait(until) => until,
         };
-        let time = sleep_towards(until, now);
-        tokio::select! { () = time => {} _ = changed.changed() => {} }
+        let sleep = sleep_towards(until, now);
+        tokio::select! { () = sleep => {} _ = changed.changed() => {} }
     }
 }
 
-impl Cell {
-    fn ask(&self, model: &str, person: bool, now: Timestamp) -> Heard {
-        self.change(None, |circuit| circuit.ask(model, person, now))
+impl SharedCircuit {
+    fn acquire(&self, model: &str, probe: bool, now: Timestamp) -> Acquire {
+        self.update(None, |circuit| circuit.acquire(model, probe, now))
     }
 
-    /// Changes the circuit after `error`, if after one, and tells of it if its
-    /// state is another then.
-    fn change<T>(&self, error: Option<&CallError>, change: impl FnOnce(&mut Circuit) -> T) -> T {
+    /// Updates the circuit, and reports a change of its state. `error` is the error
+    /// that caused the update.
+    fn update<T>(&self, error: Option<&CallError>, update: impl FnOnce(&mut Circuit) -> T) -> T {
         let mut circuit = self.circuit.lock();
-        let before = circuit.seen();
-        let result = change(&mut circuit);
-        let after = circuit.seen();
+        let before = circuit.metric_state();
+        let result = update(&mut circuit);
+        let after = circuit.metric_state();
         if before != after {
-            let why = circuit.view(self.clock.now()).reason.unwrap_or_default();
-            told(self.connection_id, before, after, error, &why);
+            let reason = circuit.view(self.clock.now()).reason.unwrap_or_default();
+            report_transition(self.connection_id, before, after, error, &reason);
         }
         result
     }
 
-    fn ended(&self, ticket: &Ticket, outcome: Outcome<'_>) {
+    fn record(&self, ticket: &Ticket, outcome: Outcome<'_>) {
         let now = self.clock.now();
         let error = match outcome {
             Outcome::Error(error) => Some(error),
-            Outcome::Success | Outcome::GivenBack => None,
+            Outcome::Success | Outcome::Cancelled => None,
         };
-        self.change(error, |circuit| circuit.ended(ticket, outcome, now));
+        self.update(error, |circuit| circuit.record(ticket, outcome, now));
         self.changed.send_replace(());
     }
 }
 
-/// Metrics and log of a change of state. `why` holds words of the provider,
-/// which are nothing for the log that operators keep.
-fn told(
+/// Updates the metrics and logs the transition. `reason` contains text of the
+/// provider, so it is logged at debug level only.
+fn report_transition(
     connection: ConnectionId,
     before: &'static str,
     after: &'static str,
     error: Option<&CallError>,
-    why: &str,
+    reason: &str,
 ) {
     metrics::counter!("rehearsal_breaker_transitions_total", "to" => after).increment(1);
     if before != "closed" {
@@ -185,32 +188,31 @@ fn told(
         "open" | "latched" => {
             let kind = error.map(|error| error.kind().as_str());
             let (cause, status) = (error.map(|e| e.cause.as_str()), error.and_then(|e| e.status));
-            tracing::warn!(%connection, before, after, kind, cause, status, "a circuit changed");
-            tracing::debug!(%connection, why, "why it changed");
+            tracing::warn!(%connection, before, after, kind, cause, status, "circuit changed state");
+            tracing::debug!(%connection, reason, "reason of the circuit's state");
         }
-        _ => tracing::info!(%connection, before, after, "a circuit changed"),
+        _ => tracing::info!(%connection, before, after, "circuit changed state"),
     }
 }
 
-/// Leave to make one call.
-struct Leave {
-    cell: Arc<Cell>,
+struct BreakerPermit {
+    shared: Arc<SharedCircuit>,
     ticket: Option<Ticket>,
 }
 
-impl Permit for Leave {
+impl Permit for BreakerPermit {
     fn finish(mut self: Box<Self>, outcome: Result<&ChatReply, &CallError>) {
         if let Some(ticket) = self.ticket.take() {
             let outcome = outcome.map_or_else(Outcome::Error, |_| Outcome::Success);
-            self.cell.ended(&ticket, outcome);
+            self.shared.record(&ticket, outcome);
         }
     }
 }
 
-impl Drop for Leave {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.cell.ended(&ticket, Outcome::GivenBack);
+            self.shared.record(&ticket, Outcome::Cancelled);
         }
     }
 }

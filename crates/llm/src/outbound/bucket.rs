@@ -1,207 +1,207 @@
-//! What is known of one model on one connection, and whether a call may go
-//! there now: the floor of Retry-After, limits that were told, and how many
-//! calls may be out at once. Pure: a call is a number, and time is passed in.
+//! The limits of one model on one connection, and when a call may be sent: the
+//! Retry-After floor, the reported rate limits, and the number of concurrent calls.
+//! Pure: a call is a number, and time is passed in.
 
-use super::crowd::Crowd;
-use super::size::{Cost, Habits, Size};
+use super::adaptive_concurrency::AdaptiveConcurrency;
+use super::token_estimate::{RequestSize, TokenEstimate, TokenEstimator};
 use super::window::{Ready, Window};
 use crate::rate_headers::{RateLimit, RateLimits};
-use llm_types::{CallError, ChatReply, Decision};
 use domain::Timestamp;
+use llm_types::{CallError, ChatReply, Decision};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Least wait after a 429 or 529, whatever it says: these are not counted as
-/// attempts, so a server that says "now" would be asked without end.
-const LEAST_WAIT: Duration = Duration::from_millis(250);
+/// The minimum wait after a 429 or 529. These waits do not count as attempts, so a
+/// Retry-After of 0 would cause an endless loop.
+const MIN_WAIT: Duration = Duration::from_millis(250);
 
-/// What is limited.
+/// The kinds of limits: requests, tokens, input tokens, output tokens.
 const KINDS: usize = 4;
 
-/// A call that is out.
+/// A call between reservation and outcome.
 #[derive(Clone, Copy, Debug)]
-struct Out {
-    size: Size,
+struct InFlight {
+    size: RequestSize,
     cost: [u64; KINDS],
-    /// When it went, as a count of those that did: what the others are told
-    /// counts the calls before them, and no later ones. Not gone yet = last.
-    went: u64,
+    /// The position in the order in which calls were sent, from 1. A reported limit
+    /// includes the calls that were sent before the call whose response reports it.
+    position: u64,
 }
 
-/// Of a call that has not gone yet.
-const NOT_YET: u64 = u64::MAX;
+/// The position of a call that is not sent yet.
+const NOT_SENT: u64 = u64::MAX;
 
-/// One model on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
+    /// The latest Retry-After time.
     floor: Option<Timestamp>,
-    /// Requests, tokens, tokens in, tokens out.
     windows: [Option<Window>; KINDS],
-    crowd: Crowd,
-    habits: Habits,
-    /// Number of the last call that got leave.
+    concurrency: AdaptiveConcurrency,
+    estimator: TokenEstimator,
+    /// The number of the last reserved call.
     last: u64,
-    /// How many went out.
-    went: u64,
-    out: BTreeMap<u64, Out>,
-    /// Calls up to this number belong to a connection as it was before it was
-    /// edited: they teach nothing.
-    forgotten: u64,
-    /// The size of the last call: that of the next, as far as anybody knows.
-    usual: Size,
+    /// The number of calls sent.
+    sent: u64,
+    in_flight: BTreeMap<u64, InFlight>,
+    /// Calls up to this number were reserved before the connection was edited. Their
+    /// outcomes are ignored.
+    reset_at: u64,
+    /// The size of the last call, as an estimate of the next one.
+    last_size: RequestSize,
 }
 
 impl Bucket {
-    /// When a call may go. A person's own try is not held back by how many
-    /// are out, only by what the provider said.
-    pub(super) fn ready(&self, size: Size, person: bool, now: Timestamp) -> Ready {
+    /// When a call may be sent. The concurrency limit does not apply to a manual probe.
+    pub(super) fn ready(&self, size: RequestSize, probe: bool, now: Timestamp) -> Ready {
         let floor = match self.floor {
             Some(floor) if floor > now => Ready::At(floor),
             _ => Ready::Now,
         };
-        let full = !person && self.in_flight() >= self.crowd.limit();
-        let crowd = if full { Ready::Later } else { Ready::Now };
-        let cost = of(self.habits.cost(size));
+        let full = !probe && self.in_flight() >= self.concurrency.limit();
+        let concurrency = if full { Ready::AfterCall } else { Ready::Now };
+        let cost = costs(self.estimator.estimate(size));
         let windows = self.windows.iter().zip(cost).enumerate().map(|(kind, (window, cost))| {
             let Some(window) = window else { return Ready::Now };
-            let unknown = self.out.values().filter(|out| out.went > window.by());
-            let unknown = unknown.fold(0_u64, |sum, out| sum.saturating_add(out.cost[kind]));
-            window.ready(cost, unknown, now)
+            let unreported =
+                self.in_flight.values().filter(|call| call.position > window.position());
+            let spent = unreported.fold(0_u64, |sum, call| sum.saturating_add(call.cost[kind]));
+            window.ready(cost, spent, now)
         });
-        windows.chain([floor, crowd]).max().unwrap_or(Ready::Now)
+        windows.chain([floor, concurrency]).max().unwrap_or(Ready::Now)
     }
 
-    /// Whether the provider would have a call like the last one wait, and until
-    /// when, where that is known. How many are out is our own affair.
-    pub(super) fn dry(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        match self.ready(self.usual, true, now) {
+    /// Returns `Some` if the provider's limits allow no call like the last one now, with
+    /// the time at which they do, if that is known. The concurrency limit is ignored.
+    pub(super) fn exhausted(&self, now: Timestamp) -> Option<Option<Timestamp>> {
+        match self.ready(self.last_size, true, now) {
             Ready::Now => None,
             Ready::At(until) => Some(Some(until)),
-            Ready::Later => Some(None),
+            Ready::AfterCall => Some(None),
         }
     }
 
-    /// A call has leave; answers its number.
-    pub(super) fn take(&mut self, size: Size, now: Timestamp) -> u64 {
+    /// Reserves capacity for a call. Returns its number.
+    pub(super) fn reserve(&mut self, size: RequestSize, now: Timestamp) -> u64 {
         self.last += 1;
-        self.usual = size;
-        let cost = of(self.habits.cost(size));
-        self.out.insert(self.last, Out { size, cost, went: NOT_YET });
+        self.last_size = size;
+        let cost = costs(self.estimator.estimate(size));
+        self.in_flight.insert(self.last, InFlight { size, cost, position: NOT_SENT });
         for window in self.windows.iter_mut().flatten() {
-            window.went(self.last, now);
+            window.reserved(self.last, now);
         }
         self.last
     }
 
-    /// Call `number` goes out now.
-    pub(super) fn sent(&mut self, number: u64) {
-        self.went += 1;
-        if let Some(out) = self.out.get_mut(&number) {
-            out.went = self.went;
+    pub(super) fn mark_sent(&mut self, number: u64) {
+        self.sent += 1;
+        if let Some(call) = self.in_flight.get_mut(&number) {
+            call.position = self.sent;
         }
     }
 
-    /// Call `number` was not made after all.
-    pub(super) fn unsent(&mut self, number: u64, now: Timestamp) {
-        self.out.remove(&number);
+    /// Releases a call that was cancelled before it was sent.
+    pub(super) fn cancel_unsent(&mut self, number: u64, now: Timestamp) {
+        self.in_flight.remove(&number);
         for window in self.windows.iter_mut().flatten() {
-            window.back(number, NOT_YET, 0, now);
+            window.ended(number, NOT_SENT, 0, now);
         }
     }
 
-    /// Call `number` was dropped on its way: the provider has counted it.
-    pub(super) fn dropped(&mut self, number: u64, now: Timestamp) {
-        let Some(out) = self.out.remove(&number) else { return };
-        for (window, cost) in self.windows.iter_mut().zip(out.cost) {
+    /// Releases a call that was cancelled after it was sent: the provider counts it.
+    pub(super) fn cancel_sent(&mut self, number: u64, now: Timestamp) {
+        let Some(call) = self.in_flight.remove(&number) else { return };
+        for (window, cost) in self.windows.iter_mut().zip(call.cost) {
             if let Some(window) = window {
-                window.back(number, out.went, cost, now);
+                window.ended(number, call.position, cost, now);
             }
         }
     }
 
-    /// Call `number` has ended; `waited` when others wait for its place.
-    pub(super) fn done(
+    /// Releases a call with its outcome. `has_waiters` if other calls wait for capacity.
+    pub(super) fn finish(
         &mut self,
         number: u64,
         outcome: Result<&ChatReply, &CallError>,
-        waited: bool,
+        has_waiters: bool,
         now: Timestamp,
     ) {
-        let used = waited || self.in_flight() >= self.crowd.limit();
-        let Some(mut out) = self.out.remove(&number) else { return };
-        if number <= self.forgotten {
+        let saturated = has_waiters || self.in_flight() >= self.concurrency.limit();
+        let Some(mut call) = self.in_flight.remove(&number) else { return };
+        if number <= self.reset_at {
             return;
         }
-        let told = match outcome {
+        let rate_limits = match outcome {
             Ok(reply) => {
-                self.habits.learn(out.size, reply);
-                self.crowd.succeeded(used);
-                correct(&mut out.cost, reply);
-                reply.told.as_deref()
+                self.estimator.learn(call.size, reply);
+                self.concurrency.succeeded(saturated);
+                replace_estimate(&mut call.cost, reply);
+                reply.rate_limits.as_deref()
             }
             Err(error) => {
                 if let Decision::Wait { until, .. } = error.decision {
-                    self.crowd.refused(out.went, self.went);
-                    self.raise(until, now);
+                    self.concurrency.throttled(call.position, self.sent);
+                    self.raise_floor(until, now);
                 }
-                error.told.as_deref()
+                error.rate_limits.as_deref()
             }
         };
-        let told = told.map(limits).unwrap_or_default();
-        for ((window, told), cost) in self.windows.iter_mut().zip(told).zip(out.cost) {
-            match (window.as_mut(), told) {
+        let rate_limits = rate_limits.map(by_kind).unwrap_or_default();
+        for ((window, reported), cost) in self.windows.iter_mut().zip(rate_limits).zip(call.cost) {
+            match (window.as_mut(), reported) {
                 (known, Some(limit))
-                    if known.as_ref().is_none_or(|known| out.went > known.by()) =>
+                    if known.as_ref().is_none_or(|known| call.position > known.position()) =>
                 {
-                    *window = Some(Window::told(known.as_deref(), &limit, number, out.went, now));
+                    let known = known.as_deref();
+                    *window = Some(Window::reported(known, &limit, number, call.position, now));
                 }
-                // Told before what is known: that counts this call already.
-                (Some(known), Some(_)) => known.back(number, out.went, 0, now),
-                (Some(known), None) if outcome.is_ok() && known.ends(out.went, now) => {
+                // An older report than the known one, which includes this call already.
+                (Some(known), Some(_)) => known.ended(number, call.position, 0, now),
+                (Some(known), None)
+                    if outcome.is_ok() && known.is_outdated_by(call.position, now) =>
+                {
                     *window = None;
                 }
-                (Some(known), None) => known.back(number, out.went, cost, now),
+                (Some(known), None) => known.ended(number, call.position, cost, now),
                 (None, _) => {}
             }
         }
     }
 
-    /// Nobody may call before `until`; a floor never sinks.
-    fn raise(&mut self, until: Option<Timestamp>, now: Timestamp) {
+    /// Forbids calls before `until`. The floor never decreases.
+    fn raise_floor(&mut self, until: Option<Timestamp>, now: Timestamp) {
         let Some(until) = until else { return };
-        let until = until.max(now.plus(LEAST_WAIT));
+        let until = until.max(now.plus(MIN_WAIT));
         self.floor = Some(self.floor.map_or(until, |floor| floor.max(until)));
     }
 
-    /// Begins anew: the connection was edited. Calls that are out still come
-    /// back, and teach nothing.
-    pub(super) fn forget(&mut self) {
-        let Self { out, last, went, usual, .. } = std::mem::take(self);
-        *self = Self { out, last, went, usual, forgotten: last, ..Self::default() };
+    /// Forgets the limits of an edited connection. The outcomes of calls in flight are
+    /// ignored.
+    pub(super) fn reset(&mut self) {
+        let Self { in_flight, last, sent, last_size, .. } = std::mem::take(self);
+        *self = Self { in_flight, last, sent, last_size, reset_at: last, ..Self::default() };
     }
 
-    /// Requests that are out and unknown to what was told, and what was told
-    /// to be left, while that holds.
+    /// The requests in flight that the last reported limit does not include, and the
+    /// reported remainder, while it is valid.
     #[cfg(test)]
-    pub(super) fn unknown(&self, now: Timestamp) -> Option<(usize, f64)> {
+    pub(super) fn unreported(&self, now: Timestamp) -> Option<(usize, f64)> {
         let window = self.windows[0].as_ref()?;
-        let unknown = self.out.values().filter(|out| out.went > window.by()).count();
-        Some((unknown, window.left(now)?))
+        let calls = self.in_flight.values().filter(|call| call.position > window.position());
+        Some((calls.count(), window.remaining(now)?))
     }
 
-    /// Calls that are out.
     pub(super) fn in_flight(&self) -> u32 {
-        u32::try_from(self.out.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX)
     }
 }
 
-/// What a call takes of each kind of limit.
-fn of(cost: Cost) -> [u64; KINDS] {
-    [1, cost.tokens, cost.input, cost.output]
+/// The cost of one call for each kind of limit.
+fn costs(estimate: TokenEstimate) -> [u64; KINDS] {
+    [1, estimate.tokens, estimate.input, estimate.output]
 }
 
-/// The estimate, corrected by what was used.
-fn correct(cost: &mut [u64; KINDS], reply: &ChatReply) {
+/// Replaces the estimate by the reported usage.
+fn replace_estimate(cost: &mut [u64; KINDS], reply: &ChatReply) {
     let tokens = reply.input_tokens.saturating_add(reply.output_tokens);
     if tokens > 0 {
         cost[1] = tokens;
@@ -209,6 +209,6 @@ fn correct(cost: &mut [u64; KINDS], reply: &ChatReply) {
     }
 }
 
-fn limits(told: &RateLimits) -> [Option<RateLimit>; KINDS] {
-    [told.requests, told.tokens, told.input_tokens, told.output_tokens]
+fn by_kind(limits: &RateLimits) -> [Option<RateLimit>; KINDS] {
+    [limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens]
 }

@@ -1,78 +1,74 @@
-//! Retries that a user has left on a connection, so that an outage is not
-//! multiplied: 10 at the start, and a tenth of one for every success. Each user
-//! has their own, also on a connection that the server offers to all.
+//! Retry budgets, so that retries do not multiply the load of an outage. A budget
+//! starts with 10 retries, and each success adds a tenth of one. Each user has a budget
+//! per connection, also on connections that the server shares among users.
 
-use super::sweep::Sweep;
+use super::eviction::EvictionSchedule;
 use domain::{ConnectionId, UserId};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
-/// Retries at the start.
-const AT_START: u32 = 10;
-/// Most that can be saved up: a quiet week must not pay for a storm.
-const MOST: u32 = 20;
-/// Kept in tenths, exactly.
+const INITIAL_RETRIES: u32 = 10;
+const MAX_RETRIES: u32 = 20;
+/// Budgets are stored in tenths of a retry.
 const TENTHS: u32 = 10;
 
-/// The budgets of all users on all connections.
 #[derive(Debug, Default)]
 pub(super) struct RetryBudgets {
-    all: Mutex<Budgets>,
+    budgets: Mutex<Budgets>,
 }
 
 #[derive(Debug, Default)]
 struct Budgets {
     /// In tenths of a retry.
     left: HashMap<(UserId, ConnectionId), u32>,
-    sweep: Sweep,
+    eviction: EvictionSchedule,
 }
 
 impl RetryBudgets {
-    /// A success pays a tenth of a retry in.
+    /// Adds a tenth of a retry after a success.
     pub(super) fn deposit(&self, user: UserId, connection: ConnectionId) {
-        let mut all = self.all.lock();
-        let mine = all.of(user, connection);
-        *mine = (*mine + 1).min(MOST * TENTHS);
-        shown(&all.left);
+        let mut budgets = self.budgets.lock();
+        let budget = budgets.get_or_insert(user, connection);
+        *budget = (*budget + 1).min(MAX_RETRIES * TENTHS);
+        update_metric(&budgets.left);
     }
 
-    /// Takes one retry; false if none is left.
+    /// Takes one retry. Returns false if none is left.
     pub(super) fn withdraw(&self, user: UserId, connection: ConnectionId) -> bool {
-        let mut all = self.all.lock();
-        let mine = all.of(user, connection);
-        let rest = mine.checked_sub(TENTHS);
-        *mine = rest.unwrap_or(*mine);
-        shown(&all.left);
+        let mut budgets = self.budgets.lock();
+        let budget = budgets.get_or_insert(user, connection);
+        let rest = budget.checked_sub(TENTHS);
+        *budget = rest.unwrap_or(*budget);
+        update_metric(&budgets.left);
         rest.is_some()
     }
 
-    /// Whole retries left.
+    /// The whole retries left.
     pub(super) fn left(&self, user: UserId, connection: ConnectionId) -> u32 {
-        let left = self.all.lock().left.get(&(user, connection)).copied();
-        left.unwrap_or(AT_START * TENTHS) / TENTHS
+        let left = self.budgets.lock().left.get(&(user, connection)).copied();
+        left.unwrap_or(INITIAL_RETRIES * TENTHS) / TENTHS
     }
 
-    /// Starts anew, for everybody: the connection was edited.
-    pub(super) fn forget(&self, connection: ConnectionId) {
-        self.all.lock().left.retain(|(_, of), _| *of != connection);
+    /// Resets the budgets of all users on an edited connection.
+    pub(super) fn reset(&self, connection: ConnectionId) {
+        self.budgets.lock().left.retain(|(_, of), _| *of != connection);
     }
 }
 
 impl Budgets {
-    fn of(&mut self, user: UserId, connection: ConnectionId) -> &mut u32 {
-        let Self { left, sweep } = self;
-        // Whoever has as much as at the start, or more, has nothing to lose
-        // but savings.
-        if !left.contains_key(&(user, connection)) && sweep.is_due() {
-            left.retain(|_, left| *left < AT_START * TENTHS);
+    fn get_or_insert(&mut self, user: UserId, connection: ConnectionId) -> &mut u32 {
+        let Self { left, eviction } = self;
+        // Evicting a full budget loses at most the retries above the initial ones.
+        if !left.contains_key(&(user, connection)) && eviction.is_due() {
+            left.retain(|_, left| *left < INITIAL_RETRIES * TENTHS);
         }
-        left.entry((user, connection)).or_insert(AT_START * TENTHS)
+        left.entry((user, connection)).or_insert(INITIAL_RETRIES * TENTHS)
     }
 }
 
-/// The least that anybody has left, as a metric.
-fn shown(left: &HashMap<(UserId, ConnectionId), u32>) {
-    let least = left.values().copied().min().unwrap_or(AT_START * TENTHS);
+/// Exports the smallest budget.
+fn update_metric(left: &HashMap<(UserId, ConnectionId), u32>) {
+    let least = left.values().copied().min().unwrap_or(INITIAL_RETRIES * TENTHS);
     metrics::gauge!("rehearsal_retry_budget_least").set(f64::from(least) / f64::from(TENTHS));
 }
 
@@ -90,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_at_the_start_then_one_for_every_ten_successes() {
+    fn starts_with_ten_retries_and_earns_one_per_ten_successes() {
         let (budgets, me, one) = (RetryBudgets::default(), user(1), connection(1));
         assert_eq!((0..20).filter(|_| budgets.withdraw(me, one)).count(), 10);
         (0..9).for_each(|_| budgets.deposit(me, one));
@@ -102,21 +98,24 @@ mod tests {
     }
 
     #[test]
-    fn savings_are_capped_and_forgotten() {
+    fn budget_is_capped_and_reset_by_edit() {
         let (budgets, me, one) = (RetryBudgets::default(), user(1), connection(1));
         (0..10_000).for_each(|_| budgets.deposit(me, one));
-        assert_eq!(budgets.left(me, one), MOST);
+        assert_eq!(budgets.left(me, one), MAX_RETRIES);
         assert!(budgets.withdraw(user(2), one));
-        budgets.forget(one);
-        assert_eq!((budgets.left(me, one), budgets.left(user(2), one)), (AT_START, AT_START));
+        budgets.reset(one);
+        assert_eq!(
+            (budgets.left(me, one), budgets.left(user(2), one)),
+            (INITIAL_RETRIES, INITIAL_RETRIES)
+        );
     }
 
     #[test]
-    fn full_ones_are_swept_out_and_the_others_stay() {
+    fn full_budgets_are_evicted_and_others_kept() {
         let (budgets, one) = (RetryBudgets::default(), connection(1));
         assert!(budgets.withdraw(user(0), one));
         (1..10_000).for_each(|n| budgets.deposit(user(n), one));
-        assert!(budgets.all.lock().left.len() <= 1001);
-        assert_eq!(budgets.left(user(0), one), AT_START - 1);
+        assert!(budgets.budgets.lock().left.len() <= 1001);
+        assert_eq!(budgets.left(user(0), one), INITIAL_RETRIES - 1);
     }
 }

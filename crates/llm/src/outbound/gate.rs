@@ -1,66 +1,76 @@
-//! The seams of limiter and breaker: who may call now.
+//! The interface of the limiter and the circuit breaker to a call.
 
-use super::size::Size;
-use llm_types::{CallError, ChatReply};
-use domain::{ConnectionId, Timestamp, UserId, WaitingOn};
+use super::token_estimate::RequestSize;
+use domain::{ConnectionId, Timestamp, UserId, WaitReason};
 use futures::future::BoxFuture;
+use llm_types::{CallError, ChatReply};
 
-/// What limits and circuits are kept by (the limiter by connection and model,
-/// the breaker by user and connection), and what a call will take.
+/// The attributes of a call that the gates use. The limiter is keyed by connection
+/// and model, the circuit breaker by user and connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallKey {
-    /// Whose call.
     pub(super) user_id: UserId,
-    /// Over which connection.
     pub(super) connection_id: ConnectionId,
-    /// To which model.
     pub(super) model: String,
-    /// A person asked for this very call ("Try now").
+    /// Marks a manual probe ("Retry now").
     pub(super) probe: bool,
-    /// How large it is.
-    pub(super) size: Size,
+    pub(super) size: RequestSize,
 }
 
-/// A limiter or a breaker.
+/// A limiter or a circuit breaker.
 pub(super) trait Gate: Send + Sync + 'static {
-    /// Asks for leave to make one attempt now. Never blocks.
-    fn admit(&self, key: &CallKey, now: Timestamp) -> Admission;
+    /// Requests a permit for one attempt. Never blocks.
+    fn acquire(&self, key: &CallKey, now: Timestamp) -> Admission;
 
-    /// Until when a call waits here that is waiting, where that is known.
+    /// The time until which a waiting call waits, if it is known.
     fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
         let _ = (key, now);
         None
     }
 }
 
-/// What comes of waiting at a gate: leave, or a refusal.
-pub(super) type Turn = BoxFuture<'static, Result<Box<dyn Permit>, CallError>>;
+/// Resolves to a permit or a rejection. Dropping it leaves the queue.
+pub(super) type PermitFuture = BoxFuture<'static, Result<Box<dyn Permit>, CallError>>;
 
-/// The answer of a gate.
+/// The response of a gate.
 pub(super) enum Admission {
-    /// Go.
     Granted(Box<dyn Permit>),
-    /// Not now.
     Wait {
-        /// For what, as a person is told.
-        what: WaitingOn,
-        /// Until when, where that is known.
+        reason: WaitReason,
+        /// The end of the wait, if it is known.
         until: Option<Timestamp>,
-        /// Resolves with the leave itself, so that nobody else is quicker.
-        /// Dropping it leaves the queue.
-        turn: Turn,
+        /// Resolves to the permit itself, so that no other call can take it.
+        permit: PermitFuture,
     },
-    /// Not at all: a latched circuit.
-    Refused(CallError),
+    /// The circuit is suspended.
+    Rejected(CallError),
 }
 
-/// Leave to make one attempt. Dropping it gives it back and says nothing
-/// about the provider: that is what happens when a call is cancelled.
+/// The permission to make one attempt. Dropping it releases it without an outcome,
+/// for example when a call is cancelled.
 pub(super) trait Permit: Send {
-    /// The attempt goes out now: given back from here on, it has cost.
-    fn sent(&mut self) {}
+    /// Records that the attempt is sent: if it is cancelled later, it still counts.
+    fn mark_sent(&mut self) {}
 
-    /// The attempt has ended like this; [`crate::classify::effect`] says
-    /// what an error means for a circuit.
+    /// Releases the permit with the outcome of its attempt.
+    /// [`crate::classify::effect`] gives the effect of an error on a circuit.
     fn finish(self: Box<Self>, outcome: Result<&ChatReply, &CallError>);
+}
+
+/// The permits of both gates.
+pub(super) struct Permits {
+    pub(super) limiter: Box<dyn Permit>,
+    pub(super) breaker: Box<dyn Permit>,
+}
+
+impl Permits {
+    pub(super) fn mark_sent(&mut self) {
+        self.limiter.mark_sent();
+        self.breaker.mark_sent();
+    }
+
+    pub(super) fn finish(self, outcome: Result<&ChatReply, &CallError>) {
+        self.limiter.finish(outcome);
+        self.breaker.finish(outcome);
+    }
 }

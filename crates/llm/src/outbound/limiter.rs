@@ -1,192 +1,192 @@
-//! The limiter: one [`Bucket`] for each model on each connection, and a queue
-//! in which users take turns.
+//! The rate limiter: one [`Bucket`] per connection and model, and a [`FairQueue`] of
+//! the waiting calls.
 //!
-//! While somebody waits, one task a bucket hands out what may go: nobody polls,
-//! and nothing stampedes when a rate limit ends.
+//! While calls wait, one task per bucket grants the permits, so no call polls, and the
+//! end of a rate limit does not release all calls at once.
 
 use super::bucket::Bucket;
-use super::gate::{Admission, CallKey, Gate, Permit, Turn};
-use super::limits::{sleep_towards, worth_saying};
-use super::size::Size;
-use super::sweep::Sweep;
-use super::turns::Turns;
+use super::eviction::EvictionSchedule;
+use super::fair_queue::FairQueue;
+use super::gate::{Admission, CallKey, Gate, Permit, PermitFuture};
+use super::timer::{reported, sleep_towards};
+use super::token_estimate::RequestSize;
 use super::window::Ready;
 use clock::SharedClock;
+use domain::{ConnectionId, ErrorKind, Timestamp, WaitReason};
 use llm_types::{CallError, ChatReply, Decision};
-use domain::{ConnectionId, ErrorKind, Timestamp, WaitingOn};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-/// Most buckets of one connection that nobody uses: the names of models are
-/// anybody's choice.
-const MOST_MODELS: usize = 100;
+/// The maximum number of unused buckets per connection. Model names are
+/// user-supplied and therefore unbounded.
+const MAX_MODELS: usize = 100;
 
-/// The limiter of all connections.
 pub(super) struct Limiter {
-    all: Mutex<Buckets>,
+    buckets: Mutex<Buckets>,
     clock: SharedClock,
 }
 
 #[derive(Default)]
 struct Buckets {
-    /// By model, of each connection.
-    of: HashMap<ConnectionId, HashMap<String, Arc<Cell>>>,
-    sweep: Sweep,
+    by_model: HashMap<ConnectionId, HashMap<String, Arc<ModelLimiter>>>,
+    eviction: EvictionSchedule,
 }
 
-struct Cell {
-    inner: Mutex<Inner>,
-    /// Something came back, or was learned.
-    kick: Notify,
+/// The limiter of one model on one connection.
+struct ModelLimiter {
+    state: Mutex<State>,
+    /// Wakes the dispatcher when a call ended or a limit changed.
+    changed: Notify,
     clock: SharedClock,
 }
 
 #[derive(Default)]
-struct Inner {
+struct State {
     bucket: Bucket,
-    queue: Turns<Waiter>,
-    /// A task hands out.
-    pumping: bool,
+    queue: FairQueue<Waiter>,
+    dispatcher_runs: bool,
 }
 
 struct Waiter {
-    size: Size,
-    person: bool,
-    pass: oneshot::Sender<Pass>,
+    size: RequestSize,
+    probe: bool,
+    sender: oneshot::Sender<LimiterPermit>,
 }
 
 impl Waiter {
-    fn is_here(&self) -> bool {
-        !self.pass.is_closed()
+    fn is_alive(&self) -> bool {
+        !self.sender.is_closed()
     }
 }
 
-/// What to do next for those who wait.
+/// What the dispatcher does next.
 enum Next {
-    Nobody,
+    Stop,
     Sleep(Option<Timestamp>),
 }
 
 impl Limiter {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { all: Mutex::default(), clock }
+        Self { buckets: Mutex::default(), clock }
     }
 
-    fn cell(&self, connection: ConnectionId, model: &str) -> Arc<Cell> {
-        let mut all = self.all.lock();
-        if let Some(cell) = all.known(connection, model) {
-            return cell.clone();
+    fn get_or_insert(&self, connection: ConnectionId, model: &str) -> Arc<ModelLimiter> {
+        let mut buckets = self.buckets.lock();
+        if let Some(limiter) = buckets.get(connection, model) {
+            return limiter.clone();
         }
-        all.make_room(connection, self.clock.now());
-        let (inner, kick, clock) = (Mutex::default(), Notify::new(), self.clock.clone());
-        let cell = Arc::new(Cell { inner, kick, clock });
-        all.of.entry(connection).or_default().insert(model.to_owned(), cell.clone());
-        cell
+        buckets.evict(connection, self.clock.now());
+        let (state, changed, clock) = (Mutex::default(), Notify::new(), self.clock.clone());
+        let limiter = Arc::new(ModelLimiter { state, changed, clock });
+        let of_connection = buckets.by_model.entry(connection).or_default();
+        of_connection.insert(model.to_owned(), limiter.clone());
+        limiter
     }
 
-    fn known(&self, connection: ConnectionId, model: &str) -> Option<Arc<Cell>> {
-        self.all.lock().known(connection, model).cloned()
-    }
-
-    /// Whether a bucket has nothing to give now, and until when.
-    pub(super) fn dry(
+    /// Returns `Some` if the bucket allows no call now, with the time at which it does,
+    /// if that is known.
+    pub(super) fn exhausted(
         &self,
         connection: ConnectionId,
         model: &str,
         now: Timestamp,
     ) -> Option<Option<Timestamp>> {
-        self.known(connection, model)?.dry(now)
+        let limiter = self.buckets.lock().get(connection, model).cloned();
+        limiter?.exhausted(now)
     }
 
-    /// All buckets that have nothing to give now.
-    pub(super) fn all_dry(&self, now: Timestamp) -> Vec<(ConnectionId, String, Option<Timestamp>)> {
-        let all = self.all.lock();
-        let of_each = all.of.iter().flat_map(|(connection, buckets)| {
-            buckets.iter().map(move |(model, cell)| (*connection, model, cell))
+    /// All buckets that allow no call now.
+    pub(super) fn all_exhausted(
+        &self,
+        now: Timestamp,
+    ) -> Vec<(ConnectionId, String, Option<Timestamp>)> {
+        let buckets = self.buckets.lock();
+        let all = buckets.by_model.iter().flat_map(|(connection, limiters)| {
+            limiters.iter().map(move |(model, limiter)| (*connection, model, limiter))
         });
-        let dry = of_each.filter_map(|(id, model, cell)| Some((id, model.clone(), cell.dry(now)?)));
-        dry.collect()
+        all.filter_map(|(id, model, limiter)| Some((id, model.clone(), limiter.exhausted(now)?)))
+            .collect()
     }
 
-    /// Forgets what was learned of a connection.
-    pub(super) fn forget(&self, connection: ConnectionId) {
-        for cell in self.all.lock().of.get(&connection).into_iter().flat_map(HashMap::values) {
-            cell.inner.lock().bucket.forget();
-            cell.kick.notify_one();
+    /// Forgets the limits of a connection.
+    pub(super) fn reset(&self, connection: ConnectionId) {
+        let buckets = self.buckets.lock();
+        for limiter in buckets.by_model.get(&connection).into_iter().flat_map(HashMap::values) {
+            limiter.state.lock().bucket.reset();
+            limiter.changed.notify_one();
         }
     }
 }
 
 impl Buckets {
-    fn known(&self, connection: ConnectionId, model: &str) -> Option<&Arc<Cell>> {
-        self.of.get(&connection)?.get(model)
+    fn get(&self, connection: ConnectionId, model: &str) -> Option<&Arc<ModelLimiter>> {
+        self.by_model.get(&connection)?.get(model)
     }
 
-    /// Before one more bucket of a connection: those that nobody uses go, of
-    /// all connections now and then, and of this one when there are too many;
-    /// there one that knows of no wait goes first, then that of which the wait
-    /// ends first.
-    fn make_room(&mut self, connection: ConnectionId, now: Timestamp) {
-        if self.sweep.is_due() {
-            self.of.retain(|_, buckets| {
-                buckets.retain(|_, cell| cell.is_used() || cell.dry(now).is_some());
-                !buckets.is_empty()
+    /// Makes room for one more bucket of a connection. Occasionally evicts the unused
+    /// buckets of all connections. If this connection has too many, evicts one of its
+    /// unused buckets: one without a limit first, then the one whose limit ends first.
+    fn evict(&mut self, connection: ConnectionId, now: Timestamp) {
+        if self.eviction.is_due() {
+            self.by_model.retain(|_, limiters| {
+                limiters.retain(|_, limiter| limiter.is_used() || limiter.exhausted(now).is_some());
+                !limiters.is_empty()
             });
         }
-        let Some(buckets) = self.of.get_mut(&connection) else { return };
-        if buckets.len() >= MOST_MODELS {
-            let unused = buckets.iter().filter(|(_, cell)| !cell.is_used());
-            let first = unused.min_by_key(|(_, cell)| cell.dry(now));
+        let Some(limiters) = self.by_model.get_mut(&connection) else { return };
+        if limiters.len() >= MAX_MODELS {
+            let unused = limiters.iter().filter(|(_, limiter)| !limiter.is_used());
+            let first = unused.min_by_key(|(_, limiter)| limiter.exhausted(now));
             if let Some(first) = first.map(|(model, _)| model.clone()) {
-                buckets.remove(&first);
+                limiters.remove(&first);
             }
         }
     }
 }
 
 impl Gate for Limiter {
-    fn admit(&self, key: &CallKey, now: Timestamp) -> Admission {
-        let cell = self.cell(key.connection_id, &key.model);
-        let mut inner = cell.inner.lock();
-        let ready = inner.bucket.ready(key.size, key.probe, now);
-        let first = key.probe || inner.queue.is_empty(Waiter::is_here);
-        if ready == Ready::Now && first {
-            inner.queue.serve(key.user_id);
-            let number = inner.bucket.take(key.size, now);
-            drop(inner);
+    fn acquire(&self, key: &CallKey, now: Timestamp) -> Admission {
+        let limiter = self.get_or_insert(key.connection_id, &key.model);
+        let mut state = limiter.state.lock();
+        let ready = state.bucket.ready(key.size, key.probe, now);
+        let is_first = key.probe || state.queue.is_empty(Waiter::is_alive);
+        if ready == Ready::Now && is_first {
+            state.queue.serve(key.user_id);
+            let number = state.bucket.reserve(key.size, now);
+            drop(state);
             metrics::histogram!("rehearsal_limiter_wait_seconds").record(0.0);
-            return Admission::Granted(Box::new(Pass::of(cell, number)));
+            return Admission::Granted(Box::new(LimiterPermit::new(limiter, number)));
         }
-        let (pass, turn) = oneshot::channel();
-        let waiter = Waiter { size: key.size, person: key.probe, pass };
-        inner.queue.push(key.user_id, waiter);
-        let pumping = std::mem::replace(&mut inner.pumping, true);
-        drop(inner);
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter { size: key.size, probe: key.probe, sender };
+        state.queue.push(key.user_id, waiter);
+        let dispatcher_runs = std::mem::replace(&mut state.dispatcher_runs, true);
+        drop(state);
         let until = match ready {
-            Ready::At(until) if first => Some(until),
-            Ready::At(until) => worth_saying(Some(until), now),
-            Ready::Now | Ready::Later => None,
+            Ready::At(until) if is_first => Some(until),
+            Ready::At(until) => reported(Some(until), now),
+            Ready::Now | Ready::AfterCall => None,
         };
-        if pumping {
-            cell.kick.notify_one();
+        if dispatcher_runs {
+            limiter.changed.notify_one();
         } else {
-            tokio::spawn(pump(cell));
+            tokio::spawn(dispatch(limiter));
         }
-        Admission::Wait { what: WaitingOn::RateLimit, until, turn: wait(turn) }
+        Admission::Wait { reason: WaitReason::RateLimit, until, permit: wait(receiver) }
     }
 
     fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
-        self.dry(key.connection_id, &key.model, now)?
+        self.exhausted(key.connection_id, &key.model, now)?
     }
 }
 
-/// Waits in the queue, and is counted meanwhile.
-fn wait(turn: oneshot::Receiver<Pass>) -> Turn {
-    struct Counted(Instant);
-    impl Drop for Counted {
+/// Waits for a permit, and updates the metrics of waiting calls.
+fn wait(receiver: oneshot::Receiver<LimiterPermit>) -> PermitFuture {
+    struct WaitMetrics(Instant);
+    impl Drop for WaitMetrics {
         fn drop(&mut self) {
             metrics::gauge!("rehearsal_limiter_waiting").decrement(1.0);
             let waited = self.0.elapsed().as_secs_f64();
@@ -194,111 +194,110 @@ fn wait(turn: oneshot::Receiver<Pass>) -> Turn {
         }
     }
     metrics::gauge!("rehearsal_limiter_waiting").increment(1.0);
-    let counted = Counted(Instant::now());
+    let wait_metrics = WaitMetrics(Instant::now());
     Box::pin(async move {
-        let pass = turn.await;
-        drop(counted);
-        match pass {
-            Ok(pass) => Ok(Box::new(pass) as Box<dyn Permit>),
-            // The queue goes only with the process.
+        let permit = receiver.await;
+        drop(wait_metrics);
+        match permit {
+            Ok(permit) => Ok(Box::new(permit) as Box<dyn Permit>),
+            // The queue is dropped only with the process.
             Err(_) => Err(CallError::new(
                 Decision::GiveUp(ErrorKind::Internal),
-                "The queue of this connection is gone. Run it again.",
+                "The queue of this connection was closed. Re-run it.",
             )),
         }
     })
 }
 
-/// Hands out until nobody waits.
-async fn pump(cell: Arc<Cell>) {
+/// Grants permits until no call waits.
+async fn dispatch(limiter: Arc<ModelLimiter>) {
     loop {
-        let until = match cell.hand_out() {
-            Next::Nobody => return,
+        let until = match limiter.grant_permits() {
+            Next::Stop => return,
             Next::Sleep(until) => until,
         };
-        let time = sleep_towards(until, cell.clock.now());
-        tokio::select! { () = time => {} () = cell.kick.notified() => {} }
+        let sleep = sleep_towards(until, limiter.clock.now());
+        tokio::select! { () = sleep => {} () = limiter.changed.notified() => {} }
     }
 }
 
-impl Cell {
-    /// Hands out what may go now.
-    fn hand_out(self: &Arc<Self>) -> Next {
+impl ModelLimiter {
+    /// Grants permits to all calls that are allowed now.
+    fn grant_permits(self: &Arc<Self>) -> Next {
         loop {
             let now = self.clock.now();
-            let mut inner = self.inner.lock();
-            let Inner { bucket, queue, pumping } = &mut *inner;
-            let Some((_, waiter)) = queue.next(Waiter::is_here) else {
-                *pumping = false;
-                return Next::Nobody;
+            let mut state = self.state.lock();
+            let State { bucket, queue, dispatcher_runs } = &mut *state;
+            let Some((_, waiter)) = queue.next(Waiter::is_alive) else {
+                *dispatcher_runs = false;
+                return Next::Stop;
             };
             let size = waiter.size;
-            match bucket.ready(size, waiter.person, now) {
+            match bucket.ready(size, waiter.probe, now) {
                 Ready::Now => {}
                 Ready::At(until) => return Next::Sleep(Some(until)),
-                Ready::Later => return Next::Sleep(None),
+                Ready::AfterCall => return Next::Sleep(None),
             }
             let Some(waiter) = queue.pop(|_| true) else { continue };
-            let number = bucket.take(size, now);
-            drop(inner);
-            // One that left just now gives its pass back by dropping it.
-            let _ = waiter.pass.send(Pass::of(self.clone(), number));
+            let number = bucket.reserve(size, now);
+            drop(state);
+            // If the waiter is gone, dropping the permit releases it.
+            let _ = waiter.sender.send(LimiterPermit::new(self.clone(), number));
         }
     }
 
-    /// Whether somebody has a pass of it, or waits for one.
+    /// Whether a call holds a permit or waits for one.
     fn is_used(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > 1
     }
 
-    fn dry(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        let inner = self.inner.lock();
-        let waited_for = !inner.queue.is_empty(Waiter::is_here);
-        inner.bucket.dry(now).or(waited_for.then_some(None))
+    fn exhausted(&self, now: Timestamp) -> Option<Option<Timestamp>> {
+        let state = self.state.lock();
+        let has_waiters = !state.queue.is_empty(Waiter::is_alive);
+        state.bucket.exhausted(now).or(has_waiters.then_some(None))
     }
 }
 
-/// A place in a bucket.
-struct Pass {
-    cell: Arc<Cell>,
+struct LimiterPermit {
+    limiter: Arc<ModelLimiter>,
     number: u64,
     sent: bool,
-    done: bool,
+    finished: bool,
 }
 
-impl Pass {
-    fn of(cell: Arc<Cell>, number: u64) -> Self {
-        Self { cell, number, sent: false, done: false }
+impl LimiterPermit {
+    fn new(limiter: Arc<ModelLimiter>, number: u64) -> Self {
+        Self { limiter, number, sent: false, finished: false }
     }
 }
 
-impl Permit for Pass {
-    fn sent(&mut self) {
+impl Permit for LimiterPermit {
+    fn mark_sent(&mut self) {
         self.sent = true;
-        self.cell.inner.lock().bucket.sent(self.number);
+        self.limiter.state.lock().bucket.mark_sent(self.number);
     }
 
     fn finish(mut self: Box<Self>, outcome: Result<&ChatReply, &CallError>) {
-        let now = self.cell.clock.now();
-        let mut inner = self.cell.inner.lock();
-        let waited = !inner.queue.is_empty(Waiter::is_here);
-        inner.bucket.done(self.number, outcome, waited, now);
-        drop(inner);
-        self.done = true;
+        let now = self.limiter.clock.now();
+        let mut state = self.limiter.state.lock();
+        let has_waiters = !state.queue.is_empty(Waiter::is_alive);
+        state.bucket.finish(self.number, outcome, has_waiters, now);
+        drop(state);
+        self.finished = true;
     }
 }
 
-impl Drop for Pass {
+impl Drop for LimiterPermit {
     fn drop(&mut self) {
-        if !self.done {
-            let now = self.cell.clock.now();
-            let mut inner = self.cell.inner.lock();
+        if !self.finished {
+            let now = self.limiter.clock.now();
+            let mut state = self.limiter.state.lock();
             if self.sent {
-                inner.bucket.dropped(self.number, now);
+                state.bucket.cancel_sent(self.number, now);
             } else {
-                inner.bucket.unsent(self.number, now);
+                state.bucket.cancel_unsent(self.number, now);
             }
         }
-        self.cell.kick.notify_one();
+        self.limiter.changed.notify_one();
     }
 }

@@ -1,20 +1,19 @@
-//! The limiter and the breakers as gates, on paused time: who waits, who is
-//! next, and that leave to call always comes back.
+//! Tests of the limiter and the breakers as gates, on paused time.
 
 use super::breakers::Breakers;
-use super::gate::{Admission, CallKey, Gate, Permit, Turn};
+use super::gate::{Admission, CallKey, Gate, Permit, PermitFuture};
 use super::limiter::Limiter;
-use super::size::Size;
-use clock::{Clock, TokioClock};
+use super::token_estimate::RequestSize;
 use crate::rate_headers::{RateLimit, RateLimits};
 use crate::testing::reply;
-use llm_types::{CallError, Cause, ChatReply, Decision};
-use telemetry::capture::Capture;
+use clock::{Clock, TokioClock};
 use domain::{BreakerState, ConnectionId, ErrorKind, Timestamp, UserId};
 use futures::FutureExt;
+use llm_types::{CallError, Cause, ChatReply, Decision};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use telemetry::capture::Capture;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -30,7 +29,7 @@ fn key(user: u128) -> CallKey {
         connection_id: connection(),
         model: "m".into(),
         probe: false,
-        size: Size { chars: 40, max_tokens: 10 },
+        size: RequestSize { chars: 40, max_tokens: 10 },
     }
 }
 
@@ -41,19 +40,19 @@ fn clock() -> TokioClock {
 fn granted(admission: Admission) -> Box<dyn Permit> {
     match admission {
         Admission::Granted(permit) => permit,
-        Admission::Wait { until, .. } => panic!("it was to go, not to wait until {until:?}"),
-        Admission::Refused(error) => panic!("it was to go: {error}"),
+        Admission::Wait { until, .. } => panic!("expected a permit, not a wait until {until:?}"),
+        Admission::Rejected(error) => panic!("expected a permit: {error}"),
     }
 }
 
-fn waiting(admission: Admission) -> (Option<Timestamp>, Turn) {
+fn waiting(admission: Admission) -> (Option<Timestamp>, PermitFuture) {
     match admission {
-        Admission::Wait { until, turn, .. } => (until, turn),
-        _ => panic!("it was to wait"),
+        Admission::Wait { until, permit, .. } => (until, permit),
+        _ => panic!("expected a wait"),
     }
 }
 
-/// A call of a user that takes `takes` and is told how much is left.
+/// Makes a call of a user that takes `takes` and ends with `outcome`.
 async fn call(
     limiter: &Limiter,
     clock: &TokioClock,
@@ -61,32 +60,32 @@ async fn call(
     takes: Duration,
     outcome: Result<ChatReply, CallError>,
 ) {
-    let mut permit = match limiter.admit(&key(user), clock.now()) {
+    let mut permit = match limiter.acquire(&key(user), clock.now()) {
         Admission::Granted(permit) => permit,
-        Admission::Wait { turn, .. } => turn.await.expect("a turn"),
-        Admission::Refused(error) => panic!("{error}"),
+        Admission::Wait { permit, .. } => permit.await.expect("a permit"),
+        Admission::Rejected(error) => panic!("{error}"),
     };
-    permit.sent();
+    permit.mark_sent();
     tokio::time::sleep(takes).await;
     permit.finish(outcome.as_ref());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_with_hundreds_of_waiting_calls_delays_another_by_one() {
+async fn busy_user_delays_another_by_one_call() {
     let clock = clock();
     let limiter = Arc::new(Limiter::new(Arc::new(clock)));
-    // One call a second, filling steadily; nothing is left now.
+    // A token bucket that allows one call per second and is empty now.
     let period = Some(60 * SECOND);
     let limit = RateLimit { limit: 60, remaining: 6, reset: None, period };
-    let told = Some(Box::new(RateLimits { requests: Some(limit), ..RateLimits::default() }));
-    call(&limiter, &clock, 1, SECOND, Ok(ChatReply { told, ..reply(1, 1) })).await;
+    let rate_limits = Some(Box::new(RateLimits { requests: Some(limit), ..RateLimits::default() }));
+    call(&limiter, &clock, 1, SECOND, Ok(ChatReply { rate_limits, ..reply(1, 1) })).await;
     let order = Arc::new(Mutex::new(Vec::new()));
     let join = |user: u128| {
         let (limiter, order) = (limiter.clone(), order.clone());
         let began = Instant::now();
-        let (_, turn) = waiting(limiter.admit(&key(user), clock.now()));
+        let (_, permit) = waiting(limiter.acquire(&key(user), clock.now()));
         tokio::spawn(async move {
-            let permit = turn.await.expect("a turn");
+            let permit = permit.await.expect("a permit");
             order.lock().push((user, began.elapsed()));
             permit.finish(Ok(&reply(1, 1)));
         })
@@ -108,7 +107,7 @@ async fn a_user_with_hundreds_of_waiting_calls_delays_another_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_rate_limit_is_no_stampede() {
+async fn end_of_rate_limit_releases_calls_gradually() {
     let clock = clock();
     let limiter = Arc::new(Limiter::new(Arc::new(clock)));
     let until = Some(clock.now().plus(30 * SECOND));
@@ -118,16 +117,16 @@ async fn the_end_of_a_rate_limit_is_no_stampede() {
     let calls = (0..500).map(|n| {
         let (limiter, flying) = (limiter.clone(), flying.clone());
         tokio::spawn(async move {
-            let (until, turn) = waiting(limiter.admit(&key(n % 7), clock.now()));
-            assert!(until.is_some(), "it is known until when");
-            let mut permit = turn.await.expect("a turn");
-            permit.sent();
+            let (until, permit) = waiting(limiter.acquire(&key(n % 7), clock.now()));
+            assert!(until.is_some(), "the end of the wait is known");
+            let mut permit = permit.await.expect("a permit");
+            permit.mark_sent();
             {
                 let mut flying = flying.lock();
                 flying.0 += 1;
                 flying.1 = flying.1.max(flying.0);
             }
-            assert!(clock.now() >= until.unwrap(), "a floor is a floor");
+            assert!(clock.now() >= until.unwrap(), "no call before the floor");
             tokio::time::sleep(SECOND).await;
             flying.lock().0 -= 1;
             permit.finish(Ok(&reply(1, 1)));
@@ -141,65 +140,65 @@ async fn the_end_of_a_rate_limit_is_no_stampede() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_the_queue_takes_no_place_along() {
+async fn cancelled_waiters_take_no_capacity() {
     let clock = clock();
     let limiter = Limiter::new(Arc::new(clock));
-    let held: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
+    let held: Vec<_> = (0..8).map(|_| granted(limiter.acquire(&key(1), clock.now()))).collect();
     for user in 2..60 {
-        let (_, turn) = waiting(limiter.admit(&key(user), clock.now()));
-        assert!(turn.now_or_never().is_none(), "left at once");
+        let (_, permit) = waiting(limiter.acquire(&key(user), clock.now()));
+        assert!(permit.now_or_never().is_none(), "the waiter is dropped at once");
     }
-    let (_, turn) = waiting(limiter.admit(&key(99), clock.now()));
-    assert_eq!(limiter.dry(connection(), "m", clock.now()), Some(None));
+    let (_, permit) = waiting(limiter.acquire(&key(99), clock.now()));
+    assert_eq!(limiter.exhausted(connection(), "m", clock.now()), Some(None));
     drop(held);
-    turn.await.expect("a turn");
-    assert_eq!(limiter.dry(connection(), "m", clock.now()), None);
-    let again: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
-    assert_eq!(again.len(), 8, "all places came back");
+    permit.await.expect("a permit");
+    assert_eq!(limiter.exhausted(connection(), "m", clock.now()), None);
+    let again: Vec<_> = (0..8).map(|_| granted(limiter.acquire(&key(1), clock.now()))).collect();
+    assert_eq!(again.len(), 8, "all capacity was released");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_ends_the_wait_for_a_limit_of_the_old_key() {
+async fn edit_ends_rate_limit_wait() {
     let clock = clock();
     let limiter = Limiter::new(Arc::new(clock));
     let until = Some(clock.now().plus(3600 * SECOND));
     let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
     call(&limiter, &clock, 1, SECOND, Err(slow)).await;
-    let (until, turn) = waiting(limiter.admit(&key(1), clock.now()));
+    let (until, permit) = waiting(limiter.acquire(&key(1), clock.now()));
     assert_eq!(until.map(|until| until.since(clock.now())), Some(3599 * SECOND));
-    limiter.forget(connection());
-    tokio::time::timeout(SECOND, turn).await.expect("at once").expect("a turn");
+    limiter.reset(connection());
+    tokio::time::timeout(SECOND, permit).await.expect("at once").expect("a permit");
 }
 
-/// Breakers of which user 1's on the connection is open.
+/// Breakers with an open circuit of user 1.
 fn opened(clock: TokioClock) -> Breakers {
     let breakers = Breakers::new(Arc::new(clock));
     let failure = CallError::new(Decision::Retry, "The provider failed (503).");
     for _ in 0..5 {
-        granted(breakers.admit(&key(1), clock.now())).finish(Err(&failure));
+        granted(breakers.acquire(&key(1), clock.now())).finish(Err(&failure));
     }
     breakers
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_users_circuit_is_nobody_elses() {
+async fn circuits_are_per_user_and_connection() {
     let clock = clock();
     let breakers = opened(clock);
-    let _ = waiting(breakers.admit(&key(1), clock.now()));
-    granted(breakers.admit(&key(2), clock.now()));
+    let _ = waiting(breakers.acquire(&key(1), clock.now()));
+    granted(breakers.acquire(&key(2), clock.now()));
     let mut elsewhere = key(1);
     elsewhere.connection_id = ConnectionId(Uuid::from_u128(2));
-    granted(breakers.admit(&elsewhere, clock.now()));
-    granted(breakers.admit(&CallKey { probe: true, ..key(1) }, clock.now()));
+    granted(breakers.acquire(&elsewhere, clock.now()));
+    granted(breakers.acquire(&CallKey { probe: true, ..key(1) }, clock.now()));
     let user = |n| UserId(Uuid::from_u128(n));
     let state = |n| breakers.view(user(n), connection(), clock.now()).state;
     assert_eq!((state(1), state(2)), (BreakerState::Open, BreakerState::Closed));
-    breakers.forget(connection());
+    breakers.reset(connection());
     assert_eq!(state(1), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_that_wait_one_probes_and_then_all_go() {
+async fn one_waiter_probes_then_all_proceed() {
     let clock = clock();
     let breakers = Arc::new(opened(clock));
     let began = Instant::now();
@@ -208,8 +207,8 @@ async fn of_many_that_wait_one_probes_and_then_all_go() {
         .map(|_| {
             let (breakers, log) = (breakers.clone(), log.clone());
             tokio::spawn(async move {
-                let (_, turn) = waiting(breakers.admit(&key(1), clock.now()));
-                let permit = turn.await.expect("a turn");
+                let (_, permit) = waiting(breakers.acquire(&key(1), clock.now()));
+                let permit = permit.await.expect("a permit");
                 log.lock().push(began.elapsed());
                 tokio::time::sleep(SECOND).await;
                 permit.finish(Ok(&reply(1, 1)));
@@ -221,42 +220,42 @@ async fn of_many_that_wait_one_probes_and_then_all_go() {
     }
     let log = log.lock().clone();
     assert_eq!(log[..3], [15 * SECOND, 16 * SECOND, 17 * SECOND]);
-    assert_eq!((log.len(), log[63]), (64, 17 * SECOND), "two probes, then all the others");
+    assert_eq!((log.len(), log[63]), (64, 17 * SECOND), "two probes, then all other calls");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_probe_hands_its_place_on() {
+async fn cancelled_probe_passes_to_next_waiter() {
     let clock = clock();
     let breakers = opened(clock);
-    let (_, first) = waiting(breakers.admit(&key(1), clock.now()));
-    let (_, second) = waiting(breakers.admit(&key(1), clock.now()));
-    let probe = first.await.expect("a turn");
+    let (_, first) = waiting(breakers.acquire(&key(1), clock.now()));
+    let (_, second) = waiting(breakers.acquire(&key(1), clock.now()));
+    let probe = first.await.expect("a permit");
     let second = tokio::spawn(second);
     tokio::time::sleep(30 * SECOND).await;
-    assert!(!second.is_finished(), "one at a time");
+    assert!(!second.is_finished(), "one probe at a time");
     drop(probe);
     let probe = tokio::time::timeout(SECOND, second).await.expect("at once").expect("joins");
-    probe.expect("a turn").finish(Ok(&reply(1, 1)));
+    probe.expect("a permit").finish(Ok(&reply(1, 1)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_hears_of_a_latch_at_once() {
+async fn waiters_are_rejected_on_suspension() {
     let clock = clock();
     let breakers = opened(clock);
-    let (_, turn) = waiting(breakers.admit(&key(1), clock.now()));
-    let turn = tokio::spawn(turn);
+    let (_, permit) = waiting(breakers.acquire(&key(1), clock.now()));
+    let permit = tokio::spawn(permit);
     let unauthorized = CallError {
         status: Some(401),
         ..CallError::new(Decision::GiveUp(ErrorKind::CredentialInvalid), "No valid key.")
     };
     let own = CallKey { probe: true, ..key(1) };
-    granted(breakers.admit(&own, clock.now())).finish(Err(&unauthorized));
-    let heard = tokio::time::timeout(SECOND, turn).await.expect("at once").expect("joins");
-    assert_eq!(heard.err().map(|error| error.kind()), Some(ErrorKind::CredentialInvalid));
+    granted(breakers.acquire(&own, clock.now())).finish(Err(&unauthorized));
+    let rejected = tokio::time::timeout(SECOND, permit).await.expect("at once").expect("joins");
+    assert_eq!(rejected.err().map(|error| error.kind()), Some(ErrorKind::CredentialInvalid));
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_follow_the_circuits_and_the_queue() {
+async fn metrics_follow_circuits_and_queue() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let _here = metrics::set_default_local_recorder(&recorder);
     let shows = |lines: &[&str]| {
@@ -272,22 +271,22 @@ async fn metrics_follow_the_circuits_and_the_queue() {
         "rehearsal_breaker_transitions_total{to=\"open\"} 1",
     ]);
     tokio::time::sleep(15 * SECOND).await;
-    let probe = granted(breakers.admit(&key(1), clock.now()));
+    let probe = granted(breakers.acquire(&key(1), clock.now()));
     shows(&["rehearsal_breakers{state=\"open\"} 0", "rehearsal_breakers{state=\"half_open\"} 1"]);
     probe.finish(Ok(&reply(1, 1)));
-    granted(breakers.admit(&key(1), clock.now())).finish(Ok(&reply(1, 1)));
+    granted(breakers.acquire(&key(1), clock.now())).finish(Ok(&reply(1, 1)));
     shows(&[
         "rehearsal_breakers{state=\"half_open\"} 0",
         "rehearsal_breaker_transitions_total{to=\"closed\"} 1",
     ]);
 
     let limiter = Limiter::new(Arc::new(clock));
-    let held: Vec<_> = (0..8).map(|_| granted(limiter.admit(&key(1), clock.now()))).collect();
-    let (_, turn) = waiting(limiter.admit(&key(1), clock.now()));
-    let left = waiting(limiter.admit(&key(1), clock.now()));
+    let held: Vec<_> = (0..8).map(|_| granted(limiter.acquire(&key(1), clock.now()))).collect();
+    let (_, permit) = waiting(limiter.acquire(&key(1), clock.now()));
+    let left = waiting(limiter.acquire(&key(1), clock.now()));
     shows(&["rehearsal_limiter_waiting 2"]);
     drop((held, left));
-    turn.await.expect("a turn");
+    permit.await.expect("a permit");
     shows(&["rehearsal_limiter_waiting 0", "rehearsal_limiter_wait_seconds_count 10"]);
 }
 
@@ -300,22 +299,22 @@ fn forbidden() -> CallError {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latch_of_one_model_is_counted() {
+async fn model_suspension_is_counted_in_metrics() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let _here = metrics::set_default_local_recorder(&recorder);
     let clock = clock();
     let breakers = Breakers::new(Arc::new(clock));
-    granted(breakers.admit(&key(1), clock.now())).finish(Err(&forbidden()));
+    granted(breakers.acquire(&key(1), clock.now())).finish(Err(&forbidden()));
     let shown = recorder.handle().render();
     assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 1"), "{shown}");
     assert!(shown.contains("rehearsal_breaker_transitions_total{to=\"latched\"} 1"), "{shown}");
-    breakers.forget(connection());
+    breakers.reset(connection());
     let shown = recorder.handle().render();
     assert!(shown.contains("rehearsal_breakers{state=\"latched\"} 0"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_holds_no_words_of_a_provider() {
+async fn provider_text_is_not_logged_at_info() {
     let logged = |level| {
         let ((log, _guard), clock) = (Capture::new(level), clock());
         let failure = CallError {
@@ -325,7 +324,7 @@ async fn the_log_holds_no_words_of_a_provider() {
         };
         let breakers = Breakers::new(Arc::new(clock));
         for _ in 0..5 {
-            granted(breakers.admit(&key(1), clock.now())).finish(Err(&failure));
+            granted(breakers.acquire(&key(1), clock.now())).finish(Err(&failure));
         }
         log.text()
     };
@@ -337,19 +336,26 @@ async fn the_log_holds_no_words_of_a_provider() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_of_models_fill_no_memory() {
+async fn unused_model_buckets_are_bounded() {
     let clock = clock();
     let limiter = Limiter::new(Arc::new(clock));
     let until = Some(clock.now().plus(3600 * SECOND));
     let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
     let model = |n: u64| CallKey { model: format!("m-{n}"), ..key(1) };
-    let held = granted(limiter.admit(&model(0), clock.now()));
+    let held = granted(limiter.acquire(&model(0), clock.now()));
     for n in 1..3000 {
-        granted(limiter.admit(&model(n), clock.now())).finish(Err(&slow));
+        granted(limiter.acquire(&model(n), clock.now())).finish(Err(&slow));
     }
-    assert_eq!(limiter.all_dry(clock.now()).len(), 99, "100 of a connection, and one is not dry");
-    assert!(limiter.dry(connection(), "m-2999", clock.now()).is_some(), "the last are kept");
-    let more: Vec<_> = (0..7).map(|_| granted(limiter.admit(&model(0), clock.now()))).collect();
-    let _ = waiting(limiter.admit(&model(0), clock.now()));
+    assert_eq!(
+        limiter.all_exhausted(clock.now()).len(),
+        99,
+        "100 per connection, one of them without a limit"
+    );
+    assert!(
+        limiter.exhausted(connection(), "m-2999", clock.now()).is_some(),
+        "the newest are kept"
+    );
+    let more: Vec<_> = (0..7).map(|_| granted(limiter.acquire(&model(0), clock.now()))).collect();
+    let _ = waiting(limiter.acquire(&model(0), clock.now()));
     drop((held, more));
 }

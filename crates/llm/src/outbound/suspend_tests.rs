@@ -1,14 +1,13 @@
-//! Waits that a machine sleeps through: its clock goes on, and timers stand
-//! still.
+//! Waits that end during suspend: the clock advances, and timers stop.
 
 use super::breakers::Breakers;
-use super::gate::{Admission, CallKey, Gate, Permit, Turn};
+use super::gate::{Admission, CallKey, Gate, Permit, PermitFuture};
 use super::limiter::Limiter;
-use super::size::Size;
+use super::token_estimate::RequestSize;
 use clock::Clock;
-use clock::testing::Laptop;
-use llm_types::{CallError, Decision};
+use clock::testing::SuspendableClock;
 use domain::{ConnectionId, Timestamp, UserId};
+use llm_types::{CallError, Decision};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -22,54 +21,52 @@ fn key() -> CallKey {
         connection_id: ConnectionId(Uuid::from_u128(1)),
         model: "m".into(),
         probe: false,
-        size: Size { chars: 40, max_tokens: 10 },
+        size: RequestSize { chars: 40, max_tokens: 10 },
     }
 }
 
-/// Leave to go now.
-fn granted(gate: &dyn Gate, laptop: &Laptop) -> Box<dyn Permit> {
-    match gate.admit(&key(), laptop.now()) {
+fn granted(gate: &dyn Gate, clock: &SuspendableClock) -> Box<dyn Permit> {
+    match gate.acquire(&key(), clock.now()) {
         Admission::Granted(permit) => permit,
-        _ => panic!("it was to go"),
+        _ => panic!("expected a permit"),
     }
 }
 
-/// A call that has to wait, and until when.
-fn waiting(gate: &dyn Gate, laptop: &Laptop) -> (Timestamp, Turn) {
-    match gate.admit(&key(), laptop.now()) {
-        Admission::Wait { until, turn, .. } => (until.expect("known until when"), turn),
-        _ => panic!("it was to wait"),
+fn waiting(gate: &dyn Gate, clock: &SuspendableClock) -> (Timestamp, PermitFuture) {
+    match gate.acquire(&key(), clock.now()) {
+        Admission::Wait { until, permit, .. } => (until.expect("a known end"), permit),
+        _ => panic!("expected a wait"),
     }
 }
 
-/// The moment comes in the machine's sleep; the call goes soon after it wakes.
-async fn sleeps_through(laptop: &Laptop, (until, turn): (Timestamp, Turn)) {
-    let turn = tokio::spawn(turn);
+/// Asserts that a wait that ends during suspend is granted soon after the wake-up.
+async fn sleeps_through(clock: &SuspendableClock, (until, permit): (Timestamp, PermitFuture)) {
+    let permit = tokio::spawn(permit);
     tokio::time::sleep(SECOND / 10).await;
-    assert!(!turn.is_finished());
-    laptop.suspend(HOUR);
-    assert!(laptop.now() > until);
-    let turn = tokio::time::timeout(11 * SECOND, turn).await;
-    turn.expect("it does not wait for longer by the time asleep").expect("joins").expect("a turn");
+    assert!(!permit.is_finished());
+    clock.suspend(HOUR);
+    assert!(clock.now() > until);
+    let permit = tokio::time::timeout(11 * SECOND, permit).await;
+    permit.expect("the wait is not prolonged by the suspend").expect("joins").expect("a permit");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rate_limit_that_ends_in_suspend_is_over() {
-    let laptop = Arc::new(Laptop::default());
-    let limiter = Limiter::new(laptop.clone());
-    let until = Some(laptop.now().plus(HOUR));
+async fn rate_limit_ends_during_suspend() {
+    let clock = Arc::new(SuspendableClock::default());
+    let limiter = Limiter::new(clock.clone());
+    let until = Some(clock.now().plus(HOUR));
     let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
-    granted(&limiter, &laptop).finish(Err(&slow));
-    sleeps_through(&laptop, waiting(&limiter, &laptop)).await;
+    granted(&limiter, &clock).finish(Err(&slow));
+    sleeps_through(&clock, waiting(&limiter, &clock)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_circuit_whose_time_ends_in_suspend_lets_one_try() {
-    let laptop = Arc::new(Laptop::default());
-    let breakers = Breakers::new(laptop.clone());
+async fn open_time_ends_during_suspend() {
+    let clock = Arc::new(SuspendableClock::default());
+    let breakers = Breakers::new(clock.clone());
     let failure = CallError::new(Decision::Retry, "The provider failed (503).");
     for _ in 0..5 {
-        granted(&breakers, &laptop).finish(Err(&failure));
+        granted(&breakers, &clock).finish(Err(&failure));
     }
-    sleeps_through(&laptop, waiting(&breakers, &laptop)).await;
+    sleeps_through(&clock, waiting(&breakers, &clock)).await;
 }

@@ -1,4 +1,4 @@
-//! The demo as a person sees it: the stand-in plays agent, caller and judge
+//! The demo as a user sees it: the demo model plays agent, caller and judge
 //! in every built-in scenario, through the same steps as the engine.
 
 use super::{BuiltIn, demo_agent, scenarios};
@@ -6,12 +6,12 @@ use conversation::{
     JudgingState, Step, ToolReply, agent_request, answer_call, next_step, parse_simulated_user,
     refuse_call, simulated_user_request,
 };
-use demo_model::Demo;
+use demo_model::DemoModel;
 use domain::{
     AgentSpec, ConnectionId, ConnectionKind, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall,
     Turn, Verdict,
 };
-use judge::{Case, JudgeStep, Outcome, judge_step};
+use judge::{Case, EvaluationResult, JudgeStep, judge_step};
 use llm::{ChatReply, ChatRequest, Endpoint, Provider};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -24,7 +24,7 @@ async fn ask(request: &ChatRequest) -> ChatReply {
         headers: BTreeMap::new(),
         key: None,
     };
-    Demo::new(0.0).complete(&endpoint, request).await.expect("the stand-in always answers")
+    DemoModel::new(0.0).complete(&endpoint, request).await.expect("the demo model always replies")
 }
 
 fn turn(speaker: Speaker, message: String) -> Turn {
@@ -44,9 +44,9 @@ fn turn(speaker: Speaker, message: String) -> Turn {
 
 fn answered(scenario: &ScenarioSpec, agent: &AgentSpec, call: &ToolCall) -> Turn {
     let ToolReply::Answer(outcome) = answer_call(scenario, agent, call) else {
-        unreachable!("every tool that the stand-in calls has a mock: {}", call.name)
+        unreachable!("every tool that the demo model calls has a mock: {}", call.name)
     };
-    Turn { tool: Some(outcome.answer_to(call)), ..turn(Speaker::Tool, outcome.message) }
+    Turn { tool: Some(outcome.result_of(call)), ..turn(Speaker::Tool, outcome.message) }
 }
 
 /// The conversation to its end.
@@ -54,8 +54,8 @@ async fn talk(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, EndReas
     let (mut said, mut end): (Vec<Turn>, Option<EndReason>) = (Vec::new(), None);
     loop {
         let before = said.len();
-        match next_step(scenario, &said, end, JudgingState::NotAsked) {
-            Step::SayUser { message } => said.push(turn(Speaker::User, message)),
+        match next_step(scenario, &said, end, JudgingState::NotStarted) {
+            Step::SendUserMessage { message } => said.push(turn(Speaker::User, message)),
             Step::CallSimulatedUser => {
                 let reply = ask(&simulated_user_request(scenario, "demo", &said)).await;
                 let (message, done) = parse_simulated_user(&reply.text).expect("in its form");
@@ -72,7 +72,7 @@ async fn talk(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, EndReas
             }
             Step::RefuseTools { calls } => said.extend(calls.iter().map(|call| {
                 let outcome = refuse_call(call);
-                Turn { tool: Some(outcome.answer_to(call)), ..turn(Speaker::Tool, outcome.message) }
+                Turn { tool: Some(outcome.result_of(call)), ..turn(Speaker::Tool, outcome.message) }
             })),
             Step::End(reason) => end = Some(reason),
             _ => return (said, end.expect("it ended")),
@@ -84,19 +84,19 @@ async fn talk(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, EndReas
     }
 }
 
-async fn judged(case: &Case<'_>) -> Outcome {
+async fn judged(case: &Case<'_>) -> EvaluationResult {
     let mut replies = Vec::new();
     loop {
         match judge_step(case, &replies, "demo") {
-            JudgeStep::Ask(request) => replies.push(ask(&request).await.text),
+            JudgeStep::CallJudge(request) => replies.push(ask(&request).await.text),
             JudgeStep::Decided(outcome) => return *outcome,
             JudgeStep::Unparseable { problem } => panic!("{problem}"),
         }
     }
 }
 
-/// A story for whoever reads a failed test.
-fn told(slug: &str, said: &[Turn], outcome: &Outcome) -> String {
+/// A report for a failed test.
+fn report(slug: &str, said: &[Turn], outcome: &EvaluationResult) -> String {
     let mut story = format!("\n=== {slug}: {:?} {}\n", outcome.verdict, outcome.score);
     for turn in said {
         story += &format!("{}: {} {:?}\n", turn.speaker, turn.message, turn.tool_calls);
@@ -111,10 +111,10 @@ fn told(slug: &str, said: &[Turn], outcome: &Outcome) -> String {
     story
 }
 
-/// Most scenarios pass and some fail, for the reason that they are there for:
+/// Most scenarios pass and some fail, for the intended reason:
 /// otherwise the demo shows nothing.
 #[tokio::test]
-async fn the_demo_passes_most_and_fails_what_it_should() {
+async fn demo_passes_and_fails_the_intended_scenarios() {
     let agent = demo_agent(ConnectionId(Uuid::from_u128(1))).unwrap();
     let (mut by_verdict, mut stories) = (BTreeMap::<String, Vec<String>>::new(), String::new());
     for BuiltIn { slug, spec } in scenarios().unwrap() {
@@ -122,7 +122,7 @@ async fn the_demo_passes_most_and_fails_what_it_should() {
         let case =
             Case { agent: &agent, scenario: &spec, transcript: &said, end_reason: Some(end) };
         let outcome = judged(&case).await;
-        stories += &told(&slug, &said, &outcome);
+        stories += &report(&slug, &said, &outcome);
         let verdict = match outcome.verdict {
             Verdict::Passed => "passed",
             Verdict::Failed => "failed",

@@ -1,9 +1,8 @@
-//! Built-in scenarios and the demo agent: the desk of a made-up dental
-//! practice, all of our own writing.
+//! Built-in scenarios and the demo agent: the front desk of a fictional dental
+//! practice, written for this project.
 //!
-//! They are keyed by slug: an upgrade updates them in place and doubles
-//! nothing. Some are meant to be failed by a careless agent, so that a
-//! failure can be seen and read.
+//! Scenarios are keyed by slug, so that an upgrade updates them in place. Some are
+//! written so that a careless agent fails them and users can see a failure.
 
 use clock::Clock;
 use domain::{AgentSpec, ConnectionId, Draft, Problems, ScenarioSpec};
@@ -13,7 +12,7 @@ use store::catalog::ScenarioStore;
 const SCENARIOS: &str = include_str!("scenarios.yaml");
 const DEMO_AGENT: &str = include_str!("demo_agent.yaml");
 
-/// Why a built-in document cannot be used; the tests see to it that none is.
+/// Why a built-in document is invalid; tests ensure that none is.
 #[derive(Debug, thiserror::Error)]
 #[error("built-in {what}: {why}")]
 pub struct BuiltInError {
@@ -29,19 +28,17 @@ fn listed(problems: &Problems) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A built-in scenario and its stable key.
+/// A built-in scenario and its stable slug.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuiltIn {
-    /// The key.
     pub slug: String,
-    /// The scenario.
     pub spec: ScenarioSpec,
 }
 
-/// All of them.
+/// All built-in scenarios.
 ///
 /// # Errors
-/// The first that is not valid.
+/// The first invalid document.
 pub fn scenarios() -> Result<Vec<BuiltIn>, BuiltInError> {
     let documents: Vec<Value> =
         serde_saphyr::from_str(SCENARIOS).map_err(|error| broken("scenarios", error))?;
@@ -58,10 +55,10 @@ pub fn scenarios() -> Result<Vec<BuiltIn>, BuiltInError> {
     documents.into_iter().map(read).collect()
 }
 
-/// The demo agent over this connection.
+/// The demo agent with this connection.
 ///
 /// # Errors
-/// If it is not valid.
+/// If the document is invalid.
 pub fn demo_agent(connection: ConnectionId) -> Result<AgentSpec, BuiltInError> {
     let mut document: Value =
         serde_saphyr::from_str(DEMO_AGENT).map_err(|error| broken("demo agent", error))?;
@@ -71,10 +68,11 @@ pub fn demo_agent(connection: ConnectionId) -> Result<AgentSpec, BuiltInError> {
     AgentSpec::parse(&Draft(document)).map_err(|problems| broken("demo agent", listed(&problems)))
 }
 
-/// At boot: puts all of them into the store, by slug. Answers how many.
+/// Writes all built-in scenarios to the store at boot, by slug. Returns their
+/// number.
 ///
 /// # Errors
-/// If one is not valid or the store cannot be written.
+/// If a document is invalid or the store cannot be written.
 pub async fn install(store: &dyn ScenarioStore, clock: &dyn Clock) -> Result<usize, BuiltInError> {
     let all = scenarios()?;
     for built_in in &all {
@@ -103,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_valid_and_cover_every_category() {
+    fn built_in_scenarios_are_valid_and_cover_every_category() {
         let all = scenarios().unwrap();
         assert!((12..=14).contains(&all.len()), "{}", all.len());
         let slugs: BTreeSet<_> = all.iter().map(|one| one.slug.as_str()).collect();
@@ -121,10 +119,10 @@ mod tests {
         }
     }
 
-    /// The demo must start without a word about incompatible pairs, and every
-    /// mock must be of a tool that the agent has.
+    /// The demo must start without incompatible scenarios, and every mock must
+    /// belong to a tool of the agent.
     #[test]
-    fn the_demo_agent_fits_every_scenario() {
+    fn demo_agent_is_compatible_with_every_scenario() {
         let agent = demo_agent(connection()).unwrap();
         for BuiltIn { slug, spec } in scenarios().unwrap() {
             let required = spec.required_tools.iter().chain(&spec.success_criteria.must_call_tools);
@@ -136,9 +134,9 @@ mod tests {
         }
     }
 
-    /// The arguments that mocks wait for must be arguments of the tool.
+    /// The arguments that mocks match must be parameters of the tool.
     #[test]
-    fn mocks_wait_for_arguments_that_exist() {
+    fn mock_arguments_exist_in_tool_schema() {
         let agent = demo_agent(connection()).unwrap();
         for BuiltIn { slug, spec } in scenarios().unwrap() {
             for mock in &spec.tool_mocks {
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_start_changes_nothing() {
+    async fn second_install_changes_nothing() {
         let (_folder, store) = store_sqlite::testing::open().await;
         let space = SpaceId(Uuid::from_u128(1));
         let seen = async || {

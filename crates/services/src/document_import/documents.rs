@@ -4,10 +4,10 @@ use domain::error::{AppError, ErrorCode};
 use domain::{Draft, Problem, Problems, limits};
 use serde_json::Value;
 
-/// The most documents of one import.
+/// The maximum number of documents of one import.
 const MOST: usize = 1000;
 
-/// The entries of a JSON text: an object, or a list.
+/// The entries of a JSON text: an object or a list.
 ///
 /// # Errors
 /// 400 with line and column.
@@ -17,10 +17,10 @@ pub(super) fn json(text: &str) -> Result<Vec<Value>, AppError> {
     Ok(entries(value))
 }
 
-/// The entries of a YAML text: of each document the object, or its list.
+/// The entries of a YAML text: the object or the list of each document.
 ///
 /// # Errors
-/// 400 with line and column; also where it would grow beyond all measure.
+/// 400 with line and column; also if aliases would expand beyond the limit.
 pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
@@ -38,8 +38,8 @@ pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
     Ok(documents.into_iter().flat_map(entries).collect())
 }
 
-/// What is wrong with a YAML text, in our words and with the place: those of
-/// the library tell programmers how to set it.
+/// The error in a YAML text, in our words and with the position: the messages of
+/// the library address programmers.
 fn unreadable(error: &serde_saphyr::Error) -> AppError {
     let place = error.location().filter(|at| at.line() > 0);
     let place = place.map(|at| format!(" at line {} column {}", at.line(), at.column()));
@@ -59,10 +59,10 @@ fn reason(error: &serde_saphyr::Error) -> String {
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. } => {
-            "it is too large, nested too deeply, or grows by aliases beyond all measure".to_owned()
+            "it is too large, nested too deeply, or grows by aliases beyond the limit".to_owned()
         }
         Error::AliasError { error, .. } => reason(error.without_snippet()),
-        // The parser's own: what it looked at, and what it missed there.
+        // A syntax error of the parser, with its context.
         Error::ExternalMessage { msg, .. } => msg.trim_end_matches('.').to_owned(),
         _ => "something in it is not well-formed".to_owned(),
     }
@@ -76,8 +76,8 @@ fn entries(value: Value) -> Vec<Value> {
     }
 }
 
-/// Drafts that say what they are. An entry without `kind` is what its fields
-/// say: only agents have a prompt, only scenarios a course.
+/// Adds a missing `kind`, based on the fields: only agents have a prompt, only
+/// scenarios a conversation flow.
 ///
 /// # Errors
 /// 422 with the path of every entry that is neither.

@@ -1,6 +1,6 @@
-//! Reading what people bring: agents and scenarios as YAML or JSON, recorded
-//! conversations, a prompt in Markdown. What comes out are drafts with a
-//! `kind`; whether they are valid is for the domain to say.
+//! Reads import files: agents and scenarios as YAML or JSON, recorded
+//! conversations, and prompts in Markdown. The result is drafts with a `kind`; the
+//! domain validates them.
 
 mod documents;
 mod tau;
@@ -10,19 +10,19 @@ use domain::error::{AppError, ErrorCode};
 use serde_json::json;
 use std::path::Path;
 
-/// How a text is to be read.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// An object, a list of them, or recorded conversations.
+    /// An object, a list of objects, or recorded conversations.
     Json,
-    /// One or many documents, each an object or a list of them.
+    /// One or more documents, each an object or a list of objects.
     Yaml,
     /// An agent's prompt.
     Markdown,
 }
 
 impl Format {
-    /// By the ending of a file's name.
+    /// The format for a file extension.
     #[must_use]
     pub fn of_file(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// By a content type without parameters.
+    /// The format for a content type without parameters.
     #[must_use]
     pub fn of_media_type(kind: &str) -> Option<Self> {
         match kind {
@@ -47,12 +47,12 @@ impl Format {
     }
 }
 
-/// The drafts in a text, each with its `kind`. `name` is that of the file,
-/// where there is one.
+/// The drafts in a text, each with its `kind`. `name` is the name of the file, or
+/// empty.
 ///
 /// # Errors
-/// 400 with the place for what is neither JSON nor YAML, 422 with a path for
-/// an entry that is neither agent nor scenario.
+/// 400 with line and column if the text is neither JSON nor YAML, 422 with a path
+/// for an entry that is neither agent nor scenario.
 pub fn read(name: &str, text: &str, format: Format) -> Result<Vec<Draft>, AppError> {
     let documents = match format {
         Format::Json => documents::json(text)?,
@@ -67,8 +67,7 @@ pub fn read(name: &str, text: &str, format: Format) -> Result<Vec<Draft>, AppErr
     documents::with_kinds(documents)
 }
 
-/// An agent from its prompt. Over which connection it is reached, is for the
-/// backend to choose.
+/// An agent from its prompt. The import selects the connection.
 fn prompt(name: &str, text: &str) -> Draft {
     let heading = text.lines().find_map(|line| line.strip_prefix("# ")).map(str::trim);
     let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -78,17 +77,17 @@ fn prompt(name: &str, text: &str) -> Draft {
     Draft(json!({"kind": "agent", "name": name, "system_prompt": text}))
 }
 
-/// Gives agents that name no model this one.
+/// Sets the model of agents that name none.
 pub fn name_the_model(documents: &mut [Draft], model: &str) {
     name_it(documents, &["model"], "model", model);
 }
 
-/// Gives agents that name no connection this one, by its name.
+/// Sets the connection of agents that name none, by its name.
 pub fn name_the_connection(documents: &mut [Draft], name: &str) {
     name_it(documents, &["connection", "connection_id"], "connection", name);
 }
 
-/// Puts `value` into `field` of agents in which all `fields` are blank.
+/// Sets `field` of agents in which all `fields` are blank.
 fn name_it(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
     for document in documents {
         let blank = fields.iter().all(|field| document.text(field).trim().is_empty());
@@ -105,7 +104,7 @@ mod tests {
     use rstest::rstest;
 
     #[test]
-    fn a_prompt_becomes_an_agent_named_by_its_heading() {
+    fn markdown_prompt_becomes_agent_named_by_heading() {
         let drafts = read("policy.md", "# Airline\n\nBe kind.\n", Format::Markdown);
         let drafts = drafts.expect("a prompt");
         assert_eq!(drafts[0].text("kind"), "agent");
@@ -137,7 +136,7 @@ mod tests {
     #[case(Format::Yaml, "a: [", 400)]
     #[case(Format::Yaml, "", 422)]
     #[case(Format::Yaml, "just words", 422)]
-    fn what_cannot_be_read_is_told(
+    fn unreadable_document_error_has_position(
         #[case] format: Format,
         #[case] text: &str,
         #[case] status: u16,
@@ -149,7 +148,7 @@ mod tests {
     #[rstest]
     #[case::key_twice("kind: agent\nname: A\nname: B\n", "name is given twice at line 3 column 1")]
     #[case::no_anchor("kind: *nobody\n", "anchor")]
-    #[case::too_many(&format!("[{}]", "1,".repeat(300_000)), "too large")]
+    #[case::too_large(&format!("[{}]", "1,".repeat(300_000)), "too large")]
     #[case::too_deep(&format!("{}{}", "[".repeat(100), "]".repeat(100)), "nested too deeply")]
     #[case::not_closed("a: [\n", "unclosed bracket '[' at line 1 column 4")]
     fn yaml_is_refused_in_words_of_ours(#[case] text: &str, #[case] words: &str) {
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_that_is_neither_is_named() {
+    fn every_unknown_entry_is_reported() {
         let text = "- {kind: agent}\n- {kind: ship}\n- 7\n";
         let error = read("", text, Format::Yaml).expect_err("two are wrong");
         let paths: Vec<_> = error.problems.iter().map(|p| p.path.as_str()).collect();
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_of_aliases_is_refused() {
+    fn yaml_alias_bomb_is_refused() {
         let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let row = vec![format!("*a{}", i - 1); 10].join(", ");
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn agents_without_a_model_are_given_one() {
+    fn agents_without_model_get_named_one() {
         let draft = |value| domain::Draft(value);
         let mut documents = [
             draft(serde_json::json!({"kind": "agent", "name": "A", "model": " "})),
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn agents_without_a_connection_are_given_one() {
+    fn agents_without_connection_get_named_one() {
         let draft = |value| domain::Draft(value);
         let mut documents = [
             draft(serde_json::json!({"kind": "agent", "name": "A", "connection": null})),

@@ -1,22 +1,20 @@
-//! Conversations recorded by tau-bench, as scripts: what the customer said
-//! then is said again, what the agent said then is the judge's reference.
+//! Converts conversations recorded by tau-bench to scripted scenarios: the user
+//! turns are repeated, the agent turns become reference answers for the judge.
 //!
 //! A record is `{task_id, trial, traj: [{role, content, …}], info: {task:
 //! {user_id, instruction, outputs}}}`.
 
 use serde_json::{Map, Value, json};
 
-/// What the recording's simulated user wrote to end a conversation. Not
-/// something a customer said.
+/// Markers with which the recording's simulated user ended a conversation.
 const STOP: &str = "###STOP###";
 
-/// Whether an entry is such a record.
+/// Whether an entry is a tau-bench record.
 pub(super) fn is_record(entry: &Value) -> bool {
     entry.get("traj").is_some_and(Value::is_array)
 }
 
-/// One scenario a record, with names that are told apart where a task was
-/// recorded more than once.
+/// One scenario per record; repeated tasks get distinct names.
 pub(super) fn scenarios(records: &[Value]) -> Vec<Value> {
     records
         .iter()
@@ -37,7 +35,8 @@ fn number(record: &Value, field: &str) -> String {
 }
 
 fn scenario(name: String, record: &Value) -> Value {
-    // An entry between records that is none shows as a scenario without turns.
+    // An entry that is no record becomes a scenario without turns, which is
+    // reported as a problem.
     let turns = record.get("traj").and_then(Value::as_array).map(Vec::as_slice);
     let flow: Vec<Value> = turns.unwrap_or_default().iter().filter_map(turn).collect();
     let users = flow.iter().filter(|turn| turn["speaker"] == "user").count();
@@ -63,8 +62,8 @@ fn text<'a>(task: Option<&'a Map<String, Value>>, field: &str) -> &'a str {
     task.and_then(|task| task.get(field)).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A turn of the script, or a reference answer. Calls, their results and the
-/// policy are not said between the two.
+/// A turn of the script, or a reference answer. Tool calls, their results and the
+/// policy are skipped.
 fn turn(message: &Value) -> Option<Value> {
     let speaker = match message.get("role")?.as_str()? {
         "user" => "user",
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_becomes_the_script_and_markers_do_not() {
+    fn recorded_user_turns_become_script_without_markers() {
         let traj = json!([
             {"role": "system", "content": "The policy"},
             {"role": "user", "content": "Hello"},
@@ -120,21 +119,21 @@ mod tests {
     }
 
     #[test]
-    fn two_recordings_of_one_task_have_two_names() {
+    fn recordings_of_same_task_get_distinct_names() {
         let traj = json!([{"role": "user", "content": "Hello"}]);
         let both = imported(&json!([record(7, 0, traj.clone()), record(7, 1, traj)]));
         assert_ne!(both[0].name, both[1].name);
     }
 
     #[test]
-    fn long_conversations_get_the_turns_they_need() {
+    fn long_recordings_get_enough_turns() {
         let say = |i| json!({"role": "user", "content": format!("{i}")});
         let said: Vec<_> = (0..40).map(say).collect();
         let scenario = imported(&json!([record(1, 0, Value::Array(said))])).remove(0);
         assert_eq!(scenario.max_turns, 40);
     }
 
-    /// Real recordings, where somebody has them beside the repository.
+    /// Uses real recordings if they are available.
     fn recordings() -> Option<PathBuf> {
         let folder = std::env::var_os("REHEARSAL_TEST_DATA").map_or_else(
             || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
@@ -155,7 +154,7 @@ mod tests {
         for (draft, record) in drafts.iter().zip(&records) {
             let scenario = ScenarioSpec::parse(draft).expect("a valid scenario");
             assert!(names.insert(scenario.name.clone()), "{} twice", scenario.name);
-            // Counted in the recording itself, without the code under test.
+            // Counted in the recording, without the code under test.
             let spoken = record["traj"].as_array().expect("turns").iter().filter(|turn| {
                 turn["role"] == "user"
                     && turn["content"].as_str().is_some_and(|c| c.trim() != "###STOP###")
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_policy_becomes_a_prompt() {
+    fn real_policy_becomes_prompt() {
         let Some(folder) = recordings() else { return };
         let text = std::fs::read_to_string(folder.join("tau2-airline/policy.md")).expect("a file");
         let mut drafts = read("policy.md", &text, Format::Markdown).expect("an agent");

@@ -1,4 +1,4 @@
-//! `secret.key` in the data folder: made once, readable by its owner alone.
+//! `secret.key` in the data folder: created once, readable only by its owner.
 
 use super::{SecretError, random};
 use base64::Engine;
@@ -8,10 +8,9 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use telemetry::request::log_id;
 
-/// The file's name.
 const NAME: &str = "secret.key";
 
-/// The text of the key file, made if it is missing.
+/// The text of the key file, which is created if it is missing.
 pub(super) fn load_or_create(data_dir: &Path) -> Result<String, SecretError> {
     let path = data_dir.join(NAME);
     let failed = |error: io::Error| SecretError::File {
@@ -27,8 +26,8 @@ pub(super) fn load_or_create(data_dir: &Path) -> Result<String, SecretError> {
         Err(error) => return Err(failed(error)),
     }
     fs::create_dir_all(data_dir).map_err(failed)?;
-    // Written aside and linked into place: nobody ever reads half a key, and
-    // of two servers that start at once one wins and both use its key.
+    // Written to a temporary file and linked into place: nobody reads a partial
+    // key, and two servers that start at once use the same key.
     let aside = data_dir.join(format!("{NAME}.{}", log_id()));
     let made = write_private(&aside, &STANDARD.encode(random::<32>()))
         .and_then(|()| fs::hard_link(&aside, &path))
@@ -40,8 +39,8 @@ pub(super) fn load_or_create(data_dir: &Path) -> Result<String, SecretError> {
     }
 }
 
-/// A name is safe from a power cut once its folder is synced. A key that is
-/// lost makes everything unreadable that was encrypted with it.
+/// A file name survives a power failure only after its folder is synced. Without
+/// the key, everything encrypted with it is unreadable.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
@@ -83,7 +82,7 @@ mod tests {
     use crate::secrets::Secrets;
 
     #[test]
-    fn it_is_made_once_and_private() {
+    fn key_file_is_created_once_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let first = load_or_create(&data).unwrap();
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn many_starts_at_once_use_one_key() {
+    fn concurrent_starts_use_one_key() {
         let folder = tempfile::tempdir().unwrap();
         let keys = std::thread::scope(|scope| {
             let starts: Vec<_> =
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_said_to_be_no_key() {
+    fn corrupt_key_file_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(NAME), "not a key").unwrap();
         let read = Secrets::load_or_create(folder.path());

@@ -1,9 +1,9 @@
-//! Keys at rest, passwords, tokens, and the one place that takes random bytes
-//! from the operating system.
+//! Encrypted API keys, passwords, tokens, and random bytes from the operating
+//! system.
 //!
 //! A stored key is `version (1 byte) | key id (8) | nonce (24) | ciphertext`,
-//! XChaCha20-Poly1305 with space and connection as associated data: a
-//! ciphertext copied to another row does not open.
+//! XChaCha20-Poly1305 with space and connection as associated data, so that a
+//! ciphertext copied to another row cannot be decrypted.
 
 mod key_file;
 mod passwords;
@@ -30,11 +30,11 @@ use uuid::Uuid;
 const VERSION: u8 = 1;
 const KEY_ID: usize = 8;
 const NONCE: usize = 24;
-/// The fact that shows at boot whether the key is the right one.
-const CANARY: &str = "secret_key_canary";
-const CANARY_TEXT: &str = "the key is the right one";
+/// The metadata entry that shows at boot whether the key is the right one.
+const KEY_CHECK: &str = "secret_key_canary";
+const KEY_CHECK_TEXT: &str = "the key is the right one";
 
-/// Random bytes of the operating system.
+/// Random bytes from the operating system.
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -42,7 +42,7 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Why a secret could not be kept or read.
+/// Why a secret could not be stored or read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// `REHEARSAL_SECRET_KEY` or the key file is not a key.
@@ -50,30 +50,25 @@ pub enum SecretError {
     NotAKey,
     /// The key file cannot be read or written.
     #[error("the key file {path}: {reason}")]
-    File {
-        /// Which file.
-        path: String,
-        /// What the operating system says.
-        reason: String,
-    },
-    /// Encrypted with another key than this server's.
-    #[error("this was encrypted with another secret key than the server has now")]
+    File { path: String, reason: String },
+    /// Encrypted with another key than the key of this server.
+    #[error("this was encrypted with a secret key that the server no longer has")]
     OtherKey,
-    /// Not what was stored, or not for this row.
-    #[error("what is stored is damaged or belongs elsewhere")]
+    /// The ciphertext was altered or belongs to another row.
+    #[error("the stored secret is corrupt or belongs to another row")]
     Damaged,
-    /// At boot: the database was made with another key.
+    /// The database was created with another key.
     #[error(
-        "the secret key is not the one that this database was made with; set \
-         REHEARSAL_SECRET_KEY (or secret.key in the data folder) to the key of then"
+        "the secret key is not the one that this database was created with; set \
+         REHEARSAL_SECRET_KEY (or secret.key in the data folder) to the original key"
     )]
     WrongKey,
-    /// The database does not answer.
+    /// The database is unavailable.
     #[error("the secret key could not be checked: {0}")]
     Store(String),
 }
 
-/// The key that encrypts what must not be read in the database.
+/// The key that encrypts secrets in the database.
 #[derive(Clone)]
 pub struct Secrets {
     cipher: XChaCha20Poly1305,
@@ -87,10 +82,9 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// A key of 32 bytes.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
-        // A prefix keeps the id apart from any other hash of the key.
+        // The prefix distinguishes the id from other hashes of the key.
         let hash: [u8; 32] =
             Sha256::new().chain_update(b"rehearsal key id").chain_update(key).finalize().into();
         let mut key_id = [0; KEY_ID];
@@ -98,7 +92,7 @@ impl Secrets {
         Self { cipher: XChaCha20Poly1305::new(key.into()), key_id }
     }
 
-    /// A key spelled in base64, with or without padding, either alphabet.
+    /// A key in base64, with or without padding, in either alphabet.
     ///
     /// # Errors
     /// `NotAKey`.
@@ -112,7 +106,7 @@ impl Secrets {
         Ok(Self::new(&key))
     }
 
-    /// The key of the data folder, made on the first start.
+    /// The key of the data folder, which is created at the first start.
     ///
     /// # Errors
     /// `NotAKey`, `File`.
@@ -138,11 +132,10 @@ impl Secrets {
         Ok([&[VERSION], &self.key_id[..], &nonce[..], &sealed[..]].concat())
     }
 
-    /// Decrypts it.
+    /// Decrypts a connection's key.
     ///
     /// # Errors
-    /// `OtherKey`, or `Damaged` for anything that is not exactly what was
-    /// encrypted for this row.
+    /// `OtherKey`, or `Damaged` for anything but the ciphertext of this row.
     pub fn decrypt(
         &self,
         space: SpaceId,
@@ -165,26 +158,25 @@ impl Secrets {
         String::from_utf8(opened).map(SecretString::from).map_err(|_| SecretError::Damaged)
     }
 
-    /// At boot: whether this is the key that the database was made with. The
-    /// first start writes the canary down.
+    /// Checks at boot that the database was created with this key. The first start
+    /// stores the key check.
     ///
     /// # Errors
     /// `WrongKey`, `Store`.
     pub async fn check(&self, store: &dyn SettingStore) -> Result<(), SecretError> {
         let failed = |error: store::StoreError| SecretError::Store(error.to_string());
         let (space, nobody) = (SpaceId(Uuid::nil()), ConnectionId(Uuid::nil()));
-        let Some(canary) = store.fact(CANARY).await.map_err(failed)? else {
-            let canary = self.encrypt(space, nobody, &CANARY_TEXT.into())?;
-            return store.put_fact(CANARY, &canary).await.map_err(failed);
+        let Some(canary) = store.metadata(KEY_CHECK).await.map_err(failed)? else {
+            let canary = self.encrypt(space, nobody, &KEY_CHECK_TEXT.into())?;
+            return store.put_metadata(KEY_CHECK, &canary).await.map_err(failed);
         };
         match self.decrypt(space, nobody, &canary) {
-            Ok(text) if text.expose_secret() == CANARY_TEXT => Ok(()),
+            Ok(text) if text.expose_secret() == KEY_CHECK_TEXT => Ok(()),
             _ => Err(SecretError::WrongKey),
         }
     }
 }
 
-/// The row that a ciphertext belongs to.
 fn row(space: SpaceId, connection: ConnectionId) -> [u8; 32] {
     let mut row = [0; 32];
     row[..16].copy_from_slice(space.0.as_bytes());
@@ -204,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_comes_back_in_its_row_alone() {
+    fn key_decrypts_only_in_its_row() {
         let secrets = Secrets::new(&[7; 32]);
         let stored = sealed(&secrets);
         let open = |space, connection| {
@@ -218,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_and_every_changed_byte_are_found() {
+    fn wrong_key_and_every_changed_byte_are_detected() {
         let secrets = Secrets::new(&[7; 32]);
         let stored = sealed(&secrets);
         let other = Secrets::new(&[8; 32]).decrypt(SPACE, CONNECTION, &stored);
@@ -249,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_key_is_found_at_boot() {
+    async fn wrong_key_is_detected_at_boot() {
         let (_folder, store) = store_sqlite::testing::open().await;
         let (right, wrong) = (Secrets::new(&[7; 32]), Secrets::new(&[8; 32]));
         right.check(&store).await.unwrap();

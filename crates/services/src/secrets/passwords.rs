@@ -6,13 +6,13 @@ use argon2::{PasswordHash, PasswordHasher, PasswordVerifier};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Shortest and longest password, in characters.
+/// The allowed length of a password in characters.
 const SHORTEST: usize = 10;
 const LONGEST: usize = 1000;
-/// Most hashes at once: each takes 19 MiB for its while.
+/// The maximum number of concurrent hashes; each uses 19 MiB.
 const AT_ONCE: usize = 4;
 
-/// What is wrong with a new password, in words that follow "password".
+/// The problem of a new password; the message follows "password".
 #[must_use]
 pub fn password_problem(password: &str) -> Option<String> {
     let length = password.chars().count();
@@ -25,11 +25,11 @@ pub fn password_problem(password: &str) -> Option<String> {
     domain::is_blank(password).then(|| "must not be blank".to_owned())
 }
 
-/// Hashes and checks passwords, a few at a time.
+/// Hashes and verifies passwords, a few at a time.
 #[derive(Clone)]
 pub struct Passwords {
     slots: Arc<Semaphore>,
-    /// What is checked when there is no such user, so that it takes as long.
+    /// Verified when there is no such user, so that both cases take as long.
     nobody: Arc<str>,
 }
 
@@ -48,20 +48,20 @@ fn hash(password: &[u8]) -> Result<String, String> {
 }
 
 impl Passwords {
-    /// The hash of a new password, in PHC form.
+    /// The hash of a new password in PHC format.
     ///
     /// # Errors
-    /// For the log: what went wrong.
+    /// An internal error, for the log.
     pub async fn hash(&self, password: &str) -> Result<String, String> {
         let password = password.to_owned();
         self.apart(move || hash(password.as_bytes())).await?
     }
 
-    /// Whether a password is the one of `stored`. `None` (no such user) is
-    /// never right and takes just as long.
+    /// Whether a password matches the hash `stored`. `None` (no such user) never
+    /// matches and takes just as long.
     ///
     /// # Errors
-    /// For the log: what went wrong.
+    /// An internal error, for the log.
     pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, String> {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.nobody).to_owned();
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_right_password_alone_is_right() {
+    async fn only_the_right_password_matches() {
         let passwords = Passwords::default();
         let stored = passwords.hash("correct horse").await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
@@ -102,10 +102,10 @@ mod tests {
         assert_ne!(stored, passwords.hash("correct horse").await.unwrap());
     }
 
-    /// Measuring time in a test would be luck; that the same work is done for
-    /// nobody is not.
+    /// Timing in a test would be unreliable, so this checks that the same work is
+    /// done for unknown users.
     #[tokio::test]
-    async fn nobody_costs_the_same() {
+    async fn unknown_user_costs_the_same() {
         let passwords = Passwords::default();
         let of = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
         let stored = passwords.hash("correct horse").await.unwrap();

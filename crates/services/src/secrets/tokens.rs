@@ -1,15 +1,15 @@
-//! Tokens for programs: shown once, stored hashed.
+//! API tokens: shown once, stored as a hash.
 
 use super::random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// What every token begins with, so that scanners of leaked secrets know it.
+/// The prefix of every token, so that secret scanners can recognize it.
 const PREFIX: &str = "rhs_";
 
-/// A fresh token and the hash under which it is stored. 32 random bytes need
-/// no slow hash: there is nothing to guess.
+/// A new token and its hash. 32 random bytes need no slow hash, because they
+/// cannot be guessed.
 #[must_use]
 pub fn new_token() -> (String, [u8; 32]) {
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random::<32>()));
@@ -17,7 +17,7 @@ pub fn new_token() -> (String, [u8; 32]) {
     (token, hash)
 }
 
-/// The hash of a token that somebody sent; `None` if it cannot be one.
+/// The hash of a received token; `None` if it has the wrong format.
 #[must_use]
 pub fn token_hash(token: &str) -> Option<[u8; 32]> {
     let body = token.trim().strip_prefix(PREFIX)?;
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_found_by_its_hash_and_nothing_else_is() {
+    fn token_hash_matches_only_its_token() {
         let (token, hash) = new_token();
         assert_eq!(token.len(), 4 + 43);
         assert_eq!(token_hash(&token), Some(hash));

@@ -1,16 +1,15 @@
-//! How long a suite will still take: pure.
+//! Estimates the remaining time of a suite. Pure.
 
 use domain::{RunStatus, Timestamp};
 use std::time::Duration;
 use store::rows::{RunRow, SuiteRow};
 
-/// Finished runs of the suite itself from which on its own mean is used.
+/// From this number of finished runs on, the suite's own mean is used.
 const ENOUGH: usize = 2;
 
-/// Seconds that are left: the mean duration of this suite's finished runs
-/// (before there are two: of past ones), for what is not begun and for what
-/// is left of what runs, spread over the places there are. `None` when it
-/// cannot be told or nothing is left.
+/// The remaining seconds: the mean duration of this suite's finished runs (of
+/// past runs until there are two), for pending runs and for the rest of active
+/// runs, divided by the concurrency. `None` if it is unknown or nothing remains.
 #[must_use]
 pub fn eta_seconds(
     suite: &SuiteRow,
@@ -18,7 +17,7 @@ pub fn eta_seconds(
     past_ms: Option<u64>,
     now: Timestamp,
 ) -> Option<u32> {
-    if suite.status.is_final() {
+    if suite.state.status().is_final() {
         return None;
     }
     let judged = |run: &&RunRow| {
@@ -35,7 +34,7 @@ pub fn eta_seconds(
     let mut unfinished = 0_u32;
     for run in runs.iter().filter(|run| !run.status.is_final()) {
         unfinished += 1;
-        // What takes longer than the mean is thought to be nearly done.
+        // A run that exceeds the mean is assumed to be nearly done.
         let ran = run.started_at.map_or(Duration::ZERO, |start| now.since(start));
         left += mean.saturating_sub(ran).max(mean / 10);
     }

@@ -1,70 +1,68 @@
-//! What the readers of one suite share, so that a thousand of them ask the
-//! database about as much as one.
+//! Shares what the readers of one suite read, so that a thousand readers cause
+//! about as many queries as one.
 
-use domain::{Progress, SpaceId, SuiteEvent, SuiteId};
+use domain::{ProgressEvent, SpaceId, SuiteEvent, SuiteId};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use store::{SharedSuites, Stored};
+use store::{SharedSuites, StoreResult};
 use tokio::time::Instant;
 
-/// The newest events of a suite that are kept for readers that follow closely;
-/// who is further behind reads for itself.
+/// How many of the newest events of a suite are cached. A reader that is further
+/// behind reads from the database.
 const KEPT: usize = 32;
-/// How long a progress is told again while no event is newer.
+/// How long a computed progress is reused while no newer event exists.
 const GOOD_FOR: Duration = Duration::from_secs(1);
-/// Suites that are known before all are forgotten.
+/// The number of cached suites at which the cache is cleared.
 const MOST: usize = 512;
 
-/// What is known of the suites that are read.
+/// The cache of all suites that are being read.
 #[derive(Debug, Default)]
 pub struct EventCache {
     suites: Mutex<HashMap<SuiteId, Arc<Shared>>>,
 }
 
-/// What the readers of one suite share.
+/// The cache of one suite.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Whose it is; that never changes.
+    /// The owner, which never changes.
     space: SpaceId,
     pub(super) window: Mutex<Window>,
-    /// One reads what is new; the others wait and find it in the window.
+    /// Held by the reader that reads new events; the others wait and find them in
+    /// the window.
     pub(super) reading: tokio::sync::Mutex<()>,
-    /// The progress that was computed last.
     pub(super) progress: tokio::sync::Mutex<Option<Known>>,
 }
 
-/// A progress that was computed.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// The event up to which it is right.
+    /// The number of the event up to which the progress is valid.
     seq: i64,
     at: Instant,
-    progress: Progress,
+    progress: ProgressEvent,
 }
 
 impl Known {
-    /// Computed this moment.
-    pub(super) fn now(seq: i64, progress: Progress) -> Self {
+    pub(super) fn now(seq: i64, progress: ProgressEvent) -> Self {
         Self { seq, at: Instant::now(), progress }
     }
 
-    /// The progress, if it is as new as event `seq`. What runs wait for and
-    /// how long it will take change without events, so it is not kept long.
-    pub(super) fn at(&self, seq: i64) -> Option<&Progress> {
+    /// The progress, if it covers event `seq`. Waiting reasons and remaining time
+    /// change without events, so a progress expires soon.
+    pub(super) fn at(&self, seq: i64) -> Option<&ProgressEvent> {
         (self.seq >= seq && self.at.elapsed() < GOOD_FOR).then_some(&self.progress)
     }
 }
 
 impl EventCache {
-    /// What the readers of this suite share; `None` when it is not the space's.
+    /// The cache of a suite; `None` if the suite does not belong to the space.
     pub(super) async fn of(
         &self,
         store: &SharedSuites,
         space: SpaceId,
         suite: SuiteId,
-    ) -> Stored<Option<Arc<Shared>>> {
+    ) -> StoreResult<Option<Arc<Shared>>> {
         let known = self.suites.lock().get(&suite).cloned();
         if let Some(shared) = known {
             return Ok((shared.space == space).then_some(shared));
@@ -84,14 +82,14 @@ impl EventCache {
     }
 }
 
-/// The newest events, without a gap between them.
+/// The newest events, without gaps.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     events: VecDeque<(i64, SuiteEvent)>,
 }
 
 impl Window {
-    /// What follows `seq`, at most `limit`; `None` when that is not known here.
+    /// At most `limit` events after `seq`; `None` if they are not cached.
     pub(super) fn after(&self, seq: i64, limit: u32) -> Option<Vec<(i64, SuiteEvent)>> {
         let (first, last) = (self.events.front()?.0, self.events.back()?.0);
         if seq < first - 1 || seq >= last {
@@ -101,7 +99,7 @@ impl Window {
         Some(new.take(limit as usize).cloned().collect())
     }
 
-    /// Takes in events as they were read: in order and without a gap.
+    /// Adds events in order and without gaps.
     pub(super) fn add(&mut self, read: &[(i64, SuiteEvent)]) {
         for (seq, event) in read {
             let next = self.events.back().map_or(*seq, |(last, _)| last + 1);
@@ -112,18 +110,18 @@ impl Window {
                 self.events.push_back((*seq, event.clone()));
             }
         }
-        let too_many = self.events.len().saturating_sub(KEPT);
-        self.events.drain(..too_many);
+        let excess = self.events.len().saturating_sub(KEPT);
+        self.events.drain(..excess);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{GOOD_FOR, KEPT, Known, Window};
-    use domain::{Counts, Finished, Progress, SuiteEvent, SuiteStatus};
+    use domain::{Counts, FinishedEvent, ProgressEvent, SuiteEvent, SuiteStatus};
 
     fn read(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, SuiteEvent)> {
-        let told = Finished { status: SuiteStatus::Finished, counts: Counts::default() };
+        let told = FinishedEvent { status: SuiteStatus::Finished, counts: Counts::default() };
         seqs.into_iter().map(|seq| (seq, SuiteEvent::Finished(told))).collect()
     }
 
@@ -132,11 +130,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_progress_is_told_again_while_it_is_right() {
+    async fn progress_is_reused_while_valid() {
         let (current, waiting, held) = Default::default();
         let by_status = Counts::default();
-        let progress =
-            Progress { done: 1, total: 2, by_status, eta_seconds: None, current, waiting, held };
+        let progress = ProgressEvent {
+            done: 1,
+            total: 2,
+            by_status,
+            eta_seconds: None,
+            current,
+            waiting,
+            held,
+        };
         let known = Known::now(7, progress.clone());
         assert_eq!(known.at(7), Some(&progress));
         assert_eq!(known.at(8), None, "something has happened since");
@@ -145,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_tells_what_follows_and_nothing_that_it_does_not_know() {
+    fn window_returns_only_complete_ranges() {
         let mut window = Window::default();
         assert_eq!(after(&window, 0, 9), None);
         window.add(&read(5..=7));
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_no_gap_and_no_double_whatever_is_read() {
+    fn window_has_no_gap_and_no_duplicate() {
         let mut window = Window::default();
         window.add(&read(5..=7));
         window.add(&read(6..=9));

@@ -1,20 +1,20 @@
-//! What the streams read.
+//! Reads events and progress for streams.
 
 use super::Suites;
 use super::event_cache::{Known, Shared};
 use crate::errors::StoreResultExt;
-use crate::event_source::Live;
+use crate::event_source::EventSource;
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AppResult, Caller, ResultService};
-use domain::{Progress, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
+use domain::{ProgressEvent, RunEvent, SuiteEvent, SuiteId, SuiteSnapshot, Turn, TurnEvent};
 use std::sync::Arc;
-use store::hub::Newest;
+use store::event_notifier::LatestEvent;
 use store::rows::EventRow;
 use tokio::sync::watch;
 
 #[async_trait]
-impl Live for Suites {
+impl EventSource for Suites {
     async fn snapshot(&self, caller: &Caller, suite: SuiteId) -> AppResult<SuiteSnapshot> {
         self.suite(caller, suite).await
     }
@@ -37,14 +37,19 @@ impl Live for Suites {
             return Ok(events);
         }
         let rows = self.suites.events_after(suite, seq, limit).await.or_app_error()?;
-        let events: Vec<_> = rows.into_iter().filter_map(told).collect();
+        let events: Vec<_> = rows.into_iter().filter_map(stream_event).collect();
         shared.window.lock().add(&events);
         Ok(events)
     }
 
-    async fn progress(&self, caller: &Caller, suite: SuiteId, seq: i64) -> AppResult<Progress> {
+    async fn progress(
+        &self,
+        caller: &Caller,
+        suite: SuiteId,
+        seq: i64,
+    ) -> AppResult<ProgressEvent> {
         let shared = self.shared(caller, suite).await?;
-        // A reader may have read an event that is not published yet.
+        // A reader may already know an event that is not published yet.
         let newest = self.suites.watch(suite).borrow().seq.max(seq);
         let mut known = shared.progress.lock().await;
         if let Some(progress) = known.as_ref().and_then(|known| known.at(newest)) {
@@ -55,7 +60,7 @@ impl Live for Suites {
         Ok(progress)
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<LatestEvent> {
         self.suites.watch(suite)
     }
 }
@@ -68,8 +73,8 @@ impl Suites {
     }
 }
 
-/// A stored event as it is told.
-fn told((seq, event, turn): (i64, EventRow, Option<Turn>)) -> Option<(i64, SuiteEvent)> {
+/// A stored event as streams send it.
+fn stream_event((seq, event, turn): (i64, EventRow, Option<Turn>)) -> Option<(i64, SuiteEvent)> {
     let event = match (event, turn) {
         (EventRow::Run(run), _) => {
             SuiteEvent::Run(Box::new(RunEvent { run_id: run.id, run: *run }))

@@ -1,11 +1,11 @@
-//! The use cases of suites and runs: planned, started, read, cancelled,
-//! judged again.
+//! Suites and runs.
 //!
+//! - `service`: starts, re-runs, cancels and rejudges; `start` and `rerun` have
+//!   its steps.
 //! - [`plan`]: what a start would do; pure.
-//! - `start`, `rerun`, `evaluate`, `cancel`: what changes something.
-//! - `troubles`: what is the matter with connections before a start.
-//! - `read`: what is shown. [`eta`]: how long it will take; pure.
-//! - `live`: what the streams read.
+//! - `preflight_warnings`: problems of connections, found before a start.
+//! - `read`: what pages and API show. [`eta`]: the remaining time; pure.
+//! - `events`, `event_cache`: what streams read.
 
 pub mod eta;
 mod event_cache;
@@ -30,50 +30,49 @@ use store::SharedSuites;
 use store::catalog::{AgentStore, ScenarioStore, SettingStore};
 use store::rows::ModelRef;
 
-/// Whether a connection can be used at all, found out without a paid call.
+/// Checks whether a connection can be used, without a paid call.
 #[async_trait]
-pub trait Reach: Send + Sync + 'static {
-    /// What is found of a connection, whatever the model: is it there, may its
-    /// address be called, does anybody answer.
-    async fn look(&self, caller: &Caller, connection: ConnectionId) -> Look;
+pub trait ConnectionCheck: Send + Sync + 'static {
+    /// Checks a connection regardless of the model: does it exist, may its
+    /// address be called, does the address accept connections.
+    async fn check(&self, caller: &Caller, connection: ConnectionId) -> CheckedConnection;
 
-    /// What the circuit says to a call of the caller's to this model.
-    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reached;
+    /// Whether the caller's circuit would let a call to this model through.
+    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability;
 }
 
-/// What was found of a connection before anything starts.
+/// The result of checking a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// Its name; empty where there is no such connection for the caller.
+pub struct CheckedConnection {
+    /// Empty if the caller has no such connection.
     pub name: String,
-    /// Whether it can be used.
-    pub reached: Reached,
+    pub reachability: Reachability,
 }
 
-/// Whether a connection can be used, in words that follow its name.
+/// Whether a connection can be used. Messages continue a sentence that begins
+/// with the name of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum Reachability {
     /// Calls go through, as far as is known.
-    Yes,
-    /// They may not, but runs wait or try: told, and no hindrance.
-    Troubled {
-        /// What is wrong.
+    Ready,
+    /// Calls may fail, but runs wait or probe: reported, and the start goes on.
+    Degraded {
         message: String,
-        /// When it is tried again.
+        /// The next probe.
         until: Option<Timestamp>,
     },
-    /// No call would get through: there is no such connection, its key is missing
-    /// or not accepted, its money is spent, or nobody answers at its address.
-    Not(String),
+    /// No call would get through: the connection does not exist, its key is
+    /// missing or rejected, its quota is exhausted, or its address is unreachable.
+    Unusable(String),
 }
 
-/// What is told of a start and of a cancel.
+/// The engine, as the services use it.
 pub trait Executor: Send + Sync + 'static {
-    /// Something may begin.
+    /// Looks for runs to claim now instead of at the next poll.
     fn wake(&self);
-    /// These runs are to stop.
+    /// Stops these runs.
     fn cancel(&self, runs: &[RunId]);
-    /// For what a run of this user and model would wait that is not begun
+    /// What a pending run of this user and model waits for, if it does not begin
     /// because its first call could not be made now.
     fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
         let _ = (user, agent);
@@ -95,12 +94,12 @@ impl Executor for Engine {
     }
 }
 
-/// Numbers of the settings that suites need.
+/// Limits from the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SuiteLimits {
-    /// Default of `concurrency`.
+    /// The default of `concurrency`.
     pub runs_per_suite: u32,
-    /// Most unfinished runs of a user.
+    /// The maximum number of unfinished runs of a user.
     pub queue_per_user: u32,
 }
 
@@ -110,45 +109,36 @@ impl Default for SuiteLimits {
     }
 }
 
-/// The use cases of suites and runs.
+/// Suites and runs.
 #[derive(Clone)]
 pub struct Suites {
-    /// Suites, runs, events.
     pub suites: SharedSuites,
-    /// Agents.
     pub agents: Arc<dyn AgentStore>,
-    /// Scenarios.
     pub scenarios: Arc<dyn ScenarioStore>,
-    /// Settings of spaces.
     pub settings: Arc<dyn SettingStore>,
-    /// Connections, and the demo agent.
     pub catalog: Arc<Catalog>,
-    /// Whether connections can be used.
-    pub reach: Arc<dyn Reach>,
-    /// The engine.
+    pub connection_check: Arc<dyn ConnectionCheck>,
     pub executor: Arc<dyn Executor>,
-    /// Time and ids.
     pub clock: SharedClock,
-    /// Numbers.
     pub limits: SuiteLimits,
-    /// What streams of the same suite share.
     pub event_cache: Arc<event_cache::EventCache>,
 }
 
-/// A cursor of a list from new to old: `millis-id`.
-fn before(cursor: &domain::services::Cursor) -> AppResult<Option<store::suites::Before>> {
+/// Parses the cursor of a list that is sorted from newest to oldest:
+/// `milliseconds-id`.
+fn before(cursor: &domain::services::Cursor) -> AppResult<Option<store::suites::TimeCursor>> {
     let Some(text) = cursor.after.as_deref().filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     let parse = || {
         let (millis, id) = text.split_once('-')?;
         let at = domain::Timestamp(millis.parse().ok()?);
-        Some(store::suites::Before { at, id: id.parse().ok()? })
+        Some(store::suites::TimeCursor { at, id: id.parse().ok()? })
     };
     parse().map(Some).ok_or_else(damaged)
 }
 
-/// 422 with problems, or nothing.
-fn none_of(problems: Vec<Problem>) -> AppResult<()> {
+/// Fails with 422 if there are problems.
+fn reject_if_any(problems: Vec<Problem>) -> AppResult<()> {
     if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }

@@ -1,10 +1,10 @@
-//! What a start would do: pure, so that pre-flight and start cannot differ.
+//! What a start would do. Pure, so that preflight and start cannot differ.
 
 use domain::{
     Agent, END_CONVERSATION, Incompatibility, Mode, Preflight, Problem, Scenario, is_blank,
 };
 
-/// What is missing of an agent for a scenario, in a sentence; `None` if nothing.
+/// What an agent lacks for a scenario, as a sentence; `None` if nothing.
 #[must_use]
 pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
     let mut missing: Vec<&str> = Vec::new();
@@ -36,7 +36,7 @@ pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-/// Tools of the agent that no mock of the scenario answers.
+/// Tools of the agent without a mock in the scenario.
 #[must_use]
 pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
     let mocked = |name: &str| scenario.spec.tool_mocks.iter().any(|mock| mock.tool == name);
@@ -44,7 +44,8 @@ pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
     tools.filter(|name| !mocked(name)).collect()
 }
 
-/// Model calls of one run at most, tools left out: what talks and who judges.
+/// The maximum number of model calls of one run, without tool rounds: agent,
+/// simulated user and judge.
 #[must_use]
 pub fn calls(scenario: &Scenario) -> u32 {
     let judged = !scenario.spec.expected_behaviors.is_empty()
@@ -58,7 +59,7 @@ pub fn calls(scenario: &Scenario) -> u32 {
     talk + u32::from(judged)
 }
 
-/// User turns of the script, or the most there can be.
+/// The number of user turns of the script, or the maximum in simulated mode.
 #[must_use]
 pub fn user_turns(scenario: &Scenario) -> u32 {
     match scenario.spec.mode {
@@ -67,8 +68,8 @@ pub fn user_turns(scenario: &Scenario) -> u32 {
     }
 }
 
-/// What would run, without what only the world can tell (connections,
-/// unfinished suites, past durations).
+/// What would run, without what needs I/O (connections, unfinished suites, past
+/// durations).
 #[must_use]
 pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool) -> Preflight {
     let mut flight = Preflight { problems: agent.problems(), ..Preflight::default() };

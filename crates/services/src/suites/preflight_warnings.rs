@@ -1,90 +1,93 @@
-//! What is the matter with the connections that runs would use, told before
-//! anything starts: what stops the start, and what only holds it up.
+//! Problems of the connections that a start would use: those that prevent the
+//! start, and those that only delay its runs.
 
-use super::{Look, Reached, Suites, none_of};
+use super::{CheckedConnection, Reachability, Suites, reject_if_any};
 use domain::services::{AppResult, Caller};
-use domain::{ConnectionId, ConnectionTrouble, Problem};
-use store::rows::{Frozen, ModelRef};
+use domain::{ConnectionId, ConnectionWarning, Problem};
+use store::rows::{ModelRef, ModelSnapshot};
 
 impl Suites {
-    /// What is the matter with the connections that runs would use.
-    pub(super) async fn troubles(
+    /// The problems of the connections that runs would use.
+    pub(super) async fn warnings(
         &self,
         caller: &Caller,
-        frozen: &Frozen,
-    ) -> Vec<ConnectionTrouble> {
+        model_snapshot: &ModelSnapshot,
+    ) -> Vec<ConnectionWarning> {
         let roles = [
-            ("agent.connection_id", &frozen.agent),
-            ("judge.connection_id", &frozen.judge),
-            ("simulated_user.connection_id", &frozen.simulated_user),
+            ("agent.connection_id", &model_snapshot.agent),
+            ("judge.connection_id", &model_snapshot.judge),
+            ("simulated_user.connection_id", &model_snapshot.simulated_user),
         ];
-        let mut troubles: Vec<ConnectionTrouble> = Vec::new();
-        // Roles may share a connection: it is dialled once.
-        let mut looked: Vec<(ConnectionId, Look)> = Vec::new();
+        let mut warnings: Vec<ConnectionWarning> = Vec::new();
+        // Roles may share a connection; each connection is dialed once.
+        let mut checked: Vec<(ConnectionId, CheckedConnection)> = Vec::new();
         for (path, model) in roles {
             let id = model.connection_id;
-            if !looked.iter().any(|(known, _)| *known == id) {
-                looked.push((id, self.reach.look(caller, id).await));
+            if !checked.iter().any(|(known, _)| *known == id) {
+                checked.push((id, self.connection_check.check(caller, id).await));
             }
-            let look = looked.iter().find(|(known, _)| *known == id).map(|(_, look)| look);
-            let Some(trouble) = look.and_then(|look| self.trouble(caller, path, model, look))
+            let found = checked.iter().find(|(known, _)| *known == id).map(|(_, found)| found);
+            let Some(warning) = found.and_then(|found| self.warning(caller, path, model, found))
             else {
                 continue;
             };
-            // Of one connection one thing is told once, whatever the model.
-            let told = |known: &ConnectionTrouble| {
-                known.connection_id == id && (known.stops || known.message == trouble.message)
+            // The same problem of a connection is reported once, whatever the model.
+            let reported = |known: &ConnectionWarning| {
+                known.connection_id == id && (known.stops || known.message == warning.message)
             };
-            if !troubles.iter().any(told) {
-                troubles.push(trouble);
+            if !warnings.iter().any(reported) {
+                warnings.push(warning);
             }
         }
-        troubles
+        warnings
     }
 
-    /// What is the matter with the connection of a model.
-    fn trouble(
+    /// The problem of the connection of a model, if there is one.
+    fn warning(
         &self,
         caller: &Caller,
         path: &str,
         model: &ModelRef,
-        look: &Look,
-    ) -> Option<ConnectionTrouble> {
-        let reached = match &look.reached {
-            Reached::Yes => self.reach.circuit(caller, model),
-            found => found.clone(),
+        found: &CheckedConnection,
+    ) -> Option<ConnectionWarning> {
+        let reachability = match &found.reachability {
+            Reachability::Ready => self.connection_check.circuit(caller, model),
+            other => other.clone(),
         };
-        let (message, stops, until) = match reached {
-            Reached::Yes => return None,
-            Reached::Troubled { message, until } => (message, false, until),
-            Reached::Not(message) => (message, true, None),
+        let (message, stops, until) = match reachability {
+            Reachability::Ready => return None,
+            Reachability::Degraded { message, until } => (message, false, until),
+            Reachability::Unusable(message) => (message, true, None),
         };
-        let (path, name) = (path.to_owned(), look.name.clone());
+        let (path, name) = (path.to_owned(), found.name.clone());
         let connection_id = model.connection_id;
-        Some(ConnectionTrouble { path, connection_id, name, message, stops, until })
+        Some(ConnectionWarning { path, connection_id, name, message, stops, until })
     }
 
-    /// Whether this judge can be used at all.
-    pub(super) async fn judge_is_there(&self, caller: &Caller, judge: &ModelRef) -> AppResult<()> {
-        let look = self.reach.look(caller, judge.connection_id).await;
-        let found: Vec<_> =
-            self.trouble(caller, "judge.connection_id", judge, &look).into_iter().collect();
-        refused_for(stopping(&found).collect(), &found)
+    /// Fails if this judge cannot be used.
+    pub(super) async fn check_judge(&self, caller: &Caller, judge: &ModelRef) -> AppResult<()> {
+        let checked = self.connection_check.check(caller, judge.connection_id).await;
+        let warnings: Vec<_> =
+            self.warning(caller, "judge.connection_id", judge, &checked).into_iter().collect();
+        reject_start(stopping(&warnings).collect(), &warnings)
     }
 }
 
-/// 422 with what stands against a start, and with where to mend a connection.
-pub(super) fn refused_for(problems: Vec<Problem>, troubles: &[ConnectionTrouble]) -> AppResult<()> {
-    none_of(problems).map_err(|error| {
-        match troubles.iter().find(|trouble| trouble.stops && !trouble.name.is_empty()) {
+/// Fails with 422 if there are problems, with a link to the connection to fix.
+pub(super) fn reject_start(
+    problems: Vec<Problem>,
+    warnings: &[ConnectionWarning],
+) -> AppResult<()> {
+    reject_if_any(problems).map_err(|error| {
+        match warnings.iter().find(|warning| warning.stops && !warning.name.is_empty()) {
             Some(one) => error.with_link(format!("/settings/connections/{}", one.connection_id)),
             None => error,
         }
     })
 }
 
-/// Those that stop a start, as problems of it.
-pub(super) fn stopping(troubles: &[ConnectionTrouble]) -> impl Iterator<Item = Problem> {
-    let stopping = troubles.iter().filter(|trouble| trouble.stops);
-    stopping.map(|trouble| Problem::new(trouble.path.clone(), trouble.message.clone()))
+/// The problems that prevent a start.
+pub(super) fn stopping(warnings: &[ConnectionWarning]) -> impl Iterator<Item = Problem> {
+    let stopping = warnings.iter().filter(|warning| warning.stops);
+    stopping.map(|warning| Problem::new(warning.path.clone(), warning.message.clone()))
 }

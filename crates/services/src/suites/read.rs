@@ -1,4 +1,4 @@
-//! What is shown of suites and runs.
+//! Reads suites and runs.
 
 use super::eta::eta_seconds;
 use super::{Suites, before, limit};
@@ -10,8 +10,8 @@ use domain::services::{
     ResultService, ScenarioService,
 };
 use domain::{
-    BreakerState, Counts, Evaluation, HeldRuns, Progress, Run, RunId, RunStatus, ScenarioFilter,
-    Suite, SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting,
+    BreakerState, Counts, Evaluation, ProgressEvent, Run, RunId, RunStatus, ScenarioFilter, Suite,
+    SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting, WaitingRuns,
 };
 use store::rows::{RunRow, SuiteRow};
 
@@ -19,7 +19,7 @@ use store::rows::{RunRow, SuiteRow};
 impl ResultService for Suites {
     async fn dashboard(&self, caller: &Caller) -> AppResult<Dashboard> {
         let latest = Cursor { after: None, limit: Some(LATEST) };
-        let troubled = self.catalog.connections(caller).await?;
+        let connections = self.catalog.connections(caller).await?;
         let agents = self.catalog.agents(caller, &counted()).await?.items.len();
         Ok(Dashboard {
             live: self.unfinished(caller).await?,
@@ -27,7 +27,7 @@ impl ResultService for Suites {
             agents: u32::try_from(agents).unwrap_or(COUNTED),
             scenarios: self.counted_scenarios(caller, false).await?,
             built_in_scenarios: self.counted_scenarios(caller, true).await?,
-            troubled: troubled
+            failing_connections: connections
                 .into_iter()
                 .filter(|one| one.breaker.state != BreakerState::Closed)
                 .collect(),
@@ -82,66 +82,65 @@ impl ResultService for Suites {
         let row = row.ok_or_else(|| AppError::not_found("run"))?;
         let mut run = self.shown(&row);
         run.transcript = Some(self.suites.transcript(id).await.or_app_error()?);
-        run.evaluations = Some(self.judgings(id).await?);
+        run.evaluations = Some(self.evaluations_of(id).await?);
         Ok(run)
     }
 
     async fn evaluations(&self, caller: &Caller, id: RunId) -> AppResult<Vec<Evaluation>> {
         let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
         row.ok_or_else(|| AppError::not_found("run"))?;
-        self.judgings(id).await
+        self.evaluations_of(id).await
     }
 }
 
 impl Suites {
     /// Unfinished suites, oldest first.
     pub async fn unfinished(&self, caller: &Caller) -> AppResult<Vec<Suite>> {
-        let rows = self.suites.unfinished(caller.space_id).await.or_app_error()?;
+        let rows = self.suites.unfinished_suites(caller.space_id).await.or_app_error()?;
         Ok(rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect())
     }
 
-    /// How far a suite is, and the event up to which that is known.
+    /// The progress of a suite, and the event number up to which it is valid.
     pub(super) async fn progress(
         &self,
         caller: &Caller,
         id: SuiteId,
-    ) -> AppResult<(i64, Progress)> {
+    ) -> AppResult<(i64, ProgressEvent)> {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
         let pending = runs.iter().find(|run| run.status == RunStatus::Pending);
-        let progress = Progress {
+        let progress = ProgressEvent {
             held: pending.and_then(|run| self.waiting(run)),
             done: counts.done(),
             total: row.total,
             by_status: counts,
             eta_seconds: self.eta(caller, &row, &runs).await?,
             current: running.map(|run| run.id).collect(),
-            waiting: HeldRuns::of(runs.iter().filter_map(|run| {
-                self.waiting(run).filter(|waiting| waiting.holds_up(run.status))
+            waiting: WaitingRuns::group(runs.iter().filter_map(|run| {
+                self.waiting(run).filter(|waiting| waiting.is_blocking(run.status))
             })),
         };
         Ok((row.seq, progress))
     }
 
-    /// A run as it is shown.
     fn shown(&self, row: &RunRow) -> Run {
         Run { waiting_on: self.waiting(row), ..row.view() }
     }
 
-    /// What a run waits for. One that is not begun because its first call
-    /// would only wait says so: known now, and never stored. All others that
-    /// are not begun wait for a slot.
+    /// What a run waits for. A pending run whose first call would only wait has
+    /// that reason, which is computed and never stored; other pending runs wait
+    /// for a slot.
     fn waiting(&self, row: &RunRow) -> Option<Waiting> {
         match row.status {
             RunStatus::Pending => {
-                self.executor.held_back(row.user_id, &row.frozen.agent).or(row.waits())
+                self.executor.held_back(row.user_id, &row.model_snapshot.agent).or(row.waits())
             }
             _ => row.waiting,
         }
     }
 
-    async fn judgings(&self, id: RunId) -> AppResult<Vec<Evaluation>> {
+    async fn evaluations_of(&self, id: RunId) -> AppResult<Vec<Evaluation>> {
         let rows = self.suites.evaluations(id).await.or_app_error()?;
         Ok(rows.into_iter().map(|row| row.view).collect())
     }
@@ -157,7 +156,7 @@ impl Suites {
         row: &SuiteRow,
         runs: &[RunRow],
     ) -> AppResult<Option<u32>> {
-        if row.status.is_final() {
+        if row.state.status().is_final() {
             return Ok(None);
         }
         let own = eta_seconds(row, runs, None, self.clock.now());
@@ -165,14 +164,14 @@ impl Suites {
             return Ok(own);
         }
         let ids: Vec<_> = runs.iter().map(|run| run.scenario.id).collect();
-        let past = self.suites.past_duration_ms(caller.space_id, &ids).await.or_app_error()?;
+        let past = self.suites.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
         Ok(eta_seconds(row, runs, past, self.clock.now()))
     }
 }
 
-/// Latest suites on the first page.
+/// The number of latest suites on the overview.
 const LATEST: u32 = 10;
-/// Agents and scenarios are counted up to so many.
+/// Agents and scenarios are counted up to this number.
 const COUNTED: u32 = 200;
 
 impl Suites {
@@ -191,7 +190,7 @@ fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
     all.iter().map(|(word, _)| *word).collect()
 }
 
-/// A filter whose words are not known is a problem, not an empty list.
+/// Rejects a filter with unknown values instead of returning an empty list.
 fn check(filter: &HistoryFilter, statuses: &[&str]) -> AppResult<()> {
     let mut problems = Vec::new();
     let mut say = |path: &str, message: String| problems.push(domain::Problem::new(path, message));
@@ -199,7 +198,7 @@ fn check(filter: &HistoryFilter, statuses: &[&str]) -> AppResult<()> {
         say("status", format!("{word:?} must be one of {}", statuses.join(", ")));
     }
     let kind = filter.error_kind.as_deref();
-    if kind.is_some_and(|word| domain::ErrorKind::from_word(word).is_none()) {
+    if kind.is_some_and(|word| domain::ErrorKind::parse(word).is_none()) {
         say("error_kind", "is not a kind of error".to_owned());
     }
     for (path, time) in [("since", &filter.since), ("until", &filter.until)] {
@@ -207,5 +206,5 @@ fn check(filter: &HistoryFilter, statuses: &[&str]) -> AppResult<()> {
             say(path, "must be a time like 2026-01-31T12:00:00Z".to_owned());
         }
     }
-    super::none_of(problems)
+    super::reject_if_any(problems)
 }

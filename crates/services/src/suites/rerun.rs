@@ -1,10 +1,10 @@
-//! Running part of a suite again: as a new suite that names its parent, and
-//! with the missing work only where nothing has changed.
+//! Re-runs of a part of a suite. The new suite names its parent; where nothing
+//! changed, only the missing work is done.
 
 use super::{Suites, plan};
-use domain::services::Which;
+use domain::services::RerunScope;
 use domain::{ErrorKind, ModelChoice, RunError, RunStatus, Scenario, ScenarioRef};
-use store::rows::{Frozen, ModelRef, RunRow};
+use store::rows::{ModelRef, ModelSnapshot, RunRow};
 use store::suites::NewRun;
 
 impl Suites {
@@ -51,9 +51,9 @@ impl Suites {
     }
 }
 
-/// The judge and the simulated user that a run's suite asked for itself.
+/// The judge and the simulated user that the suite of a run selected itself.
 pub(super) fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoice>) {
-    let Frozen { judge, simulated_user, own, .. } = &row.frozen;
+    let ModelSnapshot { judge, simulated_user, own, .. } = &row.model_snapshot;
     let choice = |model: &ModelRef| ModelChoice {
         connection_id: model.connection_id,
         model: model.model.clone(),
@@ -61,10 +61,10 @@ pub(super) fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoi
     (own.judge.then(|| choice(judge)), own.simulated_user.then(|| choice(simulated_user)))
 }
 
-pub(super) fn matches(row: &RunRow, which: Which) -> bool {
+pub(super) fn matches(row: &RunRow, which: RerunScope) -> bool {
     match which {
-        Which::Errors => row.status == RunStatus::Error,
-        Which::Failed => row.status == RunStatus::Failed,
-        Which::All => row.status.is_final(),
+        RerunScope::Errors => row.status == RunStatus::Error,
+        RerunScope::Failed => row.status == RunStatus::Failed,
+        RerunScope::All => row.status.is_final(),
     }
 }

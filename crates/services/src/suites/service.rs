@@ -2,33 +2,36 @@
 //! before anything begins, and exactly once per idempotency key.
 
 use super::Suites;
-use super::preflight_warnings::{refused_for, stopping};
+use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{matches, own_models};
 use super::start::{incompatible, new_key, reference};
 use crate::errors::{StoreResultExt, app_error};
 use async_trait::async_trait;
 use domain::error::AppError;
-use domain::services::{AppResult, Caller, Keyed, ResultService, Started, SuiteService, Which};
+use domain::services::{
+    AppResult, Caller, IdempotentRequest, RerunScope, ResultService, StartResponse, SuiteService,
+};
 use domain::{
     Evaluation, Preflight, Run, RunId, RunStatus, ScenarioFilter, StartSuite, Suite, SuiteId,
     SuiteStatus,
 };
 use judge::PROMPT_VERSION;
 use store::rows::{EvaluationRow, ModelRef, RunRow};
-use store::suites::{Created, NewEvaluation, NewSuite};
+use store::suites::{CreateOutcome, NewEvaluation, NewSuite};
 
 #[async_trait]
 impl SuiteService for Suites {
     async fn preflight(&self, caller: &Caller, request: &StartSuite) -> AppResult<Preflight> {
-        let planned = self.planned(caller, request).await?;
-        let mut flight = self.flight(caller, request, &planned).await?;
-        if !planned.missing.is_empty() {
+        let start_plan = self.start_plan(caller, request).await?;
+        let mut flight = self.flight(caller, request, &start_plan).await?;
+        if !start_plan.missing.is_empty() {
             return Err(AppError::invalid(flight.problems));
         }
-        let ids: Vec<_> = planned.scenarios.iter().map(|scenario| scenario.id).collect();
-        let unfinished = self.suites.unfinished_over(caller.space_id, planned.agent.id, &ids);
+        let ids: Vec<_> = start_plan.scenarios.iter().map(|scenario| scenario.id).collect();
+        let unfinished =
+            self.suites.find_unfinished_suite(caller.space_id, start_plan.agent.id, &ids);
         flight.unfinished_suite = unfinished.await.or_app_error()?;
-        let past = self.suites.past_duration_ms(caller.space_id, &ids).await.or_app_error()?;
+        let past = self.suites.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
         let places =
             request.concurrency.unwrap_or(self.limits.runs_per_suite).clamp(1, flight.jobs.max(1));
         flight.expected_seconds = past.map(|ms| {
@@ -42,30 +45,30 @@ impl SuiteService for Suites {
         &self,
         caller: &Caller,
         request: &StartSuite,
-        keyed: &Keyed,
-    ) -> AppResult<Started> {
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         if let Some(known) = self.replayed(caller, keyed).await? {
             return Ok(known);
         }
-        let planned = self.planned(caller, request).await?;
-        let flight = self.flight(caller, request, &planned).await?;
+        let start_plan = self.start_plan(caller, request).await?;
+        let flight = self.flight(caller, request, &start_plan).await?;
         let mut problems = flight.problems;
         if !request.skip_incompatible {
             problems.extend(incompatible(request, &flight.incompatible));
         }
-        refused_for(problems, &flight.connections)?;
+        reject_start(problems, &flight.connections)?;
         let mut runs = Vec::new();
-        for scenario in &planned.scenarios {
+        for scenario in &start_plan.scenarios {
             for repetition in 1..=request.repeats {
-                runs.push(self.new_run(&planned.agent, scenario, repetition));
+                runs.push(self.new_run(&start_plan.agent, scenario, repetition));
             }
         }
         let suite = NewSuite {
             id: SuiteId(self.clock.uuid()),
             space_id: caller.space_id,
             user_id: caller.user_id,
-            agent: reference(&planned.agent),
-            frozen: planned.frozen,
+            agent: reference(&start_plan.agent),
+            model_snapshot: start_plan.model_snapshot,
             concurrency: request.concurrency.unwrap_or(self.limits.runs_per_suite),
             repeats: request.repeats,
             note: request.note.clone(),
@@ -83,9 +86,9 @@ impl SuiteService for Suites {
         &self,
         caller: &Caller,
         id: SuiteId,
-        which: Which,
-        keyed: &Keyed,
-    ) -> AppResult<Started> {
+        which: RerunScope,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         if let Some(known) = self.replayed(caller, keyed).await? {
             return Ok(known);
         }
@@ -94,9 +97,9 @@ impl SuiteService for Suites {
         let chosen: Vec<&RunRow> = rows.iter().filter(|row| matches(row, which)).collect();
         if chosen.is_empty() {
             return Err(AppError::conflict(match which {
-                Which::Errors => "No run of this suite ended as an error.",
-                Which::Failed => "No run of this suite failed.",
-                Which::All => "This suite has no finished run.",
+                RerunScope::Errors => "No run of this suite ended as an error.",
+                RerunScope::Failed => "No run of this suite failed.",
+                RerunScope::All => "This suite has no finished run.",
             }));
         }
         let agent = self.agents.agent(caller.space_id, parent.agent.id).await.or_app_error()?;
@@ -105,13 +108,15 @@ impl SuiteService for Suites {
         let ids: Vec<_> = chosen.iter().map(|row| row.scenario.id).collect();
         let scenarios =
             self.scenarios.scenarios_by_id(caller.space_id, &ids).await.or_app_error()?;
-        // What the suite asked for itself it keeps; all else is as it is now.
+        // A re-run keeps the models that the suite selected itself; everything else
+        // is taken from today's settings.
         let (judge, user) = chosen.first().map_or((None, None), |row| own_models(row));
-        let frozen = self.frozen(caller, &agent, judge.as_ref(), user.as_ref()).await?;
+        let model_snapshot =
+            self.model_snapshot(caller, &agent, judge.as_ref(), user.as_ref()).await?;
         let mut problems = agent.problems();
-        let troubles = self.troubles(caller, &frozen).await;
-        problems.extend(stopping(&troubles));
-        refused_for(problems, &troubles)?;
+        let warnings = self.warnings(caller, &model_snapshot).await;
+        problems.extend(stopping(&warnings));
+        reject_start(problems, &warnings)?;
         let runs = chosen.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
             self.again(row, scenario, &agent, parent.agent.revision)
@@ -121,7 +126,7 @@ impl SuiteService for Suites {
             space_id: caller.space_id,
             user_id: caller.user_id,
             agent: reference(&agent),
-            frozen,
+            model_snapshot,
             concurrency: parent.concurrency,
             repeats: parent.repeats,
             note: parent.note.clone(),
@@ -135,7 +140,12 @@ impl SuiteService for Suites {
         self.create(suite, keyed).await
     }
 
-    async fn evaluate(&self, caller: &Caller, id: RunId, keyed: &Keyed) -> AppResult<Started> {
+    async fn evaluate(
+        &self,
+        caller: &Caller,
+        id: RunId,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         if let Some(known) = self.replayed(caller, keyed).await? {
             return Ok(known);
         }
@@ -143,7 +153,7 @@ impl SuiteService for Suites {
         let run = run.ok_or_else(|| AppError::not_found("run"))?;
         if !run.status.is_final() {
             return Err(AppError::conflict(
-                "This run is not finished; it will be judged by itself.",
+                "This run is not finished; it is judged automatically.",
             ));
         }
         if run.end_reason.is_none() {
@@ -151,34 +161,34 @@ impl SuiteService for Suites {
                 "The conversation of this run was not finished, so there is nothing to judge. Run it again.",
             ));
         }
-        // The judge of today's settings, else the agent's own model.
+        // The judge of today's settings, else the judge of the run.
         let settings = self.settings.settings(caller.space_id).await.or_app_error()?;
-        let judge = settings.judge.map_or(run.frozen.judge.clone(), |choice| ModelRef {
+        let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), |choice| ModelRef {
             connection_id: choice.connection_id,
             model: choice.model,
         });
-        self.judge_is_there(caller, &judge).await?;
+        self.check_judge(caller, &judge).await?;
         let fresh = self.clock.uuid().into();
-        let view = Evaluation::asked(fresh, &judge.model, PROMPT_VERSION, self.clock.now());
+        let view = Evaluation::pending(fresh, &judge.model, PROMPT_VERSION, self.clock.now());
         let body = serde_json::to_string(&view)
-            .map_err(|error| app_error(store::StoreError::Damaged(error.to_string())))?;
-        let row = EvaluationRow::asked_for(&run, judge, view);
+            .map_err(|error| app_error(store::StoreError::Internal(error.to_string())))?;
+        let row = EvaluationRow::requested(&run, judge, view);
         let row = EvaluationRow { user_id: caller.user_id, ..row };
         let new = NewEvaluation { row, key: new_key(keyed, body.clone()) };
         let created = self.suites.create_evaluation(new).await.or_app_error()?;
         self.executor.wake();
-        if let Created::AlreadyRunning { .. } = created {
-            return Err(AppError::conflict("This run is being judged again already.")
+        if let CreateOutcome::AlreadyRunning { .. } = created {
+            return Err(AppError::conflict("This run is being rejudged already.")
                 .with_link(format!("/runs/{id}")));
         }
-        self.answer(created, Some(Started { suite_id: run.suite_id, body, replayed: false }))
+        self.answer(created, Some(StartResponse { suite_id: run.suite_id, body, replayed: false }))
     }
 
     async fn cancel_suite(&self, caller: &Caller, id: SuiteId) -> AppResult<Suite> {
         let now = self.clock.now();
         let asked = self.suites.cancel_suite(caller.space_id, id, now).await.or_app_error()?;
         if let Some(outcome) = &asked {
-            self.executor.cancel(&outcome.held);
+            self.executor.cancel(&outcome.leased_runs);
             self.executor.wake();
         }
         let suite = self.suite(caller, id).await?.suite;
@@ -193,7 +203,7 @@ impl SuiteService for Suites {
         let now = self.clock.now();
         let asked = self.suites.cancel_run(caller.space_id, id, now).await.or_app_error()?;
         if let Some(outcome) = &asked {
-            self.executor.cancel(&outcome.held);
+            self.executor.cancel(&outcome.leased_runs);
             self.executor.wake();
         }
         let run = self.run(caller, id).await?;
@@ -208,7 +218,11 @@ impl SuiteService for Suites {
         self.clock.uuid().to_string()
     }
 
-    async fn start_demo(&self, caller: &Caller, keyed: &Keyed) -> AppResult<Started> {
+    async fn start_demo(
+        &self,
+        caller: &Caller,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         let agent = self.catalog.demo_agent(caller).await?;
         let request = StartSuite {
             agent_id: agent.id,
@@ -216,7 +230,7 @@ impl SuiteService for Suites {
             filter: Some(ScenarioFilter { built_in: Some(true), ..ScenarioFilter::default() }),
             repeats: 1,
             concurrency: None,
-            note: "Demo: the model is a stand-in. These results tell you nothing about a real one."
+            note: "Demo: these results come from the demo model and tell you nothing about a real model."
                 .to_owned(),
             allow_parallel: false,
             skip_incompatible: true,

@@ -1,28 +1,27 @@
-//! Starting: what is asked for is recorded whole before anything begins, and
-//! exactly once a key.
+//! The steps of a start. Everything requested is recorded before anything
+//! begins, and exactly once per idempotency key.
 
 use super::preflight_warnings::stopping;
-use super::{Suites, none_of, plan};
+use super::{Suites, plan, reject_if_any};
 use crate::errors::StoreResultExt;
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller, Keyed, Started};
+use domain::services::{AppResult, Caller, IdempotentRequest, StartResponse};
 use domain::{
-    Agent, Counts, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, Run, RunError,
-    Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId, SuiteProgress, SuiteStatus,
-    pass_rate,
+    Agent, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, RunError, Scenario,
+    ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId,
 };
-use store::rows::{Frozen, ModelRef, OwnModels};
-use store::suites::{Created, NewKey, NewRun, NewSuite};
+use store::rows::{ModelRef, ModelSnapshot, OwnModels, RunRow};
+use store::suites::{CreateOutcome, IdempotencyKey, NewRun, NewSuite};
 
-/// Scenarios that a filter may start at once are read in pages of this size.
+/// The page size when the scenarios of a filter are read.
 const PAGE: u32 = 200;
 
-/// What a start is made of.
-pub(super) struct Planned {
+/// The resolved input of a start.
+pub(super) struct StartPlan {
     pub(super) agent: Agent,
     pub(super) scenarios: Vec<Scenario>,
-    pub(super) frozen: Frozen,
-    /// A problem for each scenario that is not there.
+    pub(super) model_snapshot: ModelSnapshot,
+    /// A problem for each scenario that does not exist.
     pub(super) missing: Vec<Problem>,
 }
 
@@ -45,63 +44,71 @@ impl Suites {
         }
     }
 
-    /// The answer of a key that was used before.
+    /// The stored response for a key that was used before.
     pub(super) async fn replayed(
         &self,
         caller: &Caller,
-        keyed: &Keyed,
-    ) -> AppResult<Option<Started>> {
+        keyed: &IdempotentRequest,
+    ) -> AppResult<Option<StartResponse>> {
         let Some(key) = new_key(keyed, String::new()) else { return Ok(None) };
-        let known = self.suites.answered(caller.user_id, &key, self.clock.now());
+        let known = self.suites.find_replay(caller.user_id, &key, self.clock.now());
         match known.await.or_app_error()? {
             None => Ok(None),
             Some(known) => self.answer(known, None).map(Some),
         }
     }
 
-    /// Records the suite with its answer, and tells the engine.
-    pub(super) async fn create(&self, mut suite: NewSuite, keyed: &Keyed) -> AppResult<Started> {
+    /// Stores the suite with its response, and wakes the engine.
+    pub(super) async fn create(
+        &self,
+        mut suite: NewSuite,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         let jobs = plan::count(suite.runs.len());
-        none_of(self.too_many(jobs).into_iter().collect())?;
+        reject_if_any(self.exceeds_queue(jobs).into_iter().collect())?;
         let view = view(&suite);
         let body = serde_json::to_string(&view).map_err(|error| {
-            crate::errors::app_error(store::StoreError::Damaged(error.to_string()))
+            crate::errors::app_error(store::StoreError::Internal(error.to_string()))
         })?;
         suite.key = new_key(keyed, body.clone());
         let id = suite.id;
         let created = self.suites.create_suite(suite).await.or_app_error()?;
-        if created == Created::New {
+        if created == CreateOutcome::New {
             tracing::info!(suite = %id, runs = jobs, "suite started");
         }
         self.executor.wake();
-        self.answer(created, Some(Started { suite_id: id, body, replayed: false }))
+        self.answer(created, Some(StartResponse { suite_id: id, body, replayed: false }))
     }
 
-    /// A start that alone is more than may wait can never be made.
-    fn too_many(&self, jobs: u32) -> Option<Problem> {
+    /// A start that exceeds the queue limit by itself can never succeed.
+    fn exceeds_queue(&self, jobs: u32) -> Option<Problem> {
         let most = self.limits.queue_per_user;
         let message = format!("would be {jobs} runs; at most {most} may wait at once");
         (jobs > most).then(|| Problem::new("scenario_ids", message))
     }
 
-    /// What a person is told of a start.
-    pub(super) fn answer(&self, created: Created, fresh: Option<Started>) -> AppResult<Started> {
+    /// The response to a start.
+    pub(super) fn answer(
+        &self,
+        created: CreateOutcome,
+        fresh: Option<StartResponse>,
+    ) -> AppResult<StartResponse> {
         let link = |suite: SuiteId| format!("/suites/{suite}");
         match created {
-            Created::New => fresh.ok_or_else(|| AppError::new(ErrorCode::Internal, "Nothing was started.")),
-            Created::Replayed { suite_id, response } => {
-                Ok(Started { suite_id, body: response, replayed: true })
+            CreateOutcome::New => fresh.ok_or_else(|| AppError::new(ErrorCode::Internal, "Nothing was started.")),
+            CreateOutcome::Replayed { suite_id, response } => {
+                Ok(StartResponse { suite_id, body: response, replayed: true })
             }
-            Created::KeyReused { suite_id } => Err(AppError {
+            CreateOutcome::KeyReused { suite_id } => Err(AppError {
                 link: Some(link(suite_id)),
                 ..AppError::problem("idempotency_key", "was used for another request already")
             }),
-            Created::AlreadyRunning { suite_id } => Err(AppError::conflict(
+            CreateOutcome::AlreadyRunning { suite_id } => Err(AppError::conflict(
                 "This agent has an unfinished suite over one of these scenarios. Wait for it, cancel it, or allow running in parallel.",
             )
             .with_link(link(suite_id))),
-            Created::Gone => Err(AppError::not_found("run")),
-            Created::QueueFull { unfinished } => {
+            CreateOutcome::Gone => Err(AppError::not_found("run")),
+            CreateOutcome::QueueFull { unfinished } => {
                 let most = self.limits.queue_per_user;
                 let detail = format!("{unfinished} of your runs are unfinished, at most {most} may be. Try again when some are done.");
                 Err(AppError { retry_after: Some(30), ..AppError::new(ErrorCode::TooMany, detail) })
@@ -109,12 +116,12 @@ impl Suites {
         }
     }
 
-    /// Reads agent, scenarios and settings of a request.
-    pub(super) async fn planned(
+    /// Loads the agent, the scenarios and the models of a request.
+    pub(super) async fn start_plan(
         &self,
         caller: &Caller,
         request: &StartSuite,
-    ) -> AppResult<Planned> {
+    ) -> AppResult<StartPlan> {
         let agent = self.agents.agent(caller.space_id, request.agent_id).await.or_app_error()?;
         let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
         let mut missing = Vec::new();
@@ -132,21 +139,20 @@ impl Suites {
             }
             None => self.of_filter(caller, &request.filter.clone().unwrap_or_default()).await?,
         };
-        let frozen = self
-            .frozen(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
+        let model_snapshot = self
+            .model_snapshot(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
             .await?;
-        Ok(Planned { agent, scenarios, frozen, missing })
+        Ok(StartPlan { agent, scenarios, model_snapshot, missing })
     }
 
-    /// The models as they are now: of the request, else of the settings, else
-    /// the agent's own.
-    pub(super) async fn frozen(
+    /// The models of the request, else of the settings, else of the agent.
+    pub(super) async fn model_snapshot(
         &self,
         caller: &Caller,
         agent: &Agent,
         judge: Option<&ModelChoice>,
         user: Option<&ModelChoice>,
-    ) -> AppResult<Frozen> {
+    ) -> AppResult<ModelSnapshot> {
         let settings = self.settings.settings(caller.space_id).await.or_app_error()?;
         let own =
             ModelRef { connection_id: agent.spec.connection_id, model: agent.spec.model.clone() };
@@ -156,7 +162,7 @@ impl Suites {
             }
             None => own.clone(),
         };
-        Ok(Frozen {
+        Ok(ModelSnapshot {
             judge: pick(judge, settings.judge.as_ref()),
             simulated_user: pick(user, settings.simulated_user.as_ref()),
             own: OwnModels { judge: judge.is_some(), simulated_user: user.is_some() },
@@ -164,7 +170,7 @@ impl Suites {
         })
     }
 
-    /// All active scenarios of a filter.
+    /// All active scenarios that match a filter.
     async fn of_filter(
         &self,
         caller: &Caller,
@@ -184,31 +190,31 @@ impl Suites {
         }
     }
 
-    /// The plan, with what the connections say.
+    /// The plan, with the problems of connections.
     pub(super) async fn flight(
         &self,
         caller: &Caller,
         request: &StartSuite,
-        planned: &Planned,
+        start_plan: &StartPlan,
     ) -> AppResult<Preflight> {
-        let Planned { agent, scenarios, frozen, missing } = planned;
+        let StartPlan { agent, scenarios, model_snapshot, missing } = start_plan;
         let mut flight =
             plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
         if !missing.is_empty() {
-            // That none is left is no problem of its own.
+            // An empty selection is not reported again.
             flight.problems.retain(|problem| problem.path != "scenario_ids");
             flight.problems.splice(0..0, missing.iter().cloned());
         }
-        flight.connections = self.troubles(caller, frozen).await;
+        flight.connections = self.warnings(caller, model_snapshot).await;
         flight.problems.extend(stopping(&flight.connections));
-        flight.problems.extend(self.too_many(flight.jobs));
+        flight.problems.extend(self.exceeds_queue(flight.jobs));
         Ok(flight)
     }
 }
 
-/// A problem for each pair that cannot work, at the place where the request
-/// names its scenario. A filter names none: there two of one name are told
-/// apart by their ids.
+/// A problem for each incompatible scenario, with the path where the request
+/// names it. A filter names none; there, scenarios of the same name are
+/// distinguished by their ids.
 pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
     let place = |pair: &Incompatibility| {
         request.scenario_ids.iter().flatten().position(|id| *id == pair.scenario_id)
@@ -229,37 +235,19 @@ pub(super) fn reference(agent: &Agent) -> domain::AgentRef {
     domain::AgentRef { id: agent.id, revision: agent.revision, name: agent.spec.name.clone() }
 }
 
-pub(super) fn new_key(keyed: &Keyed, response: String) -> Option<NewKey> {
+pub(super) fn new_key(keyed: &IdempotentRequest, response: String) -> Option<IdempotencyKey> {
     let key = keyed.key.clone()?;
-    Some(NewKey { path: keyed.path.clone(), key, request: keyed.request.to_string(), response })
+    Some(IdempotencyKey {
+        path: keyed.path.clone(),
+        key,
+        request: keyed.request.to_string(),
+        response,
+    })
 }
 
-/// The suite as it looks the moment it is made.
+/// The suite right after its creation.
 fn view(new: &NewSuite) -> Suite {
-    let runs: Vec<Run> =
-        new.runs.iter().enumerate().map(|(i, run)| new_view(new, run, i)).collect();
-    let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
-    let nothing = counts.done() == counts.total();
-    Suite {
-        id: new.id,
-        agent: new.agent.clone(),
-        status: if nothing { SuiteStatus::Finished } else { SuiteStatus::Pending },
-        total: counts.total(),
-        counts,
-        pass_rate: pass_rate(&counts),
-        progress: SuiteProgress { done: counts.done(), total: counts.total(), eta_seconds: None },
-        concurrency: new.concurrency,
-        repeats: new.repeats,
-        parent_id: new.parent_id,
-        note: new.note.clone(),
-        created_at: new.at,
-        started_at: None,
-        finished_at: nothing.then_some(new.at),
-        cancel_requested_at: None,
-        runs: Some(runs),
-    }
-}
-
-fn new_view(new: &NewSuite, run: &NewRun, position: usize) -> Run {
-    store::rows::RunRow::fresh(new, run, plan::count(position)).view()
+    let rows = new.rows();
+    let runs = rows.runs.iter().map(RunRow::view).collect();
+    rows.suite.view(rows.counts, None, Some(runs))
 }

@@ -1,7 +1,7 @@
 //! Accounts, tokens, and rejected input.
 
 use super::{SignUp, accounts, nowhere, paths, stage, status};
-use domain::services::Rejected;
+use domain::services::RejectedForm;
 use domain::services::{AccountService, DraftService};
 use domain::{Draft, Problem};
 use serde_json::json;
@@ -9,19 +9,19 @@ use serde_json::json;
 const PASSWORD: &str = "correct horse";
 
 #[tokio::test]
-async fn the_first_account_closes_the_door() {
+async fn first_account_closes_sign_up() {
     let (it, _folder) = accounts(SignUp::First).await;
     assert!(it.sign_up_open().await.unwrap());
     let first = it.sign_up(" Anna@Example.org ", PASSWORD).await.unwrap();
     assert_eq!(first.email, "anna@example.org");
     assert!(!it.sign_up_open().await.unwrap());
     assert_eq!(status(it.sign_up("ben@example.org", PASSWORD).await), 409);
-    // The command line is not bound by that.
+    // The command line ignores the sign-up mode.
     it.create_user("ben@example.org", PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
-async fn two_first_accounts_at_once_are_one() {
+async fn concurrent_first_sign_ups_create_one_account() {
     let (it, _folder) = accounts(SignUp::First).await;
     let (one, two) = tokio::join!(
         it.sign_up("anna@example.org", PASSWORD),
@@ -42,7 +42,7 @@ async fn open_and_closed() {
 }
 
 #[tokio::test]
-async fn all_problems_of_a_sign_up_come_at_once() {
+async fn all_sign_up_problems_are_reported_at_once() {
     let (it, _folder) = accounts(SignUp::Open).await;
     assert_eq!(paths(it.sign_up("nobody", "short").await), ["email", "password"]);
     let long = format!("{}@example.org", "x".repeat(250));
@@ -52,7 +52,7 @@ async fn all_problems_of_a_sign_up_come_at_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_address_answer_alike() {
+async fn wrong_password_and_unknown_address_get_same_error() {
     let stage = stage().await;
     let anna = stage.accounts.sign_in("Anna@example.org", "anna's password").await.unwrap();
     assert_eq!(anna, stage.anna);
@@ -65,7 +65,7 @@ async fn a_wrong_password_and_an_unknown_address_answer_alike() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_leads_to_its_user() {
+async fn token_is_shown_once_and_identifies_user() {
     let stage = stage().await;
     let made = stage.accounts.create_token(&stage.anna, " CI ").await.unwrap();
     assert_eq!(made.listed.name, "CI");
@@ -84,8 +84,8 @@ async fn a_token_is_shown_once_and_leads_to_its_user() {
     assert_eq!(status(stage.accounts.caller_of_token("rhs_nonsense").await), 401);
 }
 
-fn rejected(draft: serde_json::Value) -> Rejected {
-    Rejected {
+fn rejected(draft: serde_json::Value) -> RejectedForm {
+    RejectedForm {
         draft: Draft(draft),
         problems: vec![Problem::new("name", "must not be empty")],
         detail: "One problem.".into(),
@@ -94,7 +94,7 @@ fn rejected(draft: serde_json::Value) -> Rejected {
 }
 
 #[tokio::test]
-async fn rejected_input_is_kept_without_secrets() {
+async fn rejected_form_is_stored_without_secrets() {
     let stage = stage().await;
     let typed = json!({"name": "", "api_key": "sk-secret", "nested": [{"Password": "secret"}]});
     let id = stage.drafts.keep_draft(Some(&stage.anna), &rejected(typed)).await.unwrap();
@@ -105,7 +105,7 @@ async fn rejected_input_is_kept_without_secrets() {
 }
 
 #[tokio::test]
-async fn a_stranger_cannot_fill_the_disk() {
+async fn anonymous_draft_size_is_limited() {
     let stage = stage().await;
     let long = rejected(json!({"email": "x".repeat(100_000)}));
     let id = stage.drafts.keep_draft(None, &long).await.unwrap();

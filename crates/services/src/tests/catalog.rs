@@ -7,7 +7,7 @@ use domain::{Draft, ScenarioFilter};
 use serde_json::json;
 
 #[tokio::test]
-async fn an_agent_is_made_saved_and_not_overwritten() {
+async fn stale_agent_update_is_refused() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let connection = stage.connect(anna, "").await;
@@ -25,7 +25,7 @@ async fn an_agent_is_made_saved_and_not_overwritten() {
 }
 
 #[tokio::test]
-async fn all_problems_of_an_agent_come_at_once() {
+async fn all_agent_problems_are_reported_at_once() {
     let stage = stage().await;
     let theirs = stage.connect(&stage.ben, "").await;
     let draft = Draft(json!({"name": "", "system_prompt": "\u{200b}", "model": "m",
@@ -54,7 +54,7 @@ async fn copies_are_counted() {
 }
 
 #[tokio::test]
-async fn built_in_scenarios_are_read_and_duplicated_only() {
+async fn built_in_scenarios_can_only_be_read_and_duplicated() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let given = stage.built_in().await;
@@ -70,7 +70,7 @@ async fn built_in_scenarios_are_read_and_duplicated_only() {
 }
 
 #[tokio::test]
-async fn scenarios_are_paged_to_the_end_with_cursors() {
+async fn cursors_reach_every_scenario() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     for n in 0..7 {
@@ -96,7 +96,7 @@ async fn scenarios_are_paged_to_the_end_with_cursors() {
     let names: Vec<_> = (0..7).map(|n| format!("Late bus / {n}")).collect();
     assert_eq!((seen, pages), (names, 3));
 
-    // A cursor of another list, or none at all, is said to be damaged.
+    // A cursor of another list and an invalid cursor are refused.
     let agents = it.create_agent(anna, &agent("Desk", stage.offered)).await.unwrap();
     it.create_agent(anna, &agent("Desk 2", stage.offered)).await.unwrap();
     let one = Cursor { after: None, limit: Some(1) };
@@ -112,7 +112,7 @@ async fn scenarios_are_paged_to_the_end_with_cursors() {
 }
 
 #[tokio::test]
-async fn a_scenario_s_problems_have_paths() {
+async fn scenario_problems_have_paths() {
     let stage = stage().await;
     let draft = Draft(json!({"name": "Late bus", "category": "booking",
         "conversation_flow": [{"speaker": "user", "message": " "}, {"role": "user"}]}));
@@ -122,7 +122,7 @@ async fn a_scenario_s_problems_have_paths() {
 }
 
 #[tokio::test]
-async fn the_demo_agent_is_made_once() {
+async fn demo_agent_is_created_once() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let made = futures::future::join_all((0..8).map(|_| it.demo_agent(anna))).await;
@@ -131,13 +131,13 @@ async fn the_demo_agent_is_made_once() {
     assert_eq!(it.agents(anna, &Cursor::default()).await.unwrap().items.len(), 1);
     assert_eq!(it.stores.connections.connections(anna.space_id).await.unwrap().len(), 1);
     assert_ne!(it.demo_agent(&stage.ben).await.unwrap().id, ids[0]);
-    // Deleted, it is made anew.
+    // A deleted demo agent is created again.
     it.delete_agent(anna, ids[0]).await.unwrap();
     assert_ne!(it.demo_agent(anna).await.unwrap().id, ids[0]);
 }
 
 #[tokio::test]
-async fn an_import_is_all_or_nothing() {
+async fn import_saves_all_or_nothing() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let theirs = stage.connect(&stage.ben, "").await;

@@ -1,4 +1,4 @@
-//! Connections: keys go in and never out.
+//! Connections and their keys.
 
 use super::{agent, connection, paths, stage, status, text};
 use domain::services::{AgentService, ConnectionService, SettingsService};
@@ -9,7 +9,7 @@ use store::catalog::KeyEdit;
 const URL: &str = "https://models.example.org/v1";
 
 #[tokio::test]
-async fn a_key_goes_in_and_never_out() {
+async fn api_key_is_never_returned() {
     let stage = stage().await;
     let draft = connection("Mine", URL, "sk-1234567890");
     let made = stage.catalog.create_connection(&stage.anna, &draft).await.unwrap();
@@ -26,19 +26,19 @@ async fn a_key_goes_in_and_never_out() {
 }
 
 #[tokio::test]
-async fn a_test_without_a_model_asks_that_of_an_agent() {
+async fn test_without_model_uses_model_of_an_agent() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
     let test =
         async || stage.catalog.test_connection(&stage.anna, id, Some(" ".into())).await.unwrap();
     let tested = test().await;
-    assert!(!tested.ok && tested.message.contains("Name the model"), "{tested:?}");
+    assert!(!tested.ok && tested.message.contains("Enter a model"), "{tested:?}");
     stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
     assert_eq!(test().await.message, r#"Some("sk-1234567890") Some("m")"#);
 }
 
 #[tokio::test]
-async fn an_empty_key_keeps_the_stored_one() {
+async fn empty_key_keeps_stored_key() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
     let draft = connection("Renamed", URL, "");
@@ -46,25 +46,29 @@ async fn an_empty_key_keeps_the_stored_one() {
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("7890")));
     let tested = stage.catalog.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
-    assert_eq!(*stage.outbound.edited.lock(), [], "another name is no other connection");
-    assert_eq!(*stage.outbound.saved.lock(), [id], "but whoever saves it ends its latch");
+    assert_eq!(*stage.outbound.edited.lock(), [], "another name does not change the endpoint");
+    assert_eq!(*stage.outbound.saved.lock(), [id], "but saving ends the suspension");
 
     let draft = connection("Renamed", URL, "short");
     let saved = stage.catalog.update_connection(&stage.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
-    assert_eq!(*stage.outbound.edited.lock(), [id], "the latch hears of another key");
+    assert_eq!(*stage.outbound.edited.lock(), [id], "another key resets the connection");
     let moved = connection("Renamed", "https://models.example.org/v2", "");
     stage.catalog.update_connection(&stage.anna, id, &moved).await.unwrap();
     assert_eq!(*stage.outbound.edited.lock(), [id, id], "and of another address");
-    assert_eq!(*stage.outbound.saved.lock(), [id], "an edit says all of that by itself");
+    assert_eq!(
+        *stage.outbound.saved.lock(),
+        [id],
+        "a changed endpoint is not also reported as saved"
+    );
     let demo = Draft(json!({"name": "Demo", "kind": "demo"}));
     stage.catalog.update_connection(&stage.anna, id, &demo).await.unwrap();
     let tested = stage.catalog.test_connection(&stage.anna, id, None).await.unwrap();
-    assert_eq!(tested.message, "None None", "a stand-in keeps no key");
+    assert_eq!(tested.message, "None None", "the demo model has no key");
 }
 
 #[tokio::test]
-async fn an_edit_that_keeps_the_key_keeps_one_that_came_meanwhile() {
+async fn edit_without_key_keeps_concurrently_saved_key() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-of-long-ago").await;
     let renamed = connection("Renamed", "https://slow.example.org/v1", "");
@@ -82,7 +86,7 @@ async fn an_edit_that_keeps_the_key_keeps_one_that_came_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_read_is_said_so() {
+async fn undecryptable_key_is_reported() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "sk-1234567890").await;
     let row = stage.catalog.stores.connections.connection(stage.anna.space_id, id).await;
@@ -94,7 +98,7 @@ async fn a_key_that_cannot_be_read_is_said_so() {
 }
 
 #[tokio::test]
-async fn private_addresses_are_refused_at_their_field() {
+async fn private_address_is_reported_at_base_url() {
     let stage = stage().await;
     let draft = connection("Mine", "http://127.0.0.1:11434/v1", "");
     assert_eq!(paths(stage.catalog.create_connection(&stage.anna, &draft).await), ["base_url"]);
@@ -103,7 +107,7 @@ async fn private_addresses_are_refused_at_their_field() {
 }
 
 #[tokio::test]
-async fn what_the_server_offers_is_used_and_not_changed() {
+async fn server_wide_connection_can_be_used_but_not_changed() {
     let stage = stage().await;
     let (it, id) = (&stage.catalog, stage.offered);
     for caller in [&stage.anna, &stage.ben] {
@@ -125,7 +129,7 @@ async fn what_the_server_offers_is_used_and_not_changed() {
 }
 
 #[tokio::test]
-async fn a_connection_in_use_stays() {
+async fn connection_in_use_cannot_be_deleted() {
     let stage = stage().await;
     let id = stage.connect(&stage.anna, "").await;
     let made = stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
@@ -139,7 +143,7 @@ async fn a_connection_in_use_stays() {
 }
 
 #[tokio::test]
-async fn settings_name_connections_that_one_may_use() {
+async fn settings_accept_only_usable_connections() {
     let stage = stage().await;
     let (mine, theirs) =
         (stage.connect(&stage.anna, "").await, stage.connect(&stage.ben, "").await);

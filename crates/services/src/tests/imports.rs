@@ -1,4 +1,4 @@
-//! The connection of an imported agent.
+//! How an import selects the connection of an agent.
 
 use super::{agent, connection, stage};
 use domain::Draft;
@@ -6,7 +6,7 @@ use domain::services::{AgentService, ConnectionService, ImportService};
 use domain::services::{Cursor, ImportKind};
 use serde_json::json;
 
-/// An agent's document without a connection, and these fields.
+/// An agent document without a connection, with these fields.
 fn document(fields: serde_json::Value) -> Draft {
     let mut draft = json!({"kind": "agent", "name": "Desk", "system_prompt": "Help."});
     if let (Some(draft), Some(fields)) = (draft.as_object_mut(), fields.as_object()) {
@@ -16,7 +16,7 @@ fn document(fields: serde_json::Value) -> Draft {
 }
 
 #[tokio::test]
-async fn a_name_means_what_is_listed_under_it() {
+async fn import_finds_connection_by_listed_name() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let mine = stage.connect(anna, "").await;
@@ -30,13 +30,13 @@ async fn a_name_means_what_is_listed_under_it() {
         let made = made.iter().find(|agent| Some(agent.id.0) == report.documents[0].id).unwrap();
         assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (one.id, "own"));
     }
-    // Without a model it gets that of an agent of this very connection.
+    // Without a model it gets the model of another agent of this connection.
     let offered = document(json!({"connection": "Anthropic (this server's)"}));
     let report = it.import(anna, vec![offered], false).await.unwrap();
     let id = report.documents[0].id.unwrap();
     let made = it.agent(anna, domain::AgentId(id)).await.unwrap();
     assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (stage.offered, "m"));
-    // And without a name the first one.
+    // Without a name it gets the first connection.
     let report = it.import(anna, vec![document(json!({"model": "m"}))], false).await.unwrap();
     let id = report.documents[0].id.unwrap();
     let made = it.agent(anna, domain::AgentId(id)).await.unwrap();
@@ -44,7 +44,7 @@ async fn a_name_means_what_is_listed_under_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_answered_with_what_is() {
+async fn unknown_connection_error_lists_known_ones() {
     let stage = stage().await;
     let (it, anna) = (&stage.catalog, &stage.anna);
     let theirs = stage.connect(&stage.ben, "").await;
@@ -74,7 +74,7 @@ async fn what_is_not_there_is_answered_with_what_is() {
     let twins = said(json!({"connection": "Twin", "model": "m"})).await;
     assert!(twins[0].message.contains("say which by connection_id"), "{twins:?}");
     assert!(twins[0].message.contains("there are “Twin” ("), "{twins:?}");
-    // Everything else that is wrong comes along.
+    // All other problems are reported too.
     let more = said(json!({"connection": "Mine", "name": "", "oddity": 1})).await;
     let mut paths: Vec<_> = more.iter().map(|problem| problem.path.as_str()).collect();
     paths.sort_unstable();

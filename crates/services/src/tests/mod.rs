@@ -1,4 +1,4 @@
-//! The use cases over the store in memory, with two users.
+//! The services over a temporary SQLite database, with two users.
 
 mod accounts;
 mod catalog;
@@ -29,12 +29,12 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// An outbound path that remembers what it was asked.
+/// A connection tester that records its calls.
 #[derive(Default)]
 struct Outbound {
     edited: Mutex<Vec<ConnectionId>>,
     saved: Mutex<Vec<ConnectionId>>,
-    /// Ends the look at an address that is slow to look at.
+    /// Releases the check of a slow address.
     seen: tokio::sync::Notify,
 }
 
@@ -56,14 +56,14 @@ impl ConnectionTester for Outbound {
         }
     }
 
-    async fn refuses(&self, base_url: &str) -> Option<String> {
+    async fn check_base_url(&self, base_url: &str) -> Option<String> {
         if base_url.contains("slow") {
             self.seen.notified().await;
         }
         base_url.contains("127.0.0.1").then(|| "is an address of a private network".to_owned())
     }
 
-    async fn answers(&self, _base_url: &str) -> Result<(), String> {
+    async fn check_reachable(&self, _base_url: &str) -> Result<(), String> {
         Ok(())
     }
 
@@ -73,11 +73,11 @@ impl ConnectionTester for Outbound {
         Breaker { state, ..Breaker::default() }
     }
 
-    fn edited(&self, _caller: &Caller, id: ConnectionId) {
+    fn connection_changed(&self, _caller: &Caller, id: ConnectionId) {
         self.edited.lock().push(id);
     }
 
-    fn saved(&self, _caller: &Caller, id: ConnectionId) {
+    fn connection_saved(&self, _caller: &Caller, id: ConnectionId) {
         self.saved.lock().push(id);
     }
 }
@@ -89,7 +89,7 @@ struct Stage {
     outbound: Arc<Outbound>,
     anna: Caller,
     ben: Caller,
-    /// The connection that the server offers.
+    /// The server-wide connection.
     offered: ConnectionId,
     _folder: TempDir,
 }
@@ -146,12 +146,11 @@ fn scenario(name: &str) -> Draft {
         "conversation_flow": [{"speaker": "user", "message": "Hello"}]}))
 }
 
-/// The status of an error.
 fn status<T>(answer: Result<T, AppError>) -> u16 {
     answer.err().expect("refused").code.status()
 }
 
-/// The paths of its problems.
+/// The paths of the problems of an error.
 fn paths<T>(answer: Result<T, AppError>) -> Vec<String> {
     let error = answer.err().expect("refused");
     assert_eq!(error.code.status(), 422, "{error:?}");

@@ -1,5 +1,5 @@
-//! What is somebody else's answers 404, the same as what does not exist, and
-//! nothing of it changes.
+//! Objects of another user are not found, exactly like objects that do not exist,
+//! and nothing of them changes.
 
 use super::{agent, connection, nowhere, paths, scenario, stage, status};
 use domain::ScenarioFilter;
@@ -7,7 +7,7 @@ use domain::services::Cursor;
 use domain::services::{AccountService, AgentService, ConnectionService, ScenarioService};
 
 #[tokio::test]
-async fn everything_of_the_other_is_not_there() {
+async fn foreign_objects_are_not_found() {
     let stage = stage().await;
     let (it, anna, ben) = (&stage.catalog, &stage.anna, &stage.ben);
     let wire = stage.connect(anna, "sk-1234567890").await;
@@ -31,7 +31,7 @@ async fn everything_of_the_other_is_not_there() {
         assert_eq!(status(it.agent_revisions(ben, desk_id).await), 404);
         assert_eq!(status(it.update_agent(ben, desk_id, 1, &draft).await), 404);
         assert_eq!(status(it.update_agent(ben, desk_id, 9, &draft).await), 404);
-        // Not even that the draft is wrong: 404 comes first.
+        // 404 takes precedence over an invalid draft.
         assert_eq!(status(it.update_agent(ben, desk_id, 1, &scenario("x")).await), 404);
         assert_eq!(status(it.delete_agent(ben, desk_id).await), 404);
         assert_eq!(status(it.duplicate_agent(ben, desk_id).await), 404);

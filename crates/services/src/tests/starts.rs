@@ -1,5 +1,5 @@
-//! What a start is told of the connections that it would use: over the outbound
-//! path itself, whose circuits know it.
+//! Problems of connections that preflight and start report, with a real outbound
+//! path and its circuits.
 
 use super::{agent, connection, scenario};
 use crate::connection_test::OutboundTester;
@@ -13,13 +13,13 @@ use domain::error::AppError;
 use domain::services::{
     AgentService, ConnectionService, ResultService, ScenarioService, SettingsService, SuiteService,
 };
-use domain::services::{Caller, Keyed, Which};
+use domain::services::{Caller, IdempotentRequest, RerunScope};
 use domain::{
     AgentId, ConnectionId, ErrorKind, ModelChoice, Preflight, RunId, ScenarioId, Settings,
-    StartSuite, Timestamp, UserId, Waiting, WaitingOn,
+    StartSuite, Timestamp, UserId, WaitReason, Waiting,
 };
 use futures::FutureExt;
-use llm::outbound::{CallLimits, CallTimes, Outbound, Scope, Unwatched};
+use llm::outbound::{Call, CallLimits, NoopWatcher, Outbound};
 use llm::testing::{ask, reply};
 use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::rows::ModelRef;
 
-/// The time as it is set.
+/// A clock that tests set.
 struct SetClock(Mutex<Timestamp>);
 
 impl Clock for SetClock {
@@ -38,12 +38,12 @@ impl Clock for SetClock {
     }
 }
 
-/// Answers each model as it is told; others well.
+/// Fails for the configured models and succeeds for all others.
 #[derive(Default)]
-struct Moody(Mutex<Vec<(String, CallError)>>);
+struct FailingModels(Mutex<Vec<(String, CallError)>>);
 
 #[async_trait]
-impl Provider for Moody {
+impl Provider for FailingModels {
     async fn complete(&self, _: &Endpoint, asked: &ChatRequest) -> Result<ChatReply, CallError> {
         let moods = self.0.lock();
         let mood = moods.iter().find(|(model, _)| *model == asked.model);
@@ -62,13 +62,13 @@ struct World {
     catalog: Arc<Catalog>,
     suites: Suites,
     outbound: Arc<Outbound>,
-    provider: Arc<Moody>,
+    provider: Arc<FailingModels>,
     clock: Arc<SetClock>,
     anna: Caller,
     connection: ConnectionId,
     agent: AgentId,
     scenario: ScenarioId,
-    /// Somebody answers at the address.
+    /// Accepts connections at the address.
     listener: tokio::net::TcpListener,
     _folder: tempfile::TempDir,
 }
@@ -78,7 +78,7 @@ async fn world() -> World {
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let clock = Arc::new(SetClock(Mutex::new(Timestamp(1_700_000_000_000))));
     let shared: SharedClock = clock.clone();
-    let provider = Arc::new(Moody::default());
+    let provider = Arc::new(FailingModels::default());
     let rng = rand::rngs::SmallRng::seed_from_u64(1);
     let outbound = Arc::new(Outbound::new(provider.clone(), shared.clone(), rng));
     let (folder, store) = store_sqlite::testing::open().await;
@@ -97,7 +97,7 @@ async fn world() -> World {
         scenarios: store.clone(),
         settings: store.clone(),
         catalog: catalog.clone(),
-        reach: catalog.clone(),
+        connection_check: catalog.clone(),
         executor: Arc::new(Nobody),
         clock: shared.clone(),
         limits: SuiteLimits::default(),
@@ -125,11 +125,10 @@ async fn world() -> World {
 }
 
 impl World {
-    /// A call to this model as a run makes it, which ends like this.
+    /// Makes a call to this model that fails with this error.
     async fn call(&self, model: &str, error: CallError) {
         *self.provider.0.lock() = vec![(model.to_owned(), error)];
         let endpoint = self.catalog.endpoints.endpoint(self.connection).await.unwrap();
-        let scope = Scope { user_id: self.anna.user_id, probe: false };
         let second = Duration::from_secs(1);
         let limits = CallLimits {
             call_timeout: second,
@@ -138,10 +137,15 @@ impl World {
             circuit_wait: Duration::ZERO,
         };
         let request = ChatRequest { model: model.to_owned(), ..ask("Hello") };
-        let mut times = CallTimes::default();
-        let ended =
-            self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times);
-        ended.await.expect_err("it fails");
+        let call = Call {
+            user_id: self.anna.user_id,
+            probe: false,
+            resolver: &endpoint,
+            request: &request,
+            limits,
+            watcher: &NoopWatcher,
+        };
+        self.outbound.call(call).await.result.expect_err("it fails");
         self.provider.0.lock().clear();
     }
 
@@ -164,8 +168,8 @@ impl World {
     }
 }
 
-fn unkeyed(path: &str) -> Keyed {
-    Keyed { key: None, path: path.to_owned(), request: json!({}) }
+fn unkeyed(path: &str) -> IdempotentRequest {
+    IdempotentRequest { key: None, path: path.to_owned(), request: json!({}) }
 }
 
 fn refusal(kind: ErrorKind, status: u16, message: &str) -> CallError {
@@ -181,7 +185,7 @@ fn down() -> CallError {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_accepted_is_told_before_the_start() {
+async fn rejected_key_is_reported_before_start() {
     let world = world().await;
     assert_eq!(world.flight().await.problems, []);
     world.call("m", no_key()).await;
@@ -198,7 +202,7 @@ async fn a_key_that_is_not_accepted_is_told_before_the_start() {
     let page = format!("/settings/connections/{}", world.connection);
     assert_eq!(refused.link, Some(page), "where it can be mended");
 
-    // A person's own try ends it.
+    // A successful test by the user ends it.
     let tested = world.catalog.test_connection(&world.anna, world.connection, None).await.unwrap();
     assert!(tested.ok, "{tested:?}");
     assert_eq!(world.flight().await.connections, []);
@@ -206,7 +210,7 @@ async fn a_key_that_is_not_accepted_is_told_before_the_start() {
 }
 
 #[tokio::test]
-async fn a_latch_that_may_be_tried_again_is_told_and_stops_nothing() {
+async fn suspension_with_due_trial_is_reported_and_allows_start() {
     let world = world().await;
     world.call("m", refusal(ErrorKind::QuotaExhausted, 402, "Nothing left to spend (402).")).await;
     assert_eq!(world.flight().await.problems.len(), 1);
@@ -219,7 +223,7 @@ async fn a_latch_that_may_be_tried_again_is_told_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_is_told_with_its_next_try_and_stops_nothing() {
+async fn open_circuit_is_reported_with_next_probe_and_allows_start() {
     let world = world().await;
     for _ in 0..5 {
         world.call("m", down()).await;
@@ -234,7 +238,7 @@ async fn an_open_circuit_is_told_with_its_next_try_and_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_closed_concerns_who_would_ask_it() {
+async fn suspended_model_affects_only_its_users() {
     let world = world().await;
     let closed = refusal(ErrorKind::ProviderRejected, 403, "May not use the model (403).");
     world.call("dear", closed).await;
@@ -248,7 +252,7 @@ async fn a_model_that_is_closed_concerns_who_would_ask_it() {
 }
 
 #[tokio::test]
-async fn running_again_is_told_it_too() {
+async fn rerun_reports_connection_problems_too() {
     let world = world().await;
     let request = json!({"agent_id": world.agent, "scenario_ids": [world.scenario]});
     let request = StartSuite::parse(&domain::Draft(request)).unwrap();
@@ -256,14 +260,15 @@ async fn running_again_is_told_it_too() {
     let started = world.suites.start(&world.anna, &request, &key).await.unwrap();
     world.suites.cancel_suite(&world.anna, started.suite_id).await.unwrap();
     world.call("m", no_key()).await;
-    let again = world.suites.rerun(&world.anna, started.suite_id, Which::All, &unkeyed("/x")).await;
+    let again =
+        world.suites.rerun(&world.anna, started.suite_id, RerunScope::All, &unkeyed("/x")).await;
     let refused = again.unwrap_err();
     assert_eq!(refused.problems[0].path, "agent.connection_id");
     assert!(refused.link.is_some(), "{refused:?}");
 }
 
 #[tokio::test]
-async fn more_than_may_ever_wait_is_told_before_the_start() {
+async fn start_beyond_queue_limit_is_reported_before_start() {
     let mut world = world().await;
     world.suites.limits = SuiteLimits { queue_per_user: 2, ..SuiteLimits::default() };
     let request = StartSuite { repeats: 3, ..world.request() };
@@ -275,7 +280,7 @@ async fn more_than_may_ever_wait_is_told_before_the_start() {
 }
 
 #[tokio::test]
-async fn a_connection_of_several_roles_is_dialled_once() {
+async fn connection_of_several_roles_is_dialed_once() {
     let world = world().await;
     let another = |model: &str| {
         Some(ModelChoice { connection_id: world.connection, model: model.to_owned() })
@@ -298,7 +303,7 @@ impl Executor for HoldingBack {
     fn wake(&self) {}
     fn cancel(&self, _: &[RunId]) {}
     fn held_back(&self, _: UserId, _: &ModelRef) -> Option<Waiting> {
-        Some(self.0.clone())
+        Some(self.0)
     }
 }
 
@@ -306,14 +311,15 @@ impl Executor for HoldingBack {
 async fn pending_run_shows_what_it_waits_for() {
     let mut world = world().await;
     world.start().await.unwrap();
-    let waiting = Waiting { what: WaitingOn::RateLimit, until: Some(Timestamp(1_700_000_300_000)) };
-    world.suites.executor = Arc::new(HoldingBack(waiting.clone()));
+    let waiting =
+        Waiting { what: WaitReason::RateLimit, until: Some(Timestamp(1_700_000_300_000)) };
+    world.suites.executor = Arc::new(HoldingBack(waiting));
     let page = world.suites.suites(&world.anna, &Default::default(), &Default::default()).await;
     let id = page.unwrap().items[0].id;
     let snapshot = world.suites.suite(&world.anna, id).await.unwrap();
     let runs = snapshot.suite.runs.unwrap();
     assert_eq!(runs.len(), 1);
-    assert_eq!(runs[0].waiting_on, Some(waiting.clone()));
+    assert_eq!(runs[0].waiting_on, Some(waiting));
     let run = world.suites.run(&world.anna, runs[0].id).await.unwrap();
     assert_eq!(run.waiting_on, Some(waiting));
 }

@@ -1,71 +1,68 @@
-//! What is asked to stop.
+//! Cancel requests.
 
-use crate::trouble::DbResult;
-use super::read_runs;
-use store::Stored;
-use store::rows::RunRow;
-use crate::queue::apply;
-use crate::rows::select_runs;
-use store::suites::CancelOutcome;
-use store::transition::Transition;
+use super::transition_suite;
+use crate::queue::{apply, read_or_fail};
+use crate::rows::{RawRun, select_runs};
+use crate::sqlite_error::DbResult;
+use crate::writer::WriteTransaction;
 use domain::{RunId, SpaceId, SuiteId, Timestamp};
-use sqlx::SqliteConnection;
+use store::StoreResult;
+use store::suites::CancelOutcome;
+use store::transition::{RunTransition, SuiteTransition};
 
-/// Everything of a suite that is unfinished; `None` when nothing is.
+/// Cancels the unfinished runs of a suite; `None` if the suite is final.
 pub(super) async fn cancel_suite(
-    c: &mut SqliteConnection,
+    tx: &mut WriteTransaction,
     space: SpaceId,
     id: SuiteId,
     now: Timestamp,
-) -> Stored<Option<(CancelOutcome, i64)>> {
-    let asked = sqlx::query(
-        "UPDATE suites SET cancel_requested_at = COALESCE(cancel_requested_at, ?) \
-         WHERE id = ? AND space_id = ? AND status IN ('pending', 'running')",
-    )
-    .bind(now.0)
-    .bind(id.0)
-    .bind(space.0)
-    .execute(&mut *c)
-    .await.db()?;
-    if asked.rows_affected() == 0 {
+) -> StoreResult<Option<CancelOutcome>> {
+    let exists = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM suites WHERE id = ? AND space_id = ?) AS "exists!: bool""#,
+        id.0,
+        space.0,
+    );
+    let exists = exists.fetch_one(&mut **tx).await.db()?;
+    if !exists || transition_suite(tx, id, SuiteTransition::Cancel, now).await?.is_err() {
         return Ok(None);
     }
-    let all =
-        sqlx::query(select_runs!("WHERE r.suite_id = ? AND r.status IN ('pending', 'running')"));
-    let rows = read_runs(c, all.bind(id.0)).await?;
-    cancel(c, rows, now).await.map(Some)
+    let runs = select_runs!("WHERE r.suite_id = ? AND r.status IN ('pending', 'running')", id.0);
+    let runs = runs.fetch_all(&mut **tx).await.db()?;
+    cancel(tx, runs, now).await.map(Some)
 }
 
-/// One run, if it is unfinished; its suite too.
+/// Cancels a run; `None` if it is final.
 pub(super) async fn cancel_run(
-    c: &mut SqliteConnection,
+    tx: &mut WriteTransaction,
     space: SpaceId,
     id: RunId,
     now: Timestamp,
-) -> Stored<Option<(SuiteId, CancelOutcome, i64)>> {
-    let one = sqlx::query(select_runs!(
-        "WHERE r.id = ? AND r.space_id = ? AND r.status IN ('pending', 'running')"
-    ));
-    let rows = read_runs(c, one.bind(id.0).bind(space.0)).await?;
-    let Some(suite) = rows.first().map(|row| row.suite_id) else { return Ok(None) };
-    let (outcome, seq) = cancel(c, rows, now).await?;
-    Ok(Some((suite, outcome, seq)))
+) -> StoreResult<Option<CancelOutcome>> {
+    let run = select_runs!(
+        "WHERE r.id = ? AND r.space_id = ? AND r.status IN ('pending', 'running')",
+        id.0,
+        space.0,
+    );
+    let runs = run.fetch_all(&mut **tx).await.db()?;
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    cancel(tx, runs, now).await.map(Some)
 }
 
-/// Asks runs to stop; those without a holder end at once.
+/// A run that cannot be read fails.
 async fn cancel(
-    c: &mut SqliteConnection,
-    rows: Vec<RunRow>,
+    tx: &mut WriteTransaction,
+    runs: Vec<RawRun>,
     now: Timestamp,
-) -> Stored<(CancelOutcome, i64)> {
-    let mut outcome = CancelOutcome { held: Vec::new() };
-    let mut newest = 0;
-    for mut row in rows {
-        let held = row.lease_owner.is_some();
-        newest = apply(c, &mut row, Transition::Cancel, now).await?.max(newest);
-        if held {
-            outcome.held.push(row.id);
+) -> StoreResult<CancelOutcome> {
+    let mut outcome = CancelOutcome { leased_runs: Vec::new() };
+    let (runs, _) = read_or_fail(tx, runs, now).await?;
+    for mut run in runs {
+        apply(tx, &mut run, RunTransition::Cancel, now).await?;
+        if !run.status.is_final() {
+            outcome.leased_runs.push(run.id);
         }
     }
-    Ok((outcome, newest))
+    Ok(outcome)
 }

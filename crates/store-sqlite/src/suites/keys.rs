@@ -1,74 +1,82 @@
-//! Answers that are kept under the key of their request, for a day.
+//! Responses under idempotency keys.
 
-use crate::trouble::DbResult;
-use store::Stored;
-use store::suites::{Created, KEPT_KEYS, NewKey};
+use crate::cell::{ItemKey, RowReader};
+use crate::sqlite_error::DbResult;
 use domain::{SuiteId, Timestamp, UserId};
-use sqlx::{Row, SqliteConnection};
-use uuid::Uuid;
+use sqlx::SqliteConnection;
+use store::StoreResult;
+use store::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyKey};
 
-/// What was answered to this key before, if it is still kept.
-pub(super) async fn answered(
+/// The outcome of an earlier request with this key.
+pub(super) async fn find_replay(
     c: &mut SqliteConnection,
     user: UserId,
-    key: &NewKey,
+    key: &IdempotencyKey,
     now: Timestamp,
-) -> Stored<Option<Created>> {
-    let row = sqlx::query(
+) -> StoreResult<Option<CreateOutcome>> {
+    let expired = now.minus(IDEMPOTENCY_KEY_TTL).0;
+    let stored = sqlx::query!(
         "SELECT request, suite_id, response FROM idempotency_keys \
          WHERE user_id = ? AND path = ? AND key = ? AND created_at > ?",
-    )
-    .bind(user.0)
-    .bind(&key.path)
-    .bind(&key.key)
-    .bind(now.minus(KEPT_KEYS).0)
-    .fetch_optional(c)
-    .await.db()?;
-    let Some(row) = row else { return Ok(None) };
-    let suite_id: SuiteId = row.try_get::<Uuid, _>("suite_id").db()?.into();
-    let request: String = row.try_get("request").db()?;
+        user.0,
+        key.path,
+        key.key,
+        expired,
+    );
+    let Some(stored) = stored.fetch_optional(c).await.db()? else { return Ok(None) };
+    let row_key = ItemKey(&user, None);
+    let row = RowReader::new("idempotency_keys", &row_key);
+    let suite_id: SuiteId = row.get("suite_id", stored.suite_id)?;
+    let request: String = row.get("request", stored.request)?;
     Ok(Some(if request == key.request {
-        Created::Replayed { suite_id, response: row.try_get("response").db()? }
+        CreateOutcome::Replayed { suite_id, response: row.get("response", stored.response)? }
     } else {
-        Created::KeyReused { suite_id }
+        CreateOutcome::KeyReused { suite_id }
     }))
 }
 
-/// Keeps the answer that made this suite.
-pub(super) async fn keep_answer(
+/// Stores the response of the request that created this suite.
+pub(super) async fn save_response(
     c: &mut SqliteConnection,
     user: UserId,
-    key: &NewKey,
+    key: &IdempotencyKey,
     suite: SuiteId,
     now: Timestamp,
-) -> Stored<()> {
-    // Old ones go in the same step that brings a new one: never many at once.
-    sqlx::query(
+) -> StoreResult<()> {
+    let expired = now.minus(IDEMPOTENCY_KEY_TTL).0;
+    // Each new key deletes a few expired ones, so that they never pile up.
+    sqlx::query!(
         "DELETE FROM idempotency_keys WHERE rowid IN \
          (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT 20)",
+        expired,
     )
-    .bind(now.minus(KEPT_KEYS).0)
     .execute(&mut *c)
-    .await.db()?;
-    // This very key may be one of the old ones that are still there.
-    sqlx::query("DELETE FROM idempotency_keys WHERE user_id = ? AND path = ? AND key = ?")
-        .bind(user.0)
-        .bind(&key.path)
-        .bind(&key.key)
-        .execute(&mut *c)
-        .await.db()?;
-    sqlx::query(
-        "INSERT INTO idempotency_keys (user_id, path, key, request, suite_id, response, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    .await
+    .db()?;
+    // This key may be an expired one that is still there.
+    sqlx::query!(
+        "DELETE FROM idempotency_keys WHERE user_id = ? AND path = ? AND key = ?",
+        user.0,
+        key.path,
+        key.key,
     )
-    .bind(user.0)
-    .bind(&key.path)
-    .bind(&key.key)
-    .bind(&key.request)
-    .bind(suite.0)
-    .bind(&key.response)
-    .bind(now.0)
+    .execute(&mut *c)
+    .await
+    .db()?;
+    sqlx::query!(
+        "INSERT INTO idempotency_keys \
+         (user_id, path, key, request, suite_id, response, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        user.0,
+        key.path,
+        key.key,
+        key.request,
+        suite.0,
+        key.response,
+        now.0,
+    )
     .execute(c)
-    .await.db()?;
+    .await
+    .db()?;
     Ok(())
 }

@@ -1,168 +1,161 @@
-//! Suites over SQLite: asked for (`start`, under `keys`), read (`lists`),
-//! cancelled (`cancel`).
+//! Suites over SQLite.
 
 mod cancel;
 mod keys;
 mod lists;
 mod start;
+mod state;
 
-use crate::trouble::DbResult;
-use store::hub::Newest;
-use store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
+pub(crate) use state::transition_suite;
+
 use crate::SqliteStore;
-use crate::rows::{evaluation, run, select_runs, suite};
-use store::suites::{
-    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
-};
-use store::{StoreError, Stored};
+use crate::cell::Cell;
+use crate::rows::{RawEvaluation, RawRun, RawSuite, readable, select_evaluations, select_runs};
+use crate::sqlite_error::DbResult;
+use async_trait::async_trait;
 use domain::services::HistoryFilter;
 use domain::{AgentId, Counts, RunId, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, UserId};
-use async_trait::async_trait;
 use futures::FutureExt;
-use sqlx::{Row, SqliteConnection};
+use store::StoreResult;
+use store::event_notifier::LatestEvent;
+use store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
+use store::suites::{
+    CancelOutcome, CreateOutcome, IdempotencyKey, NewEvaluation, NewSuite, SuiteStore, TimeCursor,
+};
 use tokio::sync::watch;
-
-async fn read_runs(
-    c: &mut SqliteConnection,
-    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-) -> Stored<Vec<RunRow>> {
-    let rows = query.fetch_all(c).await.db()?;
-    let damaged = |error: &StoreError| tracing::error!(%error, "a run cannot be read");
-    Ok(rows.iter().filter_map(|row| run(row).inspect_err(damaged).ok()).collect())
-}
 
 #[async_trait]
 impl SuiteStore for SqliteStore {
-    async fn create_suite(&self, new: NewSuite) -> Stored<Created> {
-        let id = new.id;
-        let created = self.writer.write(move |c| start::create(c, new).boxed()).await?;
-        if created == Created::New {
-            self.published(id, 0);
-        }
-        Ok(created)
+    async fn create_suite(&self, new: NewSuite) -> StoreResult<CreateOutcome> {
+        self.writer.transaction(move |tx| start::create(tx, new).boxed()).await
     }
 
-    async fn answered(
+    async fn find_replay(
         &self,
         user: UserId,
-        key: &NewKey,
+        key: &IdempotencyKey,
         now: Timestamp,
-    ) -> Stored<Option<Created>> {
+    ) -> StoreResult<Option<CreateOutcome>> {
         let mut c = self.read.acquire().await.db()?;
-        keys::answered(&mut c, user, key, now).await
+        keys::find_replay(&mut c, user, key, now).await
     }
 
-    async fn unfinished_over(
+    async fn find_unfinished_suite(
         &self,
         space: SpaceId,
         agent: AgentId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<SuiteId>> {
+    ) -> StoreResult<Option<SuiteId>> {
         let mut c = self.read.acquire().await.db()?;
-        start::unfinished_over(&mut c, space, agent, scenarios).await
+        start::find_unfinished_suite(&mut c, space, agent, scenarios).await
     }
 
-    async fn create_evaluation(&self, new: NewEvaluation) -> Stored<Created> {
-        let suite = new.row.suite_id;
-        let created = self.writer.write(move |c| start::create_evaluation(c, new).boxed()).await?;
-        self.published(suite, 0);
-        Ok(created)
+    async fn create_evaluation(&self, new: NewEvaluation) -> StoreResult<CreateOutcome> {
+        self.writer.write(move |c| start::create_evaluation(c, new).boxed()).await
     }
 
-    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
-        let found: Option<i64> = sqlx::query_scalar(
-            "SELECT 1 FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
-        )
-        .bind(id.0)
-        .bind(space.0)
-        .fetch_optional(&self.read)
-        .await.db()?;
-        Ok(found.is_some())
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool> {
+        let exists = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT 1 FROM suites
+               WHERE id = ? AND space_id = ? AND deleted_at IS NULL) AS "exists!: bool""#,
+            id.0,
+            space.0,
+        );
+        exists.fetch_one(&self.read).await.db()
     }
 
-    async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>> {
+    async fn suite(
+        &self,
+        space: SpaceId,
+        id: SuiteId,
+    ) -> StoreResult<Option<(SuiteRow, Vec<RunRow>)>> {
         let mut tx = self.read.begin().await.db()?;
-        let found = sqlx::query(
-            "SELECT * FROM suites WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
-        )
-        .bind(id.0)
-        .bind(space.0)
-        .fetch_optional(&mut *tx)
-        .await.db()?;
-        let Some(found) = found else { return Ok(None) };
-        let found = suite(&found)?;
-        let all = sqlx::query(select_runs!("WHERE r.suite_id = ? ORDER BY r.position")).bind(id.0);
-        let runs = read_runs(&mut tx, all).await?;
+        let suite = sqlx::query_as!(
+            RawSuite,
+            "SELECT id, space_id, user_id, agent_id, agent_revision, agent_name, status, total, \
+             concurrency, repeats, parent_id, note, seq, created_at, started_at, finished_at, \
+             cancel_requested_at FROM suites \
+             WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
+            id.0,
+            space.0,
+        );
+        let Some(suite) = suite.fetch_optional(&mut *tx).await.db()? else { return Ok(None) };
+        let runs = select_runs!("WHERE r.suite_id = ? ORDER BY r.position", id.0);
+        let runs = runs.fetch_all(&mut *tx).await.db()?;
         tx.rollback().await.db()?;
-        Ok(Some((found, runs)))
+        Ok(Some((suite.read()?, readable(runs.into_iter().map(RawRun::read)))))
     }
 
     async fn suites(
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<(SuiteRow, Counts)>> {
+    ) -> StoreResult<Vec<(SuiteRow, Counts)>> {
         lists::suites(&self.read, space, filter, before, limit).await
     }
 
-    async fn unfinished(&self, space: SpaceId) -> Stored<Vec<(SuiteRow, Counts)>> {
-        lists::unfinished(&self.read, space).await
+    async fn unfinished_suites(&self, space: SpaceId) -> StoreResult<Vec<(SuiteRow, Counts)>> {
+        lists::unfinished_suites(&self.read, space).await
     }
 
     async fn runs(
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<RunRow>> {
+    ) -> StoreResult<Vec<RunRow>> {
         lists::runs(&self.read, space, filter, before, limit).await
     }
 
-    async fn run(&self, space: SpaceId, id: RunId) -> Stored<Option<RunRow>> {
-        let one = select_runs!("WHERE r.id = ? AND r.space_id = ? AND s.deleted_at IS NULL");
-        let row = sqlx::query(one).bind(id.0).bind(space.0).fetch_optional(&self.read).await.db()?;
-        row.as_ref().map(run).transpose()
+    async fn run(&self, space: SpaceId, id: RunId) -> StoreResult<Option<RunRow>> {
+        let run = select_runs!(
+            "WHERE r.id = ? AND r.space_id = ? AND s.deleted_at IS NULL",
+            id.0,
+            space.0,
+        );
+        run.fetch_optional(&self.read).await.db()?.map(RawRun::read).transpose()
     }
 
-    async fn transcript(&self, run: RunId) -> Stored<Transcript> {
-        self.read_turns(run.0).await
+    async fn transcript(&self, run: RunId) -> StoreResult<Transcript> {
+        self.read_turns(run).await
     }
 
-    async fn evaluations(&self, run: RunId) -> Stored<Vec<EvaluationRow>> {
-        let rows = sqlx::query(
-            "SELECT * FROM evaluations WHERE run_id = ? ORDER BY created_at DESC, id DESC",
-        )
-        .bind(run.0)
-        .fetch_all(&self.read)
-        .await.db()?;
-        rows.iter().map(evaluation).collect()
+    async fn evaluations(&self, run: RunId) -> StoreResult<Vec<EvaluationRow>> {
+        let evaluations = select_evaluations!(
+            "evaluations e WHERE e.run_id = ? ORDER BY e.created_at DESC, e.id DESC",
+            run.0,
+        );
+        let evaluations = evaluations.fetch_all(&self.read).await.db()?;
+        Ok(readable(evaluations.iter().map(RawEvaluation::read)))
     }
 
-    async fn past_duration_ms(
+    async fn mean_run_duration_ms(
         &self,
         space: SpaceId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<u64>> {
+    ) -> StoreResult<Option<u64>> {
         // The latest 200 runs of the space are enough for an estimate.
-        let rows = sqlx::query(
-            "SELECT scenario_id, finished_at - started_at AS ms FROM \
-             (SELECT * FROM runs WHERE space_id = ? ORDER BY created_at DESC LIMIT 200) \
-             WHERE status IN ('passed', 'failed', 'inconclusive') AND started_at IS NOT NULL",
-        )
-        .bind(space.0)
-        .fetch_all(&self.read)
-        .await.db()?;
-        let (mut sum, mut count) = (0_i64, 0_i64);
-        for row in rows {
-            if scenarios.contains(&ScenarioId(row.try_get("scenario_id").db()?)) {
-                sum += row.try_get::<i64, _>("ms").db()?;
+        let runs = sqlx::query!(
+            r#"SELECT scenario_id, started_at, finished_at FROM
+               (SELECT * FROM runs WHERE space_id = ? ORDER BY created_at DESC LIMIT 200)
+               WHERE status IN ('passed', 'failed', 'inconclusive')"#,
+            space.0,
+        );
+        let (mut sum, mut count) = (0, 0);
+        for run in runs.fetch_all(&self.read).await.db()? {
+            let [started_at, finished_at] =
+                [run.started_at, run.finished_at].map(|at| at.and_then(Cell::value));
+            if let Some((started_at, finished_at)) = started_at.zip(finished_at)
+                && scenarios.contains(&ScenarioId(run.scenario_id.uuid()))
+            {
+                sum += finished_at.saturating_sub(started_at);
                 count += 1;
             }
         }
-        Ok((count > 0).then(|| u64::try_from(sum / count).unwrap_or(0)))
+        Ok((count > 0).then(|| sum / count).and_then(|mean| u64::try_from(mean).ok()))
     }
 
     async fn cancel_suite(
@@ -170,12 +163,8 @@ impl SuiteStore for SqliteStore {
         space: SpaceId,
         id: SuiteId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>> {
-        let done =
-            self.writer.write(move |c| cancel::cancel_suite(c, space, id, now).boxed()).await?;
-        let Some((outcome, seq)) = done else { return Ok(None) };
-        self.published(id, seq);
-        Ok(Some(outcome))
+    ) -> StoreResult<Option<CancelOutcome>> {
+        self.writer.transaction(move |tx| cancel::cancel_suite(tx, space, id, now).boxed()).await
     }
 
     async fn cancel_run(
@@ -183,12 +172,8 @@ impl SuiteStore for SqliteStore {
         space: SpaceId,
         id: RunId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>> {
-        let done =
-            self.writer.write(move |c| cancel::cancel_run(c, space, id, now).boxed()).await?;
-        let Some((suite, outcome, seq)) = done else { return Ok(None) };
-        self.published(suite, seq);
-        Ok(Some(outcome))
+    ) -> StoreResult<Option<CancelOutcome>> {
+        self.writer.transaction(move |tx| cancel::cancel_run(tx, space, id, now).boxed()).await
     }
 
     async fn events_after(
@@ -196,11 +181,11 @@ impl SuiteStore for SqliteStore {
         suite: SuiteId,
         seq: i64,
         limit: u32,
-    ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>> {
+    ) -> StoreResult<Vec<(i64, EventRow, Option<Turn>)>> {
         self.read_events(suite, seq, limit).await
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
-        self.hub.watch(suite)
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<LatestEvent> {
+        self.event_notifier.watch(suite)
     }
 }

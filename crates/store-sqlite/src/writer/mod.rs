@@ -1,110 +1,131 @@
-//! The one writer: it takes what is queued, runs each change in a SAVEPOINT
-//! of one transaction, commits once, and only then answers.
+//! The only writer of the database. It runs the queued changes in one
+//! transaction, each in a savepoint, commits once, publishes the effects of the
+//! changes, and then responds to the callers.
 //!
-//! `synchronous=FULL` costs an fsync a commit (about 6 ms on an ordinary
-//! disk): one commit a turn would cap the server at some 170 turns a second.
+//! With `synchronous=FULL` a commit costs an fsync (about 6 ms on an ordinary
+//! disk): one commit per turn would limit the server to about 170 turns per
+//! second.
 //!
-//! Trouble (locked by another process, disk full, I/O errors) undoes the whole
-//! transaction, and every caller hears [`StoreError::Unavailable`] with its
-//! reason. Nothing of it is kept, so each may be tried again. SQLite may give
-//! up the transaction by itself in the middle of a change; the SAVEPOINT is
-//! gone then, which is how it is noticed. Therefore a change hands every error
-//! of the database on, and makes no statement after one.
+//! When the database is unavailable (locked by another process, disk full, I/O
+//! error), the whole transaction is rolled back, and every caller receives
+//! [`StoreError::Unavailable`] with the reason and may retry. SQLite may roll
+//! back the transaction by itself in the middle of a change; the writer notices
+//! that because the savepoint is gone. Therefore a change returns every
+//! database error and executes no statement after one.
 
-mod desk;
-mod job;
+mod change;
+mod transaction;
+mod writer_task;
 
-use store::{StoreError, Stored};
-use desk::Desk;
+pub use transaction::WriteTransaction;
+
+use change::{QueuedChange, TypedChange};
 use futures::future::BoxFuture;
-use job::{Job, Queued};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use store::event_notifier::EventNotifier;
+use store::{StoreError, StoreResult};
 use tokio::sync::{mpsc, oneshot};
+use writer_task::WriterTask;
 
-/// Most changes in one transaction: bounds how long the first one waits.
-const BATCH: usize = 256;
-/// Most changes that wait in memory; more wait in their callers.
-const QUEUE: usize = 1024;
-/// How long SQLite itself waits for the lock at one try.
-pub(super) const ONE_TRY: Duration = Duration::from_millis(200);
-/// Between two looks at the log's length, in transactions.
-const LOOK_AT_WAL: u32 = 256;
+/// The limit of changes per transaction, which bounds the wait of the first one.
+const MAX_BATCH: usize = 256;
+/// The capacity of the queue; further callers wait until there is room.
+const QUEUE_CAPACITY: usize = 1024;
+/// How long SQLite waits for the lock per attempt of the writer.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long the writer waits for a lock that another process holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// While all was well before.
-    pub(super) first: Duration,
-    /// While the transaction before failed too: its callers are told soon.
-    pub(super) again: Duration,
+pub(super) struct LockTimeout {
+    /// After a successful transaction.
+    pub(super) normal: Duration,
+    /// After a failed transaction, so that callers learn of the failure soon.
+    pub(super) after_failure: Duration,
 }
 
-impl Default for Patience {
+impl Default for LockTimeout {
     fn default() -> Self {
-        Self { first: Duration::from_secs(5), again: Duration::from_millis(500) }
+        Self { normal: Duration::from_secs(5), after_failure: Duration::from_millis(500) }
     }
 }
 
-enum Order {
-    Write(Box<dyn Job>),
+enum Command {
+    Write(Box<dyn QueuedChange>),
     Close(oneshot::Sender<()>),
 }
 
-/// A handle to the writer; cheap to clone.
+/// A handle to the writer task; cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
-    orders: mpsc::Sender<Order>,
-    troubled: Arc<AtomicBool>,
+    commands: mpsc::Sender<Command>,
+    failing: Arc<AtomicBool>,
 }
 
 impl Writer {
-    /// Starts the writer on its own connection; `options` are those with which
-    /// a broken one is replaced.
+    /// Starts the writer task on its connection. It reconnects with `options`
+    /// when the connection breaks.
     pub(super) fn start(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
-        patience: Patience,
+        lock_timeout: LockTimeout,
+        event_notifier: Arc<EventNotifier>,
     ) -> Self {
-        let (orders, queue) = mpsc::channel(QUEUE);
-        let troubled = Arc::new(AtomicBool::new(false));
-        let until_look = LOOK_AT_WAL;
-        let desk = Desk { connection, options, patience, troubled: troubled.clone(), until_look };
-        tokio::spawn(desk.work(queue));
-        Self { orders, troubled }
+        let (commands, queue) = mpsc::channel(QUEUE_CAPACITY);
+        let failing = Arc::new(AtomicBool::new(false));
+        let task =
+            WriterTask::new(connection, options, lock_timeout, failing.clone(), event_notifier);
+        tokio::spawn(task.run(queue));
+        Self { commands, failing }
     }
 
-    /// Runs `change` in the next transaction and answers once that is
-    /// committed. An error undoes this change alone. The change goes on when
-    /// the caller no longer waits.
+    /// Runs a change in the next transaction and returns its result after the
+    /// commit. An error undoes this change alone, with its effects. The change
+    /// runs even if the caller stops waiting.
     ///
     /// # Errors
-    /// The change's own, or [`StoreError::Unavailable`]: nothing of it is
-    /// stored, and it may be tried again.
-    pub async fn write<T, F>(&self, change: F) -> Stored<T>
+    /// The error of the change, or [`StoreError::Unavailable`]: nothing was
+    /// stored, and the caller may retry.
+    pub async fn transaction<T, F>(&self, change: F) -> StoreResult<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Stored<T>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>
+            + Send
+            + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Queued { change: Box::new(change), answer });
+        let (response, result) = oneshot::channel();
+        let change = Box::new(TypedChange { change: Box::new(change), response });
         let closed = || StoreError::Unavailable("the store is closed".into());
-        self.orders.send(Order::Write(job)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.commands.send(Command::Write(change)).await.map_err(|_| closed())?;
+        result.await.map_err(|_| closed())?
     }
 
-    /// Whether the newest transaction did not happen.
-    pub(super) fn in_trouble(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed)
+    /// Like [`Writer::transaction`], for a change without effects.
+    ///
+    /// # Errors
+    /// See [`Writer::transaction`].
+    pub async fn write<T, F>(&self, change: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, StoreResult<T>>
+            + Send
+            + 'static,
+    {
+        self.transaction(move |tx| change(tx)).await
     }
 
-    /// Commits what is queued and ends the writer.
+    /// Whether the latest transaction failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Commits the queued changes and stops the writer task.
     pub async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.orders.send(Order::Close(done)).await.is_ok() {
+        if self.commands.send(Command::Close(done)).await.is_ok() {
             let _ = closed.await;
         }
     }

@@ -1,14 +1,14 @@
-//! The contract suite: what every store must do. Each story is a function over
-//! a fixture; [`catalog_contract!`](crate::catalog_contract) and
-//! [`queue_contract!`](crate::queue_contract) turn all of them into tests of
-//! one store.
+//! The contract: the tests that every store passes. Each is a function over a
+//! fixture; [`catalog_contract!`](crate::catalog_contract) and
+//! [`queue_contract!`](crate::queue_contract) define them for one store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // test code
 
 pub mod accounts;
 pub mod catalog;
 pub mod imports;
-pub mod work;
+pub mod queue;
+pub mod scenarios;
 
 use crate::accounts::{AccountStore, UserRow};
 use crate::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// The stores of accounts and of what users write.
+/// The stores of accounts and the catalog.
 pub struct CatalogFixture {
     pub accounts: Arc<dyn AccountStore>,
     pub connections: Arc<dyn ConnectionStore>,
@@ -26,12 +26,11 @@ pub struct CatalogFixture {
     pub scenarios: Arc<dyn ScenarioStore>,
     pub imports: Arc<dyn ImportStore>,
     pub settings: Arc<dyn SettingStore>,
-    /// What must live as long as the store, such as a temporary folder.
+    /// Dropped with the store, such as a temporary folder.
     pub guard: Box<dyn Any + Send + Sync>,
 }
 
 impl CatalogFixture {
-    /// All aggregates of an empty store.
     pub fn new<S>(store: S, guard: impl Any + Send + Sync) -> Self
     where
         S: AccountStore + ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
@@ -48,7 +47,7 @@ impl CatalogFixture {
         }
     }
 
-    /// Creates the two users of the stories.
+    /// Creates the two users of the tests.
     pub async fn with_users(self) -> Self {
         self.accounts.create_user(&person(1, "anna@example.org"), true).await.expect("the first");
         self.accounts.create_user(&person(2, "ben@example.org"), false).await.expect("the second");
@@ -56,11 +55,11 @@ impl CatalogFixture {
     }
 }
 
-/// Spaces of the two users.
+/// The spaces of the two users.
 pub const ANNA: SpaceId = SpaceId(Uuid::from_u128(101));
 pub const BEN: SpaceId = SpaceId(Uuid::from_u128(102));
 
-/// A time `seconds` after the start of every story.
+/// `seconds` after the start of a test.
 pub fn at(seconds: u64) -> Timestamp {
     Timestamp(1_700_000_000_000).plus(Duration::from_secs(seconds))
 }
@@ -75,116 +74,166 @@ pub fn person(n: u128, email: &str) -> UserRow {
     }
 }
 
-/// Defines one test per story of `$group`; `$open` returns the fixture.
+/// Defines the listed tests of `$group`; `$open` returns the fixture.
 #[macro_export]
 macro_rules! contract_tests {
-    ($open:expr, $group:path, [$($story:ident),* $(,)?]) => {
+    ($open:expr, $group:path, [$($test:ident),* $(,)?]) => {
         $(#[tokio::test]
-        async fn $story() {
-            use $group as stories;
-            stories::$story($open().await).await;
+        async fn $test() {
+            use $group as group;
+            group::$test($open().await).await;
         })*
     };
 }
 
-/// Runs every story about accounts and the catalog; `$open` is an async
-/// function that returns an empty [`CatalogFixture`].
+/// Defines the tests of accounts and the catalog. `$open` is an async function
+/// that returns an empty [`CatalogFixture`].
 #[macro_export]
 macro_rules! catalog_contract {
     ($open:path) => {
         async fn open_with_users() -> $crate::contract::CatalogFixture {
             $open().await.with_users().await
         }
-        $crate::contract_tests!(open_with_users, $crate::contract::accounts, [
-            an_address_belongs_to_one_user,
-            only_the_first_may_come,
-            a_user_is_found_by_address_and_id,
-            a_token_leads_to_its_user_and_notes_its_use,
-            tokens_are_their_users,
-        ]);
-        $crate::contract_tests!(open_with_users, $crate::contract::catalog, [
-            a_connection_is_its_space_s,
-            an_edit_without_a_key_leaves_the_stored_one,
-            an_edit_of_an_older_connection_changes_nothing,
-            a_connection_in_use_stays,
-            an_agent_has_revisions,
-            a_deleted_agent_is_hidden_and_its_history_stays,
-            agents_come_in_pages_without_gaps_or_doubles,
-            a_scenario_has_revisions_and_an_owner,
-            built_in_scenarios_are_put_by_slug,
-            scenarios_are_filtered,
-            words_are_taken_literally_and_without_case,
-            scenarios_come_in_pages_in_their_order,
-            scenarios_are_fetched_by_id_in_order,
-            settings_are_their_space_s,
-            a_draft_is_kept_for_a_day_for_its_writer,
-            facts_are_replaced,
-        ]);
-        $crate::contract_tests!(open_with_users, $crate::contract::imports, [
-            all_are_saved_together,
-            of_many_with_one_that_is_there_none_is_saved,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::accounts, [two_firsts_at_once_are_one]);
+        $crate::contract_tests!(
+            open_with_users,
+            $crate::contract::accounts,
+            [
+                email_is_unique_ignoring_case,
+                only_first_user_is_created_when_required,
+                user_is_found_by_email_and_id,
+                token_use_is_recorded_every_five_minutes,
+                tokens_belong_to_their_user,
+            ]
+        );
+        $crate::contract_tests!(
+            open_with_users,
+            $crate::contract::catalog,
+            [
+                connection_belongs_to_its_space,
+                edit_without_key_keeps_stored_key,
+                stale_connection_edit_is_refused,
+                connection_in_use_is_not_deleted,
+                agent_update_creates_revision,
+                deleted_agent_is_hidden_but_keeps_its_revisions,
+                agent_pages_have_no_gaps_or_duplicates,
+                settings_belong_to_their_space,
+                draft_expires_after_a_day_and_belongs_to_its_space,
+                metadata_is_replaced,
+            ]
+        );
+        $crate::contract_tests!(
+            open_with_users,
+            $crate::contract::scenarios,
+            [
+                scenario_has_revisions_and_an_owner,
+                built_in_scenarios_are_upserted_by_slug,
+                scenarios_are_filtered,
+                search_is_literal_and_ignores_case,
+                scenario_pages_keep_the_order,
+                scenarios_are_fetched_by_id_in_order,
+            ]
+        );
+        $crate::contract_tests!(
+            open_with_users,
+            $crate::contract::imports,
+            [import_saves_all_documents, import_with_duplicate_saves_nothing,]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::accounts,
+            [concurrent_first_users_create_one_account]
+        );
     };
 }
 
-/// Runs every story about suites and the queue; `$open` is an async function
-/// that returns a [`work::QueueFixture`] with the users 1 and 2.
+/// Defines the tests of suites and the queue. `$open` is an async function that
+/// returns a [`queue::QueueFixture`] with the users 1 and 2.
 #[macro_export]
 macro_rules! queue_contract {
     ($open:path) => {
-        $crate::contract_tests!($open, $crate::contract::work::claims, [
-            concurrency_holds_per_suite_and_per_user,
-            users_take_turns,
-            begun_runs_go_before_new_ones,
-            parked_runs_keep_the_suite_place_and_free_the_users,
-            a_place_that_is_wanted_back_is_kept,
-            nothing_begins_where_its_first_call_would_wait,
-            time_behind_circuits_adds_up,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::cleaning, [
-            old_events_go_and_the_suite_stays,
-            old_suites_go_with_everything_in_them,
-            a_suite_that_is_judged_again_stays_until_that_is_done,
-            what_is_gone_is_no_source_and_is_not_judged,
-            old_keys_go_and_new_ones_stay,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::counting, [
-            unfinished_runs_are_counted_by_what_they_do,
-            each_end_is_counted_once_whoever_brought_it,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::ends, [
-            past_the_deadline_it_ends_whoever_holds_it,
-            nobody_begins_it_for_a_day,
-            cancel_ends_what_nobody_holds_and_tells_of_the_rest,
-            what_was_to_stop_ends_when_it_is_handed_back,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::judging_again, [
-            judging_again_has_a_lease_of_its_own,
-            users_take_turns_at_judging_again,
-            a_judging_that_takes_its_server_down_is_given_up,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::life, [
-            a_run_goes_its_way_and_events_tell_of_it,
-            final_is_final_for_ever,
-            a_stale_holder_changes_nothing,
-            handing_back_is_no_recovery,
-            lapsed_leases_are_freed_and_a_run_that_kills_is_given_up,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::reading, [
-            lists_go_from_new_to_old_without_gap_or_double,
-            suites_are_found_by_what_their_runs_are,
-            what_is_somebody_elses_is_not_there,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::starts, [
-            one_key_one_suite,
-            one_suite_over_a_scenario_at_a_time,
-            a_full_queue_refuses,
-            runs_of_incompatible_pairs_are_final_from_the_start,
-            a_finished_conversation_is_copied,
-        ]);
-        $crate::contract_tests!($open, $crate::contract::work::judging, [
-            it_waits_and_one_tries,
-        ]);
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::claims,
+            [
+                concurrency_is_limited_per_suite_and_per_user,
+                users_take_turns,
+                orphaned_run_is_claimed_before_pending_runs,
+                parked_run_frees_user_slot_but_not_suite_slot,
+                slot_is_reserved_for_parked_run,
+                admission_limit_stops_new_runs,
+                circuit_time_accumulates,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::retention,
+            [
+                expired_events_are_deleted_but_their_suite_stays,
+                expired_suite_is_deleted_with_its_runs,
+                suite_with_unfinished_re_evaluation_is_not_deleted,
+                deleted_run_is_neither_copied_nor_re_evaluated,
+                only_expired_idempotency_keys_are_deleted,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::queue_metrics,
+            [queue_stats_count_unfinished_runs_by_state, each_completion_is_counted_once,]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::cancel_and_expiry,
+            [
+                leased_run_ends_at_its_deadline,
+                pending_run_is_abandoned_after_a_day,
+                cancel_ends_pending_runs_and_returns_leased_ones,
+                cancelled_run_ends_on_release,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::re_evaluation,
+            [
+                re_evaluation_has_its_own_lease,
+                users_take_turns_with_re_evaluations,
+                re_evaluation_without_progress_is_abandoned,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::run_lifecycle,
+            [
+                run_completes_and_its_events_are_stored,
+                final_run_never_changes,
+                stale_lease_holder_changes_nothing,
+                release_is_not_a_recovery,
+                expired_lease_is_recovered_until_run_is_abandoned,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::lists,
+            [
+                history_pages_are_newest_first_without_gaps_or_duplicates,
+                suites_are_filtered_by_scenario_and_error_of_one_run,
+                other_spaces_see_nothing,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::create_suite,
+            [
+                idempotency_key_creates_one_suite,
+                second_suite_over_same_scenario_is_refused,
+                full_queue_refuses_suite,
+                incompatible_runs_are_final_from_the_start,
+                finished_conversation_is_copied,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::evaluation_limits,
+            [open_circuit_defers_re_evaluations_and_half_open_admits_one,]
+        );
     };
 }

@@ -1,213 +1,283 @@
-//! The queue over the maps.
+//! The queue in memory.
 
-use super::MemoryWork;
-use crate::census::Census;
-use crate::pick::pick;
-use crate::pick_judging::{Judging, kept_back};
-use crate::queue::{Claim, Heartbeat, QueueStore, Reaped, Work};
-use crate::rows::{EvaluationRow, Intent, RunRow};
-use crate::transition::{Change, LEASE, Lease, Transition};
-use crate::{StoreError, Stored};
-use domain::{
-    Evaluation, EvaluationId, EvaluationStatus, RunId, SuiteStatus, Timestamp, Turn, UserId,
+use super::InMemoryQueue;
+use super::state::State;
+use crate::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
+use crate::queue::{Claim, Heartbeat, QueueStore, RecoverySummary, RunInput};
+use crate::queue_stats::QueueStats;
+use crate::rows::{EvaluationRow, Intent, Role, RunRow};
+use crate::scheduler::next_run;
+use crate::transition::{
+    EvaluationTransition, Lease, RunChange, RunTransition, SuiteTransition, is_unfinished,
 };
+use crate::{StoreError, StoreResult};
 use async_trait::async_trait;
+use domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, Timestamp, Turn, UserId};
 use std::collections::HashMap;
 use uuid::Uuid;
 
 #[async_trait]
-impl QueueStore for MemoryWork {
-    async fn claim(&self, claim: Claim) -> Stored<Vec<RunRow>> {
-        let mut claimed = Vec::new();
-        {
-            let mut state = self.state.lock();
+impl QueueStore for InMemoryQueue {
+    async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>> {
+        self.write(|state| {
+            let mut claimed = Vec::new();
             while claimed.len() < claim.most as usize {
-                let Some(take) = pick(&state.loads(), claim.runs_per_user, &claim.holds) else {
-                    break;
-                };
-                let Some(id) = state.candidate(take) else { break };
-                let what =
-                    Transition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };
-                let row = state.apply(id, what, claim.now)?;
-                if let Some((suite, _)) = state.suites.get_mut(&row.suite_id)
-                    && suite.status == SuiteStatus::Pending
-                {
-                    suite.status = SuiteStatus::Running;
-                    suite.started_at = Some(claim.now);
-                }
+                let next = next_run(&state.loads(), claim.runs_per_user, &claim.admission_limits);
+                let Some(id) = next.and_then(|next| state.candidate(next)) else { break };
+                let transition =
+                    RunTransition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };
+                let row = state.apply(id, transition, claim.now)?;
+                state.transition_suite(row.suite_id, SuiteTransition::Start, claim.now);
                 claimed.push(row);
             }
-        }
-        for row in &claimed {
-            self.published(row.suite_id);
-        }
-        Ok(claimed)
-    }
-
-    async fn work(&self, run: &RunRow) -> Stored<Work> {
-        let state = self.state.lock();
-        let own = |row: &&EvaluationRow| row.run_id == run.id && row.view.is_first;
-        Ok(Work {
-            agent: self.documents.agent(run.agent.id, run.agent.revision),
-            scenario: self.documents.scenario(run.scenario.id, run.scenario.revision),
-            transcript: state.turns.get(&run.id).cloned().unwrap_or_default(),
-            evaluation: state.evaluations.values().find(own).map(|row| row.view.clone()),
+            Ok(claimed)
         })
     }
 
-    async fn commit(&self, lease: &Lease, change: Change, now: Timestamp) -> Stored<RunRow> {
-        let row = {
-            let mut state = self.state.lock();
-            let first = state.runs.get(&lease.run_id).map_or(0, |run| run.turns);
-            let Change { turns, intents, calls_done, evaluation, .. } = change.clone();
-            let what = Transition::Commit { attempt: lease.attempt, change: Box::new(change) };
-            let row = state.apply(lease.run_id, what, now)?;
-            let transcript = state.turns.entry(row.id).or_default();
-            transcript
-                .extend(turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn }));
-            for done in calls_done {
-                if let Some(call) = state.calls.iter_mut().find(|call| call.1.id == done.id) {
-                    call.2 = Some(done);
-                }
-            }
-            state.calls.extend(intents.into_iter().map(|intent| (row.id, intent, None)));
-            if let Some(view) = evaluation {
-                let own = EvaluationRow::of_run(&row, *view);
-                state.evaluations.insert(own.view.id, own);
-            }
-            row
-        };
-        self.published(row.suite_id);
-        Ok(row)
+    async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput> {
+        let state = self.state.lock();
+        let first = |row: &&EvaluationRow| row.run_id == run.id && row.view.is_first;
+        Ok(RunInput {
+            agent: self.revisions.agent(run.agent.id, run.agent.revision),
+            scenario: self.revisions.scenario(run.scenario.id, run.scenario.revision),
+            transcript: state.turns.get(&run.id).cloned().unwrap_or_default(),
+            evaluation: state.evaluations.values().find(first).map(|row| row.view.clone()),
+        })
     }
 
-    async fn unpark(&self, lease: &Lease, runs_per_user: u32, now: Timestamp) -> Stored<bool> {
-        {
-            let state = self.state.lock();
+    async fn commit(
+        &self,
+        lease: &Lease,
+        change: RunChange,
+        now: Timestamp,
+    ) -> StoreResult<RunRow> {
+        self.write(|state| state.commit(lease, change, now))
+    }
+
+    async fn reacquire_slot(
+        &self,
+        lease: &Lease,
+        runs_per_user: u32,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        self.write(|state| {
             let row = state.runs.get(&lease.run_id).ok_or(StoreError::LeaseLost)?;
             let mine = state.loads().into_iter().filter(|load| load.user_id == row.user_id);
             if row.parked && mine.map(|load| load.active).sum::<u32>() >= runs_per_user {
                 return Ok(false);
             }
-        }
-        let change = Change { parked: Some(false), waiting: Some(None), ..Change::default() };
-        self.commit(lease, change, now).await.map(|_| true)
+            let change =
+                RunChange { parked: Some(false), waiting: Some(None), ..RunChange::default() };
+            state.commit(lease, change, now).map(|_| true)
+        })
     }
 
-    async fn hand_back(&self, lease: &Lease, now: Timestamp) -> Stored<()> {
-        let what = Transition::HandBack { attempt: lease.attempt };
-        let row = self.state.lock().apply(lease.run_id, what, now)?;
-        self.published(row.suite_id);
-        Ok(())
+    async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()> {
+        let transition = RunTransition::Release { lease_epoch: lease.lease_epoch };
+        self.write(|state| state.apply(lease.run_id, transition, now).map(|_| ()))
     }
 
-    async fn claim_evaluations(&self, claim: Claim) -> Stored<Vec<EvaluationRow>> {
-        let mut state = self.state.lock();
-        let running = |row: &&EvaluationRow| {
-            row.view.status == EvaluationStatus::Running && !row.view.is_first
-        };
-        let mut at_work: HashMap<UserId, u32> = HashMap::new();
-        for row in state.evaluations.values().filter(running) {
-            *at_work.entry(row.user_id).or_default() += 1;
-        }
-        let pending = |row: &&EvaluationRow| {
-            row.view.status == EvaluationStatus::Pending && !row.view.is_first
-        };
-        let unfinished = state.evaluations.values().filter(|row| running(row) || pending(row));
-        let unfinished = unfinished.map(|row| Judging {
-            id: row.view.id,
-            user_id: row.user_id,
-            judge: Some(row.judge.clone()),
-            running: running(&row),
-            created_at: row.view.created_at,
-        });
-        let kept = kept_back(unfinished.collect(), &claim.holds, claim.max_wait, claim.now);
-        let waiting = |row: &&EvaluationRow| pending(row) && !kept.contains(&row.view.id);
-        let mut asked: Vec<_> = state.evaluations.values().filter(waiting).collect();
-        asked.sort_by_key(|row| (row.view.created_at, row.view.id));
-        // Users take turns: a place counts what is at work for its user.
-        let mut places = Vec::new();
-        for row in asked {
-            let place = at_work.entry(row.user_id).or_default();
-            *place += 1;
-            if *place <= claim.runs_per_user {
-                places.push((*place, row.view.created_at, row.view.id));
+    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
+        self.write(|state| {
+            let mut claimed = Vec::new();
+            for id in state.next_evaluations(&claim) {
+                let transition = EvaluationTransition::Claim {
+                    owner: claim.owner.clone(),
+                    max_wait: claim.max_wait,
+                };
+                claimed.push(state.apply_to_evaluation(id, transition, claim.now)?);
             }
-        }
-        places.sort_unstable();
-        let mut claimed = Vec::new();
-        for (_, _, id) in places.into_iter().take(claim.most as usize) {
-            if let Some(row) = state.evaluations.get_mut(&id) {
-                row.claim(claim.owner.clone(), claim.max_wait, claim.now);
-                claimed.push(row.clone());
-            }
-        }
-        Ok(claimed)
+            Ok(claimed)
+        })
     }
 
     async fn commit_evaluation(
         &self,
         id: EvaluationId,
-        attempt: u32,
+        lease_epoch: u32,
         view: Evaluation,
         now: Timestamp,
-    ) -> Stored<()> {
-        self.change_evaluation(id, attempt, |row| row.commit(view, now))
+    ) -> StoreResult<()> {
+        let transition = EvaluationTransition::Commit { lease_epoch, view: Box::new(view) };
+        self.write(|state| state.apply_to_evaluation(id, transition, now).map(|_| ()))
     }
 
-    async fn work_of(&self, id: RunId) -> Stored<(RunRow, Work)> {
+    async fn run_with_input(&self, id: RunId) -> StoreResult<(RunRow, RunInput)> {
         let row = self.state.lock().runs.get(&id).cloned().ok_or(StoreError::LeaseLost)?;
-        let work = self.work(&row).await?;
-        Ok((row, work))
+        let input = self.run_input(&row).await?;
+        Ok((row, input))
     }
 
-    async fn intend_evaluation(&self, row: &EvaluationRow, call: Uuid, _: Timestamp) -> Stored<()> {
-        let intent = Intent { id: call, role: crate::rows::Role::Judge, turn: 0 };
-        let mut state = self.state.lock();
-        if !state.evaluations.get(&row.id()).is_some_and(|known| known.is_held(row.attempt)) {
-            return Err(StoreError::LeaseLost);
-        }
-        state.calls.push((row.run_id, intent, None));
-        Ok(())
-    }
-
-    async fn hand_back_evaluation(&self, id: EvaluationId, attempt: u32) -> Stored<()> {
-        self.change_evaluation(id, attempt, EvaluationRow::hand_back)
-    }
-
-    async fn heartbeat(&self, owner: &str, now: Timestamp) -> Stored<Heartbeat> {
-        let mut state = self.state.lock();
-        let mut beat = Heartbeat::default();
-        for run in state.runs.values_mut().filter(|run| run.lease_owner.as_deref() == Some(owner)) {
-            run.lease_until = Some(now.plus(LEASE));
-            beat.held.push(Lease { run_id: run.id, attempt: run.attempt });
-            if run.cancel_requested_at.is_some() {
-                beat.cancelled.push(run.id);
+    async fn record_judge_call(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        _: Timestamp,
+    ) -> StoreResult<()> {
+        self.write(|state| {
+            let stored = state.evaluations.get(&row.id());
+            if !stored.is_some_and(|stored| stored.is_leased_at(row.lease_epoch)) {
+                return Err(StoreError::LeaseLost);
             }
-        }
-        for row in state.evaluations.values_mut() {
-            if row.lease_owner.as_deref() == Some(owner) {
-                row.lease_until = Some(now.plus(LEASE));
-                beat.evaluations.push((row.view.id, row.attempt));
+            let intent = Intent { id: call, role: Role::Judge, turn: 0 };
+            state.calls.push((row.run_id, intent, None));
+            Ok(())
+        })
+    }
+
+    async fn release_evaluation(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let transition = EvaluationTransition::Release { lease_epoch };
+        self.write(|state| state.apply_to_evaluation(id, transition, now).map(|_| ()))
+    }
+
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
+        self.write(|state| {
+            let mut beat = Heartbeat::default();
+            let runs = state.runs.values_mut();
+            for run in runs.filter(|run| run.lease_owner.as_deref() == Some(owner)) {
+                run.renew_lease(now);
+                beat.leases.push(run.lease());
+                if run.cancel_requested_at.is_some() {
+                    beat.cancel_requested.push(run.id);
+                }
             }
-        }
-        Ok(beat)
+            let evaluations = state.evaluations.values_mut();
+            for row in evaluations.filter(|row| row.lease_owner.as_deref() == Some(owner)) {
+                row.renew_lease(now);
+                beat.evaluations.push((row.view.id, row.lease_epoch));
+            }
+            Ok(beat)
+        })
     }
 
-    async fn reap(&self, now: Timestamp) -> Stored<Reaped> {
-        Ok(self.recover(|until| until.is_some_and(|until| until < now), true, now))
+    async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
+        self.write(|state| {
+            let expired = state.runs.keys().map(|id| (*id, RunTransition::Expire)).collect();
+            Ok(state.recover(|until| until < now, expired, now))
+        })
     }
 
-    async fn take_over(&self, now: Timestamp) -> Stored<Reaped> {
-        Ok(self.recover(|_| true, false, now))
+    async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
+        self.write(|state| Ok(state.recover(|_| true, Vec::new(), now)))
     }
 
-    async fn census(&self) -> Stored<Census> {
-        let mut census = Census::default();
+    async fn queue_stats(&self) -> StoreResult<QueueStats> {
+        let mut stats = QueueStats::default();
         for run in self.state.lock().runs.values() {
-            let what = run.waiting.map(|waiting| waiting.what);
-            census.add(run.status, run.stage, what, run.lease_until, 1);
+            let waiting = run.waiting.map(|waiting| waiting.what);
+            stats.add(run.status, run.stage, waiting, run.lease_until, 1);
         }
-        Ok(census)
+        Ok(stats)
+    }
+}
+
+impl State {
+    fn commit(&mut self, lease: &Lease, change: RunChange, now: Timestamp) -> StoreResult<RunRow> {
+        let first = self.runs.get(&lease.run_id).map_or(0, |run| run.turns);
+        let RunChange { turns, intents, calls_done, evaluation, .. } = change.clone();
+        let transition =
+            RunTransition::Commit { lease_epoch: lease.lease_epoch, change: Box::new(change) };
+        let row = self.apply(lease.run_id, transition, now)?;
+        let turns = turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn });
+        self.turns.entry(row.id).or_default().extend(turns);
+        for done in calls_done {
+            if let Some(call) = self.calls.iter_mut().find(|call| call.1.id == done.id) {
+                call.2 = Some(done);
+            }
+        }
+        self.calls.extend(intents.into_iter().map(|intent| (row.id, intent, None)));
+        if let Some(view) = evaluation {
+            let first = EvaluationRow::of_run(&row, *view);
+            self.evaluations.insert(first.view.id, first);
+        }
+        Ok(row)
+    }
+
+    fn apply_to_evaluation(
+        &mut self,
+        id: EvaluationId,
+        transition: EvaluationTransition,
+        now: Timestamp,
+    ) -> StoreResult<EvaluationRow> {
+        let row = self.evaluations.get_mut(&id).ok_or(StoreError::LeaseLost)?;
+        row.transition(transition, now)?;
+        Ok(row.clone())
+    }
+
+    /// The pending re-evaluations that start next. Users take turns: the rank of
+    /// an evaluation counts those of its user that run or come before it.
+    fn next_evaluations(&self, claim: &Claim) -> Vec<EvaluationId> {
+        let running = |row: &EvaluationRow| row.view.status == EvaluationStatus::Running;
+        let unfinished: Vec<_> = self
+            .evaluations
+            .values()
+            .filter(|row| is_unfinished(row.view.status) && !row.view.is_first)
+            .collect();
+        let candidates = unfinished.iter().map(|row| UnfinishedEvaluation {
+            id: row.view.id,
+            user_id: row.user_id,
+            judge: Some(row.judge.clone()),
+            running: running(row),
+            created_at: row.view.created_at,
+        });
+        let deferred = deferred_evaluations(
+            candidates.collect(),
+            &claim.admission_limits,
+            claim.max_wait,
+            claim.now,
+        );
+        let mut ranks: HashMap<UserId, u32> = HashMap::new();
+        let (started, mut pending): (Vec<_>, Vec<_>) =
+            unfinished.into_iter().partition(|row| running(row));
+        for row in started {
+            *ranks.entry(row.user_id).or_default() += 1;
+        }
+        pending.retain(|row| !deferred.contains(&row.view.id));
+        pending.sort_by_key(|row| (row.view.created_at, row.view.id));
+        let mut next = Vec::new();
+        for row in pending {
+            let rank = ranks.entry(row.user_id).or_default();
+            *rank += 1;
+            if *rank <= claim.runs_per_user {
+                next.push((*rank, row.view.created_at, row.view.id));
+            }
+        }
+        next.sort_unstable();
+        next.into_iter().take(claim.most as usize).map(|(_, _, id)| id).collect()
+    }
+
+    /// Recovers every lease that `expired` selects, ends orphaned runs with a
+    /// cancel request, and applies the transitions in `other` where they apply.
+    fn recover(
+        &mut self,
+        expired: impl Fn(Timestamp) -> bool,
+        other: Vec<(RunId, RunTransition)>,
+        now: Timestamp,
+    ) -> RecoverySummary {
+        let leased = self.runs.values().filter(|run| run.lease_until.is_some_and(&expired));
+        let mut due: Vec<_> = leased.map(|run| (run.id, RunTransition::Recover)).collect();
+        due.extend(self.cancelled_orphans().into_iter().map(|id| (id, RunTransition::Cancel)));
+        due.extend(other);
+        let mut summary = RecoverySummary::default();
+        for (id, transition) in due {
+            match self.apply(id, transition, now) {
+                Ok(row) if row.status.is_final() => summary.ended += 1,
+                Ok(_) => summary.recovered += 1,
+                Err(_) => {}
+            }
+        }
+        for row in self.evaluations.values_mut().filter(|row| !row.view.is_first) {
+            let late = row.deadline_at.is_some_and(|deadline| deadline <= now);
+            if late || row.lease_until.is_some_and(&expired) {
+                // Refused where no worker holds a lease.
+                let _ = row.transition(EvaluationTransition::Recover, now);
+            }
+        }
+        summary
     }
 }

@@ -1,18 +1,19 @@
-//! Suites over the maps.
+//! Suites in memory.
 
-use super::{MemoryWork, State, is_open};
-use crate::Stored;
-use crate::ended::{self, Ended};
-use crate::hub::Newest;
+use super::InMemoryQueue;
+use super::state::State;
+use crate::StoreResult;
+use crate::event_notifier::LatestEvent;
 use crate::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::suites::{
-    Before, CancelOutcome, Created, NewEvaluation, NewKey, NewSuite, SuiteStore,
+    CancelOutcome, CreateOutcome, IdempotencyKey, NewEvaluation, NewSuite, SuiteStore, TimeCursor,
 };
+use crate::transition::{RunTransition, SuiteTransition, is_unfinished};
+use async_trait::async_trait;
 use domain::services::HistoryFilter;
 use domain::{
     AgentId, Counts, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp, Turn, UserId,
 };
-use async_trait::async_trait;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -23,108 +24,115 @@ fn within(at: Timestamp, filter: &HistoryFilter) -> bool {
         && time(&filter.until).is_none_or(|until| at < until)
 }
 
-fn older(at: Timestamp, id: Uuid, before: Option<Before>) -> bool {
+fn older(at: Timestamp, id: Uuid, before: Option<TimeCursor>) -> bool {
     before.is_none_or(|before| (at, id) < (before.at, before.id))
 }
 
-/// Whether a run is of the filter's scenario and kind of error.
-fn is_such(row: &RunRow, filter: &HistoryFilter) -> bool {
+/// Whether a run has the filter's scenario and kind of error.
+fn matches_run(row: &RunRow, filter: &HistoryFilter) -> bool {
     let kind = row.error.as_ref().map(|error| error.kind.as_str());
     filter.scenario.is_none_or(|scenario| row.scenario.id == scenario)
         && (filter.error_kind.is_none() || kind == filter.error_kind.as_deref())
 }
 
 impl State {
-    /// Whether a suite has a run such as the filter asks for, if it does.
-    fn has_a_run(&self, id: SuiteId, filter: &HistoryFilter) -> bool {
+    /// Whether a suite has a run with the filter's scenario and kind of error.
+    fn has_matching_run(&self, id: SuiteId, filter: &HistoryFilter) -> bool {
         let any = filter.scenario.is_none() && filter.error_kind.is_none();
-        any || self.runs.values().any(|run| run.suite_id == id && is_such(run, filter))
+        any || self.runs.values().any(|run| run.suite_id == id && matches_run(run, filter))
+    }
+
+    /// Cancels runs where that applies.
+    fn cancel(&mut self, runs: impl IntoIterator<Item = RunId>, now: Timestamp) -> CancelOutcome {
+        let applied =
+            runs.into_iter().filter_map(|id| self.apply(id, RunTransition::Cancel, now).ok());
+        let leased = applied.filter(|run| !run.status.is_final());
+        CancelOutcome { leased_runs: leased.map(|run| run.id).collect() }
     }
 }
 
 #[async_trait]
-impl SuiteStore for MemoryWork {
-    async fn create_suite(&self, new: NewSuite) -> Stored<Created> {
-        {
-            let mut state = self.state.lock();
+impl SuiteStore for InMemoryQueue {
+    async fn create_suite(&self, new: NewSuite) -> StoreResult<CreateOutcome> {
+        self.write(|state| {
             if let Some(key) = &new.key
-                && let Some(known) = state.answered(new.user_id, key, new.at)
+                && let Some(replay) = state.find_replay(new.user_id, key, new.at)
             {
-                return Ok(known);
+                return Ok(replay);
             }
             let starts = new.runs.iter().filter(|run| run.error.is_none());
             let scenarios: Vec<_> = starts.map(|run| run.scenario.id).collect();
-            let busy = state.unfinished_over(new.space_id, new.agent.id, &scenarios);
+            let busy = state.find_unfinished_suite(new.space_id, new.agent.id, &scenarios);
             if let Some(suite_id) = busy.filter(|_| !new.allow_parallel) {
-                return Ok(Created::AlreadyRunning { suite_id });
+                return Ok(CreateOutcome::AlreadyRunning { suite_id });
             }
             let mine = |run: &&RunRow| run.user_id == new.user_id && !run.status.is_final();
             let unfinished =
                 u32::try_from(state.runs.values().filter(mine).count()).unwrap_or(u32::MAX);
-            let asked = u32::try_from(scenarios.len()).unwrap_or(u32::MAX);
-            if unfinished > 0 && unfinished + asked > new.queue_per_user {
-                return Ok(Created::QueueFull { unfinished });
+            let requested = u32::try_from(scenarios.len()).unwrap_or(u32::MAX);
+            if unfinished > 0 && unfinished + requested > new.queue_per_user {
+                return Ok(CreateOutcome::QueueFull { unfinished });
             }
             state.insert(&new);
-            Ended::of(new.id, &ended::of_new(&new)).tell();
             if let Some(key) = &new.key {
-                state.keep(new.user_id, key, new.id, new.at);
+                state.put_key(new.user_id, key, new.id, new.at);
             }
-        }
-        self.published(new.id);
-        Ok(Created::New)
+            Ok(CreateOutcome::New)
+        })
     }
 
-    async fn answered(
+    async fn find_replay(
         &self,
         user: UserId,
-        key: &NewKey,
+        key: &IdempotencyKey,
         now: Timestamp,
-    ) -> Stored<Option<Created>> {
-        Ok(self.state.lock().answered(user, key, now))
+    ) -> StoreResult<Option<CreateOutcome>> {
+        Ok(self.state.lock().find_replay(user, key, now))
     }
 
-    async fn unfinished_over(
+    async fn find_unfinished_suite(
         &self,
         space: SpaceId,
         agent: AgentId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<SuiteId>> {
-        Ok(self.state.lock().unfinished_over(space, agent, scenarios))
+    ) -> StoreResult<Option<SuiteId>> {
+        Ok(self.state.lock().find_unfinished_suite(space, agent, scenarios))
     }
 
-    async fn create_evaluation(&self, new: NewEvaluation) -> Stored<Created> {
-        let suite = new.row.suite_id;
-        {
-            let mut state = self.state.lock();
-            let at = new.row.view.created_at;
+    async fn create_evaluation(&self, new: NewEvaluation) -> StoreResult<CreateOutcome> {
+        self.write(|state| {
+            let (row, at) = (&new.row, new.row.view.created_at);
             if let Some(key) = &new.key
-                && let Some(known) = state.answered(new.row.user_id, key, at)
+                && let Some(replay) = state.find_replay(row.user_id, key, at)
             {
-                return Ok(known);
+                return Ok(replay);
             }
-            let open =
-                |row: &EvaluationRow| row.run_id == new.row.run_id && is_open(row.view.status);
-            if state.evaluations.values().any(open) {
-                return Ok(Created::AlreadyRunning { suite_id: suite });
+            let unfinished = |other: &EvaluationRow| {
+                other.run_id == row.run_id && is_unfinished(other.view.status)
+            };
+            if state.evaluations.values().any(unfinished) {
+                return Ok(CreateOutcome::AlreadyRunning { suite_id: row.suite_id });
             }
-            if !state.runs.contains_key(&new.row.run_id) {
-                return Ok(Created::Gone);
+            if !state.runs.contains_key(&row.run_id) {
+                return Ok(CreateOutcome::Gone);
             }
             if let Some(key) = &new.key {
-                state.keep(new.row.user_id, key, suite, at);
+                state.put_key(row.user_id, key, row.suite_id, at);
             }
-            state.evaluations.insert(new.row.view.id, new.row);
-        }
-        self.published(suite);
-        Ok(Created::New)
+            state.evaluations.insert(row.view.id, new.row);
+            Ok(CreateOutcome::New)
+        })
     }
 
-    async fn owns(&self, space: SpaceId, id: SuiteId) -> Stored<bool> {
+    async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool> {
         Ok(self.state.lock().suites.get(&id).is_some_and(|(row, _)| row.space_id == space))
     }
 
-    async fn suite(&self, space: SpaceId, id: SuiteId) -> Stored<Option<(SuiteRow, Vec<RunRow>)>> {
+    async fn suite(
+        &self,
+        space: SpaceId,
+        id: SuiteId,
+    ) -> StoreResult<Option<(SuiteRow, Vec<RunRow>)>> {
         let state = self.state.lock();
         let Some((suite, _)) = state.suites.get(&id).filter(|(row, _)| row.space_id == space)
         else {
@@ -140,9 +148,9 @@ impl SuiteStore for MemoryWork {
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<(SuiteRow, Counts)>> {
+    ) -> StoreResult<Vec<(SuiteRow, Counts)>> {
         let state = self.state.lock();
         let mut rows: Vec<_> = state
             .suites
@@ -150,8 +158,11 @@ impl SuiteStore for MemoryWork {
             .map(|(row, _)| row)
             .filter(|row| row.space_id == space && within(row.created_at, filter))
             .filter(|row| filter.agent.is_none_or(|agent| row.agent.id == agent))
-            .filter(|row| filter.status.as_deref().is_none_or(|word| row.status.as_str() == word))
-            .filter(|row| state.has_a_run(row.id, filter))
+            .filter(|row| {
+                let status = filter.status.as_deref();
+                status.is_none_or(|word| row.state.status().as_str() == word)
+            })
+            .filter(|row| state.has_matching_run(row.id, filter))
             .filter(|row| older(row.created_at, row.id.0, before))
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
@@ -159,10 +170,10 @@ impl SuiteStore for MemoryWork {
         Ok(rows.into_iter().map(|row| (row.clone(), state.counts(row.id))).collect())
     }
 
-    async fn unfinished(&self, space: SpaceId) -> Stored<Vec<(SuiteRow, Counts)>> {
+    async fn unfinished_suites(&self, space: SpaceId) -> StoreResult<Vec<(SuiteRow, Counts)>> {
         let state = self.state.lock();
         let rows = state.suites.values().map(|(row, _)| row);
-        let open = rows.filter(|row| row.space_id == space && !row.status.is_final());
+        let open = rows.filter(|row| row.space_id == space && !row.state.status().is_final());
         Ok(open.map(|row| (row.clone(), state.counts(row.id))).collect())
     }
 
@@ -170,16 +181,16 @@ impl SuiteStore for MemoryWork {
         &self,
         space: SpaceId,
         filter: &HistoryFilter,
-        before: Option<Before>,
+        before: Option<TimeCursor>,
         limit: u32,
-    ) -> Stored<Vec<RunRow>> {
+    ) -> StoreResult<Vec<RunRow>> {
         let state = self.state.lock();
         let mut rows: Vec<_> = state
             .runs
             .values()
             .filter(|row| row.space_id == space && within(row.created_at, filter))
             .filter(|row| filter.agent.is_none_or(|agent| row.agent.id == agent))
-            .filter(|row| is_such(row, filter))
+            .filter(|row| matches_run(row, filter))
             .filter(|row| filter.status.as_deref().is_none_or(|word| row.status.as_str() == word))
             .filter(|row| older(row.created_at, row.id.0, before))
             .cloned()
@@ -189,15 +200,15 @@ impl SuiteStore for MemoryWork {
         Ok(rows)
     }
 
-    async fn run(&self, space: SpaceId, id: RunId) -> Stored<Option<RunRow>> {
+    async fn run(&self, space: SpaceId, id: RunId) -> StoreResult<Option<RunRow>> {
         Ok(self.state.lock().runs.get(&id).filter(|run| run.space_id == space).cloned())
     }
 
-    async fn transcript(&self, run: RunId) -> Stored<Transcript> {
+    async fn transcript(&self, run: RunId) -> StoreResult<Transcript> {
         Ok(self.state.lock().turns.get(&run).cloned().unwrap_or_default())
     }
 
-    async fn evaluations(&self, run: RunId) -> Stored<Vec<EvaluationRow>> {
+    async fn evaluations(&self, run: RunId) -> StoreResult<Vec<EvaluationRow>> {
         let state = self.state.lock();
         let mut rows: Vec<_> =
             state.evaluations.values().filter(|row| row.run_id == run).cloned().collect();
@@ -205,11 +216,11 @@ impl SuiteStore for MemoryWork {
         Ok(rows)
     }
 
-    async fn past_duration_ms(
+    async fn mean_run_duration_ms(
         &self,
         space: SpaceId,
         scenarios: &[ScenarioId],
-    ) -> Stored<Option<u64>> {
+    ) -> StoreResult<Option<u64>> {
         let state = self.state.lock();
         let judged = state.runs.values().filter(|run| {
             run.space_id == space
@@ -229,25 +240,18 @@ impl SuiteStore for MemoryWork {
         space: SpaceId,
         id: SuiteId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>> {
-        let ids = {
-            let mut state = self.state.lock();
-            let Some((row, _)) = state.suites.get_mut(&id) else { return Ok(None) };
-            if row.space_id != space || row.status.is_final() {
+    ) -> StoreResult<Option<CancelOutcome>> {
+        self.write(|state| {
+            let Some((suite, _)) = state.suites.get_mut(&id) else { return Ok(None) };
+            if suite.space_id != space
+                || suite.state.transition(SuiteTransition::Cancel, now).is_err()
+            {
                 return Ok(None);
             }
-            row.cancel_requested_at.get_or_insert(now);
-            let mut open: Vec<_> = state
-                .runs
-                .values()
-                .filter(|run| run.suite_id == id && !run.status.is_final())
-                .collect();
-            open.sort_by_key(|run| run.position);
-            open.into_iter().map(|run| run.id).collect()
-        };
-        let outcome = self.cancel(ids, now);
-        self.published(id);
-        Ok(Some(outcome))
+            let mut runs: Vec<_> = state.runs_of(id).map(|run| (run.position, run.id)).collect();
+            runs.sort_unstable();
+            Ok(Some(state.cancel(runs.into_iter().map(|(_, id)| id), now)))
+        })
     }
 
     async fn cancel_run(
@@ -255,13 +259,14 @@ impl SuiteStore for MemoryWork {
         space: SpaceId,
         id: RunId,
         now: Timestamp,
-    ) -> Stored<Option<CancelOutcome>> {
-        let Some(row) = self.run(space, id).await?.filter(|run| !run.status.is_final()) else {
-            return Ok(None);
-        };
-        let outcome = self.cancel(vec![id], now);
-        self.published(row.suite_id);
-        Ok(Some(outcome))
+    ) -> StoreResult<Option<CancelOutcome>> {
+        self.write(|state| {
+            let run = state.runs.get(&id).filter(|run| run.space_id == space);
+            if run.is_none_or(|run| run.status.is_final()) {
+                return Ok(None);
+            }
+            Ok(Some(state.cancel([id], now)))
+        })
     }
 
     async fn events_after(
@@ -269,9 +274,9 @@ impl SuiteStore for MemoryWork {
         suite: SuiteId,
         seq: i64,
         limit: u32,
-    ) -> Stored<Vec<(i64, EventRow, Option<Turn>)>> {
+    ) -> StoreResult<Vec<(i64, EventRow, Option<Turn>)>> {
         let state = self.state.lock();
-        let events = state.events.get(&suite).filter(|_| !state.untold.contains(&suite));
+        let events = state.events.get(&suite).filter(|_| !state.pruned.contains(&suite));
         let Some(events) = events else { return Ok(Vec::new()) };
         let skip = usize::try_from(seq).unwrap_or(0);
         let rows = events.iter().enumerate().skip(skip).take(limit as usize);
@@ -288,7 +293,7 @@ impl SuiteStore for MemoryWork {
             .collect())
     }
 
-    fn watch(&self, suite: SuiteId) -> watch::Receiver<Newest> {
-        self.hub.watch(suite)
+    fn watch(&self, suite: SuiteId) -> watch::Receiver<LatestEvent> {
+        self.event_notifier.watch(suite)
     }
 }

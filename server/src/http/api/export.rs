@@ -1,18 +1,18 @@
-//! Export: one's scenarios as documents that import reads again.
+//! Export of scenarios in the format of import.
 
-use super::Reply;
+use super::ApiResult;
 use super::scenarios::FilterParams;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Params;
-use services::document_import::Format;
-use domain::services::{AppResult, Caller, Cursor};
-use domain::{Scenario, ScenarioFilter, ScenarioSpec};
-use domain::error::{AppError, ErrorCode};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use domain::error::{AppError, ErrorCode};
+use domain::services::{AppResult, Caller, Cursor};
+use domain::{Scenario, ScenarioFilter, ScenarioSpec};
 use serde::Serialize;
+use services::document_import::Format;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,7 +20,6 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(export))
 }
 
-/// The words of an export, for the document.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // describes parameters; they are read below
@@ -29,7 +28,6 @@ struct ExportParams {
     format: Option<String>,
 }
 
-/// A document of an export.
 #[derive(Serialize)]
 struct Exported<'a> {
     kind: &'static str,
@@ -37,9 +35,9 @@ struct Exported<'a> {
     spec: &'a ScenarioSpec,
 }
 
-/// Scenarios as YAML or JSON, in the form that import reads
+/// Export scenarios as YAML or JSON, in the format of import
 ///
-/// One's own, unless `built_in` says otherwise.
+/// Exports the caller's scenarios unless `built_in` is true.
 #[utoipa::path(get, path = "/scenarios/export", tag = "scenarios",
     params(FilterParams, ExportParams),
     responses((status = 200, description = "The documents", content_type = "application/yaml")))]
@@ -47,23 +45,30 @@ async fn export(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     params: Params,
-) -> Reply<Response> {
+) -> ApiResult<Response> {
     let formats = [("yaml", Format::Yaml), ("json", Format::Json)];
     let (mut filter, format) = params.read(|reader| {
         (ScenarioFilter::read(reader), reader.choice("format", &formats, Some(Format::Yaml)))
     })?;
     filter.built_in.get_or_insert(false);
-    let scenarios = all(&state, &caller, &filter).await?;
+    let scenarios = all_pages(&state, &caller, &filter).await?;
     let json = format == Some(Format::Json);
-    let text = if json { as_json(&scenarios) } else { as_yaml(&scenarios) }?;
+    let text = if json { to_json(&scenarios) } else { to_yaml(&scenarios) }?;
     let kind = if json { "application/json" } else { "application/yaml" };
     let name = if json { "scenarios.json" } else { "scenarios.yaml" };
-    let place = format!("attachment; filename=\"{name}\"");
-    Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, place)], text)
+    let disposition = format!("attachment; filename=\"{name}\"");
+    Ok((
+        [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)],
+        text,
+    )
         .into_response())
 }
 
-async fn all(state: &HttpState, caller: &Caller, filter: &ScenarioFilter) -> AppResult<Vec<Scenario>> {
+async fn all_pages(
+    state: &HttpState,
+    caller: &Caller,
+    filter: &ScenarioFilter,
+) -> AppResult<Vec<Scenario>> {
     let mut scenarios = Vec::new();
     let mut cursor = Cursor { after: None, limit: Some(200) };
     loop {
@@ -77,43 +82,43 @@ async fn all(state: &HttpState, caller: &Caller, filter: &ScenarioFilter) -> App
 }
 
 fn documents(scenarios: &[Scenario]) -> Vec<Exported<'_>> {
-    scenarios.iter().map(|one| Exported { kind: "scenario", spec: &one.spec }).collect()
+    scenarios.iter().map(|scenario| Exported { kind: "scenario", spec: &scenario.spec }).collect()
 }
 
-fn as_json(scenarios: &[Scenario]) -> AppResult<String> {
-    serde_json::to_string_pretty(&documents(scenarios)).map_err(|error| unwritable(&error))
+fn to_json(scenarios: &[Scenario]) -> AppResult<String> {
+    serde_json::to_string_pretty(&documents(scenarios)).map_err(|error| export_failed(&error))
 }
 
-fn as_yaml(scenarios: &[Scenario]) -> AppResult<String> {
-    serde_saphyr::to_string(&documents(scenarios)).map_err(|error| unwritable(&error))
+fn to_yaml(scenarios: &[Scenario]) -> AppResult<String> {
+    serde_saphyr::to_string(&documents(scenarios)).map_err(|error| export_failed(&error))
 }
 
-fn unwritable(error: &dyn std::error::Error) -> AppError {
-    tracing::error!(%error, "an export could not be written");
-    AppError::new(ErrorCode::Internal, "The export could not be written.")
+fn export_failed(error: &dyn std::error::Error) -> AppError {
+    tracing::error!(%error, "export failed");
+    AppError::new(ErrorCode::Internal, "The export failed.")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{as_json, as_yaml};
-    use services::document_import::{Format, read};
+    use super::{to_json, to_yaml};
     use domain::{Draft, Scenario, ScenarioId, ScenarioSpec, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
+    use services::document_import::{Format, read};
 
-    /// A scenario with `words` wherever free text may stand.
-    fn scenario(words: &str) -> Option<Scenario> {
+    /// A scenario with `text` in every free-text field.
+    fn scenario(text: &str) -> Option<Scenario> {
         let draft = json!({
-            "name": format!("N {}", words.replace(char::is_control, " ")).trim(),
+            "name": format!("N {}", text.replace(char::is_control, " ")).trim(),
             "category": "booking",
-            "description": words,
+            "description": text,
             "conversation_flow": [
-                {"speaker": "user", "message": format!("{words}.")},
-                {"speaker": "agent", "message": format!("- {words}")},
+                {"speaker": "user", "message": format!("{text}.")},
+                {"speaker": "agent", "message": format!("- {text}")},
             ],
-            "expected_behaviors": [{"text": format!("{words}:"), "required": false}],
+            "expected_behaviors": [{"text": format!("{text}:"), "required": false}],
             "failure_conditions": ["yes", "null", "0x1F", "~"],
-            "tool_mocks": [{"tool": "t", "when": {"a": words}, "result": {"b": [1, 2.5, null]}}],
+            "tool_mocks": [{"tool": "t", "when": {"a": text}, "result": {"b": [1, 2.5, null]}}],
         });
         let spec = ScenarioSpec::parse(&Draft(draft)).ok()?;
         Some(Scenario {
@@ -126,35 +131,35 @@ mod tests {
         })
     }
 
-    fn comes_back(scenario: &Scenario) -> Result<(), TestCaseError> {
+    fn assert_round_trip(scenario: &Scenario) -> Result<(), TestCaseError> {
         let scenarios = std::slice::from_ref(scenario);
         for (text, format) in
-            [(as_yaml(scenarios), Format::Yaml), (as_json(scenarios), Format::Json)]
+            [(to_yaml(scenarios), Format::Yaml), (to_json(scenarios), Format::Json)]
         {
             let text = text.expect("an export");
             let drafts = read("", &text, format)
                 .map_err(|error| TestCaseError::fail(format!("{error} in {text}")))?;
-            let again = ScenarioSpec::parse(&drafts[0]);
-            prop_assert_eq!(again.as_ref(), Ok(&scenario.spec), "{}", text);
+            let imported = ScenarioSpec::parse(&drafts[0]);
+            prop_assert_eq!(imported.as_ref(), Ok(&scenario.spec), "{}", text);
         }
         Ok(())
     }
 
     #[test]
-    fn what_yaml_could_misread_comes_back() {
-        for words in
+    fn ambiguous_yaml_round_trips() {
+        for text in
             ["no", "1e3", "# not a comment", "a: b", "line\nline\n", " \"'|>", "{{x}}", "é…"]
         {
-            comes_back(&scenario(words).expect("valid")).expect(words);
+            assert_round_trip(&scenario(text).expect("valid")).expect(text);
         }
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn what_was_exported_can_be_imported(words in "\\PC{0,40}") {
-            if let Some(scenario) = scenario(&words) {
-                comes_back(&scenario)?;
+        fn exported_scenarios_can_be_imported(text in "\\PC{0,40}") {
+            if let Some(scenario) = scenario(&text) {
+                assert_round_trip(&scenario)?;
             }
         }
     }

@@ -1,6 +1,5 @@
-//! `/api/v1`: the API for programs, one file an area. A route is added to the
-//! router and to the OpenAPI document in one breath, so neither can lack what
-//! the other has.
+//! `/api/v1`: the API for programs. The same macro adds a route to the router and to
+//! the OpenAPI document, so both always match.
 
 mod agents;
 mod connections;
@@ -13,16 +12,16 @@ mod paging;
 mod runs;
 mod scenarios;
 mod settings;
-mod starts;
+mod start_response;
 mod suites;
 mod tokens;
 
-pub(crate) use connections::model as test_model;
-pub(crate) use starts::which as rerun_which;
-pub(crate) use tokens::name as token_name;
+pub(crate) use connections::test_model;
+pub(crate) use suites::rerun_scope;
+pub(crate) use tokens::token_name;
 
 use super::HttpState;
-use super::problem::Failure;
+use super::problem::ErrorResponse;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -30,25 +29,24 @@ use serde::Serialize;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Where it stands.
 pub const PREFIX: &str = "/api/v1";
 
-/// What a handler answers.
-type Reply<T = Response> = Result<T, Failure>;
+/// The result of a handler.
+type ApiResult<T = Response> = Result<T, ErrorResponse>;
 
-/// The API, its document and the page about it.
+/// The API and its documentation.
 pub(super) fn routes() -> Router<HttpState> {
-    let (router, document) = described().split_for_parts();
+    let (router, document) = documented_router().split_for_parts();
     router.merge(docs::routes(document))
 }
 
-/// The document alone.
+/// The OpenAPI document.
 #[must_use]
 pub fn document() -> OpenApi {
-    described().into_openapi()
+    documented_router().into_openapi()
 }
 
-fn described() -> OpenApiRouter<HttpState> {
+fn documented_router() -> OpenApiRouter<HttpState> {
     let areas = OpenApiRouter::new()
         .merge(agents::routes())
         .merge(scenarios::routes())
@@ -60,12 +58,12 @@ fn described() -> OpenApiRouter<HttpState> {
         .merge(suites::routes())
         .merge(runs::routes())
         .merge(events::routes());
-    let mut router = OpenApiRouter::with_openapi(openapi::head()).nest(PREFIX, areas);
-    openapi::complete(router.get_openapi_mut());
+    let mut router = OpenApiRouter::with_openapi(openapi::base_document()).nest(PREFIX, areas);
+    openapi::add_common_parts(router.get_openapi_mut());
     router
 }
 
-/// 201 with the place of what was made.
+/// 201 with the location of the new object.
 fn created(location: String, body: impl Serialize) -> Response {
     let location = [(header::LOCATION, location)];
     (StatusCode::CREATED, location, axum::Json(body)).into_response()

@@ -1,14 +1,14 @@
-//! The models that judge and play users.
+//! Routes of the judge and simulated-user models.
 
-use super::Reply;
+use super::ApiResult;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
+use crate::http::detached::run_detached;
 use crate::http::extract::JsonBody;
-use crate::http::spawned::spawned;
-use domain::Settings;
-use domain::error::AppError;
 use axum::Json;
 use axum::extract::State;
+use domain::Settings;
+use domain::error::AppError;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,23 +16,26 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(read, update))
 }
 
-/// The models that judge and play users; null is the agent's own
+/// Get the judge and simulated-user models; null means the agent's model
 #[utoipa::path(get, path = "/settings", tag = "settings",
     responses((status = 200, description = "The settings", body = Settings)))]
-async fn read(State(state): State<HttpState>, SignedIn(caller): SignedIn) -> Reply<Json<Settings>> {
+async fn read(
+    State(state): State<HttpState>,
+    SignedIn(caller): SignedIn,
+) -> ApiResult<Json<Settings>> {
     Ok(Json(state.services.settings.settings(&caller).await?))
 }
 
-/// Change them
+/// Update the judge and simulated-user models
 #[utoipa::path(put, path = "/settings", tag = "settings", request_body = Settings,
     responses((status = 200, description = "The settings", body = Settings)))]
 async fn update(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     JsonBody(draft): JsonBody,
-) -> Reply<Json<Settings>> {
+) -> ApiResult<Json<Settings>> {
     let settings = Settings::parse(&draft).map_err(AppError::invalid)?;
     let services = state.services;
     let work = async move { services.settings.update_settings(&caller, &settings).await };
-    Ok(Json(spawned(&state.clock, work).await?))
+    Ok(Json(run_detached(&state.clock, work).await?))
 }

@@ -1,19 +1,19 @@
-//! Suites: starting, reading, stopping, running again.
+//! Suite routes.
 
 use super::paging::{self, History, HistoryParams, PageParams};
-use super::starts::{accepted, which};
-use super::{PREFIX, Reply};
+use super::start_response::accepted;
+use super::{ApiResult, PREFIX};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::extract::{Id, JsonBody, Params};
+use crate::http::detached::run_detached;
+use crate::http::extract::{Id, JsonBody, Params, read_fields};
 use crate::http::idempotency::IdempotencyKey;
-use crate::http::spawned::spawned;
-use domain::services::{Page, Which};
-use domain::{Preflight, StartSuite, Suite, SuiteId};
-use domain::error::AppError;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use domain::error::AppError;
+use domain::services::{AppResult, Page, RerunScope};
+use domain::{Draft, Preflight, StartSuite, Suite, SuiteId};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,30 +27,29 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(rerun))
 }
 
-/// Which runs to run again.
 #[derive(utoipa::ToSchema)]
-#[allow(dead_code)] // describes the body; `which` reads it
+#[allow(dead_code)] // describes the body; `rerun_scope` reads it
 struct RerunInput {
-    /// Which.
-    which: Which,
+    which: RerunScope,
 }
 
-/// Suites, newest first
+/// List suites, newest first
 #[utoipa::path(get, path = "/suites", tag = "suites", params(HistoryParams, PageParams),
     responses((status = 200, description = "A page of suites", body = Page<Suite>)))]
 async fn list(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     params: Params,
-) -> Reply<Json<Page<Suite>>> {
+) -> ApiResult<Json<Page<Suite>>> {
     let (filter, cursor) = paging::history(&params, History::Suites)?;
     Ok(Json(state.services.results.suites(&caller, &filter, &cursor).await?))
 }
 
-/// Start a suite, exactly once a key
+/// Start a suite
 ///
-/// 422 lists every incompatible pair; 409 names the unfinished suite of this
-/// agent over one of the scenarios.
+/// Requests with the same idempotency key start one suite. Answers 422 with all
+/// incompatible pairs of agent and scenario, and 409 with a link if an unfinished suite
+/// of the agent has one of the scenarios.
 #[utoipa::path(post, path = "/suites", tag = "suites", request_body = StartSuite,
     responses((status = 202, description = "The suite", body = Suite)))]
 async fn start(
@@ -58,40 +57,40 @@ async fn start(
     SignedIn(caller): SignedIn,
     key: IdempotencyKey,
     JsonBody(draft): JsonBody,
-) -> Reply {
+) -> ApiResult {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
-    let keyed = key.with_start("/suites", &request);
+    let request_key = key.with_start("/suites", &request);
     let services = state.services;
-    let work = async move { services.suites.start(&caller, &request, &keyed).await };
-    let started = spawned(&state.clock, work).await?;
-    let place = format!("{PREFIX}/suites/{}", started.suite_id);
-    Ok(accepted(started, place))
+    let work = async move { services.suites.start(&caller, &request, &request_key).await };
+    let started = run_detached(&state.clock, work).await?;
+    let location = format!("{PREFIX}/suites/{}", started.suite_id);
+    Ok(accepted(started, &location))
 }
 
-/// What a start would do; starts nothing
+/// Preview a suite without starting it
 #[utoipa::path(post, path = "/suites/preflight", tag = "suites", request_body = StartSuite,
-    responses((status = 200, description = "What would run", body = Preflight)))]
+    responses((status = 200, description = "The preview", body = Preflight)))]
 async fn preflight(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     JsonBody(draft): JsonBody,
-) -> Reply<Json<Preflight>> {
+) -> ApiResult<Json<Preflight>> {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
     Ok(Json(state.services.suites.preflight(&caller, &request).await?))
 }
 
-/// A suite with its runs
+/// Get a suite with its runs
 #[utoipa::path(get, path = "/suites/{id}", tag = "suites", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The suite", body = Suite)))]
 async fn read(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
-) -> Reply<Json<Suite>> {
+) -> ApiResult<Json<Suite>> {
     Ok(Json(state.services.results.suite(&caller, id).await?.suite))
 }
 
-/// Stop a suite; fine when it was stopped before
+/// Cancel a suite; succeeds if it is already cancelled
 #[utoipa::path(post, path = "/suites/{id}/cancel", tag = "suites",
     params(("id" = Uuid, Path)),
     responses((status = 202, description = "The suite", body = Suite)))]
@@ -99,13 +98,13 @@ async fn cancel(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
-) -> Reply<(StatusCode, Json<Suite>)> {
+) -> ApiResult<(StatusCode, Json<Suite>)> {
     let services = state.services;
     let work = async move { services.suites.cancel_suite(&caller, id).await };
-    Ok((StatusCode::ACCEPTED, Json(spawned(&state.clock, work).await?)))
+    Ok((StatusCode::ACCEPTED, Json(run_detached(&state.clock, work).await?)))
 }
 
-/// Run part of a suite again, as a new suite that names this one
+/// Rerun part of a suite as a new suite that refers to this one
 #[utoipa::path(post, path = "/suites/{id}/rerun", tag = "suites", params(("id" = Uuid, Path)),
     request_body = RerunInput,
     responses((status = 202, description = "The new suite", body = Suite)))]
@@ -115,12 +114,25 @@ async fn rerun(
     Id(id): Id<SuiteId>,
     key: IdempotencyKey,
     JsonBody(draft): JsonBody,
-) -> Reply {
-    let which = which(&draft)?;
-    let keyed = key.with(format!("/suites/{id}/rerun"), json!({ "which": which }));
+) -> ApiResult {
+    let which = rerun_scope(&draft)?;
+    let request_key = key.with(format!("/suites/{id}/rerun"), json!({ "which": which }));
     let services = state.services;
-    let work = async move { services.suites.rerun(&caller, id, which, &keyed).await };
-    let started = spawned(&state.clock, work).await?;
-    let place = format!("{PREFIX}/suites/{}", started.suite_id);
-    Ok(accepted(started, place))
+    let work = async move { services.suites.rerun(&caller, id, which, &request_key).await };
+    let started = run_detached(&state.clock, work).await?;
+    let location = format!("{PREFIX}/suites/{}", started.suite_id);
+    Ok(accepted(started, &location))
+}
+
+/// The runs of a suite to rerun.
+///
+/// # Errors
+/// 422.
+pub(crate) fn rerun_scope(draft: &Draft) -> AppResult<RerunScope> {
+    let scopes =
+        [("errors", RerunScope::Errors), ("failed", RerunScope::Failed), ("all", RerunScope::All)];
+    let scope = read_fields(draft, &["idempotency_key"], |reader| {
+        reader.is_object().then(|| reader.choice("which", &scopes, None)).flatten()
+    })?;
+    scope.ok_or_else(|| AppError::invalid(Vec::new()))
 }

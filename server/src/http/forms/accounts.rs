@@ -1,13 +1,11 @@
-//! Signing up, in and out; and the theme.
+//! Forms for sign-up, sign-in, sign-out and the theme.
 
-use super::ended::{self, Carried};
-use super::{Posted, refuse, see_other};
+use super::session_ended::{self, PendingForm};
+use super::{PostedForm, redirect_with_problems, see_other};
 use crate::http::client_ip::client_ip;
-use crate::http::problem::Failure;
-use crate::http::spawned::spawned;
+use crate::http::detached::run_detached;
+use crate::http::problem::ErrorResponse;
 use crate::http::{HttpState, sessions};
-use domain::services::{AppResult, Caller};
-use domain::error::AppError;
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
@@ -15,8 +13,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use domain::error::AppError;
+use domain::services::{AppResult, Caller};
 use std::net::IpAddr;
 use tower_sessions::Session;
+
+/// Maximum number of characters of an email in a rejected form.
+const MAX_EMAIL: usize = 320;
 
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
@@ -26,14 +29,13 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/forms/theme", post(theme))
 }
 
-/// What a form about an account brings.
 struct Credentials {
-    posted: Posted,
+    posted: PostedForm,
     email: String,
     password: String,
     session: Session,
     ip: IpAddr,
-    /// The request without its body, to draw a page for it.
+    /// The request without its body, to render a page.
     parts: Parts,
 }
 
@@ -46,7 +48,7 @@ impl FromRequest<HttpState> for Credentials {
         let session = session.map_err(IntoResponse::into_response)?;
         let ip = client_ip(&parts.headers, &parts.extensions, &state.settings.trusted_proxies);
         let request = Request::from_parts(parts.clone(), body);
-        let posted = Posted::from_request(request, state).await;
+        let posted = PostedForm::from_request(request, state).await;
         let posted = posted.map_err(IntoResponse::into_response)?;
         let email = posted.text("email").trim().to_owned();
         let password = posted.text("password");
@@ -55,87 +57,84 @@ impl FromRequest<HttpState> for Credentials {
 }
 
 async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
-        return Failure::from(error).into_response();
+    if let Err(error) = state.sign_ins.record_attempt(form.ip, &form.email) {
+        return ErrorResponse::from(error).into_response();
     }
     let (services, email, password) =
         (state.services.clone(), form.email.clone(), form.password.clone());
     let work = async move { services.accounts.sign_up(&email, &password).await };
-    let answer = spawned(&state.clock, work).await;
-    welcome(&state, form, answer, "/sign-up").await
+    let result = run_detached(&state.clock, work).await;
+    start_session(&state, form, result, "/sign-up").await
 }
 
 async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.attempt(form.ip, &form.email) {
-        return match Carried::of(&form.posted) {
-            Some(_) => with_what_it_carries(&state, form, error).await,
-            None => Failure::from(error).into_response(),
+    if let Err(error) = state.sign_ins.record_attempt(form.ip, &form.email) {
+        return match PendingForm::of(&form.posted) {
+            Some(_) => sign_in_again(&state, form, error).await,
+            None => ErrorResponse::from(error).into_response(),
         };
     }
     let (services, email, password) =
         (state.services.clone(), form.email.clone(), form.password.clone());
     let work = async move { services.accounts.sign_in(&email, &password).await };
-    let answer = spawned(&state.clock, work).await;
-    welcome(&state, form, answer, "/sign-in").await
+    let result = run_detached(&state.clock, work).await;
+    start_session(&state, form, result, "/sign-in").await
 }
 
-/// Begins the session of whoever was let in, or shows the form again.
-async fn welcome(
+/// Starts a session after success and redirects, else redirects to the form.
+async fn start_session(
     state: &HttpState,
     form: Credentials,
-    answer: AppResult<Caller>,
+    result: AppResult<Caller>,
     page: &str,
 ) -> Response {
-    let carried = Carried::of(&form.posted);
-    match begin(state, &form, answer).await {
-        Ok(caller) => match carried {
-            Some(carried) => match carried.keep(state, &caller).await {
-                Ok(place) => see_other(&place),
-                Err(error) => with_what_it_carries(state, form, error).await,
+    let pending = PendingForm::of(&form.posted);
+    let signed_in = match result {
+        Ok(caller) => {
+            sessions::start(&form.session, caller.user_id, &state.clock).await.map(|()| caller)
+        }
+        Err(error) => Err(error),
+    };
+    match signed_in {
+        Ok(caller) => match pending {
+            Some(pending) => match pending.store(state, &caller).await {
+                Ok(location) => see_other(&location),
+                Err(error) => sign_in_again(state, form, error).await,
             },
-            None => see_other(&form.posted.onward("/")),
+            None => see_other(&form.posted.redirect_target("/")),
         },
-        Err(error) if carried.is_some() => with_what_it_carries(state, form, error).await,
+        Err(error) if pending.is_some() => sign_in_again(state, form, error).await,
         Err(error) => {
-            // Where to go afterwards must outlive the detour; what else a
-            // stranger posts is not worth keeping.
-            let next = form.posted.next.clone();
+            // Stores only the email of an anonymous user, and passes `next` on.
             let mut posted = form.posted;
-            posted.draft = domain::Draft(serde_json::json!({
-                "email": form.email.chars().take(320).collect::<String>(),
-            }));
-            posted.back = next.map(|next| format!("{page}?next={}", domain::address::encode(&next)));
-            refuse(state, None, posted, page, error).await
+            let email: String = form.email.chars().take(MAX_EMAIL).collect();
+            posted.draft = domain::Draft(serde_json::json!({ "email": email }));
+            let next = posted.next.as_deref().map(domain::url::percent_encode);
+            posted.page = next.map(|next| format!("{page}?next={next}"));
+            redirect_with_problems(state, None, posted, page, error).await
         }
     }
 }
 
-async fn begin(state: &HttpState, form: &Credentials, answer: AppResult<Caller>) -> AppResult<Caller> {
-    let caller = answer?;
-    sessions::begin(&form.session, caller.user_id, &state.clock).await?;
-    Ok(caller)
-}
-
-/// The page once more that carries a form: what was typed there must outlive
-/// a wrong password, too.
-async fn with_what_it_carries(state: &HttpState, form: Credentials, error: AppError) -> Response {
-    let email = form.email.chars().take(320).collect();
-    ended::refused(state, form.parts, &form.posted, email, error).await
+/// Renders the sign-in page again with the pending form.
+async fn sign_in_again(state: &HttpState, form: Credentials, error: AppError) -> Response {
+    let email = form.email.chars().take(MAX_EMAIL).collect();
+    session_ended::sign_in_failed(state, form.parts, &form.posted, email, error).await
 }
 
 async fn sign_out(session: Session) -> Response {
     match sessions::end(&session).await {
         Ok(()) => see_other("/sign-in?notice=signed_out"),
-        Err(error) => Failure::from(error).into_response(),
+        Err(error) => ErrorResponse::from(error).into_response(),
     }
 }
 
-/// Light, dark, or as the system has it: a cookie, so that the first paint is
-/// right. Anything else means the system's.
-async fn theme(posted: Posted) -> Response {
-    let onward = posted.next.clone().or_else(|| posted.back.clone());
-    let mut response = see_other(onward.as_deref().unwrap_or("/"));
-    let cookie = match posted.text("theme").as_str() {
+/// Stores the theme in a cookie, so that the server renders the right one. Unknown
+/// themes mean `system`.
+async fn theme(form: PostedForm) -> Response {
+    let target = form.next.clone().or_else(|| form.page.clone());
+    let mut response = see_other(target.as_deref().unwrap_or("/"));
+    let cookie = match form.text("theme").as_str() {
         "light" => "theme=light; Path=/; Max-Age=31536000; SameSite=Lax",
         "dark" => "theme=dark; Path=/; Max-Age=31536000; SameSite=Lax",
         _ => "theme=system; Path=/; Max-Age=31536000; SameSite=Lax",

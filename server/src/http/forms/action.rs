@@ -1,5 +1,4 @@
-//! Buttons that change a form without sending it off: add, remove, move an
-//! entry of a list. For pages without WASM.
+//! Buttons that add, remove or move a list item in a form without WASM.
 
 use domain::Draft;
 use serde_json::{Map, Value, json};
@@ -8,12 +7,12 @@ use std::str::FromStr;
 /// The value of a button named `_action`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Action {
-    what: What,
+    operation: Operation,
     list: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+enum Operation {
     Add,
     Remove(usize),
     Up(usize),
@@ -23,50 +22,48 @@ enum What {
 impl FromStr for Action {
     type Err = ();
 
-    /// `add:LIST`, `remove:LIST:i`, `up:LIST:i`, `down:LIST:i`; LIST is a path
-    /// like `conversation_flow` or `success_criteria.must_include`.
+    /// Parses `add:LIST`, `remove:LIST:i`, `up:LIST:i` or `down:LIST:i`, where LIST is a
+    /// path such as `conversation_flow` or `success_criteria.must_include`.
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut parts = text.split(':');
         let (verb, list) = (parts.next().unwrap_or_default(), parts.next().ok_or(())?);
         let index = parts.next().map(|index| index.parse::<usize>().map_err(|_| ()));
-        let what = match (verb, index.transpose()?) {
-            ("add", None) => What::Add,
-            ("remove", Some(index)) => What::Remove(index),
-            ("up", Some(index)) => What::Up(index),
-            ("down", Some(index)) => What::Down(index),
+        let operation = match (verb, index.transpose()?) {
+            ("add", None) => Operation::Add,
+            ("remove", Some(index)) => Operation::Remove(index),
+            ("up", Some(index)) => Operation::Up(index),
+            ("down", Some(index)) => Operation::Down(index),
             _ => return Err(()),
         };
-        let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        if parts.next().is_some() || list.is_empty() || !list.chars().all(known) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        if parts.next().is_some() || list.is_empty() || !list.chars().all(allowed) {
             return Err(());
         }
-        Ok(Self { what, list: list.to_owned() })
+        Ok(Self { operation, list: list.to_owned() })
     }
 }
 
 impl Action {
-    /// The list that it changes.
+    /// Path of the list.
     #[must_use]
     pub fn list(&self) -> &str {
         &self.list
     }
 
-    /// Changes the draft. What does not fit (an index beyond the end) changes
-    /// nothing.
+    /// Changes the draft. Ignores indexes out of range.
     pub fn apply(&self, draft: &mut Draft) {
         let Some(list) = list_at(&mut draft.0, &self.list) else { return };
-        match self.what {
-            What::Add => list.push(blank(&self.list, list.last())),
-            What::Remove(i) if i < list.len() => drop(list.remove(i)),
-            What::Up(i) if i > 0 && i < list.len() => list.swap(i - 1, i),
-            What::Down(i) if i + 1 < list.len() => list.swap(i, i + 1),
-            What::Remove(_) | What::Up(_) | What::Down(_) => {}
+        match self.operation {
+            Operation::Add => list.push(new_item(&self.list, list.last())),
+            Operation::Remove(i) if i < list.len() => drop(list.remove(i)),
+            Operation::Up(i) if i > 0 && i < list.len() => list.swap(i - 1, i),
+            Operation::Down(i) if i + 1 < list.len() => list.swap(i, i + 1),
+            Operation::Remove(_) | Operation::Up(_) | Operation::Down(_) => {}
         }
     }
 }
 
-/// The list at a path, made where there is none. A text (one entry a line)
-/// becomes the list of its lines.
+/// The list at a path. Creates a missing list and splits a text into lines.
 fn list_at<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Vec<Value>> {
     let mut at = value;
     for step in path.split('.') {
@@ -86,9 +83,8 @@ fn list_at<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Vec<Value>> {
     at.as_array_mut()
 }
 
-/// A new entry: of the kind that the list holds. A conversation goes on with
-/// the other one's turn.
-fn blank(list: &str, last: Option<&Value>) -> Value {
+/// An empty item. A new turn alternates the speaker.
+fn new_item(list: &str, last: Option<&Value>) -> Value {
     match list {
         "conversation_flow" => {
             let user = last.is_none_or(|turn| turn["speaker"] != "user");
@@ -123,12 +119,12 @@ mod tests {
     #[case("add:l", json!({}), json!({"l": [""]}))]
     #[case("add:x.l", json!({"x": {"l": "a\n\n b "}}), json!({"x": {"l": ["a", "b", ""]}}))]
     #[case("add:l.m", json!({"l": "text"}), json!({"l": "text"}))]
-    fn lists_change(#[case] action: &str, #[case] draft: Value, #[case] expected: Value) {
+    fn actions_change_lists(#[case] action: &str, #[case] draft: Value, #[case] expected: Value) {
         assert_eq!(after(action, draft), expected);
     }
 
     #[test]
-    fn a_new_turn_is_the_other_ones() {
+    fn new_turn_alternates_the_speaker() {
         let one = after("add:conversation_flow", json!({}));
         assert_eq!(one["conversation_flow"][0]["speaker"], "user");
         let two = after("add:conversation_flow", one);
@@ -145,7 +141,7 @@ mod tests {
     #[case("explode:l:1")]
     #[case("up:a<b:1")]
     #[case("up:l:1:2")]
-    fn anything_else_is_no_action(#[case] text: &str) {
+    fn invalid_actions_are_rejected(#[case] text: &str) {
         assert!(text.parse::<Action>().is_err());
     }
 }

@@ -1,15 +1,15 @@
-//! Forms of agents.
+//! Agent forms.
 
-use super::{Posted, again, finish, notice};
+use super::{PostedForm, redirect_after, redirect_with_draft, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::extract::{Id, based_on};
-use crate::http::spawned::spawned;
-use domain::{Agent, AgentId, AgentSpec};
+use crate::http::detached::run_detached;
+use crate::http::extract::{Id, base_revision};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
+use domain::{Agent, AgentId, AgentSpec};
 
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
@@ -26,65 +26,66 @@ fn page(id: AgentId) -> String {
 async fn create(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    const BACK: &str = "/agents/new";
-    if let Some(action) = posted.action.clone() {
-        return again(&state, &caller, posted, BACK, &action).await;
+    const PAGE: &str = "/agents/new";
+    if let Some(action) = form.action.clone() {
+        return redirect_with_draft(&state, &caller, form, PAGE, &action).await;
     }
-    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { services.agents.create_agent(&who, &draft).await };
-    let answer = spawned(&state.clock, work).await;
-    let next = posted.next.clone();
-    let done = |made: Agent| notice(&next.unwrap_or_else(|| page(made.id)), "saved");
-    finish(&state, &caller, posted, BACK, answer, done).await
+    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
+    let work = async move { services.agents.create_agent(&user, &draft).await };
+    let result = run_detached(&state.clock, work).await;
+    let next = form.next.clone();
+    let target = |agent: Agent| with_notice(&next.unwrap_or_else(|| page(agent.id)), "saved");
+    redirect_after(&state, &caller, form, PAGE, result, target).await
 }
 
 async fn update(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let back = page(id);
-    if let Some(action) = posted.action.clone() {
-        return again(&state, &caller, posted, &back, &action).await;
+    let page = page(id);
+    if let Some(action) = form.action.clone() {
+        return redirect_with_draft(&state, &caller, form, &page, &action).await;
     }
-    let answer = match based_on(&posted.draft, AgentSpec::parse) {
+    let result = match base_revision(&form.draft, AgentSpec::parse) {
         Ok(revision) => {
-            let (services, draft) = (state.services.clone(), posted.draft.clone());
-            let who = caller.clone();
-            let work = async move { services.agents.update_agent(&who, id, revision, &draft).await };
-            spawned(&state.clock, work).await
+            let (services, draft) = (state.services.clone(), form.draft.clone());
+            let user = caller.clone();
+            let work =
+                async move { services.agents.update_agent(&user, id, revision, &draft).await };
+            run_detached(&state.clock, work).await
         }
         Err(error) => Err(error),
     };
-    let onward = notice(&posted.onward(&back), "saved");
-    finish(&state, &caller, posted, &back, answer, |_| onward).await
+    let target = with_notice(&form.redirect_target(&page), "saved");
+    redirect_after(&state, &caller, form, &page, result, |_| target).await
 }
 
 async fn duplicate(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.agents.duplicate_agent(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let done = |copy: Agent| notice(&page(copy.id), "duplicated");
-    finish(&state, &caller, posted, &page(id), answer, done).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.agents.duplicate_agent(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = |copy: Agent| with_notice(&page(copy.id), "duplicated");
+    redirect_after(&state, &caller, form, &page(id), result, target).await
 }
 
 async fn delete(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<AgentId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.agents.delete_agent(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward("/agents"), "deleted");
-    finish(&state, &caller, posted, &page(id), answer, |()| onward).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.agents.delete_agent(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target("/agents"), "deleted");
+    redirect_after(&state, &caller, form, &page(id), result, |()| target).await
 }

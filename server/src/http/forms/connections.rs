@@ -1,20 +1,22 @@
-//! Forms of connections.
+//! Connection forms.
 
-use super::{Posted, finish, notice, places, refuse, see_other, without_secrets};
+use super::{
+    PostedForm, redirect, redirect_after, redirect_with_problems, see_other, with_notice,
+    without_secrets,
+};
 use crate::http::HttpState;
 use crate::http::api::test_model;
 use crate::http::auth::SignedIn;
+use crate::http::detached::run_detached;
 use crate::http::extract::Id;
-use crate::http::problem::Failure;
-use crate::http::spawned::spawned;
-use domain::services::{AppResult, Caller, Rejected};
-use domain::{ConnectionId, Draft};
+use crate::http::problem::ErrorResponse;
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use domain::services::{AppResult, Caller, RejectedForm};
+use domain::{ConnectionId, Draft};
 
-/// The list of connections.
 const LIST: &str = "/settings/connections";
 
 pub(super) fn routes() -> Router<HttpState> {
@@ -32,78 +34,82 @@ fn page(id: ConnectionId) -> String {
 async fn create(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { services.connections.create_connection(&who, &draft).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(LIST), "saved");
-    finish(&state, &caller, posted, &format!("{LIST}/new"), answer, |_| onward).await
+    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
+    let work = async move { services.connections.create_connection(&user, &draft).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target(LIST), "saved");
+    redirect_after(&state, &caller, form, &format!("{LIST}/new"), result, |_| target).await
 }
 
 async fn update(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { services.connections.update_connection(&who, id, &draft).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(&page(id)), "saved");
-    finish(&state, &caller, posted, &page(id), answer, |_| onward).await
+    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
+    let work = async move { services.connections.update_connection(&user, id, &draft).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target(&page(id)), "saved");
+    redirect_after(&state, &caller, form, &page(id), result, |_| target).await
 }
 
-/// Calls the provider; what came is kept and shown on the page that asked, as
-/// the draft named by `?tested=`. A form that sends its fields along is tested
-/// as it stands, and shown again as it stood.
+/// Calls the provider. Stores the result as the draft `?tested=`, which the page of
+/// the form shows. Tests the unsaved input if the form contains it, and stores it as
+/// the draft `?draft=`.
 async fn test(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let typed = posted.draft.at("name").map(|_| posted.draft.clone());
-    let answer = match (typed.clone(), test_model(&posted.draft)) {
-        (Some(typed), _) => {
-            let work = async move { services.connections.test_unsaved_connection(&who, id, &typed).await };
-            spawned(&state.clock, work).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let unsaved = form.draft.at("name").map(|_| form.draft.clone());
+    let result = match (unsaved.clone(), test_model(&form.draft)) {
+        (Some(draft), _) => {
+            let work = async move {
+                services.connections.test_unsaved_connection(&user, id, &draft).await
+            };
+            run_detached(&state.clock, work).await
         }
         (None, Ok(model)) => {
-            let work = async move { services.connections.test_connection(&who, id, model).await };
-            spawned(&state.clock, work).await
+            let work = async move { services.connections.test_connection(&user, id, model).await };
+            run_detached(&state.clock, work).await
         }
         (None, Err(error)) => Err(error),
     };
-    let found = match answer {
-        Ok(found) => found,
-        Err(error) => return refuse(&state, Some(&caller), posted, &page(id), error).await,
-    };
-    let mut shown = Draft(serde_json::to_value(&found).unwrap_or_default());
-    shown.0["model"] = posted.text("model").into();
-    let kept = Rejected { detail: found.message, draft: shown, ..Rejected::default() };
-    let back = posted.next.or(posted.back).unwrap_or_else(|| page(id));
-    match keep_test(&state, &caller, &kept, typed).await {
-        Ok((tested, None)) => see_other(&places::with(&back, "tested", &tested)),
-        Ok((tested, Some(draft))) => {
-            see_other(&format!("{}&draft={draft}", places::with(&back, "tested", &tested)))
+    let test = match result {
+        Ok(test) => test,
+        Err(error) => {
+            return redirect_with_problems(&state, Some(&caller), form, &page(id), error).await;
         }
-        Err(error) => Failure::from(error).into_response(),
+    };
+    let mut draft = Draft(serde_json::to_value(&test).unwrap_or_default());
+    draft.0["model"] = form.text("model").into();
+    let test = RejectedForm { detail: test.message, draft, ..RejectedForm::default() };
+    let page = form.next.or(form.page).unwrap_or_else(|| page(id));
+    match store_test(&state, &caller, &test, unsaved).await {
+        Ok((tested, None)) => see_other(&redirect::with_param(&page, "tested", &tested)),
+        Ok((tested, Some(draft))) => {
+            see_other(&format!("{}&draft={draft}", redirect::with_param(&page, "tested", &tested)))
+        }
+        Err(error) => ErrorResponse::from(error).into_response(),
     }
 }
 
-/// Keeps what a test found, and what was typed; the names of both.
-async fn keep_test(
+/// Stores the test result and the unsaved input. Returns the IDs of both drafts.
+async fn store_test(
     state: &HttpState,
     caller: &Caller,
-    found: &Rejected,
-    typed: Option<Draft>,
+    test: &RejectedForm,
+    unsaved: Option<Draft>,
 ) -> AppResult<(String, Option<String>)> {
-    let tested = state.services.drafts.keep_draft(Some(caller), found).await?.to_string();
-    let Some(typed) = typed else { return Ok((tested, None)) };
-    let typed = Rejected { draft: without_secrets(typed), ..Rejected::default() };
-    let draft = state.services.drafts.keep_draft(Some(caller), &typed).await?;
+    let tested = state.services.drafts.keep_draft(Some(caller), test).await?.to_string();
+    let Some(unsaved) = unsaved else { return Ok((tested, None)) };
+    let rejected = RejectedForm { draft: without_secrets(unsaved), ..RejectedForm::default() };
+    let draft = state.services.drafts.keep_draft(Some(caller), &rejected).await?;
     Ok((tested, Some(draft.to_string())))
 }
 
@@ -111,11 +117,11 @@ async fn delete(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ConnectionId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.connections.delete_connection(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(LIST), "deleted");
-    finish(&state, &caller, posted, &page(id), answer, |()| onward).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.connections.delete_connection(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target(LIST), "deleted");
+    redirect_after(&state, &caller, form, &page(id), result, |()| target).await
 }

@@ -1,15 +1,15 @@
-//! Forms of scenarios.
+//! Scenario forms.
 
-use super::{Posted, again, finish, notice};
+use super::{PostedForm, redirect_after, redirect_with_draft, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::extract::{Id, based_on};
-use crate::http::spawned::spawned;
-use domain::{Scenario, ScenarioId, ScenarioSpec};
+use crate::http::detached::run_detached;
+use crate::http::extract::{Id, base_revision};
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
+use domain::{Scenario, ScenarioId, ScenarioSpec};
 
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
@@ -26,65 +26,68 @@ fn page(id: ScenarioId) -> String {
 async fn create(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    const BACK: &str = "/scenarios/new";
-    if let Some(action) = posted.action.clone() {
-        return again(&state, &caller, posted, BACK, &action).await;
+    const PAGE: &str = "/scenarios/new";
+    if let Some(action) = form.action.clone() {
+        return redirect_with_draft(&state, &caller, form, PAGE, &action).await;
     }
-    let (services, draft, who) = (state.services.clone(), posted.draft.clone(), caller.clone());
-    let work = async move { services.scenarios.create_scenario(&who, &draft).await };
-    let answer = spawned(&state.clock, work).await;
-    let next = posted.next.clone();
-    let done = |made: Scenario| notice(&next.unwrap_or_else(|| page(made.id)), "saved");
-    finish(&state, &caller, posted, BACK, answer, done).await
+    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
+    let work = async move { services.scenarios.create_scenario(&user, &draft).await };
+    let result = run_detached(&state.clock, work).await;
+    let next = form.next.clone();
+    let target =
+        |scenario: Scenario| with_notice(&next.unwrap_or_else(|| page(scenario.id)), "saved");
+    redirect_after(&state, &caller, form, PAGE, result, target).await
 }
 
 async fn update(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let back = page(id);
-    if let Some(action) = posted.action.clone() {
-        return again(&state, &caller, posted, &back, &action).await;
+    let page = page(id);
+    if let Some(action) = form.action.clone() {
+        return redirect_with_draft(&state, &caller, form, &page, &action).await;
     }
-    let answer = match based_on(&posted.draft, ScenarioSpec::parse) {
+    let result = match base_revision(&form.draft, ScenarioSpec::parse) {
         Ok(revision) => {
-            let (services, draft) = (state.services.clone(), posted.draft.clone());
-            let who = caller.clone();
-            let work = async move { services.scenarios.update_scenario(&who, id, revision, &draft).await };
-            spawned(&state.clock, work).await
+            let (services, draft) = (state.services.clone(), form.draft.clone());
+            let user = caller.clone();
+            let work = async move {
+                services.scenarios.update_scenario(&user, id, revision, &draft).await
+            };
+            run_detached(&state.clock, work).await
         }
         Err(error) => Err(error),
     };
-    let onward = notice(&posted.onward(&back), "saved");
-    finish(&state, &caller, posted, &back, answer, |_| onward).await
+    let target = with_notice(&form.redirect_target(&page), "saved");
+    redirect_after(&state, &caller, form, &page, result, |_| target).await
 }
 
 async fn duplicate(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.scenarios.duplicate_scenario(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let done = |copy: Scenario| notice(&page(copy.id), "duplicated");
-    finish(&state, &caller, posted, &page(id), answer, done).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.scenarios.duplicate_scenario(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = |copy: Scenario| with_notice(&page(copy.id), "duplicated");
+    redirect_after(&state, &caller, form, &page(id), result, target).await
 }
 
 async fn delete(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<ScenarioId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.scenarios.delete_scenario(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward("/scenarios"), "deleted");
-    finish(&state, &caller, posted, &page(id), answer, |()| onward).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.scenarios.delete_scenario(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target("/scenarios"), "deleted");
+    redirect_after(&state, &caller, form, &page(id), result, |()| target).await
 }

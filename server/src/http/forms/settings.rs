@@ -1,15 +1,15 @@
-//! The form of the models that judge and play users.
+//! The form for the judge and simulated-user models.
 
-use super::{Posted, finish, notice};
+use super::{PostedForm, redirect_after, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::spawned::spawned;
-use domain::Settings;
-use domain::error::AppError;
+use crate::http::detached::run_detached;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
+use domain::Settings;
+use domain::error::AppError;
 
 pub(super) fn routes() -> Router<HttpState> {
     Router::new().route("/forms/settings", post(update))
@@ -18,18 +18,18 @@ pub(super) fn routes() -> Router<HttpState> {
 async fn update(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    const BACK: &str = "/settings/models";
-    let answer = match Settings::parse(&posted.draft) {
+    const PAGE: &str = "/settings/models";
+    let result = match Settings::parse(&form.draft) {
         Ok(settings) => {
-            let (services, who) = (state.services.clone(), caller.clone());
-            let work = async move { services.settings.update_settings(&who, &settings).await };
-            spawned(&state.clock, work).await
+            let (services, user) = (state.services.clone(), caller.clone());
+            let work = async move { services.settings.update_settings(&user, &settings).await };
+            run_detached(&state.clock, work).await
         }
         Err(problems) => Err(AppError::invalid(problems)),
     };
-    let back = posted.back.clone().unwrap_or_else(|| BACK.to_owned());
-    let onward = notice(&posted.onward(&back), "saved");
-    finish(&state, &caller, posted, BACK, answer, |_| onward).await
+    let page = form.page.clone().unwrap_or_else(|| PAGE.to_owned());
+    let target = with_notice(&form.redirect_target(&page), "saved");
+    redirect_after(&state, &caller, form, PAGE, result, |_| target).await
 }

@@ -1,18 +1,18 @@
-//! Forms of suites and runs: starting, stopping, running and judging again.
+//! Forms for suites and runs: start, cancel, rerun and rejudge.
 
-use super::{Posted, finish, notice};
+use super::{PostedForm, redirect_after, with_notice};
 use crate::http::HttpState;
-use crate::http::api::rerun_which;
+use crate::http::api::rerun_scope;
 use crate::http::auth::SignedIn;
+use crate::http::detached::run_detached;
 use crate::http::extract::Id;
-use crate::http::spawned::spawned;
-use domain::services::Started;
-use domain::{RunId, StartSuite, SuiteId};
-use domain::error::AppError;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
+use domain::error::AppError;
+use domain::services::StartResponse;
+use domain::{RunId, StartSuite, SuiteId};
 use serde_json::json;
 
 pub(super) fn routes() -> Router<HttpState> {
@@ -29,100 +29,100 @@ fn page(id: SuiteId) -> String {
     format!("/suites/{id}")
 }
 
-fn started(started: Started) -> String {
-    let page = page(started.suite_id);
-    if started.replayed { notice(&page, "replayed") } else { page }
+fn suite_page(response: StartResponse) -> String {
+    let page = page(response.suite_id);
+    if response.replayed { with_notice(&page, "replayed") } else { page }
 }
 
-/// Starts a suite. Two posts of one page lead to the same suite; a refused
-/// one leads back to the form, which then gets a fresh key.
+/// Starts a suite. Two posts of the same page start one suite, because they contain
+/// the same idempotency key.
 async fn start(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let answer = match StartSuite::parse(&posted.draft) {
+    let result = match StartSuite::parse(&form.draft) {
         Ok(request) => {
-            let keyed = posted.key().with_start("/suites", &request);
-            let (services, who) = (state.services.clone(), caller.clone());
-            let work = async move { services.suites.start(&who, &request, &keyed).await };
-            spawned(&state.clock, work).await
+            let request_key = form.key().with_start("/suites", &request);
+            let (services, user) = (state.services.clone(), caller.clone());
+            let work = async move { services.suites.start(&user, &request, &request_key).await };
+            run_detached(&state.clock, work).await
         }
         Err(problems) => Err(AppError::invalid(problems)),
     };
-    finish(&state, &caller, posted, "/suites/new", answer, started).await
+    redirect_after(&state, &caller, form, "/suites/new", result, suite_page).await
 }
 
 async fn demo(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let keyed = posted.key().with("/demo", json!({}));
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.start_demo(&who, &keyed).await };
-    let answer = spawned(&state.clock, work).await;
-    finish(&state, &caller, posted, "/", answer, started).await
+    let request_key = form.key().with("/demo", json!({}));
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.start_demo(&user, &request_key).await };
+    let result = run_detached(&state.clock, work).await;
+    redirect_after(&state, &caller, form, "/", result, suite_page).await
 }
 
 async fn cancel(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.cancel_suite(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(&page(id)), "cancelling");
-    finish(&state, &caller, posted, &page(id), answer, |_| onward).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.cancel_suite(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target(&page(id)), "cancelling");
+    redirect_after(&state, &caller, form, &page(id), result, |_| target).await
 }
 
 async fn rerun(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<SuiteId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let answer = match rerun_which(&posted.draft) {
+    let result = match rerun_scope(&form.draft) {
         Ok(which) => {
             let path = format!("/suites/{id}/rerun");
-            let keyed = posted.key().with(path, json!({ "which": which }));
-            let (services, who) = (state.services.clone(), caller.clone());
-            let work = async move { services.suites.rerun(&who, id, which, &keyed).await };
-            spawned(&state.clock, work).await
+            let request_key = form.key().with(path, json!({ "which": which }));
+            let (services, user) = (state.services.clone(), caller.clone());
+            let work = async move { services.suites.rerun(&user, id, which, &request_key).await };
+            run_detached(&state.clock, work).await
         }
         Err(error) => Err(error),
     };
-    finish(&state, &caller, posted, &page(id), answer, started).await
+    redirect_after(&state, &caller, form, &page(id), result, suite_page).await
 }
 
 async fn cancel_run(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let back = format!("/runs/{id}");
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.cancel_run(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    let from = posted.back.clone().unwrap_or_else(|| back.clone());
-    let onward = notice(&posted.onward(&from), "cancelling");
-    finish(&state, &caller, posted, &back, answer, |_| onward).await
+    let page = format!("/runs/{id}");
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.cancel_run(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    let from = form.page.clone().unwrap_or_else(|| page.clone());
+    let target = with_notice(&form.redirect_target(&from), "cancelling");
+    redirect_after(&state, &caller, form, &page, result, |_| target).await
 }
 
 async fn evaluate(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<RunId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let back = format!("/runs/{id}");
-    let keyed = posted.key().with(format!("/runs/{id}/evaluate"), json!({}));
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.evaluate(&who, id, &keyed).await };
-    let answer = spawned(&state.clock, work).await;
-    let onward = notice(&posted.onward(&back), "evaluating");
-    finish(&state, &caller, posted, &back, answer, |_| onward).await
+    let page = format!("/runs/{id}");
+    let request_key = form.key().with(format!("/runs/{id}/evaluate"), json!({}));
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.suites.evaluate(&user, id, &request_key).await };
+    let result = run_detached(&state.clock, work).await;
+    let target = with_notice(&form.redirect_target(&page), "evaluating");
+    redirect_after(&state, &caller, form, &page, result, |_| target).await
 }

@@ -1,16 +1,16 @@
-//! Forms of tokens.
+//! API token forms.
 
-use super::{Posted, finish, notice, refuse, see_other};
+use super::{PostedForm, redirect_after, redirect_with_problems, see_other, with_notice};
 use crate::http::HttpState;
 use crate::http::api::token_name;
 use crate::http::auth::SignedIn;
+use crate::http::detached::run_detached;
 use crate::http::extract::Id;
-use crate::http::spawned::spawned;
-use domain::TokenId;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
+use domain::TokenId;
 
 const PAGE: &str = "/settings/tokens";
 
@@ -20,37 +20,40 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/forms/tokens/{id}/delete", post(delete))
 }
 
-/// Makes a token. Its secret can neither travel in the address of the page
-/// that shows it nor be stored, so it is held until that page takes it.
+/// Creates a token. The secret must be neither in the URL nor in the database, so
+/// the server holds it in memory until the page shows it.
 async fn create(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let answer = match token_name(&posted.draft) {
+    let result = match token_name(&form.draft) {
         Ok(name) => {
-            let (services, who) = (state.services.clone(), caller.clone());
-            let work = async move { services.accounts.create_token(&who, &name).await };
-            spawned(&state.clock, work).await
+            let (services, user) = (state.services.clone(), caller.clone());
+            let work = async move { services.accounts.create_token(&user, &name).await };
+            run_detached(&state.clock, work).await
         }
         Err(error) => Err(error),
     };
-    let token = match answer {
+    let token = match result {
         Ok(token) => token,
-        Err(error) => return refuse(&state, Some(&caller), posted, PAGE, error).await,
+        Err(error) => {
+            return redirect_with_problems(&state, Some(&caller), form, PAGE, error).await;
+        }
     };
-    let held = state.services.accounts.hold_new_token(&caller, &token.token);
-    see_other(&format!("{PAGE}?notice=token_created&draft={held}"))
+    let id = state.services.accounts.hold_new_token(&caller, &token.token);
+    see_other(&format!("{PAGE}?notice=token_created&draft={id}"))
 }
 
 async fn delete(
     State(state): State<HttpState>,
     SignedIn(caller): SignedIn,
     Id(id): Id<TokenId>,
-    posted: Posted,
+    form: PostedForm,
 ) -> Response {
-    let (services, who) = (state.services.clone(), caller.clone());
-    let work = async move { services.accounts.delete_token(&who, id).await };
-    let answer = spawned(&state.clock, work).await;
-    finish(&state, &caller, posted, PAGE, answer, |()| notice(PAGE, "token_deleted")).await
+    let (services, user) = (state.services.clone(), caller.clone());
+    let work = async move { services.accounts.delete_token(&user, id).await };
+    let result = run_detached(&state.clock, work).await;
+    redirect_after(&state, &caller, form, PAGE, result, |()| with_notice(PAGE, "token_deleted"))
+        .await
 }

@@ -1,7 +1,7 @@
-//! Statuses, problem documents, places and keys of the API.
+//! API: statuses, problem documents and idempotency keys.
 
 use super::fake_services::id;
-use super::support::{Ask, Server};
+use super::support::{TestRequest, TestServer};
 use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -15,11 +15,11 @@ fn start() -> Value {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_for_a_token() {
-    let told = Server::new().told(Ask::get("/api/v1/agents")).await;
-    assert_eq!(told.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(told.header("www-authenticate"), "Bearer");
-    told.problem();
+async fn anonymous_request_gets_401_with_bearer_challenge() {
+    let response = TestServer::new().send(TestRequest::get("/api/v1/agents")).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(response.header("www-authenticate"), "Bearer");
+    response.problem();
 }
 
 #[rstest]
@@ -29,43 +29,47 @@ async fn nobody_is_asked_for_a_token() {
 #[case("Bearer", 401)]
 #[case("Bearer  ", 401)]
 #[case("Bearer broken", 503)]
-#[case("Basic Zm9vOmJhcg==", 401)] // a proxy's; nobody is signed in
+#[case("Basic Zm9vOmJhcg==", 401)] // credentials of a proxy; anonymous
 #[tokio::test]
-async fn tokens_let_in(#[case] header: &str, #[case] status: u16) {
-    let ask = Ask::get("/api/v1/agents").header("authorization", header);
-    assert_eq!(Server::new().told(ask).await.status, status);
+async fn bearer_tokens_authenticate(#[case] header: &str, #[case] status: u16) {
+    let request = TestRequest::get("/api/v1/agents").header("authorization", header);
+    assert_eq!(TestServer::new().send(request).await.status, status);
 }
 
 #[tokio::test]
-async fn a_token_ignores_the_cookie() {
-    let server = Server::new();
+async fn token_takes_precedence_over_the_cookie() {
+    let server = TestServer::new();
     let cookie = server.cookie().await;
-    let ask = || Ask::get("/api/v1/agents").header("cookie", &cookie);
-    assert_eq!(server.told(ask()).await.status, 200);
-    let bad = server.told(ask().header("authorization", "Bearer bad")).await;
+    let request = || TestRequest::get("/api/v1/agents").header("cookie", &cookie);
+    assert_eq!(server.send(request()).await.status, 200);
+    let bad = server.send(request().header("authorization", "Bearer bad")).await;
     assert_eq!(bad.status, 401);
 }
 
 #[rstest]
 #[case::no_route("GET", "/api/v1/nothing", 404)]
-#[case::no_route_at_all("GET", "/api/nothing", 404)]
+#[case::outside_the_api("GET", "/api/nothing", 404)]
 #[case::no_id("GET", "/api/v1/agents/7", 404)]
-#[case::somebody_elses("GET", "/api/v1/agents/0190a000-0000-7000-8000-000000000001", 404)]
+#[case::of_another_user("GET", "/api/v1/agents/0190a000-0000-7000-8000-000000000001", 404)]
 #[case::method("PATCH", "/api/v1/agents", 405)]
 #[case::bad_limit("GET", "/api/v1/agents?limit=201", 422)]
 #[case::bad_word("GET", "/api/v1/runs?status=finished&error_kind=oops", 422)]
 #[case::unknown_word("GET", "/api/v1/scenarios?categry=booking", 422)]
 #[tokio::test]
-async fn refusals_are_problems(#[case] method: &str, #[case] path: &str, #[case] status: u16) {
-    let told = Server::new().api(Ask::new(method, path, "")).await;
-    assert_eq!(told.status, status, "{}", told.text);
-    told.problem();
+async fn rejections_are_problem_documents(
+    #[case] method: &str,
+    #[case] path: &str,
+    #[case] status: u16,
+) {
+    let response = TestServer::new().api(TestRequest::new(method, path, "")).await;
+    assert_eq!(response.status, status, "{}", response.text);
+    response.problem();
 }
 
 #[tokio::test]
-async fn every_wrong_parameter_is_named() {
-    let ask = Ask::get("/api/v1/runs?status=x&error_kind=y&since=z&agent=a&limit=0");
-    let problem = Server::new().api(ask).await.problem();
+async fn every_invalid_parameter_is_reported() {
+    let request = TestRequest::get("/api/v1/runs?status=x&error_kind=y&since=z&agent=a&limit=0");
+    let problem = TestServer::new().api(request).await.problem();
     let errors = problem["errors"].as_array().expect("errors");
     let paths: Vec<_> = errors.iter().filter_map(|e| e["path"].as_str()).collect();
     for path in ["status", "error_kind", "since", "agent", "limit"] {
@@ -74,10 +78,10 @@ async fn every_wrong_parameter_is_named() {
 }
 
 #[tokio::test]
-async fn filters_reach_the_backend() {
-    let server = Server::new();
-    let ask = "/api/v1/scenarios?category=booking&difficulty=&q=seat%20map&built_in=false";
-    assert_eq!(server.api(Ask::get(ask)).await.status, 200);
+async fn filters_are_passed_to_the_service() {
+    let server = TestServer::new();
+    let request = "/api/v1/scenarios?category=booking&difficulty=&q=seat%20map&built_in=false";
+    assert_eq!(server.api(TestRequest::get(request)).await.status, 200);
     let filter = server.fake.filters.lock().remove(0);
     assert_eq!(filter.category, Some(domain::Category::Booking));
     assert_eq!(filter.difficulty, None);
@@ -86,9 +90,10 @@ async fn filters_reach_the_backend() {
 }
 
 #[tokio::test]
-async fn cursors_go_round() {
-    let told = Server::new().api(Ask::get("/api/v1/agents?cursor=abc&limit=2")).await;
-    assert_eq!(told.json(), json!({"items": [], "next": "abc"}));
+async fn cursors_are_passed_to_the_service() {
+    let response =
+        TestServer::new().api(TestRequest::get("/api/v1/agents?cursor=abc&limit=2")).await;
+    assert_eq!(response.json(), json!({"items": [], "next": "abc"}));
 }
 
 #[rstest]
@@ -97,16 +102,16 @@ async fn cursors_go_round() {
 #[case("", 400, "empty")]
 #[case("\u{FEFF}{}", 400, "line 1")]
 #[tokio::test]
-async fn what_is_not_json_is_told_where(
+async fn malformed_json_error_contains_the_position(
     #[case] body: &str,
     #[case] status: u16,
-    #[case] words: &str,
+    #[case] position: &str,
 ) {
-    let ask = Ask::new("POST", "/api/v1/agents", body.to_owned());
-    let told = Server::new().api(ask.header("content-type", "application/json")).await;
-    assert_eq!(told.status, status);
-    let problem = told.problem();
-    assert!(problem["detail"].as_str().is_some_and(|d| d.contains(words)), "{problem}");
+    let request = TestRequest::new("POST", "/api/v1/agents", body.to_owned());
+    let response = TestServer::new().api(request.header("content-type", "application/json")).await;
+    assert_eq!(response.status, status);
+    let problem = response.problem();
+    assert!(problem["detail"].as_str().is_some_and(|d| d.contains(position)), "{problem}");
 }
 
 #[rstest]
@@ -115,32 +120,34 @@ async fn what_is_not_json_is_told_where(
 #[case("application/json; charset=utf-8", 201)]
 #[case("application/merge-patch+json", 201)]
 #[tokio::test]
-async fn the_content_type_counts(#[case] kind: &str, #[case] status: u16) {
-    let ask = Ask::json("POST", "/api/v1/agents", &agent()).header("content-type", kind);
-    let told = Server::new().api(ask).await;
-    assert_eq!(told.status, status, "{}", told.text);
+async fn json_body_requires_a_json_content_type(#[case] kind: &str, #[case] status: u16) {
+    let request =
+        TestRequest::json("POST", "/api/v1/agents", &agent()).header("content-type", kind);
+    let response = TestServer::new().api(request).await;
+    assert_eq!(response.status, status, "{}", response.text);
 }
 
 #[tokio::test]
-async fn too_much_is_413_whether_or_not_it_was_announced() {
+async fn oversized_body_is_rejected_with_and_without_content_length() {
     let big = "x".repeat(domain::limits::BODY + 1);
     let chunks = futures::stream::iter(vec![Ok::<_, std::io::Error>(big.clone())]);
     let streamed = axum::body::Body::from_stream(chunks);
-    let announced = Ask::new("POST", "/api/v1/agents", big.clone())
+    let announced = TestRequest::new("POST", "/api/v1/agents", big.clone())
         .header("content-length", &big.len().to_string());
-    for ask in [announced, Ask::new("POST", "/api/v1/agents", streamed)] {
-        let told = Server::new().api(ask.header("content-type", "application/json")).await;
-        assert_eq!(told.status, StatusCode::PAYLOAD_TOO_LARGE);
-        told.problem();
+    for request in [announced, TestRequest::new("POST", "/api/v1/agents", streamed)] {
+        let response =
+            TestServer::new().api(request.header("content-type", "application/json")).await;
+        assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+        response.problem();
     }
 }
 
 #[tokio::test]
-async fn all_problems_come_with_paths() {
+async fn all_problems_are_reported_with_paths() {
     let body = json!({"name": "", "tools": [{"name": "a b"}], "role": "x"});
-    let told = Server::new().api(Ask::json("POST", "/api/v1/agents", &body)).await;
-    assert_eq!(told.status, 422);
-    let problem = told.problem();
+    let response = TestServer::new().api(TestRequest::json("POST", "/api/v1/agents", &body)).await;
+    assert_eq!(response.status, 422);
+    let problem = response.problem();
     let errors = problem["errors"].as_array().expect("errors");
     let paths: Vec<_> = errors.iter().filter_map(|e| e["path"].as_str()).collect();
     for path in ["name", "system_prompt", "connection_id", "model", "tools[0].name", "role"] {
@@ -149,11 +156,12 @@ async fn all_problems_come_with_paths() {
 }
 
 #[tokio::test]
-async fn what_is_made_has_a_place() {
-    let told = Server::new().api(Ask::json("POST", "/api/v1/agents", &agent())).await;
-    assert_eq!(told.status, StatusCode::CREATED);
-    assert_eq!(told.header("location"), format!("/api/v1/agents/{}", id(10)));
-    assert_eq!(told.json()["name"], "A");
+async fn created_object_has_a_location() {
+    let response =
+        TestServer::new().api(TestRequest::json("POST", "/api/v1/agents", &agent())).await;
+    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.header("location"), format!("/api/v1/agents/{}", id(10)));
+    assert_eq!(response.json()["name"], "A");
 }
 
 #[rstest]
@@ -163,75 +171,84 @@ async fn what_is_made_has_a_place() {
 #[case(json!(0), 422)]
 #[case(Value::Null, 422)]
 #[tokio::test]
-async fn a_change_names_its_revision(#[case] revision: Value, #[case] status: u16) {
+async fn update_requires_the_current_revision(#[case] revision: Value, #[case] status: u16) {
     let mut body = agent();
     body["revision"] = revision;
     let path = format!("/api/v1/agents/{}", id(10));
-    let told = Server::new().api(Ask::json("PUT", &path, &body)).await;
-    assert_eq!(told.status, status, "{}", told.text);
+    let response = TestServer::new().api(TestRequest::json("PUT", &path, &body)).await;
+    assert_eq!(response.status, status, "{}", response.text);
 }
 
 #[tokio::test]
-async fn a_missing_revision_does_not_hide_other_problems() {
+async fn missing_revision_does_not_hide_other_problems() {
     let path = format!("/api/v1/agents/{}", id(10));
-    let told = Server::new().api(Ask::json("PUT", &path, &json!({"name": "A"}))).await;
-    let problem = told.problem().to_string();
+    let response =
+        TestServer::new().api(TestRequest::json("PUT", &path, &json!({"name": "A"}))).await;
+    let problem = response.problem().to_string();
     assert!(problem.contains("\"revision\"") && problem.contains("\"system_prompt\""));
 }
 
 #[tokio::test]
-async fn conflicts_carry_their_link() {
+async fn conflict_contains_its_link() {
     let mut body = agent();
     body["name"] = json!("Twice");
-    let told = Server::new().api(Ask::json("POST", "/api/v1/agents", &body)).await;
-    assert_eq!((told.status.as_u16(), told.problem()["link"].as_str()), (409, Some("/agents")));
+    let response = TestServer::new().api(TestRequest::json("POST", "/api/v1/agents", &body)).await;
+    assert_eq!(
+        (response.status.as_u16(), response.problem()["link"].as_str()),
+        (409, Some("/agents"))
+    );
 }
 
 #[tokio::test]
-async fn our_faults_give_an_id_and_nothing_else() {
-    let server = Server::new();
+async fn internal_error_reveals_only_an_id() {
+    let server = TestServer::new();
     for (name, known) in [("Internal", Some(id(77))), ("Panic", None)] {
         let mut body = agent();
         body["name"] = json!(name);
-        let told = server.api(Ask::json("POST", "/api/v1/agents", &body)).await;
-        assert_eq!(told.status, 500);
-        let instance = told.problem()["instance"].as_str().expect("an id").to_owned();
+        let response = server.api(TestRequest::json("POST", "/api/v1/agents", &body)).await;
+        assert_eq!(response.status, 500);
+        let instance = response.problem()["instance"].as_str().expect("an id").to_owned();
         if let Some(known) = known {
             assert_eq!(instance, format!("urn:uuid:{known}"));
         }
-        assert!(!told.text.contains("secret") && !told.text.contains("/var"), "{}", told.text);
+        assert!(
+            !response.text.contains("secret") && !response.text.contains("/var"),
+            "{}",
+            response.text
+        );
     }
 }
 
 #[tokio::test]
-async fn a_start_answers_its_very_bytes() {
-    let server = Server::new();
-    let ask =
-        |key: &str| Ask::json("POST", "/api/v1/suites", &start()).header("idempotency-key", key);
-    let first = server.api(ask("first")).await;
+async fn start_returns_the_stored_response_unchanged() {
+    let server = TestServer::new();
+    let request = |key: &str| {
+        TestRequest::json("POST", "/api/v1/suites", &start()).header("idempotency-key", key)
+    };
+    let first = server.api(request("first")).await;
     assert_eq!(first.status, StatusCode::ACCEPTED);
     assert_eq!(first.header("location"), format!("/api/v1/suites/{}", id(20)));
     assert_eq!(first.text, "{ \"id\":\"the suite\" }");
     assert_eq!(first.header("idempotency-replayed"), "");
-    let again = server.api(ask("\"again\"")).await;
+    let again = server.api(request("\"again\"")).await;
     assert_eq!(again.header("idempotency-replayed"), "true");
     assert_eq!(again.text, first.text);
-    let reused = server.api(ask("reused")).await;
+    let reused = server.api(request("reused")).await;
     assert_eq!((reused.status.as_u16(), &reused.problem()["link"]), (422, &json!("/suites/1")));
-    let full = server.api(ask("full")).await;
+    let full = server.api(request("full")).await;
     assert_eq!((full.status.as_u16(), full.header("retry-after")), (429, "30"));
-    let bad = server.api(ask("\"open")).await;
+    let bad = server.api(request("\"open")).await;
     assert_eq!(bad.status, 400);
 }
 
 #[tokio::test]
-async fn a_key_covers_the_parsed_request() {
-    let server = Server::new();
+async fn idempotency_key_covers_the_parsed_request() {
+    let server = TestServer::new();
     let mut spelled = start();
     spelled["repeats"] = json!(1);
     spelled["note"] = json!("  ");
     for body in [start(), spelled] {
-        server.api(Ask::json("POST", "/api/v1/suites", &body)).await;
+        server.api(TestRequest::json("POST", "/api/v1/suites", &body)).await;
     }
     let starts = server.fake.starts.lock();
     assert_eq!(starts[0].1, starts[1].1);
@@ -239,39 +256,40 @@ async fn a_key_covers_the_parsed_request() {
 }
 
 #[tokio::test]
-async fn a_run_is_a_suite_of_one() {
-    let server = Server::new();
+async fn starting_a_run_creates_a_suite_of_one() {
+    let server = TestServer::new();
     let body = json!({"agent_id": id(10), "scenario_id": id(11)});
-    let told = server.api(Ask::json("POST", "/api/v1/runs", &body)).await;
-    assert_eq!(told.status, StatusCode::ACCEPTED);
+    let response = server.api(TestRequest::json("POST", "/api/v1/runs", &body)).await;
+    assert_eq!(response.status, StatusCode::ACCEPTED);
     let starts = server.fake.starts.lock();
     assert_eq!(starts[0].0.scenario_ids.as_ref().map(Vec::len), Some(1));
     assert_eq!(starts[0].1.path, "/runs");
 }
 
 #[tokio::test]
-async fn validation_saves_nothing_and_says_everything() {
+async fn validation_reports_all_problems_without_saving() {
     let body = json!({"name": "S", "category": "booking", "conversation_flow": [{"role": "user"}]});
-    let told = Server::new().api(Ask::json("POST", "/api/v1/scenarios/validate", &body)).await;
-    assert_eq!(told.status, 200);
-    let text = told.text;
+    let response =
+        TestServer::new().api(TestRequest::json("POST", "/api/v1/scenarios/validate", &body)).await;
+    assert_eq!(response.status, 200);
+    let text = response.text;
     for path in ["conversation_flow[0].speaker", "conversation_flow[0].role"] {
         assert!(text.contains(path), "{path} in {text}");
     }
 }
 
 #[tokio::test]
-async fn a_test_needs_no_body_and_takes_a_model() {
+async fn connection_test_accepts_an_optional_model() {
     let path = format!("/api/v1/connections/{}/test", id(3));
-    let server = Server::new();
-    let bare = server.api(Ask::new("POST", &path, "")).await;
+    let server = TestServer::new();
+    let bare = server.api(TestRequest::new("POST", &path, "")).await;
     assert_eq!(
         (bare.status.as_u16(), bare.json()["message"].as_str()),
         (200, Some("None answers"))
     );
-    let told = server.api(Ask::json("POST", &path, &json!({"model": "m"}))).await;
-    assert_eq!(told.json()["message"], "Some(\"m\") answers");
-    let wrong = server.api(Ask::json("POST", &path, &json!({"modle": "m"}))).await;
+    let response = server.api(TestRequest::json("POST", &path, &json!({"model": "m"}))).await;
+    assert_eq!(response.json()["message"], "Some(\"m\") answers");
+    let wrong = server.api(TestRequest::json("POST", &path, &json!({"modle": "m"}))).await;
     assert_eq!(wrong.status, 422);
 }
 
@@ -284,16 +302,16 @@ async fn a_test_needs_no_body_and_takes_a_model() {
 #[case("application/json", "{}", "?dry_run=perhaps", 422)]
 #[case("image/png", "x", "", 415)]
 #[tokio::test]
-async fn import_reads_by_content_type(
+async fn import_selects_the_format_by_content_type(
     #[case] kind: &str,
     #[case] body: &str,
     #[case] query: &str,
     #[case] status: u16,
 ) {
-    let server = Server::new();
-    let ask = Ask::new("POST", &format!("/api/v1/import{query}"), body.to_owned());
-    let told = server.api(ask.header("content-type", kind)).await;
-    assert_eq!(told.status, status, "{}", told.text);
+    let server = TestServer::new();
+    let request = TestRequest::new("POST", &format!("/api/v1/import{query}"), body.to_owned());
+    let response = server.api(request.header("content-type", kind)).await;
+    assert_eq!(response.status, status, "{}", response.text);
     let imported = server.fake.imported.lock();
     assert_eq!(imported.len(), usize::from(status < 300));
     if status == 200 {

@@ -1,11 +1,10 @@
-//! The OpenAPI document and the router say the same, and no input upsets any
-//! route.
+//! The OpenAPI document matches the router, and no input causes an internal error.
 
 use super::fake_services::id;
-use super::support::{Ask, Server};
+use super::support::{TestRequest, TestServer};
 use serde_json::Value;
 
-/// Every operation of the document: method and path, ids filled in.
+/// Method and path of every operation, with `id` filled in.
 fn operations(id: &str) -> Vec<(String, String)> {
     let document = serde_json::to_value(crate::http::api::document()).expect("a document");
     let paths = document["paths"].as_object().expect("paths");
@@ -20,7 +19,7 @@ fn operations(id: &str) -> Vec<(String, String)> {
     operations
 }
 
-/// The table of the manual, as far as it is there today.
+/// The routes of the manual.
 const MANUAL: [(&str, &str); 41] = [
     ("GET", "/agents"),
     ("POST", "/agents"),
@@ -66,30 +65,30 @@ const MANUAL: [(&str, &str); 41] = [
 ];
 
 #[test]
-fn the_document_has_the_manuals_table() {
+fn openapi_document_contains_all_routes_of_the_manual() {
     let mut expected: Vec<_> =
         MANUAL.iter().map(|(m, p)| ((*m).to_owned(), format!("/api/v1{p}"))).collect();
-    let mut told = operations("{id}");
+    let mut response = operations("{id}");
     expected.sort();
-    told.sort();
-    assert_eq!(told, expected);
+    response.sort();
+    assert_eq!(response, expected);
 }
 
 #[tokio::test]
-async fn every_operation_is_there_and_closed_to_nobody() {
-    let server = Server::new();
+async fn every_operation_requires_authentication() {
+    let server = TestServer::new();
     let id = id(5).to_string();
     for (method, path) in operations(&id) {
-        let told = server.told(Ask::new(&method, &path, "")).await;
-        assert_eq!(told.status, 401, "{method} {path}");
-        told.problem();
+        let response = server.send(TestRequest::new(&method, &path, "")).await;
+        assert_eq!(response.status, 401, "{method} {path}");
+        response.problem();
     }
 }
 
 #[tokio::test]
-async fn references_inside_the_document_lead_somewhere() {
-    let told = Server::new().told(Ask::get("/api/v1/openapi.json")).await;
-    let document = told.json();
+async fn openapi_references_resolve() {
+    let response = TestServer::new().send(TestRequest::get("/api/v1/openapi.json")).await;
+    let document = response.json();
     assert_eq!(document["openapi"].as_str().map(|v| &v[..3]), Some("3.1"));
     let mut references = Vec::new();
     collect(&document, &mut references);
@@ -114,18 +113,18 @@ fn collect(value: &Value, references: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn people_can_read_it() {
-    let told = Server::new().told(Ask::get("/api/docs")).await;
-    assert_eq!(told.status, 200);
-    for words in ["/api/v1/suites/{id}/rerun", "Idempotency-Key", "id=\"conflict\""] {
-        assert!(told.text.contains(words), "{words}");
+async fn documentation_page_describes_routes_and_errors() {
+    let response = TestServer::new().send(TestRequest::get("/api/docs")).await;
+    assert_eq!(response.status, 200);
+    for text in ["/api/v1/suites/{id}/rerun", "Idempotency-Key", "id=\"conflict\""] {
+        assert!(response.text.contains(text), "{text}");
     }
-    assert!(!told.text.contains("<script") && !told.text.contains("http://"));
+    assert!(!response.text.contains("<script") && !response.text.contains("http://"));
 }
 
 #[tokio::test]
-async fn no_input_is_a_500() {
-    let server = Server::new();
+async fn malformed_input_never_causes_a_500() {
+    let server = TestServer::new();
     let deep = "[".repeat(100_000);
     let bodies = [
         "",
@@ -146,10 +145,12 @@ async fn no_input_is_a_500() {
         for (method, path) in operations(id) {
             for body in bodies {
                 for query in ["", "?cursor=%00&limit=-1&after=x&dry_run=%FF"] {
-                    let ask = Ask::new(&method, &format!("{path}{query}"), body.to_owned());
-                    let ask = ask.header("content-type", "application/json");
-                    let response = server.send(ask.header("authorization", "Bearer good").0).await;
-                    // Streams stay open: their head is enough.
+                    let request =
+                        TestRequest::new(&method, &format!("{path}{query}"), body.to_owned());
+                    let request = request.header("content-type", "application/json");
+                    let response =
+                        server.send_raw(request.header("authorization", "Bearer good").0).await;
+                    // Streams stay open, so the body is not read.
                     let status = response.status();
                     assert!(!status.is_server_error(), "{method} {path}{query} {body:.40}");
                 }

@@ -1,34 +1,34 @@
-//! A backend with one account and a few scripted answers: only what tests of
-//! HTTP need to see go through.
+//! Fake services with one account and scripted responses.
 
+use async_trait::async_trait;
+use domain::error::{AppError, ErrorCode};
 use domain::services::{
-    AccountService, AgentService, AppResult, Caller, ConnectionService, DraftService, ImportService,
-    ResultService, ScenarioService, Services, SettingsService, SuiteService, Cursor, Dashboard, HistoryFilter, ImportReport, Keyed, Page, Rejected,
-    Started, Which,
+    AccountService, AgentService, AppResult, Caller, ConnectionService, Cursor, Dashboard,
+    DraftService, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page,
+    RejectedForm, RerunScope, ResultService, ScenarioService, Services, SettingsService,
+    StartResponse, SuiteService,
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId,
     Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId, Settings,
     SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, UserId,
 };
-use domain::error::{AppError, ErrorCode};
-use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use uuid::Uuid;
 
-/// Its answers depend on its input alone; it notes what it was asked.
+/// Records requests. The responses depend only on the input.
 #[derive(Default)]
 pub(super) struct FakeServices {
-    pub(super) kept: Mutex<Vec<Rejected>>,
-    pub(super) held: Mutex<Vec<String>>,
-    pub(super) starts: Mutex<Vec<(StartSuite, Keyed)>>,
+    pub(super) drafts: Mutex<Vec<RejectedForm>>,
+    pub(super) new_tokens: Mutex<Vec<String>>,
+    pub(super) starts: Mutex<Vec<(StartSuite, IdempotentRequest)>>,
     pub(super) settings: Mutex<Option<Settings>>,
     pub(super) filters: Mutex<Vec<ScenarioFilter>>,
     pub(super) imported: Mutex<Vec<(Vec<Draft>, bool)>>,
     next: AtomicU64,
-    /// The good token is good no more.
+    /// Whether the token `good` is revoked.
     pub(super) revoked: AtomicBool,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn caller() -> Caller {
     Caller { user_id, space_id, email: "ada@example.com".to_owned() }
 }
 
-fn nothing<T>() -> AppResult<T> {
+fn not_found<T>() -> AppResult<T> {
     Err(AppError::not_found("thing"))
 }
 
@@ -53,7 +53,6 @@ fn internal() -> AppError {
 }
 
 impl FakeServices {
-    /// This fake in every role.
     pub(super) fn services(self: &Arc<Self>) -> Services {
         Services {
             accounts: self.clone(),
@@ -68,8 +67,8 @@ impl FakeServices {
         }
     }
 
-    /// An agent of the draft, unless its name asks for trouble.
-    #[allow(clippy::panic)] // that a panic stays inside is what is tested
+    /// Parses the draft. Some names cause an error.
+    #[allow(clippy::panic)] // tests the panic handler
     fn agent_of(&self, draft: &Draft, revision: u32) -> AppResult<Agent> {
         let spec = AgentSpec::parse(draft).map_err(AppError::invalid)?;
         match spec.name.as_str() {
@@ -81,7 +80,7 @@ impl FakeServices {
         Ok(Agent { id: AgentId(id(10)), revision, updated_at: Timestamp(0), spec })
     }
 
-    fn started(&self, keyed: &Keyed) -> AppResult<Started> {
+    fn started(&self, keyed: &IdempotentRequest) -> AppResult<StartResponse> {
         match keyed.key.as_deref() {
             Some("reused") => Err(AppError {
                 link: Some("/suites/1".to_owned()),
@@ -91,9 +90,9 @@ impl FakeServices {
                 retry_after: Some(30),
                 ..AppError::new(ErrorCode::TooMany, "500 runs wait already.")
             }),
-            key => Ok(Started {
+            key => Ok(StartResponse {
                 suite_id: SuiteId(id(20)),
-                // Odd spacing, so that only the very bytes pass.
+                // Unusual spacing, to detect reformatting.
                 body: "{ \"id\":\"the suite\" }".to_owned(),
                 replayed: key == Some("again"),
             }),
@@ -103,7 +102,9 @@ impl FakeServices {
 
 #[async_trait]
 impl AccountService for FakeServices {
-    async fn sign_up_open(&self) -> AppResult<bool> { Ok(true) }
+    async fn sign_up_open(&self) -> AppResult<bool> {
+        Ok(true)
+    }
 
     async fn sign_up(&self, email: &str, password: &str) -> AppResult<Caller> {
         if password.len() < 3 {
@@ -123,57 +124,92 @@ impl AccountService for FakeServices {
         match token {
             "good" if !self.revoked.load(Ordering::SeqCst) => Ok(caller()),
             "broken" => Err(AppError::new(ErrorCode::Unavailable, "Not now.")),
-            _ => nothing(),
+            _ => not_found(),
         }
     }
 
     async fn caller_of_user(&self, user: UserId) -> AppResult<Caller> {
-        if user == caller().user_id { Ok(caller()) } else { nothing() }
+        if user == caller().user_id { Ok(caller()) } else { not_found() }
     }
 
-    async fn tokens(&self, _: &Caller) -> AppResult<Vec<ApiToken>> { Ok(Vec::new()) }
+    async fn tokens(&self, _: &Caller) -> AppResult<Vec<ApiToken>> {
+        Ok(Vec::new())
+    }
 
     async fn create_token(&self, _: &Caller, name: &str) -> AppResult<NewToken> {
-        let listed = ApiToken { id: TokenId(id(30)), name: name.to_owned(),
-            created_at: Timestamp(0), last_used_at: None };
+        let listed = ApiToken {
+            id: TokenId(id(30)),
+            name: name.to_owned(),
+            created_at: Timestamp(0),
+            last_used_at: None,
+        };
         Ok(NewToken { listed, token: "rhs_secret".to_owned() })
     }
 
-    async fn delete_token(&self, _: &Caller, _: TokenId) -> AppResult<()> { Ok(()) }
+    async fn delete_token(&self, _: &Caller, _: TokenId) -> AppResult<()> {
+        Ok(())
+    }
 
     fn hold_new_token(&self, _: &Caller, secret: &str) -> DraftId {
-        self.held.lock().push(secret.to_owned());
+        self.new_tokens.lock().push(secret.to_owned());
         DraftId(id(950))
     }
 
-    fn take_new_token(&self, _: &Caller, _: DraftId) -> Option<String> { None }
+    fn take_new_token(&self, _: &Caller, _: DraftId) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]
 impl ConnectionService for FakeServices {
-    async fn connections(&self, _: &Caller) -> AppResult<Vec<Connection>> { Ok(Vec::new()) }
+    async fn connections(&self, _: &Caller) -> AppResult<Vec<Connection>> {
+        Ok(Vec::new())
+    }
 
-    async fn connection(&self, _: &Caller, _: ConnectionId) -> AppResult<Connection> { nothing() }
+    async fn connection(&self, _: &Caller, _: ConnectionId) -> AppResult<Connection> {
+        not_found()
+    }
 
     async fn create_connection(&self, _: &Caller, _: &Draft) -> AppResult<Connection> {
         Err(AppError::problem("base_url", "must not be private"))
     }
 
-    async fn update_connection(&self, _: &Caller, _: ConnectionId, _: &Draft)
-        -> AppResult<Connection> { nothing() }
+    async fn update_connection(
+        &self,
+        _: &Caller,
+        _: ConnectionId,
+        _: &Draft,
+    ) -> AppResult<Connection> {
+        not_found()
+    }
 
     async fn delete_connection(&self, _: &Caller, _: ConnectionId) -> AppResult<()> {
         Err(AppError::conflict("An agent uses it.").with_link("/agents/1".to_owned()))
     }
 
-    async fn test_connection(&self, _: &Caller, _: ConnectionId, model: Option<String>)
-        -> AppResult<ConnectionTest> {
-        Ok(ConnectionTest { ok: true, message: format!("{model:?} answers"),
-            request: String::new(), answer: String::new(), latency_ms: 1 })
+    async fn test_connection(
+        &self,
+        _: &Caller,
+        _: ConnectionId,
+        model: Option<String>,
+    ) -> AppResult<ConnectionTest> {
+        Ok(ConnectionTest {
+            ok: true,
+            message: format!("{model:?} answers"),
+            request: String::new(),
+            answer: String::new(),
+            latency_ms: 1,
+        })
     }
 
-    async fn test_unsaved_connection(&self, _: &Caller, _: ConnectionId, _: &Draft)
-        -> AppResult<ConnectionTest> { nothing() }
+    async fn test_unsaved_connection(
+        &self,
+        _: &Caller,
+        _: ConnectionId,
+        _: &Draft,
+    ) -> AppResult<ConnectionTest> {
+        not_found()
+    }
 }
 
 #[async_trait]
@@ -182,7 +218,9 @@ impl AgentService for FakeServices {
         Ok(Page { items: Vec::new(), next: cursor.after.clone() })
     }
 
-    async fn agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> { nothing() }
+    async fn agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> {
+        not_found()
+    }
 
     async fn agent_revisions(&self, _: &Caller, _: AgentId) -> AppResult<Vec<Agent>> {
         Ok(Vec::new())
@@ -192,49 +230,79 @@ impl AgentService for FakeServices {
         self.agent_of(draft, 1)
     }
 
-    async fn update_agent(&self, _: &Caller, _: AgentId, revision: u32, draft: &Draft)
-        -> AppResult<Agent> {
+    async fn update_agent(
+        &self,
+        _: &Caller,
+        _: AgentId,
+        revision: u32,
+        draft: &Draft,
+    ) -> AppResult<Agent> {
         if revision != 1 {
             return Err(AppError::conflict("There is a newer revision."));
         }
         self.agent_of(draft, 2)
     }
 
-    async fn delete_agent(&self, _: &Caller, _: AgentId) -> AppResult<()> { Ok(()) }
+    async fn delete_agent(&self, _: &Caller, _: AgentId) -> AppResult<()> {
+        Ok(())
+    }
 
-    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> { nothing() }
+    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> {
+        not_found()
+    }
 }
 
 #[async_trait]
 impl ScenarioService for FakeServices {
-    async fn scenarios(&self, _: &Caller, filter: &ScenarioFilter, _: &Cursor)
-        -> AppResult<Page<Scenario>> {
+    async fn scenarios(
+        &self,
+        _: &Caller,
+        filter: &ScenarioFilter,
+        _: &Cursor,
+    ) -> AppResult<Page<Scenario>> {
         self.filters.lock().push(filter.clone());
         Ok(Page { items: Vec::new(), next: None })
     }
 
-    async fn scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> { nothing() }
-
-    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> AppResult<Vec<Scenario>> {
-        nothing()
+    async fn scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> {
+        not_found()
     }
 
-    async fn create_scenario(&self, _: &Caller, _: &Draft) -> AppResult<Scenario> { nothing() }
+    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> AppResult<Vec<Scenario>> {
+        not_found()
+    }
 
-    async fn update_scenario(&self, _: &Caller, _: ScenarioId, _: u32, _: &Draft)
-        -> AppResult<Scenario> { nothing() }
+    async fn create_scenario(&self, _: &Caller, _: &Draft) -> AppResult<Scenario> {
+        not_found()
+    }
 
-    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<()> { nothing() }
+    async fn update_scenario(
+        &self,
+        _: &Caller,
+        _: ScenarioId,
+        _: u32,
+        _: &Draft,
+    ) -> AppResult<Scenario> {
+        not_found()
+    }
+
+    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<()> {
+        not_found()
+    }
 
     async fn duplicate_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> {
-        nothing()
+        not_found()
     }
 }
 
 #[async_trait]
 impl ImportService for FakeServices {
-    async fn import(&self, _: &Caller, documents: Vec<Draft>, dry_run: bool)
-        -> AppResult<ImportReport> {
+    async fn import(
+        &self,
+        _: &Caller,
+        documents: Vec<Draft>,
+        dry_run: bool,
+    ) -> AppResult<ImportReport> {
         self.imported.lock().push((documents, dry_run));
         Ok(ImportReport { dry_run, documents: Vec::new() })
     }
@@ -242,7 +310,9 @@ impl ImportService for FakeServices {
 
 #[async_trait]
 impl SettingsService for FakeServices {
-    async fn settings(&self, _: &Caller) -> AppResult<Settings> { Ok(Settings::default()) }
+    async fn settings(&self, _: &Caller) -> AppResult<Settings> {
+        Ok(Settings::default())
+    }
 
     async fn update_settings(&self, _: &Caller, settings: &Settings) -> AppResult<Settings> {
         *self.settings.lock() = Some(settings.clone());
@@ -256,28 +326,50 @@ impl SuiteService for FakeServices {
         Ok(Preflight::default())
     }
 
-    async fn start(&self, _: &Caller, request: &StartSuite, keyed: &Keyed) -> AppResult<Started> {
+    async fn start(
+        &self,
+        _: &Caller,
+        request: &StartSuite,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         self.starts.lock().push((request.clone(), keyed.clone()));
         self.started(keyed)
     }
 
-    async fn start_demo(&self, _: &Caller, keyed: &Keyed) -> AppResult<Started> {
+    async fn start_demo(&self, _: &Caller, keyed: &IdempotentRequest) -> AppResult<StartResponse> {
         self.started(keyed)
     }
 
-    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> AppResult<Suite> { nothing() }
+    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> AppResult<Suite> {
+        not_found()
+    }
 
-    async fn rerun(&self, _: &Caller, _: SuiteId, _: Which, keyed: &Keyed) -> AppResult<Started> {
+    async fn rerun(
+        &self,
+        _: &Caller,
+        _: SuiteId,
+        _: RerunScope,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         self.started(keyed)
     }
 
-    async fn cancel_run(&self, _: &Caller, _: RunId) -> AppResult<Run> { nothing() }
+    async fn cancel_run(&self, _: &Caller, _: RunId) -> AppResult<Run> {
+        not_found()
+    }
 
-    async fn evaluate(&self, _: &Caller, _: RunId, keyed: &Keyed) -> AppResult<Started> {
+    async fn evaluate(
+        &self,
+        _: &Caller,
+        _: RunId,
+        keyed: &IdempotentRequest,
+    ) -> AppResult<StartResponse> {
         self.started(keyed)
     }
 
-    fn new_idempotency_key(&self) -> String { "minted".to_owned() }
+    fn new_idempotency_key(&self) -> String {
+        "minted".to_owned()
+    }
 }
 
 #[async_trait]
@@ -286,28 +378,42 @@ impl ResultService for FakeServices {
         Ok(Page { items: Vec::new(), next: None })
     }
 
-    async fn suite(&self, _: &Caller, _: SuiteId) -> AppResult<SuiteSnapshot> { nothing() }
+    async fn suite(&self, _: &Caller, _: SuiteId) -> AppResult<SuiteSnapshot> {
+        not_found()
+    }
 
     async fn runs(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> AppResult<Page<Run>> {
         Ok(Page { items: Vec::new(), next: None })
     }
 
-    async fn run(&self, _: &Caller, _: RunId) -> AppResult<Run> { nothing() }
+    async fn run(&self, _: &Caller, _: RunId) -> AppResult<Run> {
+        not_found()
+    }
 
-    async fn evaluations(&self, _: &Caller, _: RunId) -> AppResult<Vec<Evaluation>> { nothing() }
+    async fn evaluations(&self, _: &Caller, _: RunId) -> AppResult<Vec<Evaluation>> {
+        not_found()
+    }
 
     async fn dashboard(&self, _: &Caller) -> AppResult<Dashboard> {
-        Ok(Dashboard { live: Vec::new(), latest: Vec::new(), agents: 0, scenarios: 0,
-            built_in_scenarios: 0, troubled: Vec::new() })
+        Ok(Dashboard {
+            live: Vec::new(),
+            latest: Vec::new(),
+            agents: 0,
+            scenarios: 0,
+            built_in_scenarios: 0,
+            failing_connections: Vec::new(),
+        })
     }
 }
 
 #[async_trait]
 impl DraftService for FakeServices {
-    async fn keep_draft(&self, _: Option<&Caller>, rejected: &Rejected) -> AppResult<DraftId> {
-        self.kept.lock().push(rejected.clone());
+    async fn keep_draft(&self, _: Option<&Caller>, rejected: &RejectedForm) -> AppResult<DraftId> {
+        self.drafts.lock().push(rejected.clone());
         Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
 
-    async fn draft(&self, _: Option<&Caller>, _: DraftId) -> AppResult<Rejected> { nothing() }
+    async fn draft(&self, _: Option<&Caller>, _: DraftId) -> AppResult<RejectedForm> {
+        not_found()
+    }
 }

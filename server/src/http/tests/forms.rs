@@ -1,127 +1,129 @@
-//! Forms without script: redirects, what is kept of what was typed, and where
-//! they may lead.
+//! Forms without scripts: redirects and stored input.
 
 use super::fake_services::id;
-use super::support::{Ask, Server, Told};
+use super::support::{TestRequest, TestResponse, TestServer};
 use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::json;
 
-async fn post(server: &Server, path: &str, body: &str) -> Told {
+async fn post(server: &TestServer, path: &str, body: &str) -> TestResponse {
     let cookie = server.cookie().await;
-    server.told(Ask::form(path, body).header("cookie", &cookie)).await
+    server.send(TestRequest::form(path, body).header("cookie", &cookie)).await
 }
 
 #[tokio::test]
-async fn nobody_is_shown_a_page_to_sign_in_on_and_sent_back() {
-    let server = Server::new();
+async fn anonymous_form_gets_a_sign_in_page_that_contains_it() {
+    let server = TestServer::new();
     for (referer, back) in [
         ("http://here:3000/agents/new?a=b", "/agents/new?a=b"),
         ("http://evil.example/x", "/agents/new"),
     ] {
-        let told =
-            server.told(Ask::form("/forms/agents", "name=A").header("referer", referer)).await;
-        assert_eq!(told.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(told.header("cache-control"), "private, no-store");
+        let response = server
+            .send(TestRequest::form("/forms/agents", "name=A").header("referer", referer))
+            .await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(response.header("cache-control"), "private, no-store");
         let carried = format!(r#"{{"draft":{{"name":"A"}},"back":"{back}","secret":false}}"#);
         let field = format!("name=\"carried\" value=\"{}\"", carried.replace('"', "&quot;"));
-        assert!(told.text.contains(&field), "{field} in {}", told.text);
+        assert!(response.text.contains(&field), "{field} in {}", response.text);
     }
-    assert!(server.fake.kept.lock().is_empty(), "nothing of a stranger's is stored");
+    assert!(server.fake.drafts.lock().is_empty(), "nothing is stored for anonymous users");
 }
 
 #[tokio::test]
-async fn a_saved_agent_is_shown() {
-    let server = Server::new();
+async fn saving_an_agent_redirects_to_its_page_or_next() {
+    let server = TestServer::new();
     let body = format!("name=A&system_prompt=Hi&model=m&connection_id={}", id(3));
-    let told = post(&server, "/forms/agents", &body).await;
-    assert_eq!(told.place(), format!("/agents/{}?notice=saved", id(10)));
-    let told = post(&server, "/forms/agents", &format!("{body}&next=/suites/new")).await;
-    assert_eq!(told.place(), "/suites/new?notice=saved");
-    let told = post(&server, "/forms/agents", &format!("{body}&next=//evil.example")).await;
-    assert_eq!(told.place(), format!("/agents/{}?notice=saved", id(10)));
+    let response = post(&server, "/forms/agents", &body).await;
+    assert_eq!(response.location(), format!("/agents/{}?notice=saved", id(10)));
+    let response = post(&server, "/forms/agents", &format!("{body}&next=/suites/new")).await;
+    assert_eq!(response.location(), "/suites/new?notice=saved");
+    let response = post(&server, "/forms/agents", &format!("{body}&next=//evil.example")).await;
+    assert_eq!(response.location(), format!("/agents/{}?notice=saved", id(10)));
 }
 
 #[tokio::test]
-async fn a_refused_form_comes_back_with_everything_typed() {
-    let server = Server::new();
+async fn rejected_form_keeps_all_input() {
+    let server = TestServer::new();
     let cookie = server.cookie().await;
     let body = "name=&system_prompt=Long+words&tools[0][name]=a+b&tools[3][name]=c";
-    let ask = Ask::form("/forms/agents", body).header("cookie", &cookie);
-    let told = server.told(ask.header("referer", "http://here:3000/agents/new?draft=old")).await;
-    assert_eq!(told.place(), format!("/agents/new?draft={}", id(900)));
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.draft.text("system_prompt"), "Long words");
-    assert_eq!(kept.draft.text("tools[1].name"), "c");
-    let paths: Vec<_> = kept.problems.iter().map(|p| p.path.as_str()).collect();
+    let request = TestRequest::form("/forms/agents", body).header("cookie", &cookie);
+    let response =
+        server.send(request.header("referer", "http://here:3000/agents/new?draft=old")).await;
+    assert_eq!(response.location(), format!("/agents/new?draft={}", id(900)));
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.draft.text("system_prompt"), "Long words");
+    assert_eq!(stored.draft.text("tools[1].name"), "c");
+    let paths: Vec<_> = stored.problems.iter().map(|p| p.path.as_str()).collect();
     for path in ["name", "model", "tools[0].name"] {
         assert!(paths.contains(&path), "{path} in {paths:?}");
     }
 }
 
 #[tokio::test]
-async fn a_stale_revision_comes_back_too() {
-    let server = Server::new();
+async fn stale_revision_keeps_all_input() {
+    let server = TestServer::new();
     let path = format!("/forms/agents/{}", id(10));
     let body = format!("revision=7&name=A&system_prompt=Hi&model=m&connection_id={}", id(3));
-    let told = post(&server, &path, &body).await;
-    assert_eq!(told.place(), format!("/agents/{}?draft={}", id(10), id(900)));
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.detail, "There is a newer revision.");
-    assert_eq!(kept.draft.text("revision"), "7");
+    let response = post(&server, &path, &body).await;
+    assert_eq!(response.location(), format!("/agents/{}?draft={}", id(10), id(900)));
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.detail, "There is a newer revision.");
+    assert_eq!(stored.draft.text("revision"), "7");
 }
 
 #[tokio::test]
-async fn list_buttons_change_the_form_and_check_nothing() {
-    let server = Server::new();
+async fn list_buttons_change_the_form_without_validation() {
+    let server = TestServer::new();
     let body = "name=&conversation_flow[0][message]=one&conversation_flow[1][message]=two\
                 &_action=up:conversation_flow:1";
-    let told = post(&server, "/forms/scenarios", body).await;
-    assert_eq!(told.place(), format!("/scenarios/new?draft={}#conversation_flow", id(900)));
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.draft.text("conversation_flow[0].message"), "two");
-    assert_eq!(kept.draft.at("_action"), None);
-    assert!(kept.problems.is_empty());
+    let response = post(&server, "/forms/scenarios", body).await;
+    assert_eq!(response.location(), format!("/scenarios/new?draft={}#conversation_flow", id(900)));
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.draft.text("conversation_flow[0].message"), "two");
+    assert_eq!(stored.draft.at("_action"), None);
+    assert!(stored.problems.is_empty());
 }
 
 #[tokio::test]
-async fn keys_and_passwords_are_not_kept() {
-    let server = Server::new();
-    let told = post(&server, "/forms/connections", "name=C&api_key=sk-1&base_url=http://x").await;
-    assert!(told.place().starts_with("/settings/connections/new?draft="));
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.draft.0, json!({"name": "C", "base_url": "http://x"}));
+async fn rejected_form_is_stored_without_secrets() {
+    let server = TestServer::new();
+    let response =
+        post(&server, "/forms/connections", "name=C&api_key=sk-1&base_url=http://x").await;
+    assert!(response.location().starts_with("/settings/connections/new?draft="));
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.draft.0, json!({"name": "C", "base_url": "http://x"}));
 }
 
 #[tokio::test]
-async fn a_refused_delete_says_why() {
-    let server = Server::new();
-    let told = post(&server, &format!("/forms/connections/{}/delete", id(3)), "").await;
-    assert!(told.place().starts_with(&format!("/settings/connections/{}?draft=", id(3))));
-    let kept = server.fake.kept.lock().remove(0);
+async fn rejected_delete_shows_the_reason() {
+    let server = TestServer::new();
+    let response = post(&server, &format!("/forms/connections/{}/delete", id(3)), "").await;
+    assert!(response.location().starts_with(&format!("/settings/connections/{}?draft=", id(3))));
+    let stored = server.fake.drafts.lock().remove(0);
     assert_eq!(
-        (kept.detail.as_str(), kept.link.as_deref()),
+        (stored.detail.as_str(), stored.link.as_deref()),
         ("An agent uses it.", Some("/agents/1"))
     );
 }
 
 #[tokio::test]
-async fn a_tested_connection_shows_what_came() {
-    let server = Server::new();
-    let told = post(&server, &format!("/forms/connections/{}/test", id(3)), "model=m").await;
-    assert_eq!(told.place(), format!("/settings/connections/{}?tested={}", id(3), id(900)));
-    assert_eq!(server.fake.kept.lock()[0].draft.text("message"), "Some(\"m\") answers");
+async fn connection_test_result_is_shown() {
+    let server = TestServer::new();
+    let response = post(&server, &format!("/forms/connections/{}/test", id(3)), "model=m").await;
+    assert_eq!(response.location(), format!("/settings/connections/{}?tested={}", id(3), id(900)));
+    assert_eq!(server.fake.drafts.lock()[0].draft.text("message"), "Some(\"m\") answers");
 }
 
 #[tokio::test]
-async fn a_blank_choice_of_models_is_none() {
-    let server = Server::new();
+async fn blank_model_choice_is_none() {
+    let server = TestServer::new();
     let body = format!(
         "judge[connection_id]={}&judge[model]=m&simulated_user[connection_id]=&simulated_user[model]=",
         id(3)
     );
     assert_eq!(
-        post(&server, "/forms/settings", &body).await.place(),
+        post(&server, "/forms/settings", &body).await.location(),
         "/settings/models?notice=saved"
     );
     let settings = server.fake.settings.lock().take().expect("settings");
@@ -130,12 +132,15 @@ async fn a_blank_choice_of_models_is_none() {
 }
 
 #[tokio::test]
-async fn a_new_token_waits_where_no_address_shows_it() {
-    let server = Server::new();
-    let told = post(&server, "/forms/tokens", "name=ci").await;
-    assert_eq!(told.place(), format!("/settings/tokens?notice=token_created&draft={}", id(950)));
-    assert_eq!(*server.fake.held.lock(), ["rhs_secret"]);
-    assert!(server.fake.kept.lock().is_empty(), "nothing of it is stored");
+async fn new_token_is_neither_stored_nor_in_the_url() {
+    let server = TestServer::new();
+    let response = post(&server, "/forms/tokens", "name=ci").await;
+    assert_eq!(
+        response.location(),
+        format!("/settings/tokens?notice=token_created&draft={}", id(950))
+    );
+    assert_eq!(*server.fake.new_tokens.lock(), ["rhs_secret"]);
+    assert!(server.fake.drafts.lock().is_empty(), "no draft is stored");
 }
 
 fn start(more: &str) -> String {
@@ -148,19 +153,20 @@ fn start(more: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_start_leads_to_its_suite() {
-    let server = Server::new();
-    let told = post(&server, "/forms/suites", &start("&idempotency_key=k&filter[category]=")).await;
-    assert_eq!(told.place(), format!("/suites/{}", id(20)));
-    let (request, keyed) = server.fake.starts.lock().remove(0);
+async fn start_redirects_to_the_suite() {
+    let server = TestServer::new();
+    let response =
+        post(&server, "/forms/suites", &start("&idempotency_key=k&filter[category]=")).await;
+    assert_eq!(response.location(), format!("/suites/{}", id(20)));
+    let (request, request_key) = server.fake.starts.lock().remove(0);
     assert_eq!(request.scenario_ids.map(|ids| ids.len()), Some(2));
-    assert_eq!((request.repeats, keyed.key.as_deref()), (2, Some("k")));
-    assert_eq!(keyed.path, "/suites");
+    assert_eq!((request.repeats, request_key.key.as_deref()), (2, Some("k")));
+    assert_eq!(request_key.path, "/suites");
 }
 
 #[tokio::test]
-async fn all_of_a_filter_can_be_started() {
-    let server = Server::new();
+async fn all_scenarios_of_a_filter_can_be_started() {
+    let server = TestServer::new();
     let body = format!("agent_id={}&all=true&filter[category]=booking&filter[q]=", id(10));
     post(&server, "/forms/suites", &body).await;
     let (request, _) = server.fake.starts.lock().remove(0);
@@ -170,24 +176,25 @@ async fn all_of_a_filter_can_be_started() {
 }
 
 #[tokio::test]
-async fn a_used_key_is_not_shown_again() {
-    let server = Server::new();
-    let told = post(&server, "/forms/suites", &start("&idempotency_key=reused&note=mine")).await;
-    assert_eq!(told.place(), format!("/suites/new?draft={}", id(900)));
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.link.as_deref(), Some("/suites/1"));
-    assert_eq!(kept.draft.text("note"), "mine");
-    assert_eq!(kept.draft.at("idempotency_key"), None);
+async fn reused_idempotency_key_is_not_kept() {
+    let server = TestServer::new();
+    let response =
+        post(&server, "/forms/suites", &start("&idempotency_key=reused&note=mine")).await;
+    assert_eq!(response.location(), format!("/suites/new?draft={}", id(900)));
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.link.as_deref(), Some("/suites/1"));
+    assert_eq!(stored.draft.text("note"), "mine");
+    assert_eq!(stored.draft.at("idempotency_key"), None);
 }
 
 #[tokio::test]
-async fn what_no_correction_mends_is_a_page() {
-    let server = Server::new();
-    let told = post(&server, &format!("/forms/suites/{}/cancel", id(1)), "").await;
-    assert_eq!(told.status, StatusCode::NOT_FOUND);
-    assert!(told.header("content-type").starts_with("text/html"));
-    let told = post(&server, "/forms/agents/7", "").await;
-    assert_eq!(told.status, StatusCode::NOT_FOUND);
+async fn uncorrectable_errors_are_error_pages() {
+    let server = TestServer::new();
+    let response = post(&server, &format!("/forms/suites/{}/cancel", id(1)), "").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert!(response.header("content-type").starts_with("text/html"));
+    let response = post(&server, "/forms/agents/7", "").await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
 }
 
 #[rstest]
@@ -195,16 +202,20 @@ async fn what_no_correction_mends_is_a_page() {
 #[case("theme=light", "/", "theme=light;")]
 #[case("theme=%3Cscript%3E&next=https://evil.example", "/", "theme=system;")]
 #[tokio::test]
-async fn the_theme_is_a_cookie(#[case] body: &str, #[case] place: &str, #[case] cookie: &str) {
-    let told = Server::new().told(Ask::form("/forms/theme", body)).await;
-    assert_eq!(told.place(), place);
-    assert!(told.set_cookie("theme").is_some_and(|set| set.starts_with(cookie)));
+async fn theme_is_stored_in_a_cookie(
+    #[case] body: &str,
+    #[case] location: &str,
+    #[case] cookie: &str,
+) {
+    let response = TestServer::new().send(TestRequest::form("/forms/theme", body)).await;
+    assert_eq!(response.location(), location);
+    assert!(response.set_cookie("theme").is_some_and(|set| set.starts_with(cookie)));
 }
 
 #[tokio::test]
-async fn other_content_types_are_refused() {
-    let server = Server::new();
+async fn other_content_types_are_rejected() {
+    let server = TestServer::new();
     let cookie = server.cookie().await;
-    let ask = Ask::json("POST", "/forms/agents", &json!({})).header("cookie", &cookie);
-    assert_eq!(server.told(ask).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let request = TestRequest::json("POST", "/forms/agents", &json!({})).header("cookie", &cookie);
+    assert_eq!(server.send(request).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }

@@ -1,13 +1,14 @@
-//! The router from outside: what goes in as bytes, what comes out.
+//! Tests of the router: requests and responses.
 
 mod api;
 mod document;
 mod editors;
+mod fake_event_source;
 mod fake_services;
-mod fake_live;
+mod form_parsing;
 mod forms;
 mod pages;
-mod real;
+mod real_services;
 mod requests;
 mod session_ended;
 mod sign_in;

@@ -1,14 +1,13 @@
-//! A form that is sent after its session ended: signing in goes on with what
-//! was typed.
+//! Forms that are posted after the session ended.
 
-use super::real::{Real, between};
-use super::support::{Ask, Told};
+use super::real_services::{RealServer, between};
+use super::support::{TestRequest, TestResponse};
 
 const TYPED: &str = "name=Late+%3Cbus%3E&category=booking&conversation_flow[0][speaker]=user&\
                      conversation_flow[0][message]=Hello%0D%0A%22there%22&idempotency_key=k";
 const PAGE: &str = "/scenarios/new?notice=saved";
 
-/// Text as it stands in a value of a posted form.
+/// URL-encodes a value.
 fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -18,90 +17,94 @@ fn unescaped(text: &str) -> String {
     text.replace("&#39;", "'").replace("&#x27;", "'").replace("&amp;", "&")
 }
 
-/// What the page to sign in on carries.
-fn carried(told: &Told) -> String {
-    assert_eq!(told.status, 401, "{}", told.text);
-    assert!(told.text.contains("Your session ended; sign in to go on"), "{}", told.text);
-    unescaped(between(&told.text, "name=\"carried\" value=\"", "\""))
+/// The pending form in the sign-in page.
+fn carried(response: &TestResponse) -> String {
+    assert_eq!(response.status, 401, "{}", response.text);
+    assert!(
+        response.text.contains("Your session expired. Sign in to continue."),
+        "{}",
+        response.text
+    );
+    unescaped(between(&response.text, "name=\"carried\" value=\"", "\""))
 }
 
-/// Sends the form of that page.
-async fn sign_in(real: &Real, name: &str, password: &str, carried: &str) -> Told {
+/// Posts the sign-in page.
+async fn sign_in(server: &RealServer, name: &str, password: &str, carried: &str) -> TestResponse {
     let form =
         format!("email={name}%40example.com&password={password}&carried={}", encoded(carried));
-    real.told(Ask::form("/forms/sign-in", &form)).await
+    server.send(TestRequest::form("/forms/sign-in", &form)).await
 }
 
 const RIGHT: &str = "correct+horse+battery";
 
 #[tokio::test]
-async fn what_was_typed_is_there_after_signing_in() {
-    let real = Real::new().await;
-    let (_, ben) = (real.sign_up("ada").await, real.sign_up("ben").await);
-    let ended = real.post("", PAGE, "/forms/scenarios", TYPED).await;
-    let wrong = sign_in(&real, "ada", "wrong+wrong+wrong", &carried(&ended)).await;
+async fn input_is_restored_after_sign_in() {
+    let server = RealServer::new().await;
+    let (_, ben) = (server.sign_up("ada").await, server.sign_up("ben").await);
+    let ended = server.post("", PAGE, "/forms/scenarios", TYPED).await;
+    let wrong = sign_in(&server, "ada", "wrong+wrong+wrong", &carried(&ended)).await;
     assert_eq!(wrong.cookie("rehearsal_session"), None);
     assert!(wrong.text.contains("value=\"ada@example.com\""), "{}", wrong.text);
     assert!(!wrong.text.contains("wrong wrong"), "{}", wrong.text);
-    let told = sign_in(&real, "ada", RIGHT, &carried(&wrong)).await;
-    let place = told.place().to_owned();
-    assert!(place.starts_with("/scenarios/new?draft="), "{place}");
-    let ada = told.cookie("rehearsal_session").expect("a cookie");
-    let page = real.page(&ada, &place).await;
+    let response = sign_in(&server, "ada", RIGHT, &carried(&wrong)).await;
+    let location = response.location().to_owned();
+    assert!(location.starts_with("/scenarios/new?draft="), "{location}");
+    let ada = response.cookie("rehearsal_session").expect("a cookie");
+    let page = server.page(&ada, &location).await;
     assert!(
         page.contains("value=\"Late &lt;bus>\"") || page.contains("value=\"Late &lt;bus&gt;\"")
     );
     assert!(page.contains("Hello\n\"there\""), "{page}");
-    assert!(page.contains("Nothing is saved yet"), "{page}");
-    assert!(!real.page(&ben, &place).await.contains("Late"), "it is hers alone");
+    assert!(page.contains("Your changes are below and are not saved yet."), "{page}");
+    assert!(!server.page(&ben, &location).await.contains("Late"), "the draft belongs to ada");
 }
 
 #[tokio::test]
-async fn a_button_of_a_list_is_carried_too() {
-    let real = Real::new().await;
-    real.sign_up("ada").await;
-    let pressed = format!("{TYPED}&_action=add:conversation_flow");
-    let ended = real.post("", PAGE, "/forms/scenarios", &pressed).await;
-    let told = sign_in(&real, "ada", RIGHT, &carried(&ended)).await;
-    let ada = told.cookie("rehearsal_session").expect("a cookie");
-    assert!(real.page(&ada, told.place()).await.contains("conversation_flow[1][message]"));
+async fn list_button_is_applied_after_sign_in() {
+    let server = RealServer::new().await;
+    server.sign_up("ada").await;
+    let clicked = format!("{TYPED}&_action=add:conversation_flow");
+    let ended = server.post("", PAGE, "/forms/scenarios", &clicked).await;
+    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    let ada = response.cookie("rehearsal_session").expect("a cookie");
+    assert!(server.page(&ada, response.location()).await.contains("conversation_flow[1][message]"));
 }
 
 #[tokio::test]
-async fn keys_are_not_carried_and_that_is_said() {
-    let real = Real::new().await;
-    real.sign_up("ada").await;
+async fn api_key_is_not_restored_and_the_page_says_so() {
+    let server = RealServer::new().await;
+    server.sign_up("ada").await;
     let form = "name=C&kind=openai&base_url=https%3A%2F%2Fx.example&api_key=sk-1234567890";
-    let ended = real.post("", "/settings/connections/new", "/forms/connections", form).await;
+    let ended = server.post("", "/settings/connections/new", "/forms/connections", form).await;
     assert!(!ended.text.contains("sk-1234567890"), "{}", ended.text);
-    let told = sign_in(&real, "ada", RIGHT, &carried(&ended)).await;
-    let ada = told.cookie("rehearsal_session").expect("a cookie");
-    let page = real.page(&ada, told.place()).await;
+    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    let ada = response.cookie("rehearsal_session").expect("a cookie");
+    let page = server.page(&ada, response.location()).await;
     assert!(page.contains("value=\"https://x.example\""), "{page}");
-    assert!(page.contains("Keys are not kept: type it in again."), "{page}");
+    assert!(page.contains("Enter the API key again: it is not stored."), "{page}");
 }
 
 #[tokio::test]
-async fn a_button_with_nothing_typed_is_said_not_to_have_worked() {
-    let real = Real::new().await;
-    let ada = real.sign_up("ada").await;
-    let made = real.post(&ada, PAGE, "/forms/scenarios", TYPED).await;
-    let page = made.place().split('?').next().expect("a path").to_owned();
-    let ended = real.post("", &page, &format!("/forms{page}/delete"), "").await;
-    let told = sign_in(&real, "ada", RIGHT, &carried(&ended)).await;
-    assert!(told.place().starts_with(&format!("{page}?draft=")), "{}", told.place());
-    let ada = told.cookie("rehearsal_session").expect("a cookie");
-    assert!(real.page(&ada, told.place()).await.contains("Nothing was done"));
+async fn expired_button_click_is_reported_as_not_executed() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let made = server.post(&ada, PAGE, "/forms/scenarios", TYPED).await;
+    let page = made.location().split('?').next().expect("a path").to_owned();
+    let ended = server.post("", &page, &format!("/forms{page}/delete"), "").await;
+    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    assert!(response.location().starts_with(&format!("{page}?draft=")), "{}", response.location());
+    let ada = response.cookie("rehearsal_session").expect("a cookie");
+    assert!(server.page(&ada, response.location()).await.contains("Nothing was changed."));
 }
 
 #[tokio::test]
-async fn it_leads_nowhere_else() {
-    let real = Real::new().await;
-    real.sign_up("ada").await;
+async fn pending_form_redirects_only_within_the_site() {
+    let server = RealServer::new().await;
+    server.sign_up("ada").await;
     let hostile = r#"{"draft":{"name":"x"},"back":"//evil.example","secret":false}"#;
-    let told = sign_in(&real, "ada", RIGHT, hostile).await;
-    assert!(told.place().starts_with("/?draft="), "{}", told.place());
+    let response = sign_in(&server, "ada", RIGHT, hostile).await;
+    assert!(response.location().starts_with("/?draft="), "{}", response.location());
     for damaged in ["", "{", "[]", "{\"draft\":7}"] {
-        assert_eq!(sign_in(&real, "ada", RIGHT, damaged).await.place(), "/");
+        assert_eq!(sign_in(&server, "ada", RIGHT, damaged).await.location(), "/");
     }
 }

@@ -1,6 +1,6 @@
-//! Sessions: their cookie, their id, how long they last, who guesses.
+//! Sessions and sign-in.
 
-use super::support::{Ask, Server};
+use super::support::{TestRequest, TestServer};
 use crate::http::HttpSettings;
 use axum::http::StatusCode;
 use std::sync::atomic::Ordering;
@@ -9,113 +9,124 @@ const RIGHT: &str = "email=ada%40example.com&password=right";
 const WRONG: &str = "email=ada%40example.com&password=wrong&next=%2Fagents";
 
 #[tokio::test]
-async fn the_cookie_is_for_this_site_and_not_for_scripts() {
-    let told = Server::new().told(Ask::form("/forms/sign-in", RIGHT)).await;
-    let cookie = told.set_cookie("rehearsal_session").expect("a cookie");
+async fn session_cookie_is_same_site_and_http_only() {
+    let response = TestServer::new().send(TestRequest::form("/forms/sign-in", RIGHT)).await;
+    let cookie = response.set_cookie("rehearsal_session").expect("a cookie");
     for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=2592000"] {
         assert!(cookie.contains(part), "{part} in {cookie}");
     }
     assert!(!cookie.contains("Secure"));
     let public_url = Some("https://rehearsal.example".to_owned());
-    let https = Server::with(HttpSettings { public_url, ..HttpSettings::default() });
-    let told = https.told(Ask::form("/forms/sign-in", RIGHT)).await;
-    assert!(told.set_cookie("rehearsal_session").expect("a cookie").contains("Secure"));
-    assert!(!told.header("strict-transport-security").is_empty());
+    let https = TestServer::with(HttpSettings { public_url, ..HttpSettings::default() });
+    let response = https.send(TestRequest::form("/forms/sign-in", RIGHT)).await;
+    assert!(response.set_cookie("rehearsal_session").expect("a cookie").contains("Secure"));
+    assert!(!response.header("strict-transport-security").is_empty());
 }
 
 #[tokio::test]
-async fn signing_in_again_gives_a_new_id_and_ends_the_old() {
-    let server = Server::new();
+async fn sign_in_replaces_the_session() {
+    let server = TestServer::new();
     let first = server.cookie().await;
-    let told = server.told(Ask::form("/forms/sign-in", RIGHT).header("cookie", &first)).await;
-    let second = told.cookie("rehearsal_session").expect("a cookie");
+    let response =
+        server.send(TestRequest::form("/forms/sign-in", RIGHT).header("cookie", &first)).await;
+    let second = response.cookie("rehearsal_session").expect("a cookie");
     assert_ne!(first, second);
-    let with = |cookie: &str| Ask::get("/api/v1/agents").header("cookie", cookie);
-    assert_eq!(server.told(with(&first)).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(server.told(with(&second)).await.status, StatusCode::OK);
+    let with = |cookie: &str| TestRequest::get("/api/v1/agents").header("cookie", cookie);
+    assert_eq!(server.send(with(&first)).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(server.send(with(&second)).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_planted_id_is_not_taken_over() {
-    let server = Server::new();
+async fn planted_session_id_is_not_adopted() {
+    let server = TestServer::new();
     let planted = "rehearsal_session=AAAAAAAAAAAAAAAAAAAAAA";
-    let told = server.told(Ask::form("/forms/sign-in", RIGHT).header("cookie", planted)).await;
-    assert_ne!(told.cookie("rehearsal_session").as_deref(), Some(planted));
-    let ask = Ask::get("/api/v1/agents").header("cookie", planted);
-    assert_eq!(server.told(ask).await.status, StatusCode::UNAUTHORIZED);
+    let response =
+        server.send(TestRequest::form("/forms/sign-in", RIGHT).header("cookie", planted)).await;
+    assert_ne!(response.cookie("rehearsal_session").as_deref(), Some(planted));
+    let request = TestRequest::get("/api/v1/agents").header("cookie", planted);
+    assert_eq!(server.send(request).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn signing_out_ends_it_on_both_sides() {
-    let server = Server::new();
+async fn sign_out_deletes_session_and_cookie() {
+    let server = TestServer::new();
     let cookie = server.cookie().await;
-    let told = server.told(Ask::form("/forms/sign-out", "").header("cookie", &cookie)).await;
-    assert_eq!(told.place(), "/sign-in?notice=signed_out");
-    let gone = told.set_cookie("rehearsal_session").expect("a removal");
+    let response =
+        server.send(TestRequest::form("/forms/sign-out", "").header("cookie", &cookie)).await;
+    assert_eq!(response.location(), "/sign-in?notice=signed_out");
+    let gone = response.set_cookie("rehearsal_session").expect("a removal");
     assert!(gone.contains("Max-Age=0"), "{gone}");
-    let ask = Ask::get("/api/v1/agents").header("cookie", &cookie);
-    assert_eq!(server.told(ask).await.status, StatusCode::UNAUTHORIZED);
+    let request = TestRequest::get("/api/v1/agents").header("cookie", &cookie);
+    assert_eq!(server.send(request).await.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
-async fn reading_writes_the_session_every_five_minutes_at_most() {
-    let server = Server::new();
+async fn session_is_written_at_most_every_five_minutes() {
+    let server = TestServer::new();
     let cookie = server.cookie().await;
     let writes = || server.sessions.writes.load(Ordering::SeqCst);
-    let read = || server.told(Ask::get("/api/v1/agents").header("cookie", &cookie));
+    let read = || server.send(TestRequest::get("/api/v1/agents").header("cookie", &cookie));
     let before = writes();
     for _ in 0..5 {
-        server.clock.forward(55);
+        server.clock.advance(55);
         read().await;
     }
     assert_eq!(writes(), before);
-    server.clock.forward(30);
-    let told = read().await;
+    server.clock.advance(30);
+    let response = read().await;
     assert_eq!(writes(), before + 1);
-    assert!(told.set_cookie("rehearsal_session").is_some_and(|c| c.contains("Max-Age=2592000")));
+    assert!(
+        response.set_cookie("rehearsal_session").is_some_and(|c| c.contains("Max-Age=2592000"))
+    );
     read().await;
     assert_eq!(writes(), before + 1);
 }
 
 #[tokio::test]
-async fn a_wrong_password_leads_back_without_it() {
-    let server = Server::new();
-    let told = server.told(Ask::form("/forms/sign-in", WRONG)).await;
-    assert!(told.place().starts_with("/sign-in?next=/agents&draft="), "{}", told.place());
-    assert_eq!(told.set_cookie("rehearsal_session"), None);
-    let kept = server.fake.kept.lock().remove(0);
-    assert_eq!(kept.draft.text("email"), "ada@example.com");
-    assert_eq!(kept.detail, "E-mail or password is not right.");
-    assert!(!format!("{kept:?}").contains("wrong"));
+async fn wrong_password_redirects_without_storing_it() {
+    let server = TestServer::new();
+    let response = server.send(TestRequest::form("/forms/sign-in", WRONG)).await;
+    assert!(
+        response.location().starts_with("/sign-in?next=/agents&draft="),
+        "{}",
+        response.location()
+    );
+    assert_eq!(response.set_cookie("rehearsal_session"), None);
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.draft.text("email"), "ada@example.com");
+    assert_eq!(stored.detail, "E-mail or password is not right.");
+    assert!(!format!("{stored:?}").contains("wrong"));
 }
 
 #[tokio::test]
-async fn signing_up_begins_a_session_or_says_why_not() {
-    let server = Server::new();
-    let told = server.told(Ask::form("/forms/sign-up", "email=b%40c.d&password=1")).await;
-    assert!(told.place().starts_with("/sign-up?draft="));
-    assert_eq!(server.fake.kept.lock()[0].problems[0].path, "password");
-    let told = server.told(Ask::form("/forms/sign-up", "email=b%40c.d&password=1234")).await;
-    assert_eq!(told.place(), "/");
-    assert!(told.cookie("rehearsal_session").is_some());
+async fn sign_up_starts_a_session_or_shows_problems() {
+    let server = TestServer::new();
+    let response =
+        server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1")).await;
+    assert!(response.location().starts_with("/sign-up?draft="));
+    assert_eq!(server.fake.drafts.lock()[0].problems[0].path, "password");
+    let response =
+        server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1234")).await;
+    assert_eq!(response.location(), "/");
+    assert!(response.cookie("rehearsal_session").is_some());
 }
 
 #[tokio::test]
-async fn while_no_session_can_be_stored_that_is_said() {
-    let server = Server::new();
+async fn session_store_failure_is_reported() {
+    let server = TestServer::new();
     let before = server.cookie().await;
     server.sessions.full.store(true, Ordering::SeqCst);
-    for ask in [
-        Ask::form("/forms/sign-in", RIGHT),
-        Ask::form("/forms/sign-in", RIGHT).header("cookie", &before),
-        Ask::form("/forms/sign-up", "email=b%40c.d&password=1234"),
+    for request in [
+        TestRequest::form("/forms/sign-in", RIGHT),
+        TestRequest::form("/forms/sign-in", RIGHT).header("cookie", &before),
+        TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1234"),
     ] {
-        let told = server.told(ask).await;
-        assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE, "{}", told.text);
-        assert!(told.header("content-type").starts_with("text/html"));
-        assert!(told.text.contains("could not be signed in"), "{}", told.text);
-        assert_eq!(told.header("retry-after"), "5");
-        let cookie = told.set_cookie("rehearsal_session");
+        let response = server.send(request).await;
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "{}", response.text);
+        assert!(response.header("content-type").starts_with("text/html"));
+        assert!(response.text.contains("could not be signed in"), "{}", response.text);
+        assert_eq!(response.header("retry-after"), "5");
+        let cookie = response.set_cookie("rehearsal_session");
         assert!(cookie.is_none_or(|cookie| cookie.contains("Max-Age=0")), "{cookie:?}");
     }
     server.sessions.full.store(false, Ordering::SeqCst);
@@ -123,17 +134,17 @@ async fn while_no_session_can_be_stored_that_is_said() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down() {
-    let server = Server::new();
+async fn password_guessing_is_rate_limited() {
+    let server = TestServer::new();
     for _ in 0..10 {
-        let told = server.told(Ask::form("/forms/sign-in", WRONG)).await;
-        assert_eq!(told.status, StatusCode::SEE_OTHER);
+        let response = server.send(TestRequest::form("/forms/sign-in", WRONG)).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
     }
-    let told = server.told(Ask::form("/forms/sign-in", WRONG)).await;
-    assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(told.header("retry-after").parse::<u32>().is_ok_and(|s| (1..=7).contains(&s)));
-    assert!(told.header("content-type").starts_with("text/html"));
-    // The right password does not get round it either.
-    let told = server.told(Ask::form("/forms/sign-in", RIGHT)).await;
-    assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS);
+    let response = server.send(TestRequest::form("/forms/sign-in", WRONG)).await;
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.header("retry-after").parse::<u32>().is_ok_and(|s| (1..=7).contains(&s)));
+    assert!(response.header("content-type").starts_with("text/html"));
+    // The limit applies to the right password, too.
+    let response = server.send(TestRequest::form("/forms/sign-in", RIGHT)).await;
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
 }

@@ -1,25 +1,25 @@
-//! The stream of a suite: what a reader gets, in what order, and when it ends.
+//! Event streams: content, order and end.
 
-use super::fake_live::SUITE;
-use super::support::{Ask, Server};
-use telemetry::reading::Numbers;
-use telemetry::scrape::{begin, recorder};
-use domain::{Progress, Timestamp, Waiting, WaitingOn};
+use super::fake_event_source::SUITE;
+use super::support::{TestRequest, TestServer};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use domain::{ProgressEvent, Timestamp, WaitReason, Waiting};
 use futures::StreamExt;
 use rstest::rstest;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use telemetry::parser::ParsedMetrics;
+use telemetry::scrape::{initialize, recorder};
 use tokio::time::{Instant, advance, timeout};
 
-/// A stream as a client reads it.
+/// Reads a stream like a client.
 struct Client {
     body: axum::body::BodyDataStream,
     text: String,
 }
 
-/// One frame: its name (or `:` for a comment), id and data, and when to return.
+/// One frame. The name of a comment is `:`.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
     retry: Option<u32>,
@@ -29,13 +29,13 @@ struct Frame {
 }
 
 impl Client {
-    async fn open(server: &Server, query: &str, last: Option<&str>) -> (StatusCode, Self) {
+    async fn open(server: &TestServer, query: &str, last: Option<&str>) -> (StatusCode, Self) {
         let path = format!("/api/v1/suites/{SUITE}/events{query}");
-        let mut ask = Ask::get(&path).header("authorization", "Bearer good");
+        let mut request = TestRequest::get(&path).header("authorization", "Bearer good");
         if let Some(last) = last {
-            ask = ask.header("last-event-id", last);
+            request = request.header("last-event-id", last);
         }
-        let response: Response<Body> = server.send(ask.0).await;
+        let response: Response<Body> = server.send_raw(request.0).await;
         let status = response.status();
         (status, Self { body: response.into_body().into_data_stream(), text: String::new() })
     }
@@ -53,8 +53,8 @@ impl Client {
         }
     }
 
-    /// The next frame that is neither progress nor comment.
-    async fn told(&mut self) -> Option<Frame> {
+    /// The next frame, without progress and comments.
+    async fn event(&mut self) -> Option<Frame> {
         loop {
             let frame = self.frame().await?;
             if !["progress", ":", ""].contains(&frame.name.as_str()) {
@@ -63,10 +63,10 @@ impl Client {
         }
     }
 
-    /// The ids of what is told until the end or until nothing comes for 1 s.
+    /// IDs of the events until the stream ends or is idle for 1 s.
     async fn ids(&mut self) -> Vec<i64> {
         let mut ids = Vec::new();
-        while let Ok(Some(frame)) = timeout(Duration::from_secs(1), self.told()).await {
+        while let Ok(Some(frame)) = timeout(Duration::from_secs(1), self.event()).await {
             ids.extend(frame.id);
         }
         ids
@@ -89,20 +89,20 @@ fn parse(text: &str) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_begins_with_everything_and_goes_on_without_a_gap() {
-    let server = Server::new();
-    server.live.say("one");
+async fn stream_starts_with_a_snapshot_and_has_no_gaps() {
+    let server = TestServer::new();
+    server.events.push_turn("one");
     let (status, mut client) = Client::open(&server, "", None).await;
     assert_eq!(status, StatusCode::OK);
     let retry = client.frame().await.expect("a frame");
     assert_eq!((retry.name.as_str(), retry.retry), ("", Some(2000)));
-    let snapshot = client.told().await.expect("a frame");
+    let snapshot = client.event().await.expect("a frame");
     assert_eq!((snapshot.name.as_str(), snapshot.id), ("snapshot", Some(1)));
-    server.live.say("two");
-    server.live.say("three");
+    server.events.push_turn("two");
+    server.events.push_turn("three");
     assert_eq!(client.ids().await, [2, 3]);
-    server.live.finish();
-    let finished = client.told().await.expect("a frame");
+    server.events.finish();
+    let finished = client.event().await.expect("a frame");
     assert_eq!((finished.name.as_str(), finished.id), ("finished", Some(4)));
     assert!(finished.data.contains("\"status\":\"finished\""), "{}", finished.data);
     assert_eq!(client.frame().await, None);
@@ -111,67 +111,67 @@ async fn it_begins_with_everything_and_goes_on_without_a_gap() {
 #[rstest]
 #[case::header("", Some("1"), &[2, 3])]
 #[case::parameter("?after=2", None, &[3])]
-#[case::the_header_wins("?after=0", Some("2"), &[3])]
+#[case::header_takes_precedence("?after=0", Some("2"), &[3])]
 #[case::from_the_start("?after=0", None, &[1, 2, 3])]
-#[case::nothing_new("", Some("3"), &[])]
-#[case::no_number_begins_anew("", Some("x"), &[3])] // the snapshot
-#[case::ahead_of_us_begins_anew("", Some("99"), &[3])] // the snapshot
+#[case::up_to_date("", Some("3"), &[])]
+#[case::invalid_id_starts_over("", Some("x"), &[3])] // the snapshot
+#[case::id_ahead_of_the_log_starts_over("", Some("99"), &[3])] // the snapshot
 #[tokio::test(start_paused = true)]
-async fn a_returning_reader_gets_what_it_missed(
+async fn returning_client_gets_missed_events(
     #[case] query: &str,
     #[case] last: Option<&str>,
     #[case] expected: &[i64],
 ) {
-    let server = Server::new();
-    for words in ["one", "two", "three"] {
-        server.live.say(words);
+    let server = TestServer::new();
+    for message in ["one", "two", "three"] {
+        server.events.push_turn(message);
     }
     let (_, mut client) = Client::open(&server, query, last).await;
     assert_eq!(client.ids().await, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_end_there_is_nothing_to_come_back_for() {
-    let server = Server::new();
-    server.live.say("one");
-    server.live.finish();
+async fn finished_stream_ends_and_returns_204_afterwards() {
+    let server = TestServer::new();
+    server.events.push_turn("one");
+    server.events.finish();
     assert_eq!(Client::open(&server, "", Some("2")).await.0, StatusCode::NO_CONTENT);
     let (status, mut late) = Client::open(&server, "", Some("1")).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(late.ids().await, [2]);
-    // A first reader sees the whole, is told that it is over, and no more.
+    // A new client gets a snapshot and the end.
     let (_, mut first) = Client::open(&server, "", None).await;
-    assert_eq!(first.told().await.map(|frame| frame.name).as_deref(), Some("snapshot"));
-    assert_eq!(first.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+    assert_eq!(first.event().await.map(|frame| frame.name).as_deref(), Some("snapshot"));
+    assert_eq!(first.event().await.map(|frame| frame.name).as_deref(), Some("finished"));
     assert_eq!(first.frame().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_of_deleted_events_gets_the_whole_and_the_end() {
-    let server = Server::new();
-    server.live.say("one");
-    server.live.say("two");
-    server.live.finish();
-    server.live.forget();
+async fn sends_snapshot_and_end_when_all_events_were_pruned() {
+    let server = TestServer::new();
+    server.events.push_turn("one");
+    server.events.push_turn("two");
+    server.events.finish();
+    server.events.prune();
     assert_eq!(Client::open(&server, "", Some("3")).await.0, StatusCode::NO_CONTENT);
     for last in ["0", "1"] {
         let (_, mut client) = Client::open(&server, "", Some(last)).await;
-        let told = timeout(Duration::from_secs(1), client.told()).await.expect("at once");
-        let told = told.expect("a frame");
-        assert_eq!((told.name.as_str(), told.id), ("snapshot", Some(3)));
-        assert_eq!(client.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+        let response = timeout(Duration::from_secs(1), client.event()).await.expect("immediately");
+        let response = response.expect("a frame");
+        assert_eq!((response.name.as_str(), response.id), ("snapshot", Some(3)));
+        assert_eq!(client.event().await.map(|frame| frame.name).as_deref(), Some("finished"));
         assert_eq!(client.frame().await, None, "nothing to wait for");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_comes_at_most_four_times_a_second() {
-    let server = Server::new();
+async fn progress_is_sent_at_most_four_times_per_second() {
+    let server = TestServer::new();
     let (_, mut client) = Client::open(&server, "", None).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut done = Vec::new();
-    while begun.elapsed() < Duration::from_secs(3) {
-        server.live.say("words");
+    while started.elapsed() < Duration::from_secs(3) {
+        server.events.push_turn("message");
         while let Ok(Some(frame)) = timeout(Duration::from_millis(10), client.frame()).await {
             if frame.name == "progress" {
                 assert_eq!(frame.id, None);
@@ -185,48 +185,48 @@ async fn progress_comes_at_most_four_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_that_are_deleted_under_a_reader_are_made_up_for_by_the_whole() {
-    let server = Server::new();
+async fn sends_snapshot_when_events_were_pruned() {
+    let server = TestServer::new();
     for i in 0..300 {
-        server.live.say(&i.to_string());
+        server.events.push_turn(&i.to_string());
     }
-    server.live.finish();
+    server.events.finish();
     let (_, mut client) = Client::open(&server, "?after=0", None).await;
-    assert_eq!(client.told().await.and_then(|frame| frame.id), Some(1));
-    server.live.forget();
+    assert_eq!(client.event().await.and_then(|frame| frame.id), Some(1));
+    server.events.prune();
     for id in 2..=256 {
-        assert_eq!(client.told().await.and_then(|frame| frame.id), Some(id), "read before");
+        assert_eq!(client.event().await.and_then(|frame| frame.id), Some(id), "already read");
     }
-    let told = timeout(Duration::from_secs(6), client.told()).await.expect("within seconds");
-    let told = told.expect("a frame");
-    assert_eq!((told.name.as_str(), told.id), ("snapshot", Some(301)));
-    assert_eq!(client.told().await.map(|frame| frame.name).as_deref(), Some("finished"));
+    let response = timeout(Duration::from_secs(6), client.event()).await.expect("within seconds");
+    let response = response.expect("a frame");
+    assert_eq!((response.name.as_str(), response.id), ("snapshot", Some(301)));
+    assert_eq!(client.event().await.map(|frame| frame.name).as_deref(), Some("finished"));
     assert_eq!(client.frame().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_pings_and_tells_nothing_twice() {
-    let server = Server::new();
+async fn idle_stream_pings_without_repeating_events() {
+    let server = TestServer::new();
     let (_, mut client) = Client::open(&server, "", None).await;
     assert!(client.ids().await.len() == 1);
-    let begun = Instant::now();
+    let started = Instant::now();
     let frame = client.frame().await.expect("a frame");
     assert_eq!(frame.name, ":");
-    assert!(begun.elapsed() <= Duration::from_secs(15));
-    let reads = server.live.progress_reads.load(Ordering::SeqCst);
-    assert!(reads <= 5, "{reads} reads: one at the start, one each five seconds");
+    assert!(started.elapsed() <= Duration::from_secs(15));
+    let reads = server.events.progress_reads.load(Ordering::SeqCst);
+    assert!(reads <= 5, "{reads} reads: one at the start, one every five seconds");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_no_event_tells_of_is_told_within_seconds() {
-    let server = Server::new();
-    server.live.say("one");
+async fn waiting_runs_are_reported_within_seconds_without_an_event() {
+    let server = TestServer::new();
+    server.events.push_turn("one");
     let (_, mut client) = Client::open(&server, "", None).await;
     client.ids().await;
-    let circuit = Some(Waiting { what: WaitingOn::Circuit, until: Some(Timestamp(9)) });
+    let circuit = Some(Waiting { what: WaitReason::Circuit, until: Some(Timestamp(9)) });
     for held in [circuit, None] {
-        *server.live.held.lock() = held;
-        let told = async {
+        *server.events.held.lock() = held;
+        let response = async {
             loop {
                 let frame = client.frame().await.expect("a frame");
                 if frame.name == "progress" {
@@ -234,15 +234,15 @@ async fn a_wait_that_no_event_tells_of_is_told_within_seconds() {
                 }
             }
         };
-        let data = timeout(Duration::from_secs(6), told).await.expect("within seconds");
-        let progress: Progress = serde_json::from_str(&data).expect("a progress");
+        let data = timeout(Duration::from_secs(6), response).await.expect("within seconds");
+        let progress: ProgressEvent = serde_json::from_str(&data).expect("a progress");
         assert_eq!(progress.held, held);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutting_down_ends_streams_and_waiting_ones_too() {
-    let server = Server::new();
+async fn shutdown_ends_waiting_streams() {
+    let server = TestServer::new();
     let (_, mut client) = Client::open(&server, "", None).await;
     client.ids().await;
     let shutdown = server.shutdown.clone();
@@ -250,49 +250,49 @@ async fn shutting_down_ends_streams_and_waiting_ones_too() {
         advance(Duration::from_millis(1)).await;
         shutdown.cancel();
     });
-    let ended = timeout(Duration::from_secs(1), client.told()).await;
-    assert_eq!(ended.expect("at once"), None);
+    let ended = timeout(Duration::from_secs(1), client.event()).await;
+    assert_eq!(ended.expect("immediately"), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_is_given_a_batch_at_a_time() {
-    let server = Server::new();
+async fn slow_client_gets_one_batch_at_a_time() {
+    let server = TestServer::new();
     for i in 0..1000 {
-        server.live.say(&i.to_string());
+        server.events.push_turn(&i.to_string());
     }
     let (_, mut client) = Client::open(&server, "?after=0", None).await;
-    let first = client.told().await.expect("a frame");
+    let first = client.event().await.expect("a frame");
     assert_eq!(first.id, Some(1));
-    assert_eq!(server.live.largest_read.load(Ordering::SeqCst), 256);
+    assert_eq!(server.events.largest_read.load(Ordering::SeqCst), 256);
     assert_eq!(client.ids().await, (2..=1000).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_wake_up_costs_seconds_not_events() {
-    let server = Server::new();
-    server.live.fall_silent();
+async fn lost_notification_delays_events_without_losing_them() {
+    let server = TestServer::new();
+    server.events.stop_notifications();
     let (_, mut client) = Client::open(&server, "", None).await;
-    client.told().await.expect("the snapshot");
-    server.live.say("unheard");
-    let told = timeout(Duration::from_secs(6), client.told()).await.expect("within seconds");
-    assert_eq!(told.and_then(|frame| frame.id), Some(1));
+    client.event().await.expect("the snapshot");
+    server.events.push_turn("missed");
+    let response = timeout(Duration::from_secs(6), client.event()).await.expect("within seconds");
+    assert_eq!(response.and_then(|frame| frame.id), Some(1));
 }
 
 #[tokio::test]
-async fn another_ones_suite_is_not_there() {
-    let server = Server::new();
+async fn suite_of_another_user_is_not_found() {
+    let server = TestServer::new();
     let other = super::fake_services::id(99);
-    let told = server.api(Ask::get(&format!("/api/v1/suites/{other}/events"))).await;
-    assert_eq!(told.status, StatusCode::NOT_FOUND);
-    let bad = server.api(Ask::get(&format!("/api/v1/suites/{SUITE}/events?after=x"))).await;
+    let response = server.api(TestRequest::get(&format!("/api/v1/suites/{other}/events"))).await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    let bad = server.api(TestRequest::get(&format!("/api/v1/suites/{SUITE}/events?after=x"))).await;
     assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_short_stream_begins_at_once() {
-    let server = Server::new();
-    let ask = Ask::get("/api/v1/events").header("authorization", "Bearer good");
-    let response = server.send(ask.0).await;
+async fn active_suites_stream_starts_immediately() {
+    let server = TestServer::new();
+    let request = TestRequest::get("/api/v1/events").header("authorization", "Bearer good");
+    let response = server.send_raw(request.0).await;
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let mut client = Client { body: response.into_body().into_data_stream(), text: String::new() };
     let frame = client.frame().await.expect("a frame");
@@ -303,37 +303,37 @@ async fn the_short_stream_begins_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lag_is_measured_from_the_commit_and_only_of_what_happens_meanwhile() {
+async fn lag_is_measured_once_per_commit_after_subscription() {
     let recorder = recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
-    begin();
+    initialize();
     let samples = || {
-        let numbers = Numbers::read(&recorder.handle().render());
+        let numbers = ParsedMetrics::read(&recorder.handle().render());
         let value = |what: &str| numbers.value(&format!("rehearsal_event_lag_seconds_{what}"), &[]);
         (value("count"), value("sum"))
     };
-    let server = Server::new();
-    // More than are read at once: the newest comes with a later read.
+    let server = TestServer::new();
+    // More than one batch: the latest event is in a later read.
     for n in 1..=300 {
-        server.live.say(&format!("old {n}"));
+        server.events.push_turn(&format!("old {n}"));
     }
     advance(Duration::from_secs(60)).await;
     let (_, mut client) = Client::open(&server, "?after=0", None).await;
     assert_eq!(client.ids().await, (1..=300).collect::<Vec<_>>());
-    assert_eq!(samples(), (0.0, 0.0), "what was told before it came says nothing");
-    server.live.say("new");
-    server.live.say("newest");
+    assert_eq!(samples(), (0.0, 0.0), "earlier events are not measured");
+    server.events.push_turn("new");
+    server.events.push_turn("newest");
     advance(Duration::from_millis(300)).await;
     assert_eq!(client.ids().await, [301, 302]);
     let (count, sum) = samples();
-    assert_eq!(count, 1.0, "once a commit that is seen");
+    assert_eq!(count, 1.0, "one sample per commit");
     assert!((0.3..0.31).contains(&sum), "{sum}");
 }
 
-/// The short stream, and that of a suite, as who shows this.
-async fn both(server: &Server, name: &'static str, value: &str) -> [Client; 2] {
+/// Opens both streams with the given credential.
+async fn open_both(server: &TestServer, name: &'static str, value: &str) -> [Client; 2] {
     let open = async |path: String| {
-        let response = server.send(Ask::get(&path).header(name, value).0).await;
+        let response = server.send_raw(TestRequest::get(&path).header(name, value).0).await;
         assert_eq!(response.status(), StatusCode::OK);
         Client { body: response.into_body().into_data_stream(), text: String::new() }
     };
@@ -341,50 +341,50 @@ async fn both(server: &Server, name: &'static str, value: &str) -> [Client; 2] {
     [open(suite).await, open("/api/v1/events".to_owned()).await]
 }
 
-/// Reads until the stream ends, while something is said all the time.
-async fn ends_soon(server: &Server, client: &mut Client) {
-    let began = Instant::now();
+/// Asserts that the stream ends soon while events continue.
+async fn assert_ends_soon(server: &TestServer, client: &mut Client) {
+    let started = Instant::now();
     loop {
-        server.live.say("words");
+        server.events.push_turn("message");
         advance(Duration::from_millis(500)).await;
         if let Ok(None) = timeout(Duration::from_millis(500), client.frame()).await {
             return;
         }
-        assert!(began.elapsed() <= Duration::from_secs(10), "it goes on");
+        assert!(started.elapsed() <= Duration::from_secs(10), "the stream continues");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn streams_end_when_their_token_is_revoked() {
-    let server = Server::new();
-    let mut streams = both(&server, "authorization", "Bearer good").await;
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(30) {
-        server.live.say("words");
+    let server = TestServer::new();
+    let mut streams = open_both(&server, "authorization", "Bearer good").await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(30) {
+        server.events.push_turn("message");
         advance(Duration::from_millis(500)).await;
         for client in &mut streams {
-            let told = timeout(Duration::from_millis(500), client.frame()).await;
-            assert!(!matches!(told, Ok(None)), "it is good");
+            let response = timeout(Duration::from_millis(500), client.frame()).await;
+            assert!(!matches!(response, Ok(None)), "the token is valid");
         }
     }
     server.fake.revoked.store(true, Ordering::SeqCst);
     for client in &mut streams {
-        ends_soon(&server, client).await;
+        assert_ends_soon(&server, client).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_end_when_their_person_signs_out() {
-    let server = Server::new();
+async fn streams_end_when_their_user_signs_out() {
+    let server = TestServer::new();
     let (mine, other) = (server.cookie().await, server.cookie().await);
-    let mut streams = both(&server, "cookie", &mine).await;
-    let [_, mut stays] = both(&server, "cookie", &other).await;
-    let out = server.told(Ask::form("/forms/sign-out", "").header("cookie", &mine)).await;
+    let mut streams = open_both(&server, "cookie", &mine).await;
+    let [_, mut stays] = open_both(&server, "cookie", &other).await;
+    let out = server.send(TestRequest::form("/forms/sign-out", "").header("cookie", &mine)).await;
     assert_eq!(out.status, StatusCode::SEE_OTHER);
     for client in &mut streams {
-        ends_soon(&server, client).await;
+        assert_ends_soon(&server, client).await;
     }
-    assert!(stays.frame().await.is_some(), "elsewhere they are signed in");
+    assert!(stays.frame().await.is_some(), "the other session is valid");
     let more = timeout(Duration::from_secs(20), stays.frame()).await;
-    assert!(!matches!(more, Ok(None)), "and read on");
+    assert!(!matches!(more, Ok(None)), "the other stream continues");
 }

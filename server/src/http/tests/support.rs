@@ -1,15 +1,17 @@
-//! The real router over fakes, and short words for requests.
+//! Helpers: the router with fake services, requests and responses.
 
+use super::fake_event_source::FakeEventSource;
 use super::fake_services::FakeServices;
-use super::fake_live::FakeLive;
-use clock::Clock;
-use crate::http::{HttpSettings, HttpState, Live, Readiness, SharedSessions, SignInLimits, router};
-use domain::services::Services;
-use domain::Timestamp;
+use crate::http::{
+    EventSource, HttpSettings, HttpState, Readiness, SharedSessions, SignInLimits, router,
+};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use clock::Clock;
+use domain::Timestamp;
+use domain::services::Services;
 use leptos::config::LeptosOptions;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -22,7 +24,7 @@ use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result as StoreResult};
 
-/// A clock that stands until it is moved.
+/// A clock that tests move forward.
 #[derive(Debug)]
 pub(super) struct TestClock(AtomicI64);
 
@@ -33,7 +35,7 @@ impl Default for TestClock {
 }
 
 impl TestClock {
-    pub(super) fn forward(&self, seconds: i64) {
+    pub(super) fn advance(&self, seconds: i64) {
         self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
@@ -44,17 +46,16 @@ impl Clock for TestClock {
     }
 }
 
-/// Sessions in memory, with a count of how often they were written, and a
-/// switch that lets no new ones in.
+/// An in-memory session store that counts writes and can reject new sessions.
 #[derive(Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct MemorySessions {
     records: Mutex<HashMap<Id, Record>>,
     pub(super) writes: AtomicI64,
     pub(super) full: AtomicBool,
 }
 
 #[async_trait]
-impl SessionStore for Memory {
+impl SessionStore for MemorySessions {
     async fn create(&self, record: &mut Record) -> StoreResult<()> {
         if self.full.load(Ordering::SeqCst) {
             return Err(Error::Backend("the disk is full".to_owned()));
@@ -75,10 +76,10 @@ impl SessionStore for Memory {
     }
 }
 
-struct Ready;
+struct NotReady;
 
 #[async_trait]
-impl Readiness for Ready {
+impl Readiness for NotReady {
     async fn ready(&self) -> Result<(), String> {
         Err("The engine's heartbeat is 30 s old.".to_owned())
     }
@@ -86,14 +87,14 @@ impl Readiness for Ready {
 
 fn state(
     services: Services,
-    live: Arc<dyn Live>,
-    sessions: Arc<Memory>,
+    event_source: Arc<dyn EventSource>,
+    sessions: Arc<MemorySessions>,
     clock: Arc<TestClock>,
 ) -> HttpState {
     HttpState {
         services,
-        live,
-        readiness: Arc::new(Ready),
+        event_source,
+        readiness: Arc::new(NotReady),
         sessions: SharedSessions(sessions),
         clock,
         settings: Arc::default(),
@@ -104,69 +105,74 @@ fn state(
     }
 }
 
-/// The router over a backend that is no fake.
-pub(super) fn router_over(
-    services: Services,
-    live: Arc<dyn Live>,
-    sessions: Arc<Memory>,
-    clock: Arc<TestClock>,
-) -> Router {
-    router(state(services, live, sessions, clock))
+/// State with fake services.
+pub(super) fn fake_state() -> HttpState {
+    let services = Arc::new(FakeServices::default()).services();
+    state(services, Arc::new(FakeEventSource::default()), Arc::default(), Arc::default())
 }
 
-/// A server and the fakes behind it.
-pub(super) struct Server {
+/// The router with the given services.
+pub(super) fn router_with(
+    services: Services,
+    event_source: Arc<dyn EventSource>,
+    sessions: Arc<MemorySessions>,
+    clock: Arc<TestClock>,
+) -> Router {
+    router(state(services, event_source, sessions, clock))
+}
+
+/// The router with fake services.
+pub(super) struct TestServer {
     pub(super) fake: Arc<FakeServices>,
-    pub(super) live: Arc<FakeLive>,
-    pub(super) sessions: Arc<Memory>,
+    pub(super) events: Arc<FakeEventSource>,
+    pub(super) sessions: Arc<MemorySessions>,
     pub(super) clock: Arc<TestClock>,
     pub(super) shutdown: CancellationToken,
     router: Router,
 }
 
-impl Server {
+impl TestServer {
     pub(super) fn new() -> Self {
         Self::with(HttpSettings::default())
     }
 
     pub(super) fn with(settings: HttpSettings) -> Self {
         let fake = Arc::new(FakeServices::default());
-        let live = Arc::new(FakeLive::default());
-        let sessions = Arc::new(Memory::default());
+        let events = Arc::new(FakeEventSource::default());
+        let sessions = Arc::new(MemorySessions::default());
         let clock = Arc::new(TestClock::default());
-        let mut state = state(fake.services(), live.clone(), sessions.clone(), clock.clone());
+        let mut state = state(fake.services(), events.clone(), sessions.clone(), clock.clone());
         state.settings = Arc::new(settings);
         let shutdown = state.shutdown.clone();
-        Self { fake, live, sessions, clock, shutdown, router: router(state) }
+        Self { fake, events, sessions, clock, shutdown, router: router(state) }
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn send_raw(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.expect("the router does not fail")
     }
 
-    /// Sends as a program with a good token.
-    pub(super) async fn api(&self, request: Ask) -> Told {
-        self.told(request.header("authorization", "Bearer good")).await
+    /// Sends a request with a valid token.
+    pub(super) async fn api(&self, request: TestRequest) -> TestResponse {
+        self.send(request.header("authorization", "Bearer good")).await
     }
 
-    pub(super) async fn told(&self, request: Ask) -> Told {
-        let response = self.send(request.0).await;
-        Told::of(response).await
+    pub(super) async fn send(&self, request: TestRequest) -> TestResponse {
+        let response = self.send_raw(request.0).await;
+        TestResponse::read(response).await
     }
 
-    /// Signs in as the one account there is, and keeps the cookie.
+    /// Signs in and returns the session cookie.
     pub(super) async fn cookie(&self) -> String {
         let form = "email=ada%40example.com&password=right";
-        let told = self.told(Ask::form("/forms/sign-in", form)).await;
-        assert_eq!(told.status, StatusCode::SEE_OTHER, "{}", told.text);
-        told.cookie("rehearsal_session").expect("a cookie")
+        let response = self.send(TestRequest::form("/forms/sign-in", form)).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{}", response.text);
+        response.cookie("rehearsal_session").expect("a cookie")
     }
 }
 
-/// A request.
-pub(super) struct Ask(pub(super) Request<Body>);
+pub(super) struct TestRequest(pub(super) Request<Body>);
 
-impl Ask {
+impl TestRequest {
     pub(super) fn new(method: &str, path: &str, body: impl Into<Body>) -> Self {
         let request = Request::builder().method(method).uri(path).header("host", "here:3000");
         Self(request.body(body.into()).expect("a request"))
@@ -191,16 +197,14 @@ impl Ask {
     }
 }
 
-/// An answer.
-pub(super) struct Told {
+pub(super) struct TestResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) text: String,
 }
 
-impl Told {
-    /// The whole answer.
-    pub(super) async fn of(response: Response<Body>) -> Self {
+impl TestResponse {
+    pub(super) async fn read(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, 1 << 24).await.expect("a body");
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -215,7 +219,7 @@ impl Told {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic_with(&self.text, &error))
     }
 
-    /// The problem document, which must be one.
+    /// Parses and checks the problem document.
     pub(super) fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         let problem = self.json();
@@ -232,19 +236,19 @@ impl Told {
         cookies.filter_map(|cookie| cookie.to_str().ok()).find(|c| c.starts_with(&start))
     }
 
-    /// `name=value`, as a browser sends it back.
+    /// `name=value`, as a browser returns it.
     pub(super) fn cookie(&self, name: &str) -> Option<String> {
         self.set_cookie(name)?.split(';').next().map(str::to_owned)
     }
 
-    /// The place of a 303.
-    pub(super) fn place(&self) -> &str {
+    /// The location of a 303.
+    pub(super) fn location(&self) -> &str {
         assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text);
         self.header("location")
     }
 }
 
-#[allow(clippy::panic)] // a test that cannot go on
+#[allow(clippy::panic)] // test helper
 fn panic_with(text: &str, error: &serde_json::Error) -> Value {
     panic!("not JSON ({error}): {text}")
 }

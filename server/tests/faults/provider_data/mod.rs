@@ -1,38 +1,37 @@
-//! Whatever a provider sends is data: huge numbers, deep nests, wrong types,
-//! lone surrogates, U+0000, ten thousand calls of tools, negative tokens, ids
-//! twice, nothing at all. No panic, no memory without end, and never a verdict
-//! out of nothing.
-//!
-//! Here: an adapter to ask, and what holds of everything that it reads.
+//! Fault: unexpected provider data breaks the runner: huge numbers, deep nesting,
+//! wrong types, lone surrogates, U+0000, ten thousand tool calls, negative token
+//! counts, duplicate ids, empty responses. No such data causes a panic, unbounded
+//! memory, or a verdict.
 
-mod any_json;
-mod bodies;
-mod no_http;
-mod whole_runs;
+mod arbitrary_json;
+mod malformed_bodies;
+mod not_http;
+mod runs;
 
-use domain::{ConnectionId, ConnectionKind, RoleUsage, limits};
-use serde_json::{Value, json};
 use clock::SystemClock;
+use domain::{ConnectionId, ConnectionKind, RoleUsage, limits};
 use llm::{
     CallError, ChatReply, ChatRequest, Connector, Endpoint, HttpClient, HttpOptions, Message,
     OutputSchema, Provider,
 };
-use mock_provider::{Action, Stand};
+use mock_provider::{Action, MockProvider};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 const BOTH: [ConnectionKind; 2] = [ConnectionKind::OpenAi, ConnectionKind::Anthropic];
 
-/// Answers 200 with exactly this body.
-fn exactly(body: &str) -> Action {
+/// Replies 200 with exactly this body.
+fn raw_body(body: &str) -> Action {
     Action::Status { status: 200, body: json!(body), headers: [].into() }
 }
 
-struct Rig {
+/// An adapter and the endpoint that it calls.
+struct Client {
     connector: Connector,
     endpoint: Endpoint,
 }
 
-impl Rig {
+impl Client {
     fn new(kind: ConnectionKind, openai_url: String, anthropic_url: String) -> Self {
         let options = HttpOptions { allow_private_urls: true, ..HttpOptions::default() };
         let http = HttpClient::new(options, Arc::new(SystemClock)).unwrap();
@@ -44,19 +43,22 @@ impl Rig {
             headers: [].into(),
             key: None,
         };
-        Self { connector: Connector::new(http, Arc::new(demo_model::Demo::default())), endpoint }
+        Self {
+            connector: Connector::new(http, Arc::new(demo_model::DemoModel::default())),
+            endpoint,
+        }
     }
 
-    fn over(kind: ConnectionKind, stand: &Stand) -> Self {
-        Self::new(kind, stand.openai_url(), stand.anthropic_url())
+    fn for_provider(kind: ConnectionKind, provider: &MockProvider) -> Self {
+        Self::new(kind, provider.openai_url(), provider.anthropic_url())
     }
 
-    async fn ask(&self, request: &ChatRequest) -> Result<ChatReply, CallError> {
+    async fn complete(&self, request: &ChatRequest) -> Result<ChatReply, CallError> {
         self.connector.complete(&self.endpoint, request).await
     }
 }
 
-fn question() -> ChatRequest {
+fn request() -> ChatRequest {
     ChatRequest {
         model: "m".into(),
         messages: vec![Message::User("hi".into())],
@@ -65,11 +67,11 @@ fn question() -> ChatRequest {
     }
 }
 
-/// The question of a judge.
-fn question_in_a_form() -> ChatRequest {
+/// A request with the output schema of a judge.
+fn judge_request() -> ChatRequest {
     let schema = judge::reply_schema(1);
-    let output = OutputSchema { name: judge::EVALUATION.into(), schema };
-    ChatRequest { output: Some(output), ..question() }
+    let output = OutputSchema { name: judge::EVALUATION_SCHEMA.into(), schema };
+    ChatRequest { output: Some(output), ..request() }
 }
 
 fn depth(value: &Value) -> usize {
@@ -80,21 +82,21 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// What holds of everything that is read.
-fn check(answer: &Result<ChatReply, CallError>) {
-    match answer {
+/// Checks the invariants of every result.
+fn check_result(result: &Result<ChatReply, CallError>) {
+    match result {
         Ok(reply) => {
             assert!(!reply.text.contains('\0'));
             for call in &reply.tool_calls {
                 assert!(!format!("{}{}{}", call.id, call.name, call.arguments).contains("\\u0000"));
                 let deep = depth(&call.arguments);
-                assert!(deep <= limits::DEPTH, "what is stored must be readable again: {deep}");
+                assert!(deep <= limits::DEPTH, "stored arguments must be readable: {deep}");
             }
             let mut usage = RoleUsage::default();
             usage.add(reply.input_tokens, reply.output_tokens);
             usage.add(reply.input_tokens, reply.output_tokens);
             let counted = usage.input_tokens.max(usage.output_tokens);
-            assert!(counted < 1 << 40, "what no answer has is not counted: {counted}");
+            assert!(counted < 1 << 40, "implausible token counts are ignored: {counted}");
         }
         Err(error) => {
             assert!(error.message.ends_with(['.', '!', '?', '…']), "{}", error.message);

@@ -5,20 +5,20 @@ mod suites;
 
 pub(super) use provider::{Scripted, Seen, failure, obliging, rejected, reply};
 
-use clock::{SharedClock, TokioClock};
 use crate::{Endpoints, Engine, EngineSettings};
+use async_trait::async_trait;
+use clock::{SharedClock, TokioClock};
+use domain::{ConnectionId, ConnectionKind, RunError, SpaceId, Timestamp, UserId};
 use llm::outbound::Outbound;
 use llm::{ChatRequest, Endpoint};
-use store::memory::{MemoryWork, Papers};
-use store::{SharedQueue, StoreError, Stored};
-use domain::{ConnectionId, ConnectionKind, RunError, SpaceId, Timestamp, UserId};
-use async_trait::async_trait;
 use parking_lot::Mutex;
 use provider::{Answer, Script};
 use rand::SeedableRng;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use store::memory::{InMemoryQueue, InMemoryRevisions};
+use store::{SharedQueue, StoreError, StoreResult};
 use uuid::Uuid;
 
 pub(super) const T0: Timestamp = Timestamp(1_700_000_000_000);
@@ -39,7 +39,7 @@ struct Anywhere {
 
 #[async_trait]
 impl Endpoints for Anywhere {
-    async fn endpoint(&self, id: ConnectionId) -> Stored<Result<Endpoint, RunError>> {
+    async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
         if self.away.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the disk is slow".into()));
         }
@@ -61,11 +61,11 @@ pub(super) fn connection() -> ConnectionId {
 }
 
 pub(super) struct Bench {
-    pub(super) work: Arc<MemoryWork>,
+    pub(super) work: Arc<InMemoryQueue>,
     pub(super) provider: Arc<Scripted>,
     pub(super) clock: TokioClock,
     pub(super) settings: EngineSettings,
-    papers: Arc<Papers>,
+    revisions: Arc<InMemoryRevisions>,
     places: Arc<Anywhere>,
     next: AtomicU32,
 }
@@ -83,7 +83,7 @@ impl Bench {
         script: impl Fn(usize, ChatRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let clock = TokioClock::starting_at(T0);
-        let papers = Arc::new(Papers::default());
+        let revisions = Arc::new(InMemoryRevisions::default());
         let script: Arc<Script> = Arc::new(script);
         let provider = Scripted {
             script: Mutex::new(script),
@@ -93,11 +93,11 @@ impl Bench {
             clock,
         };
         Self {
-            work: Arc::new(MemoryWork::new(papers.clone())),
+            work: Arc::new(InMemoryQueue::new(revisions.clone())),
             provider: Arc::new(provider),
             clock,
             settings: EngineSettings::default(),
-            papers,
+            revisions,
             places: Arc::default(),
             next: AtomicU32::new(1),
         }

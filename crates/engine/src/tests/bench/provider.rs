@@ -1,13 +1,13 @@
 //! A provider that answers by a script and writes down what it saw; and what it
 //! may say.
 
-use clock::{Clock, TokioClock};
-use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
-use domain::{ErrorKind, Finish, Timestamp};
 use async_trait::async_trait;
+use clock::{Clock, TokioClock};
+use domain::{ErrorKind, FinishReason, Timestamp};
 use futures::future::BoxFuture;
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use mock_provider::judge_reply;
 use parking_lot::Mutex;
-use mock_provider::judged;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -74,12 +74,12 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
     Ok(ChatReply {
         text: text.into(),
         tool_calls: Vec::new(),
-        finish: Finish::Stop,
+        finish: FinishReason::Stop,
         input_tokens: 10,
         output_tokens: 5,
         latency: Duration::ZERO,
         attempts: 1,
-        told: None,
+        rate_limits: None,
     })
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn obliging(_: usize, request: ChatRequest) -> Answer {
         tokio::time::sleep(Duration::from_millis(100)).await;
         match &request.output {
             None => reply(format!("Answer {} from the helpful agent.", request.messages.len())),
-            Some(_) => reply(judged(true, "from the helpful agent").to_string()),
+            Some(_) => reply(judge_reply(true, "from the helpful agent").to_string()),
         }
     })
 }

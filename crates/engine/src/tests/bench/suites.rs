@@ -2,12 +2,12 @@
 
 use super::{Bench, Seen, connection, space, user};
 use clock::Clock;
-use store::rows::{Frozen, ModelRef, RunRow};
-use store::suites::{NewRun, NewSuite, SuiteStore};
 use domain::{AgentId, AgentRef, RunId, ScenarioId, ScenarioRef, SuiteId, Turn};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use store::rows::{ModelRef, ModelSnapshot, RunRow};
+use store::suites::{NewRun, NewSuite, SuiteStore};
 use uuid::Uuid;
 
 impl Bench {
@@ -27,10 +27,10 @@ impl Bench {
         let agent = json!({"name": "A", "system_prompt": "Help.", "connection_id": connection,
             "model": "m", "tools": [{"name": "look", "description": "looks",
             "parameters": {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}}]});
-        self.papers.put_agent(agent_id, agent);
+        self.revisions.put_agent(agent_id, agent);
         let runs = scenarios.iter().map(|document| {
             let id = ScenarioId(self.clock.uuid());
-            self.papers.put_scenario(id, document.clone());
+            self.revisions.put_scenario(id, document.clone());
             let timeout = document["timeout_seconds"].as_u64().unwrap_or(300) * 1000;
             let n = self.next.fetch_add(1, Ordering::SeqCst);
             NewRun {
@@ -49,7 +49,7 @@ impl Bench {
             space_id: space(owner),
             user_id: user(owner),
             agent: AgentRef { id: agent_id, revision: 1, name: "A".into() },
-            frozen: Frozen::all(&model),
+            model_snapshot: ModelSnapshot::all(&model),
             concurrency: 3,
             repeats: 1,
             note: String::new(),
@@ -77,7 +77,7 @@ impl Bench {
         loop {
             let (row, runs) =
                 self.work.suite(space(owner), suite).await.expect("reads").expect("is there");
-            if row.status.is_final() {
+            if row.state.status().is_final() {
                 return runs;
             }
             let changed = tokio::time::timeout(Duration::from_secs(7200), woken.changed());

@@ -1,260 +1,286 @@
-//! The circuit of one user on one connection. Pure: time is passed in, and a
-//! call is a ticket that comes back with its outcome.
+//! The circuit breaker of one user on one connection. Pure: time is passed in. A call
+//! acquires a ticket and records its outcome with it.
 //!
-//! | state | what happens | becomes |
+//! | state | event | next state |
 //! |---|---|---|
-//! | closed | 5 failures in a row, or at least half of at least 8 calls within 60 s | open, 15 s |
-//! | open | its time is over and a call asks | half-open: that call probes |
-//! | half-open | the probe fails | open, twice as long, 120 s at most |
-//! | half-open | two probes succeed, one after the other | closed |
-//! | half-open | the probe is dropped, or says nothing | half-open: the next one probes |
-//! | any | the key is not accepted, or there is nothing left to spend | latched |
-//! | latched | 5 min later a call asks | latched: that call probes |
-//! | latched | the probe succeeds | closed |
-//! | any | a person's own try succeeds | closed |
-//! | any | the connection is edited | closed, all forgotten |
-//! | latched | the connection is saved as it was | closed |
+//! | closed | 5 consecutive failures, or 50 % of at least 8 calls within 60 s fail | open for 15 s |
+//! | open | a call acquires after the open time | half-open; that call is the probe |
+//! | half-open | the probe fails | open for twice as long, at most 120 s |
+//! | half-open | the second consecutive probe succeeds | closed |
+//! | half-open | the probe is cancelled, or its error is neutral | half-open; the next call is the probe |
+//! | any | the key is rejected, or the quota is exhausted | suspended |
+//! | suspended | a call acquires 5 min later | suspended; that call is the probe |
+//! | suspended | the probe succeeds | closed |
+//! | any | a manual probe succeeds | closed |
+//! | any | the connection is edited | closed, with an empty history |
+//! | suspended | the connection is saved unchanged | closed |
 //!
-//! An outcome counts only in the state in which its call was let go; only a
-//! person's own try counts always, and never for the worse, unless it shows a
-//! latch. A 403 latches one model alone, beside the state; not one that a
-//! person's own try was refused, for people try whatever they like.
+//! An outcome counts only in the state in which its ticket was issued. The outcome of
+//! a manual probe counts in every state; it never opens the circuit, but it may suspend
+//! it. A 403 suspends one model only, independently of the state. A manual probe does
+//! not suspend a model, because users may probe any model name.
 
-mod latch;
+mod suspension;
 mod view;
 
 use crate::classify::{Effect, effect};
-use crate::outbound::recent::Recent;
-use llm_types::CallError;
+use crate::outbound::call_history::CallHistory;
 use domain::Timestamp;
-use latch::Latch;
+use llm_types::CallError;
 use std::collections::HashMap;
 use std::time::Duration;
+use suspension::Suspension;
 
-/// First time open; doubles with each probe that fails.
-const OPEN: Duration = Duration::from_secs(15);
-/// Longest time open.
-const OPEN_AT_MOST: Duration = Duration::from_secs(120);
-/// Probes in a row that close.
-const CLOSE_AFTER: u32 = 2;
-/// Between two probes of a latch.
-const LATCH_PROBE: Duration = Duration::from_secs(300);
-/// A 529 counts when nothing has succeeded for so long.
-const QUIET: Duration = Duration::from_secs(60);
-/// Most models that are latched at once: their names are anybody's choice.
-const MOST_MODELS: usize = 64;
+/// The first open time. Each failed probe doubles it.
+const OPEN_TIME: Duration = Duration::from_secs(15);
+const MAX_OPEN_TIME: Duration = Duration::from_secs(120);
+/// The number of consecutive successful probes that close the circuit.
+const SUCCESSES_TO_CLOSE: u32 = 2;
+/// A 529 counts as a failure if no call succeeded for this time.
+const OVERLOADED_GRACE: Duration = Duration::from_secs(60);
+/// The maximum number of suspended models. Model names are user-supplied and
+/// therefore unbounded.
+const MAX_MODELS: usize = 64;
 
-/// Where the circuit stands.
 #[derive(Clone, Debug)]
 enum State {
-    Closed(Recent),
-    Open { until: Timestamp, trips: u32, why: String },
-    HalfOpen { trips: u32, passed: u32, probing: bool, why: String },
-    Latched(Latch),
+    Closed(CallHistory),
+    /// `openings` counts the consecutive times the circuit opened.
+    Open {
+        until: Timestamp,
+        openings: u32,
+        reason: String,
+    },
+    HalfOpen {
+        openings: u32,
+        successes: u32,
+        probing: bool,
+        reason: String,
+    },
+    Suspended(Suspension),
 }
 
-/// For whom a call was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    Ordinary,
-    /// The one call that probes.
+    Normal,
+    /// The only call that may pass a circuit that is not closed.
     Probe,
-    /// A person's own try.
-    Person,
+    ManualProbe,
 }
 
-/// Leave to make one call; comes back with [`Circuit::ended`].
+/// The permission to make one call. Its outcome is passed to [`Circuit::record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
     role: Role,
     model: String,
-    /// Probes this model's own latch.
+    /// The call is the probe of its suspended model.
     probes_model: bool,
     epoch: u64,
     edition: u64,
 }
 
-/// What a call hears that asks.
+/// The response to a call that acquires.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Heard {
-    Go(Ticket),
-    /// Until then, or until the probe that is out comes back.
+pub(super) enum Acquire {
+    Granted(Ticket),
+    /// The call waits until this time, or until the probe in progress ends.
     Wait(Option<Timestamp>),
-    No(CallError),
+    Rejected(CallError),
 }
 
-/// How a call ended, as far as it concerns a circuit.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome<'a> {
     Success,
     Error(&'a CallError),
-    /// It was dropped.
-    GivenBack,
+    Cancelled,
 }
 
-/// One user's circuit on one connection.
+/// The effect of an outcome on the circuit.
+#[derive(Clone, Copy)]
+enum Signal<'a> {
+    Success,
+    Failure(&'a CallError),
+    SuspendConnection(&'a CallError),
+    SuspendModel(&'a CallError),
+    /// An error that says nothing about the health of the connection.
+    Neutral,
+    Cancelled,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Circuit {
     state: State,
-    /// Changes with the state.
+    /// Incremented with each transition.
     epoch: u64,
-    /// Changes with the connection.
+    /// Incremented with each edit of the connection.
     edition: u64,
-    /// The last success, or else the first call.
-    quiet_since: Option<Timestamp>,
-    models: HashMap<String, Latch>,
+    /// The time of the last success, or of the first call.
+    last_success: Option<Timestamp>,
+    suspended_models: HashMap<String, Suspension>,
 }
 
 impl Default for Circuit {
     fn default() -> Self {
         Self {
-            state: State::Closed(Recent::default()),
+            state: State::Closed(CallHistory::default()),
             epoch: 0,
             edition: 0,
-            quiet_since: None,
-            models: HashMap::new(),
+            last_success: None,
+            suspended_models: HashMap::new(),
         }
     }
 }
 
 impl Circuit {
-    /// A call to `model` asks for leave; `person` when somebody tries by hand.
-    pub(super) fn ask(&mut self, model: &str, person: bool, now: Timestamp) -> Heard {
-        self.quiet_since.get_or_insert(now);
-        if person {
-            return Heard::Go(self.ticket(Role::Person, model, false));
+    /// Requests a ticket for a call to `model`.
+    pub(super) fn acquire(&mut self, model: &str, manual: bool, now: Timestamp) -> Acquire {
+        self.last_success.get_or_insert(now);
+        if manual {
+            return Acquire::Granted(self.ticket(Role::ManualProbe, model, false));
         }
-        let latched = self.models.get(model);
-        if let Some(latch) = latched.filter(|latch| latch.refuses(now)) {
-            return Heard::No(latch.refusal());
+        let suspension = self.suspended_models.get(model);
+        if let Some(suspension) = suspension.filter(|suspension| suspension.rejects(now)) {
+            return Acquire::Rejected(suspension.rejection());
         }
-        let probes_model = latched.is_some();
+        let probes_model = suspension.is_some();
         let role = match &mut self.state {
-            State::Closed(_) => Role::Ordinary,
-            State::Open { until, .. } if now < *until => return Heard::Wait(Some(*until)),
-            State::Open { trips, why, .. } => {
-                let (trips, why) = (*trips, std::mem::take(why));
-                self.become_(State::HalfOpen { trips, passed: 0, probing: true, why });
+            State::Closed(_) => Role::Normal,
+            State::Open { until, .. } if now < *until => return Acquire::Wait(Some(*until)),
+            State::Open { openings, reason, .. } => {
+                let (openings, reason) = (*openings, std::mem::take(reason));
+                self.transition_to(State::HalfOpen {
+                    openings,
+                    successes: 0,
+                    probing: true,
+                    reason,
+                });
                 Role::Probe
             }
-            State::HalfOpen { probing: true, .. } => return Heard::Wait(None),
+            State::HalfOpen { probing: true, .. } => return Acquire::Wait(None),
             State::HalfOpen { probing, .. } => {
                 *probing = true;
                 Role::Probe
             }
-            State::Latched(latch) if latch.refuses(now) => return Heard::No(latch.refusal()),
-            State::Latched(latch) => {
-                latch.probing = true;
+            State::Suspended(suspension) if suspension.rejects(now) => {
+                return Acquire::Rejected(suspension.rejection());
+            }
+            State::Suspended(suspension) => {
+                suspension.probing = true;
                 Role::Probe
             }
         };
-        if let Some(latch) = self.models.get_mut(model) {
-            latch.probing = true;
+        if let Some(suspension) = self.suspended_models.get_mut(model) {
+            suspension.probing = true;
         }
-        Heard::Go(self.ticket(role, model, probes_model))
+        Acquire::Granted(self.ticket(role, model, probes_model))
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&mut self, ticket: &Ticket, outcome: Outcome<'_>, now: Timestamp) {
+    /// Records the outcome of a call.
+    pub(super) fn record(&mut self, ticket: &Ticket, outcome: Outcome<'_>, now: Timestamp) {
         if ticket.edition != self.edition {
             return;
         }
-        let (effect, why) = match outcome {
-            Outcome::Success => {
-                self.quiet_since = Some(now);
-                (None, "")
-            }
-            Outcome::Error(error) => (Some(self.weigh(effect(error), now)), error.message.as_str()),
-            Outcome::GivenBack => (Some(Effect::Ignored), ""),
-        };
-        self.model_ended(ticket, outcome, effect, now);
-        let person = ticket.role == Role::Person;
-        if ticket.epoch != self.epoch && !person {
+        let signal = self.signal(outcome, now);
+        self.record_model(ticket, signal, now);
+        if ticket.epoch != self.epoch && ticket.role != Role::ManualProbe {
             return;
         }
-        let probe = ticket.role == Role::Probe;
-        match (&mut self.state, effect, outcome) {
-            // Latched again, by the probe or by a person: a probe that is out
-            // stays the only one.
-            (
-                State::Latched(latch),
-                Some(Effect::LatchCredential | Effect::LatchQuota),
-                Outcome::Error(error),
-            ) => {
-                let probing = latch.probing && !probe;
-                *latch = Latch { probing, ..Latch::on(error, now) };
+        match (&mut self.state, signal, ticket.role) {
+            (State::Suspended(suspension), Signal::SuspendConnection(error), role) => {
+                suspension.renew(error, role == Role::Probe, now);
             }
-            (_, Some(Effect::LatchCredential | Effect::LatchQuota), Outcome::Error(error)) => {
-                self.become_(State::Latched(Latch::on(error, now)));
+            (_, Signal::SuspendConnection(error), _) => {
+                self.transition_to(State::Suspended(Suspension::new(error, now)));
             }
-            (State::Closed(recent), None, _) => recent.succeeded(now),
-            (_, None, _) if person => self.become_(State::Closed(Recent::default())),
-            (_, _, _) if person => {}
-            (State::Closed(recent), Some(Effect::Failure), _) => {
-                if let Some(tripped) = recent.failed(now) {
-                    self.open(1, format!("{tripped}: {why}"), now);
+            (State::Closed(history), Signal::Success, _) => history.succeeded(now),
+            (_, Signal::Success, Role::ManualProbe) => self.close(),
+            (_, _, Role::ManualProbe) => {}
+            (State::Closed(history), Signal::Failure(error), _) => {
+                if let Some(reason) = history.failed(now) {
+                    self.open(1, format!("{reason}: {}", error.message), now);
                 }
             }
-            (State::HalfOpen { passed, probing, .. }, None, _) if probe => {
-                (*passed, *probing) = (*passed + 1, false);
-                if *passed >= CLOSE_AFTER {
-                    self.become_(State::Closed(Recent::default()));
-                }
+            (State::HalfOpen { .. }, signal, Role::Probe) => self.record_probe(signal, now),
+            (State::Suspended(_), Signal::Success, Role::Probe) => self.close(),
+            (State::Suspended(suspension), signal, Role::Probe) => {
+                suspension.end_probe(matches!(signal, Signal::Cancelled), now);
             }
-            (State::HalfOpen { trips, .. }, Some(Effect::Failure), _) if probe => {
-                let trips = *trips + 1;
-                self.open(trips, format!("The call that tried again failed too: {why}"), now);
-            }
-            (State::HalfOpen { probing, .. }, Some(_), _) if probe => *probing = false,
-            (State::Latched(_), None, _) if probe => {
-                self.become_(State::Closed(Recent::default()));
-            }
-            (State::Latched(latch), Some(_), Outcome::GivenBack) if probe => latch.probing = false,
-            (State::Latched(latch), Some(_), _) if probe => {
-                (latch.probing, latch.probe_at) = (false, now.plus(LATCH_PROBE));
-            }
-            // Closed and nothing said, or a straggler of another state.
+            // A neutral outcome of a closed circuit.
             (
-                State::Closed(_) | State::Open { .. } | State::HalfOpen { .. } | State::Latched(_),
+                State::Closed(_)
+                | State::Open { .. }
+                | State::HalfOpen { .. }
+                | State::Suspended(_),
                 ..,
             ) => {}
         }
     }
 
-    /// The connection was edited: all is forgotten, and calls that are out say
-    /// nothing about it any more.
-    pub(super) fn edited(&mut self) {
+    /// Records the outcome of the probe of a half-open circuit.
+    fn record_probe(&mut self, signal: Signal<'_>, now: Timestamp) {
+        let State::HalfOpen { openings, successes, probing, .. } = &mut self.state else { return };
+        *probing = false;
+        match signal {
+            Signal::Success => {
+                *successes += 1;
+                if *successes >= SUCCESSES_TO_CLOSE {
+                    self.close();
+                }
+            }
+            Signal::Failure(error) => {
+                let openings = *openings + 1;
+                self.open(openings, format!("The retry failed too: {}", error.message), now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Resets the circuit of an edited connection. Outcomes of calls in progress are
+    /// ignored.
+    pub(super) fn reset(&mut self) {
         let (epoch, edition) = (self.epoch + 1, self.edition + 1);
         *self = Self { epoch, edition, ..Self::default() };
     }
 
-    /// The connection was saved and leads where it led: latches end, for what
-    /// stood behind them may have been mended elsewhere. An open circuit stays.
-    pub(in crate::outbound) fn saved(&mut self) {
-        self.models.clear();
-        if let State::Latched(_) = self.state {
-            self.become_(State::Closed(Recent::default()));
+    /// Ends the suspensions of a connection that was saved unchanged: their cause may
+    /// be fixed elsewhere. An open circuit stays open.
+    pub(in crate::outbound) fn clear_suspensions(&mut self) {
+        self.suspended_models.clear();
+        if let State::Suspended(_) = self.state {
+            self.close();
         }
     }
 
-    /// 529 says that they are overloaded: a failure when nothing else is heard.
-    fn weigh(&self, effect: Effect, now: Timestamp) -> Effect {
-        let quiet = self.quiet_since.is_some_and(|since| now.since(since) >= QUIET);
-        match effect {
-            Effect::Overloaded if quiet => Effect::Failure,
-            Effect::Overloaded => Effect::Ignored,
-            effect => effect,
+    fn signal<'a>(&mut self, outcome: Outcome<'a>, now: Timestamp) -> Signal<'a> {
+        let error = match outcome {
+            Outcome::Success => {
+                self.last_success = Some(now);
+                return Signal::Success;
+            }
+            Outcome::Cancelled => return Signal::Cancelled,
+            Outcome::Error(error) => error,
+        };
+        let no_success = self.last_success.is_some_and(|at| now.since(at) >= OVERLOADED_GRACE);
+        match effect(error) {
+            Effect::Failure => Signal::Failure(error),
+            Effect::Overloaded if no_success => Signal::Failure(error),
+            Effect::Overloaded | Effect::Ignored => Signal::Neutral,
+            Effect::SuspendCredential | Effect::SuspendQuota => Signal::SuspendConnection(error),
+            Effect::SuspendModel => Signal::SuspendModel(error),
         }
     }
 
-    fn open(&mut self, trips: u32, why: String, now: Timestamp) {
-        let doubled = 1_u32.checked_shl(trips.saturating_sub(1)).unwrap_or(u32::MAX);
-        let until = now.plus(OPEN.saturating_mul(doubled).min(OPEN_AT_MOST));
-        self.become_(State::Open { until, trips, why });
+    fn open(&mut self, openings: u32, reason: String, now: Timestamp) {
+        let factor = 1_u32.checked_shl(openings.saturating_sub(1)).unwrap_or(u32::MAX);
+        let until = now.plus(OPEN_TIME.saturating_mul(factor).min(MAX_OPEN_TIME));
+        self.transition_to(State::Open { until, openings, reason });
     }
 
-    /// The only place where the state changes to another.
-    fn become_(&mut self, state: State) {
+    fn close(&mut self) {
+        self.transition_to(State::Closed(CallHistory::default()));
+    }
+
+    fn transition_to(&mut self, state: State) {
         self.state = state;
         self.epoch += 1;
     }

@@ -1,67 +1,79 @@
-//! How a circuit looks from outside.
+//! The circuit as pages, the API and metrics show it.
 
+use super::suspension::Suspension;
 use super::{Circuit, State};
 use domain::{Breaker, BreakerState, Timestamp};
 
 impl Circuit {
-    /// As people see it.
+    /// The circuit for a user. A suspended model shows as a suspension if the circuit
+    /// is closed.
     pub(in crate::outbound) fn view(&self, now: Timestamp) -> Breaker {
-        let seen = |state, why: &str, until| Breaker { state, reason: Some(why.to_owned()), until };
+        let breaker =
+            |state, reason: &str, until| Breaker { state, reason: Some(reason.to_owned()), until };
         match &self.state {
-            State::Open { until, why, .. } if now < *until => {
-                seen(BreakerState::Open, why, Some(*until))
+            State::Open { until, reason, .. } if now < *until => {
+                breaker(BreakerState::Open, reason, Some(*until))
             }
-            State::Open { why, .. } | State::HalfOpen { why, .. } => {
-                seen(BreakerState::HalfOpen, why, None)
+            State::Open { reason, .. } | State::HalfOpen { reason, .. } => {
+                breaker(BreakerState::HalfOpen, reason, None)
             }
-            State::Latched(latch) => seen(BreakerState::Latched, &latch.why, Some(latch.probe_at)),
-            State::Closed(_) => match self.models.values().min_by_key(|latch| latch.probe_at) {
-                Some(latch) => {
-                    let why = format!("Only for one model: {}", latch.why);
-                    seen(BreakerState::Latched, &why, Some(latch.probe_at))
+            State::Suspended(suspension) => suspended(suspension, suspension.reason.clone()),
+            State::Closed(_) => {
+                let models = self.suspended_models.values();
+                match models.min_by_key(|suspension| suspension.probe_at) {
+                    Some(first) => {
+                        suspended(first, format!("Only for one model: {}", first.reason))
+                    }
+                    None => Breaker::default(),
                 }
-                None => Breaker::default(),
-            },
+            }
         }
     }
 
-    /// As a call to `model` finds it: the latch of another model is nothing to it,
-    /// its own comes before all else, as in [`Self::ask`].
-    pub(in crate::outbound) fn view_of(&self, model: &str, now: Timestamp) -> Breaker {
-        match (self.models.get(model), &self.state) {
-            (Some(latch), _) => Breaker {
-                state: BreakerState::Latched,
-                reason: Some(latch.why.clone()),
-                until: Some(latch.probe_at),
-            },
+    /// The circuit for a call to `model`. The model's own suspension takes precedence
+    /// over the state, as in [`Self::acquire`]; suspensions of other models are ignored.
+    pub(in crate::outbound) fn view_for_model(&self, model: &str, now: Timestamp) -> Breaker {
+        match (self.suspended_models.get(model), &self.state) {
+            (Some(suspension), _) => suspended(suspension, suspension.reason.clone()),
             (None, State::Closed(_)) => Breaker::default(),
-            (None, State::Open { .. } | State::HalfOpen { .. } | State::Latched(_)) => {
+            (None, State::Open { .. } | State::HalfOpen { .. } | State::Suspended(_)) => {
                 self.view(now)
             }
         }
     }
 
-    /// The word for metrics, as people see it: a latch of one model counts too
-    /// where the state says nothing worse.
-    pub(in crate::outbound) fn seen(&self) -> &'static str {
-        match self.word() {
-            "closed" if !self.models.is_empty() => "latched",
-            word => word,
+    /// The state in metrics and logs, consistent with [`Self::view`]. The word for
+    /// suspended is `latched`, because alert rules depend on it.
+    pub(in crate::outbound) fn metric_state(&self) -> &'static str {
+        match self.state {
+            State::Closed(_) if self.suspended_models.is_empty() => "closed",
+            State::Open { .. } => "open",
+            State::HalfOpen { .. } => "half_open",
+            State::Closed(_) | State::Suspended(_) => "latched",
         }
     }
 
-    /// The word of the state.
-    pub(in crate::outbound) fn word(&self) -> &'static str {
+    #[cfg(test)]
+    pub(in crate::outbound) fn state_name(&self) -> &'static str {
         match self.state {
             State::Closed(_) => "closed",
             State::Open { .. } => "open",
             State::HalfOpen { .. } => "half_open",
-            State::Latched(_) => "latched",
+            State::Suspended(_) => "suspended",
         }
     }
 
-    /// Whether nothing is known that would have to be remembered.
-    pub(in crate::outbound) fn is_plain(&self) -> bool {
-        self.models.is_empty() && matches!(&self.state, State::Closed(recent) if recent.is_empty())
+    /// Whether the circuit holds no information, so that it may be evicted.
+    pub(in crate::outbound) fn is_initial(&self) -> bool {
+        self.suspended_models.is_empty()
+            && matches!(&self.state, State::Closed(history) if history.has_no_failures())
+    }
+}
+
+fn suspended(suspension: &Suspension, reason: String) -> Breaker {
+    Breaker {
+        state: BreakerState::Suspended,
+        reason: Some(reason),
+        until: Some(suspension.probe_at),
     }
 }

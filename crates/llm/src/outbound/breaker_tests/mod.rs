@@ -1,14 +1,13 @@
-//! The circuit, by tables and by properties. Here: errors of each kind, and a
-//! circuit's short words.
+//! Tests of the circuit breaker's state machine.
 
-mod any_order;
-mod by_hand;
-mod latches;
+mod manual_probe;
 mod opening;
+mod properties;
+mod suspensions;
 
-use crate::outbound::breaker::{Circuit, Heard, Outcome, Ticket};
-use llm_types::{CallError, Decision};
+use crate::outbound::breaker::{Acquire, Circuit, Outcome, Ticket};
 use domain::{BreakerState, ErrorKind, Timestamp};
+use llm_types::{CallError, Decision};
 use std::time::Duration;
 
 const T0: Timestamp = Timestamp(1_000_000);
@@ -38,30 +37,30 @@ fn throttled(overloaded: bool) -> CallError {
 }
 
 impl Circuit {
-    fn go(&mut self, now: Timestamp) -> Ticket {
-        self.go_to("m", false, now)
+    fn next_ticket(&mut self, now: Timestamp) -> Ticket {
+        self.ticket_for("m", false, now)
     }
 
-    fn go_to(&mut self, model: &str, person: bool, now: Timestamp) -> Ticket {
-        match self.ask(model, person, now) {
-            Heard::Go(ticket) => ticket,
-            other => panic!("it was to go, not {other:?}"),
+    fn ticket_for(&mut self, model: &str, manual: bool, now: Timestamp) -> Ticket {
+        match self.acquire(model, manual, now) {
+            Acquire::Granted(ticket) => ticket,
+            other => panic!("expected a ticket, not {other:?}"),
         }
     }
 
     fn fails(&mut self, now: Timestamp) {
-        let ticket = self.go(now);
-        self.ended(&ticket, Outcome::Error(&failure()), now);
+        let ticket = self.next_ticket(now);
+        self.record(&ticket, Outcome::Error(&failure()), now);
     }
 
     fn succeeds(&mut self, now: Timestamp) {
-        let ticket = self.go(now);
-        self.ended(&ticket, Outcome::Success, now);
+        let ticket = self.next_ticket(now);
+        self.record(&ticket, Outcome::Success, now);
     }
 
     fn refusal(&mut self, model: &str, now: Timestamp) -> Option<(ErrorKind, String)> {
-        match self.ask(model, false, now) {
-            Heard::No(error) => Some((error.kind(), error.message)),
+        match self.acquire(model, false, now) {
+            Acquire::Rejected(error) => Some((error.kind(), error.message)),
             _ => None,
         }
     }
@@ -71,7 +70,7 @@ impl Circuit {
     }
 }
 
-/// A circuit that five failures opened at `T0`: until 15 s later.
+/// A circuit that is open from `T0` for 15 s.
 fn open() -> Circuit {
     let mut circuit = Circuit::default();
     (0..5).for_each(|_| circuit.fails(T0));

@@ -1,191 +1,179 @@
-//! One call on its way, from the first gate to its end.
+//! The steps of one call: acquire permits, attempt, and retry or return.
 
 mod retry;
 mod waiting;
 
-use crate::outbound::gate::{Admission, CallKey, Permit};
-use crate::outbound::size::Size;
-use crate::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Route, Scope};
-use llm_types::{CallError, Cause, ChatReply, ChatRequest, Decision};
-use domain::{ErrorKind, Finish, Timestamp};
+use super::gate::{Admission, CallKey, Permits};
+use super::token_estimate::RequestSize;
+use super::{Call, CallOutcome, CallTimes, EndpointResolver, Outbound};
+use domain::{ErrorKind, FinishReason, Timestamp};
+use llm_types::{CallError, Cause, ChatReply, Decision};
 use std::time::Duration;
 use tokio::time::Instant;
+use waiting::Wait;
 
-pub(super) struct Call<'a> {
-    path: &'a Outbound,
+/// A call in progress: its input, and the state that its retries share.
+pub(super) struct CallDriver<'a, R> {
+    outbound: &'a Outbound,
+    call: Call<'a, R>,
     key: CallKey,
-    route: &'a dyn Route,
-    /// The protocol of the last attempt, for metrics.
-    kind: &'static str,
-    request: &'a ChatRequest,
-    limits: &'a CallLimits,
-    watcher: &'a dyn CallWatcher,
-    /// The caller's sum.
-    times: &'a mut CallTimes,
-    /// This call's own part of it.
-    used: CallTimes,
+    times: CallTimes,
     attempts: u32,
     failures: u32,
-    /// 429 and 529 in a row.
-    throttled: u32,
-    /// The provider's words with the last of them.
-    throttle_words: String,
+    throttling: Throttling,
 }
 
-impl<'a> Call<'a> {
-    #[allow(clippy::too_many_arguments)] // the arguments of Outbound::call, kept together
-    pub(super) fn new(
-        path: &'a Outbound,
-        scope: &Scope,
-        route: &'a dyn Route,
-        request: &'a ChatRequest,
-        limits: &'a CallLimits,
-        watcher: &'a dyn CallWatcher,
-        times: &'a mut CallTimes,
-    ) -> Self {
+/// The consecutive 429 and 529 responses.
+#[derive(Default)]
+struct Throttling {
+    count: u32,
+    /// The message of the last one.
+    message: String,
+}
+
+/// A finished attempt.
+enum Attempt {
+    Replied(ChatReply),
+    Failed {
+        error: CallError,
+        /// The protocol, for metrics.
+        kind: &'static str,
+    },
+}
+
+impl<'a, R: EndpointResolver> CallDriver<'a, R> {
+    pub(super) fn new(outbound: &'a Outbound, call: Call<'a, R>) -> Self {
         let key = CallKey {
-            user_id: scope.user_id,
-            connection_id: route.connection_id(),
-            model: request.model.clone(),
-            probe: scope.probe,
-            size: Size::of(request),
+            user_id: call.user_id,
+            connection_id: call.resolver.connection_id(),
+            model: call.request.model.clone(),
+            probe: call.probe,
+            size: RequestSize::of(call.request),
         };
-        let used = CallTimes::default();
-        Self {
-            path,
-            key,
-            route,
-            kind: "",
-            request,
-            limits,
-            watcher,
-            times,
-            used,
-            attempts: 0,
-            failures: 0,
-            throttled: 0,
-            throttle_words: String::new(),
-        }
+        let (times, throttling) = (CallTimes::default(), Throttling::default());
+        Self { outbound, call, key, times, attempts: 0, failures: 0, throttling }
     }
 
-    pub(super) async fn run(mut self) -> Result<ChatReply, CallError> {
+    pub(super) async fn run(mut self) -> CallOutcome<R::Error> {
+        let result = self.call_until_final().await;
+        CallOutcome { result, times: self.times }
+    }
+
+    async fn call_until_final(&mut self) -> Result<ChatReply, R::Error> {
         loop {
-            let permits = self.enter().await?;
+            let permits = self.acquire_permits().await?;
             match self.attempt(permits).await? {
-                Ok(reply) => return Ok(reply),
-                Err(error) => self.after(error).await?,
+                Attempt::Replied(reply) => return Ok(reply),
+                Attempt::Failed { error, kind } => self.wait_before_retry(error, kind).await?,
             }
         }
     }
 
-    /// Past the limiter and the breaker. Whoever waits at the one holds no
-    /// place at the other meanwhile.
-    async fn enter(&mut self) -> Result<[Box<dyn Permit>; 2], CallError> {
-        let (limiter, breaker) = (self.path.limiter_gate(), self.path.breaker_gate());
-        let (mut limited, mut passed) = (None, None);
+    /// Acquires the permits of the limiter and the circuit breaker. A call that waits
+    /// for one of them does not hold the other.
+    async fn acquire_permits(&mut self) -> Result<Permits, CallError> {
+        let (limiter, breaker) = (self.outbound.limiter_gate(), self.outbound.breaker_gate());
+        let (mut limiter_permit, mut breaker_permit) = (None, None);
         loop {
-            if limited.is_none() {
-                match limiter.admit(&self.key, self.now()) {
-                    Admission::Granted(permit) => limited = Some(permit),
-                    Admission::Refused(error) => return Err(error),
-                    Admission::Wait { what, until, turn } => {
-                        drop(passed.take());
-                        limited = self.park(what, until, turn, Some(limiter)).await?;
+            if limiter_permit.is_none() {
+                match limiter.acquire(&self.key, self.now()) {
+                    Admission::Granted(permit) => limiter_permit = Some(permit),
+                    Admission::Rejected(error) => return Err(error),
+                    Admission::Wait { reason, until, permit } => {
+                        drop(breaker_permit.take());
+                        let wait = Wait { reason, until, ready: permit, gate: Some(limiter) };
+                        limiter_permit = self.park(wait).await?;
                     }
                 }
             }
-            if passed.is_none() {
-                match breaker.admit(&self.key, self.now()) {
-                    Admission::Granted(permit) => passed = Some(permit),
-                    Admission::Refused(error) => return Err(error),
-                    Admission::Wait { what, until, turn } => {
-                        drop(limited.take());
-                        passed = self.park(what, until, turn, Some(breaker)).await?;
+            if breaker_permit.is_none() {
+                match breaker.acquire(&self.key, self.now()) {
+                    Admission::Granted(permit) => breaker_permit = Some(permit),
+                    Admission::Rejected(error) => return Err(error),
+                    Admission::Wait { reason, until, permit } => {
+                        drop(limiter_permit.take());
+                        let wait = Wait { reason, until, ready: permit, gate: Some(breaker) };
+                        breaker_permit = self.park(wait).await?;
                     }
                 }
             }
-            match (limited, passed) {
-                (Some(limited), Some(passed)) => return Ok([limited, passed]),
-                other => (limited, passed) = other,
+            match (limiter_permit, breaker_permit) {
+                (Some(limiter), Some(breaker)) => return Ok(Permits { limiter, breaker }),
+                partial => (limiter_permit, breaker_permit) = partial,
             }
         }
     }
 
-    /// One attempt. The outer error ends the call at once.
-    async fn attempt(
-        &mut self,
-        mut permits: [Box<dyn Permit>; 2],
-    ) -> Result<Result<ChatReply, CallError>, CallError> {
-        let left = self.limits.active_left.saturating_sub(self.used.active);
+    /// Makes one attempt. An error ends the call.
+    async fn attempt(&mut self, mut permits: Permits) -> Result<Attempt, R::Error> {
+        let limits = self.call.limits;
+        let left = self.active_left();
         if left.is_zero() {
-            return Err(out_of_time(None));
+            return Err(out_of_time(None).into());
         }
-        // After both gates, which an edit wakes: with leave of after the edit a
-        // call goes where the edit says.
-        let endpoint = self.route.endpoint().await?;
-        self.kind = endpoint.kind.as_str();
+        // Resolved while both permits are held: an edit of the connection resets both
+        // gates, so a call that was permitted after the edit uses the edited endpoint.
+        let endpoint = self.call.resolver.resolve().await?;
         self.attempts += 1;
-        self.watcher.attempt_started(self.attempts).await;
-        permits.iter_mut().for_each(|permit| permit.sent());
+        self.call.watcher.attempt_started(self.attempts).await;
+        permits.mark_sent();
         let began = Instant::now();
-        let answer = self.path.provider.complete(&endpoint, self.request);
-        let answer = tokio::time::timeout(left.min(self.limits.call_timeout), answer).await;
+        let reply = self.outbound.provider.complete(&endpoint, self.call.request);
+        let outcome = tokio::time::timeout(left.min(limits.call_timeout), reply).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(attempt_timeout(limits.call_timeout)));
         let took = began.elapsed();
-        self.add_active(took);
-        let outcome = answer.unwrap_or_else(|_| Err(no_answer(self.limits.call_timeout)));
-        self.count(&outcome, took);
-        // Cut off by the run's end, not for being slow: the permits go back by
-        // being dropped.
-        let cut = matches!(&outcome, Err(error) if error.cause == Cause::Timeout && took >= left);
-        if cut && left <= self.limits.call_timeout && !self.key.probe {
-            return Err(out_of_time(None));
-        }
-        for permit in permits {
-            permit.finish(outcome.as_ref());
-        }
-        Ok(outcome.map(|mut reply| {
-            self.path.budgets.deposit(self.key.user_id, self.key.connection_id);
-            (reply.latency, reply.attempts) = (took, self.attempts);
-            reply
-        }))
-    }
-
-    fn add_active(&mut self, took: Duration) {
         self.times.active += took;
-        self.used.active += took;
+        let kind = endpoint.kind.as_str();
+        record_metrics(kind, &outcome, took);
+        // An attempt that was ended by the run's active time says nothing about the
+        // provider: its permits are dropped without an outcome.
+        let timed_out = matches!(&outcome, Err(error) if error.cause == Cause::Timeout);
+        if timed_out && took >= left && left <= limits.call_timeout && !self.key.probe {
+            return Err(out_of_time(None).into());
+        }
+        permits.finish(outcome.as_ref());
+        Ok(match outcome {
+            Ok(reply) => {
+                self.outbound.budgets.deposit(self.key.user_id, self.key.connection_id);
+                Attempt::Replied(ChatReply { latency: took, attempts: self.attempts, ..reply })
+            }
+            Err(error) => Attempt::Failed { error, kind },
+        })
     }
 
-    /// What came back, for metrics.
-    fn count(&self, outcome: &Result<ChatReply, CallError>, took: Duration) {
-        let kind = self.kind;
-        let class = match outcome {
-            Ok(reply) => match reply.finish {
-                Finish::Stop | Finish::ToolCalls => "ok",
-                Finish::Length => "length",
-                Finish::Refusal => "refusal",
-                Finish::ContentFilter => "content_filter",
-            },
-            Err(error) if error.cause == Cause::Unsent => return,
-            Err(error) => error.cause.as_str(),
-        };
-        metrics::counter!("rehearsal_provider_answers_total", "kind" => kind, "class" => class)
-            .increment(1);
-        metrics::histogram!("rehearsal_call_duration_seconds", "kind" => kind)
-            .record(took.as_secs_f64());
+    fn active_left(&self) -> Duration {
+        self.call.limits.active_left.saturating_sub(self.times.active)
     }
 
     fn now(&self) -> Timestamp {
-        self.path.clock.now()
+        self.outbound.clock.now()
     }
 }
 
-fn no_answer(after: Duration) -> CallError {
+fn record_metrics(kind: &'static str, outcome: &Result<ChatReply, CallError>, took: Duration) {
+    let class = match outcome {
+        Ok(reply) => match reply.finish {
+            FinishReason::Stop | FinishReason::ToolCalls => "ok",
+            FinishReason::Length => "length",
+            FinishReason::Refusal => "refusal",
+            FinishReason::ContentFilter => "content_filter",
+        },
+        Err(error) if error.cause == Cause::NotSent => return,
+        Err(error) => error.cause.as_str(),
+    };
+    metrics::counter!("rehearsal_provider_answers_total", "kind" => kind, "class" => class)
+        .increment(1);
+    metrics::histogram!("rehearsal_call_duration_seconds", "kind" => kind)
+        .record(took.as_secs_f64());
+}
+
+fn attempt_timeout(after: Duration) -> CallError {
     let message = format!("The provider did not answer within {} s.", after.as_secs_f32());
     CallError { cause: Cause::Timeout, ..CallError::new(Decision::Retry, message) }
 }
 
 fn out_of_time(last: Option<&CallError>) -> CallError {
-    let last = last.map(|error| format!(" The last answer: {}", error.message)).unwrap_or_default();
+    let last = last.map(|error| format!(" The last error: {}", error.message)).unwrap_or_default();
     CallError::new(
         Decision::GiveUp(ErrorKind::Timeout),
         format!("The run's active time was used up during a model call.{last}"),

@@ -1,72 +1,72 @@
-//! What to do after an error: the one place that retries.
+//! The retry decision after a failed attempt. No other module retries calls.
 
-use super::{Call, out_of_time};
-use crate::outbound::backoff::{MOST_FAILURES, after_failure, after_throttle};
+use super::waiting::Wait;
+use super::{CallDriver, out_of_time};
+use crate::outbound::EndpointResolver;
+use crate::outbound::backoff::{MAX_FAILURES, after_failure, after_throttle};
+use domain::{ErrorKind, Timestamp, WaitReason};
 use llm_types::{CallError, Decision};
-use domain::{ErrorKind, Timestamp, WaitingOn};
 use tokio::time::Instant;
 
-impl Call<'_> {
-    /// What to do after an error: the one place that retries. Returns when it
-    /// is time to try again.
-    pub(super) async fn after(&mut self, error: CallError) -> Result<(), CallError> {
+impl<R: EndpointResolver> CallDriver<'_, R> {
+    /// Waits until the next attempt, or returns the final error.
+    pub(super) async fn wait_before_retry(
+        &mut self,
+        error: CallError,
+        kind: &'static str,
+    ) -> Result<(), CallError> {
         match error.decision {
             Decision::GiveUp(_) => Err(error),
             Decision::Wait { until, overloaded } => {
-                self.throttle_words = format!("{} ", error.message);
-                self.throttle(until, overloaded).await
+                self.throttling.count += 1;
+                self.throttling.message = format!("{} ", error.message);
+                self.wait_after_throttle(until, overloaded).await
             }
-            // A person who tries hears of this one try.
             Decision::Retry if self.key.probe => Err(unavailable(&error, "")),
-            Decision::Retry => self.back_off(error).await,
+            Decision::Retry => self.back_off(error, kind).await,
         }
     }
 
-    /// After 429 and 529: the time that was told is a floor for everybody in
-    /// the bucket, which the limiter has heard of with the outcome. Untold,
-    /// this call alone backs off.
-    async fn throttle(
+    /// Waits after 429 or 529. A time given by the provider applies to the whole
+    /// bucket, and the limiter enforces it. Without one, this call alone backs off.
+    async fn wait_after_throttle(
         &mut self,
         until: Option<Timestamp>,
         overloaded: bool,
     ) -> Result<(), CallError> {
-        self.throttled += 1;
         if until.is_some() {
             return Ok(());
         }
-        let wait = after_throttle(self.throttled, overloaded, &mut self.path.rng.lock());
-        let until = Some(self.now().plus(wait));
-        let turn = Box::pin(async move {
-            tokio::time::sleep(wait).await;
+        let backoff =
+            after_throttle(self.throttling.count, overloaded, &mut self.outbound.rng.lock());
+        let ready = Box::pin(async move {
+            tokio::time::sleep(backoff).await;
             Ok(())
         });
-        self.park(WaitingOn::RateLimit, until, turn, None).await.map(|_| ())
+        let until = Some(self.now().plus(backoff));
+        self.park(Wait { reason: WaitReason::RateLimit, until, ready, gate: None }).await.map(drop)
     }
 
-    async fn back_off(&mut self, error: CallError) -> Result<(), CallError> {
+    async fn back_off(&mut self, error: CallError, kind: &'static str) -> Result<(), CallError> {
         self.failures += 1;
-        self.throttled = 0;
-        if self.failures >= MOST_FAILURES {
+        self.throttling.count = 0;
+        if self.failures >= MAX_FAILURES {
             return Err(unavailable(&error, &format!("Tried {} times.", self.attempts)));
         }
-        let kind = self.kind;
-        if !self.path.budgets.withdraw(self.key.user_id, self.key.connection_id) {
+        if !self.outbound.budgets.withdraw(self.key.user_id, self.key.connection_id) {
             metrics::counter!("rehearsal_retry_budget_exhausted_total", "kind" => kind)
                 .increment(1);
-            return Err(unavailable(
-                &error,
-                "Not tried again: too many calls on this connection fail.",
-            ));
+            let why = "Not retried: too many calls on this connection fail.";
+            return Err(unavailable(&error, why));
         }
-        let wait = after_failure(self.failures, &mut self.path.rng.lock());
-        if wait >= self.limits.active_left.saturating_sub(self.used.active) {
+        let backoff = after_failure(self.failures, &mut self.outbound.rng.lock());
+        if backoff >= self.active_left() {
             return Err(out_of_time(Some(&error)));
         }
         metrics::counter!("rehearsal_retries_total", "kind" => kind).increment(1);
         let began = Instant::now();
-        tokio::time::sleep(wait).await;
-        let took = began.elapsed();
-        self.add_active(took);
+        tokio::time::sleep(backoff).await;
+        self.times.active += began.elapsed();
         Ok(())
     }
 }
@@ -76,7 +76,7 @@ fn unavailable(error: &CallError, why: &str) -> CallError {
     CallError {
         status: error.status,
         cause: error.cause,
-        words: error.words.clone(),
+        provider_message: error.provider_message.clone(),
         ..CallError::new(Decision::GiveUp(ErrorKind::ProviderUnavailable), message)
     }
 }

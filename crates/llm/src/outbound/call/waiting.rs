@@ -1,131 +1,152 @@
-//! Waiting for a turn: how long, who is told, and what is said when it was too
-//! long.
+//! Parking a call: its maximum wait, the reports to the watcher, and the error of a
+//! wait that is too long.
 
-use super::Call;
+use super::CallDriver;
+use crate::outbound::EndpointResolver;
 use crate::outbound::gate::Gate;
-use crate::outbound::limits::{WORTH_SAYING, worth_saying};
-use llm_types::{CallError, Decision};
-use domain::{ErrorKind, Timestamp, Waiting, WaitingOn};
+use crate::outbound::timer::{MIN_REPORTED_WAIT, reported};
+use domain::{ErrorKind, Timestamp, WaitReason, Waiting};
 use futures::future::BoxFuture;
+use llm_types::{CallError, Decision};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Waits shorter than this are told to nobody.
-const WORTH_TELLING: Duration = Duration::from_secs(1);
-/// How long a turn is kept for a caller that takes its own places again. Then
-/// others have it: it may be the one probe, or the one call that a bucket bears.
-const KEEPS_TURN: Duration = Duration::from_secs(1);
+/// The watcher is not told of shorter waits.
+const MIN_WATCHED_WAIT: Duration = Duration::from_secs(1);
+/// The time for which a permit is kept while the caller acquires its own slots again.
+/// The permit may be the only probe, or the only call that a bucket allows, so a
+/// longer delay would block other calls.
+const KEEP_PERMIT: Duration = Duration::from_secs(1);
 
-impl Call<'_> {
-    /// Waits for `turn`, at most as long as the caller allows for `what`. `None`
-    /// when the turn went by because the caller's own places were not free: they
-    /// are now, and it asks for another.
-    pub(super) async fn park<T>(
-        &mut self,
-        what: WaitingOn,
-        until: Option<Timestamp>,
-        turn: BoxFuture<'static, Result<T, CallError>>,
-        gate: Option<&dyn Gate>,
-    ) -> Result<Option<T>, CallError> {
+/// A wait for a permit or for the end of a backoff.
+pub(super) struct Wait<'a, T> {
+    pub(super) reason: WaitReason,
+    /// The end of the wait, if it is known.
+    pub(super) until: Option<Timestamp>,
+    pub(super) ready: BoxFuture<'static, Result<T, CallError>>,
+    /// Gives a later end if the wait takes longer than `until`.
+    pub(super) gate: Option<&'a dyn Gate>,
+}
+
+/// The end of a wait.
+struct Waited<T> {
+    /// `None` if it took too long.
+    result: Option<Result<T, CallError>>,
+    /// Whether the watcher was told.
+    watched: bool,
+}
+
+impl<R: EndpointResolver> CallDriver<'_, R> {
+    /// Waits at most as long as the caller allows for the reason. Returns `None` if the
+    /// permit was released because the caller had to wait for its own slots; the
+    /// caller holds them now, and has to acquire the permit again.
+    pub(super) async fn park<T>(&mut self, wait: Wait<'_, T>) -> Result<Option<T>, CallError> {
+        let (reason, until) = (wait.reason, wait.until);
         let began = Instant::now();
-        let mut left = self.limits.max_wait.saturating_sub(self.used.parked);
-        if what == WaitingOn::Circuit {
-            left = left.min(self.limits.circuit_wait.saturating_sub(self.used.circuit));
-        }
-        // A rate limit that outlasts what is left is waited for by nobody. A
-        // circuit may be closed earlier, by a person who tries.
+        let left = self.wait_left(reason);
+        // A rate limit ends at its known time, so a wait that cannot succeed fails at
+        // once. A circuit may close earlier, by a manual probe.
         let hopeless = until.is_some_and(|until| until.since(self.now()) > left);
-        if left.is_zero() || (what == WaitingOn::RateLimit && hopeless) {
-            return Err(self.parked_too_long(what, until, left));
+        if left.is_zero() || (reason == WaitReason::RateLimit && hopeless) {
+            return Err(self.waited_too_long(reason, until, left));
         }
-        let (done, told) = self.wait(Waiting { what, until }, turn, gate, left).await;
-        self.add_parked(what, began.elapsed());
-        let turn = done.unwrap_or_else(|| Err(self.parked_too_long(what, until, left)))?;
-        if told { self.resume(turn).await } else { Ok(Some(turn)) }
+        let waited = self.wait(wait, left).await;
+        self.add_parked(reason, began.elapsed());
+        match waited.result {
+            None => Err(self.waited_too_long(reason, until, left)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(permit)) if waited.watched => self.resume(permit).await,
+            Some(Ok(permit)) => Ok(Some(permit)),
+        }
     }
 
-    /// Lets the caller take its places again, with its turn in hand for a moment
-    /// only, and within what it allows for waits.
-    async fn resume<T>(&mut self, turn: T) -> Result<Option<T>, CallError> {
-        let (began, left) = (Instant::now(), self.limits.max_wait.saturating_sub(self.used.parked));
-        let mut places = self.watcher.resumed();
-        if tokio::time::timeout(KEEPS_TURN, &mut places).await.is_ok() {
-            self.add_parked(WaitingOn::Slot, began.elapsed());
-            return Ok(Some(turn));
+    /// Lets the caller acquire its own slots again. The permit is kept for a short time.
+    async fn resume<T>(&mut self, permit: T) -> Result<Option<T>, CallError> {
+        let (began, left) = (Instant::now(), self.wait_left(WaitReason::Slot));
+        let mut resumed = self.call.watcher.resumed();
+        if tokio::time::timeout(KEEP_PERMIT, &mut resumed).await.is_ok() {
+            self.add_parked(WaitReason::Slot, began.elapsed());
+            return Ok(Some(permit));
         }
-        drop(turn);
-        let in_time = tokio::time::timeout_at(began + left, places).await.is_ok();
-        self.add_parked(WaitingOn::Slot, began.elapsed());
-        if in_time { Ok(None) } else { Err(self.parked_too_long(WaitingOn::Slot, None, left)) }
+        drop(permit);
+        let in_time = tokio::time::timeout_at(began + left, resumed).await.is_ok();
+        self.add_parked(WaitReason::Slot, began.elapsed());
+        if in_time { Ok(None) } else { Err(self.waited_too_long(WaitReason::Slot, None, left)) }
     }
 
-    /// What came of waiting, if it came in time, and whether the watcher was told.
-    /// It hears of it when the wait will be, or has become, long, and again when it
-    /// lasts longer than was told.
-    async fn wait<T>(
-        &self,
-        mut waiting: Waiting,
-        mut turn: BoxFuture<'static, Result<T, CallError>>,
-        gate: Option<&dyn Gate>,
-        left: Duration,
-    ) -> (Option<Result<T, CallError>>, bool) {
+    /// Waits for at most `left`. Tells the watcher of a wait that is long or becomes
+    /// long, and again if it takes longer than it was told.
+    async fn wait<T>(&self, wait: Wait<'_, T>, left: Duration) -> Waited<T> {
+        let Wait { reason, until, mut ready, gate } = wait;
         let end = Instant::now() + left;
-        let known = waiting.until.map(|until| until.since(self.now()));
-        if known.is_none_or(|wait| wait < WORTH_TELLING) {
-            let quiet = WORTH_TELLING.min(left);
-            if let Ok(done) = tokio::time::timeout(quiet, &mut turn).await {
-                return (Some(done), false);
+        let known = until.map(|until| until.since(self.now()));
+        if known.is_none_or(|wait| wait < MIN_WATCHED_WAIT) {
+            let quiet = MIN_WATCHED_WAIT.min(left);
+            if let Ok(result) = tokio::time::timeout(quiet, &mut ready).await {
+                return Waited { result: Some(result), watched: false };
             }
         }
         if Instant::now() >= end {
-            return (None, false);
+            return Waited { result: None, watched: false };
         }
+        let mut waiting = Waiting { what: reason, until };
         loop {
-            self.watcher.waiting(waiting).await;
-            let told = waiting.until.map(|until| until.since(self.now()) + WORTH_SAYING);
-            let again = told.map_or(end, |told| end.min(Instant::now() + told));
-            match tokio::time::timeout_at(again, &mut turn).await {
-                Ok(done) => return (Some(done), true),
-                Err(_) if Instant::now() >= end => return (None, true),
+            self.call.watcher.waiting(waiting).await;
+            let expected = waiting.until.map(|until| until.since(self.now()) + MIN_REPORTED_WAIT);
+            let report_at = expected.map_or(end, |wait| end.min(Instant::now() + wait));
+            match tokio::time::timeout_at(report_at, &mut ready).await {
+                Ok(result) => return Waited { result: Some(result), watched: true },
+                Err(_) if Instant::now() >= end => return Waited { result: None, watched: true },
                 Err(_) => {
                     let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
-                    waiting.until = worth_saying(until, self.now());
+                    waiting.until = reported(until, self.now());
                 }
             }
         }
     }
 
-    fn add_parked(&mut self, what: WaitingOn, took: Duration) {
-        for times in [&mut *self.times, &mut self.used] {
-            times.parked += took;
-            times.circuit += if what == WaitingOn::Circuit { took } else { Duration::ZERO };
+    fn wait_left(&self, reason: WaitReason) -> Duration {
+        let limits = self.call.limits;
+        let left = limits.max_wait.saturating_sub(self.times.parked);
+        match reason {
+            WaitReason::Circuit => left.min(limits.circuit_wait.saturating_sub(self.times.circuit)),
+            WaitReason::RateLimit | WaitReason::Slot => left,
         }
     }
 
-    /// The end of a call that had `left` to wait.
-    fn parked_too_long(
+    fn add_parked(&mut self, reason: WaitReason, took: Duration) {
+        self.times.parked += took;
+        if reason == WaitReason::Circuit {
+            self.times.circuit += took;
+        }
+    }
+
+    /// The error of a call that could wait for another `left` only.
+    fn waited_too_long(
         &self,
-        what: WaitingOn,
+        reason: WaitReason,
         until: Option<Timestamp>,
         left: Duration,
     ) -> CallError {
-        let (kind, held) = match what {
-            WaitingOn::Circuit => (
+        let (kind, target) = match reason {
+            WaitReason::Circuit => (
                 ErrorKind::CircuitOpen,
-                "the circuit of this connection, which is open because its calls kept failing",
+                "this connection, which is paused because its calls kept failing",
             ),
-            WaitingOn::RateLimit => (ErrorKind::RateLimited, "the provider's rate limit"),
-            WaitingOn::Slot => {
-                (ErrorKind::RateLimited, "other runs, which left no place free to go on")
-            }
+            WaitReason::RateLimit => (ErrorKind::RateLimited, "the provider's rate limit"),
+            WaitReason::Slot => (ErrorKind::RateLimited, "a free slot"),
         };
-        let said = if what == WaitingOn::RateLimit { self.throttle_words.as_str() } else { "" };
-        let until = until.map(|until| format!(" (until {})", until.in_words())).unwrap_or_default();
-        let longer = match left.as_secs() {
+        let throttled = match reason {
+            WaitReason::RateLimit => self.throttling.message.as_str(),
+            WaitReason::Circuit | WaitReason::Slot => "",
+        };
+        let until =
+            until.map(|until| format!(" (until {})", until.format_utc())).unwrap_or_default();
+        let limit = match left.as_secs() {
             0 => String::new(),
-            left => format!(", for longer than the {left} s that were left to wait"),
+            left => format!(": the wait exceeds the remaining {left} s"),
         };
-        let message = format!("{said}Held back by {held}{until}{longer}.");
+        let message = format!("{throttled}Gave up waiting for {target}{until}{limit}.");
         CallError::new(Decision::GiveUp(kind), message)
     }
 }

@@ -1,105 +1,106 @@
-//! Permits of both gates: who holds one, for how long, and what becomes of it.
+//! The permits of both gates: when they are held, released and finished.
 
-use super::turnstile::gated;
+use super::fake_gates::gated;
 use super::{Notes, SECOND, Step, kind, limits, rig};
-use clock::Clock;
 use crate::classify::Effect;
-use crate::outbound::{CallLimits, CallTimes, CallWatcher};
-use domain::{BreakerState, ErrorKind};
+use crate::outbound::{CallLimits, CallOutcome, CallWatcher};
 use async_trait::async_trait;
+use clock::Clock;
+use domain::{BreakerState, ErrorKind};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn gates_hear_how_each_attempt_ended() {
+async fn gates_receive_attempt_outcomes() {
     let steps = vec![Step::Fail, Step::GiveUp(ErrorKind::CredentialInvalid, 401)];
     let (rig, limiter, breaker) = gated(steps, Duration::ZERO);
     rig.call().await.0.expect_err("no key");
-    rig.call().await.0.expect("an answer");
-    let heard = [Effect::Failure, Effect::LatchCredential].map(|effect| format!("{effect:?}"));
-    let heard = [heard[0].clone(), heard[1].clone(), "ok".into()];
-    assert_eq!((limiter.lock().as_slice(), breaker.lock().as_slice()), (&heard[..], &heard[..]));
+    rig.call().await.0.expect("a reply");
+    let effects = [Effect::Failure, Effect::SuspendCredential].map(|effect| format!("{effect:?}"));
+    let expected = [effects[0].clone(), effects[1].clone(), "ok".into()];
+    assert_eq!(
+        (limiter.lock().as_slice(), breaker.lock().as_slice()),
+        (&expected[..], &expected[..])
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_the_circuit_holds_no_place_at_the_limiter() {
+async fn waiting_for_circuit_releases_limiter_permit() {
     let (rig, limiter, breaker) = gated(vec![], 20 * SECOND);
-    let (notes, mut times) = (Notes::default(), CallTimes::default());
-    rig.watched(limits(), "m", &mut times, &notes).await.expect("an answer");
-    assert_eq!(*limiter.lock(), ["given back", "ok"]);
+    let notes = Notes::default();
+    let CallOutcome { result, times } = rig.watched(limits(), "m", &notes).await;
+    result.expect("a reply");
+    assert_eq!(*limiter.lock(), ["released", "ok"]);
     assert_eq!(*breaker.lock(), ["ok"]);
     assert_eq!(notes.0.into_inner(), ["waiting circuit Some(20)", "resumed", "attempt 1"]);
     assert_eq!((times.parked, times.circuit, times.active), (20 * SECOND, 20 * SECOND, SECOND));
 }
 
-/// Has its own places again so long after a wait.
-struct Late(Duration);
+/// Acquires its own slots this long after a wait.
+struct SlowResume(Duration);
 
 #[async_trait]
-impl CallWatcher for Late {
+impl CallWatcher for SlowResume {
     async fn resumed(&self) {
         tokio::time::sleep(self.0).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_no_place_of_its_own_keeps_no_turn_from_others() {
+async fn permit_is_released_while_waiting_for_own_slot() {
     let rig = rig(vec![Step::Fail; 5]);
     let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
     for _ in 0..2 {
-        rig.call_with(at_once, "m", &mut CallTimes::default()).await.expect_err("it fails");
+        rig.call_with(at_once, "m").await.result.expect_err("it fails");
     }
     assert_eq!((rig.circuit().state, rig.begun()), (BreakerState::Open, 5));
-    let (began, mut times) = (rig.origin.elapsed(), [CallTimes::default(); 2]);
-    let [first, second] = &mut times;
-    let late = Late(50 * SECOND);
+    let began = rig.origin.elapsed();
+    let late = SlowResume(50 * SECOND);
     let opens = rig.circuit().until.expect("known").since(rig.clock.now());
-    let (late, other) = tokio::join!(rig.watched(limits(), "m", first, &late), async {
-        // The turn is the first one's by now, and its own place is not free.
+    let (late, other) = tokio::join!(rig.watched(limits(), "m", &late), async {
+        // The first call has the permit by now, and waits for its own slot.
         tokio::time::sleep(opens + SECOND / 2).await;
         assert_eq!(rig.begun(), 5);
         let short = CallLimits { circuit_wait: 30 * SECOND, ..limits() };
-        rig.call_with(short, "m", second).await
+        rig.call_with(short, "m").await.result
     });
-    assert!(late.is_ok() && other.is_ok(), "{late:?} {other:?}");
+    let CallOutcome { result, times } = late;
+    assert!(result.is_ok() && other.is_ok(), "{result:?} {other:?}");
     let begun = rig.script.begun.lock()[5..].to_vec();
-    // The first gives its probe back after a second, and the second has it.
+    // The first call releases the probe after 1 s, and the second one gets it.
     assert!(begun[0] - began < 20 * SECOND, "{begun:?}");
     assert!(begun[1] - began > 50 * SECOND, "{begun:?}");
-    let [first, _] = times;
-    assert!(first.parked > 60 * SECOND && first.circuit < 20 * SECOND, "{first:?}");
+    assert!(times.parked > 60 * SECOND && times.circuit < 20 * SECOND, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_place_of_its_own_is_waited_for_no_longer_than_a_wait_may_last() {
+async fn wait_for_own_slot_is_bounded_by_max_wait() {
     let (rig, limiter, breaker) = gated(vec![], 20 * SECOND);
-    let mut times = CallTimes::default();
     let short = CallLimits { max_wait: 90 * SECOND, ..limits() };
-    let result = rig.watched(short, "m", &mut times, &Late(3600 * SECOND)).await;
+    let CallOutcome { result, times } = rig.watched(short, "m", &SlowResume(3600 * SECOND)).await;
     assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::RateLimited), 0));
     assert_eq!((times.parked, times.circuit), (90 * SECOND, 20 * SECOND));
-    assert_eq!((limiter.lock().len(), breaker.lock().len()), (1, 1), "given back");
+    assert_eq!((limiter.lock().len(), breaker.lock().len()), (1, 1), "released");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_has_its_own_patience() {
+async fn circuit_wait_has_its_own_limit() {
     let (rig, _, _) = gated(vec![], 100 * SECOND);
     let (result, times) = rig.call().await;
     assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::CircuitOpen), 0));
-    assert_eq!(times.circuit, 60 * SECOND, "it may close earlier, so it is waited for");
+    assert_eq!(times.circuit, 60 * SECOND, "it may close earlier, so the call waits");
     let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
     let before = rig.origin.elapsed();
-    let result = rig.call_with(at_once, "m", &mut CallTimes::default()).await;
+    let CallOutcome { result, .. } = rig.call_with(at_once, "m").await;
     assert_eq!((kind(&result), rig.origin.elapsed()), (Some(ErrorKind::CircuitOpen), before));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_attempt_gives_its_permits_back() {
+async fn cancelled_attempt_releases_permits() {
     let (rig, limiter, breaker) = gated(vec![Step::Hang], Duration::ZERO);
-    let mut times = CallTimes::default();
-    let call = rig.call_with(limits(), "m", &mut times);
+    let call = rig.call_with(limits(), "m");
     assert!(tokio::time::timeout(SECOND, call).await.is_err());
     assert_eq!(
         (limiter.lock().as_slice(), breaker.lock().as_slice()),
-        (&["given back".into()][..], &["given back".into()][..])
+        (&["released".into()][..], &["released".into()][..])
     );
 }

@@ -1,18 +1,19 @@
-//! The path on paused time, over a provider that answers by a script. Here: that
-//! provider, and a rig around it.
+//! Tests of the outbound path on paused time over a scripted provider.
 
+mod fake_gates;
 mod gates;
+mod manual_probe;
 mod rate_limits;
 mod retries;
-mod trying_now;
-mod turnstile;
 
-use clock::TokioClock;
-use crate::outbound::{CallLimits, CallTimes, CallWatcher, Outbound, Scope, Unwatched};
+use crate::outbound::{
+    Call, CallLimits, CallOutcome, CallTimes, CallWatcher, NoopWatcher, Outbound,
+};
 use crate::testing::{ask, endpoint};
-use llm_types::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
-use domain::{Breaker, ErrorKind, Finish, Timestamp, UserId, Waiting};
 use async_trait::async_trait;
+use clock::TokioClock;
+use domain::{Breaker, ErrorKind, FinishReason, Timestamp, UserId, Waiting};
+use llm_types::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -28,14 +29,14 @@ const START: Timestamp = Timestamp(1_000_000);
 
 #[derive(Clone, Debug)]
 enum Step {
-    Answer,
+    Reply,
     Fail,
     Throttle { seconds: Option<u64>, overloaded: bool },
     GiveUp(ErrorKind, u16),
     Hang,
 }
 
-/// Takes 1 s for each answer; counts what was begun and what was dropped.
+/// Replies after 1 s. Records the start times and counts dropped attempts.
 #[derive(Default)]
 struct Scripted {
     steps: Mutex<VecDeque<Step>>,
@@ -64,25 +65,25 @@ struct Rig {
 impl Provider for ScriptedAt {
     async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
         self.script.begun.lock().push(self.origin.elapsed());
-        let step = self.script.steps.lock().pop_front().unwrap_or(Step::Answer);
-        let mut whole = CountDrop(&self.script.dropped, false);
+        let step = self.script.steps.lock().pop_front().unwrap_or(Step::Reply);
+        let mut guard = CountDrop(&self.script.dropped, false);
         if matches!(step, Step::Hang) {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(SECOND).await;
-        whole.1 = true;
+        guard.1 = true;
         let error =
-            |decision, status| CallError { status, ..CallError::new(decision, "It said so.") };
+            |decision, status| CallError { status, ..CallError::new(decision, "Provider error.") };
         match step {
-            Step::Answer | Step::Hang => Ok(ChatReply {
+            Step::Reply | Step::Hang => Ok(ChatReply {
                 text: request.model.clone(),
                 tool_calls: vec![],
-                finish: Finish::Stop,
+                finish: FinishReason::Stop,
                 input_tokens: 1,
                 output_tokens: 1,
                 latency: Duration::ZERO,
                 attempts: 0,
-                told: None,
+                rate_limits: None,
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {
@@ -138,30 +139,30 @@ impl CallWatcher for Notes {
 }
 
 impl Rig {
-    async fn call_with(
-        &self,
-        limits: CallLimits,
-        model: &str,
-        times: &mut CallTimes,
-    ) -> Result<ChatReply, CallError> {
-        self.watched(limits, model, times, &Unwatched).await
+    async fn call_with(&self, limits: CallLimits, model: &str) -> CallOutcome {
+        self.watched(limits, model, &NoopWatcher).await
     }
 
     async fn watched(
         &self,
         limits: CallLimits,
         model: &str,
-        times: &mut CallTimes,
         watcher: &dyn CallWatcher,
-    ) -> Result<ChatReply, CallError> {
-        let scope = Scope { user_id: UserId(Uuid::from_u128(1)), probe: false };
-        let request = ChatRequest { model: model.into(), ..ask("hi") };
-        self.outbound.call(&scope, &endpoint("http://x"), &request, &limits, watcher, times).await
+    ) -> CallOutcome {
+        let call = Call {
+            user_id: UserId(Uuid::from_u128(1)),
+            probe: false,
+            resolver: &endpoint("http://x"),
+            request: &ChatRequest { model: model.into(), ..ask("hi") },
+            limits,
+            watcher,
+        };
+        self.outbound.call(call).await
     }
 
     async fn call(&self) -> (Result<ChatReply, CallError>, CallTimes) {
-        let mut times = CallTimes::default();
-        (self.call_with(limits(), "m", &mut times).await, times)
+        let CallOutcome { result, times } = self.call_with(limits(), "m").await;
+        (result, times)
     }
 
     fn retries_left(&self) -> u32 {
@@ -176,24 +177,29 @@ impl Rig {
 fn kind(result: &Result<ChatReply, CallError>) -> Option<ErrorKind> {
     match result.as_ref().map_err(|error| error.decision) {
         Err(Decision::GiveUp(kind)) => Some(kind),
-        Err(other) => unreachable!("an error that leaves the path has given up, not {other:?}"),
+        Err(other) => unreachable!("a final error has the decision GiveUp, not {other:?}"),
         Ok(_) => None,
     }
 }
 
 impl Rig {
-    /// A person tries now, as the page does.
-    async fn try_now(&self) -> Result<ChatReply, CallError> {
-        let scope = Scope { user_id: UserId(Uuid::from_u128(1)), probe: true };
+    /// A manual probe, as the connection page makes it.
+    async fn probe(&self) -> Result<ChatReply, CallError> {
         let limits = CallLimits {
             call_timeout: 30 * SECOND,
             active_left: 30 * SECOND,
             max_wait: Duration::ZERO,
             circuit_wait: Duration::ZERO,
         };
-        let (endpoint, request, mut times) =
-            (endpoint("http://x"), ask("hi"), CallTimes::default());
-        self.outbound.call(&scope, &endpoint, &request, &limits, &Unwatched, &mut times).await
+        let call = Call {
+            user_id: UserId(Uuid::from_u128(1)),
+            probe: true,
+            resolver: &endpoint("http://x"),
+            request: &ask("hi"),
+            limits,
+            watcher: &NoopWatcher,
+        };
+        self.outbound.call(call).await.result
     }
 
     fn circuit(&self) -> Breaker {

@@ -1,7 +1,7 @@
-//! 429 and 529: waited for, together with the whole bucket, and told.
+//! The waits after 429 and 529, which apply to the whole bucket.
 
 use super::{Notes, SECOND, Step, kind, limits, rig};
-use crate::outbound::{CallLimits, CallTimes};
+use crate::outbound::{CallLimits, CallOutcome};
 use domain::ErrorKind;
 use std::time::Duration;
 
@@ -9,51 +9,49 @@ use std::time::Duration;
 async fn rate_limits_wait_without_counting_as_attempts() {
     let throttle = Step::Throttle { seconds: Some(5), overloaded: false };
     let mut steps = vec![throttle; 8];
-    steps.extend([Step::Fail, Step::Fail, Step::Fail, Step::Answer]);
+    steps.extend([Step::Fail, Step::Fail, Step::Fail, Step::Reply]);
     let rig = rig(steps);
     let (result, times) = rig.call().await;
-    assert_eq!(result.expect("an answer").attempts, 12);
+    assert_eq!(result.expect("a reply").attempts, 12);
     assert!(times.parked >= 40 * SECOND && times.parked < 45 * SECOND, "{times:?}");
     assert!(times.active >= 12 * SECOND && times.active < 16 * SECOND, "{times:?}");
     assert_eq!(rig.retries_left(), 7);
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_a_floor_for_the_whole_bucket_and_for_no_other() {
+async fn retry_after_applies_to_whole_bucket_only() {
     let rig = rig([Step::Throttle { seconds: Some(30), overloaded: false }]);
-    let mut times = [CallTimes::default(); 4];
-    let [first, second, other, late] = &mut times;
-    let (limited, neighbour, elsewhere, late) = tokio::join!(
-        rig.call_with(limits(), "m", first),
+    let (limited, neighbor, elsewhere, late) = tokio::join!(
+        rig.call_with(limits(), "m"),
         async {
             tokio::time::sleep(5 * SECOND).await;
-            rig.call_with(limits(), "m", second).await
+            rig.call_with(limits(), "m").await
         },
         async {
             tokio::time::sleep(5 * SECOND).await;
-            rig.call_with(limits(), "another", other).await.map(|_| rig.origin.elapsed())
+            rig.call_with(limits(), "another").await.result.map(|_| rig.origin.elapsed())
         },
         async {
             tokio::time::sleep(40 * SECOND).await;
-            rig.call_with(limits(), "m", late).await.map(|_| rig.origin.elapsed())
+            rig.call_with(limits(), "m").await.result.map(|_| rig.origin.elapsed())
         },
     );
-    limited.expect("an answer");
-    neighbour.expect("an answer");
+    limited.result.expect("a reply");
+    neighbor.result.expect("a reply");
     assert_eq!(elsewhere, Ok(6 * SECOND));
     assert_eq!(late, Ok(41 * SECOND));
     let begun = rig.script.begun.lock().clone();
-    // The throttled one at 0, the other model at 5; nobody of the bucket
-    // before 1 + 30, and both soon after.
+    // The throttled call starts at 0 s and the other model at 5 s. No call of the
+    // bucket starts before 1 + 30 s, and both start soon after.
     assert_eq!(begun[..2], [Duration::ZERO, 5 * SECOND]);
     assert!(begun[2..4].iter().all(|at| *at >= 31 * SECOND && *at <= 33 * SECOND), "{begun:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overloaded_server_is_left_alone_for_longer() {
+async fn overload_backs_off_longer() {
     let rig = rig([Step::Throttle { seconds: None, overloaded: true }]);
     let (result, times) = rig.call().await;
-    result.expect("an answer");
+    result.expect("a reply");
     assert!(
         times.parked >= Duration::from_millis(2_500) && times.parked <= 5 * SECOND,
         "{times:?}"
@@ -61,21 +59,23 @@ async fn an_overloaded_server_is_left_alone_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_says_now_is_not_asked_without_end() {
+async fn zero_retry_after_does_not_loop() {
     let steps = vec![Step::Throttle { seconds: Some(0), overloaded: false }; 100_000];
     let rig = rig(steps);
     let limits = CallLimits { max_wait: 10 * SECOND, ..limits() };
-    let result = rig.call_with(limits, "m", &mut CallTimes::default()).await;
+    let CallOutcome { result, .. } = rig.call_with(limits, "m").await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
     assert!(rig.begun() <= 41, "{}", rig.begun());
 }
 
 #[tokio::test(start_paused = true)]
-async fn parked_too_long_is_rate_limited_and_said_at_once_when_known() {
+async fn excessive_wait_fails_at_once_if_known() {
     let rig1 = rig([Step::Throttle { seconds: Some(3600), overloaded: false }]);
     let (result, times) = rig1.call().await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
-    assert!(result.is_err_and(|error| error.message.starts_with("It said so. Held back")));
+    assert!(
+        result.is_err_and(|error| error.message.starts_with("Provider error. Gave up waiting for"))
+    );
     assert_eq!((rig1.origin.elapsed(), times.parked), (SECOND, Duration::ZERO));
 
     let rig = rig(vec![Step::Throttle { seconds: None, overloaded: false }; 1000]);
@@ -85,41 +85,40 @@ async fn parked_too_long_is_rate_limited_and_said_at_once_when_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_watcher_hears_of_long_waits_and_of_every_attempt() {
+async fn watcher_is_told_of_long_waits_and_attempts() {
     let rig = rig([
         Step::Throttle { seconds: Some(5), overloaded: false },
         Step::Throttle { seconds: Some(0), overloaded: false },
-        Step::Answer,
+        Step::Reply,
     ]);
-    let (notes, mut times) = (Notes::default(), CallTimes::default());
-    rig.watched(limits(), "m", &mut times, &notes).await.expect("an answer");
-    let heard = notes.0.into_inner();
+    let notes = Notes::default();
+    rig.watched(limits(), "m", &notes).await.result.expect("a reply");
+    let seen = notes.0.into_inner();
     let expected = ["attempt 1", "waiting rate_limit Some(6)", "resumed", "attempt 2", "attempt 3"];
-    assert_eq!(heard, expected);
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_that_lasts_longer_is_told_again() {
+async fn watcher_is_told_again_of_extended_wait() {
     let rig = rig([
         Step::Throttle { seconds: Some(10), overloaded: false },
         Step::Throttle { seconds: Some(40), overloaded: false },
     ]);
-    let (notes, mut times) = (Notes::default(), [CallTimes::default(); 3]);
-    let [first, second, third] = &mut times;
-    // The first raises the floor to 11 s, the third waits for that, and then
-    // the second raises it further.
+    let notes = Notes::default();
+    // The first call raises the floor to 11 s, the third waits for it, and then the
+    // second raises it further.
     let (one, two, three) = tokio::join!(
-        rig.call_with(limits(), "m", first),
+        rig.call_with(limits(), "m"),
         async {
             tokio::time::sleep(SECOND / 2).await;
-            rig.call_with(limits(), "m", second).await
+            rig.call_with(limits(), "m").await
         },
         async {
             tokio::time::sleep(SECOND + SECOND / 4).await;
-            rig.watched(limits(), "m", third, &notes).await
+            rig.watched(limits(), "m", &notes).await
         }
     );
-    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert!([one, two, three].iter().all(|outcome| outcome.result.is_ok()));
     let expected =
         ["waiting rate_limit Some(11)", "waiting rate_limit Some(41)", "resumed", "attempt 1"];
     assert_eq!(notes.0.into_inner(), expected);

@@ -1,34 +1,37 @@
-//! What is tried again, how often, and which end it has.
+//! Which errors are retried, how often, and how a call ends.
 
-use super::turnstile::gated;
+use super::fake_gates::gated;
 use super::{SECOND, Step, kind, limits, rig};
-use crate::outbound::{CallLimits, CallTimes};
+use crate::outbound::{CallLimits, CallOutcome};
 use domain::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_carries_its_own_latency_and_all_attempts() {
-    let rig = rig([Step::Fail, Step::Fail, Step::Answer]);
+async fn reply_has_own_latency_and_attempt_count() {
+    let rig = rig([Step::Fail, Step::Fail, Step::Reply]);
     let (result, times) = rig.call().await;
-    let reply = result.expect("an answer");
+    let reply = result.expect("a reply");
     assert_eq!((reply.latency, reply.attempts), (SECOND, 3));
     assert_eq!(times.active, rig.origin.elapsed(), "attempts and backoff are active time");
     assert!(times.active >= 3 * SECOND && times.parked.is_zero());
 }
 
 #[tokio::test(start_paused = true)]
-async fn four_failures_are_the_end() {
+async fn call_fails_after_four_failures() {
     let rig = rig(vec![Step::Fail; 10]);
     let (result, _) = rig.call().await;
     assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::ProviderUnavailable), 4));
-    let error = result.expect_err("used up");
-    assert_eq!((error.message.as_str(), error.status), ("It said so. Tried 4 times.", Some(503)));
+    let error = result.expect_err("no retries left");
+    assert_eq!(
+        (error.message.as_str(), error.status),
+        ("Provider error. Tried 4 times.", Some(503))
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_not_multiplied() {
-    // 10 retries at the start: 3 + 3 + 3 + 1, then every call is tried once.
+async fn retry_budget_limits_load_of_outage() {
+    // The budget of 10 retries is used as 3 + 3 + 3 + 1; later calls are not retried.
     let (rig, _, _) = gated(vec![Step::Fail; 100], Duration::ZERO);
     for expected in [4, 8, 12, 14, 15, 16] {
         assert_eq!(kind(&rig.call().await.0), Some(ErrorKind::ProviderUnavailable));
@@ -37,13 +40,13 @@ async fn an_outage_is_not_multiplied() {
     assert_eq!(rig.retries_left(), 0);
     rig.script.steps.lock().clear();
     for _ in 0..10 {
-        rig.call().await.0.expect("an answer");
+        rig.call().await.0.expect("a reply");
     }
     assert_eq!(rig.retries_left(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_helped_is_not_tried_again() {
+async fn permanent_errors_are_not_retried() {
     for (end, status) in [
         (ErrorKind::CredentialInvalid, 401),
         (ErrorKind::ProviderRejected, 400),
@@ -52,13 +55,13 @@ async fn what_cannot_be_helped_is_not_tried_again() {
         let rig = rig([Step::GiveUp(end, status)]);
         let (result, times) = rig.call().await;
         assert_eq!((kind(&result), rig.begun()), (Some(end), 1));
-        assert_eq!(times.active, SECOND, "times are told of errors too");
+        assert_eq!(times.active, SECOND, "a failed call reports its times");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_call_is_a_failure_and_the_run_s_own_end_is_a_timeout() {
-    let rig1 = rig([Step::Hang, Step::Answer]);
+async fn call_timeout_is_retried_and_active_time_end_is_final() {
+    let rig1 = rig([Step::Hang, Step::Reply]);
     let (result, times) = rig1.call().await;
     assert_eq!(result.map(|reply| reply.attempts), Ok(2));
     assert!(times.active >= 121 * SECOND, "{times:?}");
@@ -66,30 +69,28 @@ async fn a_slow_call_is_a_failure_and_the_run_s_own_end_is_a_timeout() {
 
     let rig2 = rig([Step::Hang]);
     let short = CallLimits { active_left: 10 * SECOND, ..limits() };
-    let mut times = CallTimes::default();
-    let result = rig2.call_with(short, "m", &mut times).await;
+    let CallOutcome { result, times } = rig2.call_with(short, "m").await;
     assert_eq!((kind(&result), times.active), (Some(ErrorKind::Timeout), 10 * SECOND));
 
     let rig3 = rig([]);
     let none = CallLimits { active_left: Duration::ZERO, ..limits() };
-    let result = rig3.call_with(none, "m", &mut CallTimes::default()).await;
+    let CallOutcome { result, .. } = rig3.call_with(none, "m").await;
     assert_eq!((kind(&result), rig3.begun()), (Some(ErrorKind::Timeout), 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn active_time_ends_retries_too() {
+async fn active_time_limits_retries() {
     let rig = rig(vec![Step::Fail; 10]);
     let short = CallLimits { active_left: 2 * SECOND, ..limits() };
-    let result = rig.call_with(short, "m", &mut CallTimes::default()).await;
+    let CallOutcome { result, .. } = rig.call_with(short, "m").await;
     assert_eq!(kind(&result), Some(ErrorKind::Timeout));
     assert!(rig.origin.elapsed() <= 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_call_drops_the_attempt() {
+async fn dropped_call_cancels_attempt() {
     let rig = rig([Step::Hang]);
-    let mut times = CallTimes::default();
-    let call = rig.call_with(limits(), "m", &mut times);
+    let call = rig.call_with(limits(), "m");
     assert!(tokio::time::timeout(3 * SECOND, call).await.is_err());
     assert_eq!((rig.begun(), rig.script.dropped.load(Ordering::SeqCst)), (1, 1));
 }

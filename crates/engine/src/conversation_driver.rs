@@ -1,0 +1,210 @@
+//! The steps of a conversation. Each function makes one step and returns the change
+//! to commit.
+
+use super::registry::StopSignal;
+use super::run_steps::{ActiveRun, RunInterrupted};
+use conversation::{
+    ToolOutcome, ToolReply, agent_request, answer_call, parse_simulated_result,
+    parse_simulated_user, refuse_call, simulated_result_request, simulated_user_request,
+};
+use domain::{ErrorKind, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
+use llm::{CallError, ChatReply, ChatRequest, Message};
+use std::time::Duration;
+use store::rows::{CallDone, Intent, Role};
+use store::transition::RunChange;
+
+/// How often a simulated user or an invented tool result is requested until the
+/// reply can be parsed.
+const TRIES: u32 = 3;
+
+/// A user turn of the script.
+pub(super) fn user_turn(message: String, transcript: &[Turn], at: Timestamp) -> Turn {
+    let index = u32::try_from(transcript.len()).unwrap_or(u32::MAX);
+    Turn { index, ..Turn::text(Speaker::User, message, at) }
+}
+
+/// The outcome of a call as it is stored.
+pub(super) fn call_done(intent: &Intent, done: Result<&ChatReply, &CallError>) -> CallDone {
+    match done {
+        Ok(reply) => CallDone {
+            id: intent.id,
+            outcome: "ok".to_owned(),
+            attempts: reply.attempts,
+            latency_ms: Some(millis(reply.latency)),
+        },
+        Err(error) => CallDone {
+            id: intent.id,
+            outcome: error.kind().as_str().to_owned(),
+            attempts: 0,
+            latency_ms: None,
+        },
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// Calls the agent's model.
+pub(super) async fn agent(run: &ActiveRun, allow_tools: bool) -> Result<RunChange, RunInterrupted> {
+    let mut request = agent_request(&run.agent, &run.transcript, allow_tools);
+    request.call_id = run.call_id();
+    let connection = run.row.model_snapshot.agent.connection_id;
+    let (reply, mut change) = run.call(false, connection, &request).await?;
+    let mut usage = run.usage;
+    usage.agent.add(reply.input_tokens, reply.output_tokens);
+    change.usage = Some(usage);
+    change.turns.push(Turn {
+        tool_calls: reply.tool_calls.into_iter().map(without_nul).collect(),
+        finish: Some(reply.finish),
+        latency_ms: Some(millis(reply.latency)),
+        input_tokens: Some(reply.input_tokens),
+        output_tokens: Some(reply.output_tokens),
+        ..Turn::text(Speaker::Agent, replace_nul(reply.text), run.shared.clock.now())
+    });
+    Ok(change)
+}
+
+/// Replaces U+0000 in the texts of a call, because the database cannot search it.
+fn without_nul(call: ToolCall) -> ToolCall {
+    let arguments =
+        serde_json::from_str(&call.arguments.to_string().replace("\\u0000", "\u{FFFD}"));
+    ToolCall {
+        id: replace_nul(call.id),
+        name: replace_nul(call.name),
+        arguments: arguments.unwrap_or(call.arguments),
+    }
+}
+
+/// Calls the model that simulates the user.
+pub(super) async fn simulated_user(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
+    let model = run.row.model_snapshot.simulated_user.model.clone();
+    let request = simulated_user_request(&run.scenario, &model, &run.transcript);
+    let (mut change, reply, (message, done)) =
+        ask_until_readable(run, request, parse_simulated_user).await?;
+    change.end_reason = done.end_reason(&run.transcript);
+    change.turns.push(Turn {
+        latency_ms: Some(millis(reply.latency)),
+        input_tokens: Some(reply.input_tokens),
+        output_tokens: Some(reply.output_tokens),
+        ..Turn::text(Speaker::User, replace_nul(message), run.shared.clock.now())
+    });
+    Ok(change)
+}
+
+/// Calls the simulated-user model for a structured reply, and again with the
+/// problem named if it cannot be parsed. The intent of each call is stored before
+/// the call, so that calls lost in a crash are known.
+async fn ask_until_readable<T>(
+    run: &mut ActiveRun,
+    mut request: ChatRequest,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<(RunChange, ChatReply, T), RunInterrupted> {
+    let connection = run.row.model_snapshot.simulated_user.connection_id;
+    let mut problem = String::new();
+    for tried in 1..=TRIES {
+        request.call_id = run.call_id();
+        let (reply, mut change) = run.call(false, connection, &request).await?;
+        let mut usage = run.usage;
+        usage.simulated_user.add(reply.input_tokens, reply.output_tokens);
+        change.usage = Some(usage);
+        match parse(&reply.text) {
+            Ok(parsed) => return Ok((change, reply, parsed)),
+            Err(why) => {
+                if tried < TRIES {
+                    let transcript = run.transcript.clone();
+                    run.record_intent(&mut change, Role::SimulatedUser, &transcript);
+                }
+                run.commit(change).await?;
+                let text = reply.text;
+                request.messages.push(Message::Assistant { text, tool_calls: Vec::new() });
+                request.messages.push(Message::User(why.clone()));
+                problem = why;
+            }
+        }
+    }
+    let message = format!(
+        "The model that simulates the user did not reply in the required format ({problem}) Choose another model for it in the settings."
+    );
+    Err(RunInterrupted::Error(RunError::new(ErrorKind::ProviderRejected, message)))
+}
+
+/// Whether a model has to answer the first open tool call.
+pub(super) fn needs_simulation(run: &ActiveRun, calls: &[ToolCall]) -> bool {
+    calls.first().is_some_and(|call| {
+        answer_call(&run.scenario, &run.agent, call) == ToolReply::NeedsSimulation
+    })
+}
+
+/// Answers open tool calls: mocked ones together, an invented one by itself.
+pub(super) async fn answer(
+    run: &mut ActiveRun,
+    calls: &[ToolCall],
+) -> Result<RunChange, RunInterrupted> {
+    let mut change = RunChange::default();
+    for call in calls {
+        match answer_call(&run.scenario, &run.agent, call) {
+            ToolReply::Answer(outcome) => {
+                let delay = Duration::from_millis(outcome.delay_ms.into());
+                if !delay.is_zero() {
+                    let left = run.call_context(false).active_left.saturating_sub(change.active);
+                    wait(&run.stop_signal, delay, left).await?;
+                    change.active += delay;
+                }
+                change.turns.push(tool_turn(run, call, &outcome));
+            }
+            // What is answered so far is stored first: the intent of the
+            // model's call goes with it.
+            ToolReply::NeedsSimulation if !change.turns.is_empty() => break,
+            ToolReply::NeedsSimulation => return invent(run, call).await,
+        }
+    }
+    Ok(change)
+}
+
+/// A mock's delay, which counts as active time.
+async fn wait(
+    stop_signal: &StopSignal,
+    delay: Duration,
+    left: Duration,
+) -> Result<(), RunInterrupted> {
+    tokio::select! {
+        why = stop_signal.wait_for_stop() => Err(RunInterrupted::Stopped(why)),
+        () = tokio::time::sleep(delay.min(left)) => {
+            if delay <= left {
+                return Ok(());
+            }
+            let message = "The run's active time was used up while a tool answered. Raise timeout_seconds.";
+            Err(RunInterrupted::Error(RunError::new(ErrorKind::Timeout, message)))
+        }
+    }
+}
+
+async fn invent(run: &mut ActiveRun, call: &ToolCall) -> Result<RunChange, RunInterrupted> {
+    let model = run.row.model_snapshot.simulated_user.model.clone();
+    let request =
+        simulated_result_request(&run.scenario, &run.agent, &run.transcript, call, &model);
+    let (mut change, reply, result) =
+        ask_until_readable(run, request, parse_simulated_result).await?;
+    let outcome = ToolOutcome::simulated(result);
+    change.turns.push(Turn {
+        latency_ms: Some(millis(reply.latency)),
+        input_tokens: Some(reply.input_tokens),
+        output_tokens: Some(reply.output_tokens),
+        ..tool_turn(run, call, &outcome)
+    });
+    Ok(change)
+}
+
+/// Refuses the tool calls of a model that exceeded the limit of rounds.
+pub(super) fn refuse(run: &ActiveRun, calls: &[ToolCall]) -> RunChange {
+    let turns = calls.iter().map(|call| tool_turn(run, call, &refuse_call(call))).collect();
+    RunChange { turns, ..RunChange::default() }
+}
+
+fn tool_turn(run: &ActiveRun, call: &ToolCall, outcome: &ToolOutcome) -> Turn {
+    Turn {
+        tool: Some(outcome.result_of(call)),
+        ..Turn::text(Speaker::Tool, replace_nul(outcome.message.clone()), run.shared.clock.now())
+    }
+}

@@ -1,0 +1,197 @@
+//! Executes a claimed rejudge: the same steps as for a run, over a stored transcript
+//! and with its own lease. It never changes the run.
+
+use super::Shared;
+use super::calling::{CallContext, CallInterrupted};
+use super::judge_driver::{
+    apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
+};
+use super::registry::{Stop, StopSignal};
+use super::run_worker::panicked;
+use super::store_retry::StoreRetry;
+use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
+use futures::FutureExt;
+use judge::{Case, JudgeStep, judge_step};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use store::StoreError;
+use store::rows::EvaluationRow;
+use store::transition::EVALUATION_ALLOWANCE;
+use tracing::Instrument;
+
+/// Why a rejudge ended without a verdict.
+enum Interrupted {
+    Stopped(Stop),
+    Error(RunError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Interrupted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn error(kind: ErrorKind, message: &str) -> Interrupted {
+    Interrupted::Error(RunError::new(kind, message))
+}
+
+/// Executes a claimed rejudge.
+pub(super) async fn run(shared: Arc<Shared>, mut row: EvaluationRow) {
+    let span = tracing::error_span!(
+        "evaluation",
+        evaluation = %row.id(), run = %row.run_id, suite = %row.suite_id, lease_epoch = row.lease_epoch,
+    );
+    async move {
+        let (stop_signal, held) = shared.registry.enter_evaluation(row.id());
+        if shared.closing.is_cancelled() {
+            stop_signal.stop(Stop::Shutdown);
+        }
+        let outcome = AssertUnwindSafe(judge(&shared, &stop_signal, &mut row)).catch_unwind().await;
+        let internal = "An internal error occurred during this rejudge. Rejudge it.";
+        let ended = outcome.unwrap_or_else(|panic| {
+            panicked(panic.as_ref());
+            Err(error(ErrorKind::Internal, internal))
+        });
+        if let Err(ended) = ended {
+            end(&shared, &stop_signal, row, ended).await;
+        }
+        drop(held);
+        shared.wake.notify_one();
+    }
+    .instrument(span)
+    .await;
+}
+
+async fn end(
+    shared: &Shared,
+    stop_signal: &StopSignal,
+    mut row: EvaluationRow,
+    ended: Interrupted,
+) {
+    let now = shared.clock.now();
+    let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
+    let why = match ended {
+        Interrupted::Stopped(Stop::Lost) | Interrupted::Store(StoreError::LeaseLost) => return,
+        Interrupted::Store(StoreError::Unavailable(why)) => {
+            tracing::warn!(why, "the store is unavailable; the rejudge is resumed later");
+            return;
+        }
+        Interrupted::Stopped(Stop::Shutdown) => {
+            let (id, lease_epoch) = (row.id(), row.lease_epoch);
+            let back = store_retry
+                .retry_while_unavailable(|| shared.queue.release_evaluation(id, lease_epoch, now));
+            if let Err(error) = back.await {
+                tracing::warn!(%error, "could not be released; the lease will expire");
+            }
+            return;
+        }
+        Interrupted::Stopped(Stop::Cancelled) => None,
+        Interrupted::Error(error) => Some(error),
+        Interrupted::Store(error) => {
+            tracing::error!(%error, "the store failed");
+            let message = "The data of this evaluation could not be read or stored. Rejudge it.";
+            Some(RunError::new(ErrorKind::Internal, message))
+        }
+    };
+    row.view.status = match why {
+        Some(_) => EvaluationStatus::Error,
+        None => EvaluationStatus::Cancelled,
+    };
+    let kind = why.as_ref().map(|error| error.kind.as_str());
+    row.view.error = why;
+    row.view.finished_at = Some(now);
+    let status = row.view.status;
+    let (id, lease_epoch) = (row.id(), row.lease_epoch);
+    let stored = store_retry.retry_while_unavailable(|| {
+        shared.queue.commit_evaluation(id, lease_epoch, row.view.clone(), now)
+    });
+    match stored.await {
+        Ok(()) => tracing::info!(status = status.as_str(), kind, "evaluation ended"),
+        Err(error) => {
+            tracing::warn!(%error, "the end could not be stored; the lease will expire");
+        }
+    }
+}
+
+async fn judge(
+    shared: &Arc<Shared>,
+    stop_signal: &StopSignal,
+    row: &mut EvaluationRow,
+) -> Result<(), Interrupted> {
+    let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
+    let id = row.run_id;
+    let (run, work) =
+        store_retry.retry_while_unavailable(|| shared.queue.run_with_input(id)).await?;
+    let damaged =
+        "The stored agent or scenario can no longer be used, so this run cannot be judged.";
+    let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
+        .map_err(|_| error(ErrorKind::InvalidScenario, damaged))?;
+    let agent = AgentSpec::parse(&Draft(work.agent.unwrap_or_default()))
+        .map_err(|_| error(ErrorKind::InvalidAgent, damaged))?;
+    let case = Case {
+        agent: &agent,
+        scenario: &scenario,
+        transcript: &work.transcript,
+        end_reason: run.end_reason,
+    };
+    loop {
+        let now = shared.clock.now();
+        match judge_step(&case, &raw_replies(Some(&row.view)), &row.judge.model) {
+            JudgeStep::Decided(outcome) => {
+                apply_outcome(&mut row.view, *outcome, now);
+                store(&store_retry, row).await?;
+                tracing::info!(status = row.view.status.as_str(), "evaluation ended");
+                return Ok(());
+            }
+            JudgeStep::Unparseable { problem } => {
+                return Err(Interrupted::Error(unparseable(&problem)));
+            }
+            JudgeStep::CallJudge(mut request) => {
+                let call = shared.clock.uuid();
+                request.call_id = call.to_string();
+                store_retry
+                    .retry_while_unavailable(|| shared.queue.record_judge_call(row, call, now))
+                    .await?;
+                let context = call_context(shared, stop_signal, row);
+                let outcome = context.call(row.judge.connection_id, &request).await;
+                let reply = outcome.result.map_err(|interrupted| match interrupted {
+                    CallInterrupted::Stopped(why) => Interrupted::Stopped(why),
+                    CallInterrupted::Store(error) => Interrupted::Store(error),
+                    CallInterrupted::Failed(error) => Interrupted::Error(judge_unavailable(
+                        &RunError::new(error.kind(), error.message),
+                    )),
+                })?;
+                record_reply(&mut row.view, &reply);
+                store(&store_retry, row).await?;
+            }
+        }
+    }
+}
+
+fn call_context<'a>(
+    shared: &'a Arc<Shared>,
+    stop_signal: &'a StopSignal,
+    row: &EvaluationRow,
+) -> CallContext<'a> {
+    let deadline = row.deadline_at.unwrap_or_default();
+    let left = deadline.since(shared.clock.now());
+    CallContext {
+        shared,
+        stop_signal,
+        user_id: row.user_id,
+        lease: None,
+        deadline: row.deadline_at,
+        active_left: EVALUATION_ALLOWANCE.min(left),
+        wait_left: shared.settings.max_wait.min(left),
+        circuit_left: shared.settings.circuit_wait,
+    }
+}
+
+async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> Result<(), Interrupted> {
+    let shared = store_retry.shared;
+    let now = shared.clock.now();
+    let commit =
+        || shared.queue.commit_evaluation(row.id(), row.lease_epoch, row.view.clone(), now);
+    Ok(store_retry.retry_while_unavailable(commit).await?)
+}

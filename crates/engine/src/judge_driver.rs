@@ -1,0 +1,189 @@
+//! The judge steps of a run: call, store the raw reply, parse, decide. The pure
+//! function [`judge_step`] decides what comes next.
+
+use super::conversation_driver::millis;
+use super::run_steps::{ActiveRun, RunInterrupted, judging_state};
+use conversation::JudgingState;
+use domain::{
+    EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp, Turn,
+    replace_nul,
+};
+use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION, judge_step};
+use llm::ChatReply;
+use store::rows::Intent;
+use store::transition::{RunChange, RunOutcome};
+
+/// A new evaluation of a run.
+fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
+    let asked = Evaluation::pending(id, model, PROMPT_VERSION, at);
+    Evaluation { status: EvaluationStatus::Running, is_first: true, ..asked }
+}
+
+/// The stored raw replies, oldest first. Of two replies only the newer is stored.
+pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<String> {
+    let newest = evaluation.and_then(|e| e.raw_reply.clone());
+    match (judging_state(evaluation), newest) {
+        (JudgingState::NotStarted | JudgingState::Done, _) | (_, None) => Vec::new(),
+        (JudgingState::ReplyStored, Some(raw)) => vec![raw],
+        (JudgingState::RepairStored, Some(raw)) => vec![String::new(), raw],
+    }
+}
+
+/// Adds the judge's raw reply, which is stored before it is parsed.
+pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
+    evaluation.asked += 1;
+    evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
+    evaluation.latency_ms = Some(millis(reply.latency));
+    evaluation.input_tokens = evaluation.input_tokens.saturating_add(reply.input_tokens);
+    evaluation.output_tokens = evaluation.output_tokens.saturating_add(reply.output_tokens);
+}
+
+/// Copies the outcome into the evaluation.
+pub(super) fn apply_outcome(evaluation: &mut Evaluation, outcome: EvaluationResult, at: Timestamp) {
+    evaluation.status = EvaluationStatus::Done;
+    evaluation.score = Some(outcome.score);
+    evaluation.judge_score = outcome.judge_score;
+    evaluation.verdict = Some(outcome.verdict);
+    evaluation.summary = outcome.summary;
+    evaluation.items = outcome.items;
+    evaluation.checks = outcome.checks;
+    evaluation.issues = outcome.issues;
+    evaluation.recommendations = outcome.recommendations;
+    evaluation.finished_at = Some(at);
+}
+
+/// The error after two unreadable replies.
+pub(super) fn unparseable(problem: &str) -> RunError {
+    let message = format!(
+        "The judge's reply could not be read, twice: {problem} Rejudge, or choose another judge in the settings."
+    );
+    RunError::new(ErrorKind::EvaluationUnparseable, message)
+}
+
+/// The error of a run whose judge could not be reached. Errors that a user has to
+/// fix keep their kind.
+pub(super) fn judge_unavailable(error: &RunError) -> RunError {
+    match error.kind {
+        ErrorKind::ProviderUnavailable | ErrorKind::ProviderRejected | ErrorKind::Timeout => {
+            let message = format!(
+                "The judge did not reply: {} The conversation is kept; rejudge it.",
+                sentence(&error.message)
+            );
+            RunError::new(ErrorKind::EvaluationUnavailable, message)
+        }
+        _ => error.clone(),
+    }
+}
+
+/// Adds a final period.
+fn sentence(text: &str) -> String {
+    let text = text.trim();
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+}
+
+/// The evaluation if the judge is not needed, because there is nothing to judge or
+/// the agent said nothing.
+pub(super) fn decide_without_judge(
+    run: &ActiveRun,
+    transcript: &[Turn],
+    end_reason: Option<EndReason>,
+) -> Option<Evaluation> {
+    let case = Case { agent: &run.agent, scenario: &run.scenario, transcript, end_reason };
+    let model = &run.row.model_snapshot.judge.model;
+    let JudgeStep::Decided(outcome) = judge_step(&case, &[], model) else { return None };
+    let now = run.shared.clock.now();
+    let mut evaluation = fresh(run.shared.clock.uuid().into(), model, now);
+    apply_outcome(&mut evaluation, *outcome, now);
+    Some(evaluation)
+}
+
+/// Ends a run with the verdict of its evaluation.
+pub(super) fn finish(change: &mut RunChange, evaluation: Evaluation) {
+    if let Some(verdict) = evaluation.verdict {
+        change.finish =
+            Some(RunOutcome { status: verdict.into(), score: evaluation.score, error: None });
+    }
+    change.evaluation = Some(Box::new(evaluation));
+}
+
+fn case(run: &ActiveRun) -> Case<'_> {
+    Case {
+        agent: &run.agent,
+        scenario: &run.scenario,
+        transcript: &run.transcript,
+        end_reason: run.row.end_reason,
+    }
+}
+
+/// Calls the judge and returns the change with its raw reply.
+pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
+    let evaluation = run.evaluation.as_ref();
+    let model = &run.row.model_snapshot.judge.model;
+    let JudgeStep::CallJudge(mut request) = judge_step(&case(run), &raw_replies(evaluation), model)
+    else {
+        // The stored reply is readable: the next step parses it.
+        return Ok(RunChange::default());
+    };
+    request.call_id = run.call_id();
+    let now = run.shared.clock.now();
+    let mut evaluation =
+        evaluation.cloned().unwrap_or_else(|| fresh(run.shared.clock.uuid().into(), model, now));
+    let connection = run.row.model_snapshot.judge.connection_id;
+    let asked = run.call(true, connection, &request).await;
+    let (reply, mut change) = match asked {
+        Ok(called) => called,
+        Err(RunInterrupted::Failed(error, account)) => {
+            let end = ended(evaluation, judge_unavailable(&error), now);
+            let RunChange { active, parked_time, calls_done, .. } = *account;
+            return Ok(RunChange { active, parked_time, calls_done, ..end });
+        }
+        Err(other) => return Err(other),
+    };
+    record_reply(&mut evaluation, &reply);
+    let mut usage = run.usage;
+    usage.judge.add(reply.input_tokens, reply.output_tokens);
+    change.usage = Some(usage);
+    change.evaluation = Some(Box::new(evaluation));
+    Ok(change)
+}
+
+/// Ends an evaluation without a verdict, and its run.
+fn ended(mut evaluation: Evaluation, error: RunError, now: Timestamp) -> RunChange {
+    evaluation.status = EvaluationStatus::Error;
+    evaluation.error = Some(error.clone());
+    evaluation.finished_at = Some(now);
+    RunChange {
+        evaluation: Some(Box::new(evaluation)),
+        finish: Some(RunOutcome {
+            status: domain::RunStatus::Error,
+            score: None,
+            error: Some(error),
+        }),
+        ..RunChange::default()
+    }
+}
+
+/// Parses the stored reply: a verdict, the repair request, or an error.
+pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
+    let Some(mut evaluation) = run.evaluation.clone() else { return Ok(RunChange::default()) };
+    let replies = raw_replies(Some(&evaluation));
+    let now = run.shared.clock.now();
+    match judge_step(&case(run), &replies, &run.row.model_snapshot.judge.model) {
+        JudgeStep::Decided(outcome) => {
+            apply_outcome(&mut evaluation, *outcome, now);
+            let mut change = RunChange::default();
+            finish(&mut change, evaluation);
+            Ok(change)
+        }
+        JudgeStep::Unparseable { problem } => Ok(ended(evaluation, unparseable(&problem), now)),
+        JudgeStep::CallJudge(_) => {
+            // The repair is a separate call, so its intent is stored first.
+            let turn = run.row.turns;
+            let intent =
+                Intent { id: run.shared.clock.uuid(), role: store::rows::Role::Judge, turn };
+            run.intent = Some(intent.clone());
+            run.commit(RunChange { intents: vec![intent], ..RunChange::default() }).await?;
+            ask(run).await
+        }
+    }
+}

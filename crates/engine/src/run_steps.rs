@@ -1,0 +1,272 @@
+//! Executes the steps of a run. The next step is always derived from the stored
+//! state, so a recovered run takes the same path as one that never stopped.
+
+use super::calling::{CallContext, CallInterrupted};
+use super::registry::{Stop, StopSignal};
+use super::store_retry::StoreRetry;
+use super::{Shared, conversation_driver, judge_driver};
+use conversation::{JudgingState, Step, next_step};
+use domain::{
+    AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec, Turn,
+    Usage,
+};
+use llm::outbound::{CallOutcome, CallTimes};
+use llm::{CallError, ChatReply, ChatRequest};
+use std::sync::Arc;
+use std::time::Duration;
+use store::StoreError;
+use store::rows::{Intent, Role, RunRow};
+use store::transition::{EVALUATION_ALLOWANCE, Lease, RunChange};
+
+/// Why a run stopped before it was final.
+pub(super) enum RunInterrupted {
+    /// A stop signal.
+    Stopped(Stop),
+    /// The run ends with this error.
+    Error(RunError),
+    /// The run ends with this error, and the failed call left a change to commit.
+    Failed(RunError, Box<RunChange>),
+    /// Another worker holds the run: nothing more is stored.
+    LeaseLost,
+    /// The store stayed unavailable; the run is resumed later from its stored
+    /// state.
+    StoreUnavailable,
+}
+
+/// A run in progress: its stored state, and the state between commits.
+pub(super) struct ActiveRun {
+    pub(super) shared: Arc<Shared>,
+    pub(super) stop_signal: StopSignal,
+    pub(super) row: RunRow,
+    pub(super) lease: Lease,
+    pub(super) agent: AgentSpec,
+    pub(super) scenario: ScenarioSpec,
+    pub(super) transcript: Vec<Turn>,
+    pub(super) evaluation: Option<Evaluation>,
+    pub(super) usage: Usage,
+    /// The stored intent of the next call.
+    pub(super) intent: Option<Intent>,
+}
+
+/// Commits, and retries while the store is unavailable, so that a reply that was
+/// paid for is not lost.
+pub(super) async fn commit(
+    store_retry: &StoreRetry<'_>,
+    lease: &Lease,
+    change: RunChange,
+) -> Result<RunRow, StoreError> {
+    let shared = store_retry.shared;
+    store_retry
+        .retry_while_unavailable(|| shared.queue.commit(lease, change.clone(), shared.clock.now()))
+        .await
+}
+
+pub(super) fn interruption_of(error: &StoreError) -> RunInterrupted {
+    match error {
+        StoreError::LeaseLost => RunInterrupted::LeaseLost,
+        StoreError::Unavailable(_) => RunInterrupted::StoreUnavailable,
+        other => {
+            tracing::error!(error = %other, "the store failed");
+            let message = "The data of this run could not be read or stored. Re-run it.";
+            RunInterrupted::Error(RunError::new(ErrorKind::Internal, message))
+        }
+    }
+}
+
+impl ActiveRun {
+    /// Executes steps until the run is final.
+    pub(super) async fn run_to_end(mut self) -> Result<(), RunInterrupted> {
+        let mut change = RunChange::default();
+        loop {
+            let step = self.advance_without_calls(&mut change);
+            let finished = change.finish.is_some();
+            self.commit(std::mem::take(&mut change)).await?;
+            if finished {
+                return Ok(());
+            }
+            if let Some(why) = self.stop_signal.stopped() {
+                return Err(RunInterrupted::Stopped(why));
+            }
+            change = match step {
+                Step::CallAgent { allow_tools } => {
+                    conversation_driver::agent(&self, allow_tools).await?
+                }
+                Step::CallSimulatedUser => conversation_driver::simulated_user(&mut self).await?,
+                Step::AnswerTools { calls } => {
+                    conversation_driver::answer(&mut self, &calls).await?
+                }
+                Step::RefuseTools { calls } => conversation_driver::refuse(&self, &calls),
+                Step::Judge => judge_driver::ask(&self).await?,
+                Step::ParseReply { .. } => judge_driver::parse_or_repair(&mut self).await?,
+                // Handled by `advance_without_calls`, or final already.
+                Step::SendUserMessage { .. } | Step::End(_) | Step::Finished => return Ok(()),
+            };
+        }
+    }
+
+    /// Adds all steps without a model call (the next user turn of the script, the
+    /// end of the conversation) to `change`, so that they share its commit, and the
+    /// intent of the next call. Returns the step of that call.
+    fn advance_without_calls(&mut self, change: &mut RunChange) -> Step {
+        let mut transcript = self.transcript.clone();
+        transcript.extend(numbered(change.turns.clone(), self.row.turns));
+        loop {
+            let over = change.end_reason.or(self.row.end_reason);
+            let evaluation = change.evaluation.as_deref().or(self.evaluation.as_ref());
+            let step = next_step(&self.scenario, &transcript, over, judging_state(evaluation));
+            match step {
+                Step::SendUserMessage { message } => {
+                    let turn = conversation_driver::user_turn(
+                        message,
+                        &transcript,
+                        self.shared.clock.now(),
+                    );
+                    transcript.push(turn.clone());
+                    change.turns.push(turn);
+                }
+                Step::End(reason) => change.end_reason = Some(reason),
+                Step::Judge => {
+                    if let Some(decided) =
+                        judge_driver::decide_without_judge(self, &transcript, over)
+                    {
+                        judge_driver::finish(change, decided);
+                        return Step::Finished;
+                    }
+                    self.record_intent(change, Role::Judge, &transcript);
+                    return Step::Judge;
+                }
+                Step::CallAgent { .. } => {
+                    self.record_intent(change, Role::Agent, &transcript);
+                    return step;
+                }
+                Step::CallSimulatedUser => {
+                    self.record_intent(change, Role::SimulatedUser, &transcript);
+                    return step;
+                }
+                Step::AnswerTools { ref calls } => {
+                    if conversation_driver::needs_simulation(self, calls) {
+                        self.record_intent(change, Role::SimulatedUser, &transcript);
+                    }
+                    return step;
+                }
+                Step::RefuseTools { .. } | Step::ParseReply { .. } | Step::Finished => return step,
+            }
+        }
+    }
+
+    /// Adds the intent of the next call, so that calls lost in a crash are known.
+    pub(super) fn record_intent(
+        &mut self,
+        change: &mut RunChange,
+        role: Role,
+        transcript: &[Turn],
+    ) {
+        let turn = u32::try_from(transcript.len()).unwrap_or(u32::MAX);
+        let intent = Intent { id: self.shared.clock.uuid(), role, turn };
+        change.intents.push(intent.clone());
+        self.intent = Some(intent);
+    }
+
+    pub(super) async fn commit(&mut self, change: RunChange) -> Result<(), RunInterrupted> {
+        if change == RunChange::default() {
+            return Ok(());
+        }
+        let turns = change.turns.clone();
+        if let Some(evaluation) = &change.evaluation {
+            self.evaluation = Some((**evaluation).clone());
+        }
+        let first = self.row.turns;
+        let committed = commit(&self.store_retry(), &self.lease, change).await;
+        self.row = committed.map_err(|error| interruption_of(&error))?;
+        self.usage = self.row.usage;
+        self.transcript.extend(numbered(turns, first));
+        Ok(())
+    }
+
+    fn store_retry(&self) -> StoreRetry<'_> {
+        let deadline = self.row.deadline_at;
+        StoreRetry { shared: &self.shared, stop_signal: &self.stop_signal, deadline }
+    }
+
+    /// The context of the next call.
+    pub(super) fn call_context(&self, judging: bool) -> CallContext<'_> {
+        let settings = &self.shared.settings;
+        let used = Duration::from_millis(self.row.active_ms);
+        let talk = Duration::from_millis(self.row.timeout_ms).saturating_sub(used);
+        let deadline = self.row.deadline_at.unwrap_or_default();
+        let left = deadline.since(self.shared.clock.now());
+        let parked = Duration::from_millis(self.row.parked_ms);
+        CallContext {
+            shared: &self.shared,
+            stop_signal: &self.stop_signal,
+            user_id: self.row.user_id,
+            lease: Some(self.lease.clone()),
+            deadline: self.row.deadline_at,
+            active_left: if judging { EVALUATION_ALLOWANCE.min(left) } else { talk.min(left) },
+            wait_left: settings.max_wait.saturating_sub(parked).min(left),
+            circuit_left: settings
+                .circuit_wait
+                .saturating_sub(Duration::from_millis(self.row.circuit_ms)),
+        }
+    }
+
+    /// Calls a model. Returns the reply, and the change that records the call's usage.
+    /// If the call fails finally, the error carries that change.
+    pub(super) async fn call(
+        &self,
+        judging: bool,
+        connection: ConnectionId,
+        request: &ChatRequest,
+    ) -> Result<(ChatReply, RunChange), RunInterrupted> {
+        let outcome = self.call_context(judging).call(connection, request).await;
+        let CallOutcome { result, times } = outcome;
+        match result {
+            Ok(reply) => {
+                let usage = self.usage_of_call(&times, Ok(&reply));
+                Ok((reply, usage))
+            }
+            Err(CallInterrupted::Stopped(why)) => Err(RunInterrupted::Stopped(why)),
+            Err(CallInterrupted::Store(error)) => Err(interruption_of(&error)),
+            Err(CallInterrupted::Failed(error)) => {
+                let usage = self.usage_of_call(&times, Err(&error));
+                let error = RunError::new(error.kind(), error.message);
+                Err(RunInterrupted::Failed(error, Box::new(usage)))
+            }
+        }
+    }
+
+    /// The id of the stored intent.
+    pub(super) fn call_id(&self) -> String {
+        self.intent.as_ref().map(|intent| intent.id.to_string()).unwrap_or_default()
+    }
+
+    /// The change that records the time and the outcome of a call.
+    fn usage_of_call(&self, times: &CallTimes, done: Result<&ChatReply, &CallError>) -> RunChange {
+        let call = self.intent.as_ref().map(|intent| conversation_driver::call_done(intent, done));
+        RunChange {
+            active: times.active,
+            parked_time: times.parked,
+            circuit_time: times.circuit,
+            calls_done: call.into_iter().collect(),
+            ..RunChange::default()
+        }
+    }
+}
+
+/// New turns with the indices that they get when they are stored.
+fn numbered(turns: Vec<Turn>, first: u32) -> impl Iterator<Item = Turn> {
+    turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn })
+}
+
+/// The progress of the judge according to the stored evaluation.
+pub(super) fn judging_state(evaluation: Option<&Evaluation>) -> JudgingState {
+    match evaluation {
+        None => JudgingState::NotStarted,
+        Some(e) if matches!(e.status, EvaluationStatus::Done | EvaluationStatus::Error) => {
+            JudgingState::Done
+        }
+        Some(e) if e.raw_reply.is_none() => JudgingState::NotStarted,
+        Some(e) if e.asked >= 2 => JudgingState::RepairStored,
+        Some(_) => JudgingState::ReplyStored,
+    }
+}

@@ -1,0 +1,142 @@
+//! Provider messages without secrets, shortened for display.
+
+use llm_types::Endpoint;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+/// The maximum length of a provider message, in characters.
+pub(super) const MAX_CHARS: usize = 300;
+
+/// Extracts the message of an error body: `error.message`, the equivalent field of other
+/// servers, or the whole text. The result is sanitized.
+#[must_use]
+pub(super) fn provider_message(body: &[u8], endpoint: &Endpoint) -> String {
+    let text = String::from_utf8_lossy(body);
+    let message = match serde_json::from_str::<Value>(&text) {
+        Ok(json) => find_message(&json).unwrap_or_else(|| text.into_owned()),
+        Err(_) if looks_like_page(&text) => "a web page instead of an API response".to_owned(),
+        Err(_) => text.into_owned(),
+    };
+    sanitize(&message, endpoint)
+}
+
+/// Redacts keys, then shortens the text: a part of a key is a secret too.
+#[must_use]
+pub(super) fn sanitize(text: &str, endpoint: &Endpoint) -> String {
+    shorten(&redact(text, endpoint))
+}
+
+/// Finds the message in the bodies of common servers.
+fn find_message(json: &Value) -> Option<String> {
+    let places =
+        ["/error/message", "/message", "/error", "/detail/message", "/detail", "/0/error/message"];
+    let message = places.iter().find_map(|place| json.pointer(place)?.as_str());
+    if let Some(message) = message.filter(|message| !message.trim().is_empty()) {
+        return Some(message.to_owned());
+    }
+    // FastAPI returns a list of validation errors.
+    let list = json.pointer("/detail")?.as_array()?;
+    let lines: Vec<&str> = list.iter().filter_map(|item| item.get("msg")?.as_str()).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+fn looks_like_page(text: &str) -> bool {
+    let start = text.trim_start().get(..9).unwrap_or_default().to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
+}
+
+/// Collapses white space and truncates to [`MAX_CHARS`].
+fn shorten(text: &str) -> String {
+    let mut short = String::new();
+    for word in text.split_whitespace() {
+        if !short.is_empty() {
+            short.push(' ');
+        }
+        short.push_str(word);
+        if short.len() > MAX_CHARS * 4 {
+            break;
+        }
+    }
+    if short.chars().count() <= MAX_CHARS {
+        return short;
+    }
+    short.chars().take(MAX_CHARS - 1).chain(['…']).collect()
+}
+
+/// Replaces the key, the values of extra headers (which may be keys), and text in the
+/// format of known vendors' keys.
+fn redact(text: &str, endpoint: &Endpoint) -> String {
+    let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
+    let headers = endpoint.headers.values().map(String::as_str);
+    let mut clean = text.to_owned();
+    // Redacting short values would replace ordinary words. Keys are never short.
+    for secret in key.into_iter().chain(headers).filter(|secret| secret.len() >= 6) {
+        clean = clean.replace(secret, "[key]");
+    }
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_*.…".contains(c);
+    let mut out = String::with_capacity(clean.len());
+    let mut rest = clean.as_str();
+    while let Some(at) = rest.find("sk-") {
+        let begins = rest[..at].chars().next_back().is_none_or(|c| !c.is_ascii_alphanumeric());
+        let length = rest[at..].find(|c| !is_key(c)).unwrap_or(rest.len() - at);
+        out.push_str(&rest[..at]);
+        out.push_str(if begins && length >= 10 { "[key]" } else { &rest[at..at + length] });
+        rest = &rest[at + length..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::endpoint;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(r#"{"error":{"message":"no such model","type":"x"}}"#, "no such model")]
+    #[case(
+        r#"{"type":"error","error":{"type":"t","message":"too  long\n here"}}"#,
+        "too long here"
+    )]
+    #[case(r#"{"error":"model 'x' not found"}"#, "model 'x' not found")]
+    #[case(r#"{"object":"error","message":"bad"}"#, "bad")]
+    #[case(r#"{"detail":"Not Found"}"#, "Not Found")]
+    #[case(
+        r#"{"detail":[{"msg":"field required"},{"msg":"not a number"}]}"#,
+        "field required; not a number"
+    )]
+    #[case(r#"[{"error":{"code":400,"message":"API key"}}]"#, "API key")]
+    #[case("upstream down", "upstream down")]
+    #[case("<!DOCTYPE html><h1>502</h1>", "a web page instead of an API response")]
+    #[case("", "")]
+    #[case(r#"{"odd":1}"#, r#"{"odd":1}"#)]
+    fn provider_message_is_extracted_from_known_formats(
+        #[case] body: &str,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(provider_message(body.as_bytes(), &endpoint("http://x")), expected);
+    }
+
+    #[test]
+    fn keys_are_redacted_before_shortening() {
+        let mut endpoint = endpoint("http://x");
+        endpoint.key = Some("secret-0123456789".into());
+        endpoint.headers.insert("x-team".into(), "team-password".into());
+        let padding = "a".repeat(MAX_CHARS - 6);
+        let body = format!("{padding} secret-0123456789 team-password sk-proj-abcdef****wxyz.");
+        let message = provider_message(body.as_bytes(), &endpoint);
+        assert!(!message.contains("secret"), "{message}");
+        let message = provider_message(&body.as_bytes()[MAX_CHARS - 6..], &endpoint);
+        assert_eq!(message, "[key] [key] [key]");
+        let ordinary = "the task-list, risk-free and sk-ip";
+        assert_eq!(sanitize(ordinary, &endpoint), ordinary);
+    }
+
+    #[test]
+    fn text_is_shortened_by_characters() {
+        let message = sanitize(&"é".repeat(1000), &endpoint("http://x"));
+        assert_eq!(message.chars().count(), MAX_CHARS);
+        assert!(message.ends_with('…'));
+    }
+}

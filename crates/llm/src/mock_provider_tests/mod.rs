@@ -1,0 +1,95 @@
+//! Tests of the adapters over real HTTP against the mock provider.
+
+mod broken;
+mod errors;
+mod forms;
+mod rate_limits;
+mod scripting;
+mod wire;
+
+use crate::anthropic::Anthropic;
+use crate::http::{HttpClient, HttpOptions};
+use crate::openai::OpenAi;
+use crate::outbound::{Call, CallLimits, NoopWatcher, Outbound};
+use crate::testing::{ask, endpoint};
+use clock::SystemClock;
+use domain::{ConnectionKind, UserId};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+use mock_provider::{MockProvider, Script};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+const OPTIONS: HttpOptions = HttpOptions {
+    connect_timeout: Duration::from_secs(5),
+    idle_timeout: Duration::from_secs(5),
+    max_body: 1024 * 1024,
+    allow_private_urls: true,
+};
+
+fn http(options: HttpOptions) -> HttpClient {
+    HttpClient::new(options, Arc::new(SystemClock)).expect("a client")
+}
+
+struct Rig {
+    mock: MockProvider,
+    provider: Arc<dyn Provider>,
+    endpoint: Endpoint,
+}
+
+async fn rig(kind: ConnectionKind, script: Script) -> Rig {
+    rig_with(kind, script, OPTIONS).await
+}
+
+async fn rig_with(kind: ConnectionKind, script: Script, options: HttpOptions) -> Rig {
+    let mock = mock_provider::start(script).await.expect("a mock provider");
+    let (provider, url): (Arc<dyn Provider>, String) = match kind {
+        ConnectionKind::Anthropic => {
+            (Arc::new(Anthropic::new(http(options))), mock.anthropic_url())
+        }
+        _ => (Arc::new(OpenAi::new(http(options))), mock.openai_url()),
+    };
+    let endpoint = Endpoint { kind, ..endpoint(&url) };
+    Rig { mock, provider, endpoint }
+}
+
+impl Rig {
+    async fn ask(&self, request: &ChatRequest) -> Result<ChatReply, CallError> {
+        self.provider.complete(&self.endpoint, request).await
+    }
+
+    async fn error(&self) -> CallError {
+        self.ask(&ask("hi")).await.expect_err("an error")
+    }
+
+    fn outbound(&self) -> Outbound {
+        Outbound::new(Arc::clone(&self.provider), Arc::new(SystemClock), SmallRng::seed_from_u64(1))
+    }
+
+    async fn call(
+        &self,
+        outbound: &Outbound,
+        call_timeout: Duration,
+    ) -> Result<ChatReply, CallError> {
+        let minute = Duration::from_secs(60);
+        let limits = CallLimits {
+            call_timeout,
+            active_left: minute,
+            max_wait: minute,
+            circuit_wait: minute,
+        };
+        let call = Call {
+            user_id: UserId(Uuid::from_u128(1)),
+            probe: false,
+            resolver: &self.endpoint,
+            request: &ask("hi"),
+            limits,
+            watcher: &NoopWatcher,
+        };
+        outbound.call(call).await.result
+    }
+}
+
+const BOTH: [ConnectionKind; 2] = [ConnectionKind::Anthropic, ConnectionKind::OpenAi];

@@ -1,0 +1,69 @@
+//! The places at which calls have to wait now, for the engine and the pages.
+
+use super::Outbound;
+use super::timer::reported;
+use domain::{BreakerState, ConnectionId, UserId, WaitReason, Waiting};
+use std::time::Duration;
+
+/// No run starts before a rate limit that lasts longer. A run that has started waits
+/// for a shorter one.
+const MAX_WAIT_BEFORE_START: Duration = Duration::from_secs(60);
+
+/// A circuit or a rate limit that makes calls wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backpressure {
+    /// The affected user; `None` for all users.
+    pub user_id: Option<UserId>,
+    pub connection_id: ConnectionId,
+    /// The affected model; `None` for all models.
+    pub model: Option<String>,
+    pub waiting: Waiting,
+    /// No call passes before `waiting.until`. If false, one call per user may be in
+    /// progress, as a probe or as the next one in the queue.
+    pub blocks_all: bool,
+}
+
+impl Outbound {
+    /// What a call of this user to this model would have to wait for now.
+    #[must_use]
+    pub fn expected_wait(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        model: &str,
+    ) -> Option<Waiting> {
+        let now = self.clock.now();
+        let circuit = self.breakers.view(user, connection, now);
+        if [BreakerState::Open, BreakerState::HalfOpen].contains(&circuit.state) {
+            return Some(Waiting { what: WaitReason::Circuit, until: circuit.until });
+        }
+        let until = reported(self.limiter.exhausted(connection, model, now)?, now);
+        Some(Waiting { what: WaitReason::RateLimit, until })
+    }
+
+    /// All circuits and rate limits that make calls wait now. A suspended circuit is
+    /// not among them, because it rejects calls at once.
+    #[must_use]
+    pub fn backpressure(&self) -> Vec<Backpressure> {
+        let now = self.clock.now();
+        let circuits =
+            self.breakers.all_open(now).into_iter().map(|(user, connection_id, breaker)| {
+                let waiting = Waiting { what: WaitReason::Circuit, until: breaker.until };
+                let blocks_all = breaker.state == BreakerState::Open;
+                Backpressure {
+                    user_id: Some(user),
+                    connection_id,
+                    model: None,
+                    waiting,
+                    blocks_all,
+                }
+            });
+        let buckets = self.limiter.all_exhausted(now).into_iter();
+        let rate_limits = buckets.map(|(connection_id, model, until)| {
+            let waiting = Waiting { what: WaitReason::RateLimit, until };
+            let blocks_all = until.is_some_and(|until| until.since(now) > MAX_WAIT_BEFORE_START);
+            Backpressure { user_id: None, connection_id, model: Some(model), waiting, blocks_all }
+        });
+        circuits.chain(rate_limits).collect()
+    }
+}

@@ -1,0 +1,27 @@
+//! The outbound path over real providers, as the server uses it.
+
+use crate::{Connector, HttpClient, HttpOptions, Outbound, Provider};
+use clock::{SharedClock, SteadyClock};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use std::sync::Arc;
+
+/// Creates the outbound path over HTTP and the demo model. `seed` seeds the jitter.
+///
+/// # Errors
+/// A message for the operator if the HTTP client cannot be created.
+pub fn outbound_over_http(
+    clock: &SharedClock,
+    allow_private_urls: bool,
+    demo: Arc<dyn Provider>,
+    seed: u64,
+) -> Result<Arc<Outbound>, String> {
+    // Waits end at a point in time, which must not move when the system clock is
+    // set back or the machine was suspended.
+    let clock: SharedClock = Arc::new(SteadyClock::starting_from(clock.as_ref()));
+    let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
+    let http = HttpClient::new(options, clock.clone())
+        .map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
+    let provider = Arc::new(Connector::new(http, demo));
+    Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
+}

@@ -1,0 +1,149 @@
+//! What a lease holder does: commit, reacquire a slot, release, heartbeat.
+
+use super::claim::loads;
+use super::corrupt::fail_corrupt_run;
+use super::{apply, read_run};
+use crate::cell::RowReader;
+use crate::evaluations::fail_if_corrupt;
+use crate::rows::{insert_turn, save_evaluation, select_runs};
+use crate::sqlite_error::DbResult;
+use crate::writer::WriteTransaction;
+use domain::Timestamp;
+use store::queue::Heartbeat;
+use store::rows::{EvaluationRow, RunRow};
+use store::transition::{LEASE_DURATION, Lease, RunChange, RunTransition};
+use store::{StoreError, StoreResult};
+
+/// Stores a change of the lease holder, with its turns, calls and events.
+pub(super) async fn commit(
+    tx: &mut WriteTransaction,
+    lease: Lease,
+    change: RunChange,
+    now: Timestamp,
+) -> StoreResult<RunRow> {
+    let mut row = read_run(tx, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+    let first_index = row.turns;
+    let RunChange { turns, intents, calls_done, evaluation, .. } = change.clone();
+    let transition =
+        RunTransition::Commit { lease_epoch: lease.lease_epoch, change: Box::new(change) };
+    apply(tx, &mut row, transition, now).await?;
+    for (mut turn, index) in turns.into_iter().zip(first_index..) {
+        turn.index = index;
+        insert_turn(tx, row.id, &turn).await?;
+    }
+    for done in calls_done {
+        sqlx::query!(
+            "UPDATE calls SET outcome = ?, attempts = ?, latency_ms = ?, done_at = ? WHERE id = ?",
+            done.outcome,
+            done.attempts,
+            done.latency_ms,
+            now.0,
+            done.id,
+        )
+        .execute(&mut **tx)
+        .await
+        .db()?;
+    }
+    for intent in intents {
+        let role = intent.role.as_str();
+        sqlx::query!(
+            "INSERT INTO calls (id, run_id, lease_epoch, role, turn, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+            intent.id,
+            row.id.0,
+            lease.lease_epoch,
+            role,
+            intent.turn,
+            now.0,
+        )
+        .execute(&mut **tx)
+        .await
+        .db()?;
+    }
+    if let Some(view) = evaluation {
+        save_evaluation(tx, &EvaluationRow::of_run(&row, *view)).await?;
+    }
+    Ok(row)
+}
+
+/// Ends the parking of a run; `false` while all slots of its user are taken.
+pub(super) async fn reacquire_slot(
+    tx: &mut WriteTransaction,
+    lease: Lease,
+    runs_per_user: u32,
+    now: Timestamp,
+) -> StoreResult<bool> {
+    let row = read_run(tx, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
+    let mine = loads(tx).await?.into_iter().filter(|load| load.user_id == row.user_id);
+    if row.parked && mine.map(|load| load.active).sum::<u32>() >= runs_per_user {
+        return Ok(false);
+    }
+    let change = RunChange { parked: Some(false), waiting: Some(None), ..RunChange::default() };
+    commit(tx, lease, change, now).await.map(|_| true)
+}
+
+/// Gives the lease back.
+pub(super) async fn release(
+    tx: &mut WriteTransaction,
+    lease: Lease,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let run =
+        select_runs!("WHERE r.id = ?", lease.run_id.0).fetch_optional(&mut **tx).await.db()?;
+    let run = run.ok_or(StoreError::LeaseLost)?;
+    let id = run.id.clone();
+    match run.read() {
+        Ok(mut row) => {
+            let transition = RunTransition::Release { lease_epoch: lease.lease_epoch };
+            apply(tx, &mut row, transition, now).await
+        }
+        // No worker can use the run: it would be claimed and released for ever.
+        Err(error) => fail_corrupt_run(tx, &id, Some(lease.lease_epoch), &error, now).await,
+    }
+}
+
+/// Renews all leases of a worker. A run whose lease epoch is corrupt fails.
+pub(super) async fn heartbeat(
+    tx: &mut WriteTransaction,
+    owner: String,
+    now: Timestamp,
+) -> StoreResult<Heartbeat> {
+    let lease_until = now.plus(LEASE_DURATION).0;
+    let runs = sqlx::query!(
+        r#"UPDATE runs SET lease_until = ? WHERE lease_owner = ? AND status = 'running'
+           RETURNING id, lease_epoch, cancel_requested_at IS NOT NULL AS "is_cancelled!: bool""#,
+        lease_until,
+        owner,
+    );
+    let mut heartbeat = Heartbeat::default();
+    for run in runs.fetch_all(&mut **tx).await.db()? {
+        let row = RowReader::new("runs", &run.id);
+        let lease_epoch = match row.get("lease_epoch", run.lease_epoch) {
+            Ok(lease_epoch) => lease_epoch,
+            Err(error) => {
+                fail_corrupt_run(tx, &run.id, None, &error, now).await?;
+                continue;
+            }
+        };
+        let run_id = run.id.uuid().into();
+        heartbeat.leases.push(Lease { run_id, lease_epoch });
+        if run.is_cancelled {
+            heartbeat.cancel_requested.push(run_id);
+        }
+    }
+    let evaluations = sqlx::query!(
+        "UPDATE evaluations SET lease_until = ? WHERE is_first = 0 AND status = 'running' \
+         AND lease_owner = ? RETURNING id, lease_epoch",
+        lease_until,
+        owner,
+    );
+    for evaluation in evaluations.fetch_all(&mut **tx).await.db()? {
+        let row = RowReader::new("evaluations", &evaluation.id);
+        let id = evaluation.id.uuid().into();
+        match row.get("lease_epoch", evaluation.lease_epoch) {
+            Ok(lease_epoch) => heartbeat.evaluations.push((id, lease_epoch)),
+            Err(_) => fail_if_corrupt(tx, id, now).await?,
+        }
+    }
+    Ok(heartbeat)
+}

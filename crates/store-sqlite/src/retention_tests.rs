@@ -1,0 +1,182 @@
+//! Retention over SQLite: steps are small, and partly deleted suites are hidden.
+
+use super::SqliteStore;
+use crate::sqlite_error::DbResult;
+use domain::services::HistoryFilter;
+use domain::{Evaluation, RunId, SpaceId, SuiteId, Timestamp};
+use futures::FutureExt;
+use store::retention::{Expired, RetentionStore};
+use store::rows::EvaluationRow;
+use store::suites::{CreateOutcome, NewEvaluation, NewRun, NewSuite, SuiteStore};
+use uuid::Uuid;
+
+async fn store() -> (SqliteStore, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    (SqliteStore::open(&folder.path().join("test.db")).await.expect("opens"), folder)
+}
+
+async fn sql(store: &SqliteStore, statements: &'static [&'static str]) {
+    let written = store.writer.write(move |c| {
+        async move {
+            for statement in statements {
+                sqlx::query(*statement).execute(&mut *c).await.db()?;
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    written.await.expect("runs");
+}
+
+async fn count(store: &SqliteStore, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(&store.read).await.expect("counts")
+}
+
+/// One finished suite of one run with 3,000 turns, calls and events.
+const LONG_SUITE: &[&str] = &[
+    "INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a@example.org', 'h', 0)",
+    "INSERT INTO spaces VALUES (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0)",
+    "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, model_snapshot, status, total, \
+     concurrency, repeats, note, seq, created_at, finished_at) VALUES (x'00000000000000000000000000000003', \
+     x'00000000000000000000000000000002', x'00000000000000000000000000000001', x'00000000000000000000000000000004', \
+     1, 'A', '{\"agent\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"}, \
+     \"judge\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"}, \
+     \"simulated_user\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"}}', \
+     'finished', 1, 1, 1, '', 3000, 1, 10)",
+    "INSERT INTO runs (id, suite_id, space_id, user_id, agent_id, agent_revision, scenario_id, scenario_revision, \
+     scenario_name, repetition, position, timeout_ms, user_turns_planned, status, parked, lease_epoch, recoveries, \
+     recoveries_without_progress, active_ms, parked_ms, created_at, finished_at, usage, user_turns, turns) \
+     VALUES (x'00000000000000000000000000000005', x'00000000000000000000000000000003', \
+     x'00000000000000000000000000000002', x'00000000000000000000000000000001', x'00000000000000000000000000000004', \
+     1, x'00000000000000000000000000000006', 1, 'S', 1, 0, 1, 1, 'passed', 0, 1, 0, 0, 0, 0, 1, 10, \
+     '{\"agent\":{\"calls\":1,\"input_tokens\":0,\"output_tokens\":0},\"simulated_user\":{\"calls\":1,\"input_tokens\":0,\"output_tokens\":0},\"judge\":{\"calls\":1,\"input_tokens\":0,\"output_tokens\":0}}', 1, 3000)",
+    "WITH n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2999) \
+     INSERT INTO turns (run_id, idx, speaker, message, at) \
+     SELECT x'00000000000000000000000000000005', i, 'user', 'words', 1 FROM n",
+    "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+     INSERT INTO calls (id, run_id, lease_epoch, role, turn, created_at) \
+     SELECT randomblob(16), x'00000000000000000000000000000005', 1, 'agent', i, 1 FROM n",
+    "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+     INSERT INTO events (suite_id, seq, kind, run_id, turn, at) \
+     SELECT x'00000000000000000000000000000003', i, 'turn', x'00000000000000000000000000000005', i - 1, 1 FROM n",
+];
+
+#[tokio::test]
+async fn deleted_suite_is_hidden_at_once_and_deleted_in_small_steps() {
+    let (store, _folder) = store().await;
+    sql(&store, LONG_SUITE).await;
+    let id = |n| Uuid::from_u128(n);
+    let (space, suite, run) = (SpaceId(id(2)), SuiteId(id(3)), RunId(id(5)));
+    let filter = HistoryFilter::default();
+    assert_eq!(store.suites(space, &filter, None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.runs(space, &filter, None, 9).await.unwrap().len(), 1);
+    let mut steps = 0;
+    loop {
+        let step = store.delete_expired(Expired::Suites, Timestamp(10), 500).await.unwrap();
+        assert!(step.total() <= 502, "a step is small: {step:?}");
+        steps += 1;
+        assert!(store.suites(space, &filter, None, 9).await.unwrap().is_empty());
+        assert!(store.runs(space, &filter, None, 9).await.unwrap().is_empty());
+        assert!(store.suite(space, suite).await.unwrap().is_none());
+        assert!(store.run(space, run).await.unwrap().is_none());
+        assert!(!store.owns(space, suite).await.unwrap());
+        assert!(store.events_after(suite, 0, 9).await.unwrap().is_empty());
+        if !step.more {
+            break;
+        }
+    }
+    assert!(steps >= 18, "{steps} steps");
+    for rows in ["turns", "calls", "events", "runs", "suites"].map(|table| match table {
+        "turns" => "SELECT COUNT(*) FROM turns",
+        "calls" => "SELECT COUNT(*) FROM calls",
+        "events" => "SELECT COUNT(*) FROM events",
+        "runs" => "SELECT COUNT(*) FROM runs",
+        _ => "SELECT COUNT(*) FROM suites",
+    }) {
+        assert_eq!(count(&store, rows).await, 0, "{rows}");
+    }
+    store.optimize().await.unwrap();
+}
+
+#[tokio::test]
+async fn run_of_deleted_suite_is_neither_copied_nor_rejudged() {
+    let (store, _folder) = store().await;
+    sql(&store, LONG_SUITE).await;
+    let id = |n| Uuid::from_u128(n);
+    let space = SpaceId(id(2));
+    let source = store.run(space, RunId(id(5))).await.unwrap().unwrap();
+    let step = store.delete_expired(Expired::Suites, Timestamp(10), 500).await.unwrap();
+    assert!(step.more, "its turns still exist");
+    let copy = NewSuite {
+        id: SuiteId(id(30)),
+        space_id: space,
+        user_id: source.user_id,
+        agent: source.agent.clone(),
+        model_snapshot: source.model_snapshot.clone(),
+        concurrency: 1,
+        repeats: 1,
+        note: String::new(),
+        parent_id: Some(source.suite_id),
+        runs: vec![NewRun {
+            id: RunId(id(50)),
+            scenario: source.scenario.clone(),
+            repetition: 1,
+            timeout_ms: 1,
+            user_turns_planned: 1,
+            source_run_id: Some(source.id),
+            error: None,
+        }],
+        allow_parallel: false,
+        queue_per_user: 500,
+        key: None,
+        at: Timestamp(11),
+    };
+    assert_eq!(store.create_suite(copy).await.unwrap(), CreateOutcome::New);
+    let copy = store.run(space, RunId(id(50))).await.unwrap().unwrap();
+    assert_eq!((copy.source_run_id, copy.turns, copy.user_turns), (None, 0, 0));
+    assert!(
+        store.transcript(copy.id).await.unwrap().is_empty(),
+        "no partial conversation is copied"
+    );
+    let asked = Evaluation::pending(id(60).into(), "m", 1, Timestamp(11));
+    let row = EvaluationRow::requested(&source, source.model_snapshot.judge.clone(), asked);
+    let judged = store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+    assert_eq!(judged, CreateOutcome::Gone);
+}
+
+#[tokio::test]
+async fn unfinished_suite_is_never_deleted() {
+    let (store, _folder) = store().await;
+    sql(&store, LONG_SUITE).await;
+    sql(&store, &["UPDATE suites SET finished_at = NULL, status = 'running'"]).await;
+    for what in [Expired::Events, Expired::Suites] {
+        let step = store.delete_expired(what, Timestamp(i64::MAX), 500).await.unwrap();
+        assert_eq!((step.total(), step.more), (0, false));
+    }
+    assert_eq!(count(&store, "SELECT COUNT(*) FROM events").await, 3000);
+}
+
+#[tokio::test]
+async fn drafts_and_sessions_are_deleted_by_age() {
+    let (store, _folder) = store().await;
+    sql(
+        &store,
+        &[
+            "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) \
+             INSERT INTO drafts (id, body, created_at) SELECT randomblob(16), '{}', i FROM n",
+            "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) \
+             INSERT INTO sessions (id_hash, data, expires_at) SELECT randomblob(32), '{}', i FROM n",
+        ],
+    )
+    .await;
+    for (what, left) in [
+        (Expired::Drafts, "SELECT COUNT(*) FROM drafts"),
+        (Expired::Sessions, "SELECT COUNT(*) FROM sessions"),
+    ] {
+        let first = store.delete_expired(what, Timestamp(600), 500).await.unwrap();
+        assert_eq!((first.total(), first.more), (500, true));
+        let second = store.delete_expired(what, Timestamp(600), 500).await.unwrap();
+        assert_eq!((second.total(), second.more), (100, false));
+        assert_eq!(count(&store, left).await, 100, "{what:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Rows of turns.
+
+use super::{document, integer};
+use crate::cell::{Cell, ItemKey, RowReader};
+use crate::sqlite_error::DbResult;
+use domain::{FinishReason, RunId, Speaker, Turn};
+use sqlx::SqliteConnection;
+use store::StoreResult;
+
+pub(crate) struct RawTurn {
+    pub(crate) idx: Cell<i64>,
+    pub(crate) speaker: Cell<String>,
+    pub(crate) message: Cell<String>,
+    pub(crate) tool_calls: Option<Cell<String>>,
+    pub(crate) tool: Option<Cell<String>>,
+    pub(crate) finish: Option<Cell<String>>,
+    pub(crate) latency_ms: Option<Cell<i64>>,
+    pub(crate) input_tokens: Option<Cell<i64>>,
+    pub(crate) output_tokens: Option<Cell<i64>>,
+    pub(crate) at: Cell<i64>,
+}
+
+impl RawTurn {
+    pub(crate) fn read(self, run: RunId) -> StoreResult<Turn> {
+        let key = ItemKey(&run, self.idx.clone().value());
+        let row = RowReader::new("turns", &key);
+        Ok(Turn {
+            index: row.get("idx", self.idx)?,
+            speaker: row.parse("speaker", self.speaker, Speaker::parse)?,
+            message: row.get("message", self.message)?,
+            tool_calls: row.optional_json("tool_calls", self.tool_calls)?.unwrap_or_default(),
+            tool: row.optional_json("tool", self.tool)?,
+            finish: row.optional_parse("finish", self.finish, FinishReason::parse)?,
+            latency_ms: row.optional("latency_ms", self.latency_ms)?,
+            input_tokens: row.optional("input_tokens", self.input_tokens)?,
+            output_tokens: row.optional("output_tokens", self.output_tokens)?,
+            at: row.get("at", self.at)?,
+        })
+    }
+}
+
+pub(crate) async fn insert_turn(
+    c: &mut SqliteConnection,
+    run: RunId,
+    turn: &Turn,
+) -> StoreResult<()> {
+    let speaker = turn.speaker.as_str();
+    let tool_calls =
+        (!turn.tool_calls.is_empty()).then(|| document(&turn.tool_calls)).transpose()?;
+    let tool = turn.tool.as_ref().map(document).transpose()?;
+    let finish = turn.finish.map(FinishReason::as_str);
+    let input_tokens = turn.input_tokens.map(integer).transpose()?;
+    let output_tokens = turn.output_tokens.map(integer).transpose()?;
+    sqlx::query!(
+        "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
+         input_tokens, output_tokens, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        run.0,
+        turn.index,
+        speaker,
+        turn.message,
+        tool_calls,
+        tool,
+        finish,
+        turn.latency_ms,
+        input_tokens,
+        output_tokens,
+        turn.at.0,
+    )
+    .execute(c)
+    .await
+    .db()?;
+    Ok(())
+}

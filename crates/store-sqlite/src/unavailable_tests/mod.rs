@@ -1,0 +1,118 @@
+//! The writer while the database is unavailable: locked, disk full, connection
+//! broken. Each change is stored or reported as not stored, never partly, and the
+//! writer recovers by itself.
+
+mod connection;
+mod full;
+mod locks;
+
+use crate::SqliteStore;
+use crate::sqlite_error::DbResult;
+use crate::writer::{BUSY_TIMEOUT, LockTimeout, Writer};
+use futures::FutureExt;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+use std::path::PathBuf;
+use std::time::Duration;
+use store::StoreError;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+struct TestStore {
+    store: SqliteStore,
+    file: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// A store whose writer waits for a lock for this time.
+async fn store(normal: Duration) -> TestStore {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("test.db");
+    let mut store = SqliteStore::open(&file).await.expect("opens");
+    store.writer.close().await;
+    let options = SqliteConnectOptions::new().filename(&file).busy_timeout(BUSY_TIMEOUT);
+    let connection = SqliteConnection::connect_with(&options).await.expect("connects");
+    let lock_timeout = LockTimeout { normal, after_failure: Duration::from_millis(100) };
+    store.writer = Writer::start(connection, options, lock_timeout, store.event_notifier.clone());
+    TestStore { store, file, _folder: folder }
+}
+
+impl TestStore {
+    /// A connection as another process has it.
+    async fn other_connection(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(&self.file);
+        SqliteConnection::connect_with(&options).await.expect("connects")
+    }
+
+    async fn put(&self, name: &'static str) -> Result<(), StoreError> {
+        self.store.writer.write(move |c| put(c, name, 1).boxed()).await
+    }
+
+    async fn names(&self) -> Vec<String> {
+        let names = sqlx::query_scalar("SELECT name FROM facts ORDER BY name");
+        names.fetch_all(&self.store.read).await.expect("reads")
+    }
+
+    async fn pragma(&self, pragma: &'static str) {
+        let result = self.store.writer.write(move |c| {
+            async move {
+                sqlx::query(pragma).fetch_all(c).await.db()?;
+                Ok(())
+            }
+            .boxed()
+        });
+        result.await.expect("a pragma");
+    }
+
+    /// Keeps the writer busy, so that changes queued meanwhile share the next
+    /// transaction.
+    async fn busy(&self) -> Busy {
+        let (go, wait) = oneshot::channel::<()>();
+        let (begun, began) = oneshot::channel();
+        let writer = self.store.writer.clone();
+        let held = tokio::spawn(async move {
+            let held = writer.write(move |_| {
+                async move {
+                    let _ = begun.send(());
+                    let _ = wait.await;
+                    Ok(())
+                }
+                .boxed()
+            });
+            held.await
+        });
+        began.await.expect("began");
+        Busy { go, held }
+    }
+}
+
+struct Busy {
+    go: oneshot::Sender<()>,
+    held: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Busy {
+    /// Releases the writer.
+    async fn release(self) {
+        self.go.send(()).expect("waits");
+        self.held.await.expect("no panic").expect("stored");
+    }
+}
+
+/// Stores metadata of this size.
+async fn put(c: &mut SqliteConnection, name: &'static str, bytes: i64) -> Result<(), StoreError> {
+    let put = sqlx::query("INSERT INTO facts (name, value) VALUES (?, zeroblob(?))");
+    put.bind(name).bind(bytes).execute(c).await.db()?;
+    Ok(())
+}
+
+async fn run(c: &mut SqliteConnection, sql: &'static str) {
+    sqlx::query(sql).execute(c).await.expect(sql);
+}
+
+fn is_unavailable(result: &Result<(), StoreError>, reason: &str) -> bool {
+    matches!(result, Err(StoreError::Unavailable(why)) if why.contains(reason))
+}
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(300);

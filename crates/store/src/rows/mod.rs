@@ -1,0 +1,128 @@
+//! The rows of suites, runs, evaluations and events. Fields without a comment
+//! mean what they mean in `domain`.
+
+mod evaluation;
+mod run;
+mod suite;
+
+pub use evaluation::{EvaluationLease, EvaluationRow};
+pub use run::{RunRow, RunState};
+pub use suite::SuiteRow;
+
+use domain::{ConnectionId, FinishedEvent, Run, RunId, Turn};
+use serde::{Deserialize, Serialize};
+
+/// A model and the connection that serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRef {
+    pub connection_id: ConnectionId,
+    pub model: String,
+}
+
+/// The models of a suite, fixed when it is created: later edits of the agent or
+/// the settings do not change them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelSnapshot {
+    /// The model under test.
+    pub agent: ModelRef,
+    pub judge: ModelRef,
+    /// Plays users and invents tool results.
+    pub simulated_user: ModelRef,
+    #[serde(default)]
+    pub own: OwnModels,
+}
+
+/// The models that the request named itself. A rerun keeps them and takes the
+/// others from the current settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnModels {
+    pub judge: bool,
+    pub simulated_user: bool,
+}
+
+impl ModelSnapshot {
+    /// One model in every role, none of them named by the request.
+    #[must_use]
+    pub fn all(model: &ModelRef) -> Self {
+        let model = || model.clone();
+        let own = OwnModels::default();
+        Self { agent: model(), judge: model(), simulated_user: model(), own }
+    }
+
+    /// Replaces a snapshot that cannot be read: no connection has these models.
+    pub fn unreadable() -> Self {
+        let connection_id = ConnectionId(uuid::Uuid::nil());
+        Self::all(&ModelRef { connection_id, model: String::new() })
+    }
+}
+
+/// The model that a provider call goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Agent,
+    SimulatedUser,
+    Judge,
+}
+
+impl Role {
+    /// The value in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::SimulatedUser => "simulated_user",
+            Self::Judge => "judge",
+        }
+    }
+}
+
+/// A provider call, stored before it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// The call id, which the provider receives.
+    pub id: uuid::Uuid,
+    pub role: Role,
+    /// The number of turns that were stored before the call.
+    pub turn: u32,
+}
+
+/// The result of a provider call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallDone {
+    /// The id of the [`Intent`].
+    pub id: uuid::Uuid,
+    /// `ok`, or the kind of error.
+    pub outcome: String,
+    /// HTTP attempts.
+    pub attempts: u32,
+    /// Milliseconds of the successful attempt.
+    pub latency_ms: Option<u32>,
+}
+
+/// A stored event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventRow {
+    /// A run changed: its state at that time.
+    Run(Box<Run>),
+    /// A turn was stored. Readers join it with the transcript.
+    Turn { run_id: RunId, index: u32 },
+    /// The suite is final.
+    Finished(FinishedEvent),
+}
+
+impl EventRow {
+    /// Whether a run or the suite became final.
+    #[must_use]
+    pub fn is_completion(&self) -> bool {
+        match self {
+            Self::Run(run) => run.status.is_final(),
+            Self::Finished(_) => true,
+            Self::Turn { .. } => false,
+        }
+    }
+}
+
+/// The turns of one run, in order.
+pub type Transcript = Vec<Turn>;

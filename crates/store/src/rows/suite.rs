@@ -1,0 +1,48 @@
+//! Rows of suites.
+
+use crate::transition::SuiteState;
+use domain::{
+    AgentRef, Counts, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId, pass_rate,
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuiteRow {
+    pub id: SuiteId,
+    pub space_id: SpaceId,
+    pub user_id: UserId,
+    pub agent: AgentRef,
+    pub state: SuiteState,
+    pub total: u32,
+    pub concurrency: u32,
+    pub repeats: u32,
+    pub parent_id: Option<SuiteId>,
+    pub note: String,
+    /// The number of the newest event.
+    pub seq: i64,
+    pub created_at: Timestamp,
+}
+
+impl SuiteRow {
+    /// The suite of pages and API.
+    #[must_use]
+    pub fn view(&self, counts: Counts, eta_seconds: Option<u32>, runs: Option<Vec<Run>>) -> Suite {
+        Suite {
+            id: self.id,
+            agent: self.agent.clone(),
+            status: self.state.status(),
+            total: self.total,
+            counts,
+            pass_rate: pass_rate(&counts),
+            progress: SuiteProgress { done: counts.done(), total: self.total, eta_seconds },
+            concurrency: self.concurrency,
+            repeats: self.repeats,
+            parent_id: self.parent_id,
+            note: self.note.clone(),
+            created_at: self.created_at,
+            started_at: self.state.started_at(),
+            finished_at: self.state.finished_at(),
+            cancel_requested_at: self.state.cancel_requested_at(),
+            runs,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Selects the suite that gets the next free slot: orphaned runs first, then
+//! the user with the fewest active runs, then the oldest suite. No run starts
+//! where its first provider call would only wait.
+
+use super::rows::ModelRef;
+use domain::{ConnectionId, SuiteId, Timestamp, UserId};
+use std::collections::HashMap;
+
+/// A limit on new runs to a connection whose calls have to wait (open circuit,
+/// rate limit).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdmissionLimit {
+    /// `None` limits each user separately.
+    pub user_id: Option<UserId>,
+    pub connection_id: ConnectionId,
+    /// `None` means all models of the connection.
+    pub model: Option<String>,
+    /// A user's run starts while fewer runs than this are running there: 0 while
+    /// no call succeeds, 1 so that one run can probe the connection.
+    pub max_running: u32,
+}
+
+impl AdmissionLimit {
+    /// Whether it limits calls of this user to this model.
+    pub(super) fn applies_to(&self, user: UserId, model: Option<&ModelRef>) -> bool {
+        self.user_id.is_none_or(|limited| limited == user)
+            && model.is_some_and(|target| {
+                target.connection_id == self.connection_id
+                    && self.model.as_ref().is_none_or(|model| *model == target.model)
+            })
+    }
+
+    fn applies_to_suite(&self, load: &SuiteLoad) -> bool {
+        self.applies_to(load.user_id, load.agent.as_ref())
+    }
+}
+
+/// An unfinished suite and the number of its runs by state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuiteLoad {
+    pub suite_id: SuiteId,
+    pub user_id: UserId,
+    /// The model under test; `None` if it cannot be read.
+    pub agent: Option<ModelRef>,
+    pub created_at: Timestamp,
+    /// The limit of running runs.
+    pub concurrency: u32,
+    pub pending: u32,
+    pub running: u32,
+    /// Running without a lease.
+    pub orphaned: u32,
+    /// Leased and not parked.
+    pub active: u32,
+    /// Leased and parked only because no slot is free: the next free slots are
+    /// reserved for them.
+    pub awaiting_slot: u32,
+}
+
+/// The run to claim next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextRun {
+    /// The suite's first orphaned run.
+    Orphaned(SuiteId),
+    /// The suite's first pending run.
+    Pending(SuiteId),
+}
+
+/// The run to claim next; `None` when no run may start now.
+#[must_use]
+pub fn next_run(
+    loads: &[SuiteLoad],
+    runs_per_user: u32,
+    limits: &[AdmissionLimit],
+) -> Option<NextRun> {
+    let mut used_slots: HashMap<UserId, u32> = HashMap::new();
+    for load in loads {
+        *used_slots.entry(load.user_id).or_default() += load.active + load.awaiting_slot;
+    }
+    let used = |load: &SuiteLoad| used_slots.get(&load.user_id).copied().unwrap_or(0);
+    let has_slot = |load: &&SuiteLoad| used(load) < runs_per_user;
+    let order = |load: &&SuiteLoad| (used(load), load.created_at, load.suite_id);
+    let orphaned = loads.iter().filter(|load| load.orphaned > 0).filter(has_slot);
+    if let Some(load) = orphaned.min_by_key(order) {
+        return Some(NextRun::Orphaned(load.suite_id));
+    }
+    loads
+        .iter()
+        .filter(|load| load.pending > 0 && load.running < load.concurrency)
+        .filter(has_slot)
+        .filter(|load| !is_limited(loads, load, limits))
+        .min_by_key(order)
+        .map(|load| NextRun::Pending(load.suite_id))
+}
+
+/// Whether a limit keeps this suite's next run from starting.
+fn is_limited(loads: &[SuiteLoad], load: &SuiteLoad, limits: &[AdmissionLimit]) -> bool {
+    limits.iter().filter(|limit| limit.applies_to_suite(load)).any(|limit| {
+        let limited =
+            |other: &&SuiteLoad| other.user_id == load.user_id && limit.applies_to_suite(other);
+        loads.iter().filter(limited).map(|other| other.running).sum::<u32>() >= limit.max_running
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn user(n: u128) -> UserId {
+        UserId(Uuid::from_u128(n))
+    }
+
+    fn connection(n: u128) -> ConnectionId {
+        ConnectionId(Uuid::from_u128(n))
+    }
+
+    /// Suite `n` of user `owner` on connection `at` with `running` of three
+    /// possible runs.
+    fn load(n: u128, owner: u128, at: u128, running: u32) -> SuiteLoad {
+        SuiteLoad {
+            suite_id: SuiteId(Uuid::from_u128(n)),
+            user_id: user(owner),
+            agent: Some(ModelRef { connection_id: connection(at), model: "m".into() }),
+            created_at: Timestamp(0),
+            concurrency: 3,
+            pending: 9,
+            running,
+            orphaned: 0,
+            active: running,
+            awaiting_slot: 0,
+        }
+    }
+
+    fn limit(
+        owner: Option<u128>,
+        at: u128,
+        model: Option<&str>,
+        max_running: u32,
+    ) -> AdmissionLimit {
+        let (user_id, model) = (owner.map(user), model.map(str::to_owned));
+        AdmissionLimit { user_id, connection_id: connection(at), model, max_running }
+    }
+
+    /// The suites in the order in which their pending runs start, until none may.
+    fn started(mut loads: Vec<SuiteLoad>, limits: &[AdmissionLimit]) -> Vec<u128> {
+        let mut started = Vec::new();
+        while let Some(NextRun::Pending(suite)) = next_run(&loads, 8, limits) {
+            for load in loads.iter_mut().filter(|load| load.suite_id == suite) {
+                (load.pending, load.running, load.active) =
+                    (load.pending - 1, load.running + 1, load.active + 1);
+            }
+            started.push(suite.0.as_u128());
+        }
+        started
+    }
+
+    #[test]
+    fn open_circuit_stops_new_runs_of_its_connection_only() {
+        let loads = || vec![load(1, 1, 7, 0), load(2, 1, 8, 0), load(3, 2, 7, 0)];
+        assert_eq!(started(loads(), &[]).len(), 9);
+        let circuit = [limit(Some(1), 7, None, 0)];
+        assert_eq!(started(loads(), &circuit), [2, 3, 2, 3, 2, 3], "only user 1 on connection 7");
+        assert_eq!(started(loads(), &[limit(None, 7, Some("m"), 0)]), [2, 2, 2]);
+        assert_eq!(started(loads(), &[limit(None, 7, Some("another"), 0)]).len(), 9);
+    }
+
+    #[test]
+    fn limit_of_one_admits_one_run_per_user() {
+        let probe = [limit(None, 7, Some("m"), 1)];
+        assert_eq!(started(vec![load(1, 1, 7, 0), load(2, 2, 7, 0)], &probe), [1, 2]);
+        assert_eq!(started(vec![load(1, 1, 7, 2), load(2, 2, 7, 0)], &probe), [2], "user 1 probes");
+        let other_suite = vec![load(1, 1, 7, 1), load(2, 1, 7, 0)];
+        assert!(started(other_suite, &probe).is_empty(), "counts all suites of the user");
+    }
+
+    #[test]
+    fn free_slot_is_reserved_for_a_parked_run_that_waits_for_it() {
+        let parked = SuiteLoad { active: 0, awaiting_slot: 1, ..load(1, 1, 7, 1) };
+        let loads = |active| [parked.clone(), SuiteLoad { active, ..load(2, 1, 8, 0) }];
+        assert_eq!(next_run(&loads(7), 8, &[]), None, "the last free slot is reserved");
+        assert!(next_run(&loads(6), 8, &[]).is_some());
+    }
+
+    #[test]
+    fn orphaned_run_is_claimed_despite_limits() {
+        let orphaned = SuiteLoad { orphaned: 1, running: 1, active: 0, ..load(1, 1, 7, 0) };
+        let next = next_run(&[orphaned], 8, &[limit(None, 7, None, 0)]);
+        assert_eq!(next, Some(NextRun::Orphaned(SuiteId(Uuid::from_u128(1)))));
+    }
+
+    #[test]
+    fn limits_do_not_apply_to_a_suite_with_an_unreadable_model() {
+        let unreadable = SuiteLoad { agent: None, ..load(1, 1, 7, 0) };
+        assert_eq!(started(vec![unreadable], &[limit(None, 7, None, 0)]).len(), 3);
+    }
+}

@@ -1,0 +1,214 @@
+//! The lifecycle of a re-evaluation: pending, running, and final. The first
+//! evaluation of a run has no lease of its own: the run's lease covers it.
+
+use super::{
+    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
+};
+use crate::rows::{EvaluationRow, ModelRef, RunRow};
+use domain::{ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp};
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum EvaluationTransition {
+    /// A worker takes the lease of a pending evaluation.
+    Claim {
+        owner: String,
+        /// The longest time in waits for providers; extends the deadline.
+        max_wait: Duration,
+    },
+    /// The lease holder stores its result so far, or the final one.
+    Commit { lease_epoch: u32, view: Box<Evaluation> },
+    /// The lease holder gives the lease back (shutdown).
+    Release { lease_epoch: u32 },
+    /// The lease expired or its holder is gone. Retries the evaluation, or
+    /// fails it after its deadline or too many recoveries without progress.
+    Recover,
+}
+
+impl EvaluationRow {
+    /// The first evaluation of a run.
+    #[must_use]
+    pub fn of_run(run: &RunRow, view: Evaluation) -> Self {
+        let mut row = Self::requested(run, run.model_snapshot.judge.clone(), view);
+        row.lease.0.lease_epoch = run.lease_epoch;
+        row.lease.0.deadline_at = run.deadline_at;
+        row
+    }
+
+    /// A new re-evaluation.
+    #[must_use]
+    pub fn requested(run: &RunRow, judge: ModelRef, view: Evaluation) -> Self {
+        Self {
+            run_id: run.id,
+            suite_id: run.suite_id,
+            space_id: run.space_id,
+            user_id: run.user_id,
+            judge,
+            view,
+            lease: ReadOnly::default(),
+        }
+    }
+
+    /// Extends the lease.
+    pub fn renew_lease(&mut self, now: Timestamp) {
+        self.lease.0.lease_until = Some(now.plus(LEASE_DURATION));
+    }
+
+    /// Whether a worker holds the lease of this epoch.
+    #[must_use]
+    pub fn is_leased_at(&self, lease_epoch: u32) -> bool {
+        let running = self.view.status == EvaluationStatus::Running;
+        running && self.lease_owner.is_some() && self.lease_epoch == lease_epoch
+    }
+
+    /// Applies a transition.
+    ///
+    /// # Errors
+    /// [`Refused`]: the row is unchanged.
+    pub fn transition(
+        &mut self,
+        transition: EvaluationTransition,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        match transition {
+            EvaluationTransition::Claim { owner, max_wait } => {
+                if self.view.status != EvaluationStatus::Pending {
+                    return Err(Refused::NotApplicable);
+                }
+                self.view.status = EvaluationStatus::Running;
+                let lease = &mut self.lease.0;
+                lease.lease_epoch += 1;
+                lease.lease_owner = Some(owner);
+                lease.lease_until = Some(now.plus(LEASE_DURATION));
+                lease.deadline_at.get_or_insert(now.plus(max_wait + EVALUATION_ALLOWANCE));
+            }
+            EvaluationTransition::Commit { lease_epoch, view } => {
+                if !self.is_leased_at(lease_epoch) {
+                    return Err(Refused::LeaseLost);
+                }
+                self.commit(*view, now);
+            }
+            EvaluationTransition::Release { lease_epoch } => {
+                if !self.is_leased_at(lease_epoch) {
+                    return Err(Refused::LeaseLost);
+                }
+                self.release();
+            }
+            EvaluationTransition::Recover => {
+                if self.view.status != EvaluationStatus::Running {
+                    return Err(Refused::NotApplicable);
+                }
+                self.release();
+                self.recover(now);
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, view: Evaluation, now: Timestamp) {
+        if view.raw_reply.is_some() {
+            self.lease.0.recoveries_without_progress = 0;
+        }
+        self.view = view;
+        if is_unfinished(self.view.status) {
+            self.renew_lease(now);
+        } else {
+            self.lease.0.lease_owner = None;
+            self.lease.0.lease_until = None;
+        }
+    }
+
+    /// Releases the lease and fences the previous holder.
+    fn release(&mut self) {
+        self.view.status = EvaluationStatus::Pending;
+        let lease = &mut self.lease.0;
+        lease.lease_epoch += 1;
+        lease.lease_owner = None;
+        lease.lease_until = None;
+    }
+
+    fn recover(&mut self, now: Timestamp) {
+        let lease = &mut self.lease.0;
+        let late = lease.deadline_at.is_some_and(|deadline| deadline <= now);
+        if late || lease.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
+            let message = "No server finished this evaluation. Rejudge the run.";
+            fail(&mut self.view, RunError::new(ErrorKind::Abandoned, message), now);
+        } else {
+            lease.recoveries += 1;
+            lease.recoveries_without_progress += 1;
+        }
+    }
+}
+
+#[must_use]
+pub fn is_unfinished(status: EvaluationStatus) -> bool {
+    matches!(status, EvaluationStatus::Pending | EvaluationStatus::Running)
+}
+
+/// The failed evaluation that replaces a row that cannot be read.
+#[must_use]
+pub fn corrupt_evaluation(
+    id: EvaluationId,
+    judge_model: &str,
+    created_at: Timestamp,
+    now: Timestamp,
+) -> Evaluation {
+    let message = "The stored record of this evaluation is damaged. Rejudge the run.";
+    let mut view = Evaluation::pending(id, judge_model, 0, created_at);
+    fail(&mut view, RunError::new(ErrorKind::Internal, message), now);
+    view
+}
+
+fn fail(view: &mut Evaluation, error: RunError, now: Timestamp) {
+    view.status = EvaluationStatus::Error;
+    view.error = Some(error);
+    view.finished_at = Some(now);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::queue::{T0, at, new_run, re_evaluation, suite};
+
+    fn claimed() -> EvaluationRow {
+        let mut row = re_evaluation(&RunRow::new(&suite(1, 1, 1), &new_run(1), 0), 1);
+        let max_wait = Duration::from_secs(600);
+        row.transition(EvaluationTransition::Claim { owner: "w".into(), max_wait }, T0).unwrap();
+        row
+    }
+
+    fn commit(row: &EvaluationRow, status: EvaluationStatus) -> EvaluationTransition {
+        let view = Box::new(Evaluation { status, ..row.view.clone() });
+        EvaluationTransition::Commit { lease_epoch: row.lease_epoch, view }
+    }
+
+    #[test]
+    fn stale_epoch_changes_nothing() {
+        let mut row = claimed();
+        let stale = [
+            commit(&row, EvaluationStatus::Done),
+            EvaluationTransition::Release { lease_epoch: row.lease_epoch },
+        ];
+        row.transition(EvaluationTransition::Recover, at(1)).unwrap();
+        let recovered = row.clone();
+        for transition in stale {
+            assert_eq!(row.transition(transition, at(2)), Err(Refused::LeaseLost));
+        }
+        assert_eq!(row, recovered);
+        assert_eq!((row.view.status, row.recoveries), (EvaluationStatus::Pending, 1));
+    }
+
+    #[test]
+    fn final_evaluation_never_changes() {
+        let mut row = claimed();
+        let again = commit(&row, EvaluationStatus::Error);
+        row.transition(commit(&row, EvaluationStatus::Done), at(1)).unwrap();
+        let done = row.clone();
+        let claim = EvaluationTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
+        for transition in [claim, again, EvaluationTransition::Recover] {
+            assert!(row.transition(transition, at(2)).is_err());
+        }
+        assert_eq!(row, done);
+        assert_eq!(row.lease_owner, None);
+    }
+}

@@ -1,0 +1,62 @@
+//! The lifecycles of runs, suites and evaluations. Each is an enum of
+//! transitions and one pure `transition` method. No other code changes a
+//! status: a store reads a row, applies a transition and saves the result.
+
+mod evaluation;
+mod run;
+mod run_change;
+#[cfg(test)]
+mod run_tests;
+mod suite;
+
+pub use evaluation::{EvaluationTransition, corrupt_evaluation, is_unfinished};
+pub use run::RunTransition;
+pub use run_change::{Lease, RunChange, RunOutcome};
+pub use suite::{NewRows, SuiteState, SuiteTransition};
+
+use super::StoreError;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// How long a lease lasts without a heartbeat.
+pub const LEASE_DURATION: Duration = Duration::from_secs(30);
+/// Time for the evaluation, added to the deadline of the conversation.
+pub const EVALUATION_ALLOWANCE: Duration = Duration::from_secs(180);
+/// After this number of recoveries in a row without progress the run or
+/// evaluation fails as abandoned.
+pub const MAX_RECOVERIES_WITHOUT_PROGRESS: u32 = 3;
+
+/// Why a transition was refused. The row is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The row is final, or another worker holds its lease.
+    LeaseLost,
+    /// The transition does not apply to the current state.
+    NotApplicable,
+}
+
+/// Both mean the same for a caller that names a row: it is not theirs to change.
+impl From<Refused> for StoreError {
+    fn from(_: Refused) -> Self {
+        Self::LeaseLost
+    }
+}
+
+/// A state that only the transitions of this module change. Other code reads it,
+/// and a store wraps what it read from the database.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReadOnly<T>(T);
+
+impl<T> ReadOnly<T> {
+    pub fn from_stored(state: T) -> Self {
+        Self(state)
+    }
+}
+
+impl<T> Deref for ReadOnly<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}

@@ -1,0 +1,284 @@
+//! The lifecycle of a run: pending, running (leased or orphaned), and final.
+
+use super::{
+    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
+    RunChange, RunOutcome,
+};
+use crate::rows::{EventRow, RunRow, RunState};
+use crate::suites::{NewRun, NewSuite};
+use domain::{ErrorKind, RunStatus, Speaker, Stage, Timestamp, Usage};
+use std::time::Duration;
+
+/// A run that stays pending for this time is abandoned.
+const MAX_PENDING_AGE: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunTransition {
+    /// A worker takes the lease of a pending or orphaned run.
+    Claim {
+        owner: String,
+        /// The longest parked time; extends the deadline.
+        max_wait: Duration,
+    },
+    /// The lease holder stores its progress.
+    Commit { lease_epoch: u32, change: Box<RunChange> },
+    /// The lease holder gives the lease back (shutdown). A run with a cancel
+    /// request ends.
+    Release { lease_epoch: u32 },
+    /// The lease expired or its holder is gone.
+    Recover,
+    /// A user cancels the run. A leased run ends when its holder commits.
+    Cancel,
+    /// The deadline passed, or the run stayed pending for too long.
+    Expire,
+}
+
+impl RunRow {
+    /// A new run. One with an error is final from the start.
+    #[must_use]
+    pub fn new(suite: &NewSuite, run: &NewRun, position: u32) -> Self {
+        Self {
+            id: run.id,
+            suite_id: suite.id,
+            space_id: suite.space_id,
+            user_id: suite.user_id,
+            agent: suite.agent.clone(),
+            scenario: run.scenario.clone(),
+            repetition: run.repetition,
+            position,
+            source_run_id: run.source_run_id,
+            model_snapshot: suite.model_snapshot.clone(),
+            timeout_ms: run.timeout_ms,
+            user_turns_planned: run.user_turns_planned,
+            created_at: suite.at,
+            state: ReadOnly(RunState {
+                status: if run.error.is_some() { RunStatus::Error } else { RunStatus::Pending },
+                stage: None,
+                waiting: None,
+                parked: false,
+                score: None,
+                error: run.error.clone(),
+                end_reason: None,
+                lease_epoch: 0,
+                recoveries: 0,
+                recoveries_without_progress: 0,
+                lease_owner: None,
+                lease_until: None,
+                deadline_at: None,
+                active_ms: 0,
+                parked_ms: 0,
+                circuit_ms: 0,
+                cancel_requested_at: None,
+                started_at: None,
+                finished_at: run.error.is_some().then_some(suite.at),
+                usage: Usage::default(),
+                user_turns: 0,
+                turns: 0,
+            }),
+        }
+    }
+
+    /// Takes over the finished conversation of another run.
+    pub fn copy_conversation(&mut self, source: &Self) {
+        let state = &mut self.state.0;
+        state.end_reason = source.end_reason;
+        (state.user_turns, state.turns) = (source.user_turns, source.turns);
+    }
+
+    /// Extends the lease.
+    pub fn renew_lease(&mut self, now: Timestamp) {
+        self.state.0.lease_until = Some(now.plus(LEASE_DURATION));
+    }
+
+    /// The event that publishes the current state of the run.
+    #[must_use]
+    pub fn event(&self) -> EventRow {
+        EventRow::Run(Box::new(self.view()))
+    }
+
+    /// Applies a transition. Returns the events to store in the same
+    /// transaction as the row.
+    ///
+    /// # Errors
+    /// [`Refused`]: the row is unchanged.
+    pub fn transition(
+        &mut self,
+        transition: RunTransition,
+        now: Timestamp,
+    ) -> Result<Vec<EventRow>, Refused> {
+        if self.status.is_final() {
+            return Err(Refused::LeaseLost);
+        }
+        match transition {
+            RunTransition::Claim { owner, max_wait } => {
+                if self.lease_owner.is_some() {
+                    return Err(Refused::NotApplicable);
+                }
+                self.claim(owner, max_wait, now);
+            }
+            RunTransition::Commit { lease_epoch, change } => {
+                self.check_lease(lease_epoch)?;
+                return Ok(self.commit(*change, now));
+            }
+            RunTransition::Release { lease_epoch } => {
+                self.check_lease(lease_epoch)?;
+                self.release();
+                // No worker claims a cancelled run, so it ends here.
+                if self.cancel_requested_at.is_some() {
+                    self.finish(RunOutcome::cancelled(), now);
+                }
+            }
+            RunTransition::Recover => {
+                if !self.is_leased() {
+                    return Err(Refused::NotApplicable);
+                }
+                self.release();
+                self.recover(now);
+            }
+            RunTransition::Cancel => {
+                self.state.0.cancel_requested_at.get_or_insert(now);
+                if self.lease_owner.is_some() {
+                    return Ok(Vec::new());
+                }
+                self.state.0.lease_epoch += 1;
+                self.finish(RunOutcome::cancelled(), now);
+            }
+            RunTransition::Expire => {
+                let outcome = self.expired(now).ok_or(Refused::NotApplicable)?;
+                self.release();
+                self.finish(outcome, now);
+            }
+        }
+        Ok(vec![self.event()])
+    }
+
+    fn is_leased(&self) -> bool {
+        self.status == RunStatus::Running && self.lease_owner.is_some()
+    }
+
+    fn check_lease(&self, lease_epoch: u32) -> Result<(), Refused> {
+        let is_holder = self.is_leased() && self.lease_epoch == lease_epoch;
+        if is_holder { Ok(()) } else { Err(Refused::LeaseLost) }
+    }
+
+    fn claim(&mut self, owner: String, max_wait: Duration, now: Timestamp) {
+        let state = &mut self.state.0;
+        state.lease_epoch += 1;
+        state.lease_owner = Some(owner);
+        state.lease_until = Some(now.plus(LEASE_DURATION));
+        state.waiting = None;
+        state.parked = false;
+        if state.status == RunStatus::Pending {
+            state.status = RunStatus::Running;
+            state.started_at = Some(now);
+            let active = Duration::from_millis(self.timeout_ms);
+            state.deadline_at = Some(now.plus(active + max_wait + EVALUATION_ALLOWANCE));
+        }
+        let conversing = state.end_reason.is_none();
+        state.stage = Some(if conversing { Stage::Conversing } else { Stage::Evaluating });
+    }
+
+    fn commit(&mut self, change: RunChange, now: Timestamp) -> Vec<EventRow> {
+        let (run_id, state) = (self.id, &mut self.state.0);
+        let mut events = Vec::new();
+        let mut changed = false;
+        for _turn in &change.turns {
+            events.push(EventRow::Turn { run_id, index: state.turns });
+            state.turns += 1;
+            state.recoveries_without_progress = 0;
+        }
+        let user_turns = change.turns.iter().filter(|turn| turn.speaker == Speaker::User).count();
+        state.user_turns += u32::try_from(user_turns).unwrap_or(0);
+        if change.evaluation.as_ref().is_some_and(|evaluation| evaluation.raw_reply.is_some()) {
+            state.recoveries_without_progress = 0;
+        }
+        state.active_ms += milliseconds(change.active);
+        state.parked_ms += milliseconds(change.parked_time);
+        state.circuit_ms += milliseconds(change.circuit_time);
+        if let Some(usage) = change.usage {
+            state.usage = usage;
+        }
+        if let Some(reason) = change.end_reason {
+            state.end_reason = Some(reason);
+            state.stage = Some(Stage::Evaluating);
+            changed = true;
+        }
+        if let Some(stage) = change.stage {
+            state.stage = Some(stage);
+            changed = true;
+        }
+        if let Some(parked) = change.parked {
+            state.parked = parked;
+        }
+        if let Some(waiting) = change.waiting {
+            changed |= state.waiting != waiting;
+            state.waiting = waiting;
+        }
+        if let Some(outcome) = change.finish {
+            self.finish(outcome, now);
+            changed = true;
+        }
+        if changed {
+            events.push(self.event());
+        }
+        events
+    }
+
+    /// Releases the lease and fences the previous holder.
+    fn release(&mut self) {
+        let state = &mut self.state.0;
+        state.lease_epoch += 1;
+        state.lease_owner = None;
+        state.lease_until = None;
+        state.parked = false;
+        state.waiting = None;
+    }
+
+    fn recover(&mut self, now: Timestamp) {
+        if self.cancel_requested_at.is_some() {
+            self.finish(RunOutcome::cancelled(), now);
+        } else if let Some(outcome) = self.expired(now) {
+            self.finish(outcome, now);
+        } else if self.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
+            let message = format!(
+                "The run was restarted {MAX_RECOVERIES_WITHOUT_PROGRESS} times without progress. It may crash the server."
+            );
+            self.finish(RunOutcome::error(ErrorKind::Abandoned, message), now);
+        } else {
+            self.state.0.recoveries += 1;
+            self.state.0.recoveries_without_progress += 1;
+        }
+    }
+
+    /// The outcome of a run whose time is up.
+    fn expired(&self, now: Timestamp) -> Option<RunOutcome> {
+        let message = match self.status {
+            RunStatus::Pending if now.since(self.created_at) >= MAX_PENDING_AGE => {
+                "The run stayed in the queue for 24 hours. Run it again."
+            }
+            RunStatus::Running if self.deadline_at.is_some_and(|deadline| deadline <= now) => {
+                "No server finished the run before its deadline. Run it again."
+            }
+            _ => return None,
+        };
+        Some(RunOutcome::error(ErrorKind::Abandoned, message))
+    }
+
+    fn finish(&mut self, outcome: RunOutcome, now: Timestamp) {
+        let state = &mut self.state.0;
+        debug_assert!(outcome.status.is_final());
+        state.status = outcome.status;
+        state.score = outcome.score.filter(|_| outcome.error.is_none());
+        state.error = outcome.error;
+        state.stage = None;
+        state.waiting = None;
+        state.parked = false;
+        state.lease_owner = None;
+        state.lease_until = None;
+        state.finished_at = Some(now);
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(0)
+}

@@ -1,0 +1,230 @@
+//! Properties of the run lifecycle that hold for every sequence of transitions.
+
+use super::{MAX_RECOVERIES_WITHOUT_PROGRESS, Refused, RunChange, RunOutcome, RunTransition};
+use crate::rows::{EventRow, ModelRef, ModelSnapshot, RunRow};
+use crate::suites::{NewRun, NewSuite};
+use domain::{
+    AgentId, AgentRef, ConnectionId, EndReason, ErrorKind, RunId, RunStatus, ScenarioId,
+    ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId, WaitReason, Waiting,
+};
+use proptest::prelude::*;
+use std::time::Duration;
+use uuid::Uuid;
+
+const T0: Timestamp = Timestamp(1_700_000_000_000);
+
+fn new_run() -> RunRow {
+    let model = ModelRef { connection_id: ConnectionId(Uuid::nil()), model: "m".into() };
+    let run = NewRun {
+        id: RunId(Uuid::from_u128(1)),
+        scenario: ScenarioRef { id: ScenarioId(Uuid::nil()), revision: 1, name: "S".into() },
+        repetition: 1,
+        timeout_ms: 60_000,
+        user_turns_planned: 3,
+        source_run_id: None,
+        error: None,
+    };
+    let suite = NewSuite {
+        id: SuiteId(Uuid::from_u128(2)),
+        space_id: SpaceId(Uuid::nil()),
+        user_id: UserId(Uuid::nil()),
+        agent: AgentRef { id: AgentId(Uuid::nil()), revision: 1, name: "A".into() },
+        model_snapshot: ModelSnapshot::all(&model),
+        concurrency: 1,
+        repeats: 1,
+        note: String::new(),
+        parent_id: None,
+        runs: Vec::new(),
+        allow_parallel: false,
+        queue_per_user: 1,
+        key: None,
+        at: T0,
+    };
+    RunRow::new(&suite, &run, 0)
+}
+
+/// A transition after some seconds. A stale one carries an old lease epoch.
+#[derive(Clone, Debug)]
+struct Step {
+    action: Action,
+    after: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Claim,
+    Commit {
+        stale: bool,
+        turns: usize,
+        conversation_ends: bool,
+        waits: bool,
+        finish: Option<RunStatus>,
+    },
+    Release {
+        stale: bool,
+    },
+    Recover,
+    Cancel,
+    Expire,
+}
+
+impl Action {
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Commit { stale: true, .. } | Self::Release { stale: true })
+    }
+
+    fn transition(&self, run: &RunRow) -> RunTransition {
+        let epoch =
+            |stale: bool| if stale { run.lease_epoch.wrapping_sub(1) } else { run.lease_epoch };
+        match self {
+            Self::Claim => {
+                RunTransition::Claim { owner: "w".into(), max_wait: Duration::from_secs(600) }
+            }
+            Self::Release { stale } => RunTransition::Release { lease_epoch: epoch(*stale) },
+            Self::Recover => RunTransition::Recover,
+            Self::Cancel => RunTransition::Cancel,
+            Self::Expire => RunTransition::Expire,
+            Self::Commit { stale, turns, conversation_ends, waits, finish } => {
+                let waiting = Waiting { what: WaitReason::RateLimit, until: None };
+                let finish = finish.map(|status| match status {
+                    RunStatus::Error => RunOutcome::error(ErrorKind::Internal, "fault"),
+                    RunStatus::Cancelled => RunOutcome::cancelled(),
+                    status => RunOutcome { status, score: Some(50.0), error: None },
+                });
+                let change = RunChange {
+                    turns: vec![Turn::text(Speaker::Agent, "x", T0); *turns],
+                    end_reason: conversation_ends.then_some(EndReason::AgentEnded),
+                    waiting: Some(waits.then_some(waiting)),
+                    parked: Some(*waits),
+                    active: Duration::from_secs(1),
+                    finish,
+                    ..RunChange::default()
+                };
+                RunTransition::Commit { lease_epoch: epoch(*stale), change: Box::new(change) }
+            }
+        }
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let finish = prop::option::weighted(
+        0.15,
+        prop::sample::select(vec![
+            RunStatus::Passed,
+            RunStatus::Failed,
+            RunStatus::Inconclusive,
+            RunStatus::Error,
+            RunStatus::Cancelled,
+        ]),
+    );
+    let commit = (any::<bool>(), 0..3_usize, any::<bool>(), any::<bool>(), finish).prop_map(
+        |(stale, turns, conversation_ends, waits, finish)| Action::Commit {
+            stale,
+            turns,
+            conversation_ends,
+            waits,
+            finish,
+        },
+    );
+    let action = prop_oneof![
+        3 => Just(Action::Claim),
+        5 => commit,
+        1 => any::<bool>().prop_map(|stale| Action::Release { stale }),
+        2 => Just(Action::Recover),
+        1 => Just(Action::Cancel),
+        1 => Just(Action::Expire),
+    ];
+    (action, 0..200_u64).prop_map(|(action, after)| Step { action, after })
+}
+
+fn check(
+    before: &RunRow,
+    after: &RunRow,
+    events: &[EventRow],
+    action: &Action,
+) -> Result<(), TestCaseError> {
+    prop_assert!(!before.status.is_final(), "a final run never changes: {action:?}");
+    prop_assert!(after.lease_epoch >= before.lease_epoch);
+    prop_assert!(after.turns >= before.turns && after.active_ms >= before.active_ms);
+    if let Some(deadline) = before.deadline_at {
+        prop_assert_eq!(after.deadline_at, Some(deadline), "the deadline never changes");
+        prop_assert_eq!(after.started_at, before.started_at);
+    }
+    let leased = after.lease_owner.is_some();
+    prop_assert_eq!(leased, after.lease_until.is_some());
+    prop_assert!(!leased || after.status == RunStatus::Running, "only running runs are leased");
+    prop_assert_eq!(after.status.is_final(), after.finished_at.is_some());
+    let verdict =
+        matches!(after.status, RunStatus::Passed | RunStatus::Failed | RunStatus::Inconclusive);
+    prop_assert!(after.score.is_none() || verdict, "only a verdict has a score");
+    prop_assert_eq!(after.status == RunStatus::Error, after.error.is_some());
+    if after.status.is_final() {
+        prop_assert!(after.stage.is_none() && after.waiting.is_none() && !after.parked);
+    }
+    let cancelling = after.cancel_requested_at.is_some() && !after.status.is_final();
+    prop_assert!(leased || !cancelling, "an unfinished cancelled run has a lease holder");
+    prop_assert!(after.recoveries_without_progress <= MAX_RECOVERIES_WITHOUT_PROGRESS);
+    let fences =
+        matches!(action, Action::Claim | Action::Release { .. } | Action::Recover | Action::Expire);
+    if fences {
+        prop_assert!(after.lease_epoch > before.lease_epoch, "fences the previous holder");
+    }
+    let mut next = before.turns;
+    for event in events {
+        match event {
+            EventRow::Turn { index, .. } => {
+                prop_assert_eq!(*index, next, "turn events are in order and without a gap");
+                next += 1;
+            }
+            EventRow::Run(run) => prop_assert_eq!(run.status, after.status),
+            EventRow::Finished(_) => prop_assert!(false, "a run does not finish its suite"),
+        }
+    }
+    prop_assert_eq!(next, after.turns, "every stored turn has an event");
+    if after.status != before.status {
+        prop_assert!(
+            events.iter().any(|event| matches!(event, EventRow::Run(_))),
+            "a new status has an event"
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_after_any_transitions(steps in prop::collection::vec(step(), 1..60)) {
+        let (mut run, mut now) = (new_run(), T0);
+        for Step { action, after } in steps {
+            now = now.plus(Duration::from_secs(after));
+            let before = run.clone();
+            match run.transition(action.transition(&before), now) {
+                Ok(events) => {
+                    prop_assert!(!action.is_stale(), "a stale epoch changes nothing");
+                    check(&before, &run, &events, &action)?;
+                }
+                Err(refused) => {
+                    prop_assert_eq!(&run, &before, "a refused transition changes nothing");
+                    if before.status.is_final() {
+                        prop_assert_eq!(refused, Refused::LeaseLost);
+                    }
+                }
+            }
+        }
+    }
+
+    /// From every state, the reaper alone ends the run at its deadline.
+    #[test]
+    fn every_run_ends_by_its_deadline(steps in prop::collection::vec(step(), 0..40)) {
+        let (mut run, mut now) = (new_run(), T0);
+        for Step { action, after } in steps {
+            now = now.plus(Duration::from_secs(after));
+            let _ = run.transition(action.transition(&run.clone()), now);
+        }
+        let end = run.deadline_at.unwrap_or(run.created_at.plus(Duration::from_secs(24 * 3600))).max(now);
+        let _ = run.transition(RunTransition::Recover, end);
+        let _ = run.transition(RunTransition::Expire, end);
+        prop_assert!(run.status.is_final(), "{run:?}");
+    }
+}

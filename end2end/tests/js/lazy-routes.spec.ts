@@ -1,0 +1,146 @@
+import type { Page } from "@playwright/test";
+import { Api } from "../../support/api";
+import { createAccount } from "../../support/accounts";
+import { expect, hydrated, test } from "../../support/test";
+
+const CHUNK = /_(editors|setup|shared)\.wasm$/;
+/** Preload links for lazy chunks. */
+const PRELOAD = 'link[rel="preload"][href$=".wasm"]:not([href$="_bg.wasm"])';
+
+/** Records the chunks that a page requests from now on, one entry per request. */
+function recordChunkRequests(page: Page): string[] {
+  const requested: string[] = [];
+  page.on("request", (request) => {
+    const chunk = CHUNK.exec(request.url())?.[1];
+    if (chunk !== undefined) {
+      requested.push(chunk);
+    }
+  });
+  return requested;
+}
+
+test("lazy routes load their chunks on demand and once", async ({
+  page,
+  visit,
+}) => {
+  const chunks = recordChunkRequests(page);
+  const headers: Record<string, string>[] = [];
+  page.on("response", (response) => {
+    if (CHUNK.test(response.url())) {
+      headers.push(response.headers());
+    }
+  });
+  await createAccount(page);
+  await visit("/suites");
+  await page.getByRole("link", { name: "Rehearsal" }).click();
+  await expect(page).toHaveURL("/");
+  await expect(page.locator(PRELOAD)).not.toBeAttached();
+  expect(chunks).toEqual([]);
+
+  // Client-side navigation within one document.
+  await page.evaluate(() => document.body.setAttribute("data-same", ""));
+  const main = page.getByRole("navigation", { name: "Main" });
+  await main.getByRole("link", { name: "Scenarios" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Scenarios" })).toBeFocused();
+  await page.getByRole("link", { name: "New scenario" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "New scenario" })).toBeFocused();
+  await main.getByRole("link", { name: "Suites" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Suites" })).toBeFocused();
+  await main.getByRole("link", { name: "Agents" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Agents" })).toBeFocused();
+  expect([...chunks].sort()).toEqual(["editors", "shared"]);
+  await main.getByRole("link", { name: "Settings" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Connections" })).toBeFocused();
+  await main.getByRole("link", { name: "Agents" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Agents" })).toBeFocused();
+  await main.getByRole("link", { name: "Scenarios" }).click();
+  await page.getByRole("link", { name: "New scenario" }).click();
+  await page.getByRole("button", { name: "Add turn" }).click();
+  await expect(page.getByRole("group", { name: "Turn 2", exact: true })).toBeVisible();
+  await expect(page.locator("body[data-same]")).toBeAttached();
+  expect([...chunks].sort()).toEqual(["editors", "setup", "shared"]);
+
+  // Cached permanently and compressed.
+  expect(headers).toHaveLength(3);
+  for (const header of headers) {
+    expect(header["cache-control"]).toContain("immutable");
+    expect(header["content-encoding"]).toMatch(/^(br|gzip)$/);
+  }
+});
+
+test("direct visit to a settings page loads only its chunks", async ({
+  page,
+  visit,
+}) => {
+  await createAccount(page);
+  const chunks = recordChunkRequests(page);
+  await visit("/settings/connections/new");
+  await expect(page.locator(PRELOAD)).toHaveCount(2);
+  // The scripts reuse the preloaded files.
+  expect([...chunks].sort()).toEqual(["setup", "shared"]);
+});
+
+test("direct visit to an editor hydrates with its chunks", async ({
+  page,
+  visit,
+}) => {
+  await createAccount(page);
+  const chunks = recordChunkRequests(page);
+  await visit("/scenarios/new");
+  await expect(page.locator(PRELOAD)).toHaveCount(2);
+  expect([...chunks].sort()).toEqual(["editors", "shared"]);
+  // Validation runs in the browser: the summary gets the focus.
+  await page.locator("#name").fill("");
+  await page.getByRole("button", { name: "Save scenario" }).click();
+  await expect(page.getByRole("alert")).toBeFocused();
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Suites" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Suites" })).toBeFocused();
+});
+
+test.describe("when a chunk fails to load", () => {
+  test.use({ expectedErrors: [/ERR_FAILED|Failed to fetch/] });
+
+  for (const missing of ["editors", "shared"]) {
+    test(`without the "${missing}" chunk pages work unhydrated and links show an error`, async ({
+      page,
+      visit,
+    }) => {
+      const file = new RegExp(`_${missing}\\.wasm$`);
+      await createAccount(page);
+      await page.route(file, (route) => route.abort());
+      await page.goto("/scenarios/new");
+      await page.locator("#name").fill("Without it");
+      await page.getByLabel("Message").fill("Hello?");
+      await page.getByRole("button", { name: "Save scenario" }).click();
+      await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);
+      await expect(page.locator("body[data-hydrated]")).not.toBeAttached();
+      const scenarios = await new Api(page.request).get<{ items: { name: string }[] }>(
+        "/scenarios?q=Without",
+      );
+      expect(scenarios.items.map((scenario) => scenario.name)).toEqual(["Without it"]);
+
+      await visit("/suites");
+      const main = page.getByRole("navigation", { name: "Main" });
+      await main.getByRole("link", { name: "Agents" }).click();
+      await expect(page.getByText("A part of the application could not be loaded.")).toBeVisible();
+      await page.unroute(file);
+      await page.getByRole("link", { name: "Try again" }).click();
+      await hydrated(page);
+      await expect(page.getByRole("heading", { level: 1, name: "Agents" })).toBeVisible();
+    });
+  }
+
+  test("pages of other chunks still work", async ({ page, visit }) => {
+    await createAccount(page);
+    await page.route(/_setup\.wasm$/, (route) => route.abort());
+    await visit("/agents");
+    const main = page.getByRole("navigation", { name: "Main" });
+    await main.getByRole("link", { name: "Settings" }).click();
+    await expect(page.getByText("A part of the application could not be loaded.")).toBeVisible();
+    await main.getByRole("link", { name: "Scenarios" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: "Scenarios" })).toBeVisible();
+    await page.unroute(/_setup\.wasm$/);
+    await main.getByRole("link", { name: "Settings" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: "Connections" })).toBeVisible();
+  });
+});

@@ -1,0 +1,132 @@
+import type { Page } from "@playwright/test";
+import { Api } from "../../support/api";
+import { createAccount } from "../../support/accounts";
+import { expect, hydrated, test } from "../../support/test";
+
+test.use({ expectedErrors: [/status of 401/] });
+
+/** Handles the dialog about leaving the page and counts how often it is shown. */
+function handleLeaveDialog(page: Page, leave: boolean): () => number {
+  let asked = 0;
+  page.on("dialog", (dialog) => {
+    asked += 1;
+    expect(dialog.type()).toBe("beforeunload");
+    void (leave ? dialog.accept() : dialog.dismiss());
+  });
+  return () => asked;
+}
+
+test("leaving unsaved changes asks for confirmation", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios/new");
+  const asked = handleLeaveDialog(page, false);
+  await page.locator("#name").fill("Unsaved");
+  await page.getByRole("link", { name: "Agents", exact: true }).click();
+  await expect.poll(asked).toBe(1);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect.poll(asked).toBe(2);
+  await expect(page).toHaveURL(/\/scenarios\/new$/);
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  // An invalid form stays unsaved. Saving it does not ask.
+  await page.getByRole("button", { name: "Save scenario" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
+  await page.getByRole("link", { name: "Suites", exact: true }).click();
+  await expect.poll(asked).toBe(3);
+  await page.getByLabel("Message").fill("Hello?");
+  await page.getByRole("button", { name: "Save scenario" }).click();
+  await expect(page).toHaveURL(/notice=saved/);
+  await hydrated(page);
+  // An added row is a change. A page without changes does not ask.
+  await page.getByRole("link", { name: "Agents", exact: true }).click();
+  await expect(page).toHaveURL(/\/agents$/);
+  await visit("/scenarios/new");
+  await page.getByRole("button", { name: "Add turn" }).click();
+  await page.getByRole("link", { name: "Agents", exact: true }).click();
+  await expect.poll(asked).toBe(4);
+});
+
+test("Back within the application asks for confirmation", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios");
+  await page.getByRole("link", { name: "New scenario" }).first().click();
+  await page.locator("#name").fill("Unsaved");
+  let leave = false;
+  let asked = 0;
+  page.on("dialog", (dialog) => {
+    asked += 1;
+    expect(dialog.type()).toBe("confirm");
+    void (leave ? dialog.accept() : dialog.dismiss());
+  });
+  await page.evaluate(() => history.back());
+  await expect.poll(() => asked).toBe(1);
+  await expect(page).toHaveURL(/\/scenarios\/new$/);
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  await page.evaluate(() => history.back());
+  await expect.poll(() => asked).toBe(2);
+  await expect(page).toHaveURL(/\/scenarios\/new$/);
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  leave = true;
+  await page.evaluate(() => history.back());
+  await expect(page).toHaveURL(/\/scenarios$/);
+  await expect(page.locator("#name")).toBeHidden();
+  expect(asked).toBe(3);
+});
+
+test("confirmed leave discards the changes", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios/new");
+  const asked = handleLeaveDialog(page, true);
+  await page.locator("#name").fill("Given up");
+  await page.getByRole("link", { name: "Agents", exact: true }).click();
+  await expect(page).toHaveURL(/\/agents$/);
+  expect(asked()).toBe(1);
+});
+
+test("theme changes without leaving the page", async ({ page, context, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios/new");
+  const asked = handleLeaveDialog(page, false);
+  await page.locator("#name").fill("Unsaved");
+  await page.getByRole("button", { name: "Dark" }).click();
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+  await expect(page.locator("#name")).toHaveValue("Unsaved");
+  expect(asked()).toBe(0);
+  const next = await context.newPage();
+  await next.goto("/agents");
+  await expect(next.locator("html")).toHaveAttribute("data-theme", "dark");
+});
+
+test("page restored from the back-forward cache sends fresh idempotency keys", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/");
+  const key = page.locator("input[name=idempotency_key]").first();
+  const before = await key.inputValue();
+  const show = (persisted: boolean) =>
+    page.evaluate((persisted) => {
+      window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted }));
+    }, persisted);
+  await show(false);
+  await expect(key).toHaveValue(before);
+  await show(true);
+  await expect(key).toHaveValue(new RegExp(`^${before}\\.\\d+$`));
+});
+
+test("sign-in after an expired session returns to the requested page", async ({
+  page,
+  visit,
+}) => {
+  const account = await createAccount(page);
+  await new Api(page.request).scenario("Late");
+  await visit("/");
+  await page.context().clearCookies();
+  await page.getByRole("link", { name: "Scenarios", exact: true }).click();
+  const main = page.getByRole("main");
+  await expect(main.getByRole("heading", { name: "Not signed in" })).toBeVisible();
+  await expect(page.getByText(account.email)).toBeHidden();
+  await main.getByRole("link", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/sign-in\?next=\/scenarios$/);
+  await page.getByLabel("Email").fill(account.email);
+  await page.getByLabel("Password").fill(account.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/scenarios$/);
+});
