@@ -58,6 +58,7 @@ pub(super) struct CallContext<'a> {
 
 impl CallContext<'_> {
     /// Calls the model, until the run has to stop.
+    #[tracing::instrument(name = "provider_call", level = "debug", skip_all, fields(%connection))]
     pub(super) async fn call(
         &self,
         connection: ConnectionId,

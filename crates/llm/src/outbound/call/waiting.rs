@@ -11,7 +11,7 @@ use llm_types::{CallError, Decision};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The watcher is not told of shorter waits.
+/// The watcher is not notified of shorter waits.
 const MIN_WATCHED_WAIT: Duration = Duration::from_secs(1);
 /// The time for which a permit is kept while the caller acquires its own slots again.
 /// The permit may be the only probe, or the only call that a bucket allows, so a
@@ -32,7 +32,7 @@ pub(super) struct Wait<'a, T> {
 struct Waited<T> {
     /// `None` if it took too long.
     result: Option<Result<T, CallError>>,
-    /// Whether the watcher was told.
+    /// Whether the watcher was notified.
     watched: bool,
 }
 
@@ -74,8 +74,8 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
         if in_time { Ok(None) } else { Err(self.waited_too_long(WaitReason::Slot, None, left)) }
     }
 
-    /// Waits for at most `left`. Tells the watcher of a wait that is long or becomes
-    /// long, and again if it takes longer than it was told.
+    /// Waits for at most `left`. Notifies the watcher of a wait that is long or becomes
+    /// long, and again if it takes longer than announced.
     async fn wait<T>(&self, wait: Wait<'_, T>, left: Duration) -> Waited<T> {
         let Wait { reason, until, mut ready, gate } = wait;
         let end = Instant::now() + left;
