@@ -7,6 +7,8 @@ export class Provider {
   isDown = true;
   /** Responds with 401 to every request. */
   rejectsKeys = false;
+  /** Time before each response, in milliseconds. */
+  delay = 0;
 
   private constructor(
     private readonly http: HttpServer,
@@ -21,9 +23,11 @@ export class Provider {
     const provider = new Provider(http, `http://127.0.0.1:${port}/v1`);
     http.on("request", (request, response) => {
       request.resume().on("end", () => {
-        const [status, answer] = provider.response();
-        response.writeHead(status, { "content-type": "application/json" });
-        response.end(JSON.stringify(answer));
+        setTimeout(() => {
+          const [status, answer] = provider.response();
+          response.writeHead(status, { "content-type": "application/json" });
+          response.end(JSON.stringify(answer));
+        }, provider.delay);
       });
     });
     return provider;

@@ -209,7 +209,11 @@ fn end2end(workspace: &Workspace, pattern: Option<&str>) -> Result<(Counts, bool
 
 /// Asks Playwright, which knows the full names of tests.
 fn has_browser_test(workspace: &Workspace, pattern: &str) -> Result<bool> {
-    Ok(capture(playwright(workspace, Some(pattern))?.args(["--list", "--reporter=list"])).is_ok())
+    let mut list = playwright(workspace, Some(pattern))?;
+    list.args(["--list", "--reporter=list", "--pass-with-no-tests"]);
+    // Listing starts no browser, so none has to be installed yet.
+    list.env("REHEARSAL_CHROMIUM", "not started");
+    Ok(!capture(&mut list)?.contains("Total: 0 tests"))
 }
 
 fn playwright(workspace: &Workspace, pattern: Option<&str>) -> Result<Command> {

@@ -12,11 +12,12 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
     let suite = live.suite;
     let total = move || suite.with(|s| s.progress.total.to_string());
     let done = move || suite.with(|s| s.progress.done.to_string());
+    let padded_done = move || suite.with(|s| padded(s.progress.done, s.progress.total));
     view! {
         <section class="panel progress" aria-label="Progress">
             <div class="bar">
                 {move || suite_chip(suite.with(|s| s.status), live.cancelling.get())}
-                <strong class="num big">{done} " / " {total}</strong>
+                <strong class="num big">{padded_done} " / " {total}</strong>
                 <progress max=total value=done aria-label="Completed runs"></progress>
                 <span class="num rate">
                     <span class="hint">"pass rate "</span>
@@ -35,6 +36,14 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
     .into_any()
 }
 
+/// A number padded with figure spaces to the width of the largest value it can
+/// take, so that a growing number does not move what stands beside it.
+fn padded(number: u32, largest: u32) -> String {
+    let digits = largest.to_string().len();
+    let number = number.to_string();
+    format!("{}{number}", "\u{2007}".repeat(digits.saturating_sub(number.len())))
+}
+
 fn counts(suite: &Suite) -> AnyView {
     let mut all = suite.counts;
     let items = RunStatus::ALL.iter().map(|(_, status)| {
@@ -44,7 +53,7 @@ fn counts(suite: &Suite) -> AnyView {
         view! {
             <span class=class>
                 <span class="icon" aria-hidden="true">{icon}</span>
-                <span class="num">{count}</span> " " {status.label()}
+                <span class="num">{padded(count, suite.progress.total)}</span> " " {status.label()}
             </span>
         }
     });
