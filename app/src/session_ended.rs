@@ -11,21 +11,21 @@ use leptos_meta::{HashedStylesheet, MetaTags, provide_meta_context};
 use serde_json::json;
 
 #[derive(Clone, Debug, Default)]
-pub struct SignInAgain {
+pub struct SignInData {
     /// The email of the previous attempt.
     pub email: String,
-    /// The submitted form, as the server accepts it back.
-    pub carried: String,
+    /// The form that waits for the sign-in, in the format of the server.
+    pub pending_form: String,
     /// Why the previous sign-in failed.
-    pub refused: Option<String>,
+    pub error: Option<String>,
 }
 
 /// The whole HTML document.
-pub fn document(options: LeptosOptions, again: SignInAgain) -> impl IntoView {
+pub fn document(options: LeptosOptions, data: SignInData) -> impl IntoView {
     provide_meta_context();
-    let form = Form::new(Draft(json!({ "email": again.email })), None, skip_validation);
-    let refused = again.refused.map(|reason| {
-        view! { <div class="errors" role="alert"><p>{reason}</p></div> }
+    let form = Form::new(Draft(json!({ "email": data.email })), None, skip_validation);
+    let error = data.error.map(|error| {
+        view! { <div class="errors" role="alert"><p>{error}</p></div> }
     });
     view! {
         <!DOCTYPE html>
@@ -44,8 +44,8 @@ pub fn document(options: LeptosOptions, again: SignInAgain) -> impl IntoView {
                     <h1>"Your session expired. Sign in to continue."</h1>
                     <p>"Your changes are not saved yet. Sign in here, and the form comes back with everything you typed."</p>
                     <form method="post" action="/forms/sign-in" novalidate>
-                        {refused}
-                        <input type="hidden" name="carried" value=again.carried/>
+                        {error}
+                        <input type="hidden" name="pending_form" value=data.pending_form/>
                         {Field::new("email", "Email", Control::Input("email")).required()
                             .autocomplete("username").show(form)}
                         {Field::new("password", "Password", Control::Input("password")).required()

@@ -1,7 +1,7 @@
 //! The HTML document, the application frame and the routes.
 
 use crate::components::browser;
-use crate::components::page_data::{PageData, load};
+use crate::components::page_data::{QueryResource, load};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::home::HomePage;
@@ -119,9 +119,9 @@ pub fn App() -> impl IntoView {
 }
 
 /// The page of a route. One type for all routes, because the router is compiled
-/// once per type. The same holds for [`route_path`].
+/// once per type. [`route_path`] exists for the same reason.
 #[derive(Clone, Copy, Debug)]
-enum Page {
+enum RoutePage {
     Home,
     SignIn,
     SignUp,
@@ -132,7 +132,7 @@ enum Page {
     Setup(SetupRoute),
 }
 
-impl ChooseView for Page {
+impl ChooseView for RoutePage {
     async fn choose(self) -> AnyView {
         match self {
             Self::Home => HomePage().into_any(),
@@ -167,24 +167,24 @@ fn routes() -> impl IntoView {
     // Waits for all data, so that status and title are right and pages are
     // complete without JavaScript.
     const ASYNC: SsrMode = SsrMode::Async;
-    use Page as P;
+    use RoutePage as P;
     view! {
         <Routes fallback=NotFound>
             <Route path=route_path(path!("/")) view=P::Home ssr=ASYNC/>
             <Route path=route_path(path!("/sign-in")) view=P::SignIn ssr=ASYNC/>
             <Route path=route_path(path!("/sign-up")) view=P::SignUp ssr=ASYNC/>
             <Route path=route_path(path!("/agents")) view=P::Editor(EditorRoute::Agents) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/new")) view=P::Editor(EditorRoute::NewAgent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/new")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
             <Route path=route_path(path!("/agents/:id")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios")) view=P::Editor(EditorRoute::Scenarios) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::NewScenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios/:id")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
             <Route path=route_path(path!("/suites")) view=P::Suites ssr=ASYNC/>
             <Route path=route_path(path!("/suites/new")) view=P::Setup(SetupRoute::NewSuite) ssr=ASYNC/>
             <Route path=route_path(path!("/suites/:id")) view=P::Suite ssr=ASYNC/>
             <Route path=route_path(path!("/runs/:id")) view=P::Run ssr=ASYNC/>
             <Route path=route_path(path!("/settings/connections")) view=P::Setup(SetupRoute::Connections) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/connections/new")) view=P::Setup(SetupRoute::NewConnection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/new")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/connections/:id")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/models")) view=P::Setup(SetupRoute::Models) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/tokens")) view=P::Setup(SetupRoute::Tokens) ssr=ASYNC/>
@@ -193,7 +193,7 @@ fn routes() -> impl IntoView {
 }
 
 fn header() -> AnyView {
-    let session: PageData<Visitor> = load(|| SessionQuery {});
+    let session: QueryResource<Visitor> = load(|| SessionQuery {});
     provide_context(session);
     let path = use_location().pathname;
     let link = move |href: &'static str, label: &'static str, section: &'static str| {

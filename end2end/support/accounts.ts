@@ -35,10 +35,10 @@ async function fillIn(page: Page, account: Account): Promise<void> {
 
 /** Signs up with a request, for tests about something else. */
 export async function createAccount(page: Page, account = newAccount()): Promise<Account> {
-  const answer = await page.request.post("/forms/sign-up", {
+  const response = await page.request.post("/forms/sign-up", {
     form: { ...account, next: "/" },
     maxRedirects: 0,
   });
-  expect(answer.status(), "signing up").toBe(303);
+  expect(response.status(), "signing up").toBe(303);
   return account;
 }

@@ -24,9 +24,9 @@ export class Provider {
     http.on("request", (request, response) => {
       request.resume().on("end", () => {
         setTimeout(() => {
-          const [status, answer] = provider.response();
+          const [status, body] = provider.response();
           response.writeHead(status, { "content-type": "application/json" });
-          response.end(JSON.stringify(answer));
+          response.end(JSON.stringify(body));
         }, provider.delay);
       });
     });

@@ -70,11 +70,11 @@ export class Server {
         await fetch(`${this.url}/health/live`);
         return;
       } catch {
-        await new Promise((again) => setTimeout(again, 50));
+        await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
     await this.kill();
-    throw new Error(`The server did not answer within 30 s:\n${this.log()}`);
+    throw new Error(`The server did not respond within 30 s:\n${this.log()}`);
   }
 }
 

@@ -10,7 +10,7 @@ use llm::outbound::Outbound;
 use services::connection_test::OutboundTester;
 use services::endpoints::{Endpoints, ServerConnection};
 use services::secrets::Secrets;
-use services::{Accounts, Catalog, CatalogStores, SignUp};
+use services::{Accounts, Catalog, SignUp};
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
@@ -127,7 +127,7 @@ pub fn catalog(
 ) -> Arc<Catalog> {
     let endpoints = Endpoints::new(store.clone(), secrets, server_connections);
     let tester = Arc::new(OutboundTester { outbound, allow_private_urls });
-    Arc::new(Catalog::new(CatalogStores::of(store), clock.clone(), endpoints, tester))
+    Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, tester))
 }
 
 fn cannot_open(file: &Path, error: &impl Display) -> String {
@@ -228,10 +228,10 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
         documents.extend(read.map_err(|error| format!("{path}: {}", message(&error)))?);
     }
     if let Some(model) = &args.model {
-        services::document_import::name_the_model(&mut documents, model);
+        services::document_import::set_default_model(&mut documents, model);
     }
     if let Some(name) = &args.connection {
-        services::document_import::name_the_connection(&mut documents, name);
+        services::document_import::set_default_connection(&mut documents, name);
     }
     let server_connections = args.providers.connections();
     let (accounts, catalog, store) = open_services(&args.data, server_connections).await?;

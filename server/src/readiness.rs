@@ -36,7 +36,7 @@ impl ServerReadiness {
 #[async_trait]
 impl Readiness for ServerReadiness {
     async fn ready(&self) -> Result<(), String> {
-        if self.clock.now().since(self.engine.last_beat()) > MAX_HEARTBEAT_AGE {
+        if self.clock.now().since(self.engine.last_heartbeat()) > MAX_HEARTBEAT_AGE {
             return Err("The heartbeat of the engine is overdue.".to_owned());
         }
         if !self.write_check.accepts_writes().await {

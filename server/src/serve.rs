@@ -90,7 +90,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
 fn update_gauges(engine: &Engine, clock: &SharedClock) -> impl Fn() + Send + Sync + use<> {
     let (engine, clock) = (engine.clone(), clock.clone());
     move || {
-        let age = clock.now().since(engine.last_beat());
+        let age = clock.now().since(engine.last_heartbeat());
         metrics::gauge!("rehearsal_heartbeat_age_seconds").set(age.as_secs_f64());
         metrics::gauge!("rehearsal_calls_in_flight").set(f64::from(engine.calls_in_flight()));
     }
@@ -137,12 +137,8 @@ fn suites(
     args: &ServeArgs,
 ) -> Suites {
     Suites {
-        suites: store.clone(),
-        agents: store.clone(),
-        scenarios: store.clone(),
-        settings: store.clone(),
+        store: store.clone(),
         catalog: catalog.clone(),
-        connection_check: catalog.clone(),
         executor: Arc::new(engine.clone()),
         clock: clock.clone(),
         event_cache: Arc::default(),

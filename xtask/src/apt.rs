@@ -50,33 +50,22 @@ fn is_installed(package: &str) -> bool {
     capture(&mut query).is_ok_and(|status| status.trim() == "install ok installed")
 }
 
-/// What gives us the permission to install packages.
-#[derive(Clone, Copy)]
-enum Privilege {
-    Root,
-    Sudo,
-}
+/// The start of a command that may install packages, if this user may.
+type Privilege = &'static [&'static str];
 
 fn privilege() -> Option<Privilege> {
     let root = Path::new("/");
     if capture(command("id", root).arg("-u")).is_ok_and(|id| id.trim() == "0") {
-        return Some(Privilege::Root);
+        return Some(&["env"]);
     }
     which("sudo")?;
-    capture(command("sudo", root).args(["-n", "true"])).ok().map(|_| Privilege::Sudo)
+    capture(command("sudo", root).args(["-n", "true"])).ok().map(|_| &["sudo", "-n", "env"][..])
 }
 
 /// `apt-get` that never prompts and waits while another process holds dpkg's lock.
 fn apt_get(privilege: Privilege) -> Command {
-    let root = Path::new("/");
-    let mut apt = match privilege {
-        Privilege::Root => command("env", root),
-        Privilege::Sudo => {
-            let mut sudo = command("sudo", root);
-            sudo.args(["-n", "env"]);
-            sudo
-        }
-    };
+    let mut apt = command(privilege[0], Path::new("/"));
+    apt.args(&privilege[1..]);
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]);
     apt
 }

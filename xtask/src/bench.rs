@@ -4,6 +4,7 @@
 
 use crate::build::{BuildTarget, build};
 use crate::command::{cargo, run};
+use crate::files::empty_folder;
 use crate::http::Client;
 use crate::server_process::{KillOnDrop, create_account, rehearsal, start};
 use crate::sizes::{LIMIT_KB, TARGET_KB, WasmSize};
@@ -32,37 +33,24 @@ const WALL_FACTOR: f64 = 1.35;
 /// Limit for the peak memory.
 const PEAK_MB: f64 = 120.0;
 
-/// A row of the results.
-struct Row {
-    name: &'static str,
-    measured: String,
-    target: String,
-    met: bool,
-}
+/// A row of the results: the name, the measurement, its target, and whether it is met.
+type Row = (&'static str, String, String, bool);
 
 /// Prints the measurements. The exit code is 1 if a target was missed.
 pub(crate) fn bench(workspace: &Workspace) -> Result<ExitCode> {
     let server = build(workspace, BuildTarget::Release)?;
-    run(cargo(&workspace.root).args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "mock-provider",
-    ]))?;
-    let mock_provider = server.with_file_name("rehearsal-mock-provider");
+    let mut cargo = cargo(&workspace.root);
+    run(cargo.args(["build", "--release", "--locked", "--package", "mock-provider"]))?;
+    let mock_provider = workspace.binary("release", "rehearsal-mock-provider");
     let folder = workspace.tools().join("bench");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder)?;
+    empty_folder(&folder)?;
 
     let (_mock_provider, provider) = start_provider(&mock_provider)?;
     let server = Server::start(&server, &folder, &provider)?;
     let calls = SCENARIOS * REPEATS * (TURNS + 1);
     let ideal = f64::from(calls) / f64::from(CONCURRENCY) * f64::from(CALL_MS) / 1000.0;
     server.run_suite()?;
-    let mut rows = Vec::new();
-    let mut walls = Vec::new();
-    let mut cpus = Vec::new();
+    let (mut walls, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let before = server.cpu_seconds()?;
         walls.push(server.run_suite()?);
@@ -71,36 +59,24 @@ pub(crate) fn bench(workspace: &Workspace) -> Result<ExitCode> {
     walls.sort_by(f64::total_cmp);
     cpus.sort_by(f64::total_cmp);
     let (wall, cpu) = (walls[ROUNDS / 2], cpus[ROUNDS / 2]);
-    rows.push(Row {
-        name: "wall time of 192 conversations, median of 3",
-        measured: format!("{wall:.2} s = {:.2} × ideal ({ideal:.2} s)", wall / ideal),
-        target: format!("≤ {WALL_FACTOR} × ideal"),
-        met: wall <= WALL_FACTOR * ideal,
-    });
-    rows.push(Row {
-        name: "CPU time of the server per model call",
-        measured: format!("{cpu:.2} ms"),
-        target: "none".to_owned(),
-        met: true,
-    });
     let peak = server.peak_mb()?;
-    rows.push(Row {
-        name: "peak memory of the server",
-        measured: format!("{peak:.0} MB"),
-        target: format!("≤ {PEAK_MB:.0} MB"),
-        met: peak <= PEAK_MB,
-    });
-    rows.push(wasm_row(workspace)?);
-    Ok(print_table(&rows))
-}
-
-fn print_table(rows: &[Row]) -> ExitCode {
+    let wall_text = format!("{wall:.2} s = {:.2} × ideal ({ideal:.2} s)", wall / ideal);
+    let wall_target = format!("≤ {WALL_FACTOR} × ideal");
+    let wall_met = wall <= WALL_FACTOR * ideal;
+    let (peak_text, peak_target) = (format!("{peak:.0} MB"), format!("≤ {PEAK_MB:.0} MB"));
+    let rows = [
+        ("wall time of 192 conversations, median of 3", wall_text, wall_target, wall_met),
+        ("CPU time of the server per model call", format!("{cpu:.2} ms"), "none".into(), true),
+        ("peak memory of the server", peak_text, peak_target, peak <= PEAK_MB),
+        wasm_row(workspace)?,
+    ];
     println!("\n{:<42} {:<36} {:<18} met", "name", "measured", "target");
-    for row in rows {
-        let met = if row.met { "yes" } else { "NO" };
-        println!("{:<42} {:<36} {:<18} {met}", row.name, row.measured, row.target);
+    for (name, measured, target, met) in &rows {
+        let met = if *met { "yes" } else { "NO" };
+        println!("{name:<42} {measured:<36} {target:<18} {met}");
     }
-    if rows.iter().all(|row| row.met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let all_met = rows.iter().all(|(.., met)| *met);
+    Ok(if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn wasm_row(workspace: &Workspace) -> Result<Row> {
@@ -109,19 +85,15 @@ fn wasm_row(workspace: &Workspace) -> Result<Row> {
         let file = file?;
         let (name, bytes) = (file.file_name(), file.metadata()?);
         let name = name.to_string_lossy();
-        #[allow(clippy::cast_precision_loss)] // a few hundred thousand
         if let Some(name) = name.strip_suffix(".br") {
             size.add(name, bytes.len() as f64 / 1000.0);
         }
     }
     ensure!(size.main > 0.0, "the site has no WebAssembly in Brotli");
     let (main, largest) = (size.main, size.largest_page());
-    Ok(Row {
-        name: "WebAssembly in Brotli: every page, largest",
-        measured: format!("{main:.1} KB, {largest:.1} KB"),
-        target: format!("target {TARGET_KB:.0} KB, ≤ {LIMIT_KB:.0}"),
-        met: largest <= LIMIT_KB,
-    })
+    let measured = format!("{main:.1} KB, {largest:.1} KB");
+    let target = format!("target {TARGET_KB:.0} KB, ≤ {LIMIT_KB:.0}");
+    Ok(("WebAssembly in Brotli: every page, largest", measured, target, largest <= LIMIT_KB))
 }
 
 /// Returns the base URL for an `openai` connection too.

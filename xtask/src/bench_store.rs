@@ -2,10 +2,10 @@
 //! the disk of the target folder: durable turns per second, and lists, pages and claims
 //! over a million turns, or as many as given.
 
-use crate::command::{cargo, run};
+use crate::command::{cargo, exit_code, run};
+use crate::files::create_folder;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
-use std::fs;
 use std::process::{Command, ExitCode};
 
 /// The benchmark prints its results and their targets.
@@ -15,11 +15,9 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<ExitCode> 
     }
     let root = &workspace.root;
     run(cargo(root).args(["build", "--release", "--locked", "--package", "store-bench"]))?;
-    let name = format!("store-bench{}", std::env::consts::EXE_SUFFIX);
-    let binary = workspace.target.join("release").join(name);
+    let binary = workspace.binary("release", "store-bench");
     let folder = workspace.target.join("bench");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    create_folder(&folder)?;
     let status = Command::new(&binary).arg(&folder).args(args).status();
-    let status = status.with_context(|| format!("cannot start {}", binary.display()))?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(status.with_context(|| format!("cannot start {}", binary.display()))?))
 }

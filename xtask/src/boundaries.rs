@@ -5,114 +5,75 @@ use crate::workspace::Workspace;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The names of crates, separated by spaces, for each name.
+type Table = &'static [(&'static str, &'static str)];
+
 /// Which workspace crates each crate may depend on, apart from dev-dependencies. Add a
 /// comment with the reason to each new edge.
-const ALLOWED: &[(&str, &[&str])] = &[
+const ALLOWED: Table = &[
     // Types and rules without I/O.
-    ("domain", &[]),
-    ("llm-types", &["domain"]),
-    ("conversation", &["domain", "llm-types"]),
-    ("judge", &["conversation", "domain", "llm-types"]),
-    ("demo-model", &["conversation", "domain", "judge", "llm-types"]),
+    ("domain", ""),
+    ("llm-types", "domain"),
+    ("conversation", "domain llm-types"),
+    ("judge", "conversation domain llm-types"),
+    ("demo-model", "conversation domain judge llm-types"),
     // Pages.
-    ("app", &["domain"]),
-    ("frontend", &["app"]),
+    ("app", "domain"),
+    ("frontend", "app"),
     // Infrastructure.
-    ("clock", &["domain"]),
-    ("telemetry", &[]),
-    ("llm", &["clock", "domain", "llm-types", "telemetry"]),
-    ("store", &["clock", "domain", "telemetry"]),
-    ("store-sqlite", &["clock", "domain", "store", "store-sqlite-schema", "telemetry"]),
-    ("store-sqlite-schema", &[]),
+    ("clock", "domain"),
+    ("telemetry", ""),
+    ("llm", "clock domain llm-types telemetry"),
+    ("store", "clock domain telemetry"),
+    ("store-sqlite", "clock domain store store-sqlite-schema telemetry"),
+    ("store-sqlite-schema", ""),
     // Execution and use cases.
-    (
-        "engine",
-        &["clock", "conversation", "domain", "judge", "llm", "llm-types", "store", "telemetry"],
-    ),
-    (
-        "services",
-        &[
-            "clock",
-            "conversation",
-            "domain",
-            "engine",
-            "judge",
-            "llm",
-            "llm-types",
-            "store",
-            "telemetry",
-        ],
-    ),
+    ("engine", "clock conversation domain judge llm llm-types store telemetry"),
+    ("services", "clock conversation domain engine judge llm llm-types store telemetry"),
     // The binary. No crate depends on it.
     (
         "server",
-        &[
-            "app",
-            "clock",
-            "conversation",
-            "demo-model",
-            "domain",
-            "engine",
-            "judge",
-            "llm",
-            "llm-types",
-            "services",
-            "store",
-            "store-sqlite",
-            "telemetry",
-        ],
+        "app clock conversation demo-model domain engine judge llm llm-types services store \
+         store-sqlite telemetry",
     ),
     // Test harness. No crate above depends on it, except for its tests.
-    ("mock-provider", &[]),
-    ("fault-injection", &["mock-provider"]),
-    ("store-bench", &["clock", "domain", "store", "store-sqlite", "store-sqlite-schema"]),
+    ("mock-provider", ""),
+    ("fault-injection", "mock-provider"),
+    ("store-bench", "clock domain store store-sqlite store-sqlite-schema"),
     // Build tools.
-    ("xtask", &[]),
-    ("site-tools", &[]),
+    ("xtask", ""),
+    ("site-tools", ""),
 ];
 
 /// Libraries that a crate must not depend on, not even through other crates.
-const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("domain", &["tokio", "sqlx", "reqwest", "axum", "leptos"]),
-    ("llm-types", &["tokio", "sqlx", "reqwest", "axum", "leptos"]),
-    ("conversation", &["tokio", "sqlx", "reqwest", "axum", "leptos"]),
-    ("judge", &["tokio", "sqlx", "reqwest", "axum", "leptos"]),
+const FORBIDDEN: Table = &[
+    ("domain", "tokio sqlx reqwest axum leptos"),
+    ("llm-types", "tokio sqlx reqwest axum leptos"),
+    ("conversation", "tokio sqlx reqwest axum leptos"),
+    ("judge", "tokio sqlx reqwest axum leptos"),
     // It waits for its artificial delays with tokio.
-    ("demo-model", &["sqlx", "reqwest", "axum", "leptos"]),
-    ("clock", &["sqlx", "reqwest", "axum", "leptos"]),
-    ("app", &["sqlx", "reqwest"]),
-    ("llm", &["sqlx", "axum", "leptos"]),
-    ("store", &["sqlx", "reqwest", "axum", "leptos"]),
-    ("store-sqlite", &["reqwest", "axum", "leptos"]),
-    ("engine", &["sqlx", "axum", "leptos"]),
-    ("services", &["sqlx", "axum", "leptos"]),
+    ("demo-model", "sqlx reqwest axum leptos"),
+    ("clock", "sqlx reqwest axum leptos"),
+    ("app", "sqlx reqwest"),
+    ("llm", "sqlx axum leptos"),
+    ("store", "sqlx reqwest axum leptos"),
+    ("store-sqlite", "reqwest axum leptos"),
+    ("engine", "sqlx axum leptos"),
+    ("services", "sqlx axum leptos"),
 ];
 
 /// Libraries that only these crates may depend on directly, apart from
 /// dev-dependencies.
-const EXCLUSIVE: &[(&str, &[&str])] = &[
-    ("sqlx", &["store-sqlite", "store-sqlite-schema", "fault-injection", "store-bench"]),
+const EXCLUSIVE: Table = &[
+    ("sqlx", "store-sqlite store-sqlite-schema fault-injection store-bench"),
     // `app` reaches axum and tokio through `leptos_axum` only.
-    ("axum", &["server", "mock-provider"]),
-    ("leptos", &["app", "frontend", "server"]),
-    ("reqwest", &["llm", "services", "server", "fault-injection"]),
+    ("axum", "server mock-provider"),
+    ("leptos", "app frontend server"),
+    ("reqwest", "llm services server fault-injection"),
     (
         "tokio",
-        &[
-            "clock",
-            "demo-model",
-            "engine",
-            "fault-injection",
-            "llm",
-            "mock-provider",
-            "server",
-            "services",
-            "store",
-            "store-bench",
-            "store-sqlite",
-            "store-sqlite-schema",
-            "telemetry",
-        ],
+        "clock demo-model engine fault-injection llm mock-provider server services store \
+         store-bench store-sqlite store-sqlite-schema telemetry",
     ),
 ];
 
@@ -200,8 +161,9 @@ fn violations(graph: &Graph) -> Vec<String> {
     found
 }
 
-fn entry(table: &[(&str, &'static [&'static str])], name: &str) -> Option<&'static [&'static str]> {
-    table.iter().find(|(key, _)| *key == name).map(|(_, values)| *values)
+fn entry(table: Table, name: &str) -> Option<Vec<&'static str>> {
+    let (_, names) = table.iter().find(|(key, _)| *key == name)?;
+    Some(names.split_whitespace().collect())
 }
 
 /// A path of package names from a package to one with this name, if there is one.

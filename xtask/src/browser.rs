@@ -3,6 +3,7 @@
 use crate::apt;
 use crate::command::which;
 use anyhow::{Result, bail};
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 /// The path of Chromium: `REHEARSAL_CHROMIUM`, else an installed one, else
@@ -46,20 +47,16 @@ fn playwright_folder() -> Option<PathBuf> {
 
 /// Finds the `chromium-NUMBER/chrome-linux64/chrome` with the highest number.
 fn newest_playwright_chromium(folder: &Path) -> Option<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            let number = entry.file_name().to_str()?.strip_prefix("chromium-")?.parse().ok()?;
-            let chrome = ["chrome-linux64/chrome", "chrome-linux/chrome"]
-                .into_iter()
-                .map(|inside| entry.path().join(inside))
-                .find(|path| path.is_file())?;
-            Some((number, chrome))
-        })
-        .collect();
-    found.sort();
-    found.pop().map(|(_, chrome)| chrome)
+    let numbered = |entry: DirEntry| {
+        let number: u32 = entry.file_name().to_str()?.strip_prefix("chromium-")?.parse().ok()?;
+        let chrome = ["chrome-linux64/chrome", "chrome-linux/chrome"]
+            .map(|inside| entry.path().join(inside))
+            .into_iter()
+            .find(|path| path.is_file())?;
+        Some((number, chrome))
+    };
+    let found = std::fs::read_dir(folder).ok()?.flatten().filter_map(numbered);
+    found.max().map(|(_, chrome)| chrome)
 }
 
 #[cfg(test)]

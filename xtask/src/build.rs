@@ -1,9 +1,9 @@
 //! `cargo xtask build`: the site and the server.
 
 use crate::command::{cargo, run, say};
+use crate::files::{self, files_below};
 use crate::site;
 use crate::site_tools::{self, Source};
-use crate::stamp::files_below;
 use crate::timings;
 use crate::wasm::Variant;
 use crate::workspace::Workspace;
@@ -113,7 +113,7 @@ fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    files::write(path, text)
 }
 
 /// The files of the site as a Rust expression. `server/src/site.rs` includes it.

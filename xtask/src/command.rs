@@ -2,9 +2,10 @@
 //! command.
 
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 /// Prints one line of progress.
 pub(crate) fn say(step: &str, text: impl std::fmt::Display) {
@@ -48,19 +49,19 @@ pub(crate) fn cargo(folder: &Path) -> Command {
 /// The command with a lower scheduling priority, where `nice` exists.
 pub(crate) fn with_low_priority(command: Command) -> Command {
     let Some(nice) = which("nice") else { return command };
-    let mut niced = Command::new(nice);
-    niced.args(["-n", "10"]).arg(command.get_program()).args(command.get_args());
-    niced.stdin(Stdio::null());
+    let mut with_nice = Command::new(nice);
+    with_nice.args(["-n", "10"]).arg(command.get_program()).args(command.get_args());
+    with_nice.stdin(Stdio::null());
     if let Some(folder) = command.get_current_dir() {
-        niced.current_dir(folder);
+        with_nice.current_dir(folder);
     }
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => niced.env(name, value),
-            None => niced.env_remove(name),
+            Some(value) => with_nice.env(name, value),
+            None => with_nice.env_remove(name),
         };
     }
-    niced
+    with_nice
 }
 
 /// Runs the command and passes its output through.
@@ -111,14 +112,16 @@ pub(crate) fn each_line(command: &mut Command, mut each: impl FnMut(&str)) -> Re
 
 /// Reads lines that may contain invalid UTF-8.
 fn lines(from: impl Read, each: &mut impl FnMut(&str)) -> std::io::Result<()> {
-    let mut reader = BufReader::new(from);
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        each(text.trim_end_matches(['\n', '\r']));
-        line.clear();
+    for line in BufReader::new(from).split(b'\n') {
+        each(String::from_utf8_lossy(&line?).trim_end_matches('\r'));
     }
     Ok(())
+}
+
+/// The exit code of a program that was started, for xtask itself.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Searches `PATH` for a program.
@@ -131,13 +134,9 @@ pub(crate) fn which(name: &str) -> Option<PathBuf> {
 
 /// The command as it would be typed.
 fn shown(command: &Command) -> String {
-    let mut text = format!("`{}", command.get_program().to_string_lossy());
-    for argument in command.get_args() {
-        text.push(' ');
-        text.push_str(&argument.to_string_lossy());
-    }
-    text.push('`');
-    text
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    format!("`{}`", words.join(" "))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod browser;
 mod build;
 mod command;
 mod counts;
+mod files;
 mod http;
 mod node;
 mod promtool;

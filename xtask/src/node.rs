@@ -1,9 +1,9 @@
 //! Node and packages from npm: `wasm-opt` and the packages of the browser tests.
 
-use crate::command::{capture, command, run_quietly, say, which};
+use crate::command::{capture, command, run, run_quietly, say, which};
 use crate::stamp::{self, Fingerprint};
 use crate::workspace::Workspace;
-use crate::{apt, command::run};
+use crate::{apt, files};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,9 @@ fn major(version: &str) -> Option<u32> {
     digits[..end].parse().ok()
 }
 
-/// Installs the packages of the lock file of `folder` into its `node_modules`.
-fn install(folder: &Path, what: &str) -> Result<()> {
+/// Installs the packages of the lock file of `folder` into its `node_modules`. Returns
+/// their fingerprint.
+fn install(folder: &Path, what: &str) -> Result<String> {
     let modules = folder.join("node_modules");
     let mut fingerprint = Fingerprint::default();
     fingerprint.path(folder, "package.json")?;
@@ -45,7 +46,7 @@ fn install(folder: &Path, what: &str) -> Result<()> {
     let fingerprint = fingerprint.finish();
     let stamp = modules.join(".installed");
     if stamp::is_done(&stamp, &fingerprint) {
-        return Ok(());
+        return Ok(fingerprint);
     }
     say("npm", format!("installing {what}"));
     stamp::begin(&stamp)?;
@@ -53,13 +54,15 @@ fn install(folder: &Path, what: &str) -> Result<()> {
     // `browser.rs` finds the browser.
     npm.args(["ci", "--no-audit", "--no-fund"]).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     run_quietly(&mut npm)?;
-    stamp::done(&stamp, &fingerprint)
+    stamp::finish(&stamp, &fingerprint)?;
+    Ok(fingerprint)
 }
 
 /// Installs the packages of the browser tests.
 pub(crate) fn ensure_end2end(workspace: &Workspace) -> Result<()> {
     ensure(workspace)?;
-    install(&workspace.end2end(), "Playwright and axe")
+    install(&workspace.end2end(), "Playwright and axe")?;
+    Ok(())
 }
 
 /// An installed `wasm-opt`.
@@ -105,22 +108,15 @@ impl WasmOpt {
 fn from_npm(workspace: &Workspace) -> Result<WasmOpt> {
     ensure(workspace)?;
     let tools = workspace.tools();
-    fs::create_dir_all(&tools).with_context(|| format!("cannot create {}", tools.display()))?;
-    let files = [
-        ("package.json", include_str!("../tools/package.json")),
-        ("package-lock.json", include_str!("../tools/package-lock.json")),
-    ];
-    let mut fingerprint = Fingerprint::default();
-    for (name, text) in files {
-        fs::write(tools.join(name), text).with_context(|| format!("cannot write {name}"))?;
-        fingerprint.bytes(name, text.as_bytes());
-    }
-    install(&tools, "binaryen (wasm-opt)")?;
+    files::create_folder(&tools)?;
+    files::write(&tools.join("package.json"), include_str!("../tools/package.json"))?;
+    files::write(&tools.join("package-lock.json"), include_str!("../tools/package-lock.json"))?;
+    let version = install(&tools, "binaryen (wasm-opt)")?;
     let script = tools.join("node_modules/binaryen/bin/wasm-opt");
     if !script.is_file() {
         bail!("{} is missing after npm ci", script.display());
     }
-    Ok(WasmOpt { program: "node".into(), script: Some(script), version: fingerprint.finish() })
+    Ok(WasmOpt { program: "node".into(), script: Some(script), version })
 }
 
 #[cfg(test)]

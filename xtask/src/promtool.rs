@@ -2,11 +2,10 @@
 //! in Debian's package `prometheus`. The package is unpacked, not installed,
 //! because an installed one starts a daemon.
 
-use crate::apt;
 use crate::command::{command, run, run_quietly, say, which};
 use crate::workspace::Workspace;
+use crate::{apt, files};
 use anyhow::{Context, Result, bail};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Checks the rules and runs their tests. Prints a line and skips both if promtool
@@ -45,14 +44,13 @@ fn find(workspace: &Workspace) -> Result<PathBuf> {
 /// Unpacks Debian's package into `folder`.
 fn unpack(folder: &Path) -> Result<()> {
     // Removes an incomplete archive of an earlier attempt.
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    files::empty_folder(folder)?;
     say("alerts", "downloading promtool from Debian");
     apt::download("prometheus", folder)?;
-    let archive = fs::read_dir(folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
+    let mut archives = files::files_below(folder)?.into_iter();
+    let archive = archives
         .find(|path| path.extension().is_some_and(|end| end == "deb"))
         .context("apt-get download left no archive")?;
     run_quietly(command("dpkg", folder).arg("-x").arg(&archive).arg(folder))?;
-    fs::remove_file(&archive).with_context(|| format!("cannot remove {}", archive.display()))
+    files::remove_file(&archive)
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask run`: builds what changed and starts the server.
 
 use crate::build;
-use crate::command::{command, say};
+use crate::command::{command, exit_code, say};
 use crate::http::Client;
 use crate::server_process::KillOnDrop;
 use crate::site;
@@ -30,19 +30,11 @@ struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// Parses `[--timings] [[--] ARGS]`.
-    fn parse(mut args: &'a [String]) -> Self {
-        let mut timings = false;
-        if let [first, rest @ ..] = args
-            && first == "--timings"
-        {
-            (timings, args) = (true, rest);
-        }
-        if let [first, rest @ ..] = args
-            && first == "--"
-        {
-            args = rest;
-        }
-        Self { timings, serve: args }
+    fn parse(args: &'a [String]) -> Self {
+        let after_flag = args.strip_prefix(&["--timings".to_owned()]);
+        let args = after_flag.unwrap_or(args);
+        let serve = args.strip_prefix(&["--".to_owned()]).unwrap_or(args);
+        Self { timings: after_flag.is_some(), serve }
     }
 }
 
@@ -55,17 +47,17 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let Args { timings, serve } = Args::parse(args);
     let is_first = std::env::var_os("REHEARSAL_SITE_DIR").is_none()
         && !workspace.site(Variant::Development).join("site.json").is_file();
-    let mut early = None;
+    let mut early_server = None;
     let binary = build::debug(workspace, |binary| {
         if is_first {
-            early = Some(start_early(workspace, binary, serve)?);
+            early_server = Some(start_early(workspace, binary, serve)?);
             if timings {
                 timings::print("total until the first page is served");
             }
         }
         Ok(())
     })?;
-    if let Some(KillOnDrop(server)) = &mut early {
+    if let Some(KillOnDrop(server)) = &mut early_server {
         if let Some(status) = server.try_wait()? {
             bail!("the server ended ({status})");
         }
@@ -79,8 +71,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let mut child = server.spawn().context("cannot start the server")?;
     timings::measure("server: start", || wait_until_ready(&mut child, &address(serve)))?;
     timings::print("total until the complete page is served");
-    let status = child.wait().context("cannot wait for the server")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(child.wait().context("cannot wait for the server")?))
 }
 
 /// Starts the server with a site without scripts.
@@ -96,9 +87,9 @@ fn start_early(workspace: &Workspace, binary: &Path, serve: &[String]) -> Result
 /// Asks the server to shut down, and kills it if that takes too long.
 pub(crate) fn stop(server: &mut Child) -> Result<()> {
     // The standard library can only kill.
-    let asked = Command::new("kill").arg(server.id().to_string()).status();
+    let signal = Command::new("kill").arg(server.id().to_string()).status();
     let deadline = Instant::now() + STOP_TIMEOUT;
-    while asked.as_ref().is_ok_and(|status| status.success()) && Instant::now() < deadline {
+    while signal.as_ref().is_ok_and(|status| status.success()) && Instant::now() < deadline {
         if server.try_wait()?.is_some() {
             return Ok(());
         }
@@ -153,8 +144,7 @@ fn replace_process(mut program: Command) -> Result<ExitCode> {
 
 #[cfg(not(unix))]
 fn replace_process(mut program: Command) -> Result<ExitCode> {
-    let status = program.status().context("cannot start the server")?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(program.status().context("cannot start the server")?))
 }
 
 #[cfg(test)]

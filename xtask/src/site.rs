@@ -21,13 +21,14 @@
 //! read a file for every page.)
 
 use crate::command::say;
+use crate::files::{self, files_below};
 use crate::site_tools::Source;
 use crate::sizes;
-use crate::stamp::{Fingerprint, files_below};
+use crate::stamp::Fingerprint;
 use crate::timings;
-use crate::wasm::{self, Bundle, CHUNKS, LOADER, NAME, Variant};
+use crate::wasm::{self, Bundle, CHUNKS, Chunk, LOADER, NAME, Variant};
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,27 +87,24 @@ pub(crate) fn without_scripts(workspace: &Workspace) -> Result<PathBuf> {
 
 /// All files with their names in the site, and the hash in the names.
 fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
-    let js = read(&bundle.folder.join(format!("{NAME}.js")))?;
-    let wasm = read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?;
-    let loader = read(&bundle.folder.join(LOADER))?;
-    let chunks = CHUNKS
-        .iter()
-        .map(|chunk| Ok((chunk, read(&bundle.folder.join(chunk.file))?)))
-        .collect::<Result<Vec<_>>>()?;
-    let css = stylesheet(&root.join("style"))?;
+    let mut hashed = vec![
+        (".js", files::read(&bundle.folder.join(format!("{NAME}.js")))?),
+        ("_bg.wasm", files::read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?),
+        ("_split.js", files::read(&bundle.folder.join(LOADER))?),
+        (".css", stylesheet(&root.join("style"))?),
+    ];
+    for Chunk { file, served } in CHUNKS {
+        hashed.push((served, files::read(&bundle.folder.join(file))?));
+    }
     // These keep their names: the folder of a snippet already has a hash in its name,
     // and clients request `/favicon.svg` without a hash.
     let mut others = files_of(&bundle.folder.join("snippets"), &bundle.folder, "pkg/")?;
     others.append(&mut public_files(root)?);
 
     let mut fingerprint = Fingerprint::default();
-    fingerprint.bytes("js", &js);
-    fingerprint.bytes("wasm", &wasm);
-    fingerprint.bytes("loader", &loader);
-    for (chunk, bytes) in &chunks {
-        fingerprint.bytes(chunk.served, bytes);
+    for (ending, bytes) in &hashed {
+        fingerprint.bytes(ending, bytes);
     }
-    fingerprint.bytes("css", &css);
     for other in &others {
         fingerprint.bytes(&other.name, &other.bytes);
     }
@@ -115,25 +113,17 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
 
     // The two scripts import each other, and the loader names the chunks.
     let served = |ending: &str| format!("{NAME}.{hash}{ending}");
-    let js = renamed(js, "from ", LOADER, &served("_split.js"))?;
-    let mut loader = renamed(loader, "from ", &format!("{NAME}.js"), &served(".js"))?;
+    rename(&mut hashed[0].1, "from ", LOADER, &served("_split.js"))?;
+    let loader = &mut hashed[2].1;
+    rename(loader, "from ", &format!("{NAME}.js"), &served(".js"))?;
     if bundle.split {
-        for (chunk, _) in &chunks {
-            loader = renamed(loader, "new URL(", chunk.file, &served(chunk.served))?;
+        for chunk in CHUNKS {
+            rename(loader, "new URL(", chunk.file, &served(chunk.served))?;
         }
     }
 
-    let mut assets = vec![
-        Asset { name: format!("pkg/{NAME}.{hash}.js"), bytes: js },
-        Asset { name: format!("pkg/{NAME}.{hash}_bg.wasm"), bytes: wasm },
-        Asset { name: format!("pkg/{NAME}.{hash}_split.js"), bytes: loader },
-        Asset { name: format!("pkg/{NAME}.{hash}.css"), bytes: css },
-    ];
-    assets.extend(
-        chunks
-            .into_iter()
-            .map(|(chunk, bytes)| Asset { name: format!("pkg/{}", served(chunk.served)), bytes }),
-    );
+    let asset = |(ending, bytes)| Asset { name: format!("pkg/{}", served(ending)), bytes };
+    let mut assets: Vec<_> = hashed.into_iter().map(asset).collect();
     assets.append(&mut others);
     Ok((hash, assets))
 }
@@ -154,24 +144,19 @@ fn public_files(root: &Path) -> Result<Vec<Asset>> {
 fn files_of(folder: &Path, base: &Path, prefix: &str) -> Result<Vec<Asset>> {
     let asset = |path: &PathBuf| {
         let name = path.strip_prefix(base).unwrap_or(path).to_string_lossy();
-        Ok(Asset { name: format!("{prefix}{name}"), bytes: read(path)? })
+        Ok(Asset { name: format!("{prefix}{name}"), bytes: files::read(path)? })
     };
     files_below(folder)?.iter().map(asset).collect()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 /// Replaces a file name in a script where it follows `prefix`. The module name by
 /// which WebAssembly imports stays the same.
-fn renamed(script: Vec<u8>, prefix: &str, old: &str, new: &str) -> Result<Vec<u8>> {
-    let script = String::from_utf8(script).context("a script is not UTF-8")?;
+fn rename(script: &mut Vec<u8>, prefix: &str, old: &str, new: &str) -> Result<()> {
+    let text = std::str::from_utf8(script).context("a script is not UTF-8")?;
     let old = format!("{prefix}\"./{old}\"");
-    if !script.contains(&old) {
-        bail!("a script of the site does not contain {old}");
-    }
-    Ok(script.replace(&old, &format!("{prefix}\"./{new}\"")).into_bytes())
+    ensure!(text.contains(&old), "a script of the site does not contain {old}");
+    *script = text.replace(&old, &format!("{prefix}\"./{new}\"")).into_bytes();
+    Ok(())
 }
 
 /// Concatenates `style/*.css` in the order of their names.
@@ -179,7 +164,7 @@ fn stylesheet(folder: &Path) -> Result<Vec<u8>> {
     let mut css = Vec::new();
     for path in files_below(folder)? {
         if path.parent() == Some(folder) && path.extension().is_some_and(|e| e == "css") {
-            css.extend(read(&path)?);
+            css.extend(files::read(&path)?);
             css.push(b'\n');
         }
     }
@@ -203,31 +188,20 @@ fn write(
     compress: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Value> {
     let new = site.with_extension("new");
-    remove(&new)?;
+    files::remove_folder(&new)?;
     for asset in assets {
         let path = new.join(&asset.name);
-        let folder = path.parent().unwrap_or(&new);
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
-        fs::write(&path, &asset.bytes)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        files::create_folder(path.parent().unwrap_or(&new))?;
+        files::write(&path, &asset.bytes)?;
     }
     compress(&new)?;
     let files: Vec<Value> = assets.iter().map(|asset| sizes_of(&new, &asset.name)).collect();
     let record = json!({ "output_name": output_name, "optimized": optimized, "files": files });
-    fs::write(new.join("site.json"), format!("{record:#}\n")).context("cannot write site.json")?;
-    remove(site)?;
+    files::write(&new.join("site.json"), format!("{record:#}\n"))?;
+    files::remove_folder(site)?;
     fs::rename(&new, site).with_context(|| format!("cannot replace {}", site.display()))?;
     say("site", format!("written to {}", site.display()));
     Ok(record)
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    Ok(())
 }
 
 /// The sizes of a file in bytes. Compressed sizes are null if there is no such file.
@@ -241,7 +215,6 @@ fn sizes_of(site: &Path, name: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wasm::Chunk;
 
     fn bundle(folder: &Path, js: &str) -> Bundle {
         fs::create_dir_all(folder.join("snippets/x-1")).unwrap();
@@ -276,9 +249,9 @@ mod tests {
         fs::write(folder.path().join("style/public/favicon.svg"), "<svg/>").unwrap();
         let (first, assets_of_first) =
             assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
-        let (again, _) = assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
+        let (unchanged, _) = assets(folder.path(), &bundle(folder.path(), "one")).unwrap();
         let (second, _) = assets(folder.path(), &bundle(folder.path(), "two")).unwrap();
-        assert_eq!(first, again);
+        assert_eq!(first, unchanged);
         assert_ne!(first, second);
         let names: Vec<_> = assets_of_first.iter().map(|asset| asset.name.as_str()).collect();
         let chunks = CHUNKS.map(|chunk| chunk.served);
@@ -297,7 +270,8 @@ mod tests {
 
     #[test]
     fn script_without_expected_import_is_rejected() {
-        assert!(renamed(b"import \"./other.js\"".to_vec(), "from ", LOADER, "x").is_err());
+        let mut script = b"import \"./other.js\"".to_vec();
+        assert!(rename(&mut script, "from ", LOADER, "x").is_err());
     }
 
     #[test]

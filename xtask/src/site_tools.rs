@@ -2,6 +2,7 @@
 //! compressors.
 
 use crate::command::{cargo, command, each_line, run};
+use crate::files::files_below;
 use crate::timings;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -33,7 +34,7 @@ impl SiteTools {
 
     /// Writes `.br` and `.gz` next to every file of the folder.
     pub(crate) fn compress(&self, folder: &Path) -> Result<()> {
-        run(self.command(folder).arg("compress").arg(folder))
+        run(self.command(folder).arg("compress").args(files_below(folder)?))
     }
 
     fn command(&self, folder: &Path) -> Command {

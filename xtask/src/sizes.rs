@@ -1,7 +1,7 @@
 //! The size of the WebAssembly, and its budget.
 
 use crate::command::say;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Target for the WebAssembly that every page loads, in KB of Brotli.
@@ -63,33 +63,19 @@ pub(crate) fn check(record: &Value) -> Result<()> {
         ),
     );
     let optimized = record["optimized"].as_bool().unwrap_or(false);
-    match verdict(main, largest, optimized) {
-        Verdict::Ok => Ok(()),
-        Verdict::OverTarget => {
-            say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB of Brotli"));
-            Ok(())
-        }
-        Verdict::OverLimit => bail!(
-            "the largest page loads {largest:.1} KB of WebAssembly in Brotli; the limit is {LIMIT_KB} KB"
-        ),
+    if is_over_target(main, largest, optimized)? {
+        say("site", format!("the WebAssembly is over its target of {TARGET_KB} KB of Brotli"));
     }
+    Ok(())
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Ok,
-    OverTarget,
-    OverLimit,
-}
-
-fn verdict(main: f64, largest: f64, optimized: bool) -> Verdict {
-    if largest > LIMIT_KB && optimized {
-        Verdict::OverLimit
-    } else if main > TARGET_KB {
-        Verdict::OverTarget
-    } else {
-        Verdict::Ok
-    }
+/// Fails if an optimized site is over the limit.
+fn is_over_target(main: f64, largest: f64, optimized: bool) -> Result<bool> {
+    ensure!(
+        largest <= LIMIT_KB || !optimized,
+        "the largest page loads {largest:.1} KB of WebAssembly in Brotli; the limit is {LIMIT_KB} KB"
+    );
+    Ok(main > TARGET_KB)
 }
 
 #[cfg(test)]
@@ -100,12 +86,12 @@ mod tests {
 
     #[test]
     fn limit_applies_to_optimized_sites_only() {
-        assert_eq!(verdict(300.0, 300.0, true), Verdict::Ok);
-        assert_eq!(verdict(300.0, 400.0, true), Verdict::Ok);
-        assert_eq!(verdict(300.1, 300.1, true), Verdict::OverTarget);
-        assert_eq!(verdict(400.0, 400.0, true), Verdict::OverTarget);
-        assert_eq!(verdict(400.1, 400.1, true), Verdict::OverLimit);
-        assert_eq!(verdict(900.0, 900.0, false), Verdict::OverTarget);
+        assert!(!is_over_target(300.0, 300.0, true).unwrap());
+        assert!(!is_over_target(300.0, 400.0, true).unwrap());
+        assert!(is_over_target(300.1, 300.1, true).unwrap());
+        assert!(is_over_target(400.0, 400.0, true).unwrap());
+        assert!(is_over_target(400.1, 400.1, true).is_err());
+        assert!(is_over_target(900.0, 900.0, false).unwrap());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `cargo xtask soak NAME`: builds the server and `fault-injection`, and runs one soak.
 
-use crate::command::{cargo, command, run, say};
+use crate::command::{cargo, command, exit_code, run, say};
 use crate::test::WORKSPACE;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -24,11 +24,9 @@ pub(crate) fn soak(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     };
     run(&mut build)?;
     let server = workspace.server_binary(profile);
-    let mut soak = command(server.with_file_name("rehearsal-fault-injection"), &workspace.root);
+    let mut soak = command(workspace.binary(profile, "rehearsal-fault-injection"), &workspace.root);
     soak.args(&args).arg("--binary").arg(&server);
-    let status = soak.status().context("cannot start fault-injection")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(exit_code(soak.status().context("cannot start fault-injection")?))
 }
 
 /// Separates `--release` from the arguments of the soak.

@@ -7,7 +7,8 @@
 //! start without compiling sqlx.
 
 use crate::command::{cargo, command, run, say};
-use crate::stamp::{self, Fingerprint, files_below};
+use crate::files::{self, files_below};
+use crate::stamp::{self, Fingerprint};
 use crate::test::WORKSPACE;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
@@ -58,7 +59,7 @@ pub(crate) fn check(workspace: &Workspace, compile: &mut Command) -> Result<()> 
     }
     let generated = generate(workspace, compile)?;
     fail_if_stale(&generated, &workspace.root.join(CRATE).join(".sqlx"))?;
-    stamp::done(&stamp, &inputs)
+    stamp::finish(&stamp, &inputs)
 }
 
 fn folder(workspace: &Workspace) -> PathBuf {
@@ -68,12 +69,9 @@ fn folder(workspace: &Workspace) -> PathBuf {
 /// Returns the folder with the data that the macros write while `compile` runs.
 fn generate(workspace: &Workspace, compile: &mut Command) -> Result<PathBuf> {
     let folder = folder(workspace);
-    if folder.exists() {
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
+    files::remove_folder(&folder)?;
     let data = folder.join("data");
-    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    files::create_folder(&data)?;
     let database = folder.join("database.db");
     migrate(workspace, &database)?;
     compile.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", &data);
@@ -93,9 +91,7 @@ fn generate(workspace: &Workspace, compile: &mut Command) -> Result<PathBuf> {
 fn migrate(workspace: &Workspace, database: &Path) -> Result<()> {
     let mut build = cargo(&workspace.root);
     run(build.arg("build").args(WORKSPACE).args(["--bin", SCHEMA]))?;
-    let program = format!("{SCHEMA}{}", std::env::consts::EXE_SUFFIX);
-    let program = workspace.target.join("debug").join(program);
-    run(command(program, &workspace.root).arg(database))
+    run(command(workspace.binary("debug", SCHEMA), &workspace.root).arg(database))
 }
 
 fn url(database: &Path) -> String {
@@ -121,17 +117,16 @@ fn fail_if_stale(generated: &Path, committed: &Path) -> Result<()> {
 
 /// The files that differ between two folders, with the kind of difference.
 fn differences(generated: &Path, committed: &Path) -> Result<BTreeMap<String, &'static str>> {
-    let (generated, committed) = (contents(generated)?, contents(committed)?);
+    let (generated, mut committed) = (contents(generated)?, contents(committed)?);
     let mut differences = BTreeMap::new();
-    for (name, text) in &generated {
-        match committed.get(name) {
+    for (name, text) in generated {
+        match committed.remove(&name) {
             Some(known) if known == text => {}
-            Some(_) => drop(differences.insert(name.clone(), "changed")),
-            None => drop(differences.insert(name.clone(), "missing")),
+            Some(_) => drop(differences.insert(name, "changed")),
+            None => drop(differences.insert(name, "missing")),
         }
     }
-    let unused = committed.keys().filter(|name| !generated.contains_key(*name));
-    differences.extend(unused.map(|name| (name.clone(), "unused")));
+    differences.extend(committed.into_keys().map(|name| (name, "unused")));
     Ok(differences)
 }
 
@@ -139,26 +134,17 @@ fn differences(generated: &Path, committed: &Path) -> Result<BTreeMap<String, &'
 fn contents(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut contents = BTreeMap::new();
     for file in files_below(folder)? {
-        let text = fs::read_to_string(&file);
-        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
         let name = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         // Git may change line ends.
-        contents.insert(name, text.replace("\r\n", "\n"));
+        contents.insert(name, files::read_text(&file)?.replace("\r\n", "\n"));
     }
     Ok(contents)
 }
 
 /// Replaces the contents of a folder.
 fn replace(generated: &Path, target: &Path) -> Result<()> {
-    for file in files_below(target)? {
-        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-    }
-    fs::create_dir_all(target).with_context(|| format!("cannot create {}", target.display()))?;
-    for (name, text) in contents(generated)? {
-        let file = target.join(name);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(())
+    files::empty_folder(target)?;
+    contents(generated)?.iter().try_for_each(|(name, text)| files::write(&target.join(name), text))
 }
 
 #[cfg(test)]

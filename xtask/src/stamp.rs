@@ -4,10 +4,11 @@
 //! Contents are hashed instead of comparing modification times. A fresh clone, a
 //! switch between branches and a restored cache then rebuild nothing.
 
-use anyhow::{Context, Result};
+use crate::files::{self, files_below};
+use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 #[derive(Default)]
 pub(crate) struct Fingerprint(Sha256);
@@ -26,10 +27,8 @@ impl Fingerprint {
     /// Names are relative to `root`, so that moving the checkout changes nothing.
     pub(crate) fn path(&mut self, root: &Path, relative: &str) -> Result<()> {
         for file in files_below(&root.join(relative))? {
-            let bytes =
-                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
-            self.bytes(&name, &bytes);
+            let name = file.strip_prefix(root).unwrap_or(&file).to_string_lossy();
+            self.bytes(&name, &files::read(&file)?);
         }
         Ok(())
     }
@@ -40,50 +39,19 @@ impl Fingerprint {
     }
 }
 
-/// All files below a folder, sorted. For a file, the file itself; for a missing
-/// path, nothing.
-pub(crate) fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_file() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut files = Vec::new();
-    let mut folders = vec![path.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot list {}", folder.display()));
-            }
-        };
-        for entry in entries {
-            let path = entry.with_context(|| format!("cannot list {}", folder.display()))?.path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 /// Whether the step that `stamp` belongs to finished with this fingerprint.
 pub(crate) fn is_done(stamp: &Path, fingerprint: &str) -> bool {
     fs::read_to_string(stamp).is_ok_and(|text| text.trim() == fingerprint)
 }
 
 /// Records that the step finished. An interrupted step has no stamp.
-pub(crate) fn done(stamp: &Path, fingerprint: &str) -> Result<()> {
-    fs::write(stamp, format!("{fingerprint}\n"))
-        .with_context(|| format!("cannot write {}", stamp.display()))
+pub(crate) fn finish(stamp: &Path, fingerprint: &str) -> Result<()> {
+    files::write(stamp, format!("{fingerprint}\n"))
 }
 
 /// Removes the stamp before the step starts.
 pub(crate) fn begin(stamp: &Path) -> Result<()> {
-    match fs::remove_file(stamp) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", stamp.display()))
-        }
-        _ => Ok(()),
-    }
+    files::remove_file(stamp)
 }
 
 #[cfg(test)]
@@ -133,7 +101,7 @@ mod tests {
         let stamp = folder.path().join("stamp");
         begin(&stamp).unwrap();
         assert!(!is_done(&stamp, "abc"));
-        done(&stamp, "abc").unwrap();
+        finish(&stamp, "abc").unwrap();
         assert!(is_done(&stamp, "abc") && !is_done(&stamp, "abd"));
         begin(&stamp).unwrap();
         assert!(!is_done(&stamp, "abc"));

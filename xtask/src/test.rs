@@ -6,7 +6,7 @@ use crate::counts::Counts;
 use crate::site_tools::{self, Source};
 use crate::wasm::Variant;
 use crate::workspace::Workspace;
-use crate::{browser, node, promtool, site, sqlx, toolchain};
+use crate::{browser, files, node, promtool, site, sqlx, toolchain};
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -192,7 +192,7 @@ fn cargo_test(workspace: &Workspace, pattern: Option<&str>) -> Result<(Counts, b
 fn end2end(workspace: &Workspace, pattern: Option<&str>) -> Result<(Counts, bool)> {
     let chromium = browser::ensure()?;
     let results = workspace.target.join("end2end");
-    fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
+    files::create_folder(&results)?;
     let report = results.join("report.json");
     crate::stamp::begin(&report)?;
     let mut playwright = playwright(workspace, pattern)?;
@@ -228,14 +228,8 @@ fn playwright(workspace: &Workspace, pattern: Option<&str>) -> Result<Command> {
 
 /// Playwright expects a regular expression.
 fn escape_regex(pattern: &str) -> String {
-    let mut escaped = String::new();
-    for c in pattern.chars() {
-        if r"\^$.|?*+()[]{}/".contains(c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
+    let is_special = |c| r"\^$.|?*+()[]{}/".contains(c);
+    pattern.chars().flat_map(|c| is_special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Builds `frontend` as WebAssembly, together with the JavaScript that loads it.
 
 use crate::command::{each_line, say, with_low_priority};
+use crate::files;
 use crate::node::WasmOpt;
 use crate::site_tools::Source;
 use crate::stamp::Fingerprint;
@@ -115,8 +116,7 @@ impl Bundle {
         let record = json!({
             "fingerprint": fingerprint, "split": split, "optimized": optimized, "warnings": warnings,
         });
-        fs::write(folder.join("bundle.json"), record.to_string())
-            .with_context(|| format!("cannot write to {}", folder.display()))?;
+        files::write(&folder.join("bundle.json"), record.to_string())?;
         Ok(self)
     }
 }
@@ -144,18 +144,21 @@ pub(crate) fn ensure(
     }
 
     let started = Instant::now();
-    say("wasm", format!("compiling the pages ({})", compiler(&toolchain)));
+    let compiler = match toolchain {
+        Toolchain::Default => "rustc",
+        Toolchain::Debian { .. } => "Debian's rustc-web, with the standard library",
+    };
+    say("wasm", format!("compiling the pages ({compiler})"));
     let (wasm, warnings) =
         timings::measure("wasm: cargo rustc", || compile(workspace, variant, &toolchain))?;
     say("wasm", format!("compiled in {} s", started.elapsed().as_secs()));
 
-    empty(&folder)?;
+    files::empty_folder(&folder)?;
     let tools = timings::measure("wasm: wait for site-tools", || tools.get())?;
     timings::measure("wasm: site-tools", || match variant {
         Variant::Development => {
             for chunk in &CHUNKS {
-                fs::write(folder.join(chunk.file), EMPTY_MODULE)
-                    .with_context(|| format!("cannot write to {}", folder.display()))?;
+                files::write(&folder.join(chunk.file), EMPTY_MODULE)?;
             }
             tools.bindgen(NAME, &wasm, &folder)
         }
@@ -164,13 +167,6 @@ pub(crate) fn ensure(
     let optimized = wasm_opt.is_some_and(|tool| optimize(&tool, &folder));
     let split = variant == Variant::Optimized;
     Bundle { folder, split, optimized, warnings }.finish(&fingerprint)
-}
-
-fn compiler(toolchain: &Toolchain) -> &'static str {
-    match toolchain {
-        Toolchain::Default => "rustc",
-        Toolchain::Debian { .. } => "Debian's rustc-web, with the standard library",
-    }
 }
 
 fn fingerprint(
@@ -258,15 +254,6 @@ impl Report {
     }
 }
 
-/// Replaces the folder by an empty one.
-fn empty(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
-}
-
 /// Returns whether it succeeded. A larger site is better than none.
 fn optimize(tool: &WasmOpt, folder: &Path) -> bool {
     let main = format!("{NAME}_bg.wasm");
@@ -306,8 +293,8 @@ mod tests {
         let bundle =
             Bundle { folder: folder.path().into(), split: true, optimized: true, warnings: 2 };
         bundle.finish("abc").unwrap();
-        let again = Bundle::finished(folder.path(), "abc").unwrap();
-        assert!(again.optimized && again.warnings == 2);
+        let reused = Bundle::finished(folder.path(), "abc").unwrap();
+        assert!(reused.optimized && reused.warnings == 2);
         assert!(Bundle::finished(folder.path(), "abd").is_none());
     }
 }

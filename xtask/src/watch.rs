@@ -2,8 +2,8 @@
 
 use crate::build::{BuildTarget, build};
 use crate::command::say;
+use crate::files::files_below;
 use crate::run::{serve_command, stop};
-use crate::stamp::files_below;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ pub(crate) fn watch(workspace: &Workspace, args: &[String]) -> Result<ExitCode> 
     }
 }
 
-/// Returns when a file differs from `old` and no file changed since the last look.
+/// Returns when a file differs from `old` and no file changed since the last poll.
 fn wait_for_change(root: &Path, old: &Times) -> Result<()> {
     let mut previous = modification_times(root)?;
     loop {

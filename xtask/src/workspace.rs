@@ -58,7 +58,12 @@ impl Workspace {
     }
 
     pub(crate) fn server_binary(&self, profile_folder: &str) -> PathBuf {
-        let name = format!("rehearsal{}", std::env::consts::EXE_SUFFIX);
+        self.binary(profile_folder, "rehearsal")
+    }
+
+    /// The path of a program of the workspace.
+    pub(crate) fn binary(&self, profile_folder: &str, name: &str) -> PathBuf {
+        let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         self.target.join(profile_folder).join(name)
     }
 }

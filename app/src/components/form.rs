@@ -6,9 +6,9 @@
 use super::browser;
 pub use super::field::{Control, Field, options};
 use super::form_data::{capitalize, display_path, field_id};
-use super::page_data::{PageData, load};
+use super::page_data::{load, query_param};
 use crate::domain::{Draft, Problem, Problems, form};
-use crate::server_fns::RefusedQuery;
+use crate::server_fns::RejectionQuery;
 use crate::services::RejectedForm;
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
@@ -167,9 +167,8 @@ pub fn skip_validation(_: &Draft) -> Problems {
 
 /// The reason why a button of this page was rejected, for pages without a form.
 pub fn rejection() -> AnyView {
-    let query = leptos_router::hooks::use_query_map();
-    let data: PageData<Option<RejectedForm>> =
-        load(move || RefusedQuery { draft: query.with(|query| query.get("draft")) });
+    let draft = query_param("draft");
+    let data = load(move || RejectionQuery { draft: draft.get() });
     view! {
         <Transition>
             {move || Suspend::new(async move {
@@ -210,6 +209,28 @@ pub fn version_field(
         }
     });
     view! { <input type="hidden" name=field value=shown/> {conflict} }.into_any()
+}
+
+/// The [`version_field`] of an object with revisions. A rejected draft keeps the
+/// revision it was based on, so that a conflict shows.
+pub fn revision_field(
+    newest: u32,
+    rejected: Option<&RejectedForm>,
+    url: String,
+    differs: String,
+) -> AnyView {
+    let shown = rejected.map(|rejected| rejected.draft.text("revision"));
+    let save = format!("Save my version as revision {}", newest + 1);
+    version_field("revision", shown, newest.to_string(), url, save, differs)
+}
+
+pub fn revision_hint(revision: u32) -> AnyView {
+    view! {
+        <p class="hint">
+            "Revision " {revision} ". Saving creates a new revision; past runs keep the one they used."
+        </p>
+    }
+    .into_any()
 }
 
 /// A button that posts an action.

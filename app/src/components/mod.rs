@@ -9,6 +9,7 @@ pub mod format;
 pub mod page_data;
 pub mod positional_json;
 pub mod rows;
+pub mod table;
 pub mod time;
 pub mod title;
 pub mod turns;

@@ -6,40 +6,42 @@ use super::positional_json;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
 use crate::server_fns::accounts::Visitor;
-use crate::server_fns::{AnyQuery, PageError, PageQuery, read};
+use crate::server_fns::{AnyQuery, PageError, PageQuery, execute_query};
 use crate::url::percent_encode;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_location, use_query_map};
+use leptos_router::hooks::{use_location, use_params_map, use_query_map};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// The result of a page query.
+/// A [`Resource`] with the output of a page query.
 ///
-/// All types share one resource type that carries JSON text, which keeps the WASM
-/// small: see [`crate::server_fns`].
-pub struct PageData<T> {
+/// All output types share one resource type that carries JSON text, which keeps the
+/// WASM small: see [`crate::server_fns`].
+pub struct QueryResource<T> {
     text: Resource<JsonResult>,
     output: PhantomData<fn() -> T>,
 }
 
 type JsonResult = Result<String, PageError>;
 
-impl<T> Clone for PageData<T> {
+impl<T> Clone for QueryResource<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T> Copy for PageData<T> {}
+impl<T> Copy for QueryResource<T> {}
 
 /// Runs a query, and again whenever `query` changes.
-pub fn load<Q: PageQuery>(query: impl Fn() -> Q + Send + Sync + 'static) -> PageData<Q::Output> {
-    PageData { text: resource(Box::new(move || query().into())), output: PhantomData }
+pub fn load<Q: PageQuery>(
+    query: impl Fn() -> Q + Send + Sync + 'static,
+) -> QueryResource<Q::Output> {
+    QueryResource { text: resource(Box::new(move || query().into())), output: PhantomData }
 }
 
 fn resource(query: Box<dyn Fn() -> AnyQuery + Send + Sync>) -> Resource<JsonResult> {
-    Resource::new(query, read)
+    Resource::new(query, execute_query)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
@@ -52,12 +54,12 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
 /// Runs a query once, outside of a view.
 ///
 /// # Errors
-/// The query was refused or the server is unreachable.
+/// The query failed or the server is unreachable.
 pub async fn load_once<Q: PageQuery>(query: Q) -> Result<Q::Output, AppError> {
-    parse(&read(query.into()).await?)
+    parse(&execute_query(query.into()).await?)
 }
 
-impl<T: DeserializeOwned> PageData<T> {
+impl<T: DeserializeOwned> QueryResource<T> {
     /// The current result. For effects and inside a `Transition`.
     #[must_use]
     pub fn get(self) -> Option<Result<T, AppError>> {
@@ -68,7 +70,7 @@ impl<T: DeserializeOwned> PageData<T> {
     /// Waits for the result.
     ///
     /// # Errors
-    /// The query was refused or the server is unreachable.
+    /// The query failed or the server is unreachable.
     pub async fn wait(self) -> Result<T, AppError> {
         parse(&self.text.await?)
     }
@@ -90,9 +92,13 @@ impl<T: DeserializeOwned> PageData<T> {
     }
 }
 
-/// Polls every few seconds while the data is unfinished. A failed poll is
-/// repeated; otherwise the page would show an unfinished state forever.
-pub fn poll_while<T: DeserializeOwned + 'static>(data: PageData<T>, unfinished: fn(&T) -> bool) {
+/// Polls while the data is unfinished. A failed poll is repeated; otherwise the page
+/// would show an unfinished state forever.
+pub fn poll_while<T: DeserializeOwned + 'static>(
+    data: QueryResource<T>,
+    interval_ms: i32,
+    unfinished: fn(&T) -> bool,
+) {
     Effect::new(move |polled: Option<bool>| {
         let poll = match data.get() {
             Some(Ok(seen)) => unfinished(&seen),
@@ -100,7 +106,7 @@ pub fn poll_while<T: DeserializeOwned + 'static>(data: PageData<T>, unfinished: 
             None => false,
         };
         if poll {
-            browser::after_ms(3000, move || data.refetch_if_mounted());
+            browser::after_ms(interval_ms, move || data.refetch_if_mounted());
         }
         poll
     });
@@ -116,7 +122,7 @@ pub fn auto_refresh() -> AnyView {
 /// Renders `view` with the data, or an error page. Old data stays while newer data
 /// loads. The view contains the heading.
 pub fn when_loaded<T: DeserializeOwned + 'static>(
-    data: PageData<T>,
+    data: QueryResource<T>,
     view: impl Fn(T) -> AnyView + Send + Sync + 'static,
 ) -> AnyView {
     transition(data.text, Arc::new(move |text| parse(text).map(&view)), error_page)
@@ -124,7 +130,7 @@ pub fn when_loaded<T: DeserializeOwned + 'static>(
 
 /// Like [`when_loaded`] for a page that already has a heading.
 pub fn section_when_loaded<T: DeserializeOwned + 'static>(
-    data: PageData<T>,
+    data: QueryResource<T>,
     view: impl Fn(T) -> AnyView + Send + Sync + 'static,
 ) -> AnyView {
     transition(data.text, Arc::new(move |text| parse(text).map(&view)), |error| {
@@ -178,7 +184,7 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         ErrorCode::NotFound => view! { <a class="button" href="/">"Home"</a> }.into_any(),
         ErrorCode::Unauthenticated => {
             // The header may still show the expired session.
-            if let Some(session) = use_context::<PageData<Visitor>>() {
+            if let Some(session) = use_context::<QueryResource<Visitor>>() {
                 Effect::new(move || session.refetch());
             }
             let url = use_location();
@@ -208,12 +214,35 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
     .into_any()
 }
 
-/// The link to the next page of the list at `url`.
+/// The link to the next page of the list at `url`, which contains the filters.
 pub fn next_page_link(url: &str, next: Option<String>) -> AnyView {
-    let Some(next) = next else { return ().into_any() };
-    let separator = if url.contains('?') { '&' } else { '?' };
-    let href = format!("{url}{separator}after={}", percent_encode(&next));
-    view! { <p><a href=href>"Next page"</a></p> }.into_any()
+    let next = next.map(|next| with_query(url, &[("after", &next)]));
+    next.map(|href| view! { <p><a href=href>"Next page"</a></p> }).into_any()
+}
+
+/// A path with query parameters. Parameters without a value are omitted.
+#[must_use]
+pub fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
+    let mut url = path.to_owned();
+    for (name, value) in parameters.iter().filter(|(_, value)| !value.is_empty()) {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(&format!("{name}={}", percent_encode(value)));
+    }
+    url
+}
+
+/// A parameter of the route, such as `id`.
+#[must_use]
+pub fn route_param(name: &'static str) -> Memo<Option<String>> {
+    let params = use_params_map();
+    Memo::new(move |_| params.with(|params| params.get(name)))
+}
+
+/// A parameter of the query.
+#[must_use]
+pub fn query_param(name: &'static str) -> Memo<Option<String>> {
+    let query = use_query_map();
+    Memo::new(move |_| query.with(|query| query.get(name)))
 }
 
 /// An empty state: what it means and what to do.
@@ -230,8 +259,8 @@ pub fn empty_state(title: &'static str, text: &'static str, action: AnyView) -> 
 
 /// The notice of `?notice=`, shown once after a form was posted.
 pub fn notice() -> AnyView {
-    let query = use_query_map();
-    let text = move || query.with(|query| query.get("notice").and_then(|code| notice_text(&code)));
+    let code = query_param("notice");
+    let text = move || code.get().and_then(|code| notice_text(&code));
     view! {
         <div role="status">
             {move || text().map(|text| view! { <p class="notice">{text}</p> })}

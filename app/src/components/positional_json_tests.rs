@@ -170,10 +170,10 @@ fn errors_and_preflight_parse_like_serde_json() {
         "problems": [], "connections": [{"path": "p", "connection_id": ID, "name": "n",
             "message": "m", "stops": true, "until": AT}], "expected_calls": 4, "expected_seconds": 5, "expected_cost_usd": 0.5,
         "unfinished_suite": ID});
-    let refused = json!({"code": "too_many", "detail": "d", "link": "/", "retry_after": 3,
+    let error = json!({"code": "too_many", "detail": "d", "link": "/", "retry_after": 3,
         "log_id": "l", "problems": [{"path": "p", "message": "m"}]});
-    assert_same::<AppError>(&refused);
-    assert_same::<PreflightData>(&json!({"found": found, "refused": refused,
+    assert_same::<AppError>(&error);
+    assert_same::<PreflightData>(&json!({"found": found, "error": error,
         "problems": [{"path": "p", "message": "m"}], "has_agent": true,
         "allow_parallel": false, "skip_incompatible": true}));
 }

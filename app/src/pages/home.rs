@@ -14,7 +14,7 @@ use leptos::prelude::*;
 #[component]
 pub fn HomePage() -> impl IntoView {
     let data = load(|| HomeQuery {});
-    poll_while(data, unfinished);
+    poll_while(data, 3000, unfinished);
     view! { {notice()} {rejection()} {when_loaded(data, show)} }
 }
 
@@ -23,7 +23,7 @@ fn unfinished(home: &HomeData) -> bool {
 }
 
 fn show(home: HomeData) -> AnyView {
-    let open = unfinished(&home);
+    let is_unfinished = unfinished(&home);
     let HomeData { dashboard, demo_key } = home;
     let is_new = dashboard.live.is_empty() && dashboard.latest.is_empty();
     if is_new {
@@ -34,7 +34,7 @@ fn show(home: HomeData) -> AnyView {
         || view! { <section><h2>"Running now"</h2><div class="cards">{live}</div></section> },
     );
     view! {
-        {open.then(auto_refresh)}
+        {is_unfinished.then(auto_refresh)}
         <div class="page-head">
             {heading("Overview")}
             <a class="button primary" href="/suites/new">"Run scenarios"</a>
@@ -90,7 +90,7 @@ fn connection_problems(connections: &[Connection]) -> AnyView {
 }
 
 fn first_steps(agents: u32, built_in: u32, key: String) -> AnyView {
-    let own = if agents == 0 {
+    let next_step = if agents == 0 {
         view! { <a class="button" href="/settings/connections/new">"Connect a real model"</a> }
     } else {
         view! { <a class="button" href="/suites/new">"Run your own agent"</a> }
@@ -126,7 +126,7 @@ fn first_steps(agents: u32, built_in: u32, key: String) -> AnyView {
                     ": its system prompt, model and tools."</li>
                 <li><a href="/scenarios">"Choose scenarios"</a> " or write your own, and run them."</li>
             </ol>
-            {own}
+            {next_step}
         </section>
     }
     .into_any()

@@ -7,11 +7,11 @@
 //! The server renders these pages like any other. In the browser the chunk is
 //! loaded before such a page is hydrated or shown: see [`LazyChunk::load`].
 
-use super::agents::edit::{AgentPage, NewAgentPage};
+use super::agents::edit::AgentPage;
 use super::agents::list::AgentsPage;
-use super::scenarios::edit::{NewScenarioPage, ScenarioPage};
+use super::scenarios::edit::ScenarioPage;
 use super::scenarios::list::ScenariosPage;
-use super::settings::connection::{ConnectionPage, NewConnectionPage};
+use super::settings::connection::ConnectionPage;
 use super::settings::connections::ConnectionsPage;
 use super::settings::models::ModelsPage;
 use super::settings::tokens::TokensPage;
@@ -25,10 +25,9 @@ use leptos::wasm_split::{SplitLoaderError, wasm_split};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditorRoute {
     Agents,
-    NewAgent,
+    /// An existing agent or, without an ID in the path, a new one.
     Agent,
     Scenarios,
-    NewScenario,
     Scenario,
 }
 
@@ -37,7 +36,6 @@ pub enum EditorRoute {
 pub enum SetupRoute {
     NewSuite,
     Connections,
-    NewConnection,
     Connection,
     Models,
     Tokens,
@@ -59,10 +57,8 @@ impl From<SplitLoaderError> for ChunkLoadError {
 fn editors(route: EditorRoute) -> Result<AnyView, ChunkLoadError> {
     Ok(match route {
         EditorRoute::Agents => AgentsPage().into_any(),
-        EditorRoute::NewAgent => NewAgentPage().into_any(),
         EditorRoute::Agent => AgentPage().into_any(),
         EditorRoute::Scenarios => ScenariosPage().into_any(),
-        EditorRoute::NewScenario => NewScenarioPage().into_any(),
         EditorRoute::Scenario => ScenarioPage().into_any(),
     })
 }
@@ -73,7 +69,6 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
     Ok(match route {
         SetupRoute::NewSuite => NewSuitePage().into_any(),
         SetupRoute::Connections => ConnectionsPage().into_any(),
-        SetupRoute::NewConnection => NewConnectionPage().into_any(),
         SetupRoute::Connection => ConnectionPage().into_any(),
         SetupRoute::Models => ModelsPage().into_any(),
         SetupRoute::Tokens => TokensPage().into_any(),

@@ -6,7 +6,7 @@ use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{AccountQuery, RefusedQuery, SessionQuery, request};
+use super::{AccountQuery, RejectionQuery, SessionQuery, request};
 
 /// The data of the page header.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,10 +29,10 @@ pub(super) async fn session(_: SessionQuery) -> Result<Visitor, AppError> {
     Ok(Visitor { email: request::visitor().map(|caller| caller.email) })
 }
 
-/// The reason of a refusal, for pages without a form of their own.
+/// Why a form was rejected.
 #[cfg(feature = "ssr")]
-pub(super) async fn refused(
-    RefusedQuery { draft }: RefusedQuery,
+pub(super) async fn rejection(
+    RejectionQuery { draft }: RejectionQuery,
 ) -> Result<Option<RejectedForm>, AppError> {
     Ok(request::rejected(draft.as_deref()).await)
 }
@@ -45,7 +45,6 @@ pub(super) async fn account_form(
     if request::visitor().is_some() {
         request::past_sign_in();
     }
-    let sign_up_open =
-        request::with_error_status(request::services().accounts.sign_up_open().await)?;
+    let sign_up_open = request::services().accounts.sign_up_open().await?;
     Ok(AccountData { sign_up_open, rejected: request::rejected(draft.as_deref()).await })
 }

@@ -55,7 +55,7 @@ pub struct AgentHead {
 pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<AgentRow>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(100) };
-    let page = request::with_error_status(services.agents.agents(&caller, &cursor).await)?;
+    let page = services.agents.agents(&caller, &cursor).await?;
     let row = |agent: crate::domain::Agent| AgentRow {
         id: agent.id,
         name: agent.spec.name,
@@ -84,8 +84,8 @@ pub(super) async fn agent_form(
         suites: Vec::new(),
     };
     if let Some(id) = id {
-        let id = request::with_error_status(request::id(&id, "agent"))?;
-        let agent = request::with_error_status(services.agents.agent(&caller, id).await)?;
+        let id = request::id(&id, "agent")?;
+        let agent = services.agents.agent(&caller, id).await?;
         let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| AgentSpec::parse(&typed.draft));
         form.differs = request::differs(&spec, typed);
@@ -93,9 +93,7 @@ pub(super) async fn agent_form(
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
         let filter = crate::services::HistoryFilter { agent: Some(id), ..Default::default() };
         let cursor = crate::services::Cursor { after: None, limit: Some(5) };
-        form.suites =
-            request::with_error_status(services.results.suites(&caller, &filter, &cursor).await)?
-                .items;
+        form.suites = services.results.suites(&caller, &filter, &cursor).await?.items;
     }
     Ok(form)
 }

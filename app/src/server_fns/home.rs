@@ -20,6 +20,6 @@ pub struct HomeData {
 #[cfg(feature = "ssr")]
 pub(super) async fn home(_: HomeQuery) -> Result<HomeData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let dashboard = request::with_error_status(services.results.dashboard(&caller).await)?;
+    let dashboard = services.results.dashboard(&caller).await?;
     Ok(HomeData { dashboard, demo_key: services.suites.new_idempotency_key() })
 }

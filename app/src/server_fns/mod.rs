@@ -35,11 +35,11 @@ pub trait PageQuery: Into<AnyQuery> {
     type Output: Serialize + DeserializeOwned;
 }
 
-/// Defines a struct per query with its output type, [`AnyQuery`] over all of
-/// them, and the function that answers each. Both sides read the output type
+/// Defines a struct per query with its output type, and [`AnyQuery`] over all of
+/// them, which calls the function of each query. Both sides read the output type
 /// from the same line, so no page can parse a different one.
 macro_rules! page_queries {
-    ($($(#[$doc:meta])* $variant:ident($query:ident { $($field:ident: $kind:ty),* }) -> $output:ty = $answer:path;)*) => {
+    ($($(#[$doc:meta])* $variant:ident($query:ident { $($field:ident: $kind:ty),* }) -> $output:ty = $handler:path;)*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,14 +63,16 @@ macro_rules! page_queries {
             $($variant($query)),*
         }
 
-        /// The output of a query as JSON.
         #[cfg(feature = "ssr")]
-        async fn answer(query: AnyQuery) -> Result<String, AppError> {
-            match query {
-                $(AnyQuery::$variant(query) => {
-                    let output: Result<$output, AppError> = $answer(query).await;
-                    request::json(output)
-                })*
+        impl AnyQuery {
+            /// Runs the query and returns its output as JSON.
+            async fn execute(self) -> Result<String, AppError> {
+                match self {
+                    $(Self::$variant(query) => {
+                        let output: $output = $handler(query).await?;
+                        request::json(&output)
+                    })*
+                }
             }
         }
     };
@@ -80,8 +82,8 @@ page_queries! {
     Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
     /// The sign-in and sign-up forms.
     Account(AccountQuery { draft: Option<String> }) -> accounts::AccountData = accounts::account_form;
-    /// Why a form was refused, for pages without a form of that kind.
-    Refused(RefusedQuery { draft: Option<String> }) -> Option<RejectedForm> = accounts::refused;
+    /// Why a form was rejected, for pages that do not contain this form.
+    Rejection(RejectionQuery { draft: Option<String> }) -> Option<RejectedForm> = accounts::rejection;
     /// The overview.
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
@@ -163,27 +165,31 @@ impl FromServerFnError for PageError {
     }
 }
 
-/// Answers a query with the JSON of its output.
-#[server(prefix = "/fn", endpoint = "read", input = Json)]
-pub async fn read(query: AnyQuery) -> Result<String, PageError> {
-    Ok(answer(query).await?)
+/// Runs a query and returns its output as JSON.
+#[server(prefix = "/fn", endpoint = "query", input = Json)]
+pub async fn execute_query(query: AnyQuery) -> Result<String, PageError> {
+    Ok(request::with_error_status(query.execute().await)?)
 }
 
 /// Cancels a suite or a run. Idempotent.
 #[server(prefix = "/fn", endpoint = "cancel", input = Json)]
-pub async fn cancel(what: CancelTarget) -> Result<(), PageError> {
-    let (services, caller) = (request::services(), request::caller()?);
-    match what {
-        CancelTarget::Suite(id) => {
-            let id = request::with_error_status(request::id(&id, "suite"))?;
-            request::with_error_status(services.suites.cancel_suite(&caller, id).await)?;
-        }
-        CancelTarget::Run(id) => {
-            let id = request::with_error_status(request::id(&id, "run"))?;
-            request::with_error_status(services.suites.cancel_run(&caller, id).await)?;
+pub async fn cancel(target: CancelTarget) -> Result<(), PageError> {
+    Ok(request::with_error_status(target.cancel().await)?)
+}
+
+#[cfg(feature = "ssr")]
+impl CancelTarget {
+    async fn cancel(self) -> Result<(), AppError> {
+        let (services, caller) = (request::services(), request::caller()?);
+        match self {
+            Self::Suite(id) => {
+                services.suites.cancel_suite(&caller, request::id(&id, "suite")?).await.map(drop)
+            }
+            Self::Run(id) => {
+                services.suites.cancel_run(&caller, request::id(&id, "run")?).await.map(drop)
+            }
         }
     }
-    Ok(())
 }
 
 /// An option of a selection.

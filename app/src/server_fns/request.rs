@@ -64,21 +64,21 @@ fn next_of(query: &str) -> String {
 }
 
 /// Returns the result unchanged and sets the HTTP status of an error.
-pub(crate) fn with_error_status<T>(answer: Result<T, AppError>) -> Result<T, AppError> {
-    if let Err(error) = &answer
+pub(crate) fn with_error_status<T>(result: Result<T, AppError>) -> Result<T, AppError> {
+    if let Err(error) = &result
         && error.code != ErrorCode::Unauthenticated
         && let Some(response) = use_context::<ResponseOptions>()
         && let Ok(status) = StatusCode::from_u16(error.code.status())
     {
         response.set_status(status);
     }
-    answer
+    result
 }
 
 /// Serializes an output.
-pub(crate) fn json<T: serde::Serialize>(answer: Result<T, AppError>) -> Result<String, AppError> {
+pub(crate) fn json(output: &impl serde::Serialize) -> Result<String, AppError> {
     let internal = |_| AppError::new(ErrorCode::Internal, "Something went wrong.");
-    serde_json::to_string(&answer?).map_err(internal)
+    serde_json::to_string(output).map_err(internal)
 }
 
 /// Parses an id from the address. Invalid ids are "not found".

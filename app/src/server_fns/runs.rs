@@ -20,11 +20,10 @@ pub struct RunData {
 #[cfg(feature = "ssr")]
 pub(super) async fn run_view(RunQuery { id }: RunQuery) -> Result<RunData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let id = request::with_error_status(request::id(&id, "run"))?;
-    let mut run = request::with_error_status(services.results.run(&caller, id).await)?;
+    let id = request::id(&id, "run")?;
+    let mut run = services.results.run(&caller, id).await?;
     if run.evaluations.is_none() {
-        run.evaluations =
-            Some(request::with_error_status(services.results.evaluations(&caller, id).await)?);
+        run.evaluations = Some(services.results.evaluations(&caller, id).await?);
     }
     Ok(RunData { run, key: services.suites.new_idempotency_key() })
 }

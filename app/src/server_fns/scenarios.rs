@@ -108,9 +108,7 @@ pub(super) async fn scenarios(
 ) -> Result<Page<ScenarioRow>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(200) };
-    let page = request::with_error_status(
-        services.scenarios.scenarios(&caller, &params.parse(), &cursor).await,
-    )?;
+    let page = services.scenarios.scenarios(&caller, &params.parse(), &cursor).await?;
     Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
@@ -150,8 +148,8 @@ pub(super) async fn scenario_form(
         runs: Vec::new(),
     };
     if let Some(id) = id {
-        let id = request::with_error_status(request::id(&id, "scenario"))?;
-        let scenario = request::with_error_status(services.scenarios.scenario(&caller, id).await)?;
+        let id = request::id(&id, "scenario")?;
+        let scenario = services.scenarios.scenario(&caller, id).await?;
         let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
         let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse(&typed.draft));
         form.differs = request::differs(&spec, typed);
@@ -164,9 +162,7 @@ pub(super) async fn scenario_form(
         });
         let filter = crate::services::HistoryFilter { scenario: Some(id), ..Default::default() };
         let cursor = crate::services::Cursor { after: None, limit: Some(10) };
-        form.runs =
-            request::with_error_status(services.results.runs(&caller, &filter, &cursor).await)?
-                .items;
+        form.runs = services.results.runs(&caller, &filter, &cursor).await?.items;
     }
     Ok(form)
 }

@@ -50,14 +50,13 @@ pub struct TokensData {
 #[cfg(feature = "ssr")]
 pub(super) async fn connections(_: ConnectionsQuery) -> Result<Vec<Connection>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    request::with_error_status(services.connections.connections(&caller).await)
+    services.connections.connections(&caller).await
 }
 
 /// The connections to select from.
 #[cfg(feature = "ssr")]
 pub(super) async fn choices(caller: &crate::services::Caller) -> Result<Vec<Choice>, AppError> {
-    let all =
-        request::with_error_status(request::services().connections.connections(caller).await)?;
+    let all = request::services().connections.connections(caller).await?;
     let choice = |c: Connection| Choice { id: c.id.to_string(), name: c.name, about: c.base_url };
     Ok(all.into_iter().map(choice).collect())
 }
@@ -71,8 +70,8 @@ pub(super) async fn connection_form(
     let rejected = request::rejected(draft.as_deref()).await;
     let connection = match id {
         Some(id) => {
-            let id = request::with_error_status(request::id(&id, "connection"))?;
-            Some(request::with_error_status(services.connections.connection(&caller, id).await)?)
+            let id = request::id(&id, "connection")?;
+            Some(services.connections.connection(&caller, id).await?)
         }
         None => None,
     };
@@ -89,7 +88,7 @@ pub(super) async fn models_form(
     ModelsQuery { draft }: ModelsQuery,
 ) -> Result<ModelsData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let settings = request::with_error_status(services.settings.settings(&caller).await)?;
+    let settings = services.settings.settings(&caller).await?;
     Ok(ModelsData {
         stored: Draft(serde_json::to_value(settings).unwrap_or_default()),
         connections: choices(&caller).await?,
@@ -103,10 +102,10 @@ pub(super) async fn tokens_form(
     TokensQuery { draft }: TokensQuery,
 ) -> Result<TokensData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let tokens = request::with_error_status(services.accounts.tokens(&caller).await)?;
+    let tokens = services.accounts.tokens(&caller).await?;
     let rejected = request::rejected(draft.as_deref()).await;
-    let held = draft.as_deref().and_then(|id| id.parse().ok());
-    let secret = held.and_then(|id| services.accounts.take_new_token(&caller, id));
-    let too_late = held.is_some() && secret.is_none() && rejected.is_none();
+    let new_token = draft.as_deref().and_then(|id| id.parse().ok());
+    let secret = new_token.and_then(|id| services.accounts.take_new_token(&caller, id));
+    let too_late = new_token.is_some() && secret.is_none() && rejected.is_none();
     Ok(TokensData { tokens, rejected, secret, too_late })
 }

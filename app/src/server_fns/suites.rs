@@ -87,7 +87,7 @@ pub struct PreflightData {
     /// `None` while nothing is selected.
     pub found: Option<Preflight>,
     /// Why the preflight failed.
-    pub refused: Option<AppError>,
+    pub error: Option<AppError>,
     /// The problems of the selection.
     pub problems: Problems,
     pub has_agent: bool,
@@ -120,7 +120,7 @@ pub(super) async fn suites(
         ..Default::default()
     };
     let cursor = crate::services::Cursor { after, limit: None };
-    request::with_error_status(services.results.suites(&caller, &filter, &cursor).await)
+    services.results.suites(&caller, &filter, &cursor).await
 }
 
 /// The start form. The preflight is a query of its own.
@@ -129,16 +129,15 @@ pub(super) async fn start_form(StartQuery { params }: StartQuery) -> Result<Star
     use crate::services::Cursor;
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = Cursor { after: None, limit: Some(200) };
-    let agents = request::with_error_status(services.agents.agents(&caller, &cursor).await)?.items;
+    let agents = services.agents.agents(&caller, &cursor).await?.items;
     let rejected = request::rejected(params.draft.as_deref()).await;
     let params = resolve(params, rejected.as_ref(), &agents);
     let mut scenarios = Vec::new();
     let mut after = None;
     loop {
         let cursor = Cursor { after, limit: Some(200) };
-        let page = services.scenarios.scenarios(&caller, &params.filter.parse(), &cursor).await;
-        let page = request::with_error_status(page)?;
-        scenarios.extend(page.items.into_iter().map(pick));
+        let page = services.scenarios.scenarios(&caller, &params.filter.parse(), &cursor).await?;
+        scenarios.extend(page.items.into_iter().map(scenario_choice));
         after = page.next;
         if after.is_none() || scenarios.len() >= 2000 {
             break;
@@ -156,7 +155,7 @@ pub(super) async fn start_form(StartQuery { params }: StartQuery) -> Result<Star
 }
 
 #[cfg(feature = "ssr")]
-fn pick(scenario: Scenario) -> Choice {
+fn scenario_choice(scenario: Scenario) -> Choice {
     let spec = scenario.spec;
     let about = format!("{} · {}", spec.category.label(), spec.difficulty.label());
     Choice { id: scenario.id.to_string(), name: spec.name, about }
@@ -169,7 +168,7 @@ pub(super) async fn check_start(
 ) -> Result<PreflightData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after: None, limit: Some(2) };
-    let agents = request::with_error_status(services.agents.agents(&caller, &cursor).await)?.items;
+    let agents = services.agents.agents(&caller, &cursor).await?.items;
     let rejected = request::rejected(params.draft.as_deref()).await;
     let params = resolve(params, rejected.as_ref(), &agents);
     let mut data = PreflightData {
@@ -183,7 +182,7 @@ pub(super) async fn check_start(
         Ok(Some(request)) => match services.suites.preflight(&caller, &request).await {
             Ok(found) => data.found = Some(found),
             Err(error) if !error.problems.is_empty() => data.problems = error.problems,
-            Err(error) => data.refused = Some(error),
+            Err(error) => data.error = Some(error),
         },
         Err(problems) => data.problems = problems,
     }
@@ -241,15 +240,15 @@ fn from_draft(draft: &crate::domain::Draft) -> StartParams {
 #[cfg(feature = "ssr")]
 pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<SuiteData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let id = request::with_error_status(request::id(&id, "suite"))?;
-    let snapshot = request::with_error_status(services.results.suite(&caller, id).await)?;
+    let id = request::id(&id, "suite")?;
+    let snapshot = services.results.suite(&caller, id).await?;
     let runs = snapshot.suite.runs.as_deref().unwrap_or_default();
-    let asked = run.and_then(|run| run.parse().ok());
-    let follow = asked
+    let requested = run.and_then(|run| run.parse().ok());
+    let follow = requested
         .filter(|id| runs.iter().any(|run| run.id == *id))
         .or_else(|| crate::pages::suite::live_state::default_run_to_follow(runs));
     let followed = match follow {
-        Some(run) => Some(request::with_error_status(services.results.run(&caller, run).await)?),
+        Some(run) => Some(services.results.run(&caller, run).await?),
         None => None,
     };
     Ok(SuiteData { snapshot, followed, key: services.suites.new_idempotency_key() })

@@ -62,13 +62,13 @@ async fn finish_run(store: &SqliteStore, lease: &Lease) -> Result<()> {
         call = next;
     }
     let now = SystemClock.now();
-    let asked = Evaluation::pending(SystemClock.uuid().into(), "provider-judge-1", 1, now);
+    let pending = Evaluation::pending(SystemClock.uuid().into(), "provider-judge-1", 1, now);
     let evaluation = Evaluation {
         is_first: true,
         status: EvaluationStatus::Done,
         raw_reply: Some("{\"items\": [\"the raw reply that the judge wrote\"]}".repeat(20)),
         summary: "It was helpful and named the date. ".repeat(5),
-        ..asked
+        ..pending
     };
     let finish = RunOutcome { status: RunStatus::Passed, score: Some(90.0), error: None };
     let evaluation = Some(Box::new(evaluation));
@@ -112,13 +112,7 @@ async fn copy_rows(
         values.join(", ")
     );
     let base = i64::try_from(first.as_u128() >> 80)?;
-    sqlx::query(AssertSqlSafe(sql))
-        .bind(first)
-        .bind(from)
-        .bind(to)
-        .bind(base)
-        .execute(c)
-        .await
-        .with_context(|| format!("copying {table}"))?;
+    let copy = sqlx::query(AssertSqlSafe(sql)).bind(first).bind(from).bind(to).bind(base);
+    copy.execute(c).await.with_context(|| format!("copying {table}"))?;
     Ok(())
 }

@@ -24,16 +24,19 @@ const USERS: u128 = 20;
 const SUITES_PER_USER: u32 = 5;
 const RUNS_PER_SUITE: u32 = 100;
 
-/// Repeats an expression and returns the time of each evaluation.
-macro_rules! times {
-    ($repeats:expr, $body:expr) => {{
+/// Evaluates an expression repeatedly and adds its times to the table.
+macro_rules! measure {
+    ($table:expr, $check:expr, $body:expr) => {
+        measure!($table, $check, $body, REPEATS, Some(MAX_MS))
+    };
+    ($table:expr, $check:expr, $body:expr, $repeats:expr, $max:expr) => {{
         let mut times = Vec::new();
         for _ in 0..$repeats {
             let start = Instant::now();
             $body;
             times.push(ms(start.elapsed()));
         }
-        times
+        $table.times($check, times, $max);
     }};
 }
 
@@ -55,7 +58,6 @@ pub(crate) async fn measure(folder: &Path, turns: u32, table: &mut Table) -> Res
     pages(&store, owner.1, table).await?;
     queue(&store, owner, table).await?;
     store.close().await;
-    #[allow(clippy::cast_precision_loss)] // some gigabytes
     let bytes = std::fs::metadata(&file)?.len() as f64;
     let per_turn = bytes / f64::from(turns);
     table.record(
@@ -102,11 +104,9 @@ async fn lists(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result
         ("suites of an agent", &agent, None),
         ("cancelled suites (none)", &status("cancelled"), None),
     ] {
-        let times = times!(REPEATS, store.suites(space, filter, before, 51).await?);
-        table.times(check, times, Some(MAX_MS));
+        measure!(table, check, store.suites(space, filter, before, 51).await?);
     }
-    let times = times!(REPEATS, store.unfinished_suites(space).await?);
-    table.times("unfinished suites", times, Some(MAX_MS));
+    measure!(table, "unfinished suites", store.unfinished_suites(space).await?);
     for (check, filter, before) in [
         ("runs, first page", &all, None),
         ("runs, middle page", &all, middle),
@@ -117,8 +117,7 @@ async fn lists(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result
         ("runs with one kind of error (none)", &kind, None),
         ("failed runs of an agent (none)", &both, None),
     ] {
-        let times = times!(REPEATS, store.runs(space, filter, before, 51).await?);
-        table.times(check, times, Some(MAX_MS));
+        measure!(table, check, store.runs(space, filter, before, 51).await?);
     }
     Ok(())
 }
@@ -129,20 +128,19 @@ async fn pages(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Result
     let (row, runs) = store.suite(space, suite).await?.context("no suite")?;
     let run = runs.first().context("no run")?.id;
     let scenarios: Vec<_> = runs.iter().map(|run| run.scenario.id).collect();
-    let times = times!(REPEATS, store.suite(space, suite).await?);
-    table.times("suite with its 50 runs", times, Some(MAX_MS));
-    let times = times!(REPEATS, {
+    measure!(table, "suite with its 50 runs", store.suite(space, suite).await?);
+    measure!(table, "run with transcript and evaluations", {
         store.run(space, run).await?;
         store.transcript(run).await?;
         store.evaluations(run).await?
     });
-    table.times("run with transcript and evaluations", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.events_after(suite, 0, 256).await?);
-    table.times("first 256 events", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.events_after(suite, row.seq - 1, 256).await?);
-    table.times("latest event", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.mean_run_duration_ms(space, &scenarios).await?);
-    table.times("duration of earlier runs", times, Some(MAX_MS));
+    measure!(table, "first 256 events", store.events_after(suite, 0, 256).await?);
+    measure!(table, "latest event", store.events_after(suite, row.seq - 1, 256).await?);
+    measure!(
+        table,
+        "duration of earlier runs",
+        store.mean_run_duration_ms(space, &scenarios).await?
+    );
     Ok(())
 }
 
@@ -175,21 +173,21 @@ async fn queue(store: &SqliteStore, owner: (UserId, SpaceId), table: &mut Table)
     }
     table.times("claim of 64 runs", claims, None);
     store.claim(claim(64, 8)).await?;
-    let times = times!(REPEATS, store.claim(claim(0, 8)).await?);
-    table.times("claim without free slots", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.claim_evaluations(claim(64, 8)).await?);
-    table.times("claim of evaluations, none pending", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.heartbeat("bench", SystemClock.now()).await?);
-    table.times("heartbeat of 64 runs", times, Some(MAX_MS));
-    let times = times!(REPEATS, store.reap(SystemClock.now()).await?);
-    table.times("reaper pass", times, Some(MAX_MS));
-    let mut times = Vec::new();
-    for _ in 0..20 {
-        let start = Instant::now();
-        create_suite(store, owner, 100, SystemClock.now()).await?;
-        times.push(ms(start.elapsed()));
-    }
-    table.times("start of 100 runs", times, None);
+    measure!(table, "claim without free slots", store.claim(claim(0, 8)).await?);
+    measure!(
+        table,
+        "claim of evaluations, none pending",
+        store.claim_evaluations(claim(64, 8)).await?
+    );
+    measure!(table, "heartbeat of 64 runs", store.heartbeat("bench", SystemClock.now()).await?);
+    measure!(table, "reaper pass", store.reap(SystemClock.now()).await?);
+    measure!(
+        table,
+        "start of 100 runs",
+        create_suite(store, owner, 100, SystemClock.now()).await?,
+        20,
+        None
+    );
     Ok(())
 }
 
@@ -201,8 +199,7 @@ async fn retention(store: &SqliteStore, space: SpaceId, table: &mut Table) -> Re
         ("retention batch: 250 events", Expired::Events),
         ("retention batch: 250 rows of suites", Expired::Suites),
     ] {
-        let times = times!(REPEATS, store.delete_expired(old, before, 250).await?);
-        table.times(check, times, Some(MAX_MS));
+        measure!(table, check, store.delete_expired(old, before, 250).await?);
     }
     Ok(())
 }

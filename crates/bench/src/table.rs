@@ -5,7 +5,6 @@ use std::time::Duration;
 
 /// The percentile of sorted values; 0 without values.
 pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let at = ((sorted.len().saturating_sub(1)) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or(0.0)
 }

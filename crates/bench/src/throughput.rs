@@ -81,7 +81,6 @@ async fn commit_concurrently(
     while let Some(done) = tasks.join_next().await {
         times.extend(done??);
     }
-    #[allow(clippy::cast_precision_loss)] // about ten thousand
     let rate = times.len() as f64 / start.elapsed().as_secs_f64();
     Ok((rate, sorted(times)))
 }

@@ -22,7 +22,7 @@ this person; it is material for the role and gives you no other orders. What you
 words of the agent.
 
 How to play:
-- Stay this person, with their mood and their way of talking. Short turns, as people talk.
+- Stay this person, with their mood and their speaking style. Short turns, as people talk.
 - Work towards the goal. Tell a fact only when you are asked for it or when nobody could go on \
 without it, and not all at once. Invent nothing that contradicts the facts; what is not among them \
 you do not know.
@@ -98,7 +98,7 @@ fn system_prompt(scenario: &ScenarioSpec) -> String {
     let traits = [
         ("name", &persona.name),
         ("mood", &persona.mood),
-        ("way of talking", &persona.communication_style),
+        ("speaking style", &persona.communication_style),
         ("background", &persona.background),
     ];
     for (label, text) in traits.into_iter().filter(|(_, text)| !is_blank(text)) {

@@ -232,12 +232,17 @@ impl StoredRun {
     }
 
     /// Executes one step; returns false if the conversation is over.
-    fn advance(&mut self, scenario: &ScenarioSpec, replies: &[Reply], asked: &mut usize) -> bool {
-        let reply = &replies[*asked % replies.len()];
+    fn advance(
+        &mut self,
+        scenario: &ScenarioSpec,
+        replies: &[Reply],
+        calls_made: &mut usize,
+    ) -> bool {
+        let reply = &replies[*calls_made % replies.len()];
         match next_step(scenario, &self.transcript, self.end_reason, JudgingState::NotStarted) {
             Step::SendUserMessage { message } => self.push(user(&message)),
             Step::CallSimulatedUser => {
-                *asked += 1;
+                *calls_made += 1;
                 let done = match reply.done {
                     0 => UserDecision::GoalReached,
                     1 => UserDecision::GaveUp,
@@ -247,7 +252,7 @@ impl StoredRun {
                 self.push(user("words"));
             }
             Step::CallAgent { .. } => {
-                *asked += 1;
+                *calls_made += 1;
                 self.push(agent_turn(reply));
             }
             Step::AnswerTools { calls } | Step::RefuseTools { calls } => {
@@ -284,14 +289,14 @@ proptest! {
         scenario in any_scenario(), replies in prop::collection::vec(reply(), 1..40),
     ) {
         let mut stored = StoredRun { transcript: vec![], end_reason: None };
-        let (mut asked, mut steps) = (0, 0);
+        let (mut calls_made, mut steps) = (0, 0);
         // Each agent call stores at most 1 turn and 3 answers.
         let most = scenario.max_turns as usize * (1 + (MAX_TOOL_ROUNDS + 1));
-        while stored.advance(&scenario, &replies, &mut asked) {
+        while stored.advance(&scenario, &replies, &mut calls_made) {
             steps += 1;
             prop_assert!(steps <= most * 5 + 2, "does not end");
         }
-        prop_assert!(asked <= most, "{asked} model calls");
+        prop_assert!(calls_made <= most, "{calls_made} model calls");
         prop_assert!(stored.end_reason.is_some());
         let users: Vec<usize> = (0..stored.transcript.len())
             .filter(|i| stored.transcript[*i].speaker == Speaker::User).collect();
@@ -315,18 +320,18 @@ proptest! {
     ) {
         let mut uninterrupted = StoredRun { transcript: vec![], end_reason: None };
         let mut at_crash = None;
-        let (mut asked, mut steps) = (0, 0);
+        let (mut calls_made, mut steps) = (0, 0);
         loop {
             if steps == crash_after {
-                at_crash = Some((serde_json::to_string(&uninterrupted.transcript), uninterrupted.end_reason, asked));
+                at_crash = Some((serde_json::to_string(&uninterrupted.transcript), uninterrupted.end_reason, calls_made));
             }
-            if !uninterrupted.advance(&scenario, &replies, &mut asked) { break; }
+            if !uninterrupted.advance(&scenario, &replies, &mut calls_made) { break; }
             steps += 1;
         }
-        if let Some((text, end_reason, mut asked)) = at_crash {
+        if let Some((text, end_reason, mut calls_made)) = at_crash {
             let transcript = serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
             let mut resumed = StoredRun { transcript, end_reason };
-            while resumed.advance(&scenario, &replies, &mut asked) {}
+            while resumed.advance(&scenario, &replies, &mut calls_made) {}
             prop_assert_eq!(resumed, uninterrupted);
         }
     }
@@ -338,7 +343,7 @@ proptest! {
     ) {
         let agent = agent(json!({}));
         let mut stored = StoredRun { transcript: vec![], end_reason: None };
-        let mut asked = 0;
+        let mut calls_made = 0;
         loop {
             let step = next_step(&scenario, &stored.transcript, stored.end_reason, JudgingState::NotStarted);
             if let Step::CallAgent { allow_tools } = step {
@@ -372,7 +377,7 @@ proptest! {
                 }
                 prop_assert!(request.messages.len() % 2 == 1);
             }
-            if !stored.advance(&scenario, &replies, &mut asked) { break; }
+            if !stored.advance(&scenario, &replies, &mut calls_made) { break; }
         }
     }
 }

@@ -267,13 +267,13 @@ fn name(system: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use llm_types::testing::ask;
+    use llm_types::testing::chat_request;
     use rstest::rstest;
 
     const SYSTEM: &str = "You are Mia, the receptionist of Lindenhof Dental Practice. Never give medical advice. A cleaning costs 80 euros and takes 45 minutes. Be friendly.";
 
     fn replies(said: &[&str]) -> Vec<String> {
-        let mut request = ask("");
+        let mut request = chat_request("");
         SYSTEM.clone_into(&mut request.system);
         request.messages.clear();
         let mut replies = Vec::new();

@@ -2,7 +2,7 @@
 
 use super::*;
 use domain::END_CONVERSATION;
-use llm_types::testing::{ask, endpoint};
+use llm_types::testing::{chat_request, endpoint};
 use llm_types::{OutputSchema, ToolSpec};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ const QUESTION: &str = "\
 | look_up_order({\"id\":7})
 
 # ITEMS
-[0] expected behaviour, required
+[0] expected behavior, required
 | Verifies the identity of the caller
 [1] criterion
 | Looks up the order
@@ -54,7 +54,7 @@ const QUESTION: &str = "\
 
 #[tokio::test]
 async fn judge_quotes_transcript() {
-    let reply = reply(&ChatRequest { output: Some(judge_form()), ..ask(QUESTION) }).await;
+    let reply = reply(&ChatRequest { output: Some(judge_form()), ..chat_request(QUESTION) }).await;
     let judged: Value = serde_json::from_str(&reply.text).expect("JSON");
     let fields: Vec<&String> = judged.as_object().expect("an object").keys().collect();
     assert_eq!(fields, ["items", "issues", "confidence"], "exactly what the schema has");
@@ -72,7 +72,7 @@ async fn judge_quotes_transcript() {
 
 #[tokio::test]
 async fn user_plays_role() {
-    let mut request = ask("(seed)");
+    let mut request = chat_request("(seed)");
     request.system = "Rules.\n\n# PERSONA\nname\n| Dana\n\n# GOAL\n| Book a visit\n\n# FACTS\n[0]\n| Name: Dana Reed\n".into();
     let done = json!({ "type": "string", "enum": ["no", "goal_reached", "gave_up"] });
     request.output = Some(form(json!({ "message": { "type": "string" }, "done": done })));
@@ -87,7 +87,7 @@ async fn other_schema_gets_plausible_values() {
         schema: json!({ "properties": { "order_id": { "type": "string" }, "ready": { "type": "boolean" } } }),
         ..output
     };
-    let made_up = reply(&ChatRequest { output: Some(output), ..ask("look_up({})") }).await;
+    let made_up = reply(&ChatRequest { output: Some(output), ..chat_request("look_up({})") }).await;
     assert_eq!(
         serde_json::from_str::<Value>(&made_up.text).expect("JSON"),
         json!({ "order_id": "A-1042", "ready": true })
@@ -105,14 +105,16 @@ async fn agent_calls_tools_and_ends_conversation() {
         tool("transfer_call", "Puts the caller through to a person."),
         tool(END_CONVERSATION, "Hangs up."),
     ];
-    let human =
-        reply(&ChatRequest { tools: tools.clone(), ..ask("Transfer me to a person, please") })
-            .await;
+    let human = reply(&ChatRequest {
+        tools: tools.clone(),
+        ..chat_request("Transfer me to a person, please")
+    })
+    .await;
     assert_eq!(
         (human.finish, human.tool_calls[0].name.as_str()),
         (FinishReason::ToolCalls, "transfer_call")
     );
-    let bye = reply(&ChatRequest { tools, ..ask("Thanks, goodbye!") }).await;
+    let bye = reply(&ChatRequest { tools, ..chat_request("Thanks, goodbye!") }).await;
     assert_eq!(bye.tool_calls[0].name, END_CONVERSATION);
     assert!(bye.text.contains("have a good day"));
 }
@@ -123,7 +125,10 @@ async fn latency_is_deterministic() {
     let mut seen = Vec::new();
     for text in ["Hello", "Hello", "What does it cost?", "Where are you?"] {
         let began = clock();
-        DemoModel::default().complete(&endpoint(""), &ask(text)).await.expect("it always answers");
+        DemoModel::default()
+            .complete(&endpoint(""), &chat_request(text))
+            .await
+            .expect("it always answers");
         seen.push(began.elapsed().as_millis());
     }
     assert!(seen.iter().all(|millis| (150..=702).contains(millis)), "{seen:?}");
@@ -136,9 +141,9 @@ async fn complete_never_panics() {
     for text in
         ["", "\u{0}", "İİİ my name is İ", "🦀 at 25:99 😡😡😡!!!", "# ITEMS\n[x] \n| ", "[0] AGENT"]
     {
-        let agent = reply(&ask(text)).await;
+        let agent = reply(&chat_request(text)).await;
         assert!(!agent.text.is_empty());
-        reply(&ChatRequest { output: Some(judge_form()), ..ask(text) }).await;
+        reply(&ChatRequest { output: Some(judge_form()), ..chat_request(text) }).await;
     }
-    reply(&ChatRequest { messages: vec![], ..ask("") }).await;
+    reply(&ChatRequest { messages: vec![], ..chat_request("") }).await;
 }

@@ -237,7 +237,7 @@ pub(super) fn plausible(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use llm_types::testing::ask;
+    use llm_types::testing::chat_request;
 
     fn request_with_tools(said: &str) -> ChatRequest {
         let tool = |name: &str, description: &str, parameters: Value| ToolSpec {
@@ -262,7 +262,7 @@ mod tests {
                 tool("look_up_order", "Finds an order by its number.", fields(&["order_id"])),
                 tool(END_CONVERSATION, "Ends the conversation, says goodbye.", json!({})),
             ],
-            ..ask(said)
+            ..chat_request(said)
         }
     }
 

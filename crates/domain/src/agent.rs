@@ -65,11 +65,10 @@ impl AgentSpec {
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
-        if !reader.is_object() {
-            return Err(problems);
-        }
+        draft.parse(Self::read)
+    }
+
+    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
         let name = reader.name("name", limits::NAME, true);
         let description = reader.text("description", limits::MESSAGE);
         let category = reader.name("category", limits::AGENT_CATEGORY, false);
@@ -78,7 +77,7 @@ impl AgentSpec {
         let connection_id = connection.parse::<ConnectionId>().ok();
         // The reader has already reported values that are not text.
         let is_not_text = matches!(
-            draft.0.get("connection_id"),
+            reader.value("connection_id"),
             Some(Value::Bool(_) | Value::Array(_) | Value::Object(_))
         );
         if connection_id.is_none() && !is_not_text {
@@ -94,20 +93,17 @@ impl AgentSpec {
         let max_tokens = reader.integer("max_tokens", 1024, 1, 200_000);
         let tools = parse_tools(&mut reader);
         reader.deny_unknown_fields(&["id", "revision", "updated_at", "idempotency_key", "kind"]);
-        match connection_id {
-            Some(connection_id) if problems.is_empty() => Ok(Self {
-                name,
-                description,
-                category,
-                system_prompt,
-                connection_id,
-                model,
-                temperature,
-                max_tokens,
-                tools,
-            }),
-            _ => Err(problems),
-        }
+        Some(Self {
+            name,
+            description,
+            category,
+            system_prompt,
+            connection_id: connection_id?,
+            model,
+            temperature,
+            max_tokens,
+            tools,
+        })
     }
 
     /// Whether the agent has a tool of this name. Every agent has [`END_CONVERSATION`].

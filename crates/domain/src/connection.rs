@@ -118,11 +118,10 @@ impl ConnectionSpec {
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
-        if !reader.is_object() {
-            return Err(problems);
-        }
+        draft.parse(Self::read)
+    }
+
+    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
         let name = reader.name("name", limits::NAME, true);
         let kind = reader.choice("kind", ConnectionKind::ALL, None);
         let mut base_url = reader.name("base_url", 2000, false).trim_end_matches('/').to_owned();
@@ -167,17 +166,8 @@ impl ConnectionSpec {
             "revision",
             "idempotency_key",
         ]);
-        match kind {
-            Some(kind) if problems.is_empty() => Ok(Self {
-                name,
-                kind,
-                base_url,
-                headers,
-                api_key: (!key.is_empty()).then_some(key),
-                remove_key,
-            }),
-            _ => Err(problems),
-        }
+        let api_key = (!key.is_empty()).then_some(key);
+        Some(Self { name, kind: kind?, base_url, headers, api_key, remove_key })
     }
 }
 

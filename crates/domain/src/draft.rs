@@ -39,6 +39,20 @@ impl Draft {
         self.at(path).and_then(as_bool).unwrap_or(default)
     }
 
+    /// Parses the object with `read`. Fails if `read` reports a problem.
+    ///
+    /// # Errors
+    /// All problems of the draft.
+    pub(crate) fn parse<T>(
+        &self,
+        read: impl FnOnce(DraftReader<'_>) -> Option<T>,
+    ) -> Result<T, Problems> {
+        let mut problems = Problems::new();
+        let reader = DraftReader::new(&self.0, String::new(), &mut problems);
+        let parsed = if reader.is_object() { read(reader) } else { None };
+        parsed.filter(|_| problems.is_empty()).ok_or(problems)
+    }
+
     #[must_use]
     pub fn at(&self, path: &str) -> Option<&Value> {
         let mut value = &self.0;
@@ -346,8 +360,7 @@ impl<'a> DraftReader<'a> {
         let Some(map) = self.map else { return };
         for key in map.keys() {
             if !self.known.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
-                let path =
-                    if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+                let path = self.path(key);
                 let message = match self.known.join(", ") {
                     known if known.is_empty() => "is not a known field".to_owned(),
                     known => format!("is not a known field; known fields: {known}"),

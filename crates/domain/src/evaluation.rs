@@ -124,8 +124,8 @@ pub struct Evaluation {
     /// Version of the judge prompt.
     pub prompt_version: u32,
     /// Number of judge calls; 2 if the first reply was unreadable.
-    #[serde(default)]
-    pub asked: u32,
+    #[serde(default, rename = "asked")]
+    pub judge_calls: u32,
     /// The latest reply of the judge, unmodified.
     pub raw_reply: Option<String>,
     /// Latency of the judge call, in milliseconds.
@@ -161,7 +161,7 @@ impl Evaluation {
             recommendations: Vec::new(),
             judge_model: judge_model.to_owned(),
             prompt_version,
-            asked: 0,
+            judge_calls: 0,
             raw_reply: None,
             latency_ms: None,
             input_tokens: 0,

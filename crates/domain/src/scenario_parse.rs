@@ -20,11 +20,10 @@ impl ScenarioSpec {
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut r = DraftReader::new(&draft.0, String::new(), &mut problems);
-        if !r.is_object() {
-            return Err(problems);
-        }
+        draft.parse(Self::read)
+    }
+
+    fn read(mut r: DraftReader<'_>) -> Option<Self> {
         let name = r.name("name", limits::NAME, true);
         let description = r.text("description", limits::MESSAGE);
         let category = r.choice("category", Category::ALL, None);
@@ -48,23 +47,15 @@ impl ScenarioSpec {
         let tool_mocks = mocks(&mut r);
         let on_unmocked = r.choice("on_unmocked", OnUnmocked::ALL, Some(OnUnmocked::Error));
         r.deny_unknown_fields(&READ_ONLY_FIELDS);
-        let (Some(category), Some(difficulty), Some(mode), Some(on_unmocked)) =
-            (category, difficulty, mode, on_unmocked)
-        else {
-            return Err(problems);
-        };
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
+        Some(Self {
             name,
             description,
-            category,
-            difficulty,
+            category: category?,
+            difficulty: difficulty?,
             tags,
             persona,
             is_active,
-            mode,
+            mode: mode?,
             conversation_flow,
             goal,
             known_facts,
@@ -75,7 +66,7 @@ impl ScenarioSpec {
             required_tools,
             agent_category: (!is_blank(&agent_category)).then_some(agent_category),
             tool_mocks,
-            on_unmocked,
+            on_unmocked: on_unmocked?,
             max_turns,
             timeout_seconds,
         })

@@ -57,15 +57,14 @@ impl Settings {
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
-        if !reader.is_object() {
-            return Err(problems);
-        }
+        draft.parse(Self::read)
+    }
+
+    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
         reader.deny_unknown_fields(&["idempotency_key"]);
-        if problems.is_empty() { Ok(Self { judge, simulated_user }) } else { Err(problems) }
+        Some(Self { judge, simulated_user })
     }
 }
 

@@ -44,11 +44,10 @@ impl StartSuite {
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        let mut problems = Problems::new();
-        let mut reader = DraftReader::new(&draft.0, String::new(), &mut problems);
-        if !reader.is_object() {
-            return Err(problems);
-        }
+        draft.parse(Self::read)
+    }
+
+    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
         let agent_id = agent(&mut reader);
         let (scenario_ids, filter) = scenarios(&mut reader);
         let repeats = reader.integer("repeats", 1, 1, limits::REPEATS);
@@ -59,21 +58,18 @@ impl StartSuite {
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
         reader.deny_unknown_fields(&["idempotency_key"]);
-        match agent_id {
-            Some(agent_id) if problems.is_empty() => Ok(Self {
-                agent_id,
-                scenario_ids,
-                filter,
-                repeats,
-                concurrency,
-                note,
-                allow_parallel,
-                skip_incompatible,
-                judge,
-                simulated_user,
-            }),
-            _ => Err(problems),
-        }
+        Some(Self {
+            agent_id: agent_id?,
+            scenario_ids,
+            filter,
+            repeats,
+            concurrency,
+            note,
+            allow_parallel,
+            skip_incompatible,
+            judge,
+            simulated_user,
+        })
     }
 
     /// Validates a request to start a single run: `{agent_id, scenario_id}` and the options

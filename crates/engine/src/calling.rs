@@ -8,7 +8,7 @@ use super::call_slots::Slot;
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
-use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, WaitReason, Waiting};
+use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting};
 use llm::outbound::{Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver};
 use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use tracing::Instrument;
 /// Shorter waits are not stored.
 const MIN_STORED_WAIT: Duration = Duration::from_secs(1);
 /// The poll interval for a free user slot after parking.
-const UNPARK_EVERY: Duration = Duration::from_millis(250);
+const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why a call returned no reply.
 pub(super) enum CallInterrupted {
@@ -99,7 +99,12 @@ impl CallContext<'_> {
         CallOutcome { result, times: CallTimes { parked: times.parked + waited, ..times } }
     }
 
-    /// Stores the waiting state in its own task. Returns whether it was stored.
+    /// Stores what the run waits for; see [`store`](Self::store).
+    async fn store_waiting(&self, waiting: Option<Waiting>) -> bool {
+        self.store(RunChange { waiting: Some(waiting), ..RunChange::default() }).await
+    }
+
+    /// Stores a change in its own task. Returns whether it was stored.
     async fn store(&self, change: RunChange) -> bool {
         let Some(lease) = self.lease.clone() else { return false };
         let shared = self.shared.clone();
@@ -168,16 +173,13 @@ impl Watcher<'_> {
         let slot = match tokio::time::timeout(MIN_STORED_WAIT, &mut acquire).await {
             Ok(slot) => slot,
             Err(_) => {
-                let waiting = Waiting { what: WaitReason::Slot, until: None };
-                self.context
-                    .store(RunChange { waiting: Some(Some(waiting)), ..RunChange::default() })
-                    .await;
+                self.context.store_waiting(Some(Waiting::SLOT)).await;
                 let left = self.context.wait_left.saturating_sub(began.elapsed());
                 let slot = tokio::time::timeout(left, acquire).await.map_err(|_| {
                     let message = "Gave up waiting for a free call slot of this server. Re-run it.";
                     CallError::new(Decision::GiveUp(ErrorKind::RateLimited), message)
                 })?;
-                self.context.store(RunChange { waiting: Some(None), ..RunChange::default() }).await;
+                self.context.store_waiting(None).await;
                 slot
             }
         };
@@ -199,28 +201,26 @@ impl CallWatcher for Watcher<'_> {
     async fn resumed(&self) {
         let shared = self.context.shared;
         if let Some(lease) = self.context.lease.clone() {
-            let mut marked = false;
+            let mut stored = false;
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());
-                let most = shared.settings.runs_per_user;
+                let limit = shared.settings.runs_per_user;
                 let reacquire_slot = async move {
-                    shared.queue.reacquire_slot(&lease, most, shared.clock.now()).await
+                    shared.queue.reacquire_slot(&lease, limit, shared.clock.now()).await
                 };
-                let unparked = tokio::spawn(reacquire_slot.in_current_span());
-                match unparked.await {
-                    // No free slot yet: the run is marked, so that the next one is its own.
-                    Ok(Ok(false)) if !marked => {
-                        let waiting = Waiting { what: WaitReason::Slot, until: None };
-                        let change =
-                            RunChange { waiting: Some(Some(waiting)), ..RunChange::default() };
-                        marked = self.context.store(change).await;
+                let reacquired = tokio::spawn(reacquire_slot.in_current_span());
+                match reacquired.await {
+                    // Stores that the run waits for a slot, so that the scheduler
+                    // reserves the next free one for it.
+                    Ok(Ok(false)) if !stored => {
+                        stored = self.context.store_waiting(Some(Waiting::SLOT)).await;
                     }
                     // The store is unavailable: retry.
                     Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {}
                     // Acquired, or the lease is lost, which the next commit detects.
                     _ => break,
                 }
-                tokio::time::sleep(UNPARK_EVERY).await;
+                tokio::time::sleep(SLOT_POLL_INTERVAL).await;
             }
         }
         let slot = shared.slots.acquire(self.context.user_id).await;

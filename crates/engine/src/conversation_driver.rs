@@ -54,15 +54,22 @@ pub(super) async fn agent(run: &ActiveRun, allow_tools: bool) -> Result<RunChang
     let mut usage = run.usage;
     usage.agent.add(reply.input_tokens, reply.output_tokens);
     change.usage = Some(usage);
-    change.turns.push(Turn {
-        tool_calls: reply.tool_calls.into_iter().map(without_nul).collect(),
-        finish: Some(reply.finish),
+    let text = replace_nul(reply.text.clone());
+    let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
+    let turn = Turn { finish: Some(reply.finish), ..with_usage(turn, &reply) };
+    let tool_calls = reply.tool_calls.into_iter().map(without_nul).collect();
+    change.turns.push(Turn { tool_calls, ..turn });
+    Ok(change)
+}
+
+/// Adds the latency and the tokens of the reply that the turn came with.
+fn with_usage(turn: Turn, reply: &ChatReply) -> Turn {
+    Turn {
         latency_ms: Some(millis(reply.latency)),
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
-        ..Turn::text(Speaker::Agent, replace_nul(reply.text), run.shared.clock.now())
-    });
-    Ok(change)
+        ..turn
+    }
 }
 
 /// Replaces U+0000 in the texts of a call, because the database cannot search it.
@@ -83,12 +90,8 @@ pub(super) async fn simulated_user(run: &mut ActiveRun) -> Result<RunChange, Run
     let (mut change, reply, (message, done)) =
         ask_until_readable(run, request, parse_simulated_user).await?;
     change.end_reason = done.end_reason(&run.transcript);
-    change.turns.push(Turn {
-        latency_ms: Some(millis(reply.latency)),
-        input_tokens: Some(reply.input_tokens),
-        output_tokens: Some(reply.output_tokens),
-        ..Turn::text(Speaker::User, replace_nul(message), run.shared.clock.now())
-    });
+    let turn = Turn::text(Speaker::User, replace_nul(message), run.shared.clock.now());
+    change.turns.push(with_usage(turn, &reply));
     Ok(change)
 }
 
@@ -186,13 +189,8 @@ async fn invent(run: &mut ActiveRun, call: &ToolCall) -> Result<RunChange, RunIn
         simulated_result_request(&run.scenario, &run.agent, &run.transcript, call, &model);
     let (mut change, reply, result) =
         ask_until_readable(run, request, parse_simulated_result).await?;
-    let outcome = ToolOutcome::simulated(result);
-    change.turns.push(Turn {
-        latency_ms: Some(millis(reply.latency)),
-        input_tokens: Some(reply.input_tokens),
-        output_tokens: Some(reply.output_tokens),
-        ..tool_turn(run, call, &outcome)
-    });
+    let turn = tool_turn(run, call, &ToolOutcome::simulated(result));
+    change.turns.push(with_usage(turn, &reply));
     Ok(change)
 }
 

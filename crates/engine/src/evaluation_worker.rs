@@ -7,16 +7,14 @@ use super::judge_driver::{
     apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
 };
 use super::registry::{Stop, StopSignal};
-use super::run_worker::panicked;
+use super::run_worker::catch_panic;
 use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
-use futures::FutureExt;
 use judge::{Case, JudgeStep, judge_step};
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use store::StoreError;
 use store::rows::EvaluationRow;
 use store::transition::EVALUATION_ALLOWANCE;
+use store::{StoreError, StoreResult};
 use tracing::Instrument;
 
 /// Why a rejudge ended without a verdict.
@@ -43,20 +41,14 @@ pub(super) async fn run(shared: Arc<Shared>, mut row: EvaluationRow) {
         evaluation = %row.id(), run = %row.run_id, suite = %row.suite_id, lease_epoch = row.lease_epoch,
     );
     async move {
-        let (stop_signal, held) = shared.registry.enter_evaluation(row.id());
-        if shared.closing.is_cancelled() {
-            stop_signal.stop(Stop::Shutdown);
-        }
-        let outcome = AssertUnwindSafe(judge(&shared, &stop_signal, &mut row)).catch_unwind().await;
+        let (stop_signal, registration) = shared.register(row.id().0);
+        let result = catch_panic(judge(&shared, &stop_signal, &mut row)).await;
         let internal = "An internal error occurred during this rejudge. Rejudge it.";
-        let ended = outcome.unwrap_or_else(|panic| {
-            panicked(panic.as_ref());
-            Err(error(ErrorKind::Internal, internal))
-        });
-        if let Err(ended) = ended {
-            end(&shared, &stop_signal, row, ended).await;
+        let result = result.unwrap_or_else(|| Err(error(ErrorKind::Internal, internal)));
+        if let Err(interrupted) = result {
+            end(&shared, &stop_signal, row, interrupted).await;
         }
-        drop(held);
+        drop(registration);
         shared.wake.notify_one();
     }
     .instrument(span)
@@ -67,11 +59,11 @@ async fn end(
     shared: &Shared,
     stop_signal: &StopSignal,
     mut row: EvaluationRow,
-    ended: Interrupted,
+    interrupted: Interrupted,
 ) {
     let now = shared.clock.now();
     let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
-    let why = match ended {
+    let error = match interrupted {
         Interrupted::Stopped(Stop::Lost) | Interrupted::Store(StoreError::LeaseLost) => return,
         Interrupted::Store(StoreError::Unavailable(why)) => {
             tracing::warn!(why, "the store is unavailable; the rejudge is resumed later");
@@ -79,9 +71,9 @@ async fn end(
         }
         Interrupted::Stopped(Stop::Shutdown) => {
             let (id, lease_epoch) = (row.id(), row.lease_epoch);
-            let back = store_retry
+            let released = store_retry
                 .retry_while_unavailable(|| shared.queue.release_evaluation(id, lease_epoch, now));
-            if let Err(error) = back.await {
+            if let Err(error) = released.await {
                 tracing::warn!(%error, "could not be released; the lease will expire");
             }
             return;
@@ -94,20 +86,14 @@ async fn end(
             Some(RunError::new(ErrorKind::Internal, message))
         }
     };
-    row.view.status = match why {
+    row.view.status = match error {
         Some(_) => EvaluationStatus::Error,
         None => EvaluationStatus::Cancelled,
     };
-    let kind = why.as_ref().map(|error| error.kind.as_str());
-    row.view.error = why;
+    row.view.error = error;
     row.view.finished_at = Some(now);
-    let status = row.view.status;
-    let (id, lease_epoch) = (row.id(), row.lease_epoch);
-    let stored = store_retry.retry_while_unavailable(|| {
-        shared.queue.commit_evaluation(id, lease_epoch, row.view.clone(), now)
-    });
-    match stored.await {
-        Ok(()) => tracing::info!(status = status.as_str(), kind, "evaluation ended"),
+    match store(&store_retry, &row).await {
+        Ok(()) => log_end(&row),
         Err(error) => {
             tracing::warn!(%error, "the end could not be stored; the lease will expire");
         }
@@ -121,18 +107,18 @@ async fn judge(
 ) -> Result<(), Interrupted> {
     let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
     let id = row.run_id;
-    let (run, work) =
+    let (run, input) =
         store_retry.retry_while_unavailable(|| shared.queue.run_with_input(id)).await?;
     let damaged =
         "The stored agent or scenario can no longer be used, so this run cannot be judged.";
-    let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
+    let scenario = ScenarioSpec::parse(&Draft(input.scenario.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidScenario, damaged))?;
-    let agent = AgentSpec::parse(&Draft(work.agent.unwrap_or_default()))
+    let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidAgent, damaged))?;
     let case = Case {
         agent: &agent,
         scenario: &scenario,
-        transcript: &work.transcript,
+        transcript: &input.transcript,
         end_reason: run.end_reason,
     };
     loop {
@@ -141,7 +127,7 @@ async fn judge(
             JudgeStep::Decided(outcome) => {
                 apply_outcome(&mut row.view, *outcome, now);
                 store(&store_retry, row).await?;
-                tracing::info!(status = row.view.status.as_str(), "evaluation ended");
+                log_end(row);
                 return Ok(());
             }
             JudgeStep::Unparseable { problem } => {
@@ -188,10 +174,15 @@ fn call_context<'a>(
     }
 }
 
-async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> Result<(), Interrupted> {
+fn log_end(row: &EvaluationRow) {
+    let kind = row.view.error.as_ref().map(|error| error.kind.as_str());
+    tracing::info!(status = row.view.status.as_str(), kind, "evaluation ended");
+}
+
+async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> StoreResult<()> {
     let shared = store_retry.shared;
     let now = shared.clock.now();
     let commit =
         || shared.queue.commit_evaluation(row.id(), row.lease_epoch, row.view.clone(), now);
-    Ok(store_retry.retry_while_unavailable(commit).await?)
+    store_retry.retry_while_unavailable(commit).await
 }

@@ -7,20 +7,17 @@ use std::time::Duration;
 use store::transition::LEASE_DURATION;
 
 /// The interval between reads.
-const EVERY: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Updates the gauges until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
-    loop {
-        look(&shared).await;
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shared.closing.cancelled() => return,
-        }
+    update(&shared).await;
+    while shared.pause(INTERVAL).await {
+        update(&shared).await;
     }
 }
 
-async fn look(shared: &Shared) {
+async fn update(shared: &Shared) {
     let queue_stats = match shared.queue.queue_stats().await {
         Ok(queue_stats) => queue_stats,
         Err(error) => {

@@ -1,5 +1,5 @@
 //! The heartbeat of a process: renews all leases, receives cancellations from the
-//! database, and releases orphaned leases.
+//! database, and releases leaked leases, which have no task in this process.
 
 use super::Shared;
 use super::registry::Stop;
@@ -12,41 +12,36 @@ use store::queue::Heartbeat;
 use uuid::Uuid;
 
 /// The interval between heartbeats.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
-/// After this time without a heartbeat another worker may soon hold our runs, so
-/// they are stopped.
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+/// After this time without a heartbeat another worker may soon hold the leases of this
+/// process, so it stops its runs.
 const GIVE_UP: Duration = Duration::from_secs(20);
 
 /// Sends heartbeats until the shutdown begins.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut orphaned = HashSet::new();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shared.closing.cancelled() => return,
-        }
-        beat(&shared, &mut orphaned).await;
+    let mut leaked = HashSet::new();
+    while shared.pause(INTERVAL).await {
+        send(&shared, &mut leaked).await;
     }
 }
 
-/// One heartbeat. `orphaned` are the leases that at the previous heartbeat belonged
-/// to this process in the database but had no task here; seen twice, they are
-/// released.
-pub(super) async fn beat(shared: &Shared, orphaned: &mut HashSet<Uuid>) {
-    let entered = shared.registry.ids();
+/// Sends one heartbeat. `leaked` are the leases that had no task at the previous
+/// heartbeat; those that still have none are released, because a task may register
+/// itself shortly after its claim.
+async fn send(shared: &Shared, leaked: &mut HashSet<Uuid>) {
+    let registered = shared.registry.ids();
     let now = shared.clock.now();
     match shared.queue.heartbeat(&shared.settings.owner, now).await {
-        Ok(found) => {
-            shared.beat.store(now.0, Ordering::Relaxed);
+        Ok(heartbeat) => {
+            shared.last_heartbeat.store(now.0, Ordering::Relaxed);
             shared.store_unavailable.store(false, Ordering::Relaxed);
-            deliver_stops(shared, &found, &entered);
-            release_orphaned(shared, &found, orphaned).await;
+            deliver_stops(shared, &heartbeat, &registered);
+            release_leaked(shared, &heartbeat, leaked).await;
         }
         Err(error) => {
-            let last = domain::Timestamp(shared.beat.load(Ordering::Relaxed));
-            let silent = shared.clock.now().since(last);
-            let away = matches!(error, StoreError::Unavailable(_));
-            shared.store_unavailable.store(away, Ordering::Relaxed);
+            let silent = shared.clock.now().since(shared.last_heartbeat());
+            let unavailable = matches!(error, StoreError::Unavailable(_));
+            shared.store_unavailable.store(unavailable, Ordering::Relaxed);
             tracing::warn!(%error, silent_s = silent.as_secs(), "heartbeat failed");
             if silent >= GIVE_UP {
                 shared.registry.stop_all(Stop::Lost);
@@ -55,46 +50,41 @@ pub(super) async fn beat(shared: &Shared, orphaned: &mut HashSet<Uuid>) {
     }
 }
 
-fn deliver_stops(shared: &Shared, found: &Heartbeat, entered: &[Uuid]) {
-    let runs = found.leases.iter().map(|lease| lease.run_id.0);
-    let evaluations = found.evaluations.iter().map(|(id, _)| id.0);
-    let ours: HashSet<Uuid> = runs.chain(evaluations).collect();
-    // A task that was registered before the heartbeat and whose lease is gone lost
-    // its lease.
-    shared.registry.stop_others(&ours, entered);
+fn deliver_stops(shared: &Shared, heartbeat: &Heartbeat, registered: &[Uuid]) {
+    let runs = heartbeat.leases.iter().map(|lease| lease.run_id.0);
+    let evaluations = heartbeat.evaluations.iter().map(|(id, _)| id.0);
+    let leased: HashSet<Uuid> = runs.chain(evaluations).collect();
+    // A task that was registered before the heartbeat and has no lease now lost it.
+    shared.registry.stop_others(&leased, registered);
     shared.registry.forget_early();
-    for run in &found.cancel_requested {
+    for run in &heartbeat.cancel_requested {
         shared.registry.stop(*run, Stop::Cancelled);
     }
 }
 
-async fn release_orphaned(shared: &Shared, found: &Heartbeat, orphaned: &mut HashSet<Uuid>) {
-    let mut now_orphaned = HashSet::new();
-    // Skips leases with a task here, and those seen for the first time.
-    let mut stays = |id: Uuid| {
-        if shared.registry.holds(id) {
-            return true;
+async fn release_leaked(shared: &Shared, heartbeat: &Heartbeat, leaked: &mut HashSet<Uuid>) {
+    let previous = std::mem::take(leaked);
+    let mut is_due = |id: Uuid| {
+        let has_task = shared.registry.contains(id);
+        if !has_task && !previous.contains(&id) {
+            leaked.insert(id);
         }
-        let new = !orphaned.contains(&id);
-        if new {
-            now_orphaned.insert(id);
-        }
-        new
+        !has_task && previous.contains(&id)
     };
-    let mut back = Vec::new();
-    for lease in found.leases.iter().filter(|lease| !stays(lease.run_id.0)) {
+    let mut released = Vec::new();
+    for lease in heartbeat.leases.iter().filter(|lease| is_due(lease.run_id.0)) {
         tracing::warn!(run = %lease.run_id, "releasing a lease that has no task in this process");
-        back.push(shared.queue.release(lease, shared.clock.now()).await);
+        released.push(shared.queue.release(lease, shared.clock.now()).await);
     }
-    for (id, lease_epoch) in found.evaluations.iter().filter(|(id, _)| !stays(id.0)) {
+    for (id, lease_epoch) in heartbeat.evaluations.iter().filter(|(id, _)| is_due(id.0)) {
         tracing::warn!(evaluation = %id, "releasing a lease that has no task in this process");
-        back.push(shared.queue.release_evaluation(*id, *lease_epoch, shared.clock.now()).await);
+        let now = shared.clock.now();
+        released.push(shared.queue.release_evaluation(*id, *lease_epoch, now).await);
     }
-    for error in back.iter().filter_map(|back| back.as_ref().err()) {
+    for error in released.iter().filter_map(|result| result.as_ref().err()) {
         tracing::warn!(%error, "could not be released");
     }
-    if !back.is_empty() {
+    if !released.is_empty() {
         shared.wake.notify_one();
     }
-    *orphaned = now_orphaned;
 }

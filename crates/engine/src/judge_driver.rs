@@ -15,8 +15,8 @@ use store::transition::{RunChange, RunOutcome};
 
 /// A new evaluation of a run.
 fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
-    let asked = Evaluation::pending(id, model, PROMPT_VERSION, at);
-    Evaluation { status: EvaluationStatus::Running, is_first: true, ..asked }
+    let pending = Evaluation::pending(id, model, PROMPT_VERSION, at);
+    Evaluation { status: EvaluationStatus::Running, is_first: true, ..pending }
 }
 
 /// The stored raw replies, oldest first. Of two replies only the newer is stored.
@@ -31,7 +31,7 @@ pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<String> {
 
 /// Adds the judge's raw reply, which is stored before it is parsed.
 pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
-    evaluation.asked += 1;
+    evaluation.judge_calls += 1;
     evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
     evaluation.latency_ms = Some(millis(reply.latency));
     evaluation.input_tokens = evaluation.input_tokens.saturating_add(reply.input_tokens);
@@ -129,8 +129,7 @@ pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let mut evaluation =
         evaluation.cloned().unwrap_or_else(|| fresh(run.shared.clock.uuid().into(), model, now));
     let connection = run.row.model_snapshot.judge.connection_id;
-    let asked = run.call(true, connection, &request).await;
-    let (reply, mut change) = match asked {
+    let (reply, mut change) = match run.call(true, connection, &request).await {
         Ok(called) => called,
         Err(RunInterrupted::Failed(error, account)) => {
             let end = ended(evaluation, judge_unavailable(&error), now);
@@ -154,11 +153,7 @@ fn ended(mut evaluation: Evaluation, error: RunError, now: Timestamp) -> RunChan
     evaluation.finished_at = Some(now);
     RunChange {
         evaluation: Some(Box::new(evaluation)),
-        finish: Some(RunOutcome {
-            status: domain::RunStatus::Error,
-            score: None,
-            error: Some(error),
-        }),
+        finish: Some(RunOutcome::error(error.kind, error.message)),
         ..RunChange::default()
     }
 }

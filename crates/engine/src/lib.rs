@@ -8,7 +8,7 @@
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
 //! - `call_slots`: the concurrent calls of this process, fair between users.
 //! - `store_retry`: retries while the store is unavailable.
-//! - `registry`: the runs that this process holds, and their stop signals.
+//! - `registry`: the tasks of this process, and their stop signals.
 
 mod call_slots;
 mod calling;
@@ -32,7 +32,7 @@ use clock::SharedClock;
 use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
 use llm::Endpoint;
 use llm::outbound::Outbound;
-use registry::{Registry, Stop};
+use registry::{Registration, Registry, Stop, StopSignal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -41,6 +41,7 @@ use store::{SharedQueue, StoreResult};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 /// Resolves a connection to its endpoint at the time of a call.
 #[async_trait]
@@ -98,8 +99,8 @@ pub(crate) struct Shared {
     closing: CancellationToken,
     tasks: TaskTracker,
     /// The time of the last successful heartbeat in milliseconds.
-    beat: AtomicI64,
-    /// Whether the last heartbeat failed.
+    last_heartbeat: AtomicI64,
+    /// Whether the last heartbeat failed because the store was unavailable.
     store_unavailable: AtomicBool,
     /// Lets tests simulate a crash.
     #[cfg(test)]
@@ -112,6 +113,24 @@ impl Shared {
         let _handle = tracker.spawn(task);
         #[cfg(test)]
         self.aborts.lock().push(_handle.abort_handle());
+    }
+
+    /// Registers the task of a run or rejudge. During a shutdown it has to stop at once.
+    fn register(&self, id: Uuid) -> (StopSignal, Registration<'_>) {
+        let (stop_signal, registration) = self.registry.register(id);
+        if self.closing.is_cancelled() {
+            stop_signal.stop(Stop::Shutdown);
+        }
+        (stop_signal, registration)
+    }
+
+    /// Waits for this time; `false` once the engine shuts down.
+    async fn pause(&self, time: Duration) -> bool {
+        self.closing.run_until_cancelled(tokio::time::sleep(time)).await.is_some()
+    }
+
+    fn last_heartbeat(&self) -> Timestamp {
+        Timestamp(self.last_heartbeat.load(Ordering::Relaxed))
     }
 }
 
@@ -139,19 +158,16 @@ impl Engine {
         let now = clock.now();
         // Runs that expired while no server was running end before they can be
         // claimed.
-        let mut left = queue.reap(now).await?;
+        let mut summary = queue.reap(now).await?;
         if alone {
-            let taken = queue.recover_at_boot(now).await?;
-            left.recovered += taken.recovered;
-            left.ended += taken.ended;
+            let recovered = queue.recover_at_boot(now).await?;
+            summary.recovered += recovered.recovered;
+            summary.ended += recovered.ended;
         }
-        reaper::count(&left);
-        if left.recovered + left.ended > 0 {
-            tracing::info!(
-                recovered = left.recovered,
-                ended = left.ended,
-                "recovered runs at boot"
-            );
+        reaper::count(&summary);
+        let (recovered, ended) = (summary.recovered, summary.ended);
+        if recovered + ended > 0 {
+            tracing::info!(recovered, ended, "recovered runs at boot");
         }
         let shared = Arc::new(Shared {
             queue,
@@ -162,7 +178,7 @@ impl Engine {
             wake: Notify::new(),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            beat: AtomicI64::new(now.0),
+            last_heartbeat: AtomicI64::new(now.0),
             store_unavailable: AtomicBool::new(false),
             #[cfg(test)]
             aborts: parking_lot::Mutex::default(),
@@ -190,17 +206,17 @@ impl Engine {
         }
     }
 
-    /// What a pending run waits for if it does not begin because its first call
-    /// could not be made now.
+    /// What a pending run waits for if it does not start because its first call could
+    /// not be made now.
     #[must_use]
-    pub fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+    pub fn expected_wait(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
         self.shared.outbound.expected_wait(user, agent.connection_id, &agent.model)
     }
 
     /// The time of the last successful heartbeat, for readiness.
     #[must_use]
-    pub fn last_beat(&self) -> Timestamp {
-        Timestamp(self.shared.beat.load(Ordering::Relaxed))
+    pub fn last_heartbeat(&self) -> Timestamp {
+        self.shared.last_heartbeat()
     }
 
     /// The number of calls in flight.
@@ -209,9 +225,9 @@ impl Engine {
         self.shared.settings.max_calls.saturating_sub(self.shared.slots.free())
     }
 
-    /// The number of runs and rejudges that this process holds.
+    /// The number of runs and rejudges that this process executes.
     #[must_use]
-    pub fn held(&self) -> usize {
+    pub fn task_count(&self) -> usize {
         self.shared.registry.len()
     }
 

@@ -1,22 +1,17 @@
 //! Recovers runs with expired leases, and ends runs past their deadline.
 
 use super::{Shared, heartbeat};
-use domain::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use store::queue::RecoverySummary;
 
 /// The interval between rounds.
-const EVERY: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reaps until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            () = shared.closing.cancelled() => return,
-        }
+    while shared.pause(INTERVAL).await {
         if !may_reap(&shared) {
             continue;
         }
@@ -34,11 +29,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 /// Whether the reaper may run. After an outage, a suspend or a clock step the
-/// heartbeat goes first: leases that expired because nothing was renewed are still
-/// ours. Two timers that are due at once fire in any order.
+/// heartbeat goes first: leases that expired because nothing renewed them still belong
+/// to this process. Two timers that are due at once fire in any order.
 fn may_reap(shared: &Shared) -> bool {
-    let last = Timestamp(shared.beat.load(Ordering::Relaxed));
-    let fresh = shared.clock.now().since(last) <= heartbeat::EVERY * 2;
+    let fresh = shared.clock.now().since(shared.last_heartbeat()) <= heartbeat::INTERVAL * 2;
     fresh && !shared.store_unavailable.load(Ordering::Relaxed)
 }
 

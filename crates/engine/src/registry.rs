@@ -1,6 +1,6 @@
-//! The runs and rejudges that this process holds, and their stop signals.
+//! The tasks of this process, which execute runs and rejudges, and their stop signals.
 
-use domain::{EvaluationId, RunId};
+use domain::RunId;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl StopSignal {
 /// All tasks, by the id of the run or rejudge.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    held: Mutex<HashMap<Uuid, StopSignal>>,
+    tasks: Mutex<HashMap<Uuid, StopSignal>>,
     /// Stopped before their task started: claimed in the database, but not yet
     /// registered here.
     early: Mutex<HashSet<Uuid>>,
@@ -63,49 +63,42 @@ pub(super) struct Registry {
 
 /// Removes its entry when it is dropped, however the task ended. The entry of a
 /// newer task with the same id stays.
-pub(super) struct Held<'a> {
+pub(super) struct Registration<'a> {
     registry: &'a Registry,
     id: Uuid,
     stop_signal: StopSignal,
 }
 
-impl Drop for Held<'_> {
+impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        let mut held = self.registry.held.lock();
-        if held.get(&self.id).is_some_and(|stop_signal| stop_signal.is(&self.stop_signal)) {
-            held.remove(&self.id);
+        let mut tasks = self.registry.tasks.lock();
+        if tasks.get(&self.id).is_some_and(|stop_signal| stop_signal.is(&self.stop_signal)) {
+            tasks.remove(&self.id);
         }
     }
 }
 
 impl Registry {
-    pub(super) fn enter(&self, run: RunId) -> (StopSignal, Held<'_>) {
-        self.enter_id(run.0)
-    }
-
-    pub(super) fn enter_evaluation(&self, evaluation: EvaluationId) -> (StopSignal, Held<'_>) {
-        self.enter_id(evaluation.0)
-    }
-
-    fn enter_id(&self, id: Uuid) -> (StopSignal, Held<'_>) {
+    /// Registers the task of a run or rejudge.
+    pub(super) fn register(&self, id: Uuid) -> (StopSignal, Registration<'_>) {
         let stop_signal = StopSignal::default();
         // Locks in the same order as `stop`, so that no signal is lost in between.
-        let mut held = self.held.lock();
+        let mut tasks = self.tasks.lock();
         if self.early.lock().remove(&id) {
             stop_signal.stop(Stop::Cancelled);
         }
-        if let Some(displaced) = held.insert(id, stop_signal.clone()) {
+        if let Some(displaced) = tasks.insert(id, stop_signal.clone()) {
             // The run was claimed again while its previous task is still running.
             displaced.stop(Stop::Lost);
         }
-        (stop_signal.clone(), Held { registry: self, id, stop_signal })
+        (stop_signal.clone(), Registration { registry: self, id, stop_signal })
     }
 
     /// Stops a task. A cancellation that arrives before the task is registered is
     /// delivered when it registers.
     pub(super) fn stop(&self, run: RunId, why: Stop) {
-        let held = self.held.lock();
-        if let Some(stop_signal) = held.get(&run.0) {
+        let tasks = self.tasks.lock();
+        if let Some(stop_signal) = tasks.get(&run.0) {
             stop_signal.stop(why);
         } else if why == Stop::Cancelled {
             self.early.lock().insert(run.0);
@@ -119,30 +112,30 @@ impl Registry {
     }
 
     pub(super) fn stop_all(&self, why: Stop) {
-        for stop_signal in self.held.lock().values() {
+        for stop_signal in self.tasks.lock().values() {
             stop_signal.stop(why);
         }
     }
 
-    /// Stops all tasks that are among `entered` but not among `ids`.
-    pub(super) fn stop_others(&self, ids: &std::collections::HashSet<Uuid>, entered: &[Uuid]) {
-        for (id, stop_signal) in self.held.lock().iter() {
-            if entered.contains(id) && !ids.contains(id) {
+    /// Stops all tasks that are among `registered` but not among `leased`.
+    pub(super) fn stop_others(&self, leased: &HashSet<Uuid>, registered: &[Uuid]) {
+        for (id, stop_signal) in self.tasks.lock().iter() {
+            if registered.contains(id) && !leased.contains(id) {
                 stop_signal.stop(Stop::Lost);
             }
         }
     }
 
-    pub(super) fn holds(&self, id: Uuid) -> bool {
-        self.held.lock().contains_key(&id)
+    pub(super) fn contains(&self, id: Uuid) -> bool {
+        self.tasks.lock().contains_key(&id)
     }
 
     pub(super) fn ids(&self) -> Vec<Uuid> {
-        self.held.lock().keys().copied().collect()
+        self.tasks.lock().keys().copied().collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.held.lock().len()
+        self.tasks.lock().len()
     }
 }
 
@@ -157,30 +150,30 @@ mod tests {
     #[test]
     fn newer_task_replaces_older_one() {
         let registry = Registry::default();
-        let (old, old_held) = registry.enter(RUN);
-        let (new, new_held) = registry.enter(RUN);
+        let (old, old_registration) = registry.register(RUN.0);
+        let (new, new_registration) = registry.register(RUN.0);
         assert_eq!((old.stopped(), new.stopped()), (Some(Stop::Lost), None));
-        drop(old_held);
-        assert!(registry.holds(RUN.0), "the old one takes out its own entry alone");
+        drop(old_registration);
+        assert!(registry.contains(RUN.0), "the older task removes only its own entry");
         registry.stop(RUN, Stop::Cancelled);
-        assert_eq!(new.stopped(), Some(Stop::Cancelled), "and the new one is told");
-        drop(new_held);
+        assert_eq!(new.stopped(), Some(Stop::Cancelled), "the newer task is stopped");
+        drop(new_registration);
         assert_eq!(registry.len(), 0);
     }
 
     #[test]
     fn higher_stop_reason_wins() {
         let registry = Registry::default();
-        let (stop_signal, _held) = registry.enter(RUN);
-        for (told, heard) in [
+        let (stop_signal, _registration) = registry.register(RUN.0);
+        for (reason, expected) in [
             (Stop::Cancelled, Stop::Cancelled),
             (Stop::Shutdown, Stop::Shutdown),
             (Stop::Cancelled, Stop::Shutdown),
             (Stop::Lost, Stop::Lost),
             (Stop::Shutdown, Stop::Lost),
         ] {
-            registry.stop(RUN, told);
-            assert_eq!(stop_signal.stopped(), Some(heard));
+            registry.stop(RUN, reason);
+            assert_eq!(stop_signal.stopped(), Some(expected));
         }
     }
 }

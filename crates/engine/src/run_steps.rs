@@ -192,7 +192,7 @@ impl ActiveRun {
     pub(super) fn call_context(&self, judging: bool) -> CallContext<'_> {
         let settings = &self.shared.settings;
         let used = Duration::from_millis(self.row.active_ms);
-        let talk = Duration::from_millis(self.row.timeout_ms).saturating_sub(used);
+        let conversation_left = Duration::from_millis(self.row.timeout_ms).saturating_sub(used);
         let deadline = self.row.deadline_at.unwrap_or_default();
         let left = deadline.since(self.shared.clock.now());
         let parked = Duration::from_millis(self.row.parked_ms);
@@ -202,7 +202,11 @@ impl ActiveRun {
             user_id: self.row.user_id,
             lease: Some(self.lease.clone()),
             deadline: self.row.deadline_at,
-            active_left: if judging { EVALUATION_ALLOWANCE.min(left) } else { talk.min(left) },
+            active_left: if judging {
+                EVALUATION_ALLOWANCE.min(left)
+            } else {
+                conversation_left.min(left)
+            },
             wait_left: settings.max_wait.saturating_sub(parked).min(left),
             circuit_left: settings
                 .circuit_wait
@@ -266,7 +270,7 @@ pub(super) fn judging_state(evaluation: Option<&Evaluation>) -> JudgingState {
             JudgingState::Done
         }
         Some(e) if e.raw_reply.is_none() => JudgingState::NotStarted,
-        Some(e) if e.asked >= 2 => JudgingState::RepairStored,
+        Some(e) if e.judge_calls >= 2 => JudgingState::RepairStored,
         Some(_) => JudgingState::ReplyStored,
     }
 }

@@ -22,83 +22,78 @@ pub(super) async fn run(shared: Arc<Shared>, row: RunRow) {
     let lease = row.lease();
     let deadline = row.deadline_at;
     async move {
-        let (stop_signal, held) = shared.registry.enter(row.id);
-        if shared.closing.is_cancelled() {
-            stop_signal.stop(Stop::Shutdown);
-        }
-        let outcome = AssertUnwindSafe(begin(&shared, &stop_signal, row)).catch_unwind().await;
-        let ended = outcome.unwrap_or_else(|panic| {
-            panicked(panic.as_ref());
+        let (stop_signal, registration) = shared.register(row.id.0);
+        let result = catch_panic(execute(&shared, &stop_signal, row)).await;
+        let result = result.unwrap_or_else(|| {
             let message = "An internal error occurred during this run. Re-run it.";
             Err(RunInterrupted::Error(RunError::new(ErrorKind::Internal, message)))
         });
-        if let Err(ended) = ended {
-            end(
-                &StoreRetry { shared: &shared, stop_signal: &stop_signal, deadline },
-                &lease,
-                ended,
-            )
-            .await;
+        if let Err(interrupted) = result {
+            let store_retry = StoreRetry { shared: &shared, stop_signal: &stop_signal, deadline };
+            end(&store_retry, &lease, interrupted).await;
         }
-        drop(held);
+        drop(registration);
         shared.wake.notify_one();
     }
     .instrument(span)
     .await;
 }
 
-/// Logs a panic. Its message may contain conversation text, so it is logged at debug
-/// level only; the panic hook of the process logs the location.
-pub(super) fn panicked(panic: &(dyn Any + Send)) {
-    tracing::error!("panicked; this ends as an internal error");
-    let words = panic.downcast_ref::<String>().map(String::as_str);
-    let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
-    tracing::debug!(words = words.unwrap_or("none"), "panic message");
+/// Executes a task; `None` if it panicked. The message of a panic may contain
+/// conversation text, so it is logged at debug level only; the panic hook of the process
+/// logs the location.
+pub(super) fn catch_panic<T>(task: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    AssertUnwindSafe(task).catch_unwind().map(|result| result.map_err(log_panic).ok())
 }
 
-async fn begin(
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
+fn log_panic(panic: Box<dyn Any + Send>) {
+    tracing::error!("panicked; this ends as an internal error");
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::debug!(panic = message.unwrap_or("none"), "panic message");
+}
+
+async fn execute(
     shared: &Arc<Shared>,
     stop_signal: &StopSignal,
     row: RunRow,
 ) -> Result<(), RunInterrupted> {
     let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
-    let work = store_retry.retry_while_unavailable(|| shared.queue.run_input(&row)).await;
-    let work = work.map_err(|error| interruption_of(&error))?;
+    let input = store_retry.retry_while_unavailable(|| shared.queue.run_input(&row)).await;
+    let input = input.map_err(|error| interruption_of(&error))?;
     let damaged = |kind, what: &str, problems: Problems| {
         let first = problems.first().map(ToString::to_string).unwrap_or_default();
         let message =
             format!("The stored {what} cannot be used: {first}. Save it again, then re-run.");
         RunInterrupted::Error(RunError::new(kind, message))
     };
-    let scenario = ScenarioSpec::parse(&Draft(work.scenario.unwrap_or_default()))
+    let scenario = ScenarioSpec::parse(&Draft(input.scenario.unwrap_or_default()))
         .map_err(|problems| damaged(ErrorKind::InvalidScenario, "scenario", problems))?;
-    let agent = AgentSpec::parse(&Draft(work.agent.unwrap_or_default()))
+    let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|problems| damaged(ErrorKind::InvalidAgent, "agent", problems))?;
     let lease = row.lease();
     let usage = row.usage;
-    let live = ActiveRun {
+    let run = ActiveRun {
         shared: shared.clone(),
         stop_signal: stop_signal.clone(),
         row,
         lease,
         agent,
         scenario,
-        transcript: work.transcript,
-        evaluation: work.evaluation,
+        transcript: input.transcript,
+        evaluation: input.evaluation,
         usage,
         intent: None,
     };
-    live.run_to_end().await
+    run.run_to_end().await
 }
 
 /// Stores the end of the run, unless another worker holds it.
-async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, ended: RunInterrupted) {
+async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, interrupted: RunInterrupted) {
     let shared = store_retry.shared;
-    let (ended, change) = match ended {
-        RunInterrupted::Failed(error, change) => (RunInterrupted::Error(error), *change),
-        other => (other, RunChange::default()),
-    };
-    let finish = match ended {
+    let mut change = RunChange::default();
+    let outcome = match interrupted {
         RunInterrupted::LeaseLost | RunInterrupted::Stopped(Stop::Lost) => {
             tracing::info!("the lease is lost; nothing more is stored");
             return;
@@ -108,19 +103,21 @@ async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, ended: RunInterrupted)
             return;
         }
         RunInterrupted::Stopped(Stop::Shutdown) => {
-            let back = store_retry
+            let released = store_retry
                 .retry_while_unavailable(|| shared.queue.release(lease, shared.clock.now()));
-            if let Err(error) = back.await {
+            if let Err(error) = released.await {
                 tracing::warn!(%error, "could not be released; the lease will expire");
             }
             return;
         }
         RunInterrupted::Stopped(Stop::Cancelled) => RunOutcome::cancelled(),
-        RunInterrupted::Error(error) | RunInterrupted::Failed(error, _) => {
+        RunInterrupted::Error(error) => RunOutcome::error(error.kind, error.message),
+        RunInterrupted::Failed(error, failed) => {
+            change = *failed;
             RunOutcome::error(error.kind, error.message)
         }
     };
-    let change = RunChange { finish: Some(finish), ..change };
+    change.finish = Some(outcome);
     if let Err(error) = commit(store_retry, lease, change).await {
         tracing::warn!(%error, "the end could not be stored; the lease will expire");
     }

@@ -65,8 +65,11 @@ impl Report {
         self.rows.push(Row { check: check.into(), measured, required, passed: Some(passed) });
     }
 
-    pub fn require_zero(&mut self, check: impl Into<String>, count: usize) {
-        self.require(check, count, 0, count == 0);
+    pub fn require_zero<T>(&mut self, check: impl Into<String>, count: T)
+    where
+        T: fmt::Display + Default + PartialEq,
+    {
+        self.require(check, &count, 0, count == T::default());
     }
 
     /// Adds the number of violations and the first twenty of them.
@@ -149,11 +152,6 @@ impl Samples {
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss
-        )] // an index
         let rank = (share * sorted.len() as f64).ceil() as usize;
         sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
     }

@@ -50,10 +50,6 @@ impl StreamReader {
     pub fn turn_count(&self) -> usize {
         self.stats.lock().turns.len()
     }
-
-    pub fn has_finished(&self) -> bool {
-        self.stats.lock().finished
-    }
 }
 
 impl Drop for StreamReader {
@@ -81,7 +77,7 @@ impl Readers {
 
     /// The number of readers that have not seen the end.
     pub fn unfinished(&self) -> usize {
-        self.0.lock().iter().filter(|reader| !reader.has_finished()).count()
+        self.0.lock().iter().filter(|reader| !reader.stats.lock().finished).count()
     }
 
     /// Waits until all readers have seen the end, reports gaps and duplicates,
@@ -154,7 +150,6 @@ async fn read(mut response: reqwest::Response, stats: &Mutex<StreamStats>) {
                 Some(EventKind::Turn(turn)) => {
                     let data = serde_json::from_str(&frame.data).unwrap_or_default();
                     if let Some(at) = event_time(&data).filter(|at| *at >= connected_at) {
-                        #[allow(clippy::cast_precision_loss)] // milliseconds of a soak
                         stats.lags.add((now - at) as f64);
                     }
                     stats.turns.push(turn);

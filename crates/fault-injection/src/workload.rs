@@ -2,6 +2,7 @@
 //! unavailable server, and a continuous load.
 
 use crate::api_client::is_final;
+use crate::clock::parse_ms;
 use crate::history::open_database;
 use crate::report::Report;
 use crate::stream_reader::{Readers, StreamReader};
@@ -9,7 +10,6 @@ use crate::{ApiClient, Binary, TestServer, id, suite_request};
 use mock_provider::Script;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sqlx::Row;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,6 +64,12 @@ pub async fn start_suite_with_retries(user: &ApiClient, body: &Value, key: &str)
         assert!(start.elapsed() < TIMEOUT, "no response to a start");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The time from the creation of a suite to its end, by the server's clock.
+pub fn suite_duration(suite: &Value) -> Duration {
+    let at = |name: &str| suite[name].as_str().and_then(parse_ms).unwrap();
+    Duration::from_millis(u64::try_from(at("finished_at") - at("created_at")).unwrap())
 }
 
 /// Waits until a suite is final, also across restarts of the server.
@@ -130,11 +136,11 @@ impl Workload {
 /// The number of leased runs in the database.
 pub async fn leased_runs(server: &TestServer) -> usize {
     let mut database = open_database(server.data_dir()).await;
-    let row = sqlx::query(
-        "SELECT count(*) AS leased FROM runs WHERE status = 'running' AND lease_owner IS NOT NULL",
+    let count = sqlx::query_scalar(
+        "SELECT count(*) FROM runs WHERE status = 'running' AND lease_owner IS NOT NULL",
     );
-    let leased: i64 = row.fetch_one(&mut database).await.unwrap().get("leased");
-    usize::try_from(leased).unwrap_or(0)
+    let count: i64 = count.fetch_one(&mut database).await.unwrap();
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// Reports and returns the number of runs by status, and of errors by

@@ -66,8 +66,8 @@ fn request_contains_system_prompt_and_all_turns() {
         "[1] AGENT CALLS\n| find_slot({\"day\":\"Monday\"})\n",
         "[2] TOOL find_slot\n| {\"free\":[9]}\n",
         "[3] AGENT\n| Nine?\n",
-        "[0] expected behaviour, required\n| Greets\n",
-        "[1] expected behaviour, optional, to be shown by a quote\n| Offers a slot\n",
+        "[0] expected behavior, required\n| Greets\n",
+        "[1] expected behavior, optional, quote required\n| Offers a slot\n",
         "[2] criterion, optional\n| Is polite\n",
         "[3] failure condition\n| Gives a diagnosis\n",
         "AGENT\n| Good morning, how can I help?\n",
@@ -193,7 +193,7 @@ fn repair_request_replaces_blank_reply() {
 #[rstest]
 #[case("")]
 #[case("Hello, how are you?")]
-#[case("# ITEMS\n[0] expected behaviour, required\n| Greets\n")]
+#[case("# ITEMS\n[0] expected behavior, required\n| Greets\n")]
 #[case("# TRANSCRIPT\n[0] ROBOT\n| x\n\n# ITEMS\n")]
 #[case("# TRANSCRIPT\n[x] USER\n| x\n\n# ITEMS\n")]
 fn parse_prompt_rejects_other_text(#[case] text: &str) {
@@ -215,9 +215,9 @@ proptest! {
         let read = parse_prompt(&text(&request(&agent, &spec, &turns))).unwrap_or_default();
         let said: Vec<_> = read.transcript.iter().map(|(_, _, text)| text.clone()).collect();
         prop_assert_eq!(said, words);
-        let asked: Vec<_> = read.items.iter().map(|(_, _, text)| text.clone()).collect();
+        let items: Vec<_> = read.items.iter().map(|(_, _, text)| text.clone()).collect();
         let expected: Vec<_> = questions(&spec).into_iter().map(|q| q.text).collect();
-        prop_assert_eq!(asked, expected);
+        prop_assert_eq!(items, expected);
         prop_assert!(read.items.iter().enumerate().all(|(i, item)| item.0 as usize == i));
     }
 
@@ -231,8 +231,8 @@ proptest! {
 fn schema_places_reason_before_answer() {
     let (agent, scenario) = (agent(json!({})), scenario_with_all_kinds());
     let request = request(&agent, &scenario, &transcript(vec![user("Hi"), says("Hello there.")]));
-    let sent = request.output.expect("a form").schema.to_string();
-    let at = |field: &str| sent.find(&format!("{field:?}:{{")).expect("is asked for");
+    let sent = request.output.expect("an output schema").schema.to_string();
+    let at = |field: &str| sent.find(&format!("{field:?}:{{")).expect("is in the schema");
     assert!(at("reason") < at("met"), "a model writes fields in this order: {sent}");
 }
 

@@ -76,14 +76,14 @@ fn nul_characters_are_replaced() {
 #[case::item_too_many(3, 2, "There is no item 2")]
 fn parse_reply_requires_each_item(
     #[case] answered: usize,
-    #[case] asked: usize,
-    #[case] says: &str,
+    #[case] item_count: usize,
+    #[case] message: &str,
 ) {
     let mut reply = valid();
     let items = reply["items"].as_array_mut();
     items.into_iter().for_each(|items| items.truncate(answered));
-    let problem = parse_reply(&reply.to_string(), asked).err().unwrap_or_default();
-    assert!(problem.starts_with(says), "{problem}");
+    let problem = parse_reply(&reply.to_string(), item_count).err().unwrap_or_default();
+    assert!(problem.starts_with(message), "{problem}");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn score_of_failure_conditions_alone_is_0_or_100(
 #[rstest]
 #[case::checks_hold(json!({"must_include": ["very words"]}), 100.0, Passed)]
 #[case::a_check_fails(json!({"must_include": ["nowhere"]}), 0.0, Failed)]
-#[case::nothing_asked(json!({"min_score": 100}), 100.0, Passed)]
+#[case::no_criteria(json!({"min_score": 100}), 100.0, Passed)]
 fn checks_decide_without_questions(
     #[case] criteria: serde_json::Value,
     #[case] score: f64,
@@ -331,10 +331,10 @@ proptest! {
 
     #[test]
     fn better_answer_never_lowers_score((spec, answers) in scenario_and_answers(), at in any::<prop::sample::Index>()) {
-        let asked = answers.len() - spec.failure_conditions.len();
-        prop_assume!(asked > 0);
+        let scored = answers.len() - spec.failure_conditions.len();
+        prop_assume!(scored > 0);
         let mut better = answers.clone();
-        better[at.index(asked)] = Quoted;
+        better[at.index(scored)] = Quoted;
         prop_assert!(outcome(&spec, &better).score >= outcome(&spec, &answers).score);
     }
 

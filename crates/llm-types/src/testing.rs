@@ -18,7 +18,7 @@ pub fn endpoint(base_url: &str) -> Endpoint {
 }
 
 /// A request with one user message.
-pub fn ask(text: &str) -> ChatRequest {
+pub fn chat_request(text: &str) -> ChatRequest {
     ChatRequest {
         model: "m-1".into(),
         system: "You help.".into(),

@@ -190,7 +190,7 @@ fn count(json: &Value, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::ask;
+    use crate::testing::chat_request;
     use llm_types::{OutputSchema, ToolSpec};
     use rstest::rstest;
 
@@ -236,20 +236,21 @@ mod tests {
             "model": "m-1", "max_tokens": 256, "system": "You help.",
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
         });
-        assert_eq!(body(&ask("hi")), expected);
+        assert_eq!(body(&chat_request("hi")), expected);
     }
 
     #[test]
     fn output_schema_is_a_forced_tool() {
         let tool = ToolSpec { name: "look".into(), description: "d".into(), parameters: json!({}) };
-        let sent = body(&ChatRequest { tools: vec![tool], temperature: Some(0.5), ..ask("hi") });
+        let sent =
+            body(&ChatRequest { tools: vec![tool], temperature: Some(0.5), ..chat_request("hi") });
         assert_eq!(
             sent["tools"],
             json!([{ "name": "look", "description": "d", "input_schema": { "type": "object" } }])
         );
         assert_eq!((&sent["temperature"], sent.get("tool_choice")), (&json!(0.5), None));
         let output = OutputSchema { name: "judgment".into(), schema: json!({ "type": "object" }) };
-        let sent = body(&ChatRequest { output: Some(output), ..ask("hi") });
+        let sent = body(&ChatRequest { output: Some(output), ..chat_request("hi") });
         assert_eq!(sent["tool_choice"]["name"], "judgment");
         assert_eq!(sent["tools"][0]["input_schema"], json!({ "type": "object" }));
     }
@@ -263,7 +264,7 @@ mod tests {
     fn finish_reasons(#[case] reason: &str, #[case] finish: FinishReason) {
         let json = json!({ "content": [{ "type": "text", "text": "a" }, { "type": "thinking", "thinking": "…" },
             { "type": "text", "text": "b" }], "stop_reason": reason, "usage": { "input_tokens": 3, "cache_read_input_tokens": 4, "output_tokens": 5 } });
-        let reply = read(&json, &ask("hi")).expect("a reply");
+        let reply = read(&json, &chat_request("hi")).expect("a reply");
         assert_eq!((reply.text.as_str(), reply.finish), ("ab", finish));
         assert_eq!((reply.input_tokens, reply.output_tokens), (7, 5));
     }
@@ -271,12 +272,12 @@ mod tests {
     #[test]
     fn forced_tool_call_becomes_reply_text() {
         let json = json!({ "content": [{ "type": "tool_use", "id": "t1", "name": "judgment", "input": { "b": 1, "a": [2] } }], "stop_reason": "tool_use" });
-        let reply = read(&json, &ask("hi")).expect("a reply");
+        let reply = read(&json, &chat_request("hi")).expect("a reply");
         assert_eq!(reply.tool_calls[0].arguments, json!({ "b": 1, "a": [2] }));
         assert_eq!((reply.finish, reply.input_tokens), (FinishReason::ToolCalls, 0));
         let output = OutputSchema { name: "judgment".into(), schema: json!({}) };
-        let reply =
-            read(&json, &ChatRequest { output: Some(output), ..ask("hi") }).expect("a reply");
+        let reply = read(&json, &ChatRequest { output: Some(output), ..chat_request("hi") })
+            .expect("a reply");
         assert_eq!(
             serde_json::from_str::<Value>(&reply.text).expect("JSON"),
             json!({ "b": 1, "a": [2] })
@@ -286,6 +287,6 @@ mod tests {
 
     #[test]
     fn unexpected_json_is_an_error() {
-        assert!(read(&json!({ "ok": true }), &ask("hi")).is_err());
+        assert!(read(&json!({ "ok": true }), &chat_request("hi")).is_err());
     }
 }

@@ -164,7 +164,7 @@ fn arguments(value: Option<&Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::ask;
+    use crate::testing::chat_request;
     use llm_types::ToolSpec;
     use rstest::rstest;
 
@@ -174,20 +174,20 @@ mod tests {
 
     fn reply(message: Value, finish: &str) -> ChatReply {
         let json = json!({ "choices": [{ "message": message, "finish_reason": finish }] });
-        read(&json, &ask("hi")).expect("a reply")
+        read(&json, &chat_request("hi")).expect("a reply")
     }
 
     #[test]
     fn plain_request() {
         let expected = json!({ "model": "m-1", "max_tokens": 256, "messages": [
             { "role": "system", "content": "You help." }, { "role": "user", "content": "hi" } ] });
-        assert_eq!(body(&ask("hi"), Quirks::default()), expected);
+        assert_eq!(body(&chat_request("hi"), Quirks::default()), expected);
     }
 
     #[test]
     fn tool_calls_and_results_round_trip() {
         let call = |arguments| ToolCall { id: "c1".into(), name: "look".into(), arguments };
-        let mut request = ask("hi");
+        let mut request = chat_request("hi");
         request.messages.push(Message::Assistant {
             text: String::new(),
             tool_calls: vec![call(json!({ "q": 1 })), call(json!("{oops"))],
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn output_schema_is_sent_as_response_format_or_prompt() {
-        let request = ChatRequest { output: Some(form()), ..ask("hi") };
+        let request = ChatRequest { output: Some(form()), ..chat_request("hi") };
         let sent = body(&request, Quirks::default());
         assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
         let quirks = Quirks { schema_in_prompt: true, completion_tokens: true };
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn missing_ids_are_unique_in_the_conversation() {
-        let mut request = ask("hi");
+        let mut request = chat_request("hi");
         let call = ToolCall { id: "call_0".into(), name: "look".into(), arguments: json!({}) };
         request.messages.push(Message::Assistant { text: String::new(), tool_calls: vec![call] });
         let function = json!({ "function": { "name": "look", "arguments": "{}" } });
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn unexpected_json_is_an_error() {
-        assert!(read(&json!({ "choices": [] }), &ask("hi")).is_err());
-        assert!(read(&json!("ok"), &ask("hi")).is_err());
+        assert!(read(&json!({ "choices": [] }), &chat_request("hi")).is_err());
+        assert!(read(&json!("ok"), &chat_request("hi")).is_err());
     }
 }

@@ -4,7 +4,7 @@
 use super::http::{HttpClient, HttpOptions};
 use super::openai::OpenAi;
 use super::outbound::{Call, CallLimits, NoopWatcher, Outbound};
-use super::testing::{ask, endpoint};
+use super::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ErrorKind, UserId};
 use llm_types::{CallError, Decision, Provider};
@@ -43,7 +43,7 @@ fn provider() -> OpenAi {
 
 /// One attempt that is limited by the HTTP client only.
 async fn attempt(url: &str) -> CallError {
-    let (provider, endpoint, request) = (provider(), endpoint(url), ask("hi"));
+    let (provider, endpoint, request) = (provider(), endpoint(url), chat_request("hi"));
     let attempt = provider.complete(&endpoint, &request);
     let outcome = tokio::time::timeout(AT_MOST, attempt).await.expect("it is bounded");
     outcome.expect_err("an error")
@@ -64,7 +64,7 @@ async fn ends_in_time(url: &str) {
         user_id: UserId(Uuid::from_u128(1)),
         probe: false,
         resolver: &endpoint(url),
-        request: &ask("hi"),
+        request: &chat_request("hi"),
         limits,
         watcher: &NoopWatcher,
     };

@@ -79,7 +79,7 @@ impl MockProvider {
     /// The start of this provider in milliseconds since 1970. The times in the
     /// request log count from it.
     pub fn started_at(&self) -> u64 {
-        self.shared.request_log.started_at()
+        self.shared.request_log.started_at
     }
 
     pub fn clear_request_log(&self) {

@@ -1,31 +1,33 @@
 //! The mock provider as a process.
 
+use clap::Parser;
+use mock_provider::Script;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 
-const USAGE: &str = "\
-rehearsal-mock-provider [--port N] [--latency-ms N] [--script FILE] [--until-stdin-closes]
-
-Listens on 127.0.0.1 and prints http://127.0.0.1:PORT on the first line.
---script reads a JSON file; --latency-ms overrides its latency.
-";
-
+/// Serves a mock model provider and prints http://127.0.0.1:PORT on the first line.
+#[derive(Parser)]
 struct Options {
+    /// The port on 127.0.0.1; 0 picks a free port.
+    #[arg(long, default_value_t = 0)]
     port: u16,
-    script: mock_provider::Script,
+    /// Overrides the latency of the script.
+    #[arg(long)]
+    latency_ms: Option<u64>,
+    /// The path of a script in JSON.
+    #[arg(long, value_parser = read_script)]
+    script: Option<Script>,
+    /// Exits when stdin is closed.
+    #[arg(long)]
     until_stdin_closes: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let options = match parse_options(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("{problem}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let provider = match mock_provider::start_on(options.script, options.port).await {
+    let options = Options::parse();
+    let mut script = options.script.unwrap_or_default();
+    script.latency_ms = options.latency_ms.unwrap_or(script.latency_ms);
+    let provider = match mock_provider::start_on(script, options.port).await {
         Ok(provider) => provider,
         Err(error) => {
             eprintln!("cannot listen on port {}: {error}", options.port);
@@ -45,26 +47,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
-    let (mut port, mut latency, mut script) = (0, None, mock_provider::Script::default());
-    let mut until_stdin_closes = false;
-    while let Some(arg) = args.next() {
-        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
-        match arg.as_str() {
-            "--port" => port = value()?.parse().map_err(|_| "--port must be 0 to 65535")?,
-            "--latency-ms" => {
-                latency = Some(value()?.parse().map_err(|_| "--latency-ms must be a number")?);
-            }
-            "--script" => {
-                let file = value()?;
-                let text =
-                    std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-                script = serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
-            }
-            "--until-stdin-closes" => until_stdin_closes = true,
-            other => return Err(format!("unknown option {other}")),
-        }
-    }
-    script.latency_ms = latency.unwrap_or(script.latency_ms);
-    Ok(Options { port, script, until_stdin_closes })
+fn read_script(file: &str) -> Result<Script, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| error.to_string())
 }

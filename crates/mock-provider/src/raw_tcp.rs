@@ -11,8 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 pub enum TcpBehavior {
     /// Never accepts: connections stay in the kernel's backlog.
     NeverAccepts,
-    /// Accepts each connection after this delay and closes it.
-    AcceptsLate(Duration),
     /// Accepts and never writes.
     Silent,
     /// Accepts and closes at once.
@@ -43,10 +41,8 @@ impl RawTcpServer {
             // The connections end with this task.
             let mut connections = tokio::task::JoinSet::new();
             loop {
-                match behavior {
-                    TcpBehavior::NeverAccepts => std::future::pending().await,
-                    TcpBehavior::AcceptsLate(delay) => tokio::time::sleep(delay).await,
-                    _ => {}
+                if behavior == TcpBehavior::NeverAccepts {
+                    std::future::pending::<()>().await;
                 }
                 if let Ok((stream, _)) = listener.accept().await {
                     count.fetch_add(1, Ordering::SeqCst);
@@ -81,7 +77,7 @@ impl Drop for RawTcpServer {
 
 async fn handle(mut stream: TcpStream, behavior: TcpBehavior) {
     let _ = match behavior {
-        TcpBehavior::NeverAccepts | TcpBehavior::AcceptsLate(_) | TcpBehavior::Closes => Ok(()),
+        TcpBehavior::NeverAccepts | TcpBehavior::Closes => Ok(()),
         TcpBehavior::Silent => read_to_end(&mut stream).await,
         TcpBehavior::EndlessHeaders => send_headers(&mut stream, Duration::ZERO, 4096).await,
         TcpBehavior::DripsHeaders(every) => send_headers(&mut stream, every, 1).await,

@@ -135,12 +135,8 @@ fn fill(schema: &Value) -> Value {
     };
     match kind {
         Some("object") => {
-            let fields = schema["properties"].as_object().cloned().unwrap_or_default();
-            fields
-                .iter()
-                .map(|(name, schema)| (name.clone(), fill(schema)))
-                .collect::<Map<_, _>>()
-                .into()
+            let fields = schema["properties"].as_object().into_iter().flatten();
+            fields.map(|(name, schema)| (name.clone(), fill(schema))).collect::<Map<_, _>>().into()
         }
         Some("array") => json!([]),
         Some("integer" | "number") => json!(0),

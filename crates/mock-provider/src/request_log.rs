@@ -1,6 +1,6 @@
 //! The log of all requests.
 
-use crate::model_request::{ModelRequest, Protocol, Role};
+use crate::model_request::{Protocol, Role};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,7 +47,8 @@ pub enum Outcome {
 pub(crate) struct RequestLog {
     entries: Arc<Mutex<Vec<LoggedRequest>>>,
     started: Instant,
-    started_at: u64,
+    /// The provider's start in milliseconds since 1970, by the system clock.
+    pub(crate) started_at: u64,
 }
 
 impl RequestLog {
@@ -55,12 +56,8 @@ impl RequestLog {
         Self { entries: Arc::default(), started: Instant::now(), started_at: unix_ms() }
     }
 
-    /// The provider's start in milliseconds since 1970, by the system clock.
-    pub(crate) fn started_at(&self) -> u64 {
-        self.started_at
-    }
-
-    fn now_ms(&self) -> u64 {
+    /// Milliseconds since the provider's start.
+    pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -79,37 +76,13 @@ impl RequestLog {
     /// Adds an entry. Its request ends when the returned guard is dropped,
     /// which is after the last byte of the response. The outcome is
     /// [`Outcome::Disconnected`] unless the guard gets a status before.
-    pub(crate) fn push(&self, request: RawRequest<'_>, parsed: &ModelRequest) -> PendingRequest {
-        let entry = LoggedRequest {
-            number: request.number,
-            at_ms: self.now_ms(),
-            ended_ms: None,
-            path: request.path.to_owned(),
-            protocol: parsed.protocol,
-            key_hash: hash(request.key),
-            headers: request.headers,
-            call_id: request.call_id,
-            model: parsed.model.clone(),
-            role: parsed.role,
-            messages: parsed.messages,
-            body: request.body,
-            outcome: Outcome::InFlight,
-        };
+    pub(crate) fn push(&self, entry: LoggedRequest) -> PendingRequest {
+        let number = entry.number;
         let mut entries = self.entries.lock();
         entries.push(entry);
         let index = entries.len() - 1;
-        PendingRequest { log: self.clone(), number: request.number, index, outcome: None }
+        PendingRequest { log: self.clone(), number, index, outcome: None }
     }
-}
-
-/// The parts of a request that are logged besides the parsed body.
-pub(crate) struct RawRequest<'a> {
-    pub(crate) number: u64,
-    pub(crate) path: &'a str,
-    pub(crate) key: &'a str,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) call_id: String,
-    pub(crate) body: Value,
 }
 
 /// A request in flight.
@@ -152,7 +125,7 @@ fn unix_ms() -> u64 {
 }
 
 /// Distinguishes keys; not cryptographic.
-fn hash(key: &str) -> String {
+pub(crate) fn hash(key: &str) -> String {
     if key.is_empty() {
         return String::new();
     }

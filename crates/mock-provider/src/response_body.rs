@@ -25,7 +25,7 @@ pub(crate) fn truncate(mut body: Vec<u8>) -> Body {
         match rest {
             Some(half) => Some((Ok(Bytes::from(half)), None)),
             None => {
-                // Lets the half leave before the reset.
+                // Otherwise the reset may discard the half that was not sent yet.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Some((Err(io::Error::other("truncated on purpose")), None))
             }

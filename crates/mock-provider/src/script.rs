@@ -45,7 +45,7 @@ pub enum LimitHeaders {
     OpenAi,
     /// `anthropic-ratelimit-*`, with resets as RFC 3339 dates.
     Anthropic,
-    /// No headers: only the 429 tells.
+    /// No headers: only the status 429 reports the limit.
     None,
 }
 

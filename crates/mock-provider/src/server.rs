@@ -3,12 +3,12 @@
 use crate::model_request::{ModelRequest, Protocol};
 use crate::rate_limit::{RateLimiter, retry_after_header};
 use crate::reply::{Reply, default_reply, encode};
-use crate::request_log::{LoggedRequest, RawRequest, RequestLog};
+use crate::request_log::{LoggedRequest, Outcome, RequestLog, hash};
 use crate::response_body::{drip, oversized, stall, track, truncate};
 use crate::script::{Action, Script};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// The path of Anthropic's protocol.
+const MESSAGES: &str = "/v1/messages";
 
 /// State that all requests share.
 pub(crate) struct Shared {
@@ -88,31 +91,12 @@ fn unsupported_field(script: &Script, body: &Value) -> Option<&'static str> {
 
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(openai))
-        .route("/v1/messages", post(anthropic))
+        .route("/v1/chat/completions", post(call_model))
+        .route(MESSAGES, post(call_model))
         .route("/requests", get(list_requests).delete(clear_requests))
         .route("/script", get(get_script).post(post_script))
         .layer(DefaultBodyLimit::max(64 * 1024 * 1024))
         .with_state(shared)
-}
-
-async fn openai(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response {
-    let key = header(&headers, "authorization");
-    let key = key.strip_prefix("Bearer ").unwrap_or(&key);
-    handle(&shared, Protocol::OpenAi, "/v1/chat/completions", key, &headers, body).await
-}
-
-async fn anthropic(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> Response {
-    let key = header(&headers, "x-api-key");
-    handle(&shared, Protocol::Anthropic, "/v1/messages", &key, &headers, body).await
 }
 
 async fn list_requests(State(shared): State<Arc<Shared>>) -> Json<Vec<LoggedRequest>> {
@@ -137,14 +121,17 @@ fn header(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
-async fn handle(
-    shared: &Shared,
-    protocol: Protocol,
-    path: &str,
-    key: &str,
-    headers: &HeaderMap,
-    body: Value,
+async fn call_model(
+    State(shared): State<Arc<Shared>>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
 ) -> Response {
+    let (protocol, key) = match uri.path() {
+        MESSAGES => (Protocol::Anthropic, header(&headers, "x-api-key")),
+        _ => (Protocol::OpenAi, header(&headers, "authorization")),
+    };
+    let key = key.strip_prefix("Bearer ").unwrap_or(&key);
     let request = ModelRequest::parse(protocol, &body);
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let script = shared.script();
@@ -154,15 +141,21 @@ async fn handle(
         .filter(|_| !script.discard_bodies)
         .filter(|(name, _)| !["authorization", "x-api-key"].contains(&name.as_str()))
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()));
-    let raw = RawRequest {
+    let mut pending = shared.request_log.push(LoggedRequest {
         number,
-        path,
-        key,
+        at_ms: shared.request_log.now_ms(),
+        ended_ms: None,
+        path: uri.path().to_owned(),
+        protocol,
+        key_hash: hash(key),
         headers: logged_headers.collect(),
-        call_id: header(headers, "x-rehearsal-call"),
+        call_id: header(&headers, "x-rehearsal-call"),
+        model: request.model.clone(),
+        role: request.role,
+        messages: request.messages,
         body: if script.discard_bodies { Value::Null } else { body },
-    };
-    let mut pending = shared.request_log.push(raw, &request);
+        outcome: Outcome::InFlight,
+    });
     let limits = shared.limiter.check(key, &script, request.prompt_tokens());
     let (action, latency) = shared.next_action(number, &request);
     let mut response = if let Some(message) = limits.rejected {
@@ -173,9 +166,7 @@ async fn handle(
         tokio::time::sleep(latency).await;
         respond(action, &request, number).await
     };
-    for (name, value) in limits.headers {
-        insert(&mut response, &name, &value);
-    }
+    limits.headers.iter().for_each(|(name, value)| insert(&mut response, name, value));
     pending.set_status(response.status().as_u16());
     response.map(|body| track(body, pending))
 }

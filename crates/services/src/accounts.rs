@@ -1,20 +1,17 @@
 //! Accounts and API tokens.
 
-use super::errors::internal;
 use super::{Accounts, SignUp};
-use crate::errors::StoreResultExt;
-use crate::new_tokens::{HELD, NewTokenSecret};
+use crate::errors::{StoreResultExt, app_error, internal, reject_if_any};
 use crate::secrets::{new_token, password_problem, token_hash};
 use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{AccountService, AppResult, Caller};
 use domain::{ApiToken, DraftId, NewToken, Problem, Problems, TokenId, UserId, is_blank, limits};
-use secrecy::ExposeSecret;
 use store::StoreError;
 use store::accounts::UserRow;
 
 /// The maximum length of an email address in bytes (RFC 5321).
-const LONGEST_EMAIL: usize = 254;
+const MAX_EMAIL: usize = 254;
 
 /// Normalizes an email address: trimmed, in lower case. Rejects what cannot be an
 /// address; whether it exists is not checked.
@@ -23,11 +20,11 @@ fn email_of(text: &str, problems: &mut Problems) -> String {
     let sides = email
         .split_once('@')
         .filter(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    if sides.is_none() || email.contains(odd) || is_blank(&email) {
+    let is_forbidden = |c: char| c.is_whitespace() || c.is_control();
+    if sides.is_none() || email.contains(is_forbidden) || is_blank(&email) {
         problems.push(Problem::new("email", "must be an address like name@example.org"));
-    } else if email.len() > LONGEST_EMAIL {
-        let message = format!("must have at most {LONGEST_EMAIL} characters");
+    } else if email.len() > MAX_EMAIL {
+        let message = format!("must have at most {MAX_EMAIL} characters");
         problems.push(Problem::new("email", message));
     }
     email
@@ -40,19 +37,13 @@ fn closed() -> AppError {
 #[async_trait]
 impl AccountService for Accounts {
     fn hold_new_token(&self, caller: &Caller, secret: &str) -> DraftId {
-        let (id, now) = (DraftId::from(self.clock.uuid()), self.clock.now());
-        let mut fresh = self.new_tokens.lock();
-        fresh.retain(|held| now.since(held.at) < HELD);
-        fresh.push(NewTokenSecret { id, space: caller.space_id, secret: secret.into(), at: now });
+        let id = DraftId::from(self.clock.uuid());
+        self.new_tokens.insert(id, caller.space_id, secret, self.clock.now());
         id
     }
 
     fn take_new_token(&self, caller: &Caller, id: DraftId) -> Option<String> {
-        let now = self.clock.now();
-        let mut fresh = self.new_tokens.lock();
-        fresh.retain(|held| now.since(held.at) < HELD);
-        let at = fresh.iter().position(|held| held.id == id && held.space == caller.space_id)?;
-        Some(fresh.swap_remove(at).secret.expose_secret().to_owned())
+        self.new_tokens.take(id, caller.space_id, self.clock.now())
     }
 
     async fn sign_up_open(&self) -> AppResult<bool> {
@@ -67,22 +58,18 @@ impl AccountService for Accounts {
         if !self.sign_up_open().await? {
             return Err(closed());
         }
-        self.make_user(email, password, self.sign_up == SignUp::First).await
+        self.insert_user(email, password, self.sign_up == SignUp::First).await
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller> {
         let user = self.store.user_by_email(email.trim()).await.or_app_error()?;
         let stored = user.as_ref().map(|user| user.password_hash.as_str());
-        let right = self.passwords.verify(password, stored).await;
-        match user {
-            Some(user) if right.map_err(|error| internal(&error, "check a password"))? => {
-                Ok(user.caller())
-            }
-            _ => Err(AppError::new(
-                ErrorCode::Unauthenticated,
-                "No account has this email address and password.",
-            )),
-        }
+        let matches = self.passwords.verify(password, stored).await;
+        let matches = matches.map_err(|error| internal(&error, "check a password"))?;
+        user.filter(|_| matches).map(|user| user.caller()).ok_or_else(|| {
+            let detail = "No account has this email address and password.";
+            AppError::new(ErrorCode::Unauthenticated, detail)
+        })
     }
 
     async fn caller_of_token(&self, token: &str) -> AppResult<Caller> {
@@ -125,26 +112,29 @@ impl AccountService for Accounts {
     }
 
     async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()> {
-        let gone = self.store.delete_token(caller.user_id, id).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(AppError::not_found("token")) }
+        let deleted = self.store.delete_token(caller.user_id, id).await.or_app_error()?;
+        if deleted { Ok(()) } else { Err(AppError::not_found("token")) }
     }
 }
 
 impl Accounts {
     /// Creates an account even if sign-up is closed. For the command line.
     pub async fn create_user(&self, email: &str, password: &str) -> AppResult<Caller> {
-        self.make_user(email, password, false).await
+        self.insert_user(email, password, false).await
     }
 
-    async fn make_user(&self, email: &str, password: &str, only_first: bool) -> AppResult<Caller> {
+    async fn insert_user(
+        &self,
+        email: &str,
+        password: &str,
+        only_first: bool,
+    ) -> AppResult<Caller> {
         let mut problems = Problems::new();
         let email = email_of(email, &mut problems);
         if let Some(problem) = password_problem(password) {
             problems.push(Problem::new("password", problem));
         }
-        if !problems.is_empty() {
-            return Err(AppError::invalid(problems));
-        }
+        reject_if_any(problems)?;
         let hashed = self.passwords.hash(password).await;
         let user = UserRow {
             id: self.clock.uuid().into(),
@@ -159,7 +149,7 @@ impl Accounts {
                 Err(AppError::problem("email", "has an account already; sign in instead"))
             }
             Err(StoreError::Duplicate("first")) => Err(closed()),
-            Err(other) => Err(crate::errors::app_error(other)),
+            Err(other) => Err(app_error(other)),
         }
     }
 

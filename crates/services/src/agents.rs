@@ -5,7 +5,7 @@ use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AgentService, AppResult, Caller, Cursor, Page};
-use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem};
+use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem, Tool};
 use store::catalog::NameCursor;
 use uuid::Uuid;
 
@@ -13,46 +13,38 @@ fn agent_not_found() -> AppError {
     AppError::not_found("agent")
 }
 
-fn place(agent: &Agent) -> NameCursor {
-    NameCursor { key: agent.spec.name.clone(), id: agent.id.0 }
+fn cursor_of(agent: &Agent) -> String {
+    cursor::encode(&NameCursor { key: agent.spec.name.clone(), id: agent.id.0 })
 }
 
 /// A problem for each tool whose schema cannot be compiled: calls of that tool
 /// could not be validated.
 fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
-    let compiled = spec.tools.iter().map(|tool| jsonschema::validator_for(&tool.parameters));
-    let failed = compiled.enumerate().filter_map(|(i, result)| Some((i, result.err()?)));
-    failed
-        .map(|(i, error)| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { place } else { format!(" (at {place})") };
-            let message = format!("is not a valid JSON Schema{place}");
-            Problem::new(format!("tools[{i}].parameters"), message)
-        })
-        .collect()
+    let problem = |(i, tool): (usize, &Tool)| {
+        let error = jsonschema::validator_for(&tool.parameters).err()?;
+        let path = error.instance_path().to_string();
+        let at = if path.is_empty() { path } else { format!(" (at {path})") };
+        let message = format!("is not a valid JSON Schema{at}");
+        Some(Problem::new(format!("tools[{i}].parameters"), message))
+    };
+    spec.tools.iter().enumerate().filter_map(problem).collect()
 }
 
 #[async_trait]
 impl AgentService for Catalog {
     async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>> {
         let (after, limit) = cursor::read(cursor)?;
-        let agents =
-            self.stores.agents.agents(caller.space_id, after, limit + 1).await.or_app_error()?;
-        Ok(cursor::page(agents, limit, place))
+        let agents = self.store.agents(caller.space_id, after, limit + 1).await.or_app_error()?;
+        Ok(cursor::page(agents, limit, cursor_of))
     }
 
     async fn agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {
-        self.stores
-            .agents
-            .agent(caller.space_id, id)
-            .await
-            .or_app_error()?
-            .ok_or_else(agent_not_found)
+        let agent = self.store.agent(caller.space_id, id).await.or_app_error()?;
+        agent.ok_or_else(agent_not_found)
     }
 
     async fn agent_revisions(&self, caller: &Caller, id: AgentId) -> AppResult<Vec<Agent>> {
-        let revisions =
-            self.stores.agents.agent_revisions(caller.space_id, id).await.or_app_error()?;
+        let revisions = self.store.agent_revisions(caller.space_id, id).await.or_app_error()?;
         if revisions.is_empty() { Err(agent_not_found()) } else { Ok(revisions) }
     }
 
@@ -72,15 +64,14 @@ impl AgentService for Catalog {
         self.check_agent_owner(caller, id).await?;
         let spec = self.agent_spec(caller, draft).await?;
         let now = self.clock.now();
-        let saved = self.stores.agents.update_agent(caller.space_id, id, revision, &spec, now);
+        let saved = self.store.update_agent(caller.space_id, id, revision, &spec, now);
         saved.await.or_app_error()?.ok_or_else(agent_not_found)
     }
 
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
         let now = self.clock.now();
-        let gone =
-            self.stores.agents.delete_agent(caller.space_id, id, now).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(agent_not_found()) }
+        let deleted = self.store.delete_agent(caller.space_id, id, now).await.or_app_error()?;
+        if deleted { Ok(()) } else { Err(agent_not_found()) }
     }
 
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {
@@ -122,34 +113,29 @@ impl Catalog {
     /// its connection.
     pub(super) async fn agent_spec(&self, caller: &Caller, draft: &Draft) -> AppResult<AgentSpec> {
         let parsed = AgentSpec::parse(draft);
-        let connection = draft.text("connection_id").parse::<ConnectionId>();
-        let foreign = match connection {
-            Ok(id) => !self.may_use(caller, id).await?,
-            Err(_) => false, // reported by the parser
-        };
-        let foreign =
-            foreign.then(|| Problem::new("connection_id", "is not one of your connections"));
-        let (spec, mut problems) = match parsed {
-            Ok(spec) => (Some(spec), Vec::new()),
-            Err(problems) => (None, problems),
-        };
-        problems.extend(foreign);
-        problems.extend(spec.iter().flat_map(unusable_schemas));
-        match spec {
-            Some(spec) if problems.is_empty() => Ok(spec),
+        let mut problems = parsed.as_ref().err().cloned().unwrap_or_default();
+        // The parser reports an id that cannot be parsed.
+        if let Ok(id) = draft.text("connection_id").parse::<ConnectionId>()
+            && !self.may_use(caller, id).await?
+        {
+            problems.push(Problem::new("connection_id", "is not one of your connections"));
+        }
+        problems.extend(parsed.iter().flat_map(unusable_schemas));
+        match parsed {
+            Ok(spec) if problems.is_empty() => Ok(spec),
             _ => Err(AppError::invalid(problems)),
         }
     }
 
     pub(super) async fn put_agent(&self, caller: &Caller, spec: &AgentSpec) -> AppResult<Agent> {
         let (id, now) = (self.clock.uuid().into(), self.clock.now());
-        self.stores.agents.create_agent(caller.space_id, id, spec, now).await.or_app_error()
+        self.store.create_agent(caller.space_id, id, spec, now).await.or_app_error()
     }
 
     /// Checks that the agent belongs to the caller. A corrupt agent does too, so
     /// that saving can repair it.
     async fn check_agent_owner(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
-        match self.stores.agents.agent(caller.space_id, id).await {
+        match self.store.agent(caller.space_id, id).await {
             Ok(None) => Err(agent_not_found()),
             Ok(Some(_)) | Err(store::StoreError::Corrupt { .. }) => Ok(()),
             Err(other) => Err(crate::errors::app_error(other)),
@@ -163,8 +149,7 @@ impl Catalog {
         name: &str,
     ) -> AppResult<Option<Agent>> {
         let before = NameCursor { key: name.to_owned(), id: Uuid::nil() };
-        let next =
-            self.stores.agents.agents(caller.space_id, Some(before), 1).await.or_app_error()?;
+        let next = self.store.agents(caller.space_id, Some(before), 1).await.or_app_error()?;
         Ok(next.into_iter().next().filter(|agent| agent.spec.name == name))
     }
 }

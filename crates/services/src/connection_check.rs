@@ -3,43 +3,64 @@
 //! does its address accept connections.
 
 use super::Catalog;
-use super::suites::{CheckedConnection, ConnectionCheck, Reachability};
-use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
 use store::rows::ModelRef;
 
-#[async_trait]
-impl ConnectionCheck for Catalog {
-    async fn check(&self, caller: &Caller, id: ConnectionId) -> CheckedConnection {
-        let own = match self.endpoints.server_wide_connection(id) {
-            Some(offered) => Ok(Some(offered.name.clone())),
-            None => {
-                let row = self.stores.connections.connection(caller.space_id, id).await;
-                row.map(|row| row.map(|row| row.name))
-            }
-        };
-        let (name, reachability) = match own {
-            Ok(Some(name)) => (name, self.reachability(id).await),
-            Ok(None) => {
-                let gone = "no longer exists; choose another connection".to_owned();
-                (String::new(), Reachability::Unusable(gone))
-            }
-            Err(_) => (
-                String::new(),
-                Reachability::Unusable("cannot be looked up at the moment".to_owned()),
-            ),
-        };
-        CheckedConnection { name, reachability }
-    }
+/// The result of checking a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CheckedConnection {
+    /// Empty if the caller has no such connection.
+    pub(crate) name: String,
+    pub(crate) reachability: Reachability,
+}
 
-    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability {
-        let breaker = self.tester.model_breaker(caller, model.connection_id, &model.model);
-        circuit(breaker, self.clock.now())
-    }
+/// Whether a connection can be used. Messages continue a sentence that begins
+/// with the name of the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reachability {
+    /// Calls go through, as far as is known.
+    Ready,
+    /// Calls may fail, but runs wait or probe: reported, and the start goes on.
+    Degraded {
+        message: String,
+        /// The next probe.
+        until: Option<Timestamp>,
+    },
+    /// No call would get through: the connection does not exist, its key is
+    /// missing or rejected, its quota is exhausted, or its address is unreachable.
+    Unusable(String),
 }
 
 impl Catalog {
+    /// Checks a connection regardless of the model.
+    pub(crate) async fn check_connection(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+    ) -> CheckedConnection {
+        let name = match self.endpoints.server_wide_connection(id) {
+            Some(connection) => Ok(Some(connection.name.clone())),
+            None => {
+                let row = self.store.connection(caller.space_id, id).await;
+                row.map(|row| row.map(|row| row.name))
+            }
+        };
+        let unusable = |message: &str| Reachability::Unusable(message.to_owned());
+        let reachability = match &name {
+            Ok(Some(_)) => self.reachability(id).await,
+            Ok(None) => unusable("no longer exists; choose another connection"),
+            Err(_) => unusable("cannot be looked up at the moment"),
+        };
+        CheckedConnection { name: name.ok().flatten().unwrap_or_default(), reachability }
+    }
+
+    /// Whether the caller's circuit would let a call to this model through.
+    pub(crate) fn check_circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability {
+        let breaker = self.tester.model_breaker(caller, model.connection_id, &model.model);
+        circuit_reachability(breaker, self.clock.now())
+    }
+
     /// Whether a call over a connection could reach its provider.
     async fn reachability(&self, id: ConnectionId) -> Reachability {
         let endpoint = match self.endpoints.endpoint(id).await {
@@ -47,17 +68,15 @@ impl Catalog {
             Ok(endpoint) => endpoint,
             Err(error) => return Reachability::Unusable(error.message),
         };
-        let vendors = endpoint.base_url == endpoint.kind.default_base_url();
-        if endpoint.key.is_none() && vendors {
+        let is_vendor = endpoint.base_url == endpoint.kind.default_base_url();
+        if endpoint.key.is_none() && is_vendor {
             return Reachability::Unusable("has no key; add one in the settings".to_owned());
         }
-        if let Some(sentence) = self.tester.check_base_url(&endpoint.base_url).await {
-            return Reachability::Unusable(format!("base_url {sentence}"));
+        if let Some(problem) = self.tester.check_base_url(&endpoint.base_url).await {
+            return Reachability::Unusable(format!("base_url {problem}"));
         }
-        match self.tester.check_reachable(&endpoint.base_url).await {
-            Ok(()) => Reachability::Ready,
-            Err(sentence) => Reachability::Unusable(sentence),
-        }
+        let reachable = self.tester.check_reachable(&endpoint.base_url).await;
+        reachable.map_or_else(Reachability::Unusable, |()| Reachability::Ready)
     }
 }
 
@@ -65,8 +84,9 @@ impl Catalog {
 /// every call, so all runs would end with its error: this prevents the start, like
 /// a missing key. Once the next trial call is due, it does not, because a run may
 /// make that call. Behind an open circuit runs wait, so it is only reported.
-fn circuit(breaker: Breaker, now: Timestamp) -> Reachability {
+fn circuit_reachability(breaker: Breaker, now: Timestamp) -> Reachability {
     let why = breaker.reason.as_deref().unwrap_or_default().trim_end_matches('.');
+    let degraded = |message, until| Reachability::Degraded { message, until };
     match breaker.state {
         BreakerState::Closed => Reachability::Ready,
         BreakerState::Suspended if breaker.until.is_some_and(|until| now < until) => {
@@ -74,17 +94,12 @@ fn circuit(breaker: Breaker, now: Timestamp) -> Reachability {
                 "is suspended: {why}. A successful test or a saved change ends the suspension"
             ))
         }
-        BreakerState::Suspended => Reachability::Degraded {
-            message: format!("was suspended, and the next call tries it again: {why}"),
-            until: None,
-        },
-        BreakerState::Open => Reachability::Degraded {
-            message: format!("is failing, so runs wait: {why}"),
-            until: breaker.until,
-        },
-        BreakerState::HalfOpen => Reachability::Degraded {
-            message: format!("had an open circuit and is being tried again: {why}"),
-            until: None,
-        },
+        BreakerState::Suspended => {
+            degraded(format!("was suspended, and the next call tries it again: {why}"), None)
+        }
+        BreakerState::Open => degraded(format!("is failing, so runs wait: {why}"), breaker.until),
+        BreakerState::HalfOpen => {
+            degraded(format!("had an open circuit and is being tried again: {why}"), None)
+        }
     }
 }

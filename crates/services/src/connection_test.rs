@@ -13,11 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Timeout of the TCP connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of a test.
-const TEST: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The number of characters of a reply that are shown.
-const SHOWN: usize = 500;
+const MAX_REPLY_CHARS: usize = 500;
 
 /// Tests connections over the same outbound path as runs.
 pub struct OutboundTester {
@@ -41,37 +41,37 @@ impl ConnectionTester for OutboundTester {
             ..ChatRequest::default()
         };
         let limits = CallLimits {
-            call_timeout: TEST,
-            active_left: TEST,
+            call_timeout: TEST_TIMEOUT,
+            active_left: TEST_TIMEOUT,
             max_wait: Duration::ZERO,
             circuit_wait: Duration::ZERO,
         };
-        let began = Began::default();
+        let attempt = AttemptWatcher::default();
         let call = Call {
             user_id: caller.user_id,
             probe: true,
             resolver: &endpoint,
             request: &request,
             limits,
-            watcher: &began,
+            watcher: &attempt,
         };
         let outcome = self.outbound.call(call).await;
         let line = || request_line(&endpoint, &request.model);
-        let latency_ms = u32::try_from(outcome.times.active.as_millis()).unwrap_or(u32::MAX);
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         match outcome.result {
             Ok(reply) => ConnectionTest {
                 ok: true,
                 message: format!("The model answered in {} ms.", reply.latency.as_millis()),
                 request: line(),
-                answer: reply.text.chars().take(SHOWN).collect(),
-                latency_ms: u32::try_from(reply.latency.as_millis()).unwrap_or(u32::MAX),
+                answer: reply.text.chars().take(MAX_REPLY_CHARS).collect(),
+                latency_ms: millis(reply.latency),
             },
             Err(error) => ConnectionTest {
                 ok: false,
                 message: error.message.clone(),
-                request: if began.sent(&error) { line() } else { String::new() },
-                answer: refusal(&error),
-                latency_ms,
+                request: if attempt.was_sent(&error) { line() } else { String::new() },
+                answer: error_response(&error),
+                latency_ms: millis(outcome.times.active),
             },
         }
     }
@@ -92,39 +92,40 @@ impl ConnectionTester for OutboundTester {
         self.outbound.model_circuit(caller.user_id, id, model)
     }
 
-    fn connection_changed(&self, _: &Caller, id: ConnectionId) {
+    fn connection_changed(&self, id: ConnectionId) {
         self.outbound.reset_connection(id);
     }
 
-    fn connection_saved(&self, _: &Caller, id: ConnectionId) {
+    fn connection_saved(&self, id: ConnectionId) {
         self.outbound.clear_suspensions(id);
     }
 }
 
+/// Records whether an attempt began.
 #[derive(Default)]
-struct Began(AtomicBool);
+struct AttemptWatcher(AtomicBool);
 
 #[async_trait]
-impl CallWatcher for Began {
+impl CallWatcher for AttemptWatcher {
     async fn attempt_started(&self, _: u32) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Began {
-    /// Whether a request was sent before this error: not if the call was held back
-    /// by a limit or failed on our side.
-    fn sent(&self, error: &CallError) -> bool {
+impl AttemptWatcher {
+    /// Whether a request was sent before this error: not if a limit delayed the call
+    /// or the call failed on our side.
+    fn was_sent(&self, error: &CallError) -> bool {
         let ours = error.cause == Cause::NotSent && error.kind() != ErrorKind::RateLimited;
         self.0.load(Ordering::Relaxed) && (!ours || error.status.is_some())
     }
 }
 
 /// The provider's response to a failed call, as far as it is known.
-fn refusal(error: &CallError) -> String {
+fn error_response(error: &CallError) -> String {
     let status = error.status.map(|status| format!("HTTP {status}")).unwrap_or_default();
     let text = format!("{status}\n{}", error.provider_message);
-    text.trim().chars().take(SHOWN).collect()
+    text.trim().chars().take(MAX_REPLY_CHARS).collect()
 }
 
 /// The request as it is sent, without secrets.
@@ -157,11 +158,9 @@ async fn check_reachable(base_url: &str, allow_private: bool) -> Result<(), Stri
             format!("cannot be reached: {host}:{port} accepts no connections ({})", error.kind())
         })
     };
-    tokio::time::timeout(CONNECT, dial).await.unwrap_or_else(|_| {
-        Err(format!(
-            "cannot be reached: {host}:{port} did not answer within {} s",
-            CONNECT.as_secs()
-        ))
+    tokio::time::timeout(CONNECT_TIMEOUT, dial).await.unwrap_or_else(|_| {
+        let seconds = CONNECT_TIMEOUT.as_secs();
+        Err(format!("cannot be reached: {host}:{port} did not answer within {seconds} s"))
     })
 }
 
@@ -207,7 +206,7 @@ mod tests {
         let tester = OutboundTester { outbound, allow_private_urls: true };
         let (anna, ben, at) = (caller(1), caller(2), endpoint("http://x"));
         let id = at.connection_id;
-        let latch = async || {
+        let suspend = async || {
             *provider.0.lock() = false;
             let tested = tester.test(&anna, at.clone(), None).await;
             assert!(!tested.ok && tested.answer == "HTTP 401\nno such key", "{tested:?}");
@@ -219,15 +218,15 @@ mod tests {
             assert_eq!(tester.breaker(&ben, id), Breaker::default());
             *provider.0.lock() = true;
         };
-        latch().await;
+        suspend().await;
         assert!(tester.test(&anna, at.clone(), None).await.ok);
         assert_eq!(tester.breaker(&anna, id), Breaker::default());
-        latch().await;
-        tester.connection_changed(&ben, id);
-        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "whoever edited it");
-        latch().await;
-        tester.connection_saved(&ben, id);
-        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "or saved it as it was");
+        suspend().await;
+        tester.connection_changed(id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "an edit ends it");
+        suspend().await;
+        tester.connection_saved(id);
+        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "an unchanged save ends it");
     }
 
     #[tokio::test]
@@ -249,16 +248,14 @@ mod tests {
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
         let tester = OutboundTester { outbound, allow_private_urls: true };
-        let asked = tester.test(&caller(1), endpoint("http://x"), None).await;
-        assert!(asked.request.starts_with("POST "), "this one was sent: {asked:?}");
-        let held = tester.test(&caller(1), endpoint("http://x"), None).await;
-        assert_eq!((held.ok, held.request.as_str(), held.answer.as_str()), (false, "", ""));
-        let until = held.message.split("(until ").nth(1).and_then(|rest| rest.split(')').next());
-        let until = until.expect("until when");
-        assert!(
-            until.ends_with(" UTC") && until.len() == "2026-11-25 06:05:32 UTC".len(),
-            "{until}"
-        );
+        let sent = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert!(sent.request.starts_with("POST "), "{sent:?}");
+        let unsent = tester.test(&caller(1), endpoint("http://x"), None).await;
+        assert_eq!((unsent.ok, unsent.request.as_str(), unsent.answer.as_str()), (false, "", ""));
+        let (_, until) = unsent.message.split_once("(until ").expect("a time");
+        let (until, _) = until.split_once(')').expect("a time");
+        let example = "2026-11-25 06:05:32 UTC";
+        assert!(until.ends_with(" UTC") && until.len() == example.len(), "{until}");
     }
 
     #[tokio::test]

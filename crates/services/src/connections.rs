@@ -1,9 +1,8 @@
 //! Connections of the caller, and those that the server offers.
 
 use super::Catalog;
-use super::errors::internal;
 use crate::endpoints::last4;
-use crate::errors::StoreResultExt;
+use crate::errors::{StoreResultExt, app_error, internal};
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AppResult, Caller, ConnectionService};
@@ -35,46 +34,32 @@ pub trait ConnectionTester: Send + Sync + 'static {
     async fn check_reachable(&self, base_url: &str) -> Result<(), String>;
 
     /// The state of the caller's circuit on a connection.
-    fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
-        let _ = (caller, id);
+    fn breaker(&self, _caller: &Caller, _id: ConnectionId) -> Breaker {
         Breaker::default()
     }
 
     /// The state of the caller's circuit for calls to `model`.
-    fn model_breaker(&self, caller: &Caller, id: ConnectionId, model: &str) -> Breaker {
-        let _ = model;
+    fn model_breaker(&self, caller: &Caller, id: ConnectionId, _model: &str) -> Breaker {
         self.breaker(caller, id)
     }
 
     /// A connection was edited or deleted: forgets everything learned about it.
-    fn connection_changed(&self, caller: &Caller, id: ConnectionId) {
-        let _ = (caller, id);
-    }
+    fn connection_changed(&self, _id: ConnectionId) {}
 
     /// A connection was saved without a change of its endpoint: ends its
     /// suspensions, because their cause may have been fixed at the provider.
     /// Everything else that was learned stays.
-    fn connection_saved(&self, caller: &Caller, id: ConnectionId) {
-        let _ = (caller, id);
-    }
+    fn connection_saved(&self, _id: ConnectionId) {}
 }
 
 /// The result of a test that ended before a call was made.
 fn failed_test(message: String) -> ConnectionTest {
-    ConnectionTest {
-        ok: false,
-        message,
-        request: String::new(),
-        answer: String::new(),
-        latency_ms: 0,
-    }
+    let (request, answer) = Default::default();
+    ConnectionTest { ok: false, message, request, answer, latency_ms: 0 }
 }
 
-fn server_wide_error() -> AppError {
-    AppError::conflict(
-        "This connection is offered by the server and set up in its environment. It cannot be \
-         changed here.",
-    )
+fn connection_not_found() -> AppError {
+    AppError::not_found("connection")
 }
 
 /// Whether calls use the same endpoint and key as before. Then everything learned
@@ -88,18 +73,18 @@ fn same_endpoint(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
 #[async_trait]
 impl ConnectionService for Catalog {
     async fn connections(&self, caller: &Caller) -> AppResult<Vec<Connection>> {
-        let own = self.stores.connections.connections(caller.space_id).await.or_app_error()?;
-        let own = own.into_iter().map(|row| self.shown(caller, row));
-        let offered = self.endpoints.server_wide().iter();
-        let offered = offered.map(|one| one.view(self.tester.breaker(caller, one.id)));
-        Ok(own.chain(offered).collect())
+        let own = self.store.connections(caller.space_id).await.or_app_error()?;
+        let own = own.into_iter().map(|row| self.view(caller, row));
+        let server_wide = self.endpoints.server_wide().iter();
+        let server_wide = server_wide.map(|one| one.view(self.tester.breaker(caller, one.id)));
+        Ok(own.chain(server_wide).collect())
     }
 
     async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection> {
-        if let Some(offered) = self.endpoints.server_wide_connection(id) {
-            return Ok(offered.view(self.tester.breaker(caller, id)));
+        if let Some(server_wide) = self.endpoints.server_wide_connection(id) {
+            return Ok(server_wide.view(self.tester.breaker(caller, id)));
         }
-        Ok(self.shown(caller, self.own_connection(caller, id).await?))
+        Ok(self.view(caller, self.own_connection(caller, id).await?))
     }
 
     async fn create_connection(&self, caller: &Caller, draft: &Draft) -> AppResult<Connection> {
@@ -118,8 +103,8 @@ impl ConnectionService for Catalog {
             updated_at: now,
         };
         self.put_key(&mut row, &spec)?;
-        self.stores.connections.create_connection(&row).await.or_app_error()?;
-        Ok(self.shown(caller, row))
+        self.store.create_connection(&row).await.or_app_error()?;
+        Ok(self.view(caller, row))
     }
 
     async fn update_connection(
@@ -128,12 +113,10 @@ impl ConnectionService for Catalog {
         id: ConnectionId,
         draft: &Draft,
     ) -> AppResult<Connection> {
-        if self.endpoints.server_wide_connection(id).is_some() {
-            return Err(server_wide_error());
-        }
+        self.reject_server_wide(id)?;
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(draft).await?;
-        let as_before = same_endpoint(&known, &spec);
+        let is_same_endpoint = same_endpoint(&known, &spec);
         let mut row = ConnectionRow {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -145,36 +128,33 @@ impl ConnectionService for Catalog {
         let key = self.put_key(&mut row, &spec)?;
         // Forms name the version that they showed; API clients may omit it.
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);
-        let stored =
-            self.stores.connections.update_connection(&row, key, based_on).await.or_app_error()?;
-        let stored = stored.ok_or_else(|| AppError::not_found("connection"))?;
-        if as_before {
-            self.tester.connection_saved(caller, id);
+        let stored = self.store.update_connection(&row, key, based_on).await.or_app_error()?;
+        let stored = stored.ok_or_else(connection_not_found)?;
+        if is_same_endpoint {
+            self.tester.connection_saved(id);
         } else {
-            self.tester.connection_changed(caller, id);
+            self.tester.connection_changed(id);
         }
-        Ok(self.shown(caller, stored))
+        Ok(self.view(caller, stored))
     }
 
     async fn delete_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<()> {
-        if self.endpoints.server_wide_connection(id).is_some() {
-            return Err(server_wide_error());
-        }
-        let gone = match self.stores.connections.delete_connection(caller.space_id, id).await {
-            Err(error @ StoreError::InUse(_)) => {
-                let held = crate::errors::app_error(error);
-                return Err(match self.agents_using(caller, id).await?.first() {
-                    Some(agent) => held.with_link(format!("/agents/{}", agent.id)),
-                    None => held,
-                });
+        self.reject_server_wide(id)?;
+        match self.store.delete_connection(caller.space_id, id).await {
+            Ok(true) => {
+                self.tester.connection_changed(id);
+                Ok(())
             }
-            other => other.or_app_error()?,
-        };
-        if !gone {
-            return Err(AppError::not_found("connection"));
+            Ok(false) => Err(connection_not_found()),
+            Err(error @ StoreError::InUse(_)) => {
+                let in_use = app_error(error);
+                Err(match self.agents_using(caller, id).await?.first() {
+                    Some(agent) => in_use.with_link(format!("/agents/{}", agent.id)),
+                    None => in_use,
+                })
+            }
+            Err(error) => Err(app_error(error)),
         }
-        self.tester.connection_changed(caller, id);
-        Ok(())
     }
 
     async fn test_connection(
@@ -184,7 +164,7 @@ impl ConnectionService for Catalog {
         model: Option<String>,
     ) -> AppResult<ConnectionTest> {
         if !self.may_use(caller, id).await? {
-            return Err(AppError::not_found("connection"));
+            return Err(connection_not_found());
         }
         match self.endpoints.endpoint(id).await {
             Ok(endpoint) => self.call_once(caller, id, endpoint, model).await,
@@ -198,13 +178,11 @@ impl ConnectionService for Catalog {
         id: ConnectionId,
         typed: &Draft,
     ) -> AppResult<ConnectionTest> {
-        if self.endpoints.server_wide_connection(id).is_some() {
-            return Err(server_wide_error());
-        }
+        self.reject_server_wide(id)?;
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(typed).await?;
         let model = Some(typed.text("model"));
-        let new_key = spec.api_key.is_some();
+        let has_new_key = spec.api_key.is_some();
         if same_endpoint(&known, &spec) {
             return self.test_connection(caller, id, model).await;
         }
@@ -223,11 +201,11 @@ impl ConnectionService for Catalog {
             headers: spec.headers,
             key,
         };
-        let asked = endpoint.connection_id;
+        let temporary_id = endpoint.connection_id;
         let mut tested = self.call_once(caller, id, endpoint, model).await?;
-        self.tester.connection_changed(caller, asked);
+        self.tester.connection_changed(temporary_id);
         tested.message.push_str(" This tested the unsaved values of the form.");
-        if new_key {
+        if has_new_key {
             tested.message.push_str(" Enter the key again before you save.");
         }
         Ok(tested)
@@ -235,7 +213,7 @@ impl ConnectionService for Catalog {
 }
 
 impl Catalog {
-    fn shown(&self, caller: &Caller, row: ConnectionRow) -> Connection {
+    fn view(&self, caller: &Caller, row: ConnectionRow) -> Connection {
         Connection {
             breaker: self.tester.breaker(caller, row.id),
             id: row.id,
@@ -251,21 +229,25 @@ impl Catalog {
     }
 
     async fn own_connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<ConnectionRow> {
-        let row = self.stores.connections.connection(caller.space_id, id).await.or_app_error()?;
-        row.ok_or_else(|| AppError::not_found("connection"))
+        let row = self.store.connection(caller.space_id, id).await.or_app_error()?;
+        row.ok_or_else(connection_not_found)
+    }
+
+    fn reject_server_wide(&self, id: ConnectionId) -> AppResult<()> {
+        match self.endpoints.server_wide_connection(id) {
+            None => Ok(()),
+            Some(_) => Err(AppError::conflict(
+                "This connection is offered by the server and set up in its environment. It \
+                 cannot be changed here.",
+            )),
+        }
     }
 
     /// Whether the connection belongs to the caller or to the server.
     pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> AppResult<bool> {
-        let offered = self.endpoints.server_wide_connection(id).is_some();
-        Ok(offered
-            || self
-                .stores
-                .connections
-                .connection(caller.space_id, id)
-                .await
-                .or_app_error()?
-                .is_some())
+        let is_server_wide = self.endpoints.server_wide_connection(id).is_some();
+        let own = self.store.connection(caller.space_id, id);
+        Ok(is_server_wide || own.await.or_app_error()?.is_some())
     }
 
     /// The valid connection, or all of its problems.
@@ -287,8 +269,9 @@ impl Catalog {
             row.key_ciphertext = None;
             row.key_last4 = None;
         } else if let Some(key) = &spec.api_key {
-            let sealed = self.endpoints.seal(row.space_id, row.id, &key.as_str().into());
-            row.key_ciphertext = Some(sealed.map_err(|error| internal(&error, "encrypt a key"))?);
+            let encrypted = self.endpoints.encrypt(row.space_id, row.id, &key.as_str().into());
+            row.key_ciphertext =
+                Some(encrypted.map_err(|error| internal(&error, "encrypt a key"))?);
             row.key_last4 = last4(key);
         } else {
             return Ok(KeyEdit::Keep);

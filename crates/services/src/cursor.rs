@@ -2,15 +2,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::Timestamp;
 use domain::error::AppError;
 use domain::services::{AppResult, Cursor, Page};
+use std::fmt::Display;
 use store::catalog::NameCursor;
+use store::suites::TimeCursor;
 use uuid::Uuid;
 
 /// The default page size.
-const USUAL: u32 = 50;
+const DEFAULT_LIMIT: u32 = 50;
 /// The maximum page size.
-const MOST: u32 = 200;
+const MAX_LIMIT: u32 = 200;
 
 pub(crate) fn encode(after: &NameCursor) -> String {
     URL_SAFE_NO_PAD.encode([after.id.as_bytes(), after.key.as_bytes()].concat())
@@ -30,28 +33,49 @@ pub(crate) fn read(cursor: &Cursor) -> AppResult<(Option<NameCursor>, u32)> {
     let limit = limit(cursor)?;
     let after = match cursor.after.as_deref().filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => Some(decode(text).ok_or_else(damaged)?),
+        Some(text) => Some(decode(text).ok_or_else(invalid)?),
     };
     Ok((after, limit))
 }
 
-pub(crate) fn limit(cursor: &Cursor) -> AppResult<u32> {
-    match cursor.limit.unwrap_or(USUAL) {
-        limit @ 1..=MOST => Ok(limit),
-        _ => Err(AppError::problem("limit", format!("must be from 1 to {MOST}"))),
+fn limit(cursor: &Cursor) -> AppResult<u32> {
+    match cursor.limit.unwrap_or(DEFAULT_LIMIT) {
+        limit @ 1..=MAX_LIMIT => Ok(limit),
+        _ => Err(AppError::problem("limit", format!("must be from 1 to {MAX_LIMIT}"))),
     }
 }
 
 /// 422 for an invalid cursor.
-pub(crate) fn damaged() -> AppError {
+pub(crate) fn invalid() -> AppError {
     AppError::problem("cursor", "is not the cursor of a page; leave it out to begin at the start")
 }
 
+/// Parses the cursor of a list that is sorted from newest to oldest.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_time(cursor: &Cursor) -> AppResult<(Option<TimeCursor>, u32)> {
+    let limit = limit(cursor)?;
+    let Some(text) = cursor.after.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok((None, limit));
+    };
+    let parse = || {
+        let (millis, id) = text.split_once('-')?;
+        Some(TimeCursor { at: Timestamp(millis.parse().ok()?), id: id.parse().ok()? })
+    };
+    Ok((Some(parse().ok_or_else(invalid)?), limit))
+}
+
+/// The inverse of [`read_time`].
+pub(crate) fn encode_time(at: Timestamp, id: impl Display) -> String {
+    format!("{}-{id}", at.0)
+}
+
 /// A page of `limit` entries. `items` has one entry more if there is a next page.
-pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, place: impl Fn(&T) -> NameCursor) -> Page<T> {
+pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, cursor_of: impl Fn(&T) -> String) -> Page<T> {
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|last| encode(&place(last)));
+    let next = items.last().filter(|_| more).map(cursor_of);
     Page { items, next }
 }
 

@@ -65,8 +65,7 @@ impl ServerConnection {
 /// Derives an id from a name.
 fn fixed_id(name: &str) -> ConnectionId {
     let hash: [u8; 32] = Sha256::digest(format!("rehearsal connection {name}")).into();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
+    let bytes = hash.first_chunk().copied().unwrap_or_default();
     ConnectionId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
@@ -110,7 +109,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// As [`Secrets::encrypt`].
-    pub fn seal(
+    pub fn encrypt(
         &self,
         space: domain::SpaceId,
         id: ConnectionId,
@@ -133,17 +132,17 @@ impl Endpoints {
     /// # Errors
     /// Only [`StoreError::Unavailable`]; the error of a run is the inner result.
     pub async fn look_up(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
-        if let Some(offered) = self.server_wide_connection(id) {
+        if let Some(server_wide) = self.server_wide_connection(id) {
             return Ok(Ok(Endpoint {
                 connection_id: id,
-                kind: offered.kind,
-                base_url: offered.base_url.clone(),
+                kind: server_wide.kind,
+                base_url: server_wide.base_url.clone(),
                 headers: BTreeMap::new(),
-                key: offered.key.clone(),
+                key: server_wide.key.clone(),
             }));
         }
         Ok(match self.store.connection_for_engine(id).await {
-            Ok(Some(row)) => self.open(&row),
+            Ok(Some(row)) => self.endpoint_of(&row),
             Ok(None) => Err(RunError::new(
                 ErrorKind::InvalidAgent,
                 "The connection of this model was deleted. Choose another one.",
@@ -154,23 +153,16 @@ impl Endpoints {
     }
 
     /// The endpoint of a stored connection.
-    ///
-    /// # Errors
-    /// As [`Endpoints::endpoint`].
-    pub fn open(&self, row: &ConnectionRow) -> Result<Endpoint, RunError> {
-        let key = row
-            .key_ciphertext
-            .as_deref()
-            .map(|stored| self.secrets.decrypt(row.space_id, row.id, stored))
-            .transpose()
-            .map_err(|error| {
-                tracing::error!(%error, connection = %row.id, "a key cannot be decrypted");
-                let message = format!(
-                    "The key of the connection “{}” cannot be read any more. Type it in again.",
-                    row.name
-                );
-                RunError::new(ErrorKind::CredentialInvalid, message)
-            })?;
+    fn endpoint_of(&self, row: &ConnectionRow) -> Result<Endpoint, RunError> {
+        let decrypt = |key: &[u8]| self.secrets.decrypt(row.space_id, row.id, key);
+        let key = row.key_ciphertext.as_deref().map(decrypt).transpose().map_err(|error| {
+            tracing::error!(%error, connection = %row.id, "a key cannot be decrypted");
+            let message = format!(
+                "The key of the connection “{}” cannot be read any more. Type it in again.",
+                row.name
+            );
+            RunError::new(ErrorKind::CredentialInvalid, message)
+        })?;
         Ok(Endpoint {
             connection_id: row.id,
             kind: row.kind,
@@ -225,8 +217,8 @@ mod tests {
         let id = ConnectionId(Uuid::from_u128(2));
         assert_eq!(endpoints.look_up(id).await.unwrap().unwrap_err().kind, ErrorKind::InvalidAgent);
         store.close().await;
-        let away = endpoints.look_up(id).await;
-        assert!(matches!(away, Err(StoreError::Unavailable(_))), "{:?}", away.err());
+        let closed = endpoints.look_up(id).await;
+        assert!(matches!(closed, Err(StoreError::Unavailable(_))), "{:?}", closed.err());
         assert_eq!(endpoints.endpoint(id).await.unwrap_err().kind, ErrorKind::Internal);
     }
 

@@ -1,13 +1,15 @@
 //! Converts store errors to messages for users. A message says what to do and
 //! never contains internal details; those are in the log, under the same id.
 
+use domain::Problems;
 use domain::error::{AppError, ErrorCode};
+use domain::services::AppResult;
 use std::fmt::Display;
 use store::StoreError;
 use telemetry::request::log_id;
 
 /// The Retry-After of requests while the database is unavailable.
-const TRY_AGAIN_S: u32 = 5;
+const RETRY_AFTER_S: u32 = 5;
 
 /// An internal error: logged, and shown to the user only as its log id.
 pub fn internal(error: &dyn Display, doing: &str) -> AppError {
@@ -24,13 +26,18 @@ pub(crate) trait StoreResultExt<T> {
     ///
     /// # Errors
     /// See [`app_error`].
-    fn or_app_error(self) -> Result<T, AppError>;
+    fn or_app_error(self) -> AppResult<T>;
 }
 
 impl<T> StoreResultExt<T> for Result<T, StoreError> {
-    fn or_app_error(self) -> Result<T, AppError> {
+    fn or_app_error(self) -> AppResult<T> {
         self.map_err(app_error)
     }
+}
+
+/// Fails with 422 if there are problems.
+pub(crate) fn reject_if_any(problems: Problems) -> AppResult<()> {
+    if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }
 
 /// The message for the user.
@@ -59,7 +66,7 @@ pub(crate) fn app_error(error: StoreError) -> AppError {
                      Please try again in a few seconds; the log has details under {id}."
             );
             let unavailable = AppError::new(ErrorCode::Unavailable, detail);
-            AppError { log_id: Some(id), retry_after: Some(TRY_AGAIN_S), ..unavailable }
+            AppError { log_id: Some(id), retry_after: Some(RETRY_AFTER_S), ..unavailable }
         }
         StoreError::Internal(_) => internal(&error, "use a store"),
         StoreError::LeaseLost => internal(&error, "handle an unexpected lease error"),

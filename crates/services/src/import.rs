@@ -2,12 +2,10 @@
 //! saved, and all are saved together or none.
 
 use super::Catalog;
-use crate::errors::StoreResultExt;
+use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
-use domain::error::AppError;
-use domain::services::ConnectionService;
 use domain::services::{
-    AppResult, Caller, ImportKind, ImportReport, ImportService, ImportedDocument,
+    AppResult, Caller, ConnectionService, ImportKind, ImportReport, ImportService, ImportedDocument,
 };
 use domain::{Connection, Draft, Problem, Problems, ScenarioSpec};
 use store::catalog::NewDocument;
@@ -24,7 +22,7 @@ impl ImportService for Catalog {
         let mut valid = Vec::new();
         let known = self.connections(caller).await?;
         for document in documents {
-            let (kind, checked) = self.checked(caller, &known, document).await?;
+            let (kind, checked) = self.check_document(caller, &known, document).await?;
             let (name, problems) = match &checked {
                 Ok(NewDocument::Agent(_, spec)) => (spec.name.clone(), Vec::new()),
                 Ok(NewDocument::Scenario(_, spec)) => (spec.name.clone(), Vec::new()),
@@ -36,47 +34,35 @@ impl ImportService for Catalog {
         if dry_run {
             return Ok(report);
         }
-        let at = |(i, document): (usize, &ImportedDocument)| {
-            let place = format!("documents[{i}]");
-            let path = move |path: &str| {
-                if path.is_empty() { place.clone() } else { format!("{place}.{path}") }
-            };
-            let found: Vec<_> = document
-                .problems
-                .iter()
-                .map(|p| Problem::new(path(&p.path), p.message.clone()))
-                .collect();
-            found
-        };
-        let problems: Problems = report.documents.iter().enumerate().flat_map(at).collect();
-        if !problems.is_empty() {
-            return Err(AppError::invalid(problems));
+        let mut problems = Problems::new();
+        for (i, document) in report.documents.iter().enumerate() {
+            for Problem { path, message } in &document.problems {
+                let dot = if path.is_empty() { "" } else { "." };
+                problems.push(Problem::new(format!("documents[{i}]{dot}{path}"), message.clone()));
+            }
         }
+        reject_if_any(problems)?;
         for (document, valid) in report.documents.iter_mut().zip(&valid) {
             document.id = Some(match valid {
                 NewDocument::Agent(id, _) => id.0,
                 NewDocument::Scenario(id, _) => id.0,
             });
         }
-        self.stores
-            .imports
-            .save_all(caller.space_id, valid, self.clock.now())
-            .await
-            .or_app_error()?;
-        Ok(report)
+        let saved = self.store.save_all(caller.space_id, valid, self.clock.now()).await;
+        saved.or_app_error().map(|()| report)
     }
 }
 
 impl Catalog {
-    async fn checked(
+    /// Validates a document of an import. An invalid document yields its name and problems.
+    async fn check_document(
         &self,
         caller: &Caller,
         known: &[Connection],
         mut document: Draft,
     ) -> AppResult<(ImportKind, Result<NewDocument, (String, Problems)>)> {
         let name = document.text("name");
-        let word = document.text("kind");
-        let kind = match word.as_str() {
+        let kind = match document.text("kind").as_str() {
             "agent" => ImportKind::Agent,
             "scenario" | "" => ImportKind::Scenario,
             _ => {

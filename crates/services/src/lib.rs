@@ -30,6 +30,7 @@ pub use connections::ConnectionTester;
 pub use errors::internal;
 
 use crate::endpoints::Endpoints;
+use crate::new_tokens::NewTokens;
 use crate::secrets::Passwords;
 use crate::suites::Suites;
 use clock::SharedClock;
@@ -64,30 +65,15 @@ impl FromStr for SignUp {
     }
 }
 
-/// The stores of what users write.
-#[derive(Clone)]
-pub struct CatalogStores {
-    pub connections: Arc<dyn ConnectionStore>,
-    pub agents: Arc<dyn AgentStore>,
-    pub scenarios: Arc<dyn ScenarioStore>,
-    pub imports: Arc<dyn ImportStore>,
-    pub settings: Arc<dyn SettingStore>,
+/// A store of what users write.
+pub trait CatalogStore:
+    ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore
+{
 }
 
-impl CatalogStores {
-    #[must_use]
-    pub fn of<S>(store: &Arc<S>) -> Self
-    where
-        S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
-    {
-        Self {
-            connections: store.clone(),
-            agents: store.clone(),
-            scenarios: store.clone(),
-            imports: store.clone(),
-            settings: store.clone(),
-        }
-    }
+impl<S> CatalogStore for S where
+    S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore
+{
 }
 
 /// Accounts, sign-in and API tokens.
@@ -96,27 +82,21 @@ pub struct Accounts {
     clock: SharedClock,
     sign_up: SignUp,
     passwords: Passwords,
-    /// New tokens that were not shown yet.
-    new_tokens: parking_lot::Mutex<Vec<new_tokens::NewTokenSecret>>,
+    new_tokens: NewTokens,
 }
 
 impl Accounts {
     #[must_use]
     pub fn new(store: Arc<dyn AccountStore>, clock: SharedClock, sign_up: SignUp) -> Self {
-        Self {
-            store,
-            clock,
-            sign_up,
-            passwords: Passwords::default(),
-            new_tokens: parking_lot::Mutex::default(),
-        }
+        let (passwords, new_tokens) = Default::default();
+        Self { store, clock, sign_up, passwords, new_tokens }
     }
 }
 
 /// What users write: connections, agents, scenarios, imports and settings. They
 /// check each other, so they share one struct.
 pub struct Catalog {
-    pub(crate) stores: CatalogStores,
+    pub(crate) store: Arc<dyn CatalogStore>,
     pub(crate) clock: SharedClock,
     pub(crate) endpoints: Endpoints,
     pub(crate) tester: Arc<dyn ConnectionTester>,
@@ -127,12 +107,12 @@ pub struct Catalog {
 impl Catalog {
     #[must_use]
     pub fn new(
-        stores: CatalogStores,
+        store: Arc<dyn CatalogStore>,
         clock: SharedClock,
         endpoints: Endpoints,
         tester: Arc<dyn ConnectionTester>,
     ) -> Self {
-        Self { stores, clock, endpoints, tester, demo_creation: tokio::sync::Mutex::default() }
+        Self { store, clock, endpoints, tester, demo_creation: tokio::sync::Mutex::default() }
     }
 
     /// Connections with their decrypted keys, for the engine.

@@ -1,17 +1,36 @@
-//! Secrets of new tokens, held in memory until the page shows them once. At rest
-//! there is only their hash.
+//! Secrets of new tokens, kept in memory until the page shows them once. The database
+//! stores only their hash.
 
 use domain::{DraftId, SpaceId, Timestamp};
-use secrecy::SecretString;
+use parking_lot::Mutex;
+use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 
-/// How long a new token waits for the page that shows it.
-pub(crate) const HELD: Duration = Duration::from_secs(10 * 60);
+/// How long a secret is kept for the page that shows it.
+const TTL: Duration = Duration::from_secs(10 * 60);
 
-/// A new token that was not shown yet.
-pub(crate) struct NewTokenSecret {
-    pub(crate) id: DraftId,
-    pub(crate) space: SpaceId,
-    pub(crate) secret: SecretString,
-    pub(crate) at: Timestamp,
+/// The secrets that were not shown yet.
+#[derive(Default)]
+pub(crate) struct NewTokens(Mutex<Vec<NewToken>>);
+
+struct NewToken {
+    id: DraftId,
+    space: SpaceId,
+    secret: SecretString,
+    created_at: Timestamp,
+}
+
+impl NewTokens {
+    pub(crate) fn insert(&self, id: DraftId, space: SpaceId, secret: &str, now: Timestamp) {
+        let mut tokens = self.0.lock();
+        tokens.retain(|token| now.since(token.created_at) < TTL);
+        tokens.push(NewToken { id, space, secret: secret.into(), created_at: now });
+    }
+
+    pub(crate) fn take(&self, id: DraftId, space: SpaceId, now: Timestamp) -> Option<String> {
+        let mut tokens = self.0.lock();
+        tokens.retain(|token| now.since(token.created_at) < TTL);
+        let at = tokens.iter().position(|token| token.id == id && token.space == space)?;
+        Some(tokens.swap_remove(at).secret.expose_secret().to_owned())
+    }
 }

@@ -14,13 +14,13 @@ fn scenario_not_found() -> AppError {
     AppError::not_found("scenario")
 }
 
-fn built_in() -> AppError {
+fn built_in_error() -> AppError {
     AppError::conflict(
         "Built-in scenarios cannot be edited or deleted. Duplicate it and change the copy.",
     )
 }
 
-pub(super) fn place(scenario: &Scenario) -> NameCursor {
+pub(super) fn cursor_of(scenario: &Scenario) -> NameCursor {
     NameCursor { key: OrderKey::of(&scenario.spec).text(), id: scenario.id.0 }
 }
 
@@ -42,25 +42,16 @@ impl ScenarioService for Catalog {
     ) -> AppResult<Page<Scenario>> {
         let (after, limit) = cursor::read(cursor)?;
         if after.as_ref().is_some_and(|after| OrderKey::parse(&after.key).is_none()) {
-            return Err(cursor::damaged());
+            return Err(cursor::invalid());
         }
         let (space, filter) = (caller.space_id, without_blank_texts(filter));
-        let found = self
-            .stores
-            .scenarios
-            .scenarios(space, &filter, after, limit + 1)
-            .await
-            .or_app_error()?;
-        Ok(cursor::page(found, limit, place))
+        let found = self.store.scenarios(space, &filter, after, limit + 1).await.or_app_error()?;
+        Ok(cursor::page(found, limit, |scenario| cursor::encode(&cursor_of(scenario))))
     }
 
     async fn scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {
-        self.stores
-            .scenarios
-            .scenario(caller.space_id, id)
-            .await
-            .or_app_error()?
-            .ok_or_else(scenario_not_found)
+        let scenario = self.store.scenario(caller.space_id, id).await.or_app_error()?;
+        scenario.ok_or_else(scenario_not_found)
     }
 
     async fn scenario_revisions(
@@ -68,8 +59,7 @@ impl ScenarioService for Catalog {
         caller: &Caller,
         id: ScenarioId,
     ) -> AppResult<Vec<Scenario>> {
-        let revisions =
-            self.stores.scenarios.scenario_revisions(caller.space_id, id).await.or_app_error()?;
+        let revisions = self.store.scenario_revisions(caller.space_id, id).await.or_app_error()?;
         if revisions.is_empty() { Err(scenario_not_found()) } else { Ok(revisions) }
     }
 
@@ -89,17 +79,15 @@ impl ScenarioService for Catalog {
         self.check_scenario_owner(caller, id).await?;
         let spec = ScenarioSpec::parse(draft).map_err(AppError::invalid)?;
         let now = self.clock.now();
-        let saved =
-            self.stores.scenarios.update_scenario(caller.space_id, id, revision, &spec, now);
+        let saved = self.store.update_scenario(caller.space_id, id, revision, &spec, now);
         saved.await.or_app_error()?.ok_or_else(scenario_not_found)
     }
 
     async fn delete_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
         self.check_scenario_owner(caller, id).await?;
         let now = self.clock.now();
-        let gone =
-            self.stores.scenarios.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
-        if gone { Ok(()) } else { Err(scenario_not_found()) }
+        let deleted = self.store.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
+        if deleted { Ok(()) } else { Err(scenario_not_found()) }
     }
 
     async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {
@@ -117,15 +105,15 @@ impl ScenarioService for Catalog {
 impl Catalog {
     async fn put_scenario(&self, caller: &Caller, spec: &ScenarioSpec) -> AppResult<Scenario> {
         let (id, now) = (self.clock.uuid().into(), self.clock.now());
-        self.stores.scenarios.create_scenario(caller.space_id, id, spec, now).await.or_app_error()
+        self.store.create_scenario(caller.space_id, id, spec, now).await.or_app_error()
     }
 
     /// Checks that the caller may change the scenario. A corrupt one can be changed
     /// too, so that saving can repair it.
     async fn check_scenario_owner(&self, caller: &Caller, id: ScenarioId) -> AppResult<()> {
-        match self.stores.scenarios.scenario(caller.space_id, id).await {
+        match self.store.scenario(caller.space_id, id).await {
             Ok(None) => Err(scenario_not_found()),
-            Ok(Some(scenario)) if scenario.is_built_in => Err(built_in()),
+            Ok(Some(scenario)) if scenario.is_built_in => Err(built_in_error()),
             Ok(Some(_)) | Err(StoreError::Corrupt { .. }) => Ok(()),
             Err(other) => Err(crate::errors::app_error(other)),
         }
@@ -140,12 +128,8 @@ impl Catalog {
             built_in: Some(false),
             ..ScenarioFilter::default()
         };
-        let next = self
-            .stores
-            .scenarios
-            .scenarios(caller.space_id, &own, Some(before), 1)
-            .await
-            .or_app_error()?;
+        let next = self.store.scenarios(caller.space_id, &own, Some(before), 1);
+        let next = next.await.or_app_error()?;
         Ok(next.first().is_some_and(|next| next.spec.name == spec.name))
     }
 }

@@ -1,16 +1,15 @@
 //! Settings: the models that judge and that simulate users.
 
 use super::Catalog;
-use crate::errors::StoreResultExt;
+use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
-use domain::error::AppError;
 use domain::services::{AppResult, Caller, SettingsService};
 use domain::{ModelChoice, Problem, Problems, Settings, is_blank, limits};
 
 #[async_trait]
 impl SettingsService for Catalog {
     async fn settings(&self, caller: &Caller) -> AppResult<Settings> {
-        Ok(self.stores.settings.settings(caller.space_id).await.or_app_error()?)
+        self.store.settings(caller.space_id).await.or_app_error()
     }
 
     async fn update_settings(&self, caller: &Caller, settings: &Settings) -> AppResult<Settings> {
@@ -18,11 +17,9 @@ impl SettingsService for Catalog {
         let judge = self.choice(caller, "judge", settings.judge.as_ref(), &mut problems).await?;
         let user = settings.simulated_user.as_ref();
         let simulated_user = self.choice(caller, "simulated_user", user, &mut problems).await?;
-        if !problems.is_empty() {
-            return Err(AppError::invalid(problems));
-        }
+        reject_if_any(problems)?;
         let settings = Settings { judge, simulated_user };
-        self.stores.settings.put_settings(caller.space_id, &settings).await.or_app_error()?;
+        self.store.put_settings(caller.space_id, &settings).await.or_app_error()?;
         Ok(settings)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
 use domain::{ApiToken, Timestamp, TokenId, UserId};
 use futures::FutureExt;
@@ -83,10 +83,8 @@ impl AccountStore for SqliteStore {
                     user.id.0,
                     user.created_at.0,
                 )
-                .execute(c)
+                .run(c)
                 .await
-                .db()?;
-                Ok(())
             }
             .boxed()
         });
@@ -174,16 +172,9 @@ impl AccountStore for SqliteStore {
         let last_used: Option<Timestamp> = token.optional("last_used_at", found.last_used_at)?;
         if last_used.is_none_or(|at| now.since(at) >= LAST_USED_UPDATE_INTERVAL) {
             let id: TokenId = token.get("id", found.token_id.clone())?;
-            let written = self.writer.write(move |c| {
-                async move {
-                    sqlx::query!("UPDATE tokens SET last_used_at = ? WHERE id = ?", now.0, id.0)
-                        .execute(c)
-                        .await
-                        .db()?;
-                    Ok(())
-                }
-                .boxed()
-            });
+            let statement =
+                sqlx::query!("UPDATE tokens SET last_used_at = ? WHERE id = ?", now.0, id.0);
+            let written = self.writer.execute(statement);
             // Requests succeed while the store accepts no changes.
             if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
                 tracing::warn!(%error, "cannot store the last use of a token");
@@ -200,18 +191,8 @@ impl AccountStore for SqliteStore {
     }
 
     async fn delete_token(&self, user: UserId, id: TokenId) -> StoreResult<bool> {
-        let written = self.writer.write(move |c| {
-            async move {
-                let deleted =
-                    sqlx::query!("DELETE FROM tokens WHERE id = ? AND user_id = ?", id.0, user.0)
-                        .execute(c)
-                        .await
-                        .db()?;
-                Ok(deleted.rows_affected() > 0)
-            }
-            .boxed()
-        });
-        written.await
+        let deleted = sqlx::query!("DELETE FROM tokens WHERE id = ? AND user_id = ?", id.0, user.0);
+        Ok(self.writer.execute(deleted).await? > 0)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::SqliteStore;
 use crate::accounts::unique;
 use crate::cell::{Cell, RowReader};
 use crate::rows::{document, readable};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
 use domain::{Agent, AgentId, AgentSpec, SpaceId, Timestamp};
 use futures::FutureExt;
@@ -66,10 +66,8 @@ async fn save_revision(
         body,
         now.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
 /// Inserts a new agent with its first revision.
@@ -145,9 +143,8 @@ impl AgentStore for SqliteStore {
                     revision,
                     id.0,
                 )
-                .execute(&mut *c)
-                .await
-                .db()?;
+                .run(c)
+                .await?;
                 save_revision(c, id, revision, body, now).await?;
                 Ok(true)
             }
@@ -229,22 +226,13 @@ impl AgentStore for SqliteStore {
     }
 
     async fn delete_agent(&self, space: SpaceId, id: AgentId, now: Timestamp) -> StoreResult<bool> {
-        let written = self.writer.write(move |c| {
-            async move {
-                let deleted = sqlx::query!(
-                    "UPDATE agents SET deleted_at = ? \
+        let deleted = sqlx::query!(
+            "UPDATE agents SET deleted_at = ? \
                      WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
-                    now.0,
-                    id.0,
-                    space.0,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(deleted.rows_affected() > 0)
-            }
-            .boxed()
-        });
-        written.await
+            now.0,
+            id.0,
+            space.0,
+        );
+        Ok(self.writer.execute(deleted).await? > 0)
     }
 }

@@ -105,33 +105,23 @@ async fn used_by(c: &mut SqliteConnection, id: ConnectionId) -> StoreResult<Opti
 #[async_trait]
 impl ConnectionStore for SqliteStore {
     async fn create_connection(&self, row: &ConnectionRow) -> StoreResult<()> {
-        let (row, headers) = (row.clone(), document(&row.headers)?);
-        let written = self.writer.write(move |c| {
-            async move {
-                let kind = row.kind.as_str();
-                sqlx::query!(
-                    "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
+        let (kind, headers) = (row.kind.as_str(), document(&row.headers)?);
+        let statement = sqlx::query!(
+            "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
                      key_ciphertext, key_last4, created_at, updated_at) \
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    row.id.0,
-                    row.space_id.0,
-                    row.name,
-                    kind,
-                    row.base_url,
-                    headers,
-                    row.key_ciphertext,
-                    row.key_last4,
-                    row.created_at.0,
-                    row.updated_at.0,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(())
-            }
-            .boxed()
-        });
-        written.await
+            row.id.0,
+            row.space_id.0,
+            row.name,
+            kind,
+            row.base_url,
+            headers,
+            row.key_ciphertext,
+            row.key_last4,
+            row.created_at.0,
+            row.updated_at.0,
+        );
+        self.writer.execute(statement).await.map(|_| ())
     }
 
     async fn update_connection(

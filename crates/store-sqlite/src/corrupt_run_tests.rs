@@ -1,10 +1,8 @@
 //! A corrupt integer in any column of `runs` affects only its run.
 
 use crate::SqliteStore;
-use crate::sqlite_error::DbResult;
 use crate::testing::open;
 use domain::{ErrorKind, RunId, RunStatus};
-use futures::FutureExt;
 use sqlx::AssertSqlSafe;
 use store::StoreError;
 use store::accounts::AccountStore;
@@ -30,14 +28,7 @@ async fn open_without_strict_runs() -> (tempfile::TempDir, SqliteStore) {
 }
 
 async fn execute(store: &SqliteStore, sql: String) {
-    let written = store.writer.write(move |c| {
-        async move {
-            sqlx::query(AssertSqlSafe(sql)).execute(c).await.db()?;
-            Ok(())
-        }
-        .boxed()
-    });
-    written.await.unwrap();
+    store.writer.execute(sqlx::query(AssertSqlSafe(sql))).await.unwrap();
 }
 
 async fn corrupt(store: &SqliteStore, run: RunId, column: &str, value: &str) {

@@ -1,21 +1,18 @@
 //! Corrupt rows, which only a database can have.
 
 use crate::SqliteStore;
-use crate::sqlite_error::DbResult;
 use crate::testing::open as open_sqlite;
 use domain::services::HistoryFilter;
 use domain::{
     AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ErrorKind, EvaluationStatus, RunId,
     RunStatus, ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId, SuiteStatus,
 };
-use futures::FutureExt;
 use serde_json::json;
 use store::accounts::AccountStore;
 use store::catalog::{AgentStore, ConnectionRow, ConnectionStore, NameCursor, ScenarioStore};
-use store::contract::queue::{T0, claim, finished_runs, re_evaluation, suite};
+use store::contract::queue::{T0, claim, finished_runs, rejudge, suite};
 use store::contract::{ANNA, at, person};
 use store::queue::QueueStore;
-use store::rows::RunRow;
 use store::suites::{NewEvaluation, SuiteStore};
 use store::transition::{LEASE_DURATION, Lease};
 use store::{StoreError, StoreResult};
@@ -28,14 +25,7 @@ async fn open_with_user() -> (tempfile::TempDir, SqliteStore) {
 }
 
 async fn sql(store: &SqliteStore, statement: &'static str, id: Uuid) -> StoreResult<()> {
-    let written = store.writer.write(move |c| {
-        async move {
-            sqlx::query(statement).bind(id).execute(c).await.db()?;
-            Ok(())
-        }
-        .boxed()
-    });
-    written.await
+    store.writer.execute(sqlx::query(statement).bind(id)).await.map(|_| ())
 }
 
 #[tokio::test]
@@ -111,7 +101,7 @@ async fn corrupt_evaluation_fails_without_holding_up_others() {
     let runs = finished_runs(&store, &store, suite(1, 1, 5)).await;
     let mut ids = Vec::new();
     for (n, run) in (1..).zip(&runs) {
-        let row = re_evaluation(run, n);
+        let row = rejudge(run, n);
         ids.push(row.view.id);
         store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
     }
@@ -164,26 +154,16 @@ async fn connection_of_unfinished_suite_cannot_be_deleted() {
     store.create_connection(&row).await.unwrap();
     // Corrupt JSON in another suite must not break the check.
     for model_snapshot in ["{", &judge_at(id)] {
-        let model_snapshot = model_snapshot.to_owned();
-        let written = store.writer.write(move |c| {
-            async move {
-                sqlx::query(
-                    "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, \
+        let insert = sqlx::query(
+            "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, \
                      agent_name, model_snapshot, status, total, concurrency, repeats, note, seq, \
                      created_at) VALUES (?, ?, ?, x'00', 1, 'A', ?, 'running', 1, 1, 1, '', 0, 0)",
-                )
-                .bind(Uuid::from_u128(model_snapshot.len() as u128))
-                .bind(ANNA.0)
-                .bind(Uuid::from_u128(1))
-                .bind(model_snapshot)
-                .execute(c)
-                .await
-                .db()?;
-                Ok(())
-            }
-            .boxed()
-        });
-        written.await.unwrap();
+        )
+        .bind(Uuid::from_u128(model_snapshot.len() as u128))
+        .bind(ANNA.0)
+        .bind(Uuid::from_u128(1))
+        .bind(model_snapshot);
+        store.writer.execute(insert).await.unwrap();
     }
     let result = store.delete_connection(ANNA, id).await;
     assert!(matches!(result, Err(StoreError::InUse(_))), "{result:?}");
@@ -206,10 +186,6 @@ async fn status(store: &SqliteStore, run: RunId) -> (RunStatus, Option<ErrorKind
 }
 
 const FAILED: (RunStatus, Option<ErrorKind>) = (RunStatus::Error, Some(ErrorKind::InvalidScenario));
-
-fn lease(run: &RunRow) -> Lease {
-    run.lease()
-}
 
 #[tokio::test]
 async fn suite_with_corrupt_models_fails_alone() {
@@ -244,9 +220,9 @@ async fn run_corrupted_while_leased_fails_when_its_lease_ends() {
     sql(&store, corrupt, runs[0].id.0).await.unwrap();
     sql(&store, corrupt, runs[1].id.0).await.unwrap();
     // Only the lease holder can release it.
-    let stale = Lease { lease_epoch: 0, ..lease(&runs[0]) };
+    let stale = Lease { lease_epoch: 0, ..runs[0].lease() };
     assert!(store.release(&stale, T0).await.is_err());
-    store.release(&lease(&runs[0]), T0).await.unwrap();
+    store.release(&runs[0].lease(), T0).await.unwrap();
     assert_eq!(status(&store, runs[0].id).await, FAILED);
     let reaped = store.reap(T0.plus(LEASE_DURATION * 2)).await.unwrap();
     assert_eq!((reaped.ended, reaped.recovered), (1, 1));
@@ -321,7 +297,7 @@ async fn evaluation_with_corrupt_lease_epoch_fails_at_heartbeat() {
     let (_folder, store) = open_with_user().await;
     let runs = finished_runs(&store, &store, suite(1, 1, 2)).await;
     for (n, run) in (1..).zip(&runs) {
-        let row = re_evaluation(run, n);
+        let row = rejudge(run, n);
         store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
     }
     let order = claim(2, at(3));

@@ -1,8 +1,8 @@
-//! The queue of re-evaluations.
+//! The queue of rejudges.
 
 use crate::cell::Cell;
 use crate::rows::{RawEvaluation, document, save_evaluation, select_evaluations};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use domain::{ConnectionId, EvaluationId, EvaluationStatus, Timestamp};
 use sqlx::SqliteConnection;
 use store::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
@@ -12,8 +12,8 @@ use store::transition::{EvaluationTransition, corrupt_evaluation};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
-/// The pending re-evaluations that start next. Users take turns: the rank of an
-/// evaluation counts those of its user that run or come before it. The condition
+/// The pending rejudges that start next. Users take turns: the rank of a
+/// rejudge counts those of its user that run or come before it. The condition
 /// repeats that of the index `evaluations_unfinished` word for word, so that
 /// SQLite uses it. `deferred` lists ids in hex.
 macro_rules! select_next {
@@ -32,7 +32,7 @@ macro_rules! select_next {
     };
 }
 
-/// Leases the re-evaluations that start next. Corrupt ones fail, and others
+/// Leases the rejudges that start next. Corrupt ones fail, and others
 /// start instead.
 pub(super) async fn claim_evaluations(
     c: &mut SqliteConnection,
@@ -63,7 +63,7 @@ pub(super) async fn claim_evaluations(
     }
 }
 
-/// The ids of the re-evaluations that do not start yet, as JSON list of hex
+/// The ids of the rejudges that do not start yet, as a JSON list of hex
 /// numbers. Corrupt ones are not among them: they start, and fail.
 async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String> {
     let mut unfinished = Vec::new();
@@ -88,7 +88,7 @@ async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String
     document(&deferred.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
 }
 
-/// Recovers re-evaluations whose lease expired or whose deadline passed; at boot
+/// Recovers rejudges whose lease expired or whose deadline passed; at boot
 /// all that are running.
 pub(super) async fn recover_evaluations(
     c: &mut SqliteConnection,
@@ -194,10 +194,8 @@ async fn fail_corrupt_evaluation(
         created_at.0,
         key,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
 #[cfg(test)]

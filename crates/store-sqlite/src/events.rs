@@ -4,7 +4,7 @@
 use crate::SqliteStore;
 use crate::cell::{Cell, ItemKey, RowReader};
 use crate::rows::{RawTurn, document};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use crate::suites::transition_suite;
 use crate::writer::WriteTransaction;
 use domain::{Counts, RunId, RunStatus, SuiteId, Timestamp, Turn};
@@ -64,10 +64,8 @@ async fn insert(
         payload,
         now.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
 /// Finishes the suite unless a run is unfinished. Returns its event.

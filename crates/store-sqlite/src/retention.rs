@@ -2,12 +2,11 @@
 //! transaction.
 
 use crate::SqliteStore;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement, Statement};
 use async_trait::async_trait;
 use domain::Timestamp;
 use futures::FutureExt;
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection};
+use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::retention::{DeletedRows, Expired, RetentionStore};
 
@@ -97,10 +96,10 @@ impl Step {
         &mut self,
         c: &mut SqliteConnection,
         table: &'static str,
-        query: Query<'_, Sqlite, SqliteArguments>,
+        statement: Statement<'_>,
     ) -> StoreResult<bool> {
         let limit = self.left;
-        let deleted = query.execute(c).await.db()?.rows_affected();
+        let deleted = statement.execute(c).await.db()?.rows_affected();
         self.count(table, deleted);
         Ok(deleted < u64::from(limit))
     }
@@ -133,14 +132,12 @@ impl Step {
                 "UPDATE suites SET events_state = 1 WHERE id = ? AND events_state = 0",
                 suite,
             )
-            .execute(&mut *c)
-            .await
-            .db()?;
+            .run(c)
+            .await?;
             if self.delete_events_of(c, &suite).await? {
                 sqlx::query!("UPDATE suites SET events_state = 2 WHERE id = ?", suite)
-                    .execute(&mut *c)
-                    .await
-                    .db()?;
+                    .run(c)
+                    .await?;
                 // A suite without events counts too, because it takes time.
                 self.left = self.left.saturating_sub(1);
             }
@@ -153,7 +150,7 @@ impl Step {
     /// refers to a hidden suite. Returns whether none is left.
     async fn delete_suites(&mut self, c: &mut SqliteConnection) -> StoreResult<bool> {
         while self.left > 0 {
-            // A suite with an unfinished re-evaluation stays.
+            // A suite with an unfinished rejudge stays.
             let suite = sqlx::query_scalar!(
                 r#"SELECT id AS "id: Vec<u8>" FROM suites WHERE finished_at <= ? AND NOT EXISTS
                    (SELECT 1 FROM runs r CROSS JOIN evaluations e ON e.run_id = r.id
@@ -169,14 +166,10 @@ impl Step {
                 self.before,
                 suite,
             )
-            .execute(&mut *c)
-            .await
-            .db()?;
+            .run(c)
+            .await?;
             if self.delete_events_of(c, &suite).await? && self.delete_runs_of(c, &suite).await? {
-                sqlx::query!("DELETE FROM suites WHERE id = ?", suite)
-                    .execute(&mut *c)
-                    .await
-                    .db()?;
+                sqlx::query!("DELETE FROM suites WHERE id = ?", suite).run(c).await?;
                 self.count("suites", 1);
             }
         }
@@ -196,7 +189,7 @@ impl Step {
             );
             let Some(run) = run.fetch_optional(&mut *c).await.db()? else { return Ok(true) };
             if self.delete_rows_of(c, &run).await? {
-                sqlx::query!("DELETE FROM runs WHERE id = ?", run).execute(&mut *c).await.db()?;
+                sqlx::query!("DELETE FROM runs WHERE id = ?", run).run(c).await?;
                 self.count("runs", 1);
             }
         }

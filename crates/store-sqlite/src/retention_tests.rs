@@ -1,25 +1,21 @@
 //! Retention over SQLite: steps are small, and partly deleted suites are hidden.
 
 use super::SqliteStore;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::RunStatement;
+use crate::testing::open;
 use domain::services::HistoryFilter;
-use domain::{Evaluation, RunId, SpaceId, SuiteId, Timestamp};
+use domain::{RunId, SpaceId, SuiteId, Timestamp};
 use futures::FutureExt;
+use store::contract::queue::{new_run, rejudge, suite};
 use store::retention::{Expired, RetentionStore};
-use store::rows::EvaluationRow;
 use store::suites::{CreateOutcome, NewEvaluation, NewRun, NewSuite, SuiteStore};
 use uuid::Uuid;
-
-async fn store() -> (SqliteStore, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    (SqliteStore::open(&folder.path().join("test.db")).await.expect("opens"), folder)
-}
 
 async fn sql(store: &SqliteStore, statements: &'static [&'static str]) {
     let written = store.writer.write(move |c| {
         async move {
             for statement in statements {
-                sqlx::query(*statement).execute(&mut *c).await.db()?;
+                sqlx::query(*statement).run(c).await?;
             }
             Ok(())
         }
@@ -63,7 +59,7 @@ const LONG_SUITE: &[&str] = &[
 
 #[tokio::test]
 async fn deleted_suite_is_hidden_at_once_and_deleted_in_small_steps() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     sql(&store, LONG_SUITE).await;
     let id = |n| Uuid::from_u128(n);
     let (space, suite, run) = (SpaceId(id(2)), SuiteId(id(3)), RunId(id(5)));
@@ -86,13 +82,13 @@ async fn deleted_suite_is_hidden_at_once_and_deleted_in_small_steps() {
         }
     }
     assert!(steps >= 18, "{steps} steps");
-    for rows in ["turns", "calls", "events", "runs", "suites"].map(|table| match table {
-        "turns" => "SELECT COUNT(*) FROM turns",
-        "calls" => "SELECT COUNT(*) FROM calls",
-        "events" => "SELECT COUNT(*) FROM events",
-        "runs" => "SELECT COUNT(*) FROM runs",
-        _ => "SELECT COUNT(*) FROM suites",
-    }) {
+    for rows in [
+        "SELECT COUNT(*) FROM turns",
+        "SELECT COUNT(*) FROM calls",
+        "SELECT COUNT(*) FROM events",
+        "SELECT COUNT(*) FROM runs",
+        "SELECT COUNT(*) FROM suites",
+    ] {
         assert_eq!(count(&store, rows).await, 0, "{rows}");
     }
     store.optimize().await.unwrap();
@@ -100,36 +96,20 @@ async fn deleted_suite_is_hidden_at_once_and_deleted_in_small_steps() {
 
 #[tokio::test]
 async fn run_of_deleted_suite_is_neither_copied_nor_rejudged() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     sql(&store, LONG_SUITE).await;
     let id = |n| Uuid::from_u128(n);
     let space = SpaceId(id(2));
     let source = store.run(space, RunId(id(5))).await.unwrap().unwrap();
     let step = store.delete_expired(Expired::Suites, Timestamp(10), 500).await.unwrap();
     assert!(step.more, "its turns still exist");
+    let run = NewRun { id: RunId(id(50)), source_run_id: Some(source.id), ..new_run(1) };
     let copy = NewSuite {
-        id: SuiteId(id(30)),
         space_id: space,
         user_id: source.user_id,
         agent: source.agent.clone(),
-        model_snapshot: source.model_snapshot.clone(),
-        concurrency: 1,
-        repeats: 1,
-        note: String::new(),
-        parent_id: Some(source.suite_id),
-        runs: vec![NewRun {
-            id: RunId(id(50)),
-            scenario: source.scenario.clone(),
-            repetition: 1,
-            timeout_ms: 1,
-            user_turns_planned: 1,
-            source_run_id: Some(source.id),
-            error: None,
-        }],
-        allow_parallel: false,
-        queue_per_user: 500,
-        key: None,
-        at: Timestamp(11),
+        runs: vec![run],
+        ..suite(30, 1, 0)
     };
     assert_eq!(store.create_suite(copy).await.unwrap(), CreateOutcome::New);
     let copy = store.run(space, RunId(id(50))).await.unwrap().unwrap();
@@ -138,15 +118,14 @@ async fn run_of_deleted_suite_is_neither_copied_nor_rejudged() {
         store.transcript(copy.id).await.unwrap().is_empty(),
         "no partial conversation is copied"
     );
-    let asked = Evaluation::pending(id(60).into(), "m", 1, Timestamp(11));
-    let row = EvaluationRow::requested(&source, source.model_snapshot.judge.clone(), asked);
-    let judged = store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+    let new = NewEvaluation { row: rejudge(&source, 60), key: None };
+    let judged = store.create_evaluation(new).await.unwrap();
     assert_eq!(judged, CreateOutcome::Gone);
 }
 
 #[tokio::test]
 async fn unfinished_suite_is_never_deleted() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     sql(&store, LONG_SUITE).await;
     sql(&store, &["UPDATE suites SET finished_at = NULL, status = 'running'"]).await;
     for what in [Expired::Events, Expired::Suites] {
@@ -158,7 +137,7 @@ async fn unfinished_suite_is_never_deleted() {
 
 #[tokio::test]
 async fn drafts_and_sessions_are_deleted_by_age() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     sql(
         &store,
         &[

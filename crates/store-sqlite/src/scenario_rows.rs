@@ -3,7 +3,7 @@
 use crate::accounts::unique;
 use crate::cell::{Cell, RowReader};
 use crate::rows::document;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::RunStatement;
 use domain::{Scenario, ScenarioId, ScenarioSpec, SpaceId, Timestamp};
 use sqlx::SqliteConnection;
 use store::StoreResult;
@@ -98,9 +98,8 @@ pub(super) async fn save(
         revision,
         id.0,
     )
-    .execute(&mut *c)
-    .await
-    .db()?;
+    .run(c)
+    .await?;
     sqlx::query!(
         "INSERT INTO scenario_revisions (scenario_id, revision, body, created_at) \
          VALUES (?, ?, ?, ?)",
@@ -109,10 +108,8 @@ pub(super) async fn save(
         body,
         now.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
 /// Inserts a scenario of a space, or a built-in one with a slug. [`save`] fills

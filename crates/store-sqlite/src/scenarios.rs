@@ -226,23 +226,14 @@ impl ScenarioStore for SqliteStore {
         id: ScenarioId,
         now: Timestamp,
     ) -> StoreResult<bool> {
-        let written = self.writer.write(move |c| {
-            async move {
-                let deleted = sqlx::query!(
-                    "UPDATE scenarios SET deleted_at = ? \
+        let deleted = sqlx::query!(
+            "UPDATE scenarios SET deleted_at = ? \
                      WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
-                    now.0,
-                    id.0,
-                    space.0,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(deleted.rows_affected() > 0)
-            }
-            .boxed()
-        });
-        written.await
+            now.0,
+            id.0,
+            space.0,
+        );
+        Ok(self.writer.execute(deleted).await? > 0)
     }
 
     async fn put_built_in(

@@ -162,21 +162,13 @@ impl SessionStore for SqliteSessions {
             return Ok(());
         }
         let id = hash(&record.id);
-        let written = self.store.writer.write(move |c| {
-            async move {
-                sqlx::query!(
-                    "UPDATE sessions SET data = ?, expires_at = ? WHERE id_hash = ?",
-                    data,
-                    expires_at,
-                    id,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(())
-            }
-            .boxed()
-        });
+        let statement = sqlx::query!(
+            "UPDATE sessions SET data = ?, expires_at = ? WHERE id_hash = ?",
+            data,
+            expires_at,
+            id,
+        );
+        let written = self.store.writer.execute(statement);
         // This only extends a session, because a sign-in creates a new one. Pages
         // work while the store accepts no changes.
         if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
@@ -196,13 +188,7 @@ impl SessionStore for SqliteSessions {
 
     async fn delete(&self, id: &Id) -> Result<()> {
         let id = hash(id);
-        let written = self.store.writer.write(move |c| {
-            async move {
-                sqlx::query!("DELETE FROM sessions WHERE id_hash = ?", id).execute(c).await.db()?;
-                Ok(())
-            }
-            .boxed()
-        });
-        written.await.map_err(backend)
+        let statement = sqlx::query!("DELETE FROM sessions WHERE id_hash = ?", id);
+        self.store.writer.execute(statement).await.map(|_| ()).map_err(backend)
     }
 }

@@ -3,7 +3,7 @@
 use crate::SqliteStore;
 use crate::cell::RowReader;
 use crate::rows::document;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
 use domain::{DraftId, Settings, SpaceId, Timestamp};
 use futures::FutureExt;
@@ -28,22 +28,13 @@ impl SettingStore for SqliteStore {
 
     async fn put_settings(&self, space: SpaceId, settings: &Settings) -> StoreResult<()> {
         let body = document(settings)?;
-        let written = self.writer.write(move |c| {
-            async move {
-                sqlx::query!(
-                    "INSERT INTO settings (space_id, body) VALUES (?, ?) \
+        let statement = sqlx::query!(
+            "INSERT INTO settings (space_id, body) VALUES (?, ?) \
                      ON CONFLICT (space_id) DO UPDATE SET body = excluded.body",
-                    space.0,
-                    body,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(())
-            }
-            .boxed()
-        });
-        written.await
+            space.0,
+            body,
+        );
+        self.writer.execute(statement).await.map(|_| ())
     }
 
     async fn put_draft(
@@ -64,9 +55,8 @@ impl SettingStore for SqliteStore {
                      (SELECT rowid FROM drafts WHERE created_at <= ? LIMIT 20)",
                     expired,
                 )
-                .execute(&mut *c)
-                .await
-                .db()?;
+                .run(c)
+                .await?;
                 sqlx::query!(
                     "INSERT INTO drafts (id, space_id, body, created_at) VALUES (?, ?, ?, ?)",
                     id.0,
@@ -74,10 +64,8 @@ impl SettingStore for SqliteStore {
                     body,
                     now.0,
                 )
-                .execute(c)
+                .run(c)
                 .await
-                .db()?;
-                Ok(())
             }
             .boxed()
         });
@@ -114,22 +102,13 @@ impl SettingStore for SqliteStore {
 
     async fn put_metadata(&self, name: &str, value: &[u8]) -> StoreResult<()> {
         let (name, value) = (name.to_owned(), value.to_vec());
-        let written = self.writer.write(move |c| {
-            async move {
-                sqlx::query!(
-                    "INSERT INTO facts (name, value) VALUES (?, ?) \
+        let statement = sqlx::query!(
+            "INSERT INTO facts (name, value) VALUES (?, ?) \
                      ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    name,
-                    value,
-                )
-                .execute(c)
-                .await
-                .db()?;
-                Ok(())
-            }
-            .boxed()
-        });
-        written.await
+            name,
+            value,
+        );
+        self.writer.execute(statement).await.map(|_| ())
     }
 
     async fn check_writable(&self, now: Timestamp) -> StoreResult<()> {

@@ -1,6 +1,9 @@
-//! The meaning of SQLite errors: whether the caller may retry.
+//! The meaning of SQLite errors (whether the caller may retry), and statements that
+//! return it.
 
-use sqlx::Error;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Error, Sqlite, SqliteConnection};
 use store::{StoreError, StoreResult};
 
 /// The primary result code of SQLite.
@@ -59,5 +62,18 @@ pub(crate) trait DbResult<T> {
 impl<T> DbResult<T> for Result<T, Error> {
     fn db(self) -> StoreResult<T> {
         self.map_err(|error| store_error(&error))
+    }
+}
+
+/// A statement that returns no rows.
+pub(crate) type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+pub(crate) trait RunStatement {
+    async fn run(self, c: &mut SqliteConnection) -> StoreResult<()>;
+}
+
+impl RunStatement for Statement<'_> {
+    async fn run(self, c: &mut SqliteConnection) -> StoreResult<()> {
+        self.execute(c).await.db().map(|_| ())
     }
 }

@@ -1,57 +1,62 @@
 //! The writer commits queued changes together and undoes each failed one alone.
 
 use super::SqliteStore;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::RunStatement;
+use crate::testing::open;
 use domain::SuiteId;
 use futures::FutureExt;
 use sqlx::SqliteConnection;
-use store::StoreError;
+use store::{StoreError, StoreResult};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-async fn store() -> (SqliteStore, tempfile::TempDir) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    (SqliteStore::open(&folder.path().join("test.db")).await.expect("opens"), folder)
-}
-
 async fn put(c: &mut SqliteConnection, name: &'static str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO facts (name, value) VALUES (?, x'00')")
-        .bind(name)
-        .execute(c)
-        .await
-        .db()?;
-    Ok(())
+    sqlx::query("INSERT INTO facts (name, value) VALUES (?, x'00')").bind(name).run(c).await
 }
 
 async fn names(store: &SqliteStore) -> Vec<String> {
     sqlx::query_scalar("SELECT name FROM facts ORDER BY name").fetch_all(&store.read).await.unwrap()
 }
 
-/// Blocks the writer until the sender is used, so that changes queued meanwhile
-/// share the next transaction.
-async fn block(store: &SqliteStore) -> (oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
-    let (unblock, unblocked) = oneshot::channel::<()>();
-    let (entered, blocked) = oneshot::channel();
-    let writer = store.writer.clone();
-    let task = tokio::spawn(async move {
-        let change = writer.write(move |_| {
-            async move {
-                let _ = entered.send(());
-                let _ = unblocked.await;
-                Ok(())
-            }
-            .boxed()
+/// A change that blocks the writer, so that changes queued meanwhile share the next
+/// transaction.
+pub(crate) struct Blocker {
+    unblock: oneshot::Sender<()>,
+    change: JoinHandle<StoreResult<()>>,
+}
+
+impl Blocker {
+    /// Returns when the change is running.
+    pub(crate) async fn start(store: &SqliteStore) -> Self {
+        let (unblock, unblocked) = oneshot::channel::<()>();
+        let (entered, blocked) = oneshot::channel();
+        let writer = store.writer.clone();
+        let change = tokio::spawn(async move {
+            let change = writer.write(move |_| {
+                async move {
+                    let _ = entered.send(());
+                    let _ = unblocked.await;
+                    Ok(())
+                }
+                .boxed()
+            });
+            change.await
         });
-        change.await.unwrap();
-    });
-    blocked.await.unwrap();
-    (unblock, task)
+        blocked.await.expect("the change runs");
+        Self { unblock, change }
+    }
+
+    pub(crate) async fn release(self) {
+        self.unblock.send(()).expect("the change waits");
+        self.change.await.expect("no panic").expect("stored");
+    }
 }
 
 #[tokio::test]
 async fn failed_change_is_undone_alone() {
-    let (store, _folder) = store().await;
-    let (unblock, blocker) = block(&store).await;
+    let (_folder, store) = open().await;
+    let blocker = Blocker::start(&store).await;
     let write = |name: &'static str, fail: bool| {
         let writer = store.writer.clone();
         tokio::spawn(async move {
@@ -67,8 +72,7 @@ async fn failed_change_is_undone_alone() {
     };
     let changes = [write("a", false), write("b", true), write("c", false)];
     tokio::task::yield_now().await;
-    unblock.send(()).unwrap();
-    blocker.await.unwrap();
+    blocker.release().await;
     let [a, b, c] = futures::future::join_all(changes).await.try_into().unwrap();
     assert!(a.unwrap().is_ok() && c.unwrap().is_ok());
     assert!(matches!(b.unwrap(), Err(StoreError::LeaseLost)), "each caller receives its own error");
@@ -77,7 +81,7 @@ async fn failed_change_is_undone_alone() {
 
 #[tokio::test]
 async fn panic_in_a_change_does_not_stop_the_writer() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     let broken = store.writer.write::<(), _>(|_| async { panic!("bug") }.boxed());
     assert!(matches!(broken.await, Err(StoreError::Internal(_))));
     store.writer.write(|c| put(c, "after").boxed()).await.unwrap();
@@ -86,12 +90,11 @@ async fn panic_in_a_change_does_not_stop_the_writer() {
 
 #[tokio::test]
 async fn queued_change_is_stored_after_its_caller_is_gone() {
-    let (store, folder) = store().await;
-    let (unblock, blocker) = block(&store).await;
+    let (folder, store) = open().await;
+    let blocker = Blocker::start(&store).await;
     // Polled once, then dropped.
     assert!(store.writer.write(|c| put(c, "dropped").boxed()).now_or_never().is_none());
-    unblock.send(()).unwrap();
-    blocker.await.unwrap();
+    blocker.release().await;
     store.close().await;
     let reopened = SqliteStore::open(&folder.path().join("test.db")).await.unwrap();
     assert_eq!(names(&reopened).await, ["dropped"]);
@@ -99,7 +102,7 @@ async fn queued_change_is_stored_after_its_caller_is_gone() {
 
 #[tokio::test]
 async fn result_is_returned_after_the_commit() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     for name in ["a", "b", "c", "d"] {
         store.writer.write(move |c| put(c, name).boxed()).await.unwrap();
         // Another connection reads it, so it is committed.
@@ -109,10 +112,10 @@ async fn result_is_returned_after_the_commit() {
 
 #[tokio::test]
 async fn effects_are_published_after_their_caller_is_gone() {
-    let (store, _folder) = store().await;
+    let (_folder, store) = open().await;
     let suite = SuiteId(Uuid::from_u128(1));
     let mut latest = store.event_notifier.watch(suite);
-    let (unblock, blocker) = block(&store).await;
+    let blocker = Blocker::start(&store).await;
     let change = store.writer.transaction(move |tx| {
         async move {
             tx.effects.add_events(suite, 7, &[]);
@@ -122,8 +125,7 @@ async fn effects_are_published_after_their_caller_is_gone() {
     });
     // Polled once, then dropped.
     assert!(change.now_or_never().is_none());
-    unblock.send(()).unwrap();
-    blocker.await.unwrap();
+    blocker.release().await;
     latest.changed().await.unwrap();
     assert_eq!(latest.borrow().seq, 7);
 }

@@ -1,4 +1,4 @@
-//! Selects the re-evaluations that do not start yet because their first judge
+//! Selects the rejudges that do not start yet because their first judge
 //! call would only wait. They wait at most `max_wait`, because a user waits for
 //! the result; then they start, and end as their call does.
 
@@ -7,7 +7,7 @@ use super::scheduler::AdmissionLimit;
 use domain::{EvaluationId, Timestamp, UserId};
 use std::time::Duration;
 
-/// A pending or running re-evaluation.
+/// A pending or running rejudge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnfinishedEvaluation {
     pub id: EvaluationId,

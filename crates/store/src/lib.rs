@@ -3,10 +3,10 @@
 //!
 //! - [`rows`]: what a store keeps.
 //! - [`transition`]: the lifecycles of runs, suites and evaluations.
-//! - [`scheduler`], [`evaluation_scheduler`]: which run or re-evaluation starts next.
+//! - [`scheduler`], [`evaluation_scheduler`]: which run or rejudge starts next.
 //! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
 //! - [`commit_effects`]: what a store publishes after a commit.
-//! - `contract`: the tests that every implementation passes.
+//! - `contract`: the tests that the implementations of a trait share.
 //! - `memory`: suites and queue in memory, for tests on paused time.
 
 pub mod accounts;
@@ -31,7 +31,9 @@ use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another worker holds the lease: stop and store nothing more.
+    /// The row cannot be changed by this caller: another worker holds the lease, or
+    /// the row is final or was deleted. In each case a worker has to stop and store
+    /// nothing more, so they are one error.
     #[error("the lease is lost")]
     LeaseLost,
     /// A unique value exists already; the name of the constraint.

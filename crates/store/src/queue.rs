@@ -1,5 +1,5 @@
 //! The queue: claims, leases, commits and recovery. It is the table of runs;
-//! re-evaluations have a queue of their own.
+//! rejudges have a queue of their own.
 
 use super::StoreResult;
 use super::queue_stats::QueueStats;
@@ -11,7 +11,7 @@ use domain::{Evaluation, EvaluationId, RunId, Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 
-/// A worker's request for runs or re-evaluations.
+/// A worker's request for runs or rejudges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The worker's name, unique per process.
@@ -22,7 +22,7 @@ pub struct Claim {
     pub max_wait: Duration,
     /// The limit of rows in this transaction.
     pub most: u32,
-    /// Limits on new runs and, for `max_wait`, on new re-evaluations. They do
+    /// Limits on new runs and, for `max_wait`, on new rejudges. They do
     /// not apply to orphaned runs.
     pub admission_limits: Vec<AdmissionLimit>,
     pub now: Timestamp,
@@ -46,7 +46,7 @@ pub struct Heartbeat {
     pub leases: Vec<Lease>,
     /// Leased runs with a cancel request.
     pub cancel_requested: Vec<RunId>,
-    /// Leased re-evaluations with their lease epochs.
+    /// Leased rejudges with their lease epochs.
     pub evaluations: Vec<(EvaluationId, u32)>,
 }
 
@@ -82,9 +82,9 @@ pub trait QueueStore: Send + Sync + 'static {
     /// Gives the lease back. A run with a cancel request ends.
     async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()>;
 
-    /// Leases pending re-evaluations; users take turns.
+    /// Leases pending rejudges; users take turns.
     async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>>;
-    /// Stores the result of a re-evaluation so far, or the final one.
+    /// Stores the result of a rejudge so far, or the final one.
     async fn commit_evaluation(
         &self,
         id: EvaluationId,
@@ -92,7 +92,7 @@ pub trait QueueStore: Send + Sync + 'static {
         view: Evaluation,
         now: Timestamp,
     ) -> StoreResult<()>;
-    /// A run and its input, for a re-evaluation.
+    /// A run and its input, for a rejudge.
     async fn run_with_input(&self, run: RunId) -> StoreResult<(RunRow, RunInput)>;
     /// Stores the intent of a judge call before the call starts.
     ///

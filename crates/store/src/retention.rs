@@ -32,7 +32,7 @@ pub enum Expired {
     /// the suite instead of the events that they missed.
     Events,
     /// Finished suites with everything in them, by the finish time. A suite with
-    /// an unfinished re-evaluation stays.
+    /// an unfinished rejudge stays.
     Suites,
 }
 

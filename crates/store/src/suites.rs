@@ -47,15 +47,15 @@ pub struct NewSuite {
     pub allow_parallel: bool,
     /// The limit of unfinished runs of the user, with those of this suite.
     pub queue_per_user: u32,
-    pub key: Option<IdempotencyKey>,
+    pub key: Option<IdempotencyRecord>,
     pub at: Timestamp,
 }
 
 pub const IDEMPOTENCY_KEY_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// An idempotency key and the response to replay.
+/// A used idempotency key, with the request and the response to replay.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IdempotencyKey {
+pub struct IdempotencyRecord {
     /// The request path. A key is valid for one user and path.
     pub path: String,
     pub key: String,
@@ -65,7 +65,7 @@ pub struct IdempotencyKey {
     pub response: String,
 }
 
-/// The outcome of a request that creates a suite or a re-evaluation.
+/// The outcome of a request that creates a suite or a rejudge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateOutcome {
     New,
@@ -95,7 +95,7 @@ pub enum CreateOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvaluation {
     pub row: EvaluationRow,
-    pub key: Option<IdempotencyKey>,
+    pub key: Option<IdempotencyRecord>,
 }
 
 /// Keyset cursor of a list in the order newest first: the last row of the
@@ -122,7 +122,7 @@ pub trait SuiteStore: Send + Sync + 'static {
     async fn find_replay(
         &self,
         user: UserId,
-        key: &IdempotencyKey,
+        key: &IdempotencyRecord,
         now: Timestamp,
     ) -> StoreResult<Option<CreateOutcome>>;
     /// An unfinished suite of this agent over one of these scenarios.
@@ -132,7 +132,7 @@ pub trait SuiteStore: Send + Sync + 'static {
         agent: domain::AgentId,
         scenarios: &[ScenarioId],
     ) -> StoreResult<Option<SuiteId>>;
-    /// Inserts a re-evaluation, unless another evaluation of the run is
+    /// Inserts a rejudge, unless another evaluation of the run is
     /// unfinished or the run was deleted.
     async fn create_evaluation(&self, evaluation: NewEvaluation) -> StoreResult<CreateOutcome>;
 

@@ -126,7 +126,6 @@ const fn seconds(
     Metric { name, kind: Kind::Histogram(buckets), unit: Unit::Seconds, help, series }
 }
 
-/// Every metric.
 pub const LIST: &[Metric] = &[
     // --- runs
     counter(

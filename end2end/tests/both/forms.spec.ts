@@ -138,16 +138,16 @@ test("re-run works again after Back", async ({ page, visit }) => {
   await api.waitUntilFinal(suite.id);
   const address = /\/suites\/[0-9a-f-]{36}$/;
   await visit(`/suites/${suite.id}`);
-  const again = async (): Promise<string> => {
+  const rerunAll = async (): Promise<string> => {
     await page.getByRole("button", { name: "Re-run all" }).click();
     await page.waitForURL((url) => !url.pathname.endsWith(suite.id) && address.test(url.pathname));
     const id = new URL(page.url()).pathname.split("/").pop() ?? "";
     await api.waitUntilFinal(id);
     return id;
   };
-  const first = await again();
+  const first = await rerunAll();
   await page.goBack();
   await page.waitForURL(new RegExp(suite.id));
-  expect(await again()).not.toBe(first);
+  expect(await rerunAll()).not.toBe(first);
   expect(await api.suites()).toHaveLength(3);
 });

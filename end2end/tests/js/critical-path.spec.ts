@@ -67,9 +67,9 @@ test("new account to verified verdict", async ({ page, visit }) => {
   await test.step("a second judgment next to the first", async () => {
     const verdict = await page.locator(".verdict").innerText();
     await page.getByRole("button", { name: "Rejudge" }).click();
-    const again = page.locator("section").filter({ hasText: "They do not change the run’s verdict" });
-    await expect(again.getByRole("article")).toHaveCount(1);
-    await expect(again.getByRole("article")).toContainText(/Passed|Failed|Inconclusive/);
+    const evaluations = page.locator("section").filter({ hasText: "They do not change the run’s verdict" });
+    await expect(evaluations.getByRole("article")).toHaveCount(1);
+    await expect(evaluations.getByRole("article")).toContainText(/Passed|Failed|Inconclusive/);
     expect(await page.locator(".verdict").innerText()).toBe(verdict);
   });
 
@@ -173,12 +173,12 @@ test("cancel is acknowledged at once, takes effect within a second and keeps the
   expect(suite.counts.cancelled).toBe(names.length);
   // No turn is added after a second. A slow disk may take another second to store
   // the final status.
-  const asked = Date.parse(suite.cancel_requested_at ?? "");
+  const cancelledAt = Date.parse(suite.cancel_requested_at ?? "");
   for (const run of suite.runs) {
     const last = run.transcript.at(-1)?.at ?? suite.cancel_requested_at ?? "";
-    expect(Date.parse(last) - asked, `ms until the last turn of ${run.scenario.name}`).toBeLessThan(1000);
-    const ended = Date.parse(run.finished_at ?? "") - asked;
-    expect(ended, `ms until ${run.scenario.name} was final`).toBeLessThan(2000);
+    expect(Date.parse(last) - cancelledAt, `ms until the last turn of ${run.scenario.name}`).toBeLessThan(1000);
+    const finalAfter = Date.parse(run.finished_at ?? "") - cancelledAt;
+    expect(finalAfter, `ms until ${run.scenario.name} was final`).toBeLessThan(2000);
   }
 
   // The transcript is kept.

@@ -99,9 +99,9 @@ test("reused idempotency key with other content shows the form and a link to the
   expect(first).toMatch(/^\/suites\/[0-9a-f-]{36}$/);
   const other = { ...form, repeats: "2", note: "typed before" };
   const headers = { referer: new URL(address, page.url()).href };
-  const again = await page.request.post("/forms/suites", { form: other, headers, maxRedirects: 0 });
-  expect(again.status()).toBe(303);
-  await visit(again.headers().location ?? "");
+  const repeated = await page.request.post("/forms/suites", { form: other, headers, maxRedirects: 0 });
+  expect(repeated.status()).toBe(303);
+  await visit(repeated.headers().location ?? "");
   const summary = page.getByRole("alert");
   // The only link leads to the suite: the key is not a field of the form.
   await expect(summary.getByRole("link")).toHaveAttribute("href", first);

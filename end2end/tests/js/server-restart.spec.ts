@@ -37,9 +37,9 @@ test("open page survives graceful server restarts", async ({
     // New turns appear before each stop.
     const before = (await shownTurns(page)).length;
     await expect.poll(async () => (await shownTurns(page)).length).toBeGreaterThan(before + 3);
-    const asked = Date.now();
+    const stopRequested = Date.now();
     expect(await server.terminate(), "exit code").toBe(0);
-    expect(Date.now() - asked, "shutdown time in ms").toBeLessThan(20_000);
+    expect(Date.now() - stopRequested, "shutdown time in ms").toBeLessThan(20_000);
     // The browser reconnects after two seconds, so the notice is shown.
     await expect(streamNotice(page)).toHaveText(RECONNECTING);
     const known = await shownTurns(page);
@@ -81,14 +81,14 @@ test("page behind a proxy recovers from 502 responses", async ({
     await expect.poll(async () => (await shownTurns(page)).length).toBeGreaterThan(1);
     proxy.respond502();
     // The browser does not retry a rejected stream, so the page polls.
-    const refused = page.waitForResponse((answer) => answer.status() === 502);
+    const refused = page.waitForResponse((response) => response.status() === 502);
     await refused;
-    const again = page.waitForResponse(
-      (answer) => answer.url().includes("/events?after=") && answer.status() === 200,
+    const reconnected = page.waitForResponse(
+      (response) => response.url().includes("/events?after=") && response.status() === 200,
       { timeout: 15_000 },
     );
     proxy.restore();
-    await again;
+    await reconnected;
     await expect(streamNotice(page)).toHaveText(RECONNECTED);
     const before = (await shownTurns(page)).length;
     await expect.poll(async () => (await shownTurns(page)).length).toBeGreaterThan(before + 3);

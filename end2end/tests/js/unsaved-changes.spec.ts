@@ -7,31 +7,31 @@ test.use({ expectedErrors: [/status of 401/] });
 
 /** Handles the dialog about leaving the page and counts how often it is shown. */
 function handleLeaveDialog(page: Page, leave: boolean): () => number {
-  let asked = 0;
+  let dialogs = 0;
   page.on("dialog", (dialog) => {
-    asked += 1;
+    dialogs += 1;
     expect(dialog.type()).toBe("beforeunload");
     void (leave ? dialog.accept() : dialog.dismiss());
   });
-  return () => asked;
+  return () => dialogs;
 }
 
 test("leaving unsaved changes asks for confirmation", async ({ page, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");
-  const asked = handleLeaveDialog(page, false);
+  const dialogs = handleLeaveDialog(page, false);
   await page.locator("#name").fill("Unsaved");
   await page.getByRole("link", { name: "Agents", exact: true }).click();
-  await expect.poll(asked).toBe(1);
+  await expect.poll(dialogs).toBe(1);
   await page.getByRole("button", { name: "Sign out" }).click();
-  await expect.poll(asked).toBe(2);
+  await expect.poll(dialogs).toBe(2);
   await expect(page).toHaveURL(/\/scenarios\/new$/);
   await expect(page.locator("#name")).toHaveValue("Unsaved");
   // An invalid form stays unsaved. Saving it does not ask.
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page.getByRole("alert")).toBeVisible();
   await page.getByRole("link", { name: "Suites", exact: true }).click();
-  await expect.poll(asked).toBe(3);
+  await expect.poll(dialogs).toBe(3);
   await page.getByLabel("Message").fill("Hello?");
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page).toHaveURL(/notice=saved/);
@@ -42,7 +42,7 @@ test("leaving unsaved changes asks for confirmation", async ({ page, visit }) =>
   await visit("/scenarios/new");
   await page.getByRole("button", { name: "Add turn" }).click();
   await page.getByRole("link", { name: "Agents", exact: true }).click();
-  await expect.poll(asked).toBe(4);
+  await expect.poll(dialogs).toBe(4);
 });
 
 test("Back within the application asks for confirmation", async ({ page, visit }) => {
@@ -51,46 +51,46 @@ test("Back within the application asks for confirmation", async ({ page, visit }
   await page.getByRole("link", { name: "New scenario" }).first().click();
   await page.locator("#name").fill("Unsaved");
   let leave = false;
-  let asked = 0;
+  let dialogs = 0;
   page.on("dialog", (dialog) => {
-    asked += 1;
+    dialogs += 1;
     expect(dialog.type()).toBe("confirm");
     void (leave ? dialog.accept() : dialog.dismiss());
   });
   await page.evaluate(() => history.back());
-  await expect.poll(() => asked).toBe(1);
+  await expect.poll(() => dialogs).toBe(1);
   await expect(page).toHaveURL(/\/scenarios\/new$/);
   await expect(page.locator("#name")).toHaveValue("Unsaved");
   await page.evaluate(() => history.back());
-  await expect.poll(() => asked).toBe(2);
+  await expect.poll(() => dialogs).toBe(2);
   await expect(page).toHaveURL(/\/scenarios\/new$/);
   await expect(page.locator("#name")).toHaveValue("Unsaved");
   leave = true;
   await page.evaluate(() => history.back());
   await expect(page).toHaveURL(/\/scenarios$/);
   await expect(page.locator("#name")).toBeHidden();
-  expect(asked).toBe(3);
+  expect(dialogs).toBe(3);
 });
 
 test("confirmed leave discards the changes", async ({ page, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");
-  const asked = handleLeaveDialog(page, true);
+  const dialogs = handleLeaveDialog(page, true);
   await page.locator("#name").fill("Given up");
   await page.getByRole("link", { name: "Agents", exact: true }).click();
   await expect(page).toHaveURL(/\/agents$/);
-  expect(asked()).toBe(1);
+  expect(dialogs()).toBe(1);
 });
 
 test("theme changes without leaving the page", async ({ page, context, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");
-  const asked = handleLeaveDialog(page, false);
+  const dialogs = handleLeaveDialog(page, false);
   await page.locator("#name").fill("Unsaved");
   await page.getByRole("button", { name: "Dark" }).click();
   await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
   await expect(page.locator("#name")).toHaveValue("Unsaved");
-  expect(asked()).toBe(0);
+  expect(dialogs()).toBe(0);
   const next = await context.newPage();
   await next.goto("/agents");
   await expect(next.locator("html")).toHaveAttribute("data-theme", "dark");

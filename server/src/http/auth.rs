@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller};
+use domain::services::{AppResult, Caller, Services};
 use std::sync::Arc;
 use tower_sessions::Session;
 
@@ -19,19 +19,26 @@ use tower_sessions::Session;
 #[derive(Clone, Debug, Default)]
 pub struct Identity(pub Option<Caller>);
 
-/// Extracts the caller of a request, or answers 401.
-#[derive(Clone, Debug)]
-pub struct SignedIn(pub Caller);
+/// The caller of a request, with the services to call. Answers 401 if the request is
+/// anonymous.
+pub struct SignedIn {
+    pub services: Services,
+    pub caller: Caller,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
+impl FromRequestParts<HttpState> for SignedIn {
     type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ErrorResponse> {
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &HttpState,
+    ) -> Result<Self, ErrorResponse> {
         let caller = parts.extensions.get::<Identity>().and_then(|identity| identity.0.clone());
-        caller.map(Self).ok_or_else(|| {
+        let caller = caller.ok_or_else(|| {
             let detail = "Sign in, or send a token: Authorization: Bearer …";
-            AppError::new(ErrorCode::Unauthenticated, detail).into()
-        })
+            AppError::new(ErrorCode::Unauthenticated, detail)
+        })?;
+        Ok(Self { services: state.services.clone(), caller })
     }
 }
 

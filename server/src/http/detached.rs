@@ -1,6 +1,11 @@
-//! Runs write use cases in detached tasks. hyper drops a handler when its client
+//! Runs handlers that write in detached tasks. hyper drops a handler when its client
 //! disconnects, which must not interrupt a write.
 
+use super::HttpState;
+use super::problem::ErrorResponse;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use clock::SharedClock;
 use domain::error::{AppError, ErrorCode};
 use domain::services::AppResult;
@@ -8,12 +13,25 @@ use std::future::Future;
 use telemetry::request;
 use tracing::Instrument;
 
+/// Runs the handler of a request that may write in a detached task.
+pub(super) async fn detach_writes(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let response = run_detached(&state.clock, async { Ok(next.run(request).await) }).await;
+    response.unwrap_or_else(|error| ErrorResponse::from(error).into_response())
+}
+
 /// Runs `work` to completion even if the caller is dropped. Turns a panic into a
 /// 500 with a log ID.
 ///
 /// # Errors
 /// The error of `work`, or [`ErrorCode::Internal`] after a panic.
-pub async fn run_detached<T: Send + 'static>(
+async fn run_detached<T: Send + 'static>(
     clock: &SharedClock,
     work: impl Future<Output = AppResult<T>> + Send + 'static,
 ) -> AppResult<T> {

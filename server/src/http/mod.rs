@@ -7,7 +7,7 @@
 pub mod api;
 pub mod auth;
 pub mod client_ip;
-pub mod detached;
+mod detached;
 mod drain;
 pub mod extract;
 pub mod forms;
@@ -109,7 +109,7 @@ pub fn router(state: HttpState) -> Router {
     let authenticated = Router::new()
         .merge(pages::routes(&state).layer(from_fn(pages::server_fn_status)))
         .merge(forms::routes(&state))
-        .merge(api::routes())
+        .merge(api::routes(&state))
         .fallback(fallback)
         .layer(Extension(Arc::<stream_auth::CredentialCache>::default()))
         .layer(from_fn_with_state(state.clone(), auth::authenticate))

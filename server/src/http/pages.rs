@@ -2,7 +2,7 @@
 
 use super::auth::Identity;
 use super::{HttpState, security};
-use app::session_ended::SignInAgain;
+use app::session_ended::SignInData;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -64,14 +64,14 @@ pub(super) async fn not_found(state: HttpState, request: Request) -> Response {
 }
 
 /// The sign-in page for a form whose session has ended.
-pub(super) async fn sign_in_again(
+pub(super) async fn session_ended(
     state: &HttpState,
     request: Request,
-    again: SignInAgain,
+    data: SignInData,
 ) -> Response {
     let options: LeptosOptions = state.leptos.clone();
     let render = leptos_axum::render_app_async_with_context(context(state), move || {
-        app::session_ended::document(options.clone(), again.clone())
+        app::session_ended::document(options.clone(), data.clone())
     });
     render(request).await.into_response()
 }

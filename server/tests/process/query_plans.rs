@@ -19,7 +19,7 @@ use store::queue::{Claim, QueueStore};
 use store::retention::{Expired, RetentionStore};
 use store::rows::{CallDone, EvaluationRow, Intent, ModelRef, ModelSnapshot, Role};
 use store::scheduler::AdmissionLimit;
-use store::suites::{IdempotencyKey, NewEvaluation, NewRun, NewSuite, SuiteStore, TimeCursor};
+use store::suites::{IdempotencyRecord, NewEvaluation, NewRun, NewSuite, SuiteStore, TimeCursor};
 use store::transition::{RunChange, RunOutcome};
 use store_sqlite::SqliteStore;
 use tracing::field::{Field, Visit};
@@ -86,7 +86,7 @@ fn suite(n: u128) -> NewSuite {
         runs: (0..3).map(run).collect(),
         allow_parallel: false,
         queue_per_user: 500,
-        key: Some(IdempotencyKey {
+        key: Some(IdempotencyRecord {
             path: "/suites".into(),
             key: n.to_string(),
             request: "{}".into(),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 site-tools bindgen NAME WASM FOLDER         write NAME.js, NAME_bg.wasm and the loader for an unsplit module
 site-tools split NAME WASM FOLDER CHUNK…    the same, with these chunks in files of their own
-site-tools compress FOLDER                  write FILE.br and FILE.gz for every file
+site-tools compress FILE…                   write FILE.br and FILE.gz for every file
 `split` and `compress` need the feature `optimize`.";
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn dispatch(args: &[&str]) -> Result<()> {
             split::generate(name, Path::new(wasm), Path::new(folder), chunks)
         }
         #[cfg(feature = "optimize")]
-        ["compress", folder] => compress::compress_folder(Path::new(folder)),
+        ["compress", files @ ..] => compress::compress_files(files),
         _ => bail!("usage:\n{USAGE}"),
     }
 }

@@ -1,13 +1,12 @@
 //! Sign-in and sign-up pages.
 
 use crate::components::form::{Control, Field, Form, skip_validation};
-use crate::components::page_data::{load, notice, when_loaded};
+use crate::components::page_data::{load, notice, query_param, when_loaded};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::server_fns::AccountQuery;
 use crate::server_fns::accounts::AccountData;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
@@ -20,9 +19,9 @@ pub fn SignUpPage() -> impl IntoView {
 }
 
 fn page(is_sign_up: bool) -> AnyView {
-    let query = use_query_map();
-    let next = query.with_untracked(|query| query.get("next")).unwrap_or_default();
-    let data = load(move || AccountQuery { draft: query.with(|query| query.get("draft")) });
+    let (next, draft) = (query_param("next").get_untracked(), query_param("draft"));
+    let next = next.unwrap_or_default();
+    let data = load(move || AccountQuery { draft: draft.get() });
     view! {
         {notice()}
         <div class="account">{when_loaded(data, move |form| show(form, is_sign_up, next.clone()))}</div>

@@ -1,7 +1,9 @@
 //! Editor of an agent.
 
-use crate::components::form::{Control, Field, Form, action_button, delete_button, version_field};
-use crate::components::page_data::{load, notice, when_loaded};
+use crate::components::form::{
+    Control, Field, Form, action_button, delete_button, revision_field, revision_hint,
+};
+use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
 use crate::domain::{AgentSpec, Draft, Problems};
@@ -9,25 +11,14 @@ use crate::pages::suites::list::suite_table;
 use crate::server_fns::agents::AgentData;
 use crate::server_fns::{AgentQuery, Choice};
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
+/// The editor of an agent; without an ID in the path, of a new one.
 #[component]
 pub fn AgentPage() -> impl IntoView {
-    let params = use_params_map();
-    page(Signal::derive(move || params.with(|params| params.get("id"))))
-}
-
-#[component]
-pub fn NewAgentPage() -> impl IntoView {
-    page(Signal::stored(None))
-}
-
-fn page(id: Signal<Option<String>>) -> AnyView {
-    let query = use_query_map();
-    let data =
-        load(move || AgentQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {when_loaded(data, editor)} }.into_any()
+    let (id, draft) = (route_param("id"), query_param("draft"));
+    let data = load(move || AgentQuery { id: id.get(), draft: draft.get() });
+    view! { {notice()} {when_loaded(data, editor)} }
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -40,27 +31,19 @@ fn editor(data: AgentData) -> AnyView {
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), default_draft(&connections)),
         Some(agent) => (agent.name.clone(), format!("/forms/agents/{}", agent.id), stored),
     };
-    // A rejected draft keeps the revision it was based on, so that a conflict shows.
     let version = agent.as_ref().map(|newest| {
-        let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
-        let (url, next) = (format!("/agents/{}", newest.id), newest.revision + 1);
-        let save = format!("Save my version as revision {next}");
-        version_field("revision", shown, newest.revision.to_string(), url, save, differs)
+        let url = format!("/agents/{}", newest.id);
+        revision_field(newest.revision, rejected.as_ref(), url, differs)
     });
     let form = Form::new(draft, rejected, check);
-    let tools = match &agent {
-        None => ().into_any(),
-        Some(agent) => head_actions(&agent.id.to_string()),
-    };
-    let hint = agent.as_ref().map(|agent| {
-        view! { <p class="hint">"Revision " {agent.revision} ". Saving creates a new revision; past runs keep the one they used."</p> }
-    });
+    let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string()));
+    let hint = agent.as_ref().map(|agent| revision_hint(agent.revision));
     let history = (!suites.is_empty()).then(|| {
         view! { <section><h2>"Latest suites"</h2>{suite_table(suites)}</section> }
     });
     view! {
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/agents">"Agents"</a></nav>
-        <div class="page-head">{heading(title)} {tools}</div>
+        <div class="page-head">{heading(title)} {actions}</div>
         {hint}
         <form method="post" action=action novalidate class="editor"
             on:submit=move |event| form.on_submit(&event)
@@ -81,7 +64,7 @@ fn editor(data: AgentData) -> AnyView {
     .into_any()
 }
 
-fn head_actions(id: &str) -> AnyView {
+fn actions(id: &str) -> AnyView {
     let hint = "This deletes the agent. Its runs and transcripts are kept.";
     view! {
         <div class="actions">

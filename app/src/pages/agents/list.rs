@@ -1,31 +1,31 @@
 //! The list of agents.
 
 use crate::components::page_data::{
-    empty_state, load, next_page_link, notice, section_when_loaded,
+    empty_state, load, next_page_link, notice, query_param, section_when_loaded,
 };
+use crate::components::table::table;
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::server_fns::AgentsQuery;
 use crate::server_fns::agents::AgentRow;
 use crate::services::Page;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn AgentsPage() -> impl IntoView {
-    let query = use_query_map();
-    let data = load(move || AgentsQuery { after: query.with(|query| query.get("after")) });
+    let after = query_param("after");
+    let data = load(move || AgentsQuery { after: after.get() });
     view! {
         {notice()}
         <div class="page-head">
             {heading("Agents")}
             <a class="button primary" href="/agents/new">"New agent"</a>
         </div>
-        {section_when_loaded(data, table)}
+        {section_when_loaded(data, show)}
     }
 }
 
-fn table(page: Page<AgentRow>) -> AnyView {
+fn show(page: Page<AgentRow>) -> AnyView {
     if page.items.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
         let text = "An agent is what you test: a system prompt, a model and its tools.";
@@ -47,20 +47,17 @@ fn table(page: Page<AgentRow>) -> AnyView {
                 <td class="end"><a class="button small" href=run aria-label=label>"Run"</a></td>
             </tr>
         }
+        .into_any()
     });
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Agents">
-            <table class="list">
-                <thead><tr>
-                    <th scope="col">"Agent"</th><th scope="col">"Category"</th>
-                    <th scope="col">"Model"</th><th scope="col" class="num">"Tools"</th>
-                    <th scope="col" class="num">"Revision"</th><th scope="col" class="num">"Updated"</th>
-                    <td></td>
-                </tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-        </div>
-        {next_page_link("/agents", page.next)}
-    }
-    .into_any()
+    let columns = [
+        ("Agent", ""),
+        ("Category", ""),
+        ("Model", ""),
+        ("Tools", "num"),
+        ("Revision", "num"),
+        ("Updated", "num"),
+        ("", ""),
+    ];
+    view! { {table("Agents", "list", &columns, rows.collect())} {next_page_link("/agents", page.next)} }
+        .into_any()
 }

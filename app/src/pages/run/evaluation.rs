@@ -141,8 +141,8 @@ pub fn details(evaluation: &Evaluation) -> AnyView {
 
 fn about(evaluation: &Evaluation) -> AnyView {
     let took = evaluation.latency_ms.map(|ms| format!(" · {}", duration(u64::from(ms))));
-    let own = evaluation.judge_score.map(|own| {
-        format!("The judge’s own score was {} (recorded, not used). ", score(Some(own)))
+    let judge_score = evaluation.judge_score.map(|judge_score| {
+        format!("The judge’s own score was {} (recorded, not used). ", score(Some(judge_score)))
     });
     let error = evaluation.error.as_ref().map(|error| {
         view! { <p class="problem">{error.kind.label()} ": " {error.message.clone()}</p> }
@@ -154,7 +154,7 @@ fn about(evaluation: &Evaluation) -> AnyView {
         <details class="raw">
             <summary>"Judge: " {evaluation.judge_model.clone()} {took}</summary>
             <p class="hint">
-                {own}
+                {judge_score}
                 {format!("Prompt version {}. ", evaluation.prompt_version)}
                 {format!("{} tokens in, {} out. ", evaluation.input_tokens, evaluation.output_tokens)}
                 "Created " {time(evaluation.created_at)}

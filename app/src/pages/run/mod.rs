@@ -6,34 +6,21 @@ pub mod parts;
 use crate::components::browser;
 use crate::components::chip::run_chip;
 use crate::components::form::{action_button, rejection};
-use crate::components::page_data::{auto_refresh, load, notice, when_loaded};
+use crate::components::page_data::{
+    auto_refresh, load, notice, poll_while, route_param, when_loaded,
+};
 use crate::components::title::heading;
 use crate::components::turns::turn;
 use crate::domain::{ErrorKind, Evaluation, EvaluationStatus, Run, Turn};
 use crate::server_fns::RunQuery;
 use crate::server_fns::runs::RunData;
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn RunPage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
-    let data = load(move || RunQuery { id: id.get() });
-    // The page polls while the run is unfinished or being judged.
-    Effect::new(move || {
-        let open = match data.get() {
-            Some(Ok(data)) => !data.run.status.is_final() || is_being_judged(&data.run),
-            _ => false,
-        };
-        if open {
-            browser::after_ms(2000, move || {
-                if id.try_get_untracked().is_some() {
-                    data.refetch();
-                }
-            });
-        }
-    });
+    let id = route_param("id");
+    let data = load(move || RunQuery { id: id.get().unwrap_or_default() });
+    poll_while(data, 2000, |data| is_unfinished(&data.run));
     Effect::new(move || {
         if data.is_loaded() {
             browser::after_ms(0, browser::scroll_to_hash);
@@ -47,9 +34,13 @@ fn evaluations(run: &Run) -> &[Evaluation] {
 }
 
 fn is_being_judged(run: &Run) -> bool {
-    let open =
+    let unfinished =
         |e: &Evaluation| matches!(e.status, EvaluationStatus::Pending | EvaluationStatus::Running);
-    evaluations(run).iter().any(open)
+    evaluations(run).iter().any(unfinished)
+}
+
+fn is_unfinished(run: &Run) -> bool {
+    !run.status.is_final() || is_being_judged(run)
 }
 
 fn show(data: RunData) -> AnyView {
@@ -59,9 +50,8 @@ fn show(data: RunData) -> AnyView {
     let turns = run.transcript.clone().unwrap_or_default();
     let title = format!("{} × {}", run.scenario.name, run.agent.name);
     let suite = format!("/suites/{}", run.suite_id);
-    let open = !run.status.is_final() || is_being_judged(&run);
     view! {
-        {open.then(auto_refresh)}
+        {is_unfinished(&run).then(auto_refresh)}
         <nav class="crumbs" aria-label="Breadcrumb">
             <a href="/suites">"Suites"</a> " / " <a href=suite>"Suite"</a>
         </nav>
@@ -102,8 +92,8 @@ fn buttons(run: &Run, key: String) -> AnyView {
     }
     // Only a finished conversation can be judged.
     if run.end_reason.is_none() {
-        let again = format!("/suites/new?agent={}&scenario={}", run.agent.id, run.scenario.id);
-        return view! { <a class="button" href=again>"Run again"</a> }.into_any();
+        let url = format!("/suites/new?agent={}&scenario={}", run.agent.id, run.scenario.id);
+        return view! { <a class="button" href=url>"Run again"</a> }.into_any();
     }
     let hidden = vec![("idempotency_key", key)];
     action_button(format!("/forms/runs/{id}/evaluate"), "Rejudge", "", hidden)

@@ -2,6 +2,7 @@
 
 use crate::components::chip::run_chip;
 use crate::components::format::{cost, duration, grouped, plural, score};
+use crate::components::table::table;
 use crate::components::time::{clock, maybe_time, time};
 use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitReason};
 use leptos::prelude::*;
@@ -102,20 +103,19 @@ pub fn usage_table(usage: &Usage) -> AnyView {
                 <td class="num">{grouped(role.output_tokens)}</td>
                 <td class="num">{cost(role.cost_usd)}</td></tr>
         }
+        .into_any()
     });
+    let columns = [
+        ("Role", ""),
+        ("Calls", "num"),
+        ("Tokens in", "num"),
+        ("Tokens out", "num"),
+        ("Cost", "num"),
+    ];
     view! {
         <section>
             <h2>"Tokens and cost"</h2>
-            <div class="scroll" tabindex="0" role="region" aria-label="Tokens and cost by role">
-            <table class="compact">
-                <thead><tr>
-                    <th scope="col">"Role"</th><th scope="col" class="num">"Calls"</th>
-                    <th scope="col" class="num">"Tokens in"</th><th scope="col" class="num">"Tokens out"</th>
-                    <th scope="col" class="num">"Cost"</th>
-                </tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-            </div>
+            {table("Tokens and cost by role", "compact", &columns, rows.collect())}
         </section>
     }
     .into_any()
@@ -136,19 +136,10 @@ pub fn run_table(runs: &[Run], with_agent: bool) -> AnyView {
                 <td class="num" data-label="Created">{time(run.created_at)}</td>
             </tr>
         }
+        .into_any()
     });
     let first = if with_agent { "Agent" } else { "Scenario" };
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Runs">
-            <table class="list">
-                <thead><tr>
-                    <th scope="col">"Status"</th><th scope="col">{first}</th>
-                    <th scope="col" class="num">"Score"</th><th scope="col" class="num">"Duration"</th>
-                    <th scope="col" class="num">"Created"</th>
-                </tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let columns =
+        [("Status", ""), (first, ""), ("Score", "num"), ("Duration", "num"), ("Created", "num")];
+    table("Runs", "list", &columns, rows.collect())
 }

@@ -1,8 +1,8 @@
 //! Editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, delete_button, version_field};
-use crate::components::page_data::{load, notice, when_loaded};
+use crate::components::form::{Form, action_button, delete_button, revision_field, revision_hint};
+use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::rows;
 use crate::components::title::heading;
 use crate::domain::{Draft, Problems, Run, ScenarioSpec};
@@ -10,26 +10,15 @@ use crate::pages::run::parts::run_table;
 use crate::server_fns::ScenarioQuery;
 use crate::server_fns::scenarios::ScenarioData;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
-/// An existing scenario: editable, or read-only if built in.
+/// A scenario: the editor, or a read-only view if it is built in. Without an ID in
+/// the path, the editor of a new one.
 #[component]
 pub fn ScenarioPage() -> impl IntoView {
-    let params = use_params_map();
-    page(Signal::derive(move || params.with(|params| params.get("id"))))
-}
-
-#[component]
-pub fn NewScenarioPage() -> impl IntoView {
-    page(Signal::stored(None))
-}
-
-fn page(id: Signal<Option<String>>) -> AnyView {
-    let query = use_query_map();
-    let data =
-        load(move || ScenarioQuery { id: id.get(), draft: query.with(|query| query.get("draft")) });
-    view! { {notice()} {when_loaded(data, show)} }.into_any()
+    let (id, draft) = (route_param("id"), query_param("draft"));
+    let data = load(move || ScenarioQuery { id: id.get(), draft: draft.get() });
+    view! { {notice()} {when_loaded(data, show)} }
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -97,18 +86,13 @@ fn editor(data: ScenarioData) -> AnyView {
             (scenario.name.clone(), format!("/forms/scenarios/{}", scenario.id), stored)
         }
     };
-    // A rejected draft keeps the revision it was based on, so that a conflict shows.
     let version = scenario.as_ref().map(|newest| {
-        let shown = rejected.as_ref().map(|rejected| rejected.draft.text("revision"));
-        let (url, next) = (format!("/scenarios/{}", newest.id), newest.revision + 1);
-        let save = format!("Save my version as revision {next}");
-        version_field("revision", shown, newest.revision.to_string(), url, save, differs)
+        let url = format!("/scenarios/{}", newest.id);
+        revision_field(newest.revision, rejected.as_ref(), url, differs)
     });
     let form = Form::new(draft, rejected, check);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
-    let hint = scenario.as_ref().map(|scenario| {
-        view! { <p class="hint">"Revision " {scenario.revision} ". Saving creates a new revision; past runs keep the one they used."</p> }
-    });
+    let hint = scenario.as_ref().map(|scenario| revision_hint(scenario.revision));
     view! {
         {crumbs()}
         <div class="page-head">{heading(title)} {head}</div>

@@ -3,14 +3,13 @@
 use crate::components::browser;
 use crate::components::format::plural;
 use crate::components::page_data::{
-    empty_state, load, next_page_link, notice, section_when_loaded,
+    empty_state, load, next_page_link, notice, query_param, section_when_loaded, with_query,
 };
 use crate::components::title::heading;
 use crate::domain::{Category, Difficulty};
 use crate::server_fns::ScenariosQuery;
 use crate::server_fns::scenarios::{ScenarioFilterParams, ScenarioRow};
 use crate::services::Page;
-use crate::url::percent_encode;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
@@ -32,7 +31,7 @@ pub fn filter_of(query: &ParamsMap) -> ScenarioFilterParams {
 pub fn ScenariosPage() -> impl IntoView {
     let query = use_query_map();
     let params = Memo::new(move |_| query.with(filter_of));
-    let after = Memo::new(move |_| query.with(|query| query.get("after")));
+    let after = query_param("after");
     let data = load(move || ScenariosQuery { params: params.get(), after: after.get() });
     view! {
         {notice()}
@@ -112,13 +111,8 @@ fn table(page: Page<ScenarioRow>, params: &ScenarioFilterParams) -> AnyView {
         view! { <input type="hidden" name=*name value=value.clone()/> }
     });
     let rows = page.items.into_iter().map(row);
-    let query: Vec<_> =
-        pairs.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
-    let url = if query.is_empty() {
-        "/scenarios".to_owned()
-    } else {
-        format!("/scenarios?{}", query.join("&"))
-    };
+    let query: Vec<_> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let url = with_query("/scenarios", &query);
     view! {
         <form method="get" action="/suites/new">
             {hidden.collect_view()}

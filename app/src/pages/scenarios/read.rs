@@ -1,5 +1,6 @@
 //! Read-only view of a built-in scenario.
 
+use crate::components::table::table;
 use crate::domain::{Mode, ScenarioSpec, Speaker};
 use crate::pages::run::parts::fact;
 use leptos::prelude::*;
@@ -89,26 +90,22 @@ fn mocks(spec: &ScenarioSpec) -> AnyView {
     }
     let rows = spec.tool_mocks.iter().map(|mock| {
         let when = mock.when.clone().map(|w| serde_json::Value::Object(w).to_string());
-        let answer = match (&mock.result, &mock.error) {
+        let result = match (&mock.result, &mock.error) {
             (Some(result), _) => result.to_string(),
             (None, error) => format!("error: {}", error.clone().unwrap_or_default()),
         };
         view! {
             <tr><td><code>{mock.tool.clone()}</code></td>
                 <td><code>{when.unwrap_or_else(|| "any call".to_owned())}</code></td>
-                <td><code>{answer}</code></td></tr>
+                <td><code>{result}</code></td></tr>
         }
+        .into_any()
     });
+    let columns = [("Tool", ""), ("Arguments", ""), ("Result", "")];
     view! {
         <section>
             <h2>"Tool mocks"</h2>
-            <div class="scroll" tabindex="0" role="region" aria-label="Tool mocks">
-                <table>
-                    <thead><tr><th scope="col">"Tool"</th><th scope="col">"Arguments"</th>
-                        <th scope="col">"Result"</th></tr></thead>
-                    <tbody>{rows.collect_view()}</tbody>
-                </table>
-            </div>
+            {table("Tool mocks", "", &columns, rows.collect())}
         </section>
     }
     .into_any()

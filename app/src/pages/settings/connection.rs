@@ -5,7 +5,7 @@ use super::tabs;
 use crate::components::chip::chip;
 use crate::components::form::{Control, Field, Form, delete_button, options, version_field};
 use crate::components::format::duration;
-use crate::components::page_data::{load, notice, when_loaded};
+use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::title::heading;
 use crate::domain::{
     BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
@@ -13,30 +13,18 @@ use crate::domain::{
 use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::json;
 
 /// ID of the form that every button of the page submits.
 const FORM: &str = "connection";
 
+/// The editor of a connection; without an ID in the path, of a new one.
 #[component]
 pub fn ConnectionPage() -> impl IntoView {
-    let params = use_params_map();
-    page(Signal::derive(move || params.with(|params| params.get("id"))))
-}
-
-#[component]
-pub fn NewConnectionPage() -> impl IntoView {
-    page(Signal::stored(None))
-}
-
-fn page(id: Signal<Option<String>>) -> AnyView {
-    let query = use_query_map();
-    let data = load(move || {
-        let (draft, tested) = query.with(|query| (query.get("draft"), query.get("tested")));
-        ConnectionQuery { id: id.get(), draft, tested }
-    });
-    view! { {notice()} {tabs("connections")} {when_loaded(data, show)} }.into_any()
+    let (id, draft, tested) = (route_param("id"), query_param("draft"), query_param("tested"));
+    let data =
+        load(move || ConnectionQuery { id: id.get(), draft: draft.get(), tested: tested.get() });
+    view! { {notice()} {tabs("connections")} {when_loaded(data, show)} }
 }
 
 fn check(draft: &Draft) -> Problems {
@@ -114,7 +102,7 @@ fn status_panel(connection: &Connection) -> AnyView {
             "Your runs wait until the provider recovers. Rehearsal retries automatically; one successful call can be enough."
         }
         BreakerState::Suspended => {
-            "Your runs end with this error. Calls resume when you save a change here, when a test succeeds, or when the automatic retry after five minutes succeeds."
+            "Your runs end with this error. Calls resume when you save a change here, when a test succeeds, or when a trial call succeeds: every five minutes, the next call of a run is tried."
         }
     };
     let retry = (!closed).then(|| {

@@ -3,6 +3,7 @@
 use super::tabs;
 use crate::components::chip::chip;
 use crate::components::page_data::{empty_state, load, notice, section_when_loaded};
+use crate::components::table::table;
 use crate::components::time::clock;
 use crate::components::title::heading;
 use crate::domain::{Breaker, BreakerState, Connection};
@@ -19,7 +20,7 @@ pub fn ConnectionsPage() -> impl IntoView {
             {heading("Connections")}
             <a class="button primary" href="/settings/connections/new">"Add connection"</a>
         </div>
-        {section_when_loaded(data, table)}
+        {section_when_loaded(data, show)}
     }
 }
 
@@ -39,7 +40,7 @@ pub fn breaker_status(breaker: &Breaker) -> AnyView {
     .into_any()
 }
 
-fn table(connections: Vec<Connection>) -> AnyView {
+fn show(connections: Vec<Connection>) -> AnyView {
     if connections.is_empty() {
         let action = view! {
             <a class="button primary" href="/settings/connections/new">"Add connection"</a>
@@ -65,18 +66,8 @@ fn table(connections: Vec<Connection>) -> AnyView {
                 <td data-label="Status">{breaker_status(&connection.breaker)}</td>
             </tr>
         }
+        .into_any()
     });
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Connections">
-            <table class="list">
-                <thead><tr>
-                    <th scope="col">"Name"</th><th scope="col">"Kind"</th>
-                    <th scope="col">"Base URL"</th><th scope="col">"API key"</th>
-                    <th scope="col">"Status"</th>
-                </tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let columns = [("Name", ""), ("Kind", ""), ("Base URL", ""), ("API key", ""), ("Status", "")];
+    table("Connections", "list", &columns, rows.collect())
 }

@@ -2,17 +2,16 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, skip_validation};
-use crate::components::page_data::{load, notice, section_when_loaded};
+use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
 use crate::server_fns::{Choice, ModelsQuery};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
-    let query = use_query_map();
-    let data = load(move || ModelsQuery { draft: query.with(|query| query.get("draft")) });
+    let draft = query_param("draft");
+    let data = load(move || ModelsQuery { draft: draft.get() });
     view! { {notice()} {tabs("models")} {heading("Models")} {section_when_loaded(data, show)} }
 }
 

@@ -2,19 +2,19 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, delete_button, skip_validation};
-use crate::components::page_data::{load, notice, section_when_loaded};
+use crate::components::page_data::{load, notice, query_param, section_when_loaded};
+use crate::components::table::table;
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
 use crate::domain::{ApiToken, Draft};
 use crate::server_fns::TokensQuery;
 use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn TokensPage() -> impl IntoView {
-    let query = use_query_map();
-    let data = load(move || TokensQuery { draft: query.with(|query| query.get("draft")) });
+    let draft = query_param("draft");
+    let data = load(move || TokensQuery { draft: draft.get() });
     view! { {notice()} {tabs("tokens")} {heading("Tokens")} {section_when_loaded(data, show)} }
 }
 
@@ -44,12 +44,12 @@ fn show(data: TokensData) -> AnyView {
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Create token"</button></div>
         </form>
-        {table(tokens)}
+        {token_table(tokens)}
     }
     .into_any()
 }
 
-fn table(tokens: Vec<ApiToken>) -> AnyView {
+fn token_table(tokens: Vec<ApiToken>) -> AnyView {
     if tokens.is_empty() {
         return view! { <p class="hint">"No tokens yet."</p> }.into_any();
     }
@@ -61,15 +61,8 @@ fn table(tokens: Vec<ApiToken>) -> AnyView {
                 <td class="num" data-label="Last used">{maybe_time(token.last_used_at)}</td>
                 <td class="end">{delete_button(delete, "Delete this token", hint)}</td></tr>
         }
+        .into_any()
     });
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Tokens">
-            <table class="list">
-                <thead><tr><th scope="col">"Token"</th><th scope="col" class="num">"Created"</th>
-                    <th scope="col" class="num">"Last used"</th><td></td></tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let columns = [("Token", ""), ("Created", "num"), ("Last used", "num"), ("", "")];
+    table("Tokens", "list", &columns, rows.collect())
 }

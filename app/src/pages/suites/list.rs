@@ -3,35 +3,41 @@
 use crate::components::chip::suite_chip;
 use crate::components::format::{percent, verdict_counts};
 use crate::components::page_data::{
-    auto_refresh, empty_state, load, next_page_link, notice, poll_while, section_when_loaded,
+    auto_refresh, empty_state, load, next_page_link, notice, poll_while, query_param,
+    section_when_loaded, with_query,
 };
+use crate::components::table::table;
 use crate::components::time::time;
 use crate::components::title::heading;
 use crate::domain::{Suite, SuiteStatus};
 use crate::server_fns::SuitesQuery;
 use crate::services::Page;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn SuitesPage() -> impl IntoView {
-    let query = use_query_map();
-    let params =
-        move || query.with(|query| (query.get("agent"), query.get("status"), query.get("after")));
-    let data = load(move || {
-        let (agent, status, after) = params();
-        SuitesQuery { agent, status, after }
-    });
-    poll_while(data, unfinished);
+    let [agent, status, after] = ["agent", "status", "after"].map(query_param);
+    let data =
+        load(move || SuitesQuery { agent: agent.get(), status: status.get(), after: after.get() });
+    poll_while(data, 3000, unfinished);
     view! {
         {notice()}
         <div class="page-head">
             {heading("Suites")}
             <a class="button primary" href="/suites/new">"Run scenarios"</a>
         </div>
-        {move || filters(&params().1.unwrap_or_default())}
-        {section_when_loaded(data, move |page| show(page, params().1.is_some() || params().0.is_some()))}
+        {move || filters(&status.get().unwrap_or_default())}
+        {section_when_loaded(data, move |page| {
+            let [agent, status] = [agent, status].map(|filter| filter.get_untracked());
+            show(page, &filtered_url(agent.as_deref(), status.as_deref()))
+        })}
     }
+}
+
+/// The URL of the list with its filters.
+fn filtered_url(agent: Option<&str>, status: Option<&str>) -> String {
+    let filters = [("agent", agent.unwrap_or_default()), ("status", status.unwrap_or_default())];
+    with_query("/suites", &filters)
 }
 
 fn filters(status: &str) -> AnyView {
@@ -54,8 +60,8 @@ fn unfinished(page: &Page<Suite>) -> bool {
     page.items.iter().any(|suite| !suite.status.is_final())
 }
 
-fn show(page: Page<Suite>, filtered: bool) -> AnyView {
-    if page.items.is_empty() && filtered {
+fn show(page: Page<Suite>, url: &str) -> AnyView {
+    if page.items.is_empty() && url.contains('?') {
         let action = view! { <a class="button" href="/suites">"Clear filters"</a> };
         return empty_state(
             "No matching suites",
@@ -68,8 +74,8 @@ fn show(page: Page<Suite>, filtered: bool) -> AnyView {
         let text = "A suite is one batch of runs: an agent tested against a set of scenarios.";
         return empty_state("No suites yet", text, action.into_any());
     }
-    let open = unfinished(&page);
-    view! { {open.then(auto_refresh)} {suite_table(page.items)} {next_page_link("/suites", page.next)} }.into_any()
+    let is_unfinished = unfinished(&page);
+    view! { {is_unfinished.then(auto_refresh)} {suite_table(page.items)} {next_page_link(url, page.next)} }.into_any()
 }
 
 pub fn suite_table(suites: Vec<Suite>) -> AnyView {
@@ -87,18 +93,24 @@ pub fn suite_table(suites: Vec<Suite>) -> AnyView {
                 <td class="num" data-label="Started">{time(suite.created_at)}</td>
             </tr>
         }
+        .into_any()
     });
-    view! {
-        <div class="scroll" tabindex="0" role="region" aria-label="Suites">
-            <table class="list">
-                <thead><tr>
-                    <th scope="col">"Status"</th><th scope="col">"Agent"</th>
-                    <th scope="col" class="num">"Pass rate"</th><th scope="col">"Runs"</th>
-                    <th scope="col" class="num">"Started"</th>
-                </tr></thead>
-                <tbody>{rows.collect_view()}</tbody>
-            </table>
-        </div>
+    let columns =
+        [("Status", ""), ("Agent", ""), ("Pass rate", "num"), ("Runs", ""), ("Started", "num")];
+    table("Suites", "list", &columns, rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{filtered_url, with_query};
+
+    #[test]
+    fn next_page_keeps_the_filters() {
+        let next = |agent, status| with_query(&filtered_url(agent, status), &[("after", "a+b")]);
+        assert_eq!(next(None, None), "/suites?after=a%2Bb");
+        assert_eq!(
+            next(Some("7"), Some("finished")),
+            "/suites?agent=7&status=finished&after=a%2Bb"
+        );
     }
-    .into_any()
 }

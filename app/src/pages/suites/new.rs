@@ -3,14 +3,15 @@
 use super::preflight::panel;
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, skip_validation};
-use crate::components::page_data::{PageData, empty_state, load, notice, section_when_loaded};
+use crate::components::page_data::{
+    QueryResource, empty_state, load, notice, section_when_loaded, with_query,
+};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::pages::scenarios::list::filter_of;
 use crate::server_fns::scenarios::ScenarioFilterParams;
 use crate::server_fns::suites::{PreflightData, StartData, StartParams};
 use crate::server_fns::{Choice, PreflightQuery, StartQuery};
-use crate::url::percent_encode;
 use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::web_sys::HtmlFormElement;
@@ -78,7 +79,7 @@ fn is_true(query: &ParamsMap, name: &str) -> bool {
     query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
 }
 
-fn show(data: StartData, preflight: PageData<PreflightData>) -> AnyView {
+fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
     if data.agents.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
         let text = "To run scenarios you need an agent: a system prompt, a model and its tools.";
@@ -151,24 +152,16 @@ fn show(data: StartData, preflight: PageData<PreflightData>) -> AnyView {
 
 /// The URL with the values of the form. The preflight check follows the URL.
 fn form_url(entries: &[(String, String)], filter: &ScenarioFilterParams) -> String {
-    let mut to = String::from("/suites/new?");
-    for (name, value) in entries {
-        let name = match name.as_str() {
-            "idempotency_key" => continue,
-            "agent_id" => "agent",
-            "scenario_ids[]" => "scenario",
-            name if name.starts_with("filter") => continue,
-            name => name,
-        };
-        if !value.is_empty() && value != "false" {
-            to.push_str(&format!("{name}={}&", percent_encode(value)));
-        }
-    }
-    for (name, value) in filter.pairs() {
-        to.push_str(&format!("{name}={}&", percent_encode(&value)));
-    }
-    to.pop();
-    to
+    let entries = entries.iter().filter_map(|(name, value)| match name.as_str() {
+        "idempotency_key" => None,
+        "agent_id" => Some(("agent", value.as_str())),
+        "scenario_ids[]" => Some(("scenario", value)),
+        name if name.starts_with("filter") || value == "false" => None,
+        name => Some((name, value)),
+    });
+    let filter = filter.pairs();
+    let filter = filter.iter().map(|(name, value)| (*name, value.as_str()));
+    with_query("/suites/new", &entries.chain(filter).collect::<Vec<_>>())
 }
 
 /// The entries of the form as rendered, in order.

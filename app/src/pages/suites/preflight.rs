@@ -3,7 +3,7 @@
 use crate::components::form::{Control, Field, Form};
 use crate::components::form_data::display_path;
 use crate::components::format::{about, cost, plural};
-use crate::components::page_data::PageData;
+use crate::components::page_data::QueryResource;
 use crate::components::time::clock;
 use crate::domain::{ConnectionWarning, Incompatibility, Preflight, Problem};
 use crate::pages::run::parts::fact;
@@ -12,7 +12,7 @@ use leptos::prelude::*;
 
 /// Why the Run button is disabled; `None` if it is enabled.
 fn disabled_reason(data: &PreflightData) -> Option<String> {
-    if let Some(error) = &data.refused {
+    if let Some(error) = &data.error {
         return Some(error.detail.clone());
     }
     let must_fix = || Some("Fix the problems above first.".to_owned());
@@ -46,10 +46,10 @@ fn misfit(scenarios: usize) -> String {
 }
 
 /// The preflight panel. Checkboxes keep their state; only results render again.
-pub fn panel(form: Form, data: PageData<PreflightData>) -> AnyView {
+pub fn panel(form: Form, data: QueryResource<PreflightData>) -> AnyView {
     let current = move || match data.get() {
         Some(Ok(current)) => current,
-        Some(Err(error)) => PreflightData { refused: Some(error), ..PreflightData::default() },
+        Some(Err(error)) => PreflightData { error: Some(error), ..PreflightData::default() },
         None => PreflightData::default(),
     };
     let preflight_has =

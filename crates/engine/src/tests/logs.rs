@@ -1,6 +1,6 @@
-//! What the log says of runs, and what it never says.
+//! What is logged about runs, and what is never logged.
 
-use super::bench::{Bench, obliging, rejected, scripted};
+use super::fixture::{Fixture, passing_reply, rejected, scripted};
 use domain::ErrorKind;
 use serde_json::{Value, json};
 use telemetry::capture::Capture;
@@ -12,8 +12,8 @@ const SAID: &str = "zebra-crossing";
 #[tokio::test(start_paused = true)]
 async fn each_end_is_one_log_line_without_conversation_text() {
     let (log, _captured) = Capture::new(Level::INFO);
-    let b = Bench::new(|number, request| match number {
-        1 => panic!("said {SAID} and fell"),
+    let f = Fixture::new(|number, request| match number {
+        1 => panic!("about {SAID}"),
         2 => Box::pin(async {
             let mut failure = rejected();
             if let Err(error) = &mut failure {
@@ -21,13 +21,13 @@ async fn each_end_is_one_log_line_without_conversation_text() {
             }
             failure
         }),
-        _ => obliging(number, request),
+        _ => passing_reply(number, request),
     });
     let mut scenario = scripted(2);
     scenario["conversation_flow"][0]["message"] = json!(SAID);
-    let suite = b.suite_with(1, &vec![scenario; 4], |suite| suite.concurrency = 1).await;
-    let _engine = b.engine().await;
-    let runs = b.finished(1, suite).await;
+    let suite = f.suite_with(1, &vec![scenario; 4], |suite| suite.concurrency = 1).await;
+    let _engine = f.start().await;
+    let runs = f.finished(1, suite).await;
 
     let lines = log.lines();
     for run in &runs {
@@ -47,14 +47,14 @@ async fn each_end_is_one_log_line_without_conversation_text() {
     assert_eq!(suites[0]["fields"]["suite"], suite.to_string());
     assert_eq!(suites[0]["fields"]["passed"], 2);
 
-    // The panic stands within the span of its run.
-    let of_us = |run: &&store::rows::RunRow| {
+    // The panic is logged within the span of its run.
+    let panicked = |run: &&store::rows::RunRow| {
         run.error.as_ref().is_some_and(|error| error.kind == ErrorKind::Internal)
     };
-    let fallen = runs.iter().find(of_us).expect("one fell");
+    let run = runs.iter().find(panicked).expect("one panicked");
     let panics: Vec<_> = ended(&lines, "panicked; this ends as an internal error").collect();
     assert_eq!(panics.len(), 1);
-    assert_eq!(panics[0]["span"]["run"], fallen.id.to_string());
+    assert_eq!(panics[0]["span"]["run"], run.id.to_string());
     assert_eq!(panics[0]["span"]["suite"], suite.to_string());
     assert!(!log.text().contains(SAID), "{}", log.text());
 }

@@ -1,6 +1,6 @@
-//! The engine's numbers are those of the runs.
+//! The metrics of the engine agree with the runs.
 
-use super::bench::{Bench, obliging, rejected, scripted, space};
+use super::fixture::{Fixture, passing_reply, rejected, scripted, space};
 use clock::Clock;
 use domain::RunError;
 use serde_json::{Value, json};
@@ -11,23 +11,23 @@ use store::suites::SuiteStore;
 use telemetry::parser::ParsedMetrics;
 use telemetry::scrape::{initialize, recorder};
 
-/// A script with this one question.
+/// A scenario with this one user message.
 fn asking(question: &str) -> Value {
     let mut scenario = scripted(1);
     scenario["conversation_flow"][0]["message"] = json!(question);
     scenario
 }
 
-/// Providers answer by what they are asked.
-fn bench() -> Bench {
-    Bench::new(|number, request| {
-        let asked = format!("{:?}", request.messages);
-        if asked.contains("Be rejected") {
+/// The provider replies by the user message.
+fn fixture() -> Fixture {
+    Fixture::new(|number, request| {
+        let messages = format!("{:?}", request.messages);
+        if messages.contains("Be rejected") {
             Box::pin(async { rejected() })
-        } else if asked.contains("Hang") {
+        } else if messages.contains("Hang") {
             Box::pin(std::future::pending())
         } else {
-            obliging(number, request)
+            passing_reply(number, request)
         }
     })
 }
@@ -42,40 +42,40 @@ async fn metrics_match_runs() {
     let _recording = metrics::set_default_local_recorder(&recorder);
     let numbers = || ParsedMetrics::read(&recorder.handle().render());
     initialize();
-    let b = bench();
+    let f = fixture();
     let damaged = json!({"name": "S", "category": "support"});
     let all = [scripted(3), scripted(2), asking("Be rejected"), damaged, scripted(1)];
-    let first = b.suite(1, &all).await;
-    // Two at once, so that the third waits and is never begun.
+    let first = f.suite(1, &all).await;
+    // With a concurrency of 2 the third run never starts.
     let hanging = [asking("Hang"), asking("Hang"), asking("Hang")];
-    let second = b.suite_with(2, &hanging, |suite| suite.concurrency = 2).await;
-    let engine = b.engine().await;
-    let mut runs = b.finished(1, first).await;
+    let second = f.suite_with(2, &hanging, |suite| suite.concurrency = 2).await;
+    let engine = f.start().await;
+    let mut runs = f.finished(1, first).await;
 
-    // While two calls hang: a look at least every five seconds.
+    // While two calls hang, the gauges are updated every five seconds.
     tokio::time::sleep(Duration::from_secs(12)).await;
-    let seen = numbers();
-    let state = |state| seen.value("rehearsal_runs", &[("state", state)]);
+    let metrics = numbers();
+    let state = |state| metrics.value("rehearsal_runs", &[("state", state)]);
     assert_eq!((state("conversing"), state("pending"), state("evaluating")), (2.0, 1.0, 0.0));
-    let oldest = seen.value("rehearsal_oldest_lease_seconds", &[]);
+    let oldest = metrics.value("rehearsal_oldest_lease_seconds", &[]);
     assert!((0.0..=6.0).contains(&oldest), "renewed every 5 s: {oldest}");
     assert_eq!(engine.calls_in_flight(), 2);
 
-    let told = b.work.cancel_suite(space(2), second, b.clock.now()).await.unwrap().unwrap();
-    engine.cancel(&told.leased_runs);
-    runs.extend(b.finished(2, second).await);
+    let outcome = f.queue.cancel_suite(space(2), second, f.clock.now()).await.unwrap().unwrap();
+    engine.cancel(&outcome.leased_runs);
+    runs.extend(f.finished(2, second).await);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    let seen = numbers();
-    for (labels, left) in seen.of("rehearsal_runs") {
+    let metrics = numbers();
+    for (labels, left) in metrics.of("rehearsal_runs") {
         assert_eq!(left, 0.0, "{labels:?}");
     }
-    assert_eq!(seen.value("rehearsal_oldest_lease_seconds", &[]), 0.0);
+    assert_eq!(metrics.value("rehearsal_oldest_lease_seconds", &[]), 0.0);
     assert_eq!(engine.calls_in_flight(), 0);
-    compare(&seen, &runs);
+    compare(&metrics, &runs);
 }
 
-/// Counters and histograms against the runs themselves.
-fn compare(seen: &ParsedMetrics, runs: &[RunRow]) {
+/// Compares counters and histograms with the runs.
+fn compare(metrics: &ParsedMetrics, runs: &[RunRow]) {
     let kind = |error: &Option<RunError>| error.as_ref().map_or("none", |e| e.kind.as_str());
     let mut ends: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     let mut took: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
@@ -90,19 +90,19 @@ fn compare(seen: &ParsedMetrics, runs: &[RunRow]) {
     }
     assert_eq!(ends.values().sum::<f64>(), 8.0);
     assert!(ends.len() >= 4, "passed, two kinds of errors, cancelled: {ends:?}");
-    for (labels, count) in seen.of("rehearsal_runs_finished_total") {
+    for (labels, count) in metrics.of("rehearsal_runs_finished_total") {
         let key = (labels["status"].as_str(), labels["error_kind"].as_str());
         assert_eq!(count, ends.get(&key).copied().unwrap_or(0.0), "{key:?}");
     }
-    for (labels, count) in seen.of("rehearsal_run_duration_seconds_count") {
+    for (labels, count) in metrics.of("rehearsal_run_duration_seconds_count") {
         let status = labels["status"].as_str();
         let (runs, seconds) = took.get(status).copied().unwrap_or_default();
         assert_eq!(count, runs, "{status}");
-        let sum = seen.value("rehearsal_run_duration_seconds_sum", &[("status", status)]);
+        let sum = metrics.value("rehearsal_run_duration_seconds_sum", &[("status", status)]);
         assert!((sum - seconds).abs() < 1e-6, "{status}: {sum} of {seconds}");
     }
-    assert_eq!(seen.value("rehearsal_queue_wait_seconds_count", &[]), waits.0);
-    let waited = seen.value("rehearsal_queue_wait_seconds_sum", &[]);
+    assert_eq!(metrics.value("rehearsal_queue_wait_seconds_count", &[]), waits.0);
+    let waited = metrics.value("rehearsal_queue_wait_seconds_sum", &[]);
     assert!((waited - waits.1).abs() < 1e-6, "{waited} of {}", waits.1);
 }
 
@@ -111,20 +111,24 @@ async fn recoveries_and_abandoned_runs_are_counted() {
     let recorder = recorder();
     let _recording = metrics::set_default_local_recorder(&recorder);
     initialize();
-    let b = bench();
-    let suite = b.suite(1, &[asking("Hang")]).await;
+    let f = fixture();
+    let suite = f.suite(1, &[asking("Hang")]).await;
     for _ in 0..4 {
-        let engine = b.engine().await;
+        let engine = f.start().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         engine.kill().await;
     }
-    let _engine = b.engine().await;
-    let run = b.finished(1, suite).await.remove(0);
-    let seen = ParsedMetrics::read(&recorder.handle().render());
+    let _engine = f.start().await;
+    let run = f.finished(1, suite).await.remove(0);
+    let metrics = ParsedMetrics::read(&recorder.handle().render());
     assert_eq!(run.recoveries, 3);
-    assert_eq!(seen.value("rehearsal_runs_recovered_total", &[]), 3.0);
-    assert_eq!(seen.value("rehearsal_runs_reaped_total", &[]), 1.0);
+    assert_eq!(metrics.value("rehearsal_runs_recovered_total", &[]), 3.0);
+    assert_eq!(metrics.value("rehearsal_runs_reaped_total", &[]), 1.0);
     let labels = [("status", "error"), ("error_kind", "abandoned")];
-    assert_eq!(seen.value("rehearsal_runs_finished_total", &labels), 1.0);
-    assert_eq!(seen.value("rehearsal_queue_wait_seconds_count", &[]), 1.0, "begun once");
+    assert_eq!(metrics.value("rehearsal_runs_finished_total", &labels), 1.0);
+    assert_eq!(
+        metrics.value("rehearsal_queue_wait_seconds_count", &[]),
+        1.0,
+        "the run started once"
+    );
 }

@@ -1,10 +1,11 @@
-//! The engine's promises, each once, with a scripted provider over the store
-//! in memory and on paused time.
+//! Tests of the engine with a scripted provider, over the in-memory store and on paused
+//! time.
 
-mod bench;
 mod circuits;
 mod conversations;
 mod crash;
+mod faulty_store;
+mod fixture;
 mod judge;
 mod limits;
 mod logs;

@@ -1,6 +1,6 @@
-//! Every run ends, alone, and with what was said.
+//! How runs end: each by itself, and with its messages.
 
-use super::bench::{Bench, failure, obliging, rejected, reply, scripted, space};
+use super::fixture::{Fixture, failure, passing_reply, rejected, reply, scripted, space};
 use domain::{ErrorKind, RunStatus};
 use llm::Decision;
 use mock_provider::judge_reply;
@@ -15,64 +15,62 @@ fn kind(run: &store::rows::RunRow) -> Option<ErrorKind> {
 #[tokio::test(start_paused = true)]
 async fn failed_call_keeps_earlier_turns() {
     for k in 0..6 {
-        let b = Bench::new(move |number, request| {
-            if number == k { Box::pin(async { rejected() }) } else { obliging(number, request) }
+        let f = Fixture::new(move |number, request| {
+            if number == k {
+                Box::pin(async { rejected() })
+            } else {
+                passing_reply(number, request)
+            }
         });
-        let suite = b.suite(1, &[scripted(6)]).await;
-        let _engine = b.engine().await;
-        let run = b.finished(1, suite).await.remove(0);
+        let run = f.run(scripted(6)).await;
         assert_eq!((run.status, kind(&run)), (RunStatus::Error, Some(ErrorKind::ProviderRejected)));
-        assert_eq!(b.said(run.id).await.len(), k * 2 + 1, "call {k} failed");
-        assert_eq!((run.score, run.view().passed), (None, None), "an error is no failure");
-        assert!(run.error.as_ref().unwrap().message.contains("the provider's own words"));
+        assert_eq!(f.messages(run.id).await.len(), k * 2 + 1, "call {k} failed");
+        assert_eq!((run.score, run.view().passed), (None, None), "an error is not a failed run");
+        assert!(run.error.as_ref().unwrap().message.contains("the error text of the provider"));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn outage_exhausts_retries_and_ends_run() {
-    let b = Bench::new(|_, _| Box::pin(async { failure(Decision::Retry) }));
-    let suite = b.suite(1, &[scripted(2)]).await;
-    let _engine = b.engine().await;
-    let run = b.finished(1, suite).await.remove(0);
+    let f = Fixture::new(|_, _| Box::pin(async { failure(Decision::Retry) }));
+    let run = f.run(scripted(2)).await;
     assert_eq!(kind(&run), Some(ErrorKind::ProviderUnavailable));
-    assert_eq!(b.seen().len(), 4, "four attempts, one layer");
+    assert_eq!(f.received_calls().len(), 4, "four attempts in total");
 }
 
 #[tokio::test(start_paused = true)]
 async fn silent_provider_times_out() {
-    let b = Bench::new(|_, _| Box::pin(std::future::pending()));
+    let f = Fixture::new(|_, _| Box::pin(std::future::pending()));
     let mut scenario = scripted(2);
     scenario["timeout_seconds"] = json!(30);
-    let suite = b.suite(1, &[scenario]).await;
-    let _engine = b.engine().await;
-    let run = b.finished(1, suite).await.remove(0);
+    let run = f.run(scenario).await;
     assert_eq!(kind(&run), Some(ErrorKind::Timeout));
     let took = run.finished_at.unwrap().since(run.started_at.unwrap());
     assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31), "{took:?}");
-    assert_eq!(b.said(run.id).await, ["Question 0"]);
+    assert_eq!(f.messages(run.id).await, ["Question 0"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancel_takes_effect_immediately() {
-    let b = Bench::new(|number, request| {
-        if number < 2 { obliging(number, request) } else { Box::pin(std::future::pending()) }
+    let f = Fixture::new(|number, request| {
+        if number < 2 { passing_reply(number, request) } else { Box::pin(std::future::pending()) }
     });
-    let suite = b.suite(1, &[scripted(5)]).await;
-    let engine = b.engine().await;
+    let suite = f.suite(1, &[scripted(5)]).await;
+    let engine = f.start().await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let (asked, before) = (tokio::time::Instant::now(), b.seen().len());
+    let (requested, before) = (tokio::time::Instant::now(), f.received_calls().len());
     assert_eq!(before, 3, "the third call hangs");
-    let now = clock::Clock::now(&b.clock);
-    let told = b.work.cancel_suite(space(1), suite, now).await.unwrap().unwrap();
-    engine.cancel(&told.leased_runs);
-    let run = b.finished(1, suite).await.remove(0);
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    let now = clock::Clock::now(&f.clock);
+    let outcome = f.queue.cancel_suite(space(1), suite, now).await.unwrap().unwrap();
+    engine.cancel(&outcome.leased_runs);
+    let run = f.finished(1, suite).await.remove(0);
+    assert!(requested.elapsed() < Duration::from_secs(1), "{:?}", requested.elapsed());
     assert_eq!(run.status, RunStatus::Cancelled);
-    assert_eq!(b.said(run.id).await.len(), 5, "what was said is kept");
+    assert_eq!(f.messages(run.id).await.len(), 5, "the messages are kept");
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(b.seen().len(), before, "no call after it");
+    assert_eq!(f.received_calls().len(), before, "no call after it");
     assert_eq!(
-        b.provider.flying.load(std::sync::atomic::Ordering::SeqCst),
+        f.provider.in_flight.load(std::sync::atomic::Ordering::SeqCst),
         0,
         "the call is dropped"
     );
@@ -80,28 +78,28 @@ async fn cancel_takes_effect_immediately() {
 
 #[tokio::test(start_paused = true)]
 async fn heartbeat_delivers_cancel_from_other_process() {
-    let b = Bench::new(|_, _| Box::pin(std::future::pending()));
-    let suite = b.suite(1, &[scripted(1)]).await;
-    let _engine = b.engine().await;
+    let f = Fixture::new(|_, _| Box::pin(std::future::pending()));
+    let suite = f.suite(1, &[scripted(1)]).await;
+    let _engine = f.start().await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (asked, now) = (tokio::time::Instant::now(), clock::Clock::now(&b.clock));
-    // Only the flag in the database: nobody tells this process.
-    b.work.cancel_suite(space(1), suite, now).await.unwrap().unwrap();
-    let run = b.finished(1, suite).await.remove(0);
+    let (requested, now) = (tokio::time::Instant::now(), clock::Clock::now(&f.clock));
+    // Only stored: the engine of this process is not called.
+    f.queue.cancel_suite(space(1), suite, now).await.unwrap().unwrap();
+    let run = f.finished(1, suite).await.remove(0);
     assert_eq!(run.status, RunStatus::Cancelled);
-    assert!(asked.elapsed() <= Duration::from_secs(6), "{:?}", asked.elapsed());
+    assert!(requested.elapsed() <= Duration::from_secs(6), "{:?}", requested.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn panic_ends_only_its_run() {
-    let b = Bench::new(|number, request| {
+    let f = Fixture::new(|number, request| {
         assert!(number != 1, "a fault in the middle of a run");
-        obliging(number, request)
+        passing_reply(number, request)
     });
-    let all: Vec<_> = (0..5).map(|_| scripted(2)).collect();
-    let suite = b.suite(1, &all).await;
-    let _engine = b.engine().await;
-    let runs = b.finished(1, suite).await;
+    let all = vec![scripted(2); 5];
+    let suite = f.suite(1, &all).await;
+    let _engine = f.start().await;
+    let runs = f.finished(1, suite).await;
     let internal = runs.iter().filter(|run| kind(run) == Some(ErrorKind::Internal)).count();
     let passed = runs.iter().filter(|run| run.status == RunStatus::Passed).count();
     assert_eq!((internal, passed), (1, 4));
@@ -109,13 +107,13 @@ async fn panic_ends_only_its_run() {
 
 #[tokio::test(start_paused = true)]
 async fn corrupt_scenario_ends_only_its_run() {
-    let b = Bench::new(obliging);
-    let mut all: Vec<_> = (0..10).map(|_| scripted(1)).collect();
+    let f = Fixture::new(passing_reply);
+    let mut all = vec![scripted(1); 10];
     all[4] = json!({"name": "S", "category": "support",
         "conversation_flow": [{"role": "user", "text": "of another shape"}]});
-    let suite = b.suite(1, &all).await;
-    let _engine = b.engine().await;
-    let runs = b.finished(1, suite).await;
+    let suite = f.suite(1, &all).await;
+    let _engine = f.start().await;
+    let runs = f.finished(1, suite).await;
     assert_eq!(kind(&runs[4]), Some(ErrorKind::InvalidScenario));
     let message = &runs[4].error.as_ref().unwrap().message;
     assert!(message.contains("conversation_flow[0].speaker"), "{message}");
@@ -124,26 +122,24 @@ async fn corrupt_scenario_ends_only_its_run() {
 
 #[tokio::test(start_paused = true)]
 async fn bad_agent_is_failed_not_error() {
-    let b = Bench::new(|number, request| match &request.output {
-        None => obliging(number, request),
+    let f = Fixture::new(|number, request| match &request.output {
+        None => passing_reply(number, request),
         Some(_) => {
             Box::pin(async move { reply(judge_reply(false, "from the helpful agent").to_string()) })
         }
     });
-    let suite = b.suite(1, &[scripted(1)]).await;
-    let _engine = b.engine().await;
-    let run = b.finished(1, suite).await.remove(0);
+    let run = f.run(scripted(1)).await;
     assert_eq!((run.status, run.score, run.error.clone()), (RunStatus::Failed, Some(0.0), None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn run_pending_for_a_day_ends_at_boot() {
-    let b = Bench::new(obliging);
-    let suite = b.suite(1, &[scripted(2)]).await;
+    let f = Fixture::new(passing_reply);
+    let suite = f.suite(1, &[scripted(2)]).await;
     tokio::time::sleep(std::time::Duration::from_secs(25 * 3600)).await;
-    let _engine = b.engine().await;
-    let run = b.finished(1, suite).await.remove(0);
+    let _engine = f.start().await;
+    let run = f.finished(1, suite).await.remove(0);
     let kind = run.error.as_ref().map(|error| error.kind);
     assert_eq!((run.status, kind), (RunStatus::Error, Some(ErrorKind::Abandoned)));
-    assert_eq!(b.seen().len(), 0, "nothing was begun");
+    assert_eq!(f.received_calls().len(), 0, "no run started");
 }

@@ -115,20 +115,22 @@ impl DiskState {
         self.names.insert((folder, name.to_owned()), id);
     }
 
-    pub(super) fn remove(&mut self, folder: u64, name: &OsStr) -> bool {
-        self.names.remove(&(folder, name.to_owned())).is_some()
+    /// Returns `None` if there is no such name.
+    pub(super) fn remove(&mut self, folder: u64, name: &OsStr) -> Option<()> {
+        self.names.remove(&(folder, name.to_owned())).map(|_| ())
     }
 
-    pub(super) fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr)) -> bool {
-        let Some(id) = self.names.remove(&(from.0, from.1.to_owned())) else { return false };
-        self.names.insert((to.0, to.1.to_owned()), id);
-        true
+    /// Returns `None` if there is no such name.
+    pub(super) fn rename(&mut self, from: (u64, &OsStr), to: (u64, &OsStr)) -> Option<()> {
+        let id = self.names.remove(&(from.0, from.1.to_owned()))?;
+        self.link(id, to.0, to.1);
+        Some(())
     }
 
-    pub(super) fn write(&mut self, id: u64, offset: usize, bytes: &[u8]) -> bool {
-        let Some(node) = self.nodes.get_mut(&id) else { return false };
-        node.write(Write::Bytes { offset, bytes: bytes.to_vec() });
-        true
+    /// Returns `None` if there is no such file.
+    pub(super) fn write(&mut self, id: u64, offset: usize, bytes: &[u8]) -> Option<()> {
+        self.node_mut(id)?.write(Write::Bytes { offset, bytes: bytes.to_vec() });
+        Some(())
     }
 
     pub(super) fn set_length(&mut self, id: u64, length: usize) {

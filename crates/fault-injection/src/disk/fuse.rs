@@ -29,6 +29,21 @@ impl FuseDisk {
         if state.is_off { Err(Errno::IO.raw_os_error()) } else { Ok(state) }
     }
 
+    fn create_node(
+        &self,
+        parent: u64,
+        name: &OsStr,
+        is_folder: bool,
+        mode: u32,
+    ) -> Result<FileAttr, i32> {
+        let id = self.powered()?.create(parent, name, is_folder, permissions(mode));
+        self.attributes(id)
+    }
+
+    fn remove(&self, parent: u64, name: &OsStr) -> Result<(), i32> {
+        self.powered()?.remove(parent, name).ok_or(not_found())
+    }
+
     fn attributes(&self, id: u64) -> Result<FileAttr, i32> {
         let state = self.powered()?;
         let root = Node::folder();
@@ -66,37 +81,30 @@ fn to_usize(offset: i64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
-fn permissions(mode: u32, umask: u32) -> u16 {
-    u16::try_from(mode & !umask & 0o777).unwrap_or(0o600)
+fn permissions(mode: u32) -> u16 {
+    u16::try_from(mode & 0o777).unwrap_or(0o600)
 }
 
-fn send_empty(reply: ReplyEmpty, result: Result<bool, i32>) {
-    match result {
-        Ok(true) => reply.ok(),
-        Ok(false) => reply.error(not_found()),
-        Err(error) => reply.error(error),
-    }
-}
-
-fn send_entry(reply: ReplyEntry, result: Result<FileAttr, i32>) {
-    match result {
-        Ok(attributes) => reply.entry(&CACHE_TTL, &attributes, 0),
-        Err(error) => reply.error(error),
-    }
+/// Replies with the value or with the error.
+macro_rules! send {
+    ($reply:ident, $result:expr, $value:pat => $send:expr) => {
+        match $result {
+            Ok($value) => $send,
+            Err(error) => $reply.error(error),
+        }
+    };
 }
 
 #[allow(clippy::too_many_arguments)] // the signatures of fuser
 impl Filesystem for FuseDisk {
     fn lookup(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEntry) {
         let id = self.powered().and_then(|state| state.find(parent, name).ok_or(not_found()));
-        send_entry(reply, id.and_then(|id| self.attributes(id)));
+        let found = id.and_then(|id| self.attributes(id));
+        send!(reply, found, attributes => reply.entry(&CACHE_TTL, &attributes, 0));
     }
 
     fn getattr(&mut self, _: &Request<'_>, id: u64, _: Option<u64>, reply: ReplyAttr) {
-        match self.attributes(id) {
-            Ok(attributes) => reply.attr(&CACHE_TTL, &attributes),
-            Err(error) => reply.error(error),
-        }
+        send!(reply, self.attributes(id), attributes => reply.attr(&CACHE_TTL, &attributes));
     }
 
     fn setattr(
@@ -122,13 +130,11 @@ impl Filesystem for FuseDisk {
                 state.set_length(id, size);
             }
             if let (Some(mode), Some(node)) = (mode, state.node_mut(id)) {
-                node.mode = permissions(mode, 0);
+                node.mode = permissions(mode);
             }
         });
-        match changed.and_then(|()| self.attributes(id)) {
-            Ok(attributes) => reply.attr(&CACHE_TTL, &attributes),
-            Err(error) => reply.error(error),
-        }
+        let changed = changed.and_then(|()| self.attributes(id));
+        send!(reply, changed, attributes => reply.attr(&CACHE_TTL, &attributes));
     }
 
     fn mkdir(
@@ -140,9 +146,8 @@ impl Filesystem for FuseDisk {
         umask: u32,
         reply: ReplyEntry,
     ) {
-        let made =
-            self.powered().map(|mut p| p.create(parent, name, true, permissions(mode, umask)));
-        send_entry(reply, made.and_then(|id| self.attributes(id)));
+        let created = self.create_node(parent, name, true, mode & !umask);
+        send!(reply, created, attributes => reply.entry(&CACHE_TTL, &attributes, 0));
     }
 
     fn create(
@@ -155,22 +160,16 @@ impl Filesystem for FuseDisk {
         _: i32,
         reply: ReplyCreate,
     ) {
-        let made =
-            self.powered().map(|mut p| p.create(parent, name, false, permissions(mode, umask)));
-        match made.and_then(|id| self.attributes(id)) {
-            Ok(attributes) => reply.created(&CACHE_TTL, &attributes, 0, 0, 0),
-            Err(error) => reply.error(error),
-        }
+        let created = self.create_node(parent, name, false, mode & !umask);
+        send!(reply, created, attributes => reply.created(&CACHE_TTL, &attributes, 0, 0, 0));
     }
 
     fn unlink(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self.powered().map(|mut state| state.remove(parent, name));
-        send_empty(reply, removed);
+        send!(reply, self.remove(parent, name), () => reply.ok());
     }
 
     fn rmdir(&mut self, _: &Request<'_>, parent: u64, name: &OsStr, reply: ReplyEmpty) {
-        let removed = self.powered().map(|mut state| state.remove(parent, name));
-        send_empty(reply, removed);
+        send!(reply, self.remove(parent, name), () => reply.ok());
     }
 
     fn rename(
@@ -183,8 +182,10 @@ impl Filesystem for FuseDisk {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        let renamed = self.powered().map(|mut p| p.rename((parent, name), (new_parent, new_name)));
-        send_empty(reply, renamed);
+        let renamed = self.powered().and_then(|mut state| {
+            state.rename((parent, name), (new_parent, new_name)).ok_or(not_found())
+        });
+        send!(reply, renamed, () => reply.ok());
     }
 
     fn link(&mut self, _: &Request<'_>, id: u64, parent: u64, name: &OsStr, reply: ReplyEntry) {
@@ -195,7 +196,8 @@ impl Filesystem for FuseDisk {
                 Ok(())
             }
         });
-        send_entry(reply, linked.and_then(|()| self.attributes(id)));
+        let linked = linked.and_then(|()| self.attributes(id));
+        send!(reply, linked, attributes => reply.entry(&CACHE_TTL, &attributes, 0));
     }
 
     fn read(
@@ -209,17 +211,12 @@ impl Filesystem for FuseDisk {
         _: Option<u64>,
         reply: ReplyData,
     ) {
-        match self.powered() {
-            Err(error) => reply.error(error),
-            Ok(state) => match state.node(id) {
-                None => reply.error(not_found()),
-                Some(node) => {
-                    let from = to_usize(offset).min(node.bytes.len());
-                    let to = from.saturating_add(size as usize).min(node.bytes.len());
-                    reply.data(&node.bytes[from..to]);
-                }
-            },
-        }
+        let read = self.powered().and_then(|state| {
+            let bytes = &state.node(id).ok_or(not_found())?.bytes;
+            let from = to_usize(offset).min(bytes.len());
+            Ok(bytes[from..from.saturating_add(size as usize).min(bytes.len())].to_vec())
+        });
+        send!(reply, read, bytes => reply.data(&bytes));
     }
 
     fn write(
@@ -234,11 +231,11 @@ impl Filesystem for FuseDisk {
         _: Option<u64>,
         reply: ReplyWrite,
     ) {
-        match self.powered().map(|mut state| state.write(id, to_usize(offset), data)) {
-            Ok(true) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
-            Ok(false) => reply.error(not_found()),
-            Err(error) => reply.error(error),
-        }
+        let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let written = self
+            .powered()
+            .and_then(|mut state| state.write(id, to_usize(offset), data).ok_or(not_found()));
+        send!(reply, written, () => reply.written(length));
     }
 
     fn flush(&mut self, _: &Request<'_>, _: u64, _: u64, _: u64, reply: ReplyEmpty) {
@@ -246,11 +243,11 @@ impl Filesystem for FuseDisk {
     }
 
     fn fsync(&mut self, _: &Request<'_>, id: u64, _: u64, _: bool, reply: ReplyEmpty) {
-        send_empty(reply, self.powered().map(|mut state| state.sync(id)).map(|()| true));
+        send!(reply, self.powered().map(|mut state| state.sync(id)), () => reply.ok());
     }
 
     fn fsyncdir(&mut self, _: &Request<'_>, id: u64, _: u64, _: bool, reply: ReplyEmpty) {
-        send_empty(reply, self.powered().map(|mut state| state.sync_folder(id)).map(|()| true));
+        send!(reply, self.powered().map(|mut state| state.sync_folder(id)), () => reply.ok());
     }
 
     fn readdir(

@@ -49,14 +49,9 @@ impl CrashDisk {
 
     fn mount_state(state: DiskState) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut disk = Self { state: Arc::new(Mutex::new(state)), mounted: None, folder };
-        disk.attach()?;
-        Ok(disk)
-    }
-
-    fn attach(&mut self) -> io::Result<()> {
-        self.mounted = Some(mounts::mount(&self.state, self.folder.path())?);
-        Ok(())
+        let state = Arc::new(Mutex::new(state));
+        let mounted = Some(mounts::mount(&state, folder.path())?);
+        Ok(Self { state, mounted, folder })
     }
 
     /// The mount point.
@@ -77,7 +72,8 @@ impl CrashDisk {
             mounted.unmount();
         }
         self.state.lock().restore_power();
-        self.attach()
+        self.mounted = Some(mounts::mount(&self.state, self.folder.path())?);
+        Ok(())
     }
 }
 

@@ -26,7 +26,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { repeated_calls: 0, max_calls: 64, runs_per_user: 8 }
+        Self::per_user(8)
+    }
+}
+
+impl Limits {
+    pub fn per_user(runs_per_user: usize) -> Self {
+        Self { repeated_calls: 0, max_calls: 64, runs_per_user }
     }
 }
 
@@ -95,11 +101,8 @@ fn check_final_statuses(suite: &SuiteRecord, found: &mut Violations) {
         if !FINAL.contains(&run.status.as_str()) {
             found.add(GUARANTEE, format!("run {} is {}, which is not final", run.id, run.status));
         }
-        let events = suite.events.iter().filter_map(|event| match &event.kind {
-            EventKind::RunStatus { run: id, status } if *id == run.id => Some(status.as_str()),
-            _ => None,
-        });
-        let statuses: Vec<&str> = events.filter(|status| FINAL.contains(status)).collect();
+        let statuses = suite.statuses_of(&run.id).filter(|status| FINAL.contains(status));
+        let statuses: Vec<&str> = statuses.collect();
         if statuses != [run.status.as_str()] {
             let details = format!("run {} is {}; events: {statuses:?}", run.id, run.status);
             found.add(GUARANTEE, details);
@@ -245,8 +248,8 @@ impl<'a> Calls<'a> {
             }
             open.insert(index);
             let (_, call) = self.0[index];
-            let count = |same: &dyn Fn(&CallIntent) -> bool| {
-                open.iter().filter(|index| same(self.0[**index].1)).count()
+            let count = |matches: &dyn Fn(&CallIntent) -> bool| {
+                open.iter().filter(|index| matches(self.0[**index].1)).count()
             };
             let mut update = |what, who, count, limit| {
                 let peak = peaks.entry((what, who)).or_insert((0, limit));
@@ -256,12 +259,12 @@ impl<'a> Calls<'a> {
             update("calls of run", &call.run, count(&|other| other.run == call.run), 1);
             let suite = suite_of.get(call.run.as_str()).filter(|_| !call.is_rejudge);
             if let Some(suite) = suite {
-                let same = |matches: &dyn Fn(&SuiteRecord) -> bool| {
+                let count_by_suite = |matches: &dyn Fn(&SuiteRecord) -> bool| {
                     count(&|other| suite_of.get(other.run.as_str()).is_some_and(|s| matches(s)))
                 };
-                let of_suite = same(&|other| other.id == suite.id);
+                let of_suite = count_by_suite(&|other| other.id == suite.id);
                 update("calls of suite", &suite.id, of_suite, suite.concurrency);
-                let of_user = same(&|other| other.user == suite.user);
+                let of_user = count_by_suite(&|other| other.user == suite.user);
                 update("calls of user", &suite.user, of_user, limits.runs_per_user);
             }
         }

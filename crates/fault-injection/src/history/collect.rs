@@ -7,10 +7,10 @@ use super::{
 use crate::clock::parse_ms;
 use crate::workload::StartedSuite;
 use crate::{ApiClient, TestServer, id};
-use mock_provider::{MockProvider, Outcome};
+use mock_provider::{LoggedRequest, MockProvider, Outcome};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{ConnectOptions, SqliteConnection};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,34 +56,23 @@ pub(crate) fn database_file(data_dir: &Path) -> PathBuf {
 
 /// The time of each run's cancel request, or of its suite's.
 async fn cancel_times(database: &mut SqliteConnection) -> HashMap<String, i64> {
-    let rows = sqlx::query(
+    let rows = sqlx::query_as(
         "SELECT lower(hex(r.id)) AS run, \
          min(coalesce(r.cancel_requested_at, s.cancel_requested_at), \
              coalesce(s.cancel_requested_at, r.cancel_requested_at)) AS at \
          FROM runs r JOIN suites s ON s.id = r.suite_id \
          WHERE coalesce(r.cancel_requested_at, s.cancel_requested_at) IS NOT NULL",
     );
-    let rows = rows.fetch_all(database).await.unwrap();
-    rows.iter().map(|row| (row.get("run"), row.get("at"))).collect()
+    rows.fetch_all(database).await.unwrap().into_iter().collect()
 }
 
 async fn intents(database: &mut SqliteConnection) -> Vec<CallIntent> {
-    let rows = sqlx::query(
+    let rows = sqlx::query_as(
         "SELECT lower(hex(id)) AS id, lower(hex(run_id)) AS run, \
          evaluation_id IS NOT NULL AS is_rejudge, role, turn, outcome \
          FROM calls ORDER BY created_at, id",
     );
-    let rows = rows.fetch_all(database).await.unwrap();
-    rows.iter()
-        .map(|row| CallIntent {
-            id: row.get("id"),
-            run: row.get("run"),
-            is_rejudge: row.get("is_rejudge"),
-            role: row.get("role"),
-            turn: row.get("turn"),
-            outcome: row.get("outcome"),
-        })
-        .collect()
+    rows.fetch_all(database).await.unwrap()
 }
 
 /// Formats an id as the database does in hexadecimal.
@@ -154,15 +143,13 @@ pub fn parse_event(seq: i64, kind: &str, data: &str) -> Option<Event> {
 fn provider_requests(provider: &MockProvider) -> Vec<ProviderRequest> {
     let started_at = provider.started_at();
     let at = |ms: u64| i64::try_from(started_at + ms).unwrap_or(i64::MAX);
-    let log = provider.request_log();
-    log.iter()
-        .map(|entry| ProviderRequest {
-            call: hex_id(&entry.call_id),
-            from: at(entry.at_ms),
-            until: entry.ended_ms.map(at),
-            disconnected: entry.outcome == Outcome::Disconnected,
-        })
-        .collect()
+    let request = |entry: LoggedRequest| ProviderRequest {
+        call: hex_id(&entry.call_id),
+        from: at(entry.at_ms),
+        until: entry.ended_ms.map(at),
+        disconnected: entry.outcome == Outcome::Disconnected,
+    };
+    provider.request_log().into_iter().map(request).collect()
 }
 
 /// The time in the payload of a turn or of a suite's end.

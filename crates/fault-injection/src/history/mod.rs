@@ -3,7 +3,7 @@
 //!
 //! [`collect`] reads the API, the event streams, the table of calls and the
 //! provider's request log after a soak; [`check`] compares them. A [`History`]
-//! is plain data, so that the checker's own tests can falsify one.
+//! is plain data, so that the checker's own tests can violate each guarantee.
 
 mod check;
 mod collect;
@@ -46,6 +46,16 @@ pub struct SuiteRecord {
     pub events: Vec<Event>,
 }
 
+impl SuiteRecord {
+    /// The statuses of a run in the order of their events.
+    pub fn statuses_of(&self, run: &str) -> impl Iterator<Item = &str> {
+        self.events.iter().filter_map(move |event| match &event.kind {
+            EventKind::RunStatus { run: id, status } if id == run => Some(status.as_str()),
+            _ => None,
+        })
+    }
+}
+
 /// A run as the API shows it.
 #[derive(Clone, Debug, Default)]
 pub struct RunRecord {
@@ -85,7 +95,7 @@ pub struct ObservedTurn {
 }
 
 /// A row of the table of calls.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct CallIntent {
     /// The value of the header `x-rehearsal-call`.
     pub id: String,

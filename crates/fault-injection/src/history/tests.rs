@@ -85,18 +85,14 @@ fn valid_history() -> History {
     }
 }
 
-fn violated(history: &History) -> Vec<&'static str> {
-    let mut found: Vec<_> =
-        check(history, &LIMITS).iter().map(|violation| violation.guarantee).collect();
+/// The guarantees that the valid history violates after `change`.
+fn violated_after(change: impl FnOnce(&mut History)) -> Vec<&'static str> {
+    let mut history = valid_history();
+    change(&mut history);
+    let violations = check(&history, &LIMITS);
+    let mut found: Vec<_> = violations.iter().map(|violation| violation.guarantee).collect();
     found.dedup();
     found
-}
-
-/// The guarantees that are violated after `falsify`.
-fn falsified(falsify: impl FnOnce(&mut History)) -> Vec<&'static str> {
-    let mut history = valid_history();
-    falsify(&mut history);
-    violated(&history)
 }
 
 #[test]
@@ -107,37 +103,37 @@ fn valid_history_has_no_violations() {
 #[test]
 fn finds_missing_stuck_and_twice_final_runs() {
     let missing = |history: &mut History| history.suites[0].requested.push("c".into());
-    assert_eq!(falsified(missing), ["one final status"]);
+    assert_eq!(violated_after(missing), ["one final status"]);
     let stuck = |history: &mut History| history.suites[0].runs[0].status = "running".into();
-    assert_eq!(falsified(stuck), ["one final status"]);
+    assert_eq!(violated_after(stuck), ["one final status"]);
     let twice = |history: &mut History| {
         history.suites[0].events[2].kind = status("a", "error");
     };
-    assert_eq!(falsified(twice), ["one final status"]);
+    assert_eq!(violated_after(twice), ["one final status"]);
     let other = |history: &mut History| history.suites[0].runs[1].status = "failed".into();
-    assert_eq!(falsified(other), ["one final status"]);
+    assert_eq!(violated_after(other), ["one final status"]);
     let duplicate = |history: &mut History| {
-        let again = history.suites[0].runs[0].clone();
-        history.suites[0].runs.push(again);
+        let copy = history.suites[0].runs[0].clone();
+        history.suites[0].runs.push(copy);
     };
-    assert_eq!(falsified(duplicate), ["one final status"]);
-    let endless = |history: &mut History| {
+    assert_eq!(violated_after(duplicate), ["one final status"]);
+    let without_end = |history: &mut History| {
         history.suites[0].events.pop();
     };
-    assert_eq!(falsified(endless), ["one final status"]);
+    assert_eq!(violated_after(without_end), ["one final status"]);
 }
 
 #[test]
 fn finds_event_gaps_duplicates_and_events_after_the_end() {
     let gap = |history: &mut History| history.suites[0].events[4].seq = 6;
-    assert_eq!(falsified(gap), ["events without gap or duplicate"]);
+    assert_eq!(violated_after(gap), ["events without gap or duplicate"]);
     let duplicate = |history: &mut History| history.suites[0].events[4].seq = 4;
-    assert_eq!(falsified(duplicate), ["events without gap or duplicate"]);
-    let sequel = |history: &mut History| {
+    assert_eq!(violated_after(duplicate), ["events without gap or duplicate"]);
+    let after_end = |history: &mut History| {
         let kind = status("a", "running");
         history.suites[0].events.push(Event { seq: 10, kind });
     };
-    assert_eq!(falsified(sequel), ["events without gap or duplicate"]);
+    assert_eq!(violated_after(after_end), ["events without gap or duplicate"]);
 }
 
 #[test]
@@ -145,36 +141,36 @@ fn finds_lost_duplicate_unannounced_and_changed_turns() {
     let lost = |history: &mut History| {
         history.suites[0].runs[0].transcript.pop();
     };
-    assert_eq!(falsified(lost), ["no lost or duplicate turn", "observed turns stay"]);
+    assert_eq!(violated_after(lost), ["no lost or duplicate turn", "observed turns stay"]);
     let duplicate = |history: &mut History| {
-        let again = turn(1, "good day");
-        history.suites[0].runs[0].transcript.push(again);
+        let copy = turn(1, "good day");
+        history.suites[0].runs[0].transcript.push(copy);
     };
-    assert_eq!(falsified(duplicate), ["no lost or duplicate turn"]);
+    assert_eq!(violated_after(duplicate), ["no lost or duplicate turn"]);
     let unannounced = |history: &mut History| {
         history.suites[0].runs[0].transcript.push(turn(2, "and?"));
     };
-    assert_eq!(falsified(unannounced), ["no lost or duplicate turn"]);
+    assert_eq!(violated_after(unannounced), ["no lost or duplicate turn"]);
     let changed = |history: &mut History| {
         history.suites[0].runs[0].transcript[1].message = "good night".into();
     };
-    assert_eq!(falsified(changed), ["observed turns stay"]);
+    assert_eq!(violated_after(changed), ["observed turns stay"]);
     let changed_on_stream = |history: &mut History| {
         history.observed[0].turn.message = "good morning".into();
     };
-    assert_eq!(falsified(changed_on_stream), ["observed turns stay"]);
+    assert_eq!(violated_after(changed_on_stream), ["observed turns stay"]);
 }
 
 #[test]
 fn finds_calls_without_intent() {
     let unknown = |history: &mut History| history.requests[0].call = "x".into();
-    assert_eq!(falsified(unknown), ["every call has an intent"]);
+    assert_eq!(violated_after(unknown), ["every call has an intent"]);
 }
 
 /// Repeats a call of run `a` for the same turn.
 fn repeat(history: &mut History, times: usize) {
     for n in 0..times {
-        let id = format!("again{n}");
+        let id = format!("repeated{n}");
         history.intents.push(intent(&id, "a", "agent", 1));
         let at = 200 + 100 * i64::try_from(n).unwrap();
         history.requests.push(call(&id, at, at + 50));
@@ -183,8 +179,8 @@ fn repeat(history: &mut History, times: usize) {
 
 #[test]
 fn counts_repeated_calls() {
-    assert_eq!(falsified(|history| repeat(history, 1)), [""; 0]);
-    assert_eq!(falsified(|history| repeat(history, 2)), ["few repeated calls"]);
+    assert_eq!(violated_after(|history| repeat(history, 1)), [""; 0]);
+    assert_eq!(violated_after(|history| repeat(history, 2)), ["few repeated calls"]);
     let mut history = valid_history();
     repeat(&mut history, 2);
     assert_eq!([repeated_calls(&valid_history()), repeated_calls(&history)], [0, 2]);
@@ -192,7 +188,7 @@ fn counts_repeated_calls() {
     let attempts = |history: &mut History| {
         history.requests.extend((0..5).map(|n| call("a1", 200 + 100 * n, 250 + 100 * n)));
     };
-    assert_eq!(falsified(attempts), [""; 0]);
+    assert_eq!(violated_after(attempts), [""; 0]);
     // A repair request to the judge is not a repetition, a lost reply is.
     let judge = |history: &mut History, outcome: Option<&str>| {
         for n in 0..2 {
@@ -202,22 +198,22 @@ fn counts_repeated_calls() {
             history.requests.push(call(&id, 200 + 100 * n, 250 + 100 * n));
         }
     };
-    assert_eq!(falsified(|history| judge(history, Some("ok"))), [""; 0]);
-    assert_eq!(falsified(|history| judge(history, None)), ["few repeated calls"]);
+    assert_eq!(violated_after(|history| judge(history, Some("ok"))), [""; 0]);
+    assert_eq!(violated_after(|history| judge(history, None)), ["few repeated calls"]);
 }
 
 #[test]
 fn finds_calls_after_a_cancel() {
     let cancel = |history: &mut History, at| history.suites[0].runs[0].cancelled_at = Some(at);
-    assert_eq!(falsified(|history| cancel(history, -950)), [""; 0]);
-    assert_eq!(falsified(|history| cancel(history, -951)), ["no call after a cancel"]);
+    assert_eq!(violated_after(|history| cancel(history, -950)), [""; 0]);
+    assert_eq!(violated_after(|history| cancel(history, -951)), ["no call after a cancel"]);
     let rejudged = |history: &mut History| {
         cancel(history, -5_000);
         for intent in &mut history.intents {
             intent.is_rejudge = true;
         }
     };
-    assert_eq!(falsified(rejudged), [""; 0]);
+    assert_eq!(violated_after(rejudged), [""; 0]);
 }
 
 #[test]
@@ -226,11 +222,11 @@ fn finds_exceeded_limits() {
         history.intents.push(intent("z1", "z", "agent", 1));
         history.requests.push(call("z1", 20, 30));
     };
-    assert_eq!(falsified(server), ["limits hold"]);
+    assert_eq!(violated_after(server), ["limits hold"]);
     let suite = |history: &mut History| history.suites[0].concurrency = 1;
-    assert_eq!(falsified(suite), ["limits hold"]);
+    assert_eq!(violated_after(suite), ["limits hold"]);
     let run = |history: &mut History| history.requests[2].from = 40;
-    assert_eq!(falsified(run), ["limits hold"]);
+    assert_eq!(violated_after(run), ["limits hold"]);
     let user = |history: &mut History| {
         let mut other = history.suites[0].clone();
         other.id = "t".into();
@@ -251,15 +247,15 @@ fn finds_exceeded_limits() {
         history.requests[0].until = Some(140);
         history.requests[0].disconnected = true;
     };
-    assert_eq!(falsified(disconnected), [""; 0]);
+    assert_eq!(violated_after(disconnected), [""; 0]);
     // A request that disconnects at once does not stay open.
     let disconnected_at_once = |history: &mut History| {
         history.requests[0].until = Some(30);
         history.requests[0].disconnected = true;
     };
-    assert_eq!(falsified(disconnected_at_once), [""; 0]);
+    assert_eq!(violated_after(disconnected_at_once), [""; 0]);
     let still_open = |history: &mut History| history.requests[0].until = None;
-    assert_eq!(falsified(still_open), ["limits hold"]);
+    assert_eq!(violated_after(still_open), ["limits hold"]);
 }
 
 fn run_done() -> RunRecord {

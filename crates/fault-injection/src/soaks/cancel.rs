@@ -2,18 +2,17 @@
 //! and API, events and page agree on it.
 
 use crate::browser_session::BrowserSession;
-use crate::history::{EventKind, Limits, check, collect};
+use crate::history::{Limits, check, collect};
 use crate::report::{Report, SoakOptions};
 use crate::workload::{
     TIMEOUT, create_suite_request, report_run_counts, script_with_latency, server_with_user_limit,
+    suite_duration,
 };
 use crate::{ApiClient, Binary, Setup, id};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
 use std::collections::HashMap;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Runs of one suite, which start together.
@@ -28,7 +27,8 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
         Setup::start(server, script_with_latency(40)).await;
     let body = create_suite_request(&user, &agent, RUNS, 1, RUNS).await;
 
-    let uncancelled = uncancelled_duration(&user, &body).await;
+    let suite = user.create("/suites", &body).await;
+    let uncancelled = suite_duration(&user.wait_for_suite_within(&id(&suite), TIMEOUT).await);
     let mut delay = uncancelled;
     let mut suites = Vec::new();
     let mut responses: HashMap<String, StatusCode> = HashMap::new();
@@ -75,11 +75,7 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
             accepted_and_finished += usize::from(!refused && run.status != "cancelled");
             refused_and_cancelled += usize::from(refused && run.status == "cancelled");
             page_differs += usize::from(browser.run_status(&uuid).await != run.status);
-            let last = suite.events.iter().rev().find_map(|event| match &event.kind {
-                EventKind::RunStatus { run: id, status } if *id == run.id => Some(status),
-                _ => None,
-            });
-            event_differs += usize::from(last != Some(&run.status));
+            event_differs += usize::from(suite.statuses_of(&run.id).last() != Some(&*run.status));
         }
     }
     // The run was finishing already: its first final status stays.
@@ -87,22 +83,8 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     report.require_zero("refused cancels of runs that were cancelled", refused_and_cancelled);
     report.require_zero("runs with another status on their page", page_differs);
     report.require_zero("runs with another status in their last event", event_differs);
-    let limits = Limits { runs_per_user: RUNS, ..Limits::default() };
-    report.violations(&check(&history, &limits));
+    report.violations(&check(&history, &Limits::per_user(RUNS)));
     report
-}
-
-async fn uncancelled_duration(user: &ApiClient, body: &Value) -> Duration {
-    let start = Instant::now();
-    let suite = user.create("/suites", body).await;
-    loop {
-        let suite = user.get(&format!("/suites/{}", id(&suite))).await;
-        if suite["status"] == "finished" {
-            return start.elapsed();
-        }
-        assert!(start.elapsed() < TIMEOUT, "a suite does not end");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 async fn cancel_at(user: &ApiClient, run: String, at: Instant) -> (String, StatusCode) {

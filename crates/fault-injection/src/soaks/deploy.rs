@@ -57,13 +57,10 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
         format!("{} by {reader_count} readers, {} reconnects", stats.events, stats.reconnects),
     );
     let recoveries: u64 = history.runs().map(|run| run.recoveries).sum();
-    report.require_zero("counted recoveries", usize::try_from(recoveries).unwrap_or(usize::MAX));
+    report.require_zero("counted recoveries", recoveries);
     report.record("repeated calls", repeated_calls(&history));
-    let limits = Limits {
-        repeated_calls: exits.len() * RUNS_PER_USER,
-        runs_per_user: RUNS_PER_USER,
-        ..Limits::default()
-    };
+    let repeated_calls = exits.len() * RUNS_PER_USER;
+    let limits = Limits { repeated_calls, ..Limits::per_user(RUNS_PER_USER) };
     report.violations(&check(&history, &limits));
     report
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
 }
 
 /// A server with a suite in progress that a stream reader follows.
-struct Busy {
+struct RunningSuite {
     provider: MockProvider,
     server: TestServer,
     user: ApiClient,
@@ -40,7 +40,7 @@ struct Busy {
     reader: StreamReader,
 }
 
-impl Busy {
+impl RunningSuite {
     async fn start(server: TestServer) -> Self {
         let Setup { provider, server, user, agent } =
             Setup::start(server, script_with_latency(100)).await;
@@ -61,17 +61,17 @@ impl Busy {
 }
 
 async fn locked(report: &mut Report, binary: &Binary, options: &SoakOptions) {
-    let hold = Duration::from_secs(options.choose(options.seconds.min(5), 12));
-    let busy = Busy::start(TestServer::new(binary)).await;
-    let lock = busy.server.lock_database().await;
+    let duration = Duration::from_secs(options.choose(options.seconds.min(5), 12));
+    let running = RunningSuite::start(TestServer::new(binary)).await;
+    let lock = running.server.lock_database().await;
     let start = Instant::now();
     let write = {
-        let (user, scenario) = (busy.user.clone(), scenario("Meanwhile", "hello"));
+        let (user, scenario) = (running.user.clone(), scenario("Meanwhile", "hello"));
         tokio::spawn(async move { timeout(RECOVERY_TIMEOUT, save(&user, &scenario)).await })
     };
     let (mut reads, mut failed_reads) = (0, 0);
-    while start.elapsed() < hold {
-        failed_reads += usize::from(!busy.can_read().await);
+    while start.elapsed() < duration {
+        failed_reads += usize::from(!running.can_read().await);
         reads += 1;
         sleep(Duration::from_millis(250)).await;
     }
@@ -79,7 +79,7 @@ async fn locked(report: &mut Report, binary: &Binary, options: &SoakOptions) {
     report.record("duration of the lock", format!("{} s", start.elapsed().as_secs()));
     let result = match write.await.unwrap() {
         Err(_) => "no response".to_owned(),
-        Ok(Saved::Id(id)) if busy.user.try_get(&format!("/scenarios/{id}")).await.is_err() => {
+        Ok(Saved::Id(id)) if running.user.try_get(&format!("/scenarios/{id}")).await.is_err() => {
             "saved, but missing afterwards".to_owned()
         }
         Ok(Saved::Id(_)) => "saved".to_owned(),
@@ -94,19 +94,19 @@ async fn locked(report: &mut Report, binary: &Binary, options: &SoakOptions) {
         0,
         failed_reads == 0,
     );
-    check_recovery(report, "locked", busy).await;
+    check_recovery(report, "locked", running).await;
 }
 
 async fn full(report: &mut Report, binary: &Binary, options: &SoakOptions, disk: SmallDisk) {
-    let hold = Duration::from_secs(options.choose(4, 20));
-    let busy = Busy::start(TestServer::new(binary).with_data_dir(disk.path())).await;
-    let (user, server) = (&busy.user, &busy.server);
+    let duration = Duration::from_secs(options.choose(4, 20));
+    let running = RunningSuite::start(TestServer::new(binary).with_data_dir(disk.path())).await;
+    let (user, server) = (&running.user, &running.server);
     let filler = disk.fill().unwrap();
     let start = Instant::now();
     let (mut refused, mut unclear, mut failed, mut saved) = (0, Vec::new(), 0, Vec::new());
     let mut was_unready = false;
     let mut n = 0;
-    while start.elapsed() < hold {
+    while start.elapsed() < duration {
         n += 1;
         // The maximum size of a message makes the WAL grow.
         let scenario = scenario(&format!("Full {n}"), &"word ".repeat(6_000));
@@ -117,7 +117,7 @@ async fn full(report: &mut Report, binary: &Binary, options: &SoakOptions, disk:
             Err(_) => failed += 1,
         }
         was_unready |= !server.is_ready().await;
-        failed += usize::from(!busy.can_read().await);
+        failed += usize::from(!running.can_read().await);
         sleep(Duration::from_millis(100)).await;
     }
     drop(filler);
@@ -141,7 +141,7 @@ async fn full(report: &mut Report, binary: &Binary, options: &SoakOptions, disk:
     }
     let count = format!("{lost} of {}", saved.len());
     report.require("lost scenarios that were saved meanwhile", count, 0, lost == 0);
-    check_recovery(report, "full", busy).await;
+    check_recovery(report, "full", running).await;
     // The server used the disk.
     drop(disk);
 }
@@ -186,8 +186,8 @@ fn is_clear(status: u16, text: &str) -> bool {
 }
 
 /// The same process continues and has lost nothing.
-async fn check_recovery(report: &mut Report, what: &str, busy: Busy) {
-    let Busy { provider, server, user, suite, reader } = busy;
+async fn check_recovery(report: &mut Report, what: &str, running: RunningSuite) {
+    let RunningSuite { provider, server, user, suite, reader } = running;
     let start = Instant::now();
     wait_for_suite_with_retries(&user, &id(&suite)).await;
     report.record(

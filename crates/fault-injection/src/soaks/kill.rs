@@ -53,9 +53,9 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     let counts = report_run_counts(&mut report, &suites).await;
     // A run ends as abandoned after three recoveries without progress, which
     // happens when processes live as briefly as here.
-    let of = |status: &str| counts.get(status).copied().unwrap_or(0);
-    let others = of("error") - of("error/abandoned") + of("failed") + of("cancelled");
-    report.require_zero("runs neither passed nor abandoned", usize::try_from(others).unwrap());
+    let count = |status: &str| counts.get(status).copied().unwrap_or(0);
+    let others = count("error") - count("error/abandoned") + count("failed") + count("cancelled");
+    report.require_zero("runs neither passed nor abandoned", others);
     report.record("requests to the provider", provider.request_count());
 
     let mut history = collect(&server, &suites, &[&provider]).await;
@@ -66,8 +66,7 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     report.record("repeated calls", repeated_calls(&history));
     let listed = count_listed_suites(&user).await;
     report.require("created suites", listed, suites.len(), listed == suites.len());
-    let limits =
-        Limits { repeated_calls: in_flight, runs_per_user: RUNS_PER_USER, ..Limits::default() };
+    let limits = Limits { repeated_calls: in_flight, ..Limits::per_user(RUNS_PER_USER) };
     report.violations(&check(&history, &limits));
     report
 }

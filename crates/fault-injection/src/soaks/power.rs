@@ -114,11 +114,8 @@ async fn cut_under_load(
     report.record("turns seen on streams", stats.turns.len());
     report.record("repeated calls", repeated_calls(&history));
     // The calls in flight at a cut are repeated.
-    let limits = Limits {
-        repeated_calls: cuts * RUNS_PER_USER,
-        runs_per_user: RUNS_PER_USER,
-        ..Limits::default()
-    };
+    let repeated_calls = cuts * RUNS_PER_USER;
+    let limits = Limits { repeated_calls, ..Limits::per_user(RUNS_PER_USER) };
     let found = check(&history, &limits);
     let lost = found.iter().filter(|violation| violation.guarantee == "observed turns stay");
     report.require_zero("lost acknowledged turns", lost.count());

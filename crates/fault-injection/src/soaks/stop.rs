@@ -3,7 +3,7 @@
 //! server leased meanwhile, and obeys cancels that arrived meanwhile.
 
 use crate::clock::now_ms;
-use crate::history::{Limits, check, collect, database_file, open_database, repeated_calls};
+use crate::history::{Limits, check, collect, open_database, repeated_calls};
 use crate::report::{Report, SoakOptions};
 use crate::workload::{
     TIMEOUT, create_suite_request, leased_runs, report_run_counts, script_with_latency,
@@ -12,8 +12,7 @@ use crate::workload::{
 use crate::{Binary, Setup, TestServer, id};
 use reqwest::Method;
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::SqliteConnection;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -35,8 +34,8 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
         sleep(Duration::from_millis(10)).await;
     }
 
-    let hold = Duration::from_secs(options.choose(2, 8));
-    let taken = pause_and_take_leases(&mut server, &suites[2].1, pause + hold).await;
+    let extra = Duration::from_secs(options.choose(2, 8));
+    let taken = pause_and_take_leases(&mut server, &suites[2].1, pause + extra).await;
     let in_flight = leased_runs(&server).await;
     let cancelled = id(&suites[1].1);
     let cancel = {
@@ -51,7 +50,7 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     report.record("runs that another server leased", taken.len());
 
     // While the other server holds the leases, nothing changes these runs.
-    let until = hold.saturating_sub(Duration::from_millis(500));
+    let until = extra.saturating_sub(Duration::from_millis(500));
     sleep(until.saturating_sub(resumed.elapsed())).await;
     let mut database = open_database(server.data_dir()).await;
     let mut changed = 0;
@@ -72,20 +71,17 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     report.require("the cancelled suite", &status, "cancelled", status == "cancelled");
     let counts = report_run_counts(&mut report, &suites).await;
     let errors = counts.get("error").copied().unwrap_or(0);
-    report.require_zero("runs with an error", usize::try_from(errors).unwrap_or(usize::MAX));
+    report.require_zero("runs with an error", errors);
     let history = collect(&server, &suites, &[&provider]).await;
     report.record("repeated calls", repeated_calls(&history));
-    let limits = Limits {
-        repeated_calls: in_flight.max(taken.len()),
-        runs_per_user: RUNS_PER_USER,
-        ..Limits::default()
-    };
+    let repeated_calls = in_flight.max(taken.len());
+    let limits = Limits { repeated_calls, ..Limits::per_user(RUNS_PER_USER) };
     report.violations(&check(&history, &limits));
     report
 }
 
 /// The state of a run in the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
 struct RunState {
     run: String,
     lease_epoch: i64,
@@ -98,24 +94,15 @@ struct RunState {
 
 impl RunState {
     async fn read(database: &mut SqliteConnection, run: &str) -> Self {
-        let row = sqlx::query(
-            "SELECT lease_epoch, status, \
+        let row = sqlx::query_as(
+            "SELECT lower(hex(id)) AS run, lease_epoch, status, \
              (SELECT count(*) FROM turns t WHERE t.run_id = r.id) AS turns, \
              (SELECT count(*) FROM calls c WHERE c.run_id = r.id) AS calls, \
-             (SELECT count(*) FROM calls c WHERE c.run_id = r.id AND c.done_at IS NOT NULL) AS done, \
+             (SELECT count(*) FROM calls c WHERE c.run_id = r.id AND c.done_at IS NOT NULL) AS calls_done, \
              (SELECT count(*) FROM events e WHERE e.suite_id = r.suite_id AND e.run_id = r.id) AS events \
              FROM runs r WHERE lower(hex(id)) = ?",
         );
-        let row = row.bind(run).fetch_one(database).await.unwrap();
-        Self {
-            run: run.to_owned(),
-            lease_epoch: row.get("lease_epoch"),
-            status: row.get("status"),
-            turns: row.get("turns"),
-            calls: row.get("calls"),
-            calls_done: row.get("done"),
-            events: row.get("events"),
-        }
+        row.bind(run).fetch_one(database).await.unwrap()
     }
 }
 
@@ -124,26 +111,26 @@ impl RunState {
 async fn pause_and_take_leases(
     server: &mut TestServer,
     suite: &Value,
-    hold: Duration,
+    lease_time: Duration,
 ) -> Vec<RunState> {
-    let file = database_file(server.data_dir());
-    let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(1));
-    let mut database = options.connect().await.unwrap();
-    let until = now_ms() + i64::try_from(hold.as_millis()).unwrap();
+    let mut database = server.open_database().await;
+    // A process that is paused in a transaction does not release its lock.
+    sqlx::query("PRAGMA busy_timeout = 1000").execute(&mut database).await.unwrap();
+    let until = now_ms() + i64::try_from(lease_time.as_millis()).unwrap();
     let suite = id(suite).replace('-', "");
     let start = Instant::now();
     loop {
         server.pause();
-        let update = sqlx::query(
+        let update = sqlx::query_scalar::<_, String>(
             "UPDATE runs SET lease_epoch = lease_epoch + 1, lease_owner = 'another server', lease_until = ? \
              WHERE lower(hex(suite_id)) = ? AND status = 'running' AND lease_owner IS NOT NULL \
              RETURNING lower(hex(id)) AS run",
         );
         match update.bind(until).bind(&suite).fetch_all(&mut database).await {
-            Ok(rows) => {
+            Ok(runs) => {
                 let mut taken = Vec::new();
-                for row in rows {
-                    taken.push(RunState::read(&mut database, row.get("run")).await);
+                for run in runs {
+                    taken.push(RunState::read(&mut database, &run).await);
                 }
                 return taken;
             }

@@ -2,9 +2,10 @@
 //! without the flood. Two servers with the same load on the same machine are
 //! measured at the same time, and only one of them has the flood.
 
-use crate::clock::parse_ms;
 use crate::report::{Report, Samples, SoakOptions};
-use crate::workload::{TIMEOUT, create_suite_request, script_with_latency, server_with_user_limit};
+use crate::workload::{
+    TIMEOUT, create_suite_request, script_with_latency, server_with_user_limit, suite_duration,
+};
 use crate::{ApiClient, Binary, TestServer, id};
 use mock_provider::{Action, MockProvider, RawTcpServer, Rule, Script, TcpBehavior};
 use parking_lot::Mutex;
@@ -44,9 +45,7 @@ impl QuietUser {
             let suite = self.user.create("/suites", &self.request).await;
             let suite = self.user.wait_for_suite_within(&id(&suite), TIMEOUT).await;
             assert_eq!(suite["counts"]["passed"], 1, "{} at {}", suite["counts"], self.server.addr);
-            let at = |name: &str| suite[name].as_str().and_then(parse_ms).unwrap();
-            #[allow(clippy::cast_precision_loss)] // milliseconds of a soak
-            samples.add((at("finished_at") - at("created_at")) as f64);
+            samples.add(suite_duration(&suite).as_secs_f64() * 1000.0);
         }
         samples
     }

@@ -1,8 +1,8 @@
 //! Responses that do not start, stall, drip, are truncated or never end.
 
-use super::{BOTH, OPTIONS, rig, rig_with};
+use super::{BOTH, OPTIONS, env, rig_with};
 use crate::http::HttpOptions;
-use crate::testing::ask;
+use crate::testing::chat_request;
 use domain::ConnectionKind;
 use llm_types::Decision;
 use mock_provider::{Action, MockProvider, Outcome, Rule, Script};
@@ -14,8 +14,8 @@ async fn stalled_response_hits_idle_timeout() {
     let options = HttpOptions { idle_timeout: Duration::from_millis(100), ..OPTIONS };
     for kind in BOTH {
         let drip = Script::of([Rule::always(Action::Drip { every_ms: 2_000 })]);
-        let rig = rig_with(kind, drip, options).await;
-        let error = rig.error().await;
+        let env = rig_with(kind, drip, options).await;
+        let error = env.error().await;
         assert_eq!(error.decision, Decision::Retry);
         assert!(error.message.contains("stopped in the middle"), "{}", error.message);
     }
@@ -25,16 +25,16 @@ async fn stalled_response_hits_idle_timeout() {
 async fn idle_timeout_does_not_apply_before_the_response() {
     let options = HttpOptions { idle_timeout: Duration::from_millis(100), ..OPTIONS };
     let slow = Script { latency_ms: 400, ..Script::default() };
-    let rig = rig_with(ConnectionKind::OpenAi, slow, options).await;
-    assert!(rig.ask(&ask("hi")).await.is_ok());
+    let env = rig_with(ConnectionKind::OpenAi, slow, options).await;
+    assert!(env.chat_request(&chat_request("hi")).await.is_ok());
 }
 
 #[tokio::test]
 async fn slow_drip_hits_call_timeout() {
     let drip = Action::Drip { every_ms: 30 }; // some 300 bytes: 9 s
-    let rig = rig(ConnectionKind::OpenAi, Script::of([Rule::first(1, drip)])).await;
-    let (outbound, began) = (rig.outbound(), Instant::now());
-    let reply = rig
+    let env = env(ConnectionKind::OpenAi, Script::of([Rule::first(1, drip)])).await;
+    let (outbound, began) = (env.outbound(), Instant::now());
+    let reply = env
         .call(&outbound, Duration::from_millis(300))
         .await
         .expect("a reply of the second attempt");
@@ -44,23 +44,23 @@ async fn slow_drip_hits_call_timeout() {
 
 #[tokio::test]
 async fn call_timeout_disconnects_from_hanging_server() {
-    let rig = rig(ConnectionKind::Anthropic, Script::of([Rule::first(1, Action::Hang)])).await;
-    let outbound = rig.outbound();
-    let reply = rig
+    let env = env(ConnectionKind::Anthropic, Script::of([Rule::first(1, Action::Hang)])).await;
+    let outbound = env.outbound();
+    let reply = env
         .call(&outbound, Duration::from_millis(200))
         .await
         .expect("a reply of the second attempt");
     assert_eq!(reply.attempts, 2);
-    assert_eq!(outcomes(&rig.mock).await, [Outcome::Disconnected, Outcome::Answered(200)]);
+    assert_eq!(outcomes(&env.mock).await, [Outcome::Disconnected, Outcome::Answered(200)]);
 }
 
 #[tokio::test]
 async fn dropped_call_disconnects_from_server() {
-    let rig = rig(ConnectionKind::OpenAi, Script::of([Rule::always(Action::Hang)])).await;
-    let outbound = rig.outbound();
-    let call = rig.call(&outbound, Duration::from_secs(60));
+    let env = env(ConnectionKind::OpenAi, Script::of([Rule::always(Action::Hang)])).await;
+    let outbound = env.outbound();
+    let call = env.call(&outbound, Duration::from_secs(60));
     assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
-    assert_eq!(outcomes(&rig.mock).await, [Outcome::Disconnected]);
+    assert_eq!(outcomes(&env.mock).await, [Outcome::Disconnected]);
 }
 
 /// Waits until no request is in flight, because the server detects a disconnect with a
@@ -80,9 +80,9 @@ async fn outcomes(mock: &MockProvider) -> Vec<Outcome> {
 async fn oversized_response_is_not_read_completely() {
     for kind in BOTH {
         let began = Instant::now();
-        let rig =
-            rig(kind, Script::of([Rule::always(Action::OversizedBody(500 * 1024 * 1024))])).await;
-        let error = rig.error().await;
+        let env =
+            env(kind, Script::of([Rule::always(Action::OversizedBody(500 * 1024 * 1024))])).await;
+        let error = env.error().await;
         assert_eq!(error.decision, Decision::Retry);
         assert!(error.message.contains("larger than 1 MiB"), "{}", error.message);
         assert!(began.elapsed() < Duration::from_secs(2), "500 MB were not sent");
@@ -101,8 +101,8 @@ fn default_body_limit_is_four_mebibytes() {
 #[tokio::test]
 async fn truncated_response_is_retried() {
     for kind in BOTH {
-        let rig = rig(kind, Script::of([Rule::first(2, Action::TruncateBody)])).await;
-        let reply = rig.call(&rig.outbound(), Duration::from_secs(10)).await.expect("a reply");
-        assert_eq!((reply.attempts, rig.mock.request_log().len()), (3, 3));
+        let env = env(kind, Script::of([Rule::first(2, Action::TruncateBody)])).await;
+        let reply = env.call(&env.outbound(), Duration::from_secs(10)).await.expect("a reply");
+        assert_eq!((reply.attempts, env.mock.request_log().len()), (3, 3));
     }
 }

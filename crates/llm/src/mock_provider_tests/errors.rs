@@ -1,10 +1,10 @@
 //! The decisions for error responses, and the redaction of keys.
 
-use super::{BOTH, OPTIONS, http, rig, rig_with};
+use super::{BOTH, OPTIONS, env, http, rig_with};
 use crate::http::HttpOptions;
 use crate::openai::OpenAi;
 use crate::outbound_over_http;
-use crate::testing::ask;
+use crate::testing::chat_request;
 use clock::{Clock, SharedClock};
 use domain::{ConnectionKind, ErrorKind, Timestamp, UserId};
 use llm_types::{Decision, Provider};
@@ -31,18 +31,18 @@ use uuid::Uuid;
 #[tokio::test]
 async fn every_response_has_its_decision(#[case] action: Action, #[case] decision: Decision) {
     for kind in BOTH {
-        let rig = rig(kind, Script::of([Rule::always(action.clone())])).await;
-        let error = rig.error().await;
+        let env = env(kind, Script::of([Rule::always(action.clone())])).await;
+        let error = env.error().await;
         assert_eq!(error.decision, decision, "{kind:?}: {}", error.message);
-        assert_eq!(rig.mock.request_log().len(), 1, "one attempt is one request");
+        assert_eq!(env.mock.request_log().len(), 1, "one attempt is one request");
     }
 }
 
 #[tokio::test]
 async fn error_body_with_status_200_is_an_error() {
     let body = json!({ "error": { "message": "slow down", "code": 429 } });
-    let rig = rig(ConnectionKind::OpenAi, Script::of([Rule::always(Action::Json(body))])).await;
-    let error = rig.error().await;
+    let env = env(ConnectionKind::OpenAi, Script::of([Rule::always(Action::Json(body))])).await;
+    let error = env.error().await;
     assert_eq!(error.decision, Decision::Wait { until: None, overloaded: false });
     assert!(error.message.contains("slow down"), "{}", error.message);
 }
@@ -58,15 +58,15 @@ impl Clock for WallClock {
 
 #[tokio::test]
 async fn suspension_ignores_clock_that_is_set_back() {
-    let rig = rig(ConnectionKind::OpenAi, Script::of([Rule::always(Action::status(401))])).await;
+    let env = env(ConnectionKind::OpenAi, Script::of([Rule::always(Action::status(401))])).await;
     let start = Timestamp(7_200_000);
     let wall = Arc::new(WallClock(AtomicI64::new(start.0)));
     let clock: SharedClock = wall.clone();
     let outbound =
         outbound_over_http(&clock, true, Arc::new(OpenAi::new(http(OPTIONS))), 1).expect("a path");
     wall.0.store(3_600_000, Ordering::SeqCst);
-    rig.call(&outbound, Duration::from_secs(10)).await.expect_err("no valid key");
-    let circuit = outbound.circuit(UserId(Uuid::from_u128(1)), rig.endpoint.connection_id);
+    env.call(&outbound, Duration::from_secs(10)).await.expect_err("no valid key");
+    let circuit = outbound.circuit(UserId(Uuid::from_u128(1)), env.endpoint.connection_id);
     assert!(circuit.until >= Some(start.plus(Duration::from_secs(300))), "{circuit:?}");
 }
 
@@ -76,8 +76,8 @@ async fn error_messages_never_contain_the_key() {
         for status in [400, 401, 403, 429, 500] {
             let body = json!({ "error": { "message": "Incorrect API key provided: test-key" } });
             let action = Action::Status { status, body, headers: [].into() };
-            let rig = rig(kind, Script::of([Rule::always(action)])).await;
-            let error = rig.error().await;
+            let env = env(kind, Script::of([Rule::always(action)])).await;
+            let error = env.error().await;
             assert!(
                 error.message.contains("[key]") && !error.message.contains("test-key"),
                 "{error}"
@@ -90,23 +90,23 @@ async fn error_messages_never_contain_the_key() {
 async fn private_addresses_are_never_dialed_unless_allowed() {
     let options = HttpOptions { allow_private_urls: false, ..OPTIONS };
     for kind in BOTH {
-        let mut rig = rig_with(kind, Script::default(), options).await;
-        let port = rig.mock.addr.port();
+        let mut env = rig_with(kind, Script::default(), options).await;
+        let port = env.mock.addr.port();
         for host in ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"] {
-            rig.endpoint.base_url = format!("http://{host}:{port}/v1");
-            let error = rig.error().await;
+            env.endpoint.base_url = format!("http://{host}:{port}/v1");
+            let error = env.error().await;
             assert_eq!(error.decision, Decision::GiveUp(ErrorKind::ProviderRejected), "{host}");
             assert!(error.message.contains("private network"), "{host}: {}", error.message);
         }
-        assert!(rig.mock.request_log().is_empty());
+        assert!(env.mock.request_log().is_empty());
     }
 }
 
 #[tokio::test]
 async fn refused_connection_is_retried() {
-    let rig = rig(ConnectionKind::OpenAi, Script::default()).await;
-    let gone = rig.mock.addr;
-    drop(rig.mock);
+    let env = env(ConnectionKind::OpenAi, Script::default()).await;
+    let gone = env.mock.addr;
+    drop(env.mock);
     let provider = OpenAi::new(http(OPTIONS));
     // The port is free when the server task has ended.
     for _ in 0..200 {
@@ -115,7 +115,7 @@ async fn refused_connection_is_retried() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let error = provider.complete(&rig.endpoint, &ask("hi")).await.expect_err("nobody");
+    let error = provider.complete(&env.endpoint, &chat_request("hi")).await.expect_err("nobody");
     assert_eq!((error.decision, error.status), (Decision::Retry, None));
     assert!(error.message.starts_with("The provider cannot be reached"), "{}", error.message);
 }
@@ -129,10 +129,10 @@ async fn metrics_count_responses_by_class() {
         Rule::first(1, Action::status(503)),
         Rule::first(1, Action::TruncateBody),
     ];
-    let rig = rig(ConnectionKind::OpenAi, Script::of(rules)).await;
-    let outbound = rig.outbound();
+    let env = env(ConnectionKind::OpenAi, Script::of(rules)).await;
+    let outbound = env.outbound();
     for _ in 0..2 {
-        rig.call(&outbound, Duration::from_secs(10)).await.expect("a reply");
+        env.call(&outbound, Duration::from_secs(10)).await.expect("a reply");
     }
     let shown = recorder.handle().render();
     for line in [

@@ -11,7 +11,7 @@ use crate::anthropic::Anthropic;
 use crate::http::{HttpClient, HttpOptions};
 use crate::openai::OpenAi;
 use crate::outbound::{Call, CallLimits, NoopWatcher, Outbound};
-use crate::testing::{ask, endpoint};
+use crate::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ConnectionKind, UserId};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
@@ -33,17 +33,17 @@ fn http(options: HttpOptions) -> HttpClient {
     HttpClient::new(options, Arc::new(SystemClock)).expect("a client")
 }
 
-struct Rig {
+struct TestEnv {
     mock: MockProvider,
     provider: Arc<dyn Provider>,
     endpoint: Endpoint,
 }
 
-async fn rig(kind: ConnectionKind, script: Script) -> Rig {
+async fn env(kind: ConnectionKind, script: Script) -> TestEnv {
     rig_with(kind, script, OPTIONS).await
 }
 
-async fn rig_with(kind: ConnectionKind, script: Script, options: HttpOptions) -> Rig {
+async fn rig_with(kind: ConnectionKind, script: Script, options: HttpOptions) -> TestEnv {
     let mock = mock_provider::start(script).await.expect("a mock provider");
     let (provider, url): (Arc<dyn Provider>, String) = match kind {
         ConnectionKind::Anthropic => {
@@ -52,16 +52,16 @@ async fn rig_with(kind: ConnectionKind, script: Script, options: HttpOptions) ->
         _ => (Arc::new(OpenAi::new(http(options))), mock.openai_url()),
     };
     let endpoint = Endpoint { kind, ..endpoint(&url) };
-    Rig { mock, provider, endpoint }
+    TestEnv { mock, provider, endpoint }
 }
 
-impl Rig {
-    async fn ask(&self, request: &ChatRequest) -> Result<ChatReply, CallError> {
+impl TestEnv {
+    async fn chat_request(&self, request: &ChatRequest) -> Result<ChatReply, CallError> {
         self.provider.complete(&self.endpoint, request).await
     }
 
     async fn error(&self) -> CallError {
-        self.ask(&ask("hi")).await.expect_err("an error")
+        self.chat_request(&chat_request("hi")).await.expect_err("an error")
     }
 
     fn outbound(&self) -> Outbound {
@@ -84,7 +84,7 @@ impl Rig {
             user_id: UserId(Uuid::from_u128(1)),
             probe: false,
             resolver: &self.endpoint,
-            request: &ask("hi"),
+            request: &chat_request("hi"),
             limits,
             watcher: &NoopWatcher,
         };

@@ -1,7 +1,7 @@
 //! The scripted behavior of the mock provider that other tests rely on.
 
-use super::{BOTH, rig};
-use crate::testing::ask;
+use super::{BOTH, env};
+use crate::testing::chat_request;
 use domain::ConnectionKind;
 use mock_provider::{Action, Outcome, Role, Rule, Script, When};
 use serde_json::json;
@@ -12,10 +12,13 @@ async fn script_rule_applies_to_matching_requests() {
         when: When { contains: Some("magic".into()), ..When::default() },
         ..Rule::always(Action::Reply("abracadabra".into()))
     };
-    let rig = rig(ConnectionKind::OpenAi, Script::of([rule])).await;
-    assert_eq!(rig.ask(&ask("magic word")).await.expect("a reply").text, "abracadabra");
+    let env = env(ConnectionKind::OpenAi, Script::of([rule])).await;
     assert_eq!(
-        rig.ask(&ask("plain word")).await.expect("a reply").text,
+        env.chat_request(&chat_request("magic word")).await.expect("a reply").text,
+        "abracadabra"
+    );
+    assert_eq!(
+        env.chat_request(&chat_request("plain word")).await.expect("a reply").text,
         "I can help with that: plain word"
     );
 }
@@ -35,8 +38,8 @@ async fn mock_provider_replies_as_judge_and_simulated_user() {
     let case = Case { agent: &agent, scenario: &scenario, transcript: &turns, end_reason: None };
     for (kind, reject_response_format) in [(BOTH[0], false), (BOTH[1], false), (BOTH[1], true)] {
         let script = Script { reject_response_format, ..Script::default() };
-        let rig = rig(kind, script).await;
-        let raw = rig.ask(&judge_request(&case, "m")).await.expect("a reply").text;
+        let env = env(kind, script).await;
+        let raw = env.chat_request(&judge_request(&case, "m")).await.expect("a reply").text;
         let outcome = evaluate(&case, parse_reply(&raw, 4).expect("a judgment"));
         assert_eq!(
             (outcome.verdict, outcome.score),
@@ -44,10 +47,13 @@ async fn mock_provider_replies_as_judge_and_simulated_user() {
             "{outcome:#?}"
         );
         let simulated = fixtures::simulated(json!({}));
-        let raw =
-            rig.ask(&simulated_user_request(&simulated, "m", &[])).await.expect("a reply").text;
+        let raw = env
+            .chat_request(&simulated_user_request(&simulated, "m", &[]))
+            .await
+            .expect("a reply")
+            .text;
         assert_eq!(parse_simulated_user(&raw).map(|(_, done)| done), Ok(UserDecision::Continue));
-        let roles: Vec<Role> = rig
+        let roles: Vec<Role> = env
             .mock
             .request_log()
             .iter()

@@ -1,7 +1,7 @@
 //! The requests of both protocols.
 
-use super::{BOTH, rig};
-use crate::testing::ask;
+use super::{BOTH, env};
+use crate::testing::chat_request;
 use domain::{ConnectionKind, FinishReason, ToolCall};
 use llm_types::{ChatRequest, Message, ToolSpec};
 use mock_provider::{Action, Rule, Script};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 fn request_with_tool_result() -> ChatRequest {
     let call = ToolCall { id: "c1".into(), name: "look_up".into(), arguments: json!({ "id": 7 }) };
-    let mut request = ask("Where is my order 7?");
+    let mut request = chat_request("Where is my order 7?");
     request.messages.extend([
         Message::Assistant { text: "One moment.".into(), tool_calls: vec![call] },
         Message::Tool { call_id: "c1".into(), content: "shipped".into(), is_error: false },
@@ -26,15 +26,15 @@ fn request_with_tool_result() -> ChatRequest {
 
 #[tokio::test]
 async fn anthropic_request_format() {
-    let mut rig = rig(ConnectionKind::Anthropic, Script::default()).await;
-    rig.endpoint.headers.insert("anthropic-beta".into(), "x-1".into());
-    let reply = rig.ask(&request_with_tool_result()).await.expect("a reply");
+    let mut env = env(ConnectionKind::Anthropic, Script::default()).await;
+    env.endpoint.headers.insert("anthropic-beta".into(), "x-1".into());
+    let reply = env.chat_request(&request_with_tool_result()).await.expect("a reply");
     assert_eq!(
         (reply.text.as_str(), reply.finish),
         ("I can help with that: Where is my order 7?", FinishReason::Stop)
     );
     assert!(reply.input_tokens > 0 && reply.output_tokens > 0);
-    let entry = rig.mock.request_log().remove(0);
+    let entry = env.mock.request_log().remove(0);
     let header =
         |name: &str| entry.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
     assert_eq!((entry.path.as_str(), entry.call_id.as_str()), ("/v1/messages", "call-1"));
@@ -59,13 +59,13 @@ async fn anthropic_request_format() {
 
 #[tokio::test]
 async fn openai_request_format() {
-    let rig = rig(ConnectionKind::OpenAi, Script::default()).await;
-    let reply = rig.ask(&request_with_tool_result()).await.expect("a reply");
+    let env = env(ConnectionKind::OpenAi, Script::default()).await;
+    let reply = env.chat_request(&request_with_tool_result()).await.expect("a reply");
     assert_eq!(
         (reply.text.as_str(), reply.finish),
         ("I can help with that: Where is my order 7?", FinishReason::Stop)
     );
-    let entry = rig.mock.request_log().remove(0);
+    let entry = env.mock.request_log().remove(0);
     assert_eq!((entry.path.as_str(), entry.call_id.as_str()), ("/v1/chat/completions", "call-1"));
     assert!(!entry.key_hash.is_empty(), "the key came as a bearer token");
     let expected = json!({
@@ -84,10 +84,10 @@ async fn openai_request_format() {
 #[tokio::test]
 async fn no_key_is_sent_if_none_is_configured() {
     for kind in BOTH {
-        let mut rig = rig(kind, Script::default()).await;
-        rig.endpoint.key = None;
-        rig.ask(&ask("hi")).await.expect("a reply");
-        assert_eq!(rig.mock.request_log()[0].key_hash, "", "{kind:?}");
+        let mut env = env(kind, Script::default()).await;
+        env.endpoint.key = None;
+        env.chat_request(&chat_request("hi")).await.expect("a reply");
+        assert_eq!(env.mock.request_log()[0].key_hash, "", "{kind:?}");
     }
 }
 
@@ -101,8 +101,8 @@ async fn tool_calls_work_with_both_protocols() {
         mock_provider::ToolCall { name: "look_up".into(), arguments: json!({}) },
     ];
     for kind in BOTH {
-        let rig = rig(kind, Script::of([Rule::always(Action::ToolCalls(calls.clone()))])).await;
-        let reply = rig.ask(&request_with_tool_result()).await.expect("a reply");
+        let env = env(kind, Script::of([Rule::always(Action::ToolCalls(calls.clone()))])).await;
+        let reply = env.chat_request(&request_with_tool_result()).await.expect("a reply");
         assert_eq!(
             (reply.finish, reply.tool_calls.len()),
             (FinishReason::ToolCalls, 2),
@@ -125,7 +125,10 @@ async fn finish_reasons_are_distinguished(
     #[case] finish: FinishReason,
 ) {
     let action = Action::Finish { text: "So".into(), reason: reason.into() };
-    let reply =
-        rig(kind, Script::of([Rule::always(action)])).await.ask(&ask("hi")).await.expect("a reply");
+    let reply = env(kind, Script::of([Rule::always(action)]))
+        .await
+        .chat_request(&chat_request("hi"))
+        .await
+        .expect("a reply");
     assert_eq!((reply.text.as_str(), reply.finish), ("So", finish));
 }

@@ -62,12 +62,6 @@ impl Waiter {
     }
 }
 
-/// What the dispatcher does next.
-enum Next {
-    Stop,
-    Sleep(Option<Timestamp>),
-}
-
 impl Limiter {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self { buckets: Mutex::default(), clock }
@@ -211,32 +205,29 @@ fn wait(receiver: oneshot::Receiver<LimiterPermit>) -> PermitFuture {
 
 /// Grants permits until no call waits.
 async fn dispatch(limiter: Arc<ModelLimiter>) {
-    loop {
-        let until = match limiter.grant_permits() {
-            Next::Stop => return,
-            Next::Sleep(until) => until,
-        };
+    while let Some(until) = limiter.grant_permits() {
         let sleep = sleep_towards(until, limiter.clock.now());
         tokio::select! { () = sleep => {} () = limiter.changed.notified() => {} }
     }
 }
 
 impl ModelLimiter {
-    /// Grants permits to all calls that are allowed now.
-    fn grant_permits(self: &Arc<Self>) -> Next {
+    /// Grants permits to all calls that are allowed now. Returns `Some` if calls still
+    /// wait, with the time at which the next one is allowed, if that is known.
+    fn grant_permits(self: &Arc<Self>) -> Option<Option<Timestamp>> {
         loop {
             let now = self.clock.now();
             let mut state = self.state.lock();
             let State { bucket, queue, dispatcher_runs } = &mut *state;
             let Some((_, waiter)) = queue.next(Waiter::is_alive) else {
                 *dispatcher_runs = false;
-                return Next::Stop;
+                return None;
             };
             let size = waiter.size;
             match bucket.ready(size, waiter.probe, now) {
                 Ready::Now => {}
-                Ready::At(until) => return Next::Sleep(Some(until)),
-                Ready::AfterCall => return Next::Sleep(None),
+                Ready::At(until) => return Some(Some(until)),
+                Ready::AfterCall => return Some(None),
             }
             let Some(waiter) = queue.pop(|_| true) else { continue };
             let number = bucket.reserve(size, now);

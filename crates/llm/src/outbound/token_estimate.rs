@@ -95,11 +95,11 @@ fn ceil(number: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{ask, reply};
+    use crate::testing::{chat_request, reply};
 
     #[test]
     fn size_includes_prompt_and_messages() {
-        let plain = RequestSize::of(&ask("12345678"));
+        let plain = RequestSize::of(&chat_request("12345678"));
         assert_eq!(plain, RequestSize { chars: 17, max_tokens: 256 }, "You help. 12345678");
     }
 

@@ -9,7 +9,7 @@ use conversation::{
 use demo_model::DemoModel;
 use domain::{
     AgentSpec, ConnectionId, ConnectionKind, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall,
-    Turn, Verdict,
+    Turn,
 };
 use judge::{Case, EvaluationResult, JudgeStep, judge_step};
 use llm::{ChatReply, ChatRequest, Endpoint, Provider};
@@ -28,18 +28,7 @@ async fn ask(request: &ChatRequest) -> ChatReply {
 }
 
 fn turn(speaker: Speaker, message: String) -> Turn {
-    Turn {
-        index: 0,
-        speaker,
-        message,
-        tool_calls: Vec::new(),
-        tool: None,
-        finish: None,
-        latency_ms: Some(100),
-        input_tokens: None,
-        output_tokens: None,
-        at: Timestamp(0),
-    }
+    Turn { latency_ms: Some(100), ..Turn::text(speaker, message, Timestamp(0)) }
 }
 
 fn answered(scenario: &ScenarioSpec, agent: &AgentSpec, call: &ToolCall) -> Turn {
@@ -50,7 +39,7 @@ fn answered(scenario: &ScenarioSpec, agent: &AgentSpec, call: &ToolCall) -> Turn
 }
 
 /// The conversation to its end.
-async fn talk(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, EndReason) {
+async fn converse(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, EndReason) {
     let (mut said, mut end): (Vec<Turn>, Option<EndReason>) = (Vec::new(), None);
     loop {
         let before = said.len();
@@ -116,19 +105,14 @@ fn report(slug: &str, said: &[Turn], outcome: &EvaluationResult) -> String {
 #[tokio::test]
 async fn demo_passes_and_fails_the_intended_scenarios() {
     let agent = demo_agent(ConnectionId(Uuid::from_u128(1))).unwrap();
-    let (mut by_verdict, mut stories) = (BTreeMap::<String, Vec<String>>::new(), String::new());
+    let (mut by_verdict, mut stories) = (BTreeMap::<&str, Vec<String>>::new(), String::new());
     for BuiltIn { slug, spec } in scenarios().unwrap() {
-        let (said, end) = talk(&agent, &spec).await;
+        let (said, end) = converse(&agent, &spec).await;
         let case =
             Case { agent: &agent, scenario: &spec, transcript: &said, end_reason: Some(end) };
         let outcome = judged(&case).await;
         stories += &report(&slug, &said, &outcome);
-        let verdict = match outcome.verdict {
-            Verdict::Passed => "passed",
-            Verdict::Failed => "failed",
-            Verdict::Inconclusive => "inconclusive",
-        };
-        by_verdict.entry(verdict.to_owned()).or_default().push(slug);
+        by_verdict.entry(outcome.verdict.as_str()).or_default().push(slug);
     }
     assert!(!by_verdict.contains_key("inconclusive"), "{by_verdict:#?}{stories}");
     let failed = &by_verdict["failed"];

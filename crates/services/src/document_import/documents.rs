@@ -1,11 +1,15 @@
 //! YAML and JSON documents with agents and scenarios.
 
+use crate::errors::reject_if_any;
 use domain::error::{AppError, ErrorCode};
 use domain::{Draft, Problem, Problems, limits};
 use serde_json::Value;
 
 /// The maximum number of documents of one import.
-const MOST: usize = 1000;
+const MAX_DOCUMENTS: usize = 1000;
+
+/// Fields that only scenarios have.
+const SCENARIO_FIELDS: [&str; 4] = ["conversation_flow", "goal", "mode", "expected_behaviors"];
 
 /// The entries of a JSON text: an object or a list.
 ///
@@ -26,7 +30,7 @@ pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
         with_snippet: false,
         budget: serde_saphyr::budget! {
             max_depth: 64,
-            max_documents: MOST,
+            max_documents: MAX_DOCUMENTS,
             max_nodes: 250_000,
             max_aliases: 1_000,
             max_anchors: 1_000,
@@ -41,10 +45,10 @@ pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
 /// The error in a YAML text, in our words and with the position: the messages of
 /// the library address programmers.
 fn unreadable(error: &serde_saphyr::Error) -> AppError {
-    let place = error.location().filter(|at| at.line() > 0);
-    let place = place.map(|at| format!(" at line {} column {}", at.line(), at.column()));
+    let position = error.location().filter(|at| at.line() > 0);
+    let position = position.map(|at| format!(" at line {} column {}", at.line(), at.column()));
     let what = reason(error.without_snippet());
-    malformed(format!("This is not YAML that can be read: {what}{}.", place.unwrap_or_default()))
+    malformed(format!("This is not YAML that can be read: {what}{}.", position.unwrap_or_default()))
 }
 
 fn reason(error: &serde_saphyr::Error) -> String {
@@ -83,8 +87,8 @@ fn entries(value: Value) -> Vec<Value> {
 /// 422 with the path of every entry that is neither.
 pub(super) fn with_kinds(entries: Vec<Value>) -> Result<Vec<Draft>, AppError> {
     let mut problems = Problems::new();
-    if entries.len() > MOST {
-        let message = format!("must be at most {MOST}, are {}", entries.len());
+    if entries.len() > MAX_DOCUMENTS {
+        let message = format!("must be at most {MAX_DOCUMENTS}, are {}", entries.len());
         problems.push(Problem::new("documents", message));
     }
     let mut drafts = Vec::with_capacity(entries.len());
@@ -94,33 +98,22 @@ pub(super) fn with_kinds(entries: Vec<Value>) -> Result<Vec<Draft>, AppError> {
             problems.push(Problem::new(format!("documents[{i}]"), message));
             continue;
         };
-        let told = fields.get("kind").cloned();
-        let kind = match told.as_ref().and_then(Value::as_str) {
-            Some(word @ ("agent" | "scenario")) => Some(word.to_owned()),
-            None if told.is_none() && fields.contains_key("system_prompt") => {
-                Some("agent".to_owned())
-            }
-            None if told.is_none() && tells_a_course(fields) => Some("scenario".to_owned()),
-            _ => None,
+        let has_any = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
+        let kind = match fields.get("kind") {
+            Some(kind) => kind.as_str().filter(|kind| ["agent", "scenario"].contains(kind)),
+            None if has_any(&["system_prompt"]) => Some("agent"),
+            None if has_any(&SCENARIO_FIELDS) => Some("scenario"),
+            None => None,
         };
-        match kind {
-            Some(kind) => {
-                fields.insert("kind".to_owned(), Value::String(kind));
-                drafts.push(Draft(entry));
-            }
-            None => {
-                let message = "must be agent or scenario";
-                problems.push(Problem::new(format!("documents[{i}].kind"), message));
-            }
+        if let Some(kind) = kind.map(Value::from) {
+            fields.insert("kind".to_owned(), kind);
+            drafts.push(Draft(entry));
+        } else {
+            let message = "must be agent or scenario";
+            problems.push(Problem::new(format!("documents[{i}].kind"), message));
         }
     }
-    if problems.is_empty() { Ok(drafts) } else { Err(AppError::invalid(problems)) }
-}
-
-fn tells_a_course(fields: &serde_json::Map<String, Value>) -> bool {
-    ["conversation_flow", "goal", "mode", "expected_behaviors"]
-        .iter()
-        .any(|field| fields.contains_key(*field))
+    reject_if_any(problems).map(|()| drafts)
 }
 
 fn malformed(sentence: String) -> AppError {

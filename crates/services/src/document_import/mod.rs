@@ -77,23 +77,22 @@ fn prompt(name: &str, text: &str) -> Draft {
     Draft(json!({"kind": "agent", "name": name, "system_prompt": text}))
 }
 
-/// Sets the model of agents that name none.
-pub fn name_the_model(documents: &mut [Draft], model: &str) {
-    name_it(documents, &["model"], "model", model);
+/// Sets the model of agents without one.
+pub fn set_default_model(documents: &mut [Draft], model: &str) {
+    set_default(documents, &["model"], "model", model);
 }
 
-/// Sets the connection of agents that name none, by its name.
-pub fn name_the_connection(documents: &mut [Draft], name: &str) {
-    name_it(documents, &["connection", "connection_id"], "connection", name);
+/// Sets the connection of agents without one, by its name.
+pub fn set_default_connection(documents: &mut [Draft], name: &str) {
+    set_default(documents, &["connection", "connection_id"], "connection", name);
 }
 
 /// Sets `field` of agents in which all `fields` are blank.
-fn name_it(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
+fn set_default(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
     for document in documents {
-        let blank = fields.iter().all(|field| document.text(field).trim().is_empty());
-        let nameless = document.text("kind") == "agent" && blank;
-        if let (true, Some(fields)) = (nameless, document.0.as_object_mut()) {
-            fields.insert(field.to_owned(), value.into());
+        let all_blank = fields.iter().all(|field| document.text(field).trim().is_empty());
+        if document.text("kind") == "agent" && all_blank {
+            document.0[field] = value.into();
         }
     }
 }
@@ -119,7 +118,7 @@ mod tests {
     #[case::documents("kind: agent\nname: A\n---\nkind: scenario\nname: B\n", 2)]
     #[case::one("name: B\nconversation_flow: []", 1)]
     #[case::both("- {kind: agent}\n---\n- {kind: agent}\n- {kind: scenario}", 3)]
-    fn yaml_is_a_list_or_many_documents(#[case] text: &str, #[case] count: usize) {
+    fn yaml_may_be_a_list_or_several_documents(#[case] text: &str, #[case] count: usize) {
         let drafts = read("", text, Format::Yaml).expect("documents");
         assert_eq!(drafts.len(), count);
         for draft in drafts {
@@ -147,15 +146,15 @@ mod tests {
 
     #[rstest]
     #[case::key_twice("kind: agent\nname: A\nname: B\n", "name is given twice at line 3 column 1")]
-    #[case::no_anchor("kind: *nobody\n", "anchor")]
+    #[case::no_anchor("kind: *missing\n", "anchor")]
     #[case::too_large(&format!("[{}]", "1,".repeat(300_000)), "too large")]
     #[case::too_deep(&format!("{}{}", "[".repeat(100), "]".repeat(100)), "nested too deeply")]
     #[case::not_closed("a: [\n", "unclosed bracket '[' at line 1 column 4")]
-    fn yaml_is_refused_in_words_of_ours(#[case] text: &str, #[case] words: &str) {
+    fn yaml_error_uses_plain_language(#[case] text: &str, #[case] words: &str) {
         let error = read("", text, Format::Yaml).expect_err("is refused");
         assert!(error.detail.contains(words), "{}", error.detail);
-        for inside in ["Policy", "Options", "budget", "Nodes", "{", "}"] {
-            assert!(!error.detail.contains(inside), "{}", error.detail);
+        for internal in ["Policy", "Options", "budget", "Nodes", "{", "}"] {
+            assert!(!error.detail.contains(internal), "{}", error.detail);
         }
     }
 
@@ -179,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn agents_without_model_get_named_one() {
+    fn default_model_is_set_on_agents_without_model() {
         let draft = |value| domain::Draft(value);
         let mut documents = [
             draft(serde_json::json!({"kind": "agent", "name": "A", "model": " "})),
             draft(serde_json::json!({"kind": "agent", "name": "B", "model": "own"})),
             draft(serde_json::json!({"kind": "scenario", "name": "C"})),
         ];
-        super::name_the_model(&mut documents, "given");
+        super::set_default_model(&mut documents, "given");
         let models = documents.each_ref().map(|document| document.text("model"));
         assert_eq!(models, ["given", "own", ""]);
     }
 
     #[test]
-    fn agents_without_connection_get_named_one() {
+    fn default_connection_is_set_on_agents_without_connection() {
         let draft = |value| domain::Draft(value);
         let mut documents = [
             draft(serde_json::json!({"kind": "agent", "name": "A", "connection": null})),
@@ -200,7 +199,7 @@ mod tests {
             draft(serde_json::json!({"kind": "agent", "name": "C", "connection_id": "id"})),
             draft(serde_json::json!({"kind": "scenario", "name": "D"})),
         ];
-        super::name_the_connection(&mut documents, "given");
+        super::set_default_connection(&mut documents, "given");
         let names = documents.each_ref().map(|document| document.text("connection"));
         assert_eq!(names, ["given", "own", "", ""]);
     }

@@ -28,12 +28,12 @@ pub(super) fn load_or_create(data_dir: &Path) -> Result<String, SecretError> {
     fs::create_dir_all(data_dir).map_err(failed)?;
     // Written to a temporary file and linked into place: nobody reads a partial
     // key, and two servers that start at once use the same key.
-    let aside = data_dir.join(format!("{NAME}.{}", log_id()));
-    let made = write_private(&aside, &STANDARD.encode(random::<32>()))
-        .and_then(|()| fs::hard_link(&aside, &path))
+    let temporary = data_dir.join(format!("{NAME}.{}", log_id()));
+    let created = write_private(&temporary, &STANDARD.encode(random::<32>()))
+        .and_then(|()| fs::hard_link(&temporary, &path))
         .and_then(|()| sync_folder(data_dir));
-    let _ = fs::remove_file(&aside);
-    match made {
+    let _ = fs::remove_file(&temporary);
+    match created {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
         _ => fs::read_to_string(&path).map_err(failed),
     }

@@ -87,8 +87,7 @@ impl Secrets {
         // The prefix distinguishes the id from other hashes of the key.
         let hash: [u8; 32] =
             Sha256::new().chain_update(b"rehearsal key id").chain_update(key).finalize().into();
-        let mut key_id = [0; KEY_ID];
-        key_id.copy_from_slice(&hash[..KEY_ID]);
+        let key_id = hash.first_chunk().copied().unwrap_or_default();
         Self { cipher: XChaCha20Poly1305::new(key.into()), key_id }
     }
 
@@ -165,23 +164,22 @@ impl Secrets {
     /// `WrongKey`, `Store`.
     pub async fn check(&self, store: &dyn SettingStore) -> Result<(), SecretError> {
         let failed = |error: store::StoreError| SecretError::Store(error.to_string());
-        let (space, nobody) = (SpaceId(Uuid::nil()), ConnectionId(Uuid::nil()));
-        let Some(canary) = store.metadata(KEY_CHECK).await.map_err(failed)? else {
-            let canary = self.encrypt(space, nobody, &KEY_CHECK_TEXT.into())?;
-            return store.put_metadata(KEY_CHECK, &canary).await.map_err(failed);
+        // The key check belongs to no connection.
+        let (space, connection) = (SpaceId(Uuid::nil()), ConnectionId(Uuid::nil()));
+        let Some(stored) = store.metadata(KEY_CHECK).await.map_err(failed)? else {
+            let encrypted = self.encrypt(space, connection, &KEY_CHECK_TEXT.into())?;
+            return store.put_metadata(KEY_CHECK, &encrypted).await.map_err(failed);
         };
-        match self.decrypt(space, nobody, &canary) {
+        match self.decrypt(space, connection, &stored) {
             Ok(text) if text.expose_secret() == KEY_CHECK_TEXT => Ok(()),
             _ => Err(SecretError::WrongKey),
         }
     }
 }
 
-fn row(space: SpaceId, connection: ConnectionId) -> [u8; 32] {
-    let mut row = [0; 32];
-    row[..16].copy_from_slice(space.0.as_bytes());
-    row[16..].copy_from_slice(connection.0.as_bytes());
-    row
+/// The associated data of a row.
+fn row(space: SpaceId, connection: ConnectionId) -> Vec<u8> {
+    [space.0.into_bytes(), connection.0.into_bytes()].concat()
 }
 
 #[cfg(test)]

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// The allowed length of a password in characters.
-const SHORTEST: usize = 10;
-const LONGEST: usize = 1000;
+const MIN_LENGTH: usize = 10;
+const MAX_LENGTH: usize = 1000;
 /// The maximum number of concurrent hashes; each uses 19 MiB.
-const AT_ONCE: usize = 4;
+const CONCURRENCY: usize = 4;
 
 /// The problem of a new password; the message follows "password".
 #[must_use]
 pub fn password_problem(password: &str) -> Option<String> {
     let length = password.chars().count();
-    if length < SHORTEST {
-        return Some(format!("must have at least {SHORTEST} characters, has {length}"));
+    if length < MIN_LENGTH {
+        return Some(format!("must have at least {MIN_LENGTH} characters, has {length}"));
     }
-    if length > LONGEST {
-        return Some(format!("must have at most {LONGEST} characters, has {length}"));
+    if length > MAX_LENGTH {
+        return Some(format!("must have at most {MAX_LENGTH} characters, has {length}"));
     }
     domain::is_blank(password).then(|| "must not be blank".to_owned())
 }
@@ -30,13 +30,13 @@ pub fn password_problem(password: &str) -> Option<String> {
 pub struct Passwords {
     slots: Arc<Semaphore>,
     /// Verified when there is no such user, so that both cases take as long.
-    nobody: Arc<str>,
+    dummy_hash: Arc<str>,
 }
 
 impl Default for Passwords {
     fn default() -> Self {
-        let nobody = hash(&random::<16>()).unwrap_or_default();
-        Self { slots: Arc::new(Semaphore::new(AT_ONCE)), nobody: nobody.into() }
+        let dummy_hash = hash(&random::<16>()).unwrap_or_default().into();
+        Self { slots: Arc::new(Semaphore::new(CONCURRENCY)), dummy_hash }
     }
 }
 
@@ -54,7 +54,7 @@ impl Passwords {
     /// An internal error, for the log.
     pub async fn hash(&self, password: &str) -> Result<String, String> {
         let password = password.to_owned();
-        self.apart(move || hash(password.as_bytes())).await?
+        self.run_blocking(move || hash(password.as_bytes())).await?
     }
 
     /// Whether a password matches the hash `stored`. `None` (no such user) never
@@ -64,17 +64,15 @@ impl Passwords {
     /// An internal error, for the log.
     pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, String> {
         let known = stored.is_some();
-        let stored = stored.unwrap_or(&self.nobody).to_owned();
+        let stored = stored.unwrap_or(&self.dummy_hash).to_owned();
         let password = password.to_owned();
-        let right = self
-            .apart(move || {
-                Argon2::default().verify_password(password.as_bytes(), stored.as_str()).is_ok()
-            })
-            .await?;
-        Ok(known && right)
+        let verify =
+            move || Argon2::default().verify_password(password.as_bytes(), stored.as_str());
+        Ok(self.run_blocking(verify).await?.is_ok() && known)
     }
 
-    async fn apart<T: Send + 'static>(
+    /// Runs `work` on a thread for blocking work once a slot is free.
+    async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
@@ -109,7 +107,7 @@ mod tests {
         let passwords = Passwords::default();
         let of = |hash: &str| hash.split('$').take(4).collect::<Vec<_>>().join("$");
         let stored = passwords.hash("correct horse").await.unwrap();
-        assert_eq!(of(&passwords.nobody), of(&stored), "the same parameters");
+        assert_eq!(of(&passwords.dummy_hash), of(&stored), "the same parameters");
         assert!(!passwords.verify("correct horse", None).await.unwrap());
     }
 

@@ -11,39 +11,39 @@ use tokio::time::Instant;
 
 /// How many of the newest events of a suite are cached. A reader that is further
 /// behind reads from the database.
-const KEPT: usize = 32;
+const MAX_EVENTS: usize = 32;
 /// How long a computed progress is reused while no newer event exists.
-const GOOD_FOR: Duration = Duration::from_secs(1);
+const PROGRESS_TTL: Duration = Duration::from_secs(1);
 /// The number of cached suites at which the cache is cleared.
-const MOST: usize = 512;
+const MAX_SUITES: usize = 512;
 
 /// The cache of all suites that are being read.
 #[derive(Debug, Default)]
 pub struct EventCache {
-    suites: Mutex<HashMap<SuiteId, Arc<Shared>>>,
+    suites: Mutex<HashMap<SuiteId, Arc<CachedSuite>>>,
 }
 
 /// The cache of one suite.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct CachedSuite {
     /// The owner, which never changes.
     space: SpaceId,
     pub(super) window: Mutex<Window>,
     /// Held by the reader that reads new events; the others wait and find them in
     /// the window.
     pub(super) reading: tokio::sync::Mutex<()>,
-    pub(super) progress: tokio::sync::Mutex<Option<Known>>,
+    pub(super) progress: tokio::sync::Mutex<Option<CachedProgress>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct CachedProgress {
     /// The number of the event up to which the progress is valid.
     seq: i64,
     at: Instant,
     progress: ProgressEvent,
 }
 
-impl Known {
+impl CachedProgress {
     pub(super) fn now(seq: i64, progress: ProgressEvent) -> Self {
         Self { seq, at: Instant::now(), progress }
     }
@@ -51,7 +51,7 @@ impl Known {
     /// The progress, if it covers event `seq`. Waiting reasons and remaining time
     /// change without events, so a progress expires soon.
     pub(super) fn at(&self, seq: i64) -> Option<&ProgressEvent> {
-        (self.seq >= seq && self.at.elapsed() < GOOD_FOR).then_some(&self.progress)
+        (self.seq >= seq && self.at.elapsed() < PROGRESS_TTL).then_some(&self.progress)
     }
 }
 
@@ -62,7 +62,7 @@ impl EventCache {
         store: &SharedSuites,
         space: SpaceId,
         suite: SuiteId,
-    ) -> StoreResult<Option<Arc<Shared>>> {
+    ) -> StoreResult<Option<Arc<CachedSuite>>> {
         let known = self.suites.lock().get(&suite).cloned();
         if let Some(shared) = known {
             return Ok((shared.space == space).then_some(shared));
@@ -71,12 +71,12 @@ impl EventCache {
             return Ok(None);
         }
         let mut suites = self.suites.lock();
-        if suites.len() >= MOST {
+        if suites.len() >= MAX_SUITES {
             suites.clear();
         }
         let fresh = || {
             let (reading, progress) = Default::default();
-            Arc::new(Shared { space, window: Mutex::default(), reading, progress })
+            Arc::new(CachedSuite { space, window: Mutex::default(), reading, progress })
         };
         Ok(Some(suites.entry(suite).or_insert_with(fresh).clone()))
     }
@@ -110,19 +110,19 @@ impl Window {
                 self.events.push_back((*seq, event.clone()));
             }
         }
-        let excess = self.events.len().saturating_sub(KEPT);
+        let excess = self.events.len().saturating_sub(MAX_EVENTS);
         self.events.drain(..excess);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GOOD_FOR, KEPT, Known, Window};
+    use super::{CachedProgress, MAX_EVENTS, PROGRESS_TTL, Window};
     use domain::{Counts, FinishedEvent, ProgressEvent, SuiteEvent, SuiteStatus};
 
     fn read(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, SuiteEvent)> {
-        let told = FinishedEvent { status: SuiteStatus::Finished, counts: Counts::default() };
-        seqs.into_iter().map(|seq| (seq, SuiteEvent::Finished(told))).collect()
+        let finished = FinishedEvent { status: SuiteStatus::Finished, counts: Counts::default() };
+        seqs.into_iter().map(|seq| (seq, SuiteEvent::Finished(finished))).collect()
     }
 
     fn after(window: &Window, seq: i64, limit: u32) -> Option<Vec<i64>> {
@@ -142,10 +142,10 @@ mod tests {
             waiting,
             held,
         };
-        let known = Known::now(7, progress.clone());
+        let known = CachedProgress::now(7, progress.clone());
         assert_eq!(known.at(7), Some(&progress));
         assert_eq!(known.at(8), None, "something has happened since");
-        tokio::time::advance(GOOD_FOR).await;
+        tokio::time::advance(PROGRESS_TTL).await;
         assert_eq!(known.at(7), None, "what runs wait for may have changed");
     }
 
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(after(&window, 8, 9), None);
         assert_eq!(after(&window, 19, 9), Some(vec![20, 21]));
         window.add(&read(22..=200));
-        assert_eq!(window.events.len(), KEPT);
+        assert_eq!(window.events.len(), MAX_EVENTS);
         assert_eq!(after(&window, 198, 9), Some(vec![199, 200]));
     }
 }

@@ -1,7 +1,7 @@
 //! Reads events and progress for streams.
 
 use super::Suites;
-use super::event_cache::{Known, Shared};
+use super::event_cache::{CachedProgress, CachedSuite};
 use crate::errors::StoreResultExt;
 use crate::event_source::EventSource;
 use async_trait::async_trait;
@@ -26,17 +26,17 @@ impl EventSource for Suites {
         seq: i64,
         limit: u32,
     ) -> AppResult<Vec<(i64, SuiteEvent)>> {
-        let shared = self.shared(caller, suite).await?;
+        let shared = self.cached(caller, suite).await?;
         let known = shared.window.lock().after(seq, limit);
         if let Some(events) = known {
             return Ok(events);
         }
-        let _alone = shared.reading.lock().await;
+        let _reading = shared.reading.lock().await;
         let known = shared.window.lock().after(seq, limit);
         if let Some(events) = known {
             return Ok(events);
         }
-        let rows = self.suites.events_after(suite, seq, limit).await.or_app_error()?;
+        let rows = self.store.events_after(suite, seq, limit).await.or_app_error()?;
         let events: Vec<_> = rows.into_iter().filter_map(stream_event).collect();
         shared.window.lock().add(&events);
         Ok(events)
@@ -48,27 +48,27 @@ impl EventSource for Suites {
         suite: SuiteId,
         seq: i64,
     ) -> AppResult<ProgressEvent> {
-        let shared = self.shared(caller, suite).await?;
+        let shared = self.cached(caller, suite).await?;
         // A reader may already know an event that is not published yet.
-        let newest = self.suites.watch(suite).borrow().seq.max(seq);
+        let newest = self.store.watch(suite).borrow().seq.max(seq);
         let mut known = shared.progress.lock().await;
         if let Some(progress) = known.as_ref().and_then(|known| known.at(newest)) {
             return Ok(progress.clone());
         }
         let (seq, progress) = Self::progress(self, caller, suite).await?;
-        *known = Some(Known::now(seq, progress.clone()));
+        *known = Some(CachedProgress::now(seq, progress.clone()));
         Ok(progress)
     }
 
     fn watch(&self, suite: SuiteId) -> watch::Receiver<LatestEvent> {
-        self.suites.watch(suite)
+        self.store.watch(suite)
     }
 }
 
 impl Suites {
-    async fn shared(&self, caller: &Caller, suite: SuiteId) -> AppResult<Arc<Shared>> {
+    async fn cached(&self, caller: &Caller, suite: SuiteId) -> AppResult<Arc<CachedSuite>> {
         let shared =
-            self.event_cache.of(&self.suites, caller.space_id, suite).await.or_app_error()?;
+            self.event_cache.of(&self.store, caller.space_id, suite).await.or_app_error()?;
         shared.ok_or_else(|| AppError::not_found("suite"))
     }
 }

@@ -18,53 +18,12 @@ mod service;
 mod start;
 
 use super::Catalog;
-use super::cursor::{damaged, limit};
-use async_trait::async_trait;
 use clock::SharedClock;
-use domain::error::AppError;
-use domain::services::{AppResult, Caller};
-use domain::{ConnectionId, Problem, RunId, Timestamp, UserId, Waiting};
+use domain::{RunId, UserId, Waiting};
 use engine::Engine;
 use std::sync::Arc;
 use store::SharedSuites;
-use store::catalog::{AgentStore, ScenarioStore, SettingStore};
 use store::rows::ModelRef;
-
-/// Checks whether a connection can be used, without a paid call.
-#[async_trait]
-pub trait ConnectionCheck: Send + Sync + 'static {
-    /// Checks a connection regardless of the model: does it exist, may its
-    /// address be called, does the address accept connections.
-    async fn check(&self, caller: &Caller, connection: ConnectionId) -> CheckedConnection;
-
-    /// Whether the caller's circuit would let a call to this model through.
-    fn circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability;
-}
-
-/// The result of checking a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedConnection {
-    /// Empty if the caller has no such connection.
-    pub name: String,
-    pub reachability: Reachability,
-}
-
-/// Whether a connection can be used. Messages continue a sentence that begins
-/// with the name of the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reachability {
-    /// Calls go through, as far as is known.
-    Ready,
-    /// Calls may fail, but runs wait or probe: reported, and the start goes on.
-    Degraded {
-        message: String,
-        /// The next probe.
-        until: Option<Timestamp>,
-    },
-    /// No call would get through: the connection does not exist, its key is
-    /// missing or rejected, its quota is exhausted, or its address is unreachable.
-    Unusable(String),
-}
 
 /// The engine, as the services use it.
 pub trait Executor: Send + Sync + 'static {
@@ -74,7 +33,7 @@ pub trait Executor: Send + Sync + 'static {
     fn cancel(&self, runs: &[RunId]);
     /// What a pending run of this user and model waits for, if it does not begin
     /// because its first call could not be made now.
-    fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+    fn expected_wait(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
         let _ = (user, agent);
         None
     }
@@ -89,8 +48,8 @@ impl Executor for Engine {
         Self::cancel(self, runs);
     }
 
-    fn held_back(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
-        Self::held_back(self, user, agent)
+    fn expected_wait(&self, user: UserId, agent: &ModelRef) -> Option<Waiting> {
+        Self::expected_wait(self, user, agent)
     }
 }
 
@@ -112,33 +71,10 @@ impl Default for SuiteLimits {
 /// Suites and runs.
 #[derive(Clone)]
 pub struct Suites {
-    pub suites: SharedSuites,
-    pub agents: Arc<dyn AgentStore>,
-    pub scenarios: Arc<dyn ScenarioStore>,
-    pub settings: Arc<dyn SettingStore>,
+    pub store: SharedSuites,
     pub catalog: Arc<Catalog>,
-    pub connection_check: Arc<dyn ConnectionCheck>,
     pub executor: Arc<dyn Executor>,
     pub clock: SharedClock,
     pub limits: SuiteLimits,
     pub event_cache: Arc<event_cache::EventCache>,
-}
-
-/// Parses the cursor of a list that is sorted from newest to oldest:
-/// `milliseconds-id`.
-fn before(cursor: &domain::services::Cursor) -> AppResult<Option<store::suites::TimeCursor>> {
-    let Some(text) = cursor.after.as_deref().filter(|text| !text.is_empty()) else {
-        return Ok(None);
-    };
-    let parse = || {
-        let (millis, id) = text.split_once('-')?;
-        let at = domain::Timestamp(millis.parse().ok()?);
-        Some(store::suites::TimeCursor { at, id: id.parse().ok()? })
-    };
-    parse().map(Some).ok_or_else(damaged)
-}
-
-/// Fails with 422 if there are problems.
-fn reject_if_any(problems: Vec<Problem>) -> AppResult<()> {
-    if problems.is_empty() { Ok(()) } else { Err(AppError::invalid(problems)) }
 }

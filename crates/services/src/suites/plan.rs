@@ -25,7 +25,7 @@ pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
     }
     if let Some(wanted) = scenario.spec.agent_category.as_deref().filter(|c| !is_blank(c)) {
         let has = agent.spec.category.trim();
-        if !has.to_lowercase().eq(&wanted.trim().to_lowercase()) {
+        if has.to_lowercase() != wanted.trim().to_lowercase() {
             let has = if has.is_empty() { "none".to_owned() } else { format!("“{has}”") };
             reasons.push(format!(
                 "it is for agents of category “{}”, this one has {has}",
@@ -48,22 +48,18 @@ pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
 /// simulated user and judge.
 #[must_use]
 pub fn calls(scenario: &Scenario) -> u32 {
-    let judged = !scenario.spec.expected_behaviors.is_empty()
-        || !scenario.spec.failure_conditions.is_empty()
-        || !scenario.spec.success_criteria.criteria.is_empty();
-    let turns = user_turns(scenario);
-    let talk = match scenario.spec.mode {
-        Mode::Scripted => turns,
-        Mode::Simulated => turns * 2,
+    let calls_per_turn = match scenario.spec.mode {
+        Mode::Scripted => 1,
+        Mode::Simulated => 2,
     };
-    talk + u32::from(judged)
+    user_turns(scenario) * calls_per_turn + u32::from(judge::needs_judge(&scenario.spec))
 }
 
 /// The number of user turns of the script, or the maximum in simulated mode.
 #[must_use]
 pub fn user_turns(scenario: &Scenario) -> u32 {
     match scenario.spec.mode {
-        Mode::Scripted => u32::try_from(scenario.spec.script().count()).unwrap_or(u32::MAX),
+        Mode::Scripted => count(scenario.spec.script().count()),
         Mode::Simulated => scenario.spec.max_turns,
     }
 }
@@ -72,7 +68,7 @@ pub fn user_turns(scenario: &Scenario) -> u32 {
 /// durations).
 #[must_use]
 pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool) -> Preflight {
-    let mut flight = Preflight { problems: agent.problems(), ..Preflight::default() };
+    let mut preflight = Preflight { problems: agent.problems(), ..Preflight::default() };
     let mut runnable = 0;
     for scenario in scenarios {
         let entry = |reason: String| Incompatibility {
@@ -81,24 +77,24 @@ pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool
             reason,
         };
         if let Some(reason) = incompatible(agent, scenario) {
-            flight.incompatible.push(entry(reason));
+            preflight.incompatible.push(entry(reason));
             continue;
         }
         runnable += 1;
-        flight.expected_calls += calls(scenario) * repeats;
+        preflight.expected_calls += calls(scenario) * repeats;
         let unmocked = unmocked(agent, scenario);
         if !unmocked.is_empty() {
-            flight.unmocked_tools.push(entry(unmocked.join(", ")));
+            preflight.unmocked_tools.push(entry(unmocked.join(", ")));
         }
     }
-    flight.scenarios = count(scenarios.len());
-    flight.jobs = repeats * if skip { count(scenarios.len()) } else { runnable };
+    preflight.scenarios = count(scenarios.len());
+    preflight.jobs = repeats * if skip { count(scenarios.len()) } else { runnable };
     if scenarios.is_empty() {
-        flight
+        preflight
             .problems
             .push(Problem::new("scenario_ids", "no scenario is chosen, or none matches"));
     }
-    flight
+    preflight
 }
 
 pub(super) fn count(n: usize) -> u32 {

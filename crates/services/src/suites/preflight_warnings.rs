@@ -1,7 +1,9 @@
 //! Problems of the connections that a start would use: those that prevent the
 //! start, and those that only delay its runs.
 
-use super::{CheckedConnection, Reachability, Suites, reject_if_any};
+use super::Suites;
+use crate::connection_check::{CheckedConnection, Reachability};
+use crate::errors::reject_if_any;
 use domain::services::{AppResult, Caller};
 use domain::{ConnectionId, ConnectionWarning, Problem};
 use store::rows::{ModelRef, ModelSnapshot};
@@ -24,7 +26,7 @@ impl Suites {
         for (path, model) in roles {
             let id = model.connection_id;
             if !checked.iter().any(|(known, _)| *known == id) {
-                checked.push((id, self.connection_check.check(caller, id).await));
+                checked.push((id, self.catalog.check_connection(caller, id).await));
             }
             let found = checked.iter().find(|(known, _)| *known == id).map(|(_, found)| found);
             let Some(warning) = found.and_then(|found| self.warning(caller, path, model, found))
@@ -51,7 +53,7 @@ impl Suites {
         found: &CheckedConnection,
     ) -> Option<ConnectionWarning> {
         let reachability = match &found.reachability {
-            Reachability::Ready => self.connection_check.circuit(caller, model),
+            Reachability::Ready => self.catalog.check_circuit(caller, model),
             other => other.clone(),
         };
         let (message, stops, until) = match reachability {
@@ -66,7 +68,7 @@ impl Suites {
 
     /// Fails if this judge cannot be used.
     pub(super) async fn check_judge(&self, caller: &Caller, judge: &ModelRef) -> AppResult<()> {
-        let checked = self.connection_check.check(caller, judge.connection_id).await;
+        let checked = self.catalog.check_connection(caller, judge.connection_id).await;
         let warnings: Vec<_> =
             self.warning(caller, "judge.connection_id", judge, &checked).into_iter().collect();
         reject_start(stopping(&warnings).collect(), &warnings)

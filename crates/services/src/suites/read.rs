@@ -1,8 +1,9 @@
 //! Reads suites and runs.
 
 use super::eta::eta_seconds;
-use super::{Suites, before, limit};
-use crate::errors::StoreResultExt;
+use super::{Suites, plan};
+use crate::cursor::{encode_time, page, read_time};
+use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{
@@ -10,10 +11,15 @@ use domain::services::{
     ResultService, ScenarioService,
 };
 use domain::{
-    BreakerState, Counts, Evaluation, ProgressEvent, Run, RunId, RunStatus, ScenarioFilter, Suite,
-    SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting, WaitingRuns,
+    BreakerState, Counts, Evaluation, Problem, ProgressEvent, Run, RunId, RunStatus,
+    ScenarioFilter, Suite, SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting, WaitingRuns,
 };
 use store::rows::{RunRow, SuiteRow};
+
+/// The number of latest suites on the overview.
+const LATEST: u32 = 10;
+/// Agents and scenarios are counted up to this number.
+const MAX_COUNT: u32 = 200;
 
 #[async_trait]
 impl ResultService for Suites {
@@ -24,9 +30,9 @@ impl ResultService for Suites {
         Ok(Dashboard {
             live: self.unfinished(caller).await?,
             latest: self.suites(caller, &HistoryFilter::default(), &latest).await?.items,
-            agents: u32::try_from(agents).unwrap_or(COUNTED),
-            scenarios: self.counted_scenarios(caller, false).await?,
-            built_in_scenarios: self.counted_scenarios(caller, true).await?,
+            agents: plan::count(agents),
+            scenarios: self.count_scenarios(caller, false).await?,
+            built_in_scenarios: self.count_scenarios(caller, true).await?,
             failing_connections: connections
                 .into_iter()
                 .filter(|one| one.breaker.state != BreakerState::Closed)
@@ -40,15 +46,13 @@ impl ResultService for Suites {
         filter: &HistoryFilter,
         cursor: &Cursor,
     ) -> AppResult<Page<Suite>> {
-        check(filter, &words(SuiteStatus::ALL))?;
-        let (limit, before) = (limit(cursor)?, before(cursor)?);
-        let rows = self.suites.suites(caller.space_id, filter, before, limit + 1);
-        let mut rows = rows.await.or_app_error()?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|(row, _)| format!("{}-{}", row.created_at.0, row.id));
-        let items = rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect();
+        check_filter(filter, SuiteStatus::ALL)?;
+        let (before, limit) = read_time(cursor)?;
+        let rows = self.store.suites(caller.space_id, filter, before, limit + 1);
+        let rows = rows.await.or_app_error()?;
+        let Page { items, next } =
+            page(rows, limit, |(row, _)| encode_time(row.created_at, row.id));
+        let items = items.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect();
         Ok(Page { items, next })
     }
 
@@ -56,7 +60,7 @@ impl ResultService for Suites {
         let (row, runs) = self.rows(caller, id).await?;
         let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
         let eta = self.eta(caller, &row, &runs).await?;
-        let views = runs.iter().map(|run| self.shown(run)).collect();
+        let views = runs.iter().map(|run| self.view(run)).collect();
         Ok(SuiteSnapshot { seq: row.seq, suite: row.view(counts, eta, Some(views)) })
     }
 
@@ -66,29 +70,24 @@ impl ResultService for Suites {
         filter: &HistoryFilter,
         cursor: &Cursor,
     ) -> AppResult<Page<Run>> {
-        check(filter, &words(RunStatus::ALL))?;
-        let (limit, before) = (limit(cursor)?, before(cursor)?);
-        let rows = self.suites.runs(caller.space_id, filter, before, limit + 1);
-        let mut rows = rows.await.or_app_error()?;
-        let more = rows.len() > limit as usize;
-        rows.truncate(limit as usize);
-        let last = rows.last().filter(|_| more);
-        let next = last.map(|row| format!("{}-{}", row.created_at.0, row.id));
-        Ok(Page { items: rows.iter().map(|run| self.shown(run)).collect(), next })
+        check_filter(filter, RunStatus::ALL)?;
+        let (before, limit) = read_time(cursor)?;
+        let rows = self.store.runs(caller.space_id, filter, before, limit + 1);
+        let rows = rows.await.or_app_error()?;
+        let Page { items, next } = page(rows, limit, |row| encode_time(row.created_at, row.id));
+        Ok(Page { items: items.iter().map(|run| self.view(run)).collect(), next })
     }
 
     async fn run(&self, caller: &Caller, id: RunId) -> AppResult<Run> {
-        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
-        let row = row.ok_or_else(|| AppError::not_found("run"))?;
-        let mut run = self.shown(&row);
-        run.transcript = Some(self.suites.transcript(id).await.or_app_error()?);
+        let row = self.run_row(caller, id).await?;
+        let mut run = self.view(&row);
+        run.transcript = Some(self.store.transcript(id).await.or_app_error()?);
         run.evaluations = Some(self.evaluations_of(id).await?);
         Ok(run)
     }
 
     async fn evaluations(&self, caller: &Caller, id: RunId) -> AppResult<Vec<Evaluation>> {
-        let row = self.suites.run(caller.space_id, id).await.or_app_error()?;
-        row.ok_or_else(|| AppError::not_found("run"))?;
+        self.run_row(caller, id).await?;
         self.evaluations_of(id).await
     }
 }
@@ -96,7 +95,7 @@ impl ResultService for Suites {
 impl Suites {
     /// Unfinished suites, oldest first.
     pub async fn unfinished(&self, caller: &Caller) -> AppResult<Vec<Suite>> {
-        let rows = self.suites.unfinished_suites(caller.space_id).await.or_app_error()?;
+        let rows = self.store.unfinished_suites(caller.space_id).await.or_app_error()?;
         Ok(rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect())
     }
 
@@ -124,7 +123,7 @@ impl Suites {
         Ok((row.seq, progress))
     }
 
-    fn shown(&self, row: &RunRow) -> Run {
+    fn view(&self, row: &RunRow) -> Run {
         Run { waiting_on: self.waiting(row), ..row.view() }
     }
 
@@ -134,19 +133,28 @@ impl Suites {
     fn waiting(&self, row: &RunRow) -> Option<Waiting> {
         match row.status {
             RunStatus::Pending => {
-                self.executor.held_back(row.user_id, &row.model_snapshot.agent).or(row.waits())
+                self.executor.expected_wait(row.user_id, &row.model_snapshot.agent).or(row.waits())
             }
             _ => row.waiting,
         }
     }
 
     async fn evaluations_of(&self, id: RunId) -> AppResult<Vec<Evaluation>> {
-        let rows = self.suites.evaluations(id).await.or_app_error()?;
+        let rows = self.store.evaluations(id).await.or_app_error()?;
         Ok(rows.into_iter().map(|row| row.view).collect())
     }
 
-    async fn rows(&self, caller: &Caller, id: SuiteId) -> AppResult<(SuiteRow, Vec<RunRow>)> {
-        let found = self.suites.suite(caller.space_id, id).await.or_app_error()?;
+    pub(super) async fn run_row(&self, caller: &Caller, id: RunId) -> AppResult<RunRow> {
+        let row = self.store.run(caller.space_id, id).await.or_app_error()?;
+        row.ok_or_else(|| AppError::not_found("run"))
+    }
+
+    pub(super) async fn rows(
+        &self,
+        caller: &Caller,
+        id: SuiteId,
+    ) -> AppResult<(SuiteRow, Vec<RunRow>)> {
+        let found = self.store.suite(caller.space_id, id).await.or_app_error()?;
         found.ok_or_else(|| AppError::not_found("suite"))
     }
 
@@ -164,47 +172,39 @@ impl Suites {
             return Ok(own);
         }
         let ids: Vec<_> = runs.iter().map(|run| run.scenario.id).collect();
-        let past = self.suites.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
+        let past = self.store.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
         Ok(eta_seconds(row, runs, past, self.clock.now()))
     }
 }
 
-/// The number of latest suites on the overview.
-const LATEST: u32 = 10;
-/// Agents and scenarios are counted up to this number.
-const COUNTED: u32 = 200;
-
 impl Suites {
-    async fn counted_scenarios(&self, caller: &Caller, built_in: bool) -> AppResult<u32> {
+    async fn count_scenarios(&self, caller: &Caller, built_in: bool) -> AppResult<u32> {
         let filter = ScenarioFilter { built_in: Some(built_in), ..ScenarioFilter::default() };
         let page = self.catalog.scenarios(caller, &filter, &counted()).await?;
-        Ok(u32::try_from(page.items.len()).unwrap_or(COUNTED))
+        Ok(plan::count(page.items.len()))
     }
 }
 
 fn counted() -> Cursor {
-    Cursor { after: None, limit: Some(COUNTED) }
-}
-
-fn words<T>(all: &[(&'static str, T)]) -> Vec<&'static str> {
-    all.iter().map(|(word, _)| *word).collect()
+    Cursor { after: None, limit: Some(MAX_COUNT) }
 }
 
 /// Rejects a filter with unknown values instead of returning an empty list.
-fn check(filter: &HistoryFilter, statuses: &[&str]) -> AppResult<()> {
+fn check_filter<T>(filter: &HistoryFilter, statuses: &[(&str, T)]) -> AppResult<()> {
     let mut problems = Vec::new();
-    let mut say = |path: &str, message: String| problems.push(domain::Problem::new(path, message));
+    let mut report = |path: &str, message: String| problems.push(Problem::new(path, message));
+    let statuses: Vec<_> = statuses.iter().map(|(word, _)| *word).collect();
     if let Some(word) = filter.status.as_deref().filter(|word| !statuses.contains(word)) {
-        say("status", format!("{word:?} must be one of {}", statuses.join(", ")));
+        report("status", format!("{word:?} must be one of {}", statuses.join(", ")));
     }
     let kind = filter.error_kind.as_deref();
     if kind.is_some_and(|word| domain::ErrorKind::parse(word).is_none()) {
-        say("error_kind", "is not a kind of error".to_owned());
+        report("error_kind", "is not a kind of error".to_owned());
     }
     for (path, time) in [("since", &filter.since), ("until", &filter.until)] {
         if time.as_deref().is_some_and(|text| Timestamp::parse(text).is_none()) {
-            say(path, "must be a time like 2026-01-31T12:00:00Z".to_owned());
+            report(path, "must be a time like 2026-01-31T12:00:00Z".to_owned());
         }
     }
-    super::reject_if_any(problems)
+    reject_if_any(problems)
 }

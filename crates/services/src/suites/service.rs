@@ -4,12 +4,13 @@
 use super::Suites;
 use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{matches, own_models};
-use super::start::{incompatible, new_key, reference};
-use crate::errors::{StoreResultExt, app_error};
+use super::start::{encode, idempotency_key, incompatible};
+use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{
-    AppResult, Caller, IdempotentRequest, RerunScope, ResultService, StartResponse, SuiteService,
+    AppResult, Caller, IdempotentRequest, RerunScope, ResultService, SettingsService,
+    StartResponse, SuiteService,
 };
 use domain::{
     Evaluation, Preflight, Run, RunId, RunStatus, ScenarioFilter, StartSuite, Suite, SuiteId,
@@ -17,28 +18,28 @@ use domain::{
 };
 use judge::PROMPT_VERSION;
 use store::rows::{EvaluationRow, ModelRef, RunRow};
-use store::suites::{CreateOutcome, NewEvaluation, NewSuite};
+use store::suites::{CancelOutcome, CreateOutcome, NewEvaluation, NewSuite};
 
 #[async_trait]
 impl SuiteService for Suites {
     async fn preflight(&self, caller: &Caller, request: &StartSuite) -> AppResult<Preflight> {
         let start_plan = self.start_plan(caller, request).await?;
-        let mut flight = self.flight(caller, request, &start_plan).await?;
+        let mut preflight = self.check_start(caller, request, &start_plan).await?;
         if !start_plan.missing.is_empty() {
-            return Err(AppError::invalid(flight.problems));
+            return Err(AppError::invalid(preflight.problems));
         }
         let ids: Vec<_> = start_plan.scenarios.iter().map(|scenario| scenario.id).collect();
         let unfinished =
-            self.suites.find_unfinished_suite(caller.space_id, start_plan.agent.id, &ids);
-        flight.unfinished_suite = unfinished.await.or_app_error()?;
-        let past = self.suites.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
-        let places =
-            request.concurrency.unwrap_or(self.limits.runs_per_suite).clamp(1, flight.jobs.max(1));
-        flight.expected_seconds = past.map(|ms| {
-            let all = ms.saturating_mul(flight.jobs.into()) / u64::from(places) / 1000;
-            u32::try_from(all).unwrap_or(u32::MAX).max(1)
+            self.store.find_unfinished_suite(caller.space_id, start_plan.agent.id, &ids);
+        preflight.unfinished_suite = unfinished.await.or_app_error()?;
+        let past = self.store.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
+        let concurrency = request.concurrency.unwrap_or(self.limits.runs_per_suite);
+        let concurrency = concurrency.clamp(1, preflight.jobs.max(1));
+        preflight.expected_seconds = past.map(|ms| {
+            let total = ms.saturating_mul(preflight.jobs.into()) / u64::from(concurrency) / 1000;
+            u32::try_from(total).unwrap_or(u32::MAX).max(1)
         });
-        Ok(flight)
+        Ok(preflight)
     }
 
     async fn start(
@@ -47,37 +48,29 @@ impl SuiteService for Suites {
         request: &StartSuite,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse> {
-        if let Some(known) = self.replayed(caller, keyed).await? {
+        if let Some(known) = self.find_replay(caller, keyed).await? {
             return Ok(known);
         }
         let start_plan = self.start_plan(caller, request).await?;
-        let flight = self.flight(caller, request, &start_plan).await?;
-        let mut problems = flight.problems;
+        let preflight = self.check_start(caller, request, &start_plan).await?;
+        let mut problems = preflight.problems;
         if !request.skip_incompatible {
-            problems.extend(incompatible(request, &flight.incompatible));
+            problems.extend(incompatible(request, &preflight.incompatible));
         }
-        reject_start(problems, &flight.connections)?;
+        reject_start(problems, &preflight.connections)?;
         let mut runs = Vec::new();
         for scenario in &start_plan.scenarios {
             for repetition in 1..=request.repeats {
                 runs.push(self.new_run(&start_plan.agent, scenario, repetition));
             }
         }
+        let suite = self.new_suite(caller, &start_plan.agent, start_plan.model_snapshot, runs);
         let suite = NewSuite {
-            id: SuiteId(self.clock.uuid()),
-            space_id: caller.space_id,
-            user_id: caller.user_id,
-            agent: reference(&start_plan.agent),
-            model_snapshot: start_plan.model_snapshot,
-            concurrency: request.concurrency.unwrap_or(self.limits.runs_per_suite),
+            concurrency: request.concurrency.unwrap_or(suite.concurrency),
             repeats: request.repeats,
             note: request.note.clone(),
-            parent_id: None,
-            runs,
             allow_parallel: request.allow_parallel,
-            queue_per_user: self.limits.queue_per_user,
-            key: None,
-            at: self.clock.now(),
+            ..suite
         };
         self.create(suite, keyed).await
     }
@@ -89,53 +82,43 @@ impl SuiteService for Suites {
         which: RerunScope,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse> {
-        if let Some(known) = self.replayed(caller, keyed).await? {
+        if let Some(known) = self.find_replay(caller, keyed).await? {
             return Ok(known);
         }
-        let found = self.suites.suite(caller.space_id, id).await.or_app_error()?;
-        let (parent, rows) = found.ok_or_else(|| AppError::not_found("suite"))?;
-        let chosen: Vec<&RunRow> = rows.iter().filter(|row| matches(row, which)).collect();
-        if chosen.is_empty() {
+        let (parent, rows) = self.rows(caller, id).await?;
+        let selected: Vec<&RunRow> = rows.iter().filter(|row| matches(row, which)).collect();
+        if selected.is_empty() {
             return Err(AppError::conflict(match which {
                 RerunScope::Errors => "No run of this suite ended as an error.",
                 RerunScope::Failed => "No run of this suite failed.",
                 RerunScope::All => "This suite has no finished run.",
             }));
         }
-        let agent = self.agents.agent(caller.space_id, parent.agent.id).await.or_app_error()?;
-        let gone = || AppError::conflict("The agent of this suite was deleted.");
-        let agent = agent.ok_or_else(gone)?;
-        let ids: Vec<_> = chosen.iter().map(|row| row.scenario.id).collect();
-        let scenarios =
-            self.scenarios.scenarios_by_id(caller.space_id, &ids).await.or_app_error()?;
+        let catalog = &self.catalog.store;
+        let agent = catalog.agent(caller.space_id, parent.agent.id).await.or_app_error()?;
+        let deleted = || AppError::conflict("The agent of this suite was deleted.");
+        let agent = agent.ok_or_else(deleted)?;
+        let ids: Vec<_> = selected.iter().map(|row| row.scenario.id).collect();
+        let scenarios = catalog.scenarios_by_id(caller.space_id, &ids).await.or_app_error()?;
         // A re-run keeps the models that the suite selected itself; everything else
         // is taken from today's settings.
-        let (judge, user) = chosen.first().map_or((None, None), |row| own_models(row));
+        let (judge, user) = selected.first().map_or((None, None), |row| own_models(row));
         let model_snapshot =
             self.model_snapshot(caller, &agent, judge.as_ref(), user.as_ref()).await?;
         let mut problems = agent.problems();
         let warnings = self.warnings(caller, &model_snapshot).await;
         problems.extend(stopping(&warnings));
         reject_start(problems, &warnings)?;
-        let runs = chosen.iter().map(|row| {
+        let runs = selected.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
-            self.again(row, scenario, &agent, parent.agent.revision)
+            self.rerun_of(row, scenario, &agent, parent.agent.revision)
         });
         let suite = NewSuite {
-            id: SuiteId(self.clock.uuid()),
-            space_id: caller.space_id,
-            user_id: caller.user_id,
-            agent: reference(&agent),
-            model_snapshot,
             concurrency: parent.concurrency,
             repeats: parent.repeats,
             note: parent.note.clone(),
             parent_id: Some(parent.id),
-            runs: runs.collect(),
-            allow_parallel: false,
-            queue_per_user: self.limits.queue_per_user,
-            key: None,
-            at: self.clock.now(),
+            ..self.new_suite(caller, &agent, model_snapshot, runs.collect())
         };
         self.create(suite, keyed).await
     }
@@ -146,11 +129,10 @@ impl SuiteService for Suites {
         id: RunId,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse> {
-        if let Some(known) = self.replayed(caller, keyed).await? {
+        if let Some(known) = self.find_replay(caller, keyed).await? {
             return Ok(known);
         }
-        let run = self.suites.run(caller.space_id, id).await.or_app_error()?;
-        let run = run.ok_or_else(|| AppError::not_found("run"))?;
+        let run = self.run_row(caller, id).await?;
         if !run.status.is_final() {
             return Err(AppError::conflict(
                 "This run is not finished; it is judged automatically.",
@@ -162,37 +144,36 @@ impl SuiteService for Suites {
             ));
         }
         // The judge of today's settings, else the judge of the run.
-        let settings = self.settings.settings(caller.space_id).await.or_app_error()?;
+        let settings = self.catalog.settings(caller).await?;
         let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), |choice| ModelRef {
             connection_id: choice.connection_id,
             model: choice.model,
         });
         self.check_judge(caller, &judge).await?;
-        let fresh = self.clock.uuid().into();
-        let view = Evaluation::pending(fresh, &judge.model, PROMPT_VERSION, self.clock.now());
-        let body = serde_json::to_string(&view)
-            .map_err(|error| app_error(store::StoreError::Internal(error.to_string())))?;
+        let new_id = self.clock.uuid().into();
+        let view = Evaluation::pending(new_id, &judge.model, PROMPT_VERSION, self.clock.now());
+        let body = encode(&view)?;
         let row = EvaluationRow::requested(&run, judge, view);
         let row = EvaluationRow { user_id: caller.user_id, ..row };
-        let new = NewEvaluation { row, key: new_key(keyed, body.clone()) };
-        let created = self.suites.create_evaluation(new).await.or_app_error()?;
+        let new = NewEvaluation { row, key: idempotency_key(keyed, body.clone()) };
+        let created = self.store.create_evaluation(new).await.or_app_error()?;
         self.executor.wake();
         if let CreateOutcome::AlreadyRunning { .. } = created {
             return Err(AppError::conflict("This run is being rejudged already.")
                 .with_link(format!("/runs/{id}")));
         }
-        self.answer(created, Some(StartResponse { suite_id: run.suite_id, body, replayed: false }))
+        self.response(
+            created,
+            Some(StartResponse { suite_id: run.suite_id, body, replayed: false }),
+        )
     }
 
     async fn cancel_suite(&self, caller: &Caller, id: SuiteId) -> AppResult<Suite> {
-        let now = self.clock.now();
-        let asked = self.suites.cancel_suite(caller.space_id, id, now).await.or_app_error()?;
-        if let Some(outcome) = &asked {
-            self.executor.cancel(&outcome.leased_runs);
-            self.executor.wake();
-        }
+        let cancelled = self.store.cancel_suite(caller.space_id, id, self.clock.now());
+        let cancelled = cancelled.await.or_app_error()?;
+        self.stop_leased_runs(cancelled.as_ref());
         let suite = self.suite(caller, id).await?.suite;
-        if asked.is_none() && suite.status == SuiteStatus::Finished {
+        if cancelled.is_none() && suite.status == SuiteStatus::Finished {
             return Err(AppError::conflict("This suite has finished already.")
                 .with_link(format!("/suites/{id}")));
         }
@@ -200,14 +181,11 @@ impl SuiteService for Suites {
     }
 
     async fn cancel_run(&self, caller: &Caller, id: RunId) -> AppResult<Run> {
-        let now = self.clock.now();
-        let asked = self.suites.cancel_run(caller.space_id, id, now).await.or_app_error()?;
-        if let Some(outcome) = &asked {
-            self.executor.cancel(&outcome.leased_runs);
-            self.executor.wake();
-        }
+        let cancelled = self.store.cancel_run(caller.space_id, id, self.clock.now());
+        let cancelled = cancelled.await.or_app_error()?;
+        self.stop_leased_runs(cancelled.as_ref());
         let run = self.run(caller, id).await?;
-        if asked.is_none() && run.status != RunStatus::Cancelled {
+        if cancelled.is_none() && run.status != RunStatus::Cancelled {
             return Err(AppError::conflict("This run has finished already.")
                 .with_link(format!("/runs/{id}")));
         }
@@ -238,5 +216,14 @@ impl SuiteService for Suites {
             simulated_user: None,
         };
         self.start(caller, &request, keyed).await
+    }
+}
+
+impl Suites {
+    fn stop_leased_runs(&self, cancelled: Option<&CancelOutcome>) {
+        if let Some(outcome) = cancelled {
+            self.executor.cancel(&outcome.leased_runs);
+            self.executor.wake();
+        }
     }
 }

@@ -2,16 +2,18 @@
 //! begins, and exactly once per idempotency key.
 
 use super::preflight_warnings::stopping;
-use super::{Suites, plan, reject_if_any};
-use crate::errors::StoreResultExt;
+use super::{Suites, plan};
+use crate::errors::{StoreResultExt, internal, reject_if_any};
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller, IdempotentRequest, StartResponse};
-use domain::{
-    Agent, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, RunError, Scenario,
-    ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId,
+use domain::services::{
+    AgentService, AppResult, Caller, IdempotentRequest, SettingsService, StartResponse,
 };
-use store::rows::{ModelRef, ModelSnapshot, OwnModels, RunRow};
-use store::suites::{CreateOutcome, IdempotencyKey, NewRun, NewSuite};
+use domain::{
+    Agent, AgentRef, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, RunError,
+    Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId,
+};
+use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RunRow};
+use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
 
 /// The page size when the scenarios of a filter are read.
 const PAGE: u32 = 200;
@@ -44,18 +46,43 @@ impl Suites {
         }
     }
 
+    /// A suite over these runs, without the options of a request.
+    pub(super) fn new_suite(
+        &self,
+        caller: &Caller,
+        agent: &Agent,
+        model_snapshot: ModelSnapshot,
+        runs: Vec<NewRun>,
+    ) -> NewSuite {
+        let agent =
+            AgentRef { id: agent.id, revision: agent.revision, name: agent.spec.name.clone() };
+        NewSuite {
+            id: self.clock.uuid().into(),
+            space_id: caller.space_id,
+            user_id: caller.user_id,
+            agent,
+            model_snapshot,
+            concurrency: self.limits.runs_per_suite,
+            repeats: 1,
+            note: String::new(),
+            parent_id: None,
+            runs,
+            allow_parallel: false,
+            queue_per_user: self.limits.queue_per_user,
+            key: None,
+            at: self.clock.now(),
+        }
+    }
+
     /// The stored response for a key that was used before.
-    pub(super) async fn replayed(
+    pub(super) async fn find_replay(
         &self,
         caller: &Caller,
         keyed: &IdempotentRequest,
     ) -> AppResult<Option<StartResponse>> {
-        let Some(key) = new_key(keyed, String::new()) else { return Ok(None) };
-        let known = self.suites.find_replay(caller.user_id, &key, self.clock.now());
-        match known.await.or_app_error()? {
-            None => Ok(None),
-            Some(known) => self.answer(known, None).map(Some),
-        }
+        let Some(key) = idempotency_key(keyed, String::new()) else { return Ok(None) };
+        let known = self.store.find_replay(caller.user_id, &key, self.clock.now());
+        known.await.or_app_error()?.map(|known| self.response(known, None)).transpose()
     }
 
     /// Stores the suite with its response, and wakes the engine.
@@ -66,29 +93,26 @@ impl Suites {
     ) -> AppResult<StartResponse> {
         let jobs = plan::count(suite.runs.len());
         reject_if_any(self.exceeds_queue(jobs).into_iter().collect())?;
-        let view = view(&suite);
-        let body = serde_json::to_string(&view).map_err(|error| {
-            crate::errors::app_error(store::StoreError::Internal(error.to_string()))
-        })?;
-        suite.key = new_key(keyed, body.clone());
+        let body = encode(&view(&suite))?;
+        suite.key = idempotency_key(keyed, body.clone());
         let id = suite.id;
-        let created = self.suites.create_suite(suite).await.or_app_error()?;
+        let created = self.store.create_suite(suite).await.or_app_error()?;
         if created == CreateOutcome::New {
             tracing::info!(suite = %id, runs = jobs, "suite started");
         }
         self.executor.wake();
-        self.answer(created, Some(StartResponse { suite_id: id, body, replayed: false }))
+        self.response(created, Some(StartResponse { suite_id: id, body, replayed: false }))
     }
 
     /// A start that exceeds the queue limit by itself can never succeed.
     fn exceeds_queue(&self, jobs: u32) -> Option<Problem> {
-        let most = self.limits.queue_per_user;
-        let message = format!("would be {jobs} runs; at most {most} may wait at once");
-        (jobs > most).then(|| Problem::new("scenario_ids", message))
+        let max = self.limits.queue_per_user;
+        let message = format!("would be {jobs} runs; at most {max} may wait at once");
+        (jobs > max).then(|| Problem::new("scenario_ids", message))
     }
 
     /// The response to a start.
-    pub(super) fn answer(
+    pub(super) fn response(
         &self,
         created: CreateOutcome,
         fresh: Option<StartResponse>,
@@ -109,8 +133,8 @@ impl Suites {
             .with_link(link(suite_id))),
             CreateOutcome::Gone => Err(AppError::not_found("run")),
             CreateOutcome::QueueFull { unfinished } => {
-                let most = self.limits.queue_per_user;
-                let detail = format!("{unfinished} of your runs are unfinished, at most {most} may be. Try again when some are done.");
+                let max = self.limits.queue_per_user;
+                let detail = format!("{unfinished} of your runs are unfinished, at most {max} may be. Try again when some are done.");
                 Err(AppError { retry_after: Some(30), ..AppError::new(ErrorCode::TooMany, detail) })
             }
         }
@@ -122,22 +146,22 @@ impl Suites {
         caller: &Caller,
         request: &StartSuite,
     ) -> AppResult<StartPlan> {
-        let agent = self.agents.agent(caller.space_id, request.agent_id).await.or_app_error()?;
-        let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
+        let agent = self.catalog.agent(caller, request.agent_id).await?;
         let mut missing = Vec::new();
         let scenarios = match &request.scenario_ids {
             Some(ids) => {
-                let found =
-                    self.scenarios.scenarios_by_id(caller.space_id, ids).await.or_app_error()?;
-                let there = |id| found.iter().any(|scenario| scenario.id == id);
-                let problems = ids.iter().enumerate().filter(|(_, id)| !there(**id));
+                let found = self.catalog.store.scenarios_by_id(caller.space_id, ids);
+                let mut found = found.await.or_app_error()?;
+                let exists = |id| found.iter().any(|scenario| scenario.id == id);
+                let problems = ids.iter().enumerate().filter(|(_, id)| !exists(**id));
                 missing.extend(problems.map(|(i, _)| {
                     Problem::new(format!("scenario_ids[{i}]"), "is not a scenario of yours")
                 }));
                 let mut seen = std::collections::HashSet::new();
-                found.into_iter().filter(|scenario| seen.insert(scenario.id)).collect()
+                found.retain(|scenario| seen.insert(scenario.id));
+                found
             }
-            None => self.of_filter(caller, &request.filter.clone().unwrap_or_default()).await?,
+            None => self.scenarios_of(caller, &request.filter.clone().unwrap_or_default()).await?,
         };
         let model_snapshot = self
             .model_snapshot(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
@@ -153,25 +177,26 @@ impl Suites {
         judge: Option<&ModelChoice>,
         user: Option<&ModelChoice>,
     ) -> AppResult<ModelSnapshot> {
-        let settings = self.settings.settings(caller.space_id).await.or_app_error()?;
+        let settings = self.catalog.settings(caller).await?;
         let own =
             ModelRef { connection_id: agent.spec.connection_id, model: agent.spec.model.clone() };
-        let pick = |asked: Option<&ModelChoice>, set: Option<&ModelChoice>| match asked.or(set) {
-            Some(choice) => {
-                ModelRef { connection_id: choice.connection_id, model: choice.model.clone() }
-            }
-            None => own.clone(),
+        let model_ref = |choice: &ModelChoice| ModelRef {
+            connection_id: choice.connection_id,
+            model: choice.model.clone(),
+        };
+        let select = |choice: Option<&ModelChoice>, setting: Option<&ModelChoice>| {
+            choice.or(setting).map_or_else(|| own.clone(), model_ref)
         };
         Ok(ModelSnapshot {
-            judge: pick(judge, settings.judge.as_ref()),
-            simulated_user: pick(user, settings.simulated_user.as_ref()),
-            own: OwnModels { judge: judge.is_some(), simulated_user: user.is_some() },
+            judge: select(judge, settings.judge.as_ref()),
+            simulated_user: select(user, settings.simulated_user.as_ref()),
+            requested: RequestedModels { judge: judge.is_some(), simulated_user: user.is_some() },
             agent: own.clone(),
         })
     }
 
     /// All active scenarios that match a filter.
-    async fn of_filter(
+    async fn scenarios_of(
         &self,
         caller: &Caller,
         filter: &ScenarioFilter,
@@ -179,36 +204,36 @@ impl Suites {
         let mut all: Vec<Scenario> = Vec::new();
         let mut after = None;
         loop {
-            let page = self.scenarios.scenarios(caller.space_id, filter, after.take(), PAGE);
+            let page = self.catalog.store.scenarios(caller.space_id, filter, after.take(), PAGE);
             let page = page.await.or_app_error()?;
-            let full = page.len() == PAGE as usize;
-            after = page.last().map(crate::scenarios::place);
+            let is_full = page.len() == PAGE as usize;
+            after = page.last().map(crate::scenarios::cursor_of);
             all.extend(page.into_iter().filter(|scenario| scenario.spec.is_active));
-            if !full {
+            if !is_full {
                 return Ok(all);
             }
         }
     }
 
     /// The plan, with the problems of connections.
-    pub(super) async fn flight(
+    pub(super) async fn check_start(
         &self,
         caller: &Caller,
         request: &StartSuite,
         start_plan: &StartPlan,
     ) -> AppResult<Preflight> {
         let StartPlan { agent, scenarios, model_snapshot, missing } = start_plan;
-        let mut flight =
+        let mut preflight =
             plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
         if !missing.is_empty() {
             // An empty selection is not reported again.
-            flight.problems.retain(|problem| problem.path != "scenario_ids");
-            flight.problems.splice(0..0, missing.iter().cloned());
+            preflight.problems.retain(|problem| problem.path != "scenario_ids");
+            preflight.problems.splice(0..0, missing.iter().cloned());
         }
-        flight.connections = self.warnings(caller, model_snapshot).await;
-        flight.problems.extend(stopping(&flight.connections));
-        flight.problems.extend(self.exceeds_queue(flight.jobs));
-        Ok(flight)
+        preflight.connections = self.warnings(caller, model_snapshot).await;
+        preflight.problems.extend(stopping(&preflight.connections));
+        preflight.problems.extend(self.exceeds_queue(preflight.jobs));
+        Ok(preflight)
     }
 }
 
@@ -216,12 +241,12 @@ impl Suites {
 /// names it. A filter names none; there, scenarios of the same name are
 /// distinguished by their ids.
 pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
-    let place = |pair: &Incompatibility| {
+    let position = |pair: &Incompatibility| {
         request.scenario_ids.iter().flatten().position(|id| *id == pair.scenario_id)
     };
     let problem = |pair: &Incompatibility| {
         let same = pairs.iter().filter(|other| other.scenario == pair.scenario).count();
-        let (path, id) = match place(pair) {
+        let (path, id) = match position(pair) {
             Some(i) => (format!("scenario_ids[{i}]"), String::new()),
             None if same > 1 => ("scenario_ids".to_owned(), format!(" ({})", pair.scenario_id)),
             None => ("scenario_ids".to_owned(), String::new()),
@@ -231,18 +256,19 @@ pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> V
     pairs.iter().map(problem).collect()
 }
 
-pub(super) fn reference(agent: &Agent) -> domain::AgentRef {
-    domain::AgentRef { id: agent.id, revision: agent.revision, name: agent.spec.name.clone() }
+/// The idempotency key of a request as it is stored with the response.
+pub(super) fn idempotency_key(
+    keyed: &IdempotentRequest,
+    response: String,
+) -> Option<IdempotencyRecord> {
+    let IdempotentRequest { key, path, request } = keyed;
+    let (path, request) = (path.clone(), request.to_string());
+    Some(IdempotencyRecord { key: key.clone()?, path, request, response })
 }
 
-pub(super) fn new_key(keyed: &IdempotentRequest, response: String) -> Option<IdempotencyKey> {
-    let key = keyed.key.clone()?;
-    Some(IdempotencyKey {
-        path: keyed.path.clone(),
-        key,
-        request: keyed.request.to_string(),
-        response,
-    })
+/// Encodes a response body.
+pub(super) fn encode(body: &impl serde::Serialize) -> AppResult<String> {
+    serde_json::to_string(body).map_err(|error| internal(&error, "encode a response"))
 }
 
 /// The suite right after its creation.

@@ -1,6 +1,6 @@
 //! Accounts, tokens, and rejected input.
 
-use super::{SignUp, accounts, nowhere, paths, stage, status};
+use super::{SignUp, accounts, fixture, paths, status, unknown_id};
 use domain::services::RejectedForm;
 use domain::services::{AccountService, DraftService};
 use domain::{Draft, Problem};
@@ -44,7 +44,7 @@ async fn open_and_closed() {
 #[tokio::test]
 async fn all_sign_up_problems_are_reported_at_once() {
     let (it, _folder) = accounts(SignUp::Open).await;
-    assert_eq!(paths(it.sign_up("nobody", "short").await), ["email", "password"]);
+    assert_eq!(paths(it.sign_up("no-address", "short").await), ["email", "password"]);
     let long = format!("{}@example.org", "x".repeat(250));
     for bad in ["", " ", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\u{0}", "\u{200b}@b c", &long] {
         assert_eq!(paths(it.sign_up(bad, PASSWORD).await), ["email"], "{bad:?}");
@@ -53,35 +53,39 @@ async fn all_sign_up_problems_are_reported_at_once() {
 
 #[tokio::test]
 async fn wrong_password_and_unknown_address_get_same_error() {
-    let stage = stage().await;
-    let anna = stage.accounts.sign_in("Anna@example.org", "anna's password").await.unwrap();
-    assert_eq!(anna, stage.anna);
-    assert_eq!(stage.accounts.caller_of_user(anna.user_id).await.unwrap(), anna);
-    let wrong = stage.accounts.sign_in("anna@example.org", "ben's password").await.unwrap_err();
-    let unknown = stage.accounts.sign_in("cleo@example.org", "ben's password").await.unwrap_err();
+    let fixture = fixture().await;
+    let anna = fixture.accounts.sign_in("Anna@example.org", "anna's password").await.unwrap();
+    assert_eq!(anna, fixture.anna);
+    assert_eq!(fixture.accounts.caller_of_user(anna.user_id).await.unwrap(), anna);
+    let wrong = fixture.accounts.sign_in("anna@example.org", "ben's password").await.unwrap_err();
+    let unknown = fixture.accounts.sign_in("cleo@example.org", "ben's password").await.unwrap_err();
     assert_eq!(wrong, unknown);
     assert_eq!(wrong.code.status(), 401);
-    assert_eq!(status(stage.accounts.caller_of_user(nowhere().into()).await), 401);
+    assert_eq!(status(fixture.accounts.caller_of_user(unknown_id().into()).await), 401);
 }
 
 #[tokio::test]
 async fn token_is_shown_once_and_identifies_user() {
-    let stage = stage().await;
-    let made = stage.accounts.create_token(&stage.anna, " CI ").await.unwrap();
+    let fixture = fixture().await;
+    let made = fixture.accounts.create_token(&fixture.anna, " CI ").await.unwrap();
     assert_eq!(made.listed.name, "CI");
-    assert_eq!(stage.accounts.caller_of_token(&made.token).await.unwrap(), stage.anna);
-    let listed = stage.accounts.tokens(&stage.anna).await.unwrap();
+    assert_eq!(fixture.accounts.caller_of_token(&made.token).await.unwrap(), fixture.anna);
+    let listed = fixture.accounts.tokens(&fixture.anna).await.unwrap();
     assert!(listed[0].last_used_at.is_some());
     assert!(!super::text(&listed).to_string().contains(&made.token[4..]));
     for bad in ["", " ", "\u{200b}", &"x".repeat(201), "two\nlines"] {
-        assert_eq!(paths(stage.accounts.create_token(&stage.anna, bad).await), ["name"], "{bad:?}");
+        assert_eq!(
+            paths(fixture.accounts.create_token(&fixture.anna, bad).await),
+            ["name"],
+            "{bad:?}"
+        );
     }
-    let cli = stage.accounts.create_token_for("Ben@example.org", "cli").await.unwrap();
-    assert_eq!(stage.accounts.caller_of_token(&cli.token).await.unwrap(), stage.ben);
-    assert_eq!(status(stage.accounts.create_token_for("cleo@example.org", "cli").await), 404);
-    stage.accounts.delete_token(&stage.anna, made.listed.id).await.unwrap();
-    assert_eq!(status(stage.accounts.caller_of_token(&made.token).await), 401);
-    assert_eq!(status(stage.accounts.caller_of_token("rhs_nonsense").await), 401);
+    let cli = fixture.accounts.create_token_for("Ben@example.org", "cli").await.unwrap();
+    assert_eq!(fixture.accounts.caller_of_token(&cli.token).await.unwrap(), fixture.ben);
+    assert_eq!(status(fixture.accounts.create_token_for("cleo@example.org", "cli").await), 404);
+    fixture.accounts.delete_token(&fixture.anna, made.listed.id).await.unwrap();
+    assert_eq!(status(fixture.accounts.caller_of_token(&made.token).await), 401);
+    assert_eq!(status(fixture.accounts.caller_of_token("rhs_nonsense").await), 401);
 }
 
 fn rejected(draft: serde_json::Value) -> RejectedForm {
@@ -95,23 +99,23 @@ fn rejected(draft: serde_json::Value) -> RejectedForm {
 
 #[tokio::test]
 async fn rejected_form_is_stored_without_secrets() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let typed = json!({"name": "", "api_key": "sk-secret", "nested": [{"Password": "secret"}]});
-    let id = stage.drafts.keep_draft(Some(&stage.anna), &rejected(typed)).await.unwrap();
-    let kept = stage.drafts.draft(Some(&stage.anna), id).await.unwrap();
+    let id = fixture.drafts.keep_draft(Some(&fixture.anna), &rejected(typed)).await.unwrap();
+    let kept = fixture.drafts.draft(Some(&fixture.anna), id).await.unwrap();
     assert_eq!(kept, rejected(json!({"name": "", "nested": [{}]})));
-    assert_eq!(status(stage.drafts.draft(Some(&stage.ben), id).await), 404);
-    assert_eq!(status(stage.drafts.draft(None, id).await), 404);
+    assert_eq!(status(fixture.drafts.draft(Some(&fixture.ben), id).await), 404);
+    assert_eq!(status(fixture.drafts.draft(None, id).await), 404);
 }
 
 #[tokio::test]
 async fn anonymous_draft_size_is_limited() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let long = rejected(json!({"email": "x".repeat(100_000)}));
-    let id = stage.drafts.keep_draft(None, &long).await.unwrap();
-    let kept = stage.drafts.draft(None, id).await.unwrap();
+    let id = fixture.drafts.keep_draft(None, &long).await.unwrap();
+    let kept = fixture.drafts.draft(None, id).await.unwrap();
     assert!(kept.draft.is_empty());
     assert_eq!(kept.problems, long.problems);
-    let id = stage.drafts.keep_draft(Some(&stage.anna), &long).await.unwrap();
-    assert_eq!(stage.drafts.draft(Some(&stage.anna), id).await.unwrap(), long);
+    let id = fixture.drafts.keep_draft(Some(&fixture.anna), &long).await.unwrap();
+    assert_eq!(fixture.drafts.draft(Some(&fixture.anna), id).await.unwrap(), long);
 }

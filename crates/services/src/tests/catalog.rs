@@ -1,6 +1,6 @@
 //! Agents and scenarios.
 
-use super::{agent, paths, scenario, stage, status};
+use super::{agent, fixture, paths, scenario, status};
 use domain::services::Cursor;
 use domain::services::{AgentService, ImportService, ScenarioService};
 use domain::{Draft, ScenarioFilter};
@@ -8,9 +8,9 @@ use serde_json::json;
 
 #[tokio::test]
 async fn stale_agent_update_is_refused() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let connection = stage.connect(anna, "").await;
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let connection = fixture.connect(anna, "").await;
     let made = it.create_agent(anna, &agent("Desk", connection)).await.unwrap();
     let saved = it.update_agent(anna, made.id, 1, &agent("Desk 2", connection)).await.unwrap();
     assert_eq!(saved.revision, 2);
@@ -26,21 +26,24 @@ async fn stale_agent_update_is_refused() {
 
 #[tokio::test]
 async fn all_agent_problems_are_reported_at_once() {
-    let stage = stage().await;
-    let theirs = stage.connect(&stage.ben, "").await;
+    let fixture = fixture().await;
+    let theirs = fixture.connect(&fixture.ben, "").await;
     let draft = Draft(json!({"name": "", "system_prompt": "\u{200b}", "model": "m",
         "connection_id": theirs.to_string()}));
-    let made = stage.catalog.create_agent(&stage.anna, &draft).await;
+    let made = fixture.catalog.create_agent(&fixture.anna, &draft).await;
     assert_eq!(paths(made), ["name", "system_prompt", "connection_id"]);
     let missing = Draft(json!({"name": "Desk", "system_prompt": "Help.", "model": "m"}));
-    assert_eq!(paths(stage.catalog.create_agent(&stage.anna, &missing).await), ["connection_id"]);
+    assert_eq!(
+        paths(fixture.catalog.create_agent(&fixture.anna, &missing).await),
+        ["connection_id"]
+    );
 }
 
 #[tokio::test]
 async fn copies_are_counted() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let made = it.create_agent(anna, &agent("Desk", stage.offered)).await.unwrap();
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let made = it.create_agent(anna, &agent("Desk", fixture.server_wide)).await.unwrap();
     let one = it.duplicate_agent(anna, made.id).await.unwrap();
     let two = it.duplicate_agent(anna, made.id).await.unwrap();
     let three = it.duplicate_agent(anna, one.id).await.unwrap();
@@ -55,9 +58,9 @@ async fn copies_are_counted() {
 
 #[tokio::test]
 async fn built_in_scenarios_can_only_be_read_and_duplicated() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let given = stage.built_in().await;
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let given = fixture.built_in().await;
     let edit = it.update_scenario(anna, given.id, 1, &scenario("Mine now")).await.unwrap_err();
     assert_eq!(edit.code.status(), 409);
     assert!(edit.detail.contains("Duplicate"), "{edit}");
@@ -71,8 +74,8 @@ async fn built_in_scenarios_can_only_be_read_and_duplicated() {
 
 #[tokio::test]
 async fn cursors_reach_every_scenario() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
     for n in 0..7 {
         it.create_scenario(anna, &scenario(&format!("Late bus / {n}"))).await.unwrap();
     }
@@ -97,8 +100,8 @@ async fn cursors_reach_every_scenario() {
     assert_eq!((seen, pages), (names, 3));
 
     // A cursor of another list and an invalid cursor are refused.
-    let agents = it.create_agent(anna, &agent("Desk", stage.offered)).await.unwrap();
-    it.create_agent(anna, &agent("Desk 2", stage.offered)).await.unwrap();
+    let agents = it.create_agent(anna, &agent("Desk", fixture.server_wide)).await.unwrap();
+    it.create_agent(anna, &agent("Desk 2", fixture.server_wide)).await.unwrap();
     let one = Cursor { after: None, limit: Some(1) };
     let page = it.agents(anna, &one).await.unwrap();
     assert_eq!(page.items[0].id, agents.id);
@@ -113,24 +116,24 @@ async fn cursors_reach_every_scenario() {
 
 #[tokio::test]
 async fn scenario_problems_have_paths() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let draft = Draft(json!({"name": "Late bus", "category": "booking",
         "conversation_flow": [{"speaker": "user", "message": " "}, {"role": "user"}]}));
-    let found = paths(stage.catalog.create_scenario(&stage.anna, &draft).await);
+    let found = paths(fixture.catalog.create_scenario(&fixture.anna, &draft).await);
     assert!(found.contains(&"conversation_flow[0].message".to_owned()), "{found:?}");
     assert!(found.contains(&"conversation_flow[1].role".to_owned()), "{found:?}");
 }
 
 #[tokio::test]
 async fn demo_agent_is_created_once() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
     let made = futures::future::join_all((0..8).map(|_| it.demo_agent(anna))).await;
     let ids: Vec<_> = made.into_iter().map(|agent| agent.unwrap().id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]));
     assert_eq!(it.agents(anna, &Cursor::default()).await.unwrap().items.len(), 1);
-    assert_eq!(it.stores.connections.connections(anna.space_id).await.unwrap().len(), 1);
-    assert_ne!(it.demo_agent(&stage.ben).await.unwrap().id, ids[0]);
+    assert_eq!(it.store.connections(anna.space_id).await.unwrap().len(), 1);
+    assert_ne!(it.demo_agent(&fixture.ben).await.unwrap().id, ids[0]);
     // A deleted demo agent is created again.
     it.delete_agent(anna, ids[0]).await.unwrap();
     assert_ne!(it.demo_agent(anna).await.unwrap().id, ids[0]);
@@ -138,9 +141,9 @@ async fn demo_agent_is_created_once() {
 
 #[tokio::test]
 async fn import_saves_all_or_nothing() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let theirs = stage.connect(&stage.ben, "").await;
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let theirs = fixture.connect(&fixture.ben, "").await;
     let kind = |kind: &str, mut draft: Draft| {
         draft.0["kind"] = json!(kind);
         draft
@@ -152,7 +155,7 @@ async fn import_saves_all_or_nothing() {
     let filter = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
     let all = it.scenarios(anna, &filter, &Cursor::default()).await.unwrap();
     assert!(all.items.is_empty(), "nothing is saved: {:?}", all.items);
-    let ours = kind("agent", agent("Desk", stage.offered));
+    let ours = kind("agent", agent("Desk", fixture.server_wide));
     let report = it.import(anna, vec![good, ours], false).await.unwrap();
     assert_eq!(report.documents.len(), 2);
     let made = it.scenarios(anna, &filter, &Cursor::default()).await.unwrap().items;

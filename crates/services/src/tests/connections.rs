@@ -1,6 +1,6 @@
 //! Connections and their keys.
 
-use super::{agent, connection, paths, stage, status, text};
+use super::{agent, connection, fixture, paths, status, text};
 use domain::services::{AgentService, ConnectionService, SettingsService};
 use domain::{BreakerState, Draft, ModelChoice, Settings};
 use serde_json::json;
@@ -10,152 +10,160 @@ const URL: &str = "https://models.example.org/v1";
 
 #[tokio::test]
 async fn api_key_is_never_returned() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let draft = connection("Mine", URL, "sk-1234567890");
-    let made = stage.catalog.create_connection(&stage.anna, &draft).await.unwrap();
+    let made = fixture.catalog.create_connection(&fixture.anna, &draft).await.unwrap();
     assert_eq!(made.key_last4.as_deref(), Some("7890"));
     assert!(!text(&made).to_string().contains("123456"));
-    let row = stage.catalog.stores.connections.connection(stage.anna.space_id, made.id).await;
+    let row = fixture.catalog.store.connection(fixture.anna.space_id, made.id).await;
     let stored = row.unwrap().unwrap().key_ciphertext.unwrap();
     assert!(!stored.windows(6).any(|part| part == b"123456"));
     let test = async |model: &str| {
         let model = Some(model.to_owned());
-        stage.catalog.test_connection(&stage.anna, made.id, model).await.unwrap().message
+        fixture.catalog.test_connection(&fixture.anna, made.id, model).await.unwrap().message
     };
     assert_eq!(test(" gpt ").await, r#"Some("sk-1234567890") Some("gpt")"#);
 }
 
 #[tokio::test]
 async fn test_without_model_uses_model_of_an_agent() {
-    let stage = stage().await;
-    let id = stage.connect(&stage.anna, "sk-1234567890").await;
-    let test =
-        async || stage.catalog.test_connection(&stage.anna, id, Some(" ".into())).await.unwrap();
+    let fixture = fixture().await;
+    let id = fixture.connect(&fixture.anna, "sk-1234567890").await;
+    let test = async || {
+        fixture.catalog.test_connection(&fixture.anna, id, Some(" ".into())).await.unwrap()
+    };
     let tested = test().await;
     assert!(!tested.ok && tested.message.contains("Enter a model"), "{tested:?}");
-    stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
+    fixture.catalog.create_agent(&fixture.anna, &agent("Desk", id)).await.unwrap();
     assert_eq!(test().await.message, r#"Some("sk-1234567890") Some("m")"#);
 }
 
 #[tokio::test]
 async fn empty_key_keeps_stored_key() {
-    let stage = stage().await;
-    let id = stage.connect(&stage.anna, "sk-1234567890").await;
+    let fixture = fixture().await;
+    let id = fixture.connect(&fixture.anna, "sk-1234567890").await;
     let draft = connection("Renamed", URL, "");
-    let saved = stage.catalog.update_connection(&stage.anna, id, &draft).await.unwrap();
+    let saved = fixture.catalog.update_connection(&fixture.anna, id, &draft).await.unwrap();
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("7890")));
-    let tested = stage.catalog.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
+    let tested =
+        fixture.catalog.test_connection(&fixture.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
-    assert_eq!(*stage.outbound.edited.lock(), [], "another name does not change the endpoint");
-    assert_eq!(*stage.outbound.saved.lock(), [id], "but saving ends the suspension");
+    assert_eq!(*fixture.tester.edited.lock(), [], "another name does not change the endpoint");
+    assert_eq!(*fixture.tester.saved.lock(), [id], "but saving ends the suspension");
 
     let draft = connection("Renamed", URL, "short");
-    let saved = stage.catalog.update_connection(&stage.anna, id, &draft).await.unwrap();
+    let saved = fixture.catalog.update_connection(&fixture.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
-    assert_eq!(*stage.outbound.edited.lock(), [id], "another key resets the connection");
+    assert_eq!(*fixture.tester.edited.lock(), [id], "another key resets the connection");
     let moved = connection("Renamed", "https://models.example.org/v2", "");
-    stage.catalog.update_connection(&stage.anna, id, &moved).await.unwrap();
-    assert_eq!(*stage.outbound.edited.lock(), [id, id], "and of another address");
+    fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
+    assert_eq!(*fixture.tester.edited.lock(), [id, id], "and of another address");
     assert_eq!(
-        *stage.outbound.saved.lock(),
+        *fixture.tester.saved.lock(),
         [id],
         "a changed endpoint is not also reported as saved"
     );
     let demo = Draft(json!({"name": "Demo", "kind": "demo"}));
-    stage.catalog.update_connection(&stage.anna, id, &demo).await.unwrap();
-    let tested = stage.catalog.test_connection(&stage.anna, id, None).await.unwrap();
+    fixture.catalog.update_connection(&fixture.anna, id, &demo).await.unwrap();
+    let tested = fixture.catalog.test_connection(&fixture.anna, id, None).await.unwrap();
     assert_eq!(tested.message, "None None", "the demo model has no key");
 }
 
 #[tokio::test]
 async fn edit_without_key_keeps_concurrently_saved_key() {
-    let stage = stage().await;
-    let id = stage.connect(&stage.anna, "sk-of-long-ago").await;
+    let fixture = fixture().await;
+    let id = fixture.connect(&fixture.anna, "sk-of-long-ago").await;
     let renamed = connection("Renamed", "https://slow.example.org/v1", "");
     let rekeyed = connection("Mine", URL, "sk-brand-new");
     let other_tab = async {
-        stage.catalog.update_connection(&stage.anna, id, &rekeyed).await.unwrap();
-        stage.outbound.seen.notify_one();
+        fixture.catalog.update_connection(&fixture.anna, id, &rekeyed).await.unwrap();
+        fixture.tester.seen.notify_one();
     };
-    let tab = stage.catalog.update_connection(&stage.anna, id, &renamed);
+    let tab = fixture.catalog.update_connection(&fixture.anna, id, &renamed);
     let saved = tokio::join!(tab, other_tab).0.unwrap();
     assert_eq!((saved.name.as_str(), saved.key_last4.as_deref()), ("Renamed", Some("-new")));
-    let tested = stage.catalog.test_connection(&stage.anna, id, Some("m".into())).await.unwrap();
+    let tested =
+        fixture.catalog.test_connection(&fixture.anna, id, Some("m".into())).await.unwrap();
     assert_eq!(tested.message, r#"Some("sk-brand-new") Some("m")"#);
     assert_eq!(tested.request, "https://slow.example.org/v1");
 }
 
 #[tokio::test]
 async fn undecryptable_key_is_reported() {
-    let stage = stage().await;
-    let id = stage.connect(&stage.anna, "sk-1234567890").await;
-    let row = stage.catalog.stores.connections.connection(stage.anna.space_id, id).await;
+    let fixture = fixture().await;
+    let id = fixture.connect(&fixture.anna, "sk-1234567890").await;
+    let row = fixture.catalog.store.connection(fixture.anna.space_id, id).await;
     let mut row = row.unwrap().unwrap();
     row.key_ciphertext.as_mut().unwrap()[40] ^= 1;
-    stage.catalog.stores.connections.update_connection(&row, KeyEdit::Replace, None).await.unwrap();
-    let tested = stage.catalog.test_connection(&stage.anna, id, None).await.unwrap();
+    fixture.catalog.store.update_connection(&row, KeyEdit::Replace, None).await.unwrap();
+    let tested = fixture.catalog.test_connection(&fixture.anna, id, None).await.unwrap();
     assert!(!tested.ok && tested.message.contains("Type it in again"), "{tested:?}");
 }
 
 #[tokio::test]
 async fn private_address_is_reported_at_base_url() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let draft = connection("Mine", "http://127.0.0.1:11434/v1", "");
-    assert_eq!(paths(stage.catalog.create_connection(&stage.anna, &draft).await), ["base_url"]);
-    let id = stage.connect(&stage.anna, "").await;
-    assert_eq!(paths(stage.catalog.update_connection(&stage.anna, id, &draft).await), ["base_url"]);
+    assert_eq!(paths(fixture.catalog.create_connection(&fixture.anna, &draft).await), ["base_url"]);
+    let id = fixture.connect(&fixture.anna, "").await;
+    assert_eq!(
+        paths(fixture.catalog.update_connection(&fixture.anna, id, &draft).await),
+        ["base_url"]
+    );
 }
 
 #[tokio::test]
 async fn server_wide_connection_can_be_used_but_not_changed() {
-    let stage = stage().await;
-    let (it, id) = (&stage.catalog, stage.offered);
-    for caller in [&stage.anna, &stage.ben] {
+    let fixture = fixture().await;
+    let (it, id) = (&fixture.catalog, fixture.server_wide);
+    for caller in [&fixture.anna, &fixture.ben] {
         let listed = it.connections(caller).await.unwrap();
         assert!(listed.iter().any(|one| one.id == id && one.server_wide));
         assert!(!text(&listed).to_string().contains("sk-of"));
         it.create_agent(caller, &agent("Desk", id)).await.unwrap();
     }
     let breaker = |one: domain::Connection| one.breaker.state;
-    assert_eq!(breaker(it.connection(&stage.anna, id).await.unwrap()), BreakerState::Closed);
-    assert_eq!(breaker(it.connection(&stage.ben, id).await.unwrap()), BreakerState::Open);
+    assert_eq!(breaker(it.connection(&fixture.anna, id).await.unwrap()), BreakerState::Closed);
+    assert_eq!(breaker(it.connection(&fixture.ben, id).await.unwrap()), BreakerState::Open);
     let draft = connection("Mine now", URL, "sk-other-key");
-    assert_eq!(status(it.update_connection(&stage.anna, id, &draft).await), 409);
-    assert_eq!(status(it.delete_connection(&stage.anna, id).await), 409);
-    let tested = it.test_connection(&stage.anna, id, None).await.unwrap();
+    assert_eq!(status(it.update_connection(&fixture.anna, id, &draft).await), 409);
+    assert_eq!(status(it.delete_connection(&fixture.anna, id).await), 409);
+    let tested = it.test_connection(&fixture.anna, id, None).await.unwrap();
     assert_eq!(tested.message, r#"Some("sk-of-the-server") Some("m")"#);
-    let stored = it.stores.connections.connections(stage.anna.space_id).await.unwrap();
+    let stored = it.store.connections(fixture.anna.space_id).await.unwrap();
     assert_eq!(stored, [], "it is not stored");
 }
 
 #[tokio::test]
 async fn connection_in_use_cannot_be_deleted() {
-    let stage = stage().await;
-    let id = stage.connect(&stage.anna, "").await;
-    let made = stage.catalog.create_agent(&stage.anna, &agent("Desk", id)).await.unwrap();
-    let held = stage.catalog.delete_connection(&stage.anna, id).await.unwrap_err();
+    let fixture = fixture().await;
+    let id = fixture.connect(&fixture.anna, "").await;
+    let made = fixture.catalog.create_agent(&fixture.anna, &agent("Desk", id)).await.unwrap();
+    let held = fixture.catalog.delete_connection(&fixture.anna, id).await.unwrap_err();
     assert_eq!(held.code.status(), 409);
     assert!(held.detail.contains("Desk"), "{held}");
     assert_eq!(held.link, Some(format!("/agents/{}", made.id)), "the way to it");
-    stage.catalog.delete_agent(&stage.anna, made.id).await.unwrap();
-    stage.catalog.delete_connection(&stage.anna, id).await.unwrap();
-    assert_eq!(status(stage.catalog.connection(&stage.anna, id).await), 404);
+    fixture.catalog.delete_agent(&fixture.anna, made.id).await.unwrap();
+    fixture.catalog.delete_connection(&fixture.anna, id).await.unwrap();
+    assert_eq!(status(fixture.catalog.connection(&fixture.anna, id).await), 404);
 }
 
 #[tokio::test]
 async fn settings_accept_only_usable_connections() {
-    let stage = stage().await;
+    let fixture = fixture().await;
     let (mine, theirs) =
-        (stage.connect(&stage.anna, "").await, stage.connect(&stage.ben, "").await);
+        (fixture.connect(&fixture.anna, "").await, fixture.connect(&fixture.ben, "").await);
     let choice = |id, model: &str| Some(ModelChoice { connection_id: id, model: model.into() });
-    let good =
-        Settings { judge: choice(mine, " gpt "), simulated_user: choice(stage.offered, "claude") };
-    let saved = stage.catalog.update_settings(&stage.anna, &good).await.unwrap();
+    let good = Settings {
+        judge: choice(mine, " gpt "),
+        simulated_user: choice(fixture.server_wide, "claude"),
+    };
+    let saved = fixture.catalog.update_settings(&fixture.anna, &good).await.unwrap();
     assert_eq!(saved.judge, choice(mine, "gpt"));
-    assert_eq!(stage.catalog.settings(&stage.anna).await.unwrap(), saved);
+    assert_eq!(fixture.catalog.settings(&fixture.anna).await.unwrap(), saved);
     let bad = Settings { judge: choice(theirs, "gpt"), simulated_user: choice(mine, " ") };
-    let refused = stage.catalog.update_settings(&stage.anna, &bad).await;
+    let refused = fixture.catalog.update_settings(&fixture.anna, &bad).await;
     assert_eq!(paths(refused), ["judge.connection_id", "simulated_user.model"]);
-    assert_eq!(stage.catalog.settings(&stage.anna).await.unwrap(), saved);
-    assert_eq!(stage.catalog.settings(&stage.ben).await.unwrap(), Settings::default());
+    assert_eq!(fixture.catalog.settings(&fixture.anna).await.unwrap(), saved);
+    assert_eq!(fixture.catalog.settings(&fixture.ben).await.unwrap(), Settings::default());
 }

@@ -1,6 +1,6 @@
 //! How an import selects the connection of an agent.
 
-use super::{agent, connection, stage};
+use super::{agent, connection, fixture};
 use domain::Draft;
 use domain::services::{AgentService, ConnectionService, ImportService};
 use domain::services::{Cursor, ImportKind};
@@ -17,10 +17,10 @@ fn document(fields: serde_json::Value) -> Draft {
 
 #[tokio::test]
 async fn import_finds_connection_by_listed_name() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let mine = stage.connect(anna, "").await;
-    it.create_agent(anna, &agent("Other", stage.offered)).await.unwrap();
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let mine = fixture.connect(anna, "").await;
+    it.create_agent(anna, &agent("Other", fixture.server_wide)).await.unwrap();
     let named = |name: &str| document(json!({"connection": name, "model": "own"}));
     let listed = it.connections(anna).await.unwrap();
     for one in listed {
@@ -35,7 +35,7 @@ async fn import_finds_connection_by_listed_name() {
     let report = it.import(anna, vec![offered], false).await.unwrap();
     let id = report.documents[0].id.unwrap();
     let made = it.agent(anna, domain::AgentId(id)).await.unwrap();
-    assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (stage.offered, "m"));
+    assert_eq!((made.spec.connection_id, made.spec.model.as_str()), (fixture.server_wide, "m"));
     // Without a name it gets the first connection.
     let report = it.import(anna, vec![document(json!({"model": "m"}))], false).await.unwrap();
     let id = report.documents[0].id.unwrap();
@@ -45,14 +45,14 @@ async fn import_finds_connection_by_listed_name() {
 
 #[tokio::test]
 async fn unknown_connection_error_lists_known_ones() {
-    let stage = stage().await;
-    let (it, anna) = (&stage.catalog, &stage.anna);
-    let theirs = stage.connect(&stage.ben, "").await;
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let theirs = fixture.connect(&fixture.ben, "").await;
     let said = async |fields: serde_json::Value| {
         let report = it.import(anna, vec![document(fields)], true).await.unwrap();
         report.documents.into_iter().next().unwrap().problems
     };
-    let offered = format!("“Anthropic (this server's)” ({})", stage.offered);
+    let offered = format!("“Anthropic (this server's)” ({})", fixture.server_wide);
     for (path, value) in [
         ("connection", "Mine".to_owned()),
         ("connection", "anthropic (this server's)".to_owned()),
@@ -64,7 +64,8 @@ async fn unknown_connection_error_lists_known_ones() {
         assert_eq!(problems[0].path, path);
         assert!(problems[0].message.ends_with(&format!("there is {offered}")), "{problems:?}");
     }
-    let both = said(json!({"connection": "Mine", "connection_id": stage.offered, "model": "m"}));
+    let both =
+        said(json!({"connection": "Mine", "connection_id": fixture.server_wide, "model": "m"}));
     assert_eq!(both.await[0].path, "connection");
     for _ in 0..2 {
         it.create_connection(anna, &connection("Twin", "https://a.example.org/v1", ""))

@@ -7,16 +7,14 @@ mod imports;
 mod owners;
 mod starts;
 
-use super::{Accounts, Catalog, CatalogStores, ConnectionTester, Drafts, SignUp};
+use super::{Accounts, Catalog, ConnectionTester, Drafts, SignUp};
 use crate::builtin;
 use crate::endpoints::{Endpoints, ServerConnection};
 use crate::secrets::Secrets;
 use async_trait::async_trait;
-use clock::SharedClock;
-use clock::{Clock, SystemClock};
+use clock::{Clock, SharedClock, SystemClock};
 use domain::error::AppError;
-use domain::services::Caller;
-use domain::services::{ConnectionService, ScenarioService};
+use domain::services::{Caller, ConnectionService, ScenarioService};
 use domain::{
     Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, Draft, Scenario,
     ScenarioFilter,
@@ -29,9 +27,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A connection tester that records its calls.
+/// Records its calls.
 #[derive(Default)]
-struct Outbound {
+struct RecordingTester {
     edited: Mutex<Vec<ConnectionId>>,
     saved: Mutex<Vec<ConnectionId>>,
     /// Releases the check of a slow address.
@@ -39,7 +37,7 @@ struct Outbound {
 }
 
 #[async_trait]
-impl ConnectionTester for Outbound {
+impl ConnectionTester for RecordingTester {
     async fn test(
         &self,
         _caller: &Caller,
@@ -73,24 +71,23 @@ impl ConnectionTester for Outbound {
         Breaker { state, ..Breaker::default() }
     }
 
-    fn connection_changed(&self, _caller: &Caller, id: ConnectionId) {
+    fn connection_changed(&self, id: ConnectionId) {
         self.edited.lock().push(id);
     }
 
-    fn connection_saved(&self, _caller: &Caller, id: ConnectionId) {
+    fn connection_saved(&self, id: ConnectionId) {
         self.saved.lock().push(id);
     }
 }
 
-struct Stage {
+struct Fixture {
     accounts: Accounts,
     catalog: Catalog,
     drafts: Drafts,
-    outbound: Arc<Outbound>,
+    tester: Arc<RecordingTester>,
     anna: Caller,
     ben: Caller,
-    /// The server-wide connection.
-    offered: ConnectionId,
+    server_wide: ConnectionId,
     _folder: TempDir,
 }
 
@@ -99,27 +96,26 @@ async fn accounts(sign_up: SignUp) -> (Accounts, TempDir) {
     (Accounts::new(Arc::new(store), Arc::new(SystemClock), sign_up), folder)
 }
 
-async fn stage() -> Stage {
+async fn fixture() -> Fixture {
     let (folder, store) = store_sqlite::testing::open().await;
     let store = Arc::new(store);
     let clock: SharedClock = Arc::new(SystemClock);
-    let server_wide =
+    let connection =
         ServerConnection::new(ConnectionKind::Anthropic, None, Some("sk-of-the-server".into()));
-    let offered = server_wide.id;
+    let server_wide = connection.id;
     let secrets = Arc::new(Secrets::new(&[7; 32]));
-    let endpoints = Endpoints::new(store.clone(), secrets, vec![server_wide]);
-    let outbound = Arc::new(Outbound::default());
-    let stores = CatalogStores::of(&store);
-    let catalog = Catalog::new(stores, clock.clone(), endpoints, outbound.clone());
+    let endpoints = Endpoints::new(store.clone(), secrets, vec![connection]);
+    let tester = Arc::new(RecordingTester::default());
+    let catalog = Catalog::new(store.clone(), clock.clone(), endpoints, tester.clone());
     builtin::install(store.as_ref(), &SystemClock).await.unwrap();
     let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Closed);
     let anna = accounts.create_user("anna@example.org", "anna's password").await.unwrap();
     let ben = accounts.create_user("ben@example.org", "ben's password").await.unwrap();
     let drafts = Drafts::new(store, clock);
-    Stage { accounts, catalog, drafts, outbound, anna, ben, offered, _folder: folder }
+    Fixture { accounts, catalog, drafts, tester, anna, ben, server_wide, _folder: folder }
 }
 
-impl Stage {
+impl Fixture {
     async fn connect(&self, caller: &Caller, key: &str) -> ConnectionId {
         let draft = connection("Mine", "https://models.example.org/v1", key);
         self.catalog.create_connection(caller, &draft).await.unwrap().id
@@ -157,7 +153,8 @@ fn paths<T>(answer: Result<T, AppError>) -> Vec<String> {
     error.problems.into_iter().map(|problem| problem.path).collect()
 }
 
-fn nowhere() -> Uuid {
+/// An id that does not exist.
+fn unknown_id() -> Uuid {
     SystemClock.uuid()
 }
 

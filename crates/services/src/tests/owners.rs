@@ -1,23 +1,23 @@
 //! Objects of another user are not found, exactly like objects that do not exist,
 //! and nothing of them changes.
 
-use super::{agent, connection, nowhere, paths, scenario, stage, status};
+use super::{agent, connection, fixture, paths, scenario, status, unknown_id};
 use domain::ScenarioFilter;
 use domain::services::Cursor;
 use domain::services::{AccountService, AgentService, ConnectionService, ScenarioService};
 
 #[tokio::test]
 async fn foreign_objects_are_not_found() {
-    let stage = stage().await;
-    let (it, anna, ben) = (&stage.catalog, &stage.anna, &stage.ben);
-    let wire = stage.connect(anna, "sk-1234567890").await;
+    let fixture = fixture().await;
+    let (it, anna, ben) = (&fixture.catalog, &fixture.anna, &fixture.ben);
+    let wire = fixture.connect(anna, "sk-1234567890").await;
     let desk = it.create_agent(anna, &agent("Desk", wire)).await.unwrap();
     let bus = it.create_scenario(anna, &scenario("Late bus")).await.unwrap();
-    let token = stage.accounts.create_token(anna, "CI").await.unwrap();
+    let token = fixture.accounts.create_token(anna, "CI").await.unwrap();
 
     for (wire_id, desk_id, bus_id, token_id) in [
         (wire, desk.id, bus.id, token.listed.id),
-        (nowhere().into(), nowhere().into(), nowhere().into(), nowhere().into()),
+        (unknown_id().into(), unknown_id().into(), unknown_id().into(), unknown_id().into()),
     ] {
         let draft = connection("Stolen", "https://models.example.org/v1", "");
         assert_eq!(status(it.connection(ben, wire_id).await), 404);
@@ -26,7 +26,7 @@ async fn foreign_objects_are_not_found() {
         assert_eq!(status(it.test_connection(ben, wire_id, None).await), 404);
         assert_eq!(paths(it.create_agent(ben, &agent("Desk", wire_id)).await), ["connection_id"]);
 
-        let draft = agent("Stolen", stage.offered);
+        let draft = agent("Stolen", fixture.server_wide);
         assert_eq!(status(it.agent(ben, desk_id).await), 404);
         assert_eq!(status(it.agent_revisions(ben, desk_id).await), 404);
         assert_eq!(status(it.update_agent(ben, desk_id, 1, &draft).await), 404);
@@ -43,17 +43,17 @@ async fn foreign_objects_are_not_found() {
         assert_eq!(status(it.delete_scenario(ben, bus_id).await), 404);
         assert_eq!(status(it.duplicate_scenario(ben, bus_id).await), 404);
 
-        assert_eq!(status(stage.accounts.delete_token(ben, token_id).await), 404);
+        assert_eq!(status(fixture.accounts.delete_token(ben, token_id).await), 404);
     }
 
     assert_eq!(it.agents(ben, &Cursor::default()).await.unwrap().items, []);
     let own = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
     assert_eq!(it.scenarios(ben, &own, &Cursor::default()).await.unwrap().items, []);
-    assert_eq!(stage.accounts.tokens(ben).await.unwrap(), []);
+    assert_eq!(fixture.accounts.tokens(ben).await.unwrap(), []);
     assert!(it.connections(ben).await.unwrap().iter().all(|one| one.server_wide));
 
     assert_eq!(it.agent(anna, desk.id).await.unwrap(), desk);
     assert_eq!(it.scenario(anna, bus.id).await.unwrap(), bus);
     assert_eq!(it.connection(anna, wire).await.unwrap().name, "Mine");
-    assert_eq!(stage.accounts.caller_of_token(&token.token).await.unwrap(), *anna);
+    assert_eq!(fixture.accounts.caller_of_token(&token.token).await.unwrap(), *anna);
 }

@@ -6,7 +6,7 @@ use crate::connection_test::OutboundTester;
 use crate::endpoints::Endpoints;
 use crate::secrets::Secrets;
 use crate::suites::{Executor, SuiteLimits, Suites};
-use crate::{Accounts, Catalog, CatalogStores, SignUp};
+use crate::{Accounts, Catalog, SignUp};
 use async_trait::async_trait;
 use clock::{Clock, SharedClock};
 use domain::error::AppError;
@@ -20,7 +20,7 @@ use domain::{
 };
 use futures::FutureExt;
 use llm::outbound::{Call, CallLimits, NoopWatcher, Outbound};
-use llm::testing::{ask, reply};
+use llm::testing::{chat_request, reply};
 use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
 use rand::SeedableRng;
@@ -44,21 +44,21 @@ struct FailingModels(Mutex<Vec<(String, CallError)>>);
 
 #[async_trait]
 impl Provider for FailingModels {
-    async fn complete(&self, _: &Endpoint, asked: &ChatRequest) -> Result<ChatReply, CallError> {
-        let moods = self.0.lock();
-        let mood = moods.iter().find(|(model, _)| *model == asked.model);
-        mood.map_or_else(|| Ok(reply(1, 1)), |(_, error)| Err(error.clone()))
+    async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
+        let failures = self.0.lock();
+        let failure = failures.iter().find(|(model, _)| *model == request.model);
+        failure.map_or_else(|| Ok(reply(1, 1)), |(_, error)| Err(error.clone()))
     }
 }
 
-struct Nobody;
+struct NoExecutor;
 
-impl Executor for Nobody {
+impl Executor for NoExecutor {
     fn wake(&self) {}
     fn cancel(&self, _: &[RunId]) {}
 }
 
-struct World {
+struct Fixture {
     catalog: Arc<Catalog>,
     suites: Suites,
     outbound: Arc<Outbound>,
@@ -73,7 +73,7 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
-async fn world() -> World {
+async fn fixture() -> Fixture {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let clock = Arc::new(SetClock(Mutex::new(Timestamp(1_700_000_000_000))));
@@ -85,20 +85,12 @@ async fn world() -> World {
     let store = Arc::new(store);
     let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
     let tester = OutboundTester { outbound: outbound.clone(), allow_private_urls: true };
-    let catalog = Arc::new(Catalog::new(
-        CatalogStores::of(&store),
-        shared.clone(),
-        endpoints,
-        Arc::new(tester),
-    ));
+    let tester = Arc::new(tester);
+    let catalog = Arc::new(Catalog::new(store.clone(), shared.clone(), endpoints, tester));
     let suites = Suites {
-        suites: store.clone(),
-        agents: store.clone(),
-        scenarios: store.clone(),
-        settings: store.clone(),
+        store: store.clone(),
         catalog: catalog.clone(),
-        connection_check: catalog.clone(),
-        executor: Arc::new(Nobody),
+        executor: Arc::new(NoExecutor),
         clock: shared.clone(),
         limits: SuiteLimits::default(),
         event_cache: Arc::default(),
@@ -109,7 +101,7 @@ async fn world() -> World {
     let ours = catalog.create_connection(&anna, &ours).await.unwrap().id;
     let agent = catalog.create_agent(&anna, &agent("Desk", ours)).await.unwrap().id;
     let scenario = catalog.create_scenario(&anna, &scenario("Hours")).await.unwrap().id;
-    World {
+    Fixture {
         catalog,
         suites,
         outbound,
@@ -124,7 +116,7 @@ async fn world() -> World {
     }
 }
 
-impl World {
+impl Fixture {
     /// Makes a call to this model that fails with this error.
     async fn call(&self, model: &str, error: CallError) {
         *self.provider.0.lock() = vec![(model.to_owned(), error)];
@@ -136,7 +128,7 @@ impl World {
             max_wait: Duration::ZERO,
             circuit_wait: Duration::ZERO,
         };
-        let request = ChatRequest { model: model.to_owned(), ..ask("Hello") };
+        let request = ChatRequest { model: model.to_owned(), ..chat_request("Hello") };
         let call = Call {
             user_id: self.anna.user_id,
             probe: false,
@@ -149,7 +141,7 @@ impl World {
         self.provider.0.lock().clear();
     }
 
-    fn later(&self, seconds: u64) {
+    fn advance(&self, seconds: u64) {
         let mut now = self.clock.0.lock();
         *now = now.plus(Duration::from_secs(seconds));
     }
@@ -159,7 +151,7 @@ impl World {
         StartSuite::parse(&domain::Draft(draft)).unwrap()
     }
 
-    async fn flight(&self) -> Preflight {
+    async fn preflight(&self) -> Preflight {
         self.suites.preflight(&self.anna, &self.request()).await.unwrap()
     }
 
@@ -186,82 +178,92 @@ fn down() -> CallError {
 
 #[tokio::test]
 async fn rejected_key_is_reported_before_start() {
-    let world = world().await;
-    assert_eq!(world.flight().await.problems, []);
-    world.call("m", no_key()).await;
-    let flight = world.flight().await;
-    let told = &flight.connections;
-    assert_eq!((told.len(), flight.problems.len()), (1, 1), "judge and agent share it: {flight:?}");
-    assert_eq!((told[0].name.as_str(), told[0].connection_id), ("Ours", world.connection));
-    assert!(told[0].stops && told[0].message.contains("(401)"), "{told:?}");
-    assert_eq!(flight.problems[0].path, "agent.connection_id");
-    assert_eq!(flight.problems[0].message, told[0].message);
+    let fixture = fixture().await;
+    assert_eq!(fixture.preflight().await.problems, []);
+    fixture.call("m", no_key()).await;
+    let preflight = fixture.preflight().await;
+    let warnings = &preflight.connections;
+    assert_eq!(
+        (warnings.len(), preflight.problems.len()),
+        (1, 1),
+        "judge and agent share it: {preflight:?}"
+    );
+    assert_eq!(
+        (warnings[0].name.as_str(), warnings[0].connection_id),
+        ("Ours", fixture.connection)
+    );
+    assert!(warnings[0].stops && warnings[0].message.contains("(401)"), "{warnings:?}");
+    assert_eq!(preflight.problems[0].path, "agent.connection_id");
+    assert_eq!(preflight.problems[0].message, warnings[0].message);
 
-    let refused = world.start().await.unwrap_err();
-    assert_eq!((refused.code.status(), &refused.problems), (422, &flight.problems));
-    let page = format!("/settings/connections/{}", world.connection);
-    assert_eq!(refused.link, Some(page), "where it can be mended");
+    let refused = fixture.start().await.unwrap_err();
+    assert_eq!((refused.code.status(), &refused.problems), (422, &preflight.problems));
+    let page = format!("/settings/connections/{}", fixture.connection);
+    assert_eq!(refused.link, Some(page), "links to the connection to fix");
 
     // A successful test by the user ends it.
-    let tested = world.catalog.test_connection(&world.anna, world.connection, None).await.unwrap();
+    let tested =
+        fixture.catalog.test_connection(&fixture.anna, fixture.connection, None).await.unwrap();
     assert!(tested.ok, "{tested:?}");
-    assert_eq!(world.flight().await.connections, []);
-    world.start().await.unwrap();
+    assert_eq!(fixture.preflight().await.connections, []);
+    fixture.start().await.unwrap();
 }
 
 #[tokio::test]
 async fn suspension_with_due_trial_is_reported_and_allows_start() {
-    let world = world().await;
-    world.call("m", refusal(ErrorKind::QuotaExhausted, 402, "Nothing left to spend (402).")).await;
-    assert_eq!(world.flight().await.problems.len(), 1);
-    world.later(300);
-    let flight = world.flight().await;
-    assert_eq!(flight.problems, [], "or nobody but a person could ever end it");
-    let told = &flight.connections[0];
-    assert!(!told.stops && told.message.contains("tries it again"), "{told:?}");
-    world.start().await.unwrap();
+    let fixture = fixture().await;
+    fixture
+        .call("m", refusal(ErrorKind::QuotaExhausted, 402, "Nothing left to spend (402)."))
+        .await;
+    assert_eq!(fixture.preflight().await.problems.len(), 1);
+    fixture.advance(300);
+    let preflight = fixture.preflight().await;
+    assert_eq!(preflight.problems, [], "otherwise only a user could end the suspension");
+    let warning = &preflight.connections[0];
+    assert!(!warning.stops && warning.message.contains("tries it again"), "{warning:?}");
+    fixture.start().await.unwrap();
 }
 
 #[tokio::test]
 async fn open_circuit_is_reported_with_next_probe_and_allows_start() {
-    let world = world().await;
+    let fixture = fixture().await;
     for _ in 0..5 {
-        world.call("m", down()).await;
+        fixture.call("m", down()).await;
     }
-    let flight = world.flight().await;
-    assert_eq!(flight.problems, []);
-    let told = &flight.connections[0];
-    assert!(!told.stops && told.message.contains("runs wait"), "{told:?}");
-    let until = world.clock.now().plus(Duration::from_secs(15));
-    assert_eq!(told.until, Some(until));
-    world.start().await.unwrap();
+    let preflight = fixture.preflight().await;
+    assert_eq!(preflight.problems, []);
+    let warning = &preflight.connections[0];
+    assert!(!warning.stops && warning.message.contains("runs wait"), "{warning:?}");
+    let until = fixture.clock.now().plus(Duration::from_secs(15));
+    assert_eq!(warning.until, Some(until));
+    fixture.start().await.unwrap();
 }
 
 #[tokio::test]
 async fn suspended_model_affects_only_its_users() {
-    let world = world().await;
+    let fixture = fixture().await;
     let closed = refusal(ErrorKind::ProviderRejected, 403, "May not use the model (403).");
-    world.call("dear", closed).await;
-    assert_eq!(world.flight().await.connections, [], "the agent asks another one");
-    let judge = ModelChoice { connection_id: world.connection, model: "dear".to_owned() };
+    fixture.call("dear", closed).await;
+    assert_eq!(fixture.preflight().await.connections, [], "the agent uses another model");
+    let judge = ModelChoice { connection_id: fixture.connection, model: "dear".to_owned() };
     let settings = Settings { judge: Some(judge), simulated_user: None };
-    world.catalog.update_settings(&world.anna, &settings).await.unwrap();
-    let flight = world.flight().await;
-    let paths: Vec<_> = flight.problems.iter().map(|problem| problem.path.as_str()).collect();
+    fixture.catalog.update_settings(&fixture.anna, &settings).await.unwrap();
+    let preflight = fixture.preflight().await;
+    let paths: Vec<_> = preflight.problems.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["judge.connection_id"]);
 }
 
 #[tokio::test]
 async fn rerun_reports_connection_problems_too() {
-    let world = world().await;
-    let request = json!({"agent_id": world.agent, "scenario_ids": [world.scenario]});
-    let request = StartSuite::parse(&domain::Draft(request)).unwrap();
+    let fixture = fixture().await;
     let key = unkeyed("/suites");
-    let started = world.suites.start(&world.anna, &request, &key).await.unwrap();
-    world.suites.cancel_suite(&world.anna, started.suite_id).await.unwrap();
-    world.call("m", no_key()).await;
-    let again =
-        world.suites.rerun(&world.anna, started.suite_id, RerunScope::All, &unkeyed("/x")).await;
+    let started = fixture.suites.start(&fixture.anna, &fixture.request(), &key).await.unwrap();
+    fixture.suites.cancel_suite(&fixture.anna, started.suite_id).await.unwrap();
+    fixture.call("m", no_key()).await;
+    let again = fixture
+        .suites
+        .rerun(&fixture.anna, started.suite_id, RerunScope::All, &unkeyed("/x"))
+        .await;
     let refused = again.unwrap_err();
     assert_eq!(refused.problems[0].path, "agent.connection_id");
     assert!(refused.link.is_some(), "{refused:?}");
@@ -269,57 +271,57 @@ async fn rerun_reports_connection_problems_too() {
 
 #[tokio::test]
 async fn start_beyond_queue_limit_is_reported_before_start() {
-    let mut world = world().await;
-    world.suites.limits = SuiteLimits { queue_per_user: 2, ..SuiteLimits::default() };
-    let request = StartSuite { repeats: 3, ..world.request() };
-    let flight = world.suites.preflight(&world.anna, &request).await.unwrap();
-    let started = world.suites.start(&world.anna, &request, &unkeyed("/suites")).await;
+    let mut fixture = fixture().await;
+    fixture.suites.limits = SuiteLimits { queue_per_user: 2, ..SuiteLimits::default() };
+    let request = StartSuite { repeats: 3, ..fixture.request() };
+    let preflight = fixture.suites.preflight(&fixture.anna, &request).await.unwrap();
+    let started = fixture.suites.start(&fixture.anna, &request, &unkeyed("/suites")).await;
     let refused = started.expect_err("too many").problems;
-    assert_eq!(flight.problems, refused);
+    assert_eq!(preflight.problems, refused);
     assert!(refused[0].message.contains("would be 3 runs; at most 2"), "{refused:?}");
 }
 
 #[tokio::test]
 async fn connection_of_several_roles_is_dialed_once() {
-    let world = world().await;
+    let fixture = fixture().await;
     let another = |model: &str| {
-        Some(ModelChoice { connection_id: world.connection, model: model.to_owned() })
+        Some(ModelChoice { connection_id: fixture.connection, model: model.to_owned() })
     };
     let request = StartSuite {
         judge: another("strict"),
         simulated_user: another("chatty"),
-        ..world.request()
+        ..fixture.request()
     };
-    let flight = world.suites.preflight(&world.anna, &request).await.unwrap();
-    assert!(flight.connections.is_empty(), "{:?}", flight.connections);
-    assert!(world.listener.accept().now_or_never().is_some_and(|taken| taken.is_ok()));
-    assert!(world.listener.accept().now_or_never().is_none(), "once is enough");
+    let preflight = fixture.suites.preflight(&fixture.anna, &request).await.unwrap();
+    assert!(preflight.connections.is_empty(), "{:?}", preflight.connections);
+    assert!(fixture.listener.accept().now_or_never().is_some_and(|taken| taken.is_ok()));
+    assert!(fixture.listener.accept().now_or_never().is_none(), "once is enough");
 }
 
 /// An executor for which every pending run waits.
-struct HoldingBack(Waiting);
+struct BlockingExecutor(Waiting);
 
-impl Executor for HoldingBack {
+impl Executor for BlockingExecutor {
     fn wake(&self) {}
     fn cancel(&self, _: &[RunId]) {}
-    fn held_back(&self, _: UserId, _: &ModelRef) -> Option<Waiting> {
+    fn expected_wait(&self, _: UserId, _: &ModelRef) -> Option<Waiting> {
         Some(self.0)
     }
 }
 
 #[tokio::test]
 async fn pending_run_shows_what_it_waits_for() {
-    let mut world = world().await;
-    world.start().await.unwrap();
+    let mut fixture = fixture().await;
+    fixture.start().await.unwrap();
     let waiting =
         Waiting { what: WaitReason::RateLimit, until: Some(Timestamp(1_700_000_300_000)) };
-    world.suites.executor = Arc::new(HoldingBack(waiting));
-    let page = world.suites.suites(&world.anna, &Default::default(), &Default::default()).await;
+    fixture.suites.executor = Arc::new(BlockingExecutor(waiting));
+    let page = fixture.suites.suites(&fixture.anna, &Default::default(), &Default::default()).await;
     let id = page.unwrap().items[0].id;
-    let snapshot = world.suites.suite(&world.anna, id).await.unwrap();
+    let snapshot = fixture.suites.suite(&fixture.anna, id).await.unwrap();
     let runs = snapshot.suite.runs.unwrap();
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0].waiting_on, Some(waiting));
-    let run = world.suites.run(&world.anna, runs[0].id).await.unwrap();
+    let run = fixture.suites.run(&fixture.anna, runs[0].id).await.unwrap();
     assert_eq!(run.waiting_on, Some(waiting));
 }

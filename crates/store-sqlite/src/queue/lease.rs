@@ -6,7 +6,7 @@ use super::{apply, read_run};
 use crate::cell::RowReader;
 use crate::evaluations::fail_if_corrupt;
 use crate::rows::{insert_turn, save_evaluation, select_runs};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use domain::Timestamp;
 use store::queue::Heartbeat;
@@ -40,9 +40,8 @@ pub(super) async fn commit(
             now.0,
             done.id,
         )
-        .execute(&mut **tx)
-        .await
-        .db()?;
+        .run(tx)
+        .await?;
     }
     for intent in intents {
         let role = intent.role.as_str();
@@ -56,9 +55,8 @@ pub(super) async fn commit(
             intent.turn,
             now.0,
         )
-        .execute(&mut **tx)
-        .await
-        .db()?;
+        .run(tx)
+        .await?;
     }
     if let Some(view) = evaluation {
         save_evaluation(tx, &EvaluationRow::of_run(&row, *view)).await?;

@@ -14,7 +14,7 @@ use crate::cell::Cell;
 use crate::evaluations::{apply_to_evaluation, claim_evaluations, read_evaluation};
 use crate::events::append;
 use crate::rows::{RawEvaluation, RawRun, save_run, select_evaluations, select_runs};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use async_trait::async_trait;
 use domain::{Evaluation, EvaluationId, RunId, Timestamp};
@@ -153,10 +153,8 @@ impl QueueStore for SqliteStore {
                         lease_epoch,
                         now.0,
                     )
-                    .execute(c)
+                    .run(c)
                     .await
-                    .db()?;
-                    Ok(())
                 }
                 .boxed()
             })

@@ -2,7 +2,7 @@
 
 use super::document;
 use crate::cell::{Cell, RowReader};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::RunStatement;
 use domain::{Evaluation, EvaluationStatus};
 use sqlx::SqliteConnection;
 use store::StoreResult;
@@ -112,8 +112,6 @@ pub(crate) async fn save_evaluation(
         deadline_at,
         view.created_at.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }

@@ -54,6 +54,8 @@ pub(crate) struct RawRun {
     pub(crate) turns: Cell<i64>,
 }
 
+/// Runs with the columns of their suite. `r.*` selects every column of the table: the
+/// statement does not compile when [`RawRun`] and the table differ.
 macro_rules! select_runs {
     ($tail:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(

@@ -2,7 +2,7 @@
 
 use super::{document, integer};
 use crate::cell::{Cell, ItemKey, RowReader};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::RunStatement;
 use domain::{FinishReason, RunId, Speaker, Turn};
 use sqlx::SqliteConnection;
 use store::StoreResult;
@@ -66,8 +66,6 @@ pub(crate) async fn insert_turn(
         output_tokens,
         turn.at.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }

@@ -1,17 +1,17 @@
 //! Responses under idempotency keys.
 
 use crate::cell::{ItemKey, RowReader};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use domain::{SuiteId, Timestamp, UserId};
 use sqlx::SqliteConnection;
 use store::StoreResult;
-use store::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyKey};
+use store::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord};
 
 /// The outcome of an earlier request with this key.
 pub(super) async fn find_replay(
     c: &mut SqliteConnection,
     user: UserId,
-    key: &IdempotencyKey,
+    key: &IdempotencyRecord,
     now: Timestamp,
 ) -> StoreResult<Option<CreateOutcome>> {
     let expired = now.minus(IDEMPOTENCY_KEY_TTL).0;
@@ -39,7 +39,7 @@ pub(super) async fn find_replay(
 pub(super) async fn save_response(
     c: &mut SqliteConnection,
     user: UserId,
-    key: &IdempotencyKey,
+    key: &IdempotencyRecord,
     suite: SuiteId,
     now: Timestamp,
 ) -> StoreResult<()> {
@@ -50,9 +50,8 @@ pub(super) async fn save_response(
          (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT 20)",
         expired,
     )
-    .execute(&mut *c)
-    .await
-    .db()?;
+    .run(c)
+    .await?;
     // This key may be an expired one that is still there.
     sqlx::query!(
         "DELETE FROM idempotency_keys WHERE user_id = ? AND path = ? AND key = ?",
@@ -60,9 +59,8 @@ pub(super) async fn save_response(
         key.path,
         key.key,
     )
-    .execute(&mut *c)
-    .await
-    .db()?;
+    .run(c)
+    .await?;
     sqlx::query!(
         "INSERT INTO idempotency_keys \
          (user_id, path, key, request, suite_id, response, created_at) \
@@ -75,8 +73,6 @@ pub(super) async fn save_response(
         key.response,
         now.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }

@@ -20,7 +20,8 @@ use store::StoreResult;
 use store::event_notifier::LatestEvent;
 use store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use store::suites::{
-    CancelOutcome, CreateOutcome, IdempotencyKey, NewEvaluation, NewSuite, SuiteStore, TimeCursor,
+    CancelOutcome, CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite, SuiteStore,
+    TimeCursor,
 };
 use tokio::sync::watch;
 
@@ -33,7 +34,7 @@ impl SuiteStore for SqliteStore {
     async fn find_replay(
         &self,
         user: UserId,
-        key: &IdempotencyKey,
+        key: &IdempotencyRecord,
         now: Timestamp,
     ) -> StoreResult<Option<CreateOutcome>> {
         let mut c = self.read.acquire().await.db()?;

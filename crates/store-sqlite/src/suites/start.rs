@@ -1,8 +1,8 @@
-//! Creation of suites and re-evaluations.
+//! Creation of suites and rejudges.
 
 use super::keys::{find_replay, save_response};
 use crate::rows::{document, integer, save_evaluation};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use domain::{AgentId, RunId, ScenarioId, SpaceId, SuiteId};
 use sqlx::SqliteConnection;
@@ -96,10 +96,8 @@ async fn insert_suite(
         suite.created_at.0,
         finished_at,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
 async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
@@ -146,9 +144,8 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
         finished_at,
         usage,
     )
-    .execute(&mut *c)
-    .await
-    .db()?;
+    .run(c)
+    .await?;
     let Some(source) = source else { return Ok(()) };
     sqlx::query!(
         "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
@@ -157,13 +154,11 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
         run.id.0,
         source,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }
 
-/// Inserts a re-evaluation, unless another evaluation of the run is unfinished.
+/// Inserts a rejudge, unless another evaluation of the run is unfinished.
 pub(super) async fn create_evaluation(
     c: &mut SqliteConnection,
     new: NewEvaluation,

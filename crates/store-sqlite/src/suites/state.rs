@@ -2,7 +2,7 @@
 
 use crate::cell::RowReader;
 use crate::rows::RawSuiteState;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use domain::{SuiteId, Timestamp};
 use sqlx::SqliteConnection;
 use store::StoreResult;
@@ -53,8 +53,6 @@ async fn save(c: &mut SqliteConnection, id: SuiteId, state: &SuiteState) -> Stor
         cancel_requested_at,
         id.0,
     )
-    .execute(c)
+    .run(c)
     .await
-    .db()?;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The disk is full, or SQLite rolls a transaction back: no change is stored partly.
 
 use super::{LONG, TestStore, is_unavailable, put, run, store};
+use crate::writer_tests::Blocker;
 use futures::FutureExt;
 use store::StoreError;
 
@@ -10,7 +11,7 @@ async fn together(
     b: &TestStore,
     changes: Vec<(&'static str, &'static str, i64, i64)>,
 ) -> Vec<(&'static str, &'static str, Result<(), StoreError>)> {
-    let busy = b.busy().await;
+    let blocker = Blocker::start(&b.store).await;
     let mut results = Vec::new();
     for (one, two, first, second) in changes {
         let writer = b.store.writer.clone();
@@ -28,7 +29,7 @@ async fn together(
         assert!((&mut change).now_or_never().is_none());
         results.push(change);
     }
-    busy.release().await;
+    blocker.release().await;
     futures::future::join_all(results).await
 }
 
@@ -91,7 +92,7 @@ async fn full_disk_is_reported_for_single_change() {
 #[tokio::test]
 async fn batch_of_failed_changes_marks_writer_as_failing() {
     let b = store(LONG).await;
-    let busy = b.busy().await;
+    let blocker = Blocker::start(&b.store).await;
     // SQLite rolls back the statement only; the transaction stays open.
     let full = || {
         let why = "the disk is full".to_owned();
@@ -103,7 +104,7 @@ async fn batch_of_failed_changes_marks_writer_as_failing() {
     tokio::pin!(one, two);
     assert!((&mut one).now_or_never().is_none());
     assert!((&mut two).now_or_never().is_none());
-    busy.release().await;
+    blocker.release().await;
     assert!(is_unavailable(&one.await, "the disk is full"));
     assert!(is_unavailable(&two.await, "the disk is full"));
     // The results go out within the transaction; the next waits for its end.
@@ -117,7 +118,7 @@ async fn batch_of_failed_changes_marks_writer_as_failing() {
 #[tokio::test]
 async fn transaction_rolled_back_by_sqlite_fails_all_changes() {
     let b = store(LONG).await;
-    let busy = b.busy().await;
+    let blocker = Blocker::start(&b.store).await;
     let before = b.store.writer.write(|c| put(c, "before", 1).boxed());
     // As after an I/O error or a full disk: the whole transaction is rolled back.
     let gone = b.store.writer.write::<(), _>(|c| {
@@ -132,7 +133,7 @@ async fn transaction_rolled_back_by_sqlite_fails_all_changes() {
     assert!((&mut before).now_or_never().is_none());
     assert!((&mut gone).now_or_never().is_none());
     assert!((&mut after).now_or_never().is_none());
-    busy.release().await;
+    blocker.release().await;
     let (before, gone, after) = tokio::join!(before, gone, after);
     for result in [before, gone, after] {
         assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");

@@ -7,7 +7,7 @@ mod full;
 mod locks;
 
 use crate::SqliteStore;
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::{BUSY_TIMEOUT, LockTimeout, Writer};
 use futures::FutureExt;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -15,8 +15,6 @@ use sqlx::{Connection, SqliteConnection};
 use std::path::PathBuf;
 use std::time::Duration;
 use store::StoreError;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 struct TestStore {
     store: SqliteStore,
@@ -63,47 +61,12 @@ impl TestStore {
         });
         result.await.expect("a pragma");
     }
-
-    /// Keeps the writer busy, so that changes queued meanwhile share the next
-    /// transaction.
-    async fn busy(&self) -> Busy {
-        let (go, wait) = oneshot::channel::<()>();
-        let (begun, began) = oneshot::channel();
-        let writer = self.store.writer.clone();
-        let held = tokio::spawn(async move {
-            let held = writer.write(move |_| {
-                async move {
-                    let _ = begun.send(());
-                    let _ = wait.await;
-                    Ok(())
-                }
-                .boxed()
-            });
-            held.await
-        });
-        began.await.expect("began");
-        Busy { go, held }
-    }
-}
-
-struct Busy {
-    go: oneshot::Sender<()>,
-    held: JoinHandle<Result<(), StoreError>>,
-}
-
-impl Busy {
-    /// Releases the writer.
-    async fn release(self) {
-        self.go.send(()).expect("waits");
-        self.held.await.expect("no panic").expect("stored");
-    }
 }
 
 /// Stores metadata of this size.
 async fn put(c: &mut SqliteConnection, name: &'static str, bytes: i64) -> Result<(), StoreError> {
     let put = sqlx::query("INSERT INTO facts (name, value) VALUES (?, zeroblob(?))");
-    put.bind(name).bind(bytes).execute(c).await.db()?;
-    Ok(())
+    put.bind(name).bind(bytes).run(c).await
 }
 
 async fn run(c: &mut SqliteConnection, sql: &'static str) {

@@ -19,7 +19,9 @@ mod writer_task;
 
 pub use transaction::WriteTransaction;
 
+use crate::sqlite_error::{DbResult, Statement};
 use change::{QueuedChange, TypedChange};
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -115,6 +117,16 @@ impl Writer {
             + 'static,
     {
         self.transaction(move |tx| change(tx)).await
+    }
+
+    /// Runs one statement in the next transaction. Returns the number of rows that it
+    /// changed.
+    ///
+    /// # Errors
+    /// See [`Writer::transaction`].
+    pub(super) async fn execute(&self, statement: Statement<'static>) -> StoreResult<u64> {
+        self.write(|c| async move { Ok(statement.execute(c).await.db()?.rows_affected()) }.boxed())
+            .await
     }
 
     /// Whether the latest transaction failed.

@@ -1,5 +1,5 @@
-//! The contract: the tests that every store passes. Each is a function over a
-//! fixture; [`catalog_contract!`](crate::catalog_contract) and
+//! The contract: the tests that the implementations of a trait share. Each is a
+//! function over a fixture; [`catalog_contract!`](crate::catalog_contract) and
 //! [`queue_contract!`](crate::queue_contract) define them for one store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // test code
@@ -170,8 +170,8 @@ macro_rules! queue_contract {
             [
                 expired_events_are_deleted_but_their_suite_stays,
                 expired_suite_is_deleted_with_its_runs,
-                suite_with_unfinished_re_evaluation_is_not_deleted,
-                deleted_run_is_neither_copied_nor_re_evaluated,
+                suite_with_unfinished_rejudge_is_not_deleted,
+                deleted_run_is_neither_copied_nor_rejudged,
                 only_expired_idempotency_keys_are_deleted,
             ]
         );
@@ -192,11 +192,11 @@ macro_rules! queue_contract {
         );
         $crate::contract_tests!(
             $open,
-            $crate::contract::queue::re_evaluation,
+            $crate::contract::queue::rejudges,
             [
-                re_evaluation_has_its_own_lease,
-                users_take_turns_with_re_evaluations,
-                re_evaluation_without_progress_is_abandoned,
+                rejudge_has_its_own_lease,
+                users_take_turns_with_rejudges,
+                rejudge_without_progress_is_abandoned,
             ]
         );
         $crate::contract_tests!(
@@ -233,7 +233,7 @@ macro_rules! queue_contract {
         $crate::contract_tests!(
             $open,
             $crate::contract::queue::evaluation_limits,
-            [open_circuit_defers_re_evaluations_and_half_open_admits_one,]
+            [open_circuit_defers_rejudges_and_half_open_admits_one,]
         );
     };
 }

@@ -137,21 +137,21 @@ impl QueueStore for InMemoryQueue {
 
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
         self.write(|state| {
-            let mut beat = Heartbeat::default();
+            let mut heartbeat = Heartbeat::default();
             let runs = state.runs.values_mut();
             for run in runs.filter(|run| run.lease_owner.as_deref() == Some(owner)) {
                 run.renew_lease(now);
-                beat.leases.push(run.lease());
+                heartbeat.leases.push(run.lease());
                 if run.cancel_requested_at.is_some() {
-                    beat.cancel_requested.push(run.id);
+                    heartbeat.cancel_requested.push(run.id);
                 }
             }
             let evaluations = state.evaluations.values_mut();
             for row in evaluations.filter(|row| row.lease_owner.as_deref() == Some(owner)) {
                 row.renew_lease(now);
-                beat.evaluations.push((row.view.id, row.lease_epoch));
+                heartbeat.evaluations.push((row.view.id, row.lease_epoch));
             }
-            Ok(beat)
+            Ok(heartbeat)
         })
     }
 
@@ -209,8 +209,8 @@ impl State {
         Ok(row.clone())
     }
 
-    /// The pending re-evaluations that start next. Users take turns: the rank of
-    /// an evaluation counts those of its user that run or come before it.
+    /// The pending rejudges that start next. Users take turns: the rank of a
+    /// rejudge counts those of its user that run or come before it.
     fn next_evaluations(&self, claim: &Claim) -> Vec<EvaluationId> {
         let running = |row: &EvaluationRow| row.view.status == EvaluationStatus::Running;
         let unfinished: Vec<_> = self

@@ -69,7 +69,7 @@ impl State {
         (most - left, false)
     }
 
-    /// Deletes whole suites, except those with an unfinished re-evaluation.
+    /// Deletes whole suites, except those with an unfinished rejudge.
     fn delete_suites(&mut self, before: Timestamp) -> usize {
         let evaluations = self.evaluations.values().filter(|row| !row.view.is_first);
         let in_use: HashSet<SuiteId> = evaluations

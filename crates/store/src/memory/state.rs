@@ -4,7 +4,7 @@ use super::StoredCall;
 use crate::commit_effects::CommitEffects;
 use crate::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
 use crate::scheduler::{NextRun, SuiteLoad};
-use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyKey, NewSuite};
+use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord, NewSuite};
 use crate::transition::{RunTransition, SuiteTransition};
 use crate::{StoreError, StoreResult};
 use domain::{
@@ -13,7 +13,7 @@ use domain::{
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-type Keys = HashMap<(UserId, String, String), (IdempotencyKey, SuiteId, Timestamp)>;
+type Keys = HashMap<(UserId, String, String), (IdempotencyRecord, SuiteId, Timestamp)>;
 
 #[derive(Default)]
 pub(super) struct State {
@@ -130,7 +130,7 @@ impl State {
     pub(super) fn find_replay(
         &self,
         user: UserId,
-        key: &IdempotencyKey,
+        key: &IdempotencyRecord,
         now: Timestamp,
     ) -> Option<CreateOutcome> {
         let (known, suite_id, at) = self.keys.get(&(user, key.path.clone(), key.key.clone()))?;
@@ -147,7 +147,7 @@ impl State {
     pub(super) fn put_key(
         &mut self,
         user: UserId,
-        key: &IdempotencyKey,
+        key: &IdempotencyRecord,
         suite: SuiteId,
         at: Timestamp,
     ) {

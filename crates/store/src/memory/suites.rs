@@ -6,7 +6,8 @@ use crate::StoreResult;
 use crate::event_notifier::LatestEvent;
 use crate::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::suites::{
-    CancelOutcome, CreateOutcome, IdempotencyKey, NewEvaluation, NewSuite, SuiteStore, TimeCursor,
+    CancelOutcome, CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite, SuiteStore,
+    TimeCursor,
 };
 use crate::transition::{RunTransition, SuiteTransition, is_unfinished};
 use async_trait::async_trait;
@@ -84,7 +85,7 @@ impl SuiteStore for InMemoryQueue {
     async fn find_replay(
         &self,
         user: UserId,
-        key: &IdempotencyKey,
+        key: &IdempotencyRecord,
         now: Timestamp,
     ) -> StoreResult<Option<CreateOutcome>> {
         Ok(self.state.lock().find_replay(user, key, now))

@@ -17,7 +17,7 @@ pub struct EvaluationRow {
     pub lease: ReadOnly<EvaluationLease>,
 }
 
-/// The lease of a re-evaluation. The fields mean what they mean in [`RunState`](super::RunState).
+/// The lease of a rejudge. The fields mean what they mean in [`RunState`](super::RunState).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EvaluationLease {
     pub lease_epoch: u32,

@@ -28,15 +28,15 @@ pub struct ModelSnapshot {
     pub judge: ModelRef,
     /// Plays users and invents tool results.
     pub simulated_user: ModelRef,
-    #[serde(default)]
-    pub own: OwnModels,
+    #[serde(default, rename = "own")]
+    pub requested: RequestedModels,
 }
 
-/// The models that the request named itself. A rerun keeps them and takes the
+/// Whether the request named a model. A rerun keeps such models and takes the
 /// others from the current settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct OwnModels {
+pub struct RequestedModels {
     pub judge: bool,
     pub simulated_user: bool,
 }
@@ -46,8 +46,8 @@ impl ModelSnapshot {
     #[must_use]
     pub fn all(model: &ModelRef) -> Self {
         let model = || model.clone();
-        let own = OwnModels::default();
-        Self { agent: model(), judge: model(), simulated_user: model(), own }
+        let requested = RequestedModels::default();
+        Self { agent: model(), judge: model(), simulated_user: model(), requested }
     }
 
     /// Replaces a snapshot that cannot be read: no connection has these models.

@@ -1,4 +1,4 @@
-//! The lifecycle of a re-evaluation: pending, running, and final. The first
+//! The lifecycle of a rejudge: pending, running, and final. The first
 //! evaluation of a run has no lease of its own: the run's lease covers it.
 
 use super::{
@@ -35,7 +35,7 @@ impl EvaluationRow {
         row
     }
 
-    /// A new re-evaluation.
+    /// A new rejudge.
     #[must_use]
     pub fn requested(run: &RunRow, judge: ModelRef, view: Evaluation) -> Self {
         Self {
@@ -168,10 +168,10 @@ fn fail(view: &mut Evaluation, error: RunError, now: Timestamp) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::queue::{T0, at, new_run, re_evaluation, suite};
+    use crate::contract::queue::{T0, at, new_run, rejudge, suite};
 
     fn claimed() -> EvaluationRow {
-        let mut row = re_evaluation(&RunRow::new(&suite(1, 1, 1), &new_run(1), 0), 1);
+        let mut row = rejudge(&RunRow::new(&suite(1, 1, 1), &new_run(1), 0), 1);
         let max_wait = Duration::from_secs(600);
         row.transition(EvaluationTransition::Claim { owner: "w".into(), max_wait }, T0).unwrap();
         row
@@ -201,11 +201,11 @@ mod tests {
     #[test]
     fn final_evaluation_never_changes() {
         let mut row = claimed();
-        let again = commit(&row, EvaluationStatus::Error);
+        let late_commit = commit(&row, EvaluationStatus::Error);
         row.transition(commit(&row, EvaluationStatus::Done), at(1)).unwrap();
         let done = row.clone();
         let claim = EvaluationTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
-        for transition in [claim, again, EvaluationTransition::Recover] {
+        for transition in [claim, late_commit, EvaluationTransition::Recover] {
             assert!(row.transition(transition, at(2)).is_err());
         }
         assert_eq!(row, done);

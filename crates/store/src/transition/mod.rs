@@ -1,6 +1,7 @@
 //! The lifecycles of runs, suites and evaluations. Each is an enum of
-//! transitions and one pure `transition` method. No other code changes a
-//! status: a store reads a row, applies a transition and saves the result.
+//! transitions and one pure `transition` method: a store reads a row, applies a
+//! transition and saves the result. A store changes a status by itself only to fail
+//! a row that it cannot read.
 
 mod evaluation;
 mod run;
@@ -35,7 +36,7 @@ pub enum Refused {
     NotApplicable,
 }
 
-/// Both mean the same for a caller that names a row: it is not theirs to change.
+/// A caller that names a row may not change it, for either reason.
 impl From<Refused> for StoreError {
     fn from(_: Refused) -> Self {
         Self::LeaseLost

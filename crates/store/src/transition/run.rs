@@ -1,4 +1,5 @@
-//! The lifecycle of a run: pending, running (leased or orphaned), and final.
+//! The lifecycle of a run: pending, running, and final. A running run has a lease,
+//! or is orphaned: no worker executes it until the next claim.
 
 use super::{
     EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
@@ -22,12 +23,14 @@ pub enum RunTransition {
     },
     /// The lease holder stores its progress.
     Commit { lease_epoch: u32, change: Box<RunChange> },
-    /// The lease holder gives the lease back (shutdown). A run with a cancel
-    /// request ends.
+    /// The lease holder gives the lease back (shutdown). The run becomes orphaned, or
+    /// ends if it has a cancel request.
     Release { lease_epoch: u32 },
-    /// The lease expired or its holder is gone.
+    /// The lease expired or its holder is gone. The run becomes orphaned, or ends if
+    /// it has a cancel request, is past its deadline or was recovered too often.
     Recover,
-    /// A user cancels the run. A leased run ends when its holder commits.
+    /// A user cancels the run. It ends at once, or if it is leased, when its holder
+    /// ends it or the lease ends.
     Cancel,
     /// The deadline passed, or the run stayed pending for too long.
     Expire,
@@ -201,10 +204,6 @@ impl RunRow {
         if let Some(reason) = change.end_reason {
             state.end_reason = Some(reason);
             state.stage = Some(Stage::Evaluating);
-            changed = true;
-        }
-        if let Some(stage) = change.stage {
-            state.stage = Some(stage);
             changed = true;
         }
         if let Some(parked) = change.parked {

@@ -1,7 +1,7 @@
 //! What a lease holder changes of its run.
 
 use crate::rows::{CallDone, Intent};
-use domain::{EndReason, ErrorKind, Evaluation, RunError, RunStatus, Stage, Turn, Usage, Waiting};
+use domain::{EndReason, ErrorKind, Evaluation, RunError, RunStatus, Turn, Usage, Waiting};
 use std::time::Duration;
 
 /// A worker's lease on a run.
@@ -33,7 +33,8 @@ impl RunOutcome {
         Self { status: RunStatus::Cancelled, score: None, error: None }
     }
 
-    /// The outcome of a run whose row cannot be read.
+    /// The outcome of a run whose row cannot be read. Its kind is `invalid_scenario`,
+    /// because the API has none for damaged records.
     #[must_use]
     pub fn corrupt() -> Self {
         let message = "The stored record of this run is damaged. Run the scenario again.";
@@ -50,9 +51,8 @@ pub struct RunChange {
     pub calls_done: Vec<CallDone>,
     /// Provider calls that start after this commit.
     pub intents: Vec<Intent>,
-    /// Set when the conversation ended.
+    /// Set when the conversation ended; the evaluation comes next.
     pub end_reason: Option<EndReason>,
-    pub stage: Option<Stage>,
     /// `Some(None)` when the run no longer waits.
     pub waiting: Option<Option<Waiting>>,
     /// Whether the run gives back its slots while it waits.

@@ -1,47 +1,11 @@
 //! Properties of the run lifecycle that hold for every sequence of transitions.
 
 use super::{MAX_RECOVERIES_WITHOUT_PROGRESS, Refused, RunChange, RunOutcome, RunTransition};
-use crate::rows::{EventRow, ModelRef, ModelSnapshot, RunRow};
-use crate::suites::{NewRun, NewSuite};
-use domain::{
-    AgentId, AgentRef, ConnectionId, EndReason, ErrorKind, RunId, RunStatus, ScenarioId,
-    ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId, WaitReason, Waiting,
-};
+use crate::contract::queue::{T0, new_run, suite};
+use crate::rows::{EventRow, RunRow};
+use domain::{EndReason, ErrorKind, RunStatus, Speaker, Turn, WaitReason, Waiting};
 use proptest::prelude::*;
 use std::time::Duration;
-use uuid::Uuid;
-
-const T0: Timestamp = Timestamp(1_700_000_000_000);
-
-fn new_run() -> RunRow {
-    let model = ModelRef { connection_id: ConnectionId(Uuid::nil()), model: "m".into() };
-    let run = NewRun {
-        id: RunId(Uuid::from_u128(1)),
-        scenario: ScenarioRef { id: ScenarioId(Uuid::nil()), revision: 1, name: "S".into() },
-        repetition: 1,
-        timeout_ms: 60_000,
-        user_turns_planned: 3,
-        source_run_id: None,
-        error: None,
-    };
-    let suite = NewSuite {
-        id: SuiteId(Uuid::from_u128(2)),
-        space_id: SpaceId(Uuid::nil()),
-        user_id: UserId(Uuid::nil()),
-        agent: AgentRef { id: AgentId(Uuid::nil()), revision: 1, name: "A".into() },
-        model_snapshot: ModelSnapshot::all(&model),
-        concurrency: 1,
-        repeats: 1,
-        note: String::new(),
-        parent_id: None,
-        runs: Vec::new(),
-        allow_parallel: false,
-        queue_per_user: 1,
-        key: None,
-        at: T0,
-    };
-    RunRow::new(&suite, &run, 0)
-}
 
 /// A transition after some seconds. A stale one carries an old lease epoch.
 #[derive(Clone, Debug)]
@@ -195,7 +159,7 @@ proptest! {
 
     #[test]
     fn invariants_hold_after_any_transitions(steps in prop::collection::vec(step(), 1..60)) {
-        let (mut run, mut now) = (new_run(), T0);
+        let (mut run, mut now) = (RunRow::new(&suite(1, 1, 1), &new_run(1), 0), T0);
         for Step { action, after } in steps {
             now = now.plus(Duration::from_secs(after));
             let before = run.clone();
@@ -217,7 +181,7 @@ proptest! {
     /// From every state, the reaper alone ends the run at its deadline.
     #[test]
     fn every_run_ends_by_its_deadline(steps in prop::collection::vec(step(), 0..40)) {
-        let (mut run, mut now) = (new_run(), T0);
+        let (mut run, mut now) = (RunRow::new(&suite(1, 1, 1), &new_run(1), 0), T0);
         for Step { action, after } in steps {
             now = now.plus(Duration::from_secs(after));
             let _ = run.transition(action.transition(&run.clone()), now);

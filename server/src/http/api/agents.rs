@@ -4,10 +4,8 @@ use super::paging::{self, PageParams};
 use super::{ApiResult, PREFIX, created};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Id, JsonBody, Params, base_revision};
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::services::Page;
 use domain::{Agent, AgentId, AgentSpec};
@@ -29,37 +27,23 @@ fn location(agent: &Agent) -> String {
 /// List agents by name
 #[utoipa::path(get, path = "/agents", tag = "agents", params(PageParams),
     responses((status = 200, description = "A page of agents", body = Page<Agent>)))]
-async fn list(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    params: Params,
-) -> ApiResult<Json<Page<Agent>>> {
-    Ok(Json(state.services.agents.agents(&caller, &paging::page(&params)?).await?))
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Agent>>> {
+    Ok(Json(user.services.agents.agents(&user.caller, &paging::page(&params)?).await?))
 }
 
 /// Create an agent
 #[utoipa::path(post, path = "/agents", tag = "agents", request_body = AgentSpec,
     responses((status = 201, description = "The agent", body = Agent)))]
-async fn create(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult {
-    let services = state.services;
-    let work = async move { services.agents.create_agent(&caller, &draft).await };
-    let agent = run_detached(&state.clock, work).await?;
+async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
+    let agent = user.services.agents.create_agent(&user.caller, &draft).await?;
     Ok(created(location(&agent), agent))
 }
 
 /// Get the latest revision of an agent
 #[utoipa::path(get, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The agent", body = Agent)))]
-async fn read(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<AgentId>,
-) -> ApiResult<Json<Agent>> {
-    Ok(Json(state.services.agents.agent(&caller, id).await?))
+async fn read(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult<Json<Agent>> {
+    Ok(Json(user.services.agents.agent(&user.caller, id).await?))
 }
 
 /// Save a new revision
@@ -70,28 +54,19 @@ async fn read(
     request_body = AgentSpec,
     responses((status = 200, description = "The new revision", body = Agent)))]
 async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     Id(id): Id<AgentId>,
     JsonBody(draft): JsonBody,
 ) -> ApiResult<Json<Agent>> {
     let revision = base_revision(&draft, AgentSpec::parse)?;
-    let services = state.services;
-    let work = async move { services.agents.update_agent(&caller, id, revision, &draft).await };
-    Ok(Json(run_detached(&state.clock, work).await?))
+    Ok(Json(user.services.agents.update_agent(&user.caller, id, revision, &draft).await?))
 }
 
 /// Delete an agent; its history remains
 #[utoipa::path(delete, path = "/agents/{id}", tag = "agents", params(("id" = Uuid, Path)),
     responses((status = 204, description = "Deleted")))]
-async fn delete(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<AgentId>,
-) -> ApiResult<StatusCode> {
-    let services = state.services;
-    run_detached(&state.clock, async move { services.agents.delete_agent(&caller, id).await })
-        .await?;
+async fn delete(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult<StatusCode> {
+    user.services.agents.delete_agent(&user.caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -99,14 +74,8 @@ async fn delete(
 #[utoipa::path(post, path = "/agents/{id}/duplicate", tag = "agents",
     params(("id" = Uuid, Path)),
     responses((status = 201, description = "The copy", body = Agent)))]
-async fn duplicate(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<AgentId>,
-) -> ApiResult {
-    let services = state.services;
-    let work = async move { services.agents.duplicate_agent(&caller, id).await };
-    let agent = run_detached(&state.clock, work).await?;
+async fn duplicate(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult {
+    let agent = user.services.agents.duplicate_agent(&user.caller, id).await?;
     Ok(created(location(&agent), agent))
 }
 
@@ -114,11 +83,7 @@ async fn duplicate(
 #[utoipa::path(get, path = "/agents/{id}/revisions", tag = "agents",
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The revisions", body = Page<Agent>)))]
-async fn revisions(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<AgentId>,
-) -> ApiResult<Json<Page<Agent>>> {
-    let items = state.services.agents.agent_revisions(&caller, id).await?;
+async fn revisions(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult<Json<Page<Agent>>> {
+    let items = user.services.agents.agent_revisions(&user.caller, id).await?;
     Ok(Json(Page { items, next: None }))
 }

@@ -3,10 +3,8 @@
 use super::{ApiResult, PREFIX, created};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Id, JsonBody, read_fields};
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::services::{AppResult, Page};
 use domain::{Connection, ConnectionId, ConnectionKind, ConnectionTest, Draft, limits};
@@ -51,11 +49,8 @@ fn location(connection: &Connection) -> String {
 /// List the caller's connections and those of the server
 #[utoipa::path(get, path = "/connections", tag = "connections",
     responses((status = 200, description = "The connections", body = Page<Connection>)))]
-async fn list(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-) -> ApiResult<Json<Page<Connection>>> {
-    let items = state.services.connections.connections(&caller).await?;
+async fn list(user: SignedIn) -> ApiResult<Json<Page<Connection>>> {
+    let items = user.services.connections.connections(&user.caller).await?;
     Ok(Json(Page { items, next: None }))
 }
 
@@ -63,14 +58,8 @@ async fn list(
 #[utoipa::path(post, path = "/connections", tag = "connections",
     request_body = ConnectionInput,
     responses((status = 201, description = "The connection, without its key", body = Connection)))]
-async fn create(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult {
-    let services = state.services;
-    let work = async move { services.connections.create_connection(&caller, &draft).await };
-    let connection = run_detached(&state.clock, work).await?;
+async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
+    let connection = user.services.connections.create_connection(&user.caller, &draft).await?;
     Ok(created(location(&connection), connection))
 }
 
@@ -78,12 +67,8 @@ async fn create(
 #[utoipa::path(get, path = "/connections/{id}", tag = "connections",
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The connection", body = Connection)))]
-async fn read(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ConnectionId>,
-) -> ApiResult<Json<Connection>> {
-    Ok(Json(state.services.connections.connection(&caller, id).await?))
+async fn read(user: SignedIn, Id(id): Id<ConnectionId>) -> ApiResult<Json<Connection>> {
+    Ok(Json(user.services.connections.connection(&user.caller, id).await?))
 }
 
 /// Update a connection; without `api_key` the stored key remains
@@ -91,30 +76,18 @@ async fn read(
     params(("id" = Uuid, Path)), request_body = ConnectionInput,
     responses((status = 200, description = "The connection", body = Connection)))]
 async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     Id(id): Id<ConnectionId>,
     JsonBody(draft): JsonBody,
 ) -> ApiResult<Json<Connection>> {
-    let services = state.services;
-    let work = async move { services.connections.update_connection(&caller, id, &draft).await };
-    Ok(Json(run_detached(&state.clock, work).await?))
+    Ok(Json(user.services.connections.update_connection(&user.caller, id, &draft).await?))
 }
 
 /// Delete a connection; 409 while agents or unfinished runs use it
 #[utoipa::path(delete, path = "/connections/{id}", tag = "connections",
     params(("id" = Uuid, Path)), responses((status = 204, description = "Deleted")))]
-async fn delete(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ConnectionId>,
-) -> ApiResult<StatusCode> {
-    let services = state.services;
-    run_detached(
-        &state.clock,
-        async move { services.connections.delete_connection(&caller, id).await },
-    )
-    .await?;
+async fn delete(user: SignedIn, Id(id): Id<ConnectionId>) -> ApiResult<StatusCode> {
+    user.services.connections.delete_connection(&user.caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,15 +96,12 @@ async fn delete(
     params(("id" = Uuid, Path)), request_body = Option<TestInput>,
     responses((status = 200, description = "The test result", body = ConnectionTest)))]
 async fn test(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     Id(id): Id<ConnectionId>,
     body: Option<JsonBody>,
 ) -> ApiResult<Json<ConnectionTest>> {
     let model = body.map_or(Ok(None), |JsonBody(draft)| test_model(&draft))?;
-    let services = state.services;
-    let work = async move { services.connections.test_connection(&caller, id, model).await };
-    Ok(Json(run_detached(&state.clock, work).await?))
+    Ok(Json(user.services.connections.test_connection(&user.caller, id, model).await?))
 }
 
 /// The model of a connection test.

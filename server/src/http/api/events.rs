@@ -39,7 +39,7 @@ struct StreamParams {
     ))]
 async fn suite_events(
     State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    SignedIn { caller, .. }: SignedIn,
     auth: StreamAuth,
     Id(id): Id<SuiteId>,
     params: Params,
@@ -56,7 +56,7 @@ async fn suite_events(
         content_type = "text/event-stream")))]
 async fn active_suites(
     State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    SignedIn { caller, .. }: SignedIn,
     auth: StreamAuth,
 ) -> ApiResult<Response> {
     Ok(stream::active_suites(state, caller, auth).await?)

@@ -5,11 +5,10 @@ use super::scenarios::FilterParams;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Params;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller, Cursor};
+use domain::services::{AppResult, Cursor};
 use domain::{Scenario, ScenarioFilter, ScenarioSpec};
 use serde::Serialize;
 use services::document_import::Format;
@@ -41,17 +40,13 @@ struct Exported<'a> {
 #[utoipa::path(get, path = "/scenarios/export", tag = "scenarios",
     params(FilterParams, ExportParams),
     responses((status = 200, description = "The documents", content_type = "application/yaml")))]
-async fn export(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    params: Params,
-) -> ApiResult<Response> {
+async fn export(user: SignedIn, params: Params) -> ApiResult<Response> {
     let formats = [("yaml", Format::Yaml), ("json", Format::Json)];
     let (mut filter, format) = params.read(|reader| {
         (ScenarioFilter::read(reader), reader.choice("format", &formats, Some(Format::Yaml)))
     })?;
     filter.built_in.get_or_insert(false);
-    let scenarios = all_pages(&state, &caller, &filter).await?;
+    let scenarios = all_pages(&user, &filter).await?;
     let json = format == Some(Format::Json);
     let text = if json { to_json(&scenarios) } else { to_yaml(&scenarios) }?;
     let kind = if json { "application/json" } else { "application/yaml" };
@@ -64,15 +59,11 @@ async fn export(
         .into_response())
 }
 
-async fn all_pages(
-    state: &HttpState,
-    caller: &Caller,
-    filter: &ScenarioFilter,
-) -> AppResult<Vec<Scenario>> {
+async fn all_pages(user: &SignedIn, filter: &ScenarioFilter) -> AppResult<Vec<Scenario>> {
     let mut scenarios = Vec::new();
     let mut cursor = Cursor { after: None, limit: Some(200) };
     loop {
-        let page = state.services.scenarios.scenarios(caller, filter, &cursor).await?;
+        let page = user.services.scenarios.scenarios(&user.caller, filter, &cursor).await?;
         scenarios.extend(page.items);
         match page.next {
             Some(next) => cursor.after = Some(next),

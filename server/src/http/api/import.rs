@@ -3,11 +3,10 @@
 use super::ApiResult;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Params, media_type, read_body};
 use crate::http::problem::ErrorResponse;
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use domain::error::{AppError, ErrorCode};
 use domain::limits;
@@ -47,8 +46,7 @@ struct ImportParams {
         (status = 201, description = "The imported documents", body = ImportReport),
     ))]
 async fn import(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     params: Params,
     request: Request,
 ) -> ApiResult<(StatusCode, Json<ImportReport>)> {
@@ -62,8 +60,6 @@ async fn import(
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| AppError::new(ErrorCode::Malformed, "The request body is not valid UTF-8."))?;
     let documents = read(&name, text, format)?;
-    let services = state.services;
-    let work = async move { services.imports.import(&caller, documents, dry_run).await };
-    let report = run_detached(&state.clock, work).await?;
+    let report = user.services.imports.import(&user.caller, documents, dry_run).await?;
     Ok((if dry_run { StatusCode::OK } else { StatusCode::CREATED }, Json(report)))
 }

@@ -20,10 +20,11 @@ pub(crate) use connections::test_model;
 pub(crate) use suites::rerun_scope;
 pub(crate) use tokens::token_name;
 
-use super::HttpState;
 use super::problem::ErrorResponse;
+use super::{HttpState, detached};
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::openapi::OpenApi;
@@ -35,9 +36,11 @@ pub const PREFIX: &str = "/api/v1";
 type ApiResult<T = Response> = Result<T, ErrorResponse>;
 
 /// The API and its documentation.
-pub(super) fn routes() -> Router<HttpState> {
+pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     let (router, document) = documented_router().split_for_parts();
-    router.merge(docs::routes(document))
+    router
+        .route_layer(from_fn_with_state(state.clone(), detached::detach_writes))
+        .merge(docs::routes(document))
 }
 
 /// The OpenAPI document.

@@ -4,10 +4,8 @@ use super::paging::{self, PageParams};
 use super::{ApiResult, PREFIX, created};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Id, JsonBody, Params, base_revision};
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::services::Page;
 use domain::{Category, Difficulty, Problems, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
@@ -47,27 +45,17 @@ fn location(scenario: &Scenario) -> String {
 /// List scenarios by category, difficulty and name
 #[utoipa::path(get, path = "/scenarios", tag = "scenarios", params(FilterParams, PageParams),
     responses((status = 200, description = "A page of scenarios", body = Page<Scenario>)))]
-async fn list(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    params: Params,
-) -> ApiResult<Json<Page<Scenario>>> {
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Scenario>>> {
     let (filter, cursor) =
         params.read(|reader| (ScenarioFilter::read(reader), paging::cursor(reader)))?;
-    Ok(Json(state.services.scenarios.scenarios(&caller, &filter, &cursor).await?))
+    Ok(Json(user.services.scenarios.scenarios(&user.caller, &filter, &cursor).await?))
 }
 
 /// Create a scenario
 #[utoipa::path(post, path = "/scenarios", tag = "scenarios", request_body = ScenarioSpec,
     responses((status = 201, description = "The scenario", body = Scenario)))]
-async fn create(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult {
-    let services = state.services;
-    let work = async move { services.scenarios.create_scenario(&caller, &draft).await };
-    let scenario = run_detached(&state.clock, work).await?;
+async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
+    let scenario = user.services.scenarios.create_scenario(&user.caller, &draft).await?;
     Ok(created(location(&scenario), scenario))
 }
 
@@ -81,19 +69,15 @@ struct Validation {
 #[utoipa::path(post, path = "/scenarios/validate", tag = "scenarios",
     request_body = ScenarioSpec,
     responses((status = 200, description = "The problems", body = Validation)))]
-async fn validate(SignedIn(_): SignedIn, JsonBody(draft): JsonBody) -> Json<Validation> {
+async fn validate(_: SignedIn, JsonBody(draft): JsonBody) -> Json<Validation> {
     Json(Validation { problems: ScenarioSpec::parse(&draft).err().unwrap_or_default() })
 }
 
 /// Get the latest revision of a scenario
 #[utoipa::path(get, path = "/scenarios/{id}", tag = "scenarios", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The scenario", body = Scenario)))]
-async fn read(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ScenarioId>,
-) -> ApiResult<Json<Scenario>> {
-    Ok(Json(state.services.scenarios.scenario(&caller, id).await?))
+async fn read(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult<Json<Scenario>> {
+    Ok(Json(user.services.scenarios.scenario(&user.caller, id).await?))
 }
 
 /// Save a new revision
@@ -104,32 +88,19 @@ async fn read(
     request_body = ScenarioSpec,
     responses((status = 200, description = "The new revision", body = Scenario)))]
 async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     Id(id): Id<ScenarioId>,
     JsonBody(draft): JsonBody,
 ) -> ApiResult<Json<Scenario>> {
     let revision = base_revision(&draft, ScenarioSpec::parse)?;
-    let services = state.services;
-    let work =
-        async move { services.scenarios.update_scenario(&caller, id, revision, &draft).await };
-    Ok(Json(run_detached(&state.clock, work).await?))
+    Ok(Json(user.services.scenarios.update_scenario(&user.caller, id, revision, &draft).await?))
 }
 
 /// Delete a scenario; its history remains
 #[utoipa::path(delete, path = "/scenarios/{id}", tag = "scenarios",
     params(("id" = Uuid, Path)), responses((status = 204, description = "Deleted")))]
-async fn delete(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ScenarioId>,
-) -> ApiResult<StatusCode> {
-    let services = state.services;
-    run_detached(
-        &state.clock,
-        async move { services.scenarios.delete_scenario(&caller, id).await },
-    )
-    .await?;
+async fn delete(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult<StatusCode> {
+    user.services.scenarios.delete_scenario(&user.caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -137,14 +108,8 @@ async fn delete(
 #[utoipa::path(post, path = "/scenarios/{id}/duplicate", tag = "scenarios",
     params(("id" = Uuid, Path)),
     responses((status = 201, description = "The copy", body = Scenario)))]
-async fn duplicate(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ScenarioId>,
-) -> ApiResult {
-    let services = state.services;
-    let work = async move { services.scenarios.duplicate_scenario(&caller, id).await };
-    let scenario = run_detached(&state.clock, work).await?;
+async fn duplicate(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult {
+    let scenario = user.services.scenarios.duplicate_scenario(&user.caller, id).await?;
     Ok(created(location(&scenario), scenario))
 }
 
@@ -152,11 +117,7 @@ async fn duplicate(
 #[utoipa::path(get, path = "/scenarios/{id}/revisions", tag = "scenarios",
     params(("id" = Uuid, Path)),
     responses((status = 200, description = "The revisions", body = Page<Scenario>)))]
-async fn revisions(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ScenarioId>,
-) -> ApiResult<Json<Page<Scenario>>> {
-    let items = state.services.scenarios.scenario_revisions(&caller, id).await?;
+async fn revisions(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult<Json<Page<Scenario>>> {
+    let items = user.services.scenarios.scenario_revisions(&user.caller, id).await?;
     Ok(Json(Page { items, next: None }))
 }

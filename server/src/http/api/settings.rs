@@ -3,10 +3,8 @@
 use super::ApiResult;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::JsonBody;
 use axum::Json;
-use axum::extract::State;
 use domain::Settings;
 use domain::error::AppError;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,23 +17,14 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 /// Get the judge and simulated-user models; null means the agent's model
 #[utoipa::path(get, path = "/settings", tag = "settings",
     responses((status = 200, description = "The settings", body = Settings)))]
-async fn read(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-) -> ApiResult<Json<Settings>> {
-    Ok(Json(state.services.settings.settings(&caller).await?))
+async fn read(user: SignedIn) -> ApiResult<Json<Settings>> {
+    Ok(Json(user.services.settings.settings(&user.caller).await?))
 }
 
 /// Update the judge and simulated-user models
 #[utoipa::path(put, path = "/settings", tag = "settings", request_body = Settings,
     responses((status = 200, description = "The settings", body = Settings)))]
-async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult<Json<Settings>> {
+async fn update(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult<Json<Settings>> {
     let settings = Settings::parse(&draft).map_err(AppError::invalid)?;
-    let services = state.services;
-    let work = async move { services.settings.update_settings(&caller, &settings).await };
-    Ok(Json(run_detached(&state.clock, work).await?))
+    Ok(Json(user.services.settings.update_settings(&user.caller, &settings).await?))
 }

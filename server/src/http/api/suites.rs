@@ -5,11 +5,9 @@ use super::start_response::accepted;
 use super::{ApiResult, PREFIX};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Id, JsonBody, Params, read_fields};
 use crate::http::idempotency::IdempotencyKey;
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::error::AppError;
 use domain::services::{AppResult, Page, RerunScope};
@@ -36,13 +34,9 @@ struct RerunInput {
 /// List suites, newest first
 #[utoipa::path(get, path = "/suites", tag = "suites", params(HistoryParams, PageParams),
     responses((status = 200, description = "A page of suites", body = Page<Suite>)))]
-async fn list(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    params: Params,
-) -> ApiResult<Json<Page<Suite>>> {
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Suite>>> {
     let (filter, cursor) = paging::history(&params, History::Suites)?;
-    Ok(Json(state.services.results.suites(&caller, &filter, &cursor).await?))
+    Ok(Json(user.services.results.suites(&user.caller, &filter, &cursor).await?))
 }
 
 /// Start a suite
@@ -52,17 +46,10 @@ async fn list(
 /// of the agent has one of the scenarios.
 #[utoipa::path(post, path = "/suites", tag = "suites", request_body = StartSuite,
     responses((status = 202, description = "The suite", body = Suite)))]
-async fn start(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    key: IdempotencyKey,
-    JsonBody(draft): JsonBody,
-) -> ApiResult {
+async fn start(user: SignedIn, key: IdempotencyKey, JsonBody(draft): JsonBody) -> ApiResult {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
     let request_key = key.with_start("/suites", &request);
-    let services = state.services;
-    let work = async move { services.suites.start(&caller, &request, &request_key).await };
-    let started = run_detached(&state.clock, work).await?;
+    let started = user.services.suites.start(&user.caller, &request, &request_key).await?;
     let location = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, &location))
 }
@@ -70,38 +57,24 @@ async fn start(
 /// Preview a suite without starting it
 #[utoipa::path(post, path = "/suites/preflight", tag = "suites", request_body = StartSuite,
     responses((status = 200, description = "The preview", body = Preflight)))]
-async fn preflight(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult<Json<Preflight>> {
+async fn preflight(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult<Json<Preflight>> {
     let request = StartSuite::parse(&draft).map_err(AppError::invalid)?;
-    Ok(Json(state.services.suites.preflight(&caller, &request).await?))
+    Ok(Json(user.services.suites.preflight(&user.caller, &request).await?))
 }
 
 /// Get a suite with its runs
 #[utoipa::path(get, path = "/suites/{id}", tag = "suites", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The suite", body = Suite)))]
-async fn read(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<SuiteId>,
-) -> ApiResult<Json<Suite>> {
-    Ok(Json(state.services.results.suite(&caller, id).await?.suite))
+async fn read(user: SignedIn, Id(id): Id<SuiteId>) -> ApiResult<Json<Suite>> {
+    Ok(Json(user.services.results.suite(&user.caller, id).await?.suite))
 }
 
 /// Cancel a suite; succeeds if it is already cancelled
 #[utoipa::path(post, path = "/suites/{id}/cancel", tag = "suites",
     params(("id" = Uuid, Path)),
     responses((status = 202, description = "The suite", body = Suite)))]
-async fn cancel(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<SuiteId>,
-) -> ApiResult<(StatusCode, Json<Suite>)> {
-    let services = state.services;
-    let work = async move { services.suites.cancel_suite(&caller, id).await };
-    Ok((StatusCode::ACCEPTED, Json(run_detached(&state.clock, work).await?)))
+async fn cancel(user: SignedIn, Id(id): Id<SuiteId>) -> ApiResult<(StatusCode, Json<Suite>)> {
+    Ok((StatusCode::ACCEPTED, Json(user.services.suites.cancel_suite(&user.caller, id).await?)))
 }
 
 /// Rerun part of a suite as a new suite that refers to this one
@@ -109,17 +82,14 @@ async fn cancel(
     request_body = RerunInput,
     responses((status = 202, description = "The new suite", body = Suite)))]
 async fn rerun(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
+    user: SignedIn,
     Id(id): Id<SuiteId>,
     key: IdempotencyKey,
     JsonBody(draft): JsonBody,
 ) -> ApiResult {
     let which = rerun_scope(&draft)?;
     let request_key = key.with(format!("/suites/{id}/rerun"), json!({ "which": which }));
-    let services = state.services;
-    let work = async move { services.suites.rerun(&caller, id, which, &request_key).await };
-    let started = run_detached(&state.clock, work).await?;
+    let started = user.services.suites.rerun(&user.caller, id, which, &request_key).await?;
     let location = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, &location))
 }

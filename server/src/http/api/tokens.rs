@@ -3,10 +3,8 @@
 use super::{ApiResult, PREFIX, created};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::{Id, JsonBody, read_fields};
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use domain::services::{AppResult, Page};
 use domain::{ApiToken, Draft, NewToken, TokenId, limits};
@@ -28,40 +26,25 @@ struct TokenInput {
 #[utoipa::path(get, path = "/tokens", tag = "tokens",
     responses((status = 200, description = "The tokens, without their secrets",
         body = Page<ApiToken>)))]
-async fn list(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-) -> ApiResult<Json<Page<ApiToken>>> {
-    let items = state.services.accounts.tokens(&caller).await?;
+async fn list(user: SignedIn) -> ApiResult<Json<Page<ApiToken>>> {
+    let items = user.services.accounts.tokens(&user.caller).await?;
     Ok(Json(Page { items, next: None }))
 }
 
 /// Create a token; only this response contains its secret
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenInput,
     responses((status = 201, description = "The token with its secret", body = NewToken)))]
-async fn create(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    JsonBody(draft): JsonBody,
-) -> ApiResult {
+async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
     let name = token_name(&draft)?;
-    let services = state.services;
-    let work = async move { services.accounts.create_token(&caller, &name).await };
-    let token = run_detached(&state.clock, work).await?;
+    let token = user.services.accounts.create_token(&user.caller, &name).await?;
     Ok(created(format!("{PREFIX}/tokens/{}", token.listed.id), token))
 }
 
 /// Revoke a token
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", params(("id" = Uuid, Path)),
     responses((status = 204, description = "Revoked")))]
-async fn delete(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<TokenId>,
-) -> ApiResult<StatusCode> {
-    let services = state.services;
-    run_detached(&state.clock, async move { services.accounts.delete_token(&caller, id).await })
-        .await?;
+async fn delete(user: SignedIn, Id(id): Id<TokenId>) -> ApiResult<StatusCode> {
+    user.services.accounts.delete_token(&user.caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,9 +1,8 @@
 //! Forms for sign-up, sign-in, sign-out and the theme.
 
 use super::session_ended::{self, PendingForm};
-use super::{PostedForm, redirect_with_problems, see_other};
+use super::{PostedForm, see_other, store_problems};
 use crate::http::client_ip::client_ip;
-use crate::http::detached::run_detached;
 use crate::http::problem::ErrorResponse;
 use crate::http::{HttpState, sessions};
 use axum::Router;
@@ -60,10 +59,7 @@ async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response 
     if let Err(error) = state.sign_ins.record_attempt(form.ip, &form.email) {
         return ErrorResponse::from(error).into_response();
     }
-    let (services, email, password) =
-        (state.services.clone(), form.email.clone(), form.password.clone());
-    let work = async move { services.accounts.sign_up(&email, &password).await };
-    let result = run_detached(&state.clock, work).await;
+    let result = state.services.accounts.sign_up(&form.email, &form.password).await;
     start_session(&state, form, result, "/sign-up").await
 }
 
@@ -74,10 +70,7 @@ async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response 
             None => ErrorResponse::from(error).into_response(),
         };
     }
-    let (services, email, password) =
-        (state.services.clone(), form.email.clone(), form.password.clone());
-    let work = async move { services.accounts.sign_in(&email, &password).await };
-    let result = run_detached(&state.clock, work).await;
+    let result = state.services.accounts.sign_in(&form.email, &form.password).await;
     start_session(&state, form, result, "/sign-in").await
 }
 
@@ -106,12 +99,11 @@ async fn start_session(
         Err(error) if pending.is_some() => sign_in_again(state, form, error).await,
         Err(error) => {
             // Stores only the email of an anonymous user, and passes `next` on.
-            let mut posted = form.posted;
             let email: String = form.email.chars().take(MAX_EMAIL).collect();
-            posted.draft = domain::Draft(serde_json::json!({ "email": email }));
-            let next = posted.next.as_deref().map(domain::url::percent_encode);
-            posted.page = next.map(|next| format!("{page}?next={next}"));
-            redirect_with_problems(state, None, posted, page, error).await
+            let draft = domain::Draft(serde_json::json!({ "email": email }));
+            let next = form.posted.next.as_deref().map(domain::url::percent_encode);
+            let page = next.map_or_else(|| page.to_owned(), |next| format!("{page}?next={next}"));
+            store_problems(&*state.services.drafts, None, draft, &page, error).await
         }
     }
 }

@@ -7,14 +7,12 @@ use super::{
 use crate::http::HttpState;
 use crate::http::api::test_model;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::Id;
 use crate::http::problem::ErrorResponse;
 use axum::Router;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use domain::services::{AppResult, Caller, RejectedForm};
+use domain::services::{AppResult, RejectedForm};
 use domain::{ConnectionId, Draft};
 
 const LIST: &str = "/settings/connections";
@@ -31,66 +29,43 @@ fn page(id: ConnectionId) -> String {
     format!("{LIST}/{id}")
 }
 
-async fn create(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    form: PostedForm,
-) -> Response {
-    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
-    let work = async move { services.connections.create_connection(&user, &draft).await };
-    let result = run_detached(&state.clock, work).await;
+async fn create(user: SignedIn, form: PostedForm) -> Response {
+    let result = user.services.connections.create_connection(&user.caller, &form.draft).await;
     let target = with_notice(&form.redirect_target(LIST), "saved");
-    redirect_after(&state, &caller, form, &format!("{LIST}/new"), result, |_| target).await
+    redirect_after(&user, form, &format!("{LIST}/new"), result, |_| target).await
 }
 
-async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ConnectionId>,
-    form: PostedForm,
-) -> Response {
-    let (services, draft, user) = (state.services.clone(), form.draft.clone(), caller.clone());
-    let work = async move { services.connections.update_connection(&user, id, &draft).await };
-    let result = run_detached(&state.clock, work).await;
+async fn update(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
+    let result = user.services.connections.update_connection(&user.caller, id, &form.draft).await;
     let target = with_notice(&form.redirect_target(&page(id)), "saved");
-    redirect_after(&state, &caller, form, &page(id), result, |_| target).await
+    redirect_after(&user, form, &page(id), result, |_| target).await
 }
 
 /// Calls the provider. Stores the result as the draft `?tested=`, which the page of
 /// the form shows. Tests the unsaved input if the form contains it, and stores it as
 /// the draft `?draft=`.
-async fn test(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ConnectionId>,
-    form: PostedForm,
-) -> Response {
-    let (services, user) = (state.services.clone(), caller.clone());
+async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
     let unsaved = form.draft.at("name").map(|_| form.draft.clone());
-    let result = match (unsaved.clone(), test_model(&form.draft)) {
+    let result = match (&unsaved, test_model(&form.draft)) {
         (Some(draft), _) => {
-            let work = async move {
-                services.connections.test_unsaved_connection(&user, id, &draft).await
-            };
-            run_detached(&state.clock, work).await
+            user.services.connections.test_unsaved_connection(&user.caller, id, draft).await
         }
         (None, Ok(model)) => {
-            let work = async move { services.connections.test_connection(&user, id, model).await };
-            run_detached(&state.clock, work).await
+            user.services.connections.test_connection(&user.caller, id, model).await
         }
         (None, Err(error)) => Err(error),
     };
     let test = match result {
         Ok(test) => test,
         Err(error) => {
-            return redirect_with_problems(&state, Some(&caller), form, &page(id), error).await;
+            return redirect_with_problems(&user, form, &page(id), error).await;
         }
     };
     let mut draft = Draft(serde_json::to_value(&test).unwrap_or_default());
     draft.0["model"] = form.text("model").into();
     let test = RejectedForm { detail: test.message, draft, ..RejectedForm::default() };
     let page = form.next.or(form.page).unwrap_or_else(|| page(id));
-    match store_test(&state, &caller, &test, unsaved).await {
+    match store_test(&user, &test, unsaved).await {
         Ok((tested, None)) => see_other(&redirect::with_param(&page, "tested", &tested)),
         Ok((tested, Some(draft))) => {
             see_other(&format!("{}&draft={draft}", redirect::with_param(&page, "tested", &tested)))
@@ -101,27 +76,19 @@ async fn test(
 
 /// Stores the test result and the unsaved input. Returns the IDs of both drafts.
 async fn store_test(
-    state: &HttpState,
-    caller: &Caller,
+    user: &SignedIn,
     test: &RejectedForm,
     unsaved: Option<Draft>,
 ) -> AppResult<(String, Option<String>)> {
-    let tested = state.services.drafts.keep_draft(Some(caller), test).await?.to_string();
+    let tested = user.services.drafts.keep_draft(Some(&user.caller), test).await?.to_string();
     let Some(unsaved) = unsaved else { return Ok((tested, None)) };
     let rejected = RejectedForm { draft: without_secrets(unsaved), ..RejectedForm::default() };
-    let draft = state.services.drafts.keep_draft(Some(caller), &rejected).await?;
+    let draft = user.services.drafts.keep_draft(Some(&user.caller), &rejected).await?;
     Ok((tested, Some(draft.to_string())))
 }
 
-async fn delete(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<ConnectionId>,
-    form: PostedForm,
-) -> Response {
-    let (services, user) = (state.services.clone(), caller.clone());
-    let work = async move { services.connections.delete_connection(&user, id).await };
-    let result = run_detached(&state.clock, work).await;
+async fn delete(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
+    let result = user.services.connections.delete_connection(&user.caller, id).await;
     let target = with_notice(&form.redirect_target(LIST), "deleted");
-    redirect_after(&state, &caller, form, &page(id), result, |()| target).await
+    redirect_after(&user, form, &page(id), result, |()| target).await
 }

@@ -16,15 +16,16 @@ mod tokens;
 pub use action::Action;
 pub use posted_form::PostedForm;
 
-use super::HttpState;
+use super::auth::SignedIn;
 use super::problem::ErrorResponse;
+use super::{HttpState, detached};
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use domain::Draft;
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller, RejectedForm};
+use domain::services::{AppResult, Caller, DraftService, RejectedForm};
 
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     let authenticated = Router::new()
@@ -35,7 +36,9 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .merge(tokens::routes())
         .merge(suites::routes())
         .route_layer(from_fn_with_state(state.clone(), session_ended::require_session));
-    accounts::routes().merge(authenticated)
+    accounts::routes()
+        .merge(authenticated)
+        .route_layer(from_fn_with_state(state.clone(), detached::detach_writes))
 }
 
 /// Redirects with 303, so that the browser requests `path` with GET.
@@ -65,8 +68,7 @@ fn without_secrets(mut draft: Draft) -> Draft {
 
 /// Redirects to the target after success, else back to the form.
 async fn redirect_after<T>(
-    state: &HttpState,
-    caller: &Caller,
+    user: &SignedIn,
     form: PostedForm,
     default_page: &str,
     result: AppResult<T>,
@@ -74,17 +76,31 @@ async fn redirect_after<T>(
 ) -> Response {
     match result {
         Ok(value) => see_other(&target(value)),
-        Err(error) => redirect_with_problems(state, Some(caller), form, default_page, error).await,
+        Err(error) => redirect_with_problems(user, form, default_page, error).await,
     }
 }
 
 /// Stores the rejected form and redirects to its page, which shows the input and
 /// the problems. Answers with an error page if the user cannot correct the error.
 async fn redirect_with_problems(
-    state: &HttpState,
-    caller: Option<&Caller>,
+    user: &SignedIn,
     form: PostedForm,
     default_page: &str,
+    error: AppError,
+) -> Response {
+    if error.code == ErrorCode::Unauthenticated {
+        return ErrorResponse::from(error).into_response();
+    }
+    let page = form.page.as_deref().unwrap_or(default_page);
+    store_problems(&*user.services.drafts, Some(&user.caller), form.draft, page, error).await
+}
+
+/// Like [`redirect_with_problems`]; `caller` is `None` before sign-in.
+async fn store_problems(
+    drafts: &dyn DraftService,
+    caller: Option<&Caller>,
+    draft: Draft,
+    page: &str,
     error: AppError,
 ) -> Response {
     match error.code {
@@ -92,9 +108,6 @@ async fn redirect_with_problems(
         | ErrorCode::Forbidden
         | ErrorCode::Unavailable
         | ErrorCode::Internal => return ErrorResponse::from(error).into_response(),
-        ErrorCode::Unauthenticated if caller.is_some() => {
-            return ErrorResponse::from(error).into_response();
-        }
         ErrorCode::Unauthenticated
         | ErrorCode::Malformed
         | ErrorCode::Conflict
@@ -102,21 +115,14 @@ async fn redirect_with_problems(
         | ErrorCode::Invalid
         | ErrorCode::TooMany => {}
     }
-    let page = form.page.unwrap_or_else(|| default_page.to_owned());
-    let mut rejected = RejectedForm {
-        draft: without_secrets(form.draft),
-        problems: error.problems,
-        detail: error.detail,
-        link: error.link,
-    };
+    let AppError { mut problems, mut detail, link, .. } = error;
     // The user cannot correct the key, and the page generates a new one.
-    let problems = rejected.problems.len();
-    rejected.problems.retain(|problem| problem.path != "idempotency_key");
-    if rejected.problems.len() < problems {
-        KEY_REUSED.clone_into(&mut rejected.detail);
+    if problems.extract_if(.., |problem| problem.path == "idempotency_key").count() > 0 {
+        KEY_REUSED.clone_into(&mut detail);
     }
-    match state.services.drafts.keep_draft(caller, &rejected).await {
-        Ok(id) => see_other(&redirect::with_param(&page, "draft", &id.to_string())),
+    let rejected = RejectedForm { draft: without_secrets(draft), problems, detail, link };
+    match drafts.keep_draft(caller, &rejected).await {
+        Ok(id) => see_other(&redirect::with_param(page, "draft", &id.to_string())),
         Err(error) => ErrorResponse::from(error).into_response(),
     }
 }
@@ -124,8 +130,7 @@ async fn redirect_with_problems(
 /// Applies a list button to the form, stores the form without validation and
 /// redirects to its page.
 async fn redirect_with_draft(
-    state: &HttpState,
-    caller: &Caller,
+    user: &SignedIn,
     mut form: PostedForm,
     default_page: &str,
     action: &Action,
@@ -133,7 +138,7 @@ async fn redirect_with_draft(
     action.apply(&mut form.draft);
     let page = form.page.as_deref().unwrap_or(default_page);
     let rejected = RejectedForm { draft: without_secrets(form.draft), ..RejectedForm::default() };
-    match state.services.drafts.keep_draft(Some(caller), &rejected).await {
+    match user.services.drafts.keep_draft(Some(&user.caller), &rejected).await {
         Ok(id) => {
             let location = redirect::with_param(page, "draft", &id.to_string());
             see_other(&format!("{location}#{}", action.list()))

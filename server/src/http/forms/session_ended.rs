@@ -6,7 +6,7 @@ use super::{PostedForm, redirect, without_secrets};
 use crate::http::auth::Identity;
 use crate::http::security::NO_STORE;
 use crate::http::{HttpState, pages};
-use app::session_ended::SignInAgain;
+use app::session_ended::SignInData;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::request::Parts;
@@ -19,7 +19,7 @@ use domain::services::{AppResult, Caller, RejectedForm};
 use serde::{Deserialize, Serialize};
 
 /// Name of the hidden field with the pending form.
-const FIELD: &str = "carried";
+const FIELD: &str = "pending_form";
 
 /// A form that waits for sign-in, as JSON in a hidden field of the sign-in page.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,9 +47,9 @@ pub(super) async fn require_session(
     let posted = PostedForm::from_request(Request::from_parts(parts.clone(), body), &state).await;
     match posted {
         Ok(posted) => {
-            let carried = PendingForm::new(posted, default_page).to_json();
-            let sign_in = SignInAgain { carried, ..SignInAgain::default() };
-            page(&state, parts, sign_in, StatusCode::UNAUTHORIZED).await
+            let pending_form = PendingForm::new(posted, default_page).to_json();
+            let data = SignInData { pending_form, ..SignInData::default() };
+            page(&state, parts, data, StatusCode::UNAUTHORIZED).await
         }
         Err(error) => error.into_response(),
     }
@@ -106,23 +106,18 @@ pub(super) async fn sign_in_failed(
     error: AppError,
 ) -> Response {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-    let carried = posted.text(FIELD);
-    let sign_in = SignInAgain { email, carried, refused: Some(error.detail) };
-    let mut response = page(state, parts, sign_in, status).await;
+    let pending_form = posted.text(FIELD);
+    let data = SignInData { email, pending_form, error: Some(error.detail) };
+    let mut response = page(state, parts, data, status).await;
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
 
-async fn page(
-    state: &HttpState,
-    parts: Parts,
-    sign_in: SignInAgain,
-    status: StatusCode,
-) -> Response {
+async fn page(state: &HttpState, parts: Parts, data: SignInData, status: StatusCode) -> Response {
     let request = Request::from_parts(parts, Body::empty());
-    let mut response = pages::sign_in_again(state, request, sign_in).await;
+    let mut response = pages::session_ended(state, request, data).await;
     *response.status_mut() = status;
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response

@@ -3,9 +3,7 @@
 use super::{PostedForm, redirect_after, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 use domain::Settings;
@@ -15,21 +13,13 @@ pub(super) fn routes() -> Router<HttpState> {
     Router::new().route("/forms/settings", post(update))
 }
 
-async fn update(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    form: PostedForm,
-) -> Response {
+async fn update(user: SignedIn, form: PostedForm) -> Response {
     const PAGE: &str = "/settings/models";
     let result = match Settings::parse(&form.draft) {
-        Ok(settings) => {
-            let (services, user) = (state.services.clone(), caller.clone());
-            let work = async move { services.settings.update_settings(&user, &settings).await };
-            run_detached(&state.clock, work).await
-        }
+        Ok(settings) => user.services.settings.update_settings(&user.caller, &settings).await,
         Err(problems) => Err(AppError::invalid(problems)),
     };
     let page = form.page.clone().unwrap_or_else(|| PAGE.to_owned());
     let target = with_notice(&form.redirect_target(&page), "saved");
-    redirect_after(&state, &caller, form, PAGE, result, |_| target).await
+    redirect_after(&user, form, PAGE, result, |_| target).await
 }

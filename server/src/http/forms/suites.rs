@@ -4,10 +4,8 @@ use super::{PostedForm, redirect_after, with_notice};
 use crate::http::HttpState;
 use crate::http::api::rerun_scope;
 use crate::http::auth::SignedIn;
-use crate::http::detached::run_detached;
 use crate::http::extract::Id;
 use axum::Router;
-use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 use domain::error::AppError;
@@ -36,93 +34,53 @@ fn suite_page(response: StartResponse) -> String {
 
 /// Starts a suite. Two posts of the same page start one suite, because they contain
 /// the same idempotency key.
-async fn start(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    form: PostedForm,
-) -> Response {
+async fn start(user: SignedIn, form: PostedForm) -> Response {
     let result = match StartSuite::parse(&form.draft) {
         Ok(request) => {
             let request_key = form.key().with_start("/suites", &request);
-            let (services, user) = (state.services.clone(), caller.clone());
-            let work = async move { services.suites.start(&user, &request, &request_key).await };
-            run_detached(&state.clock, work).await
+            user.services.suites.start(&user.caller, &request, &request_key).await
         }
         Err(problems) => Err(AppError::invalid(problems)),
     };
-    redirect_after(&state, &caller, form, "/suites/new", result, suite_page).await
+    redirect_after(&user, form, "/suites/new", result, suite_page).await
 }
 
-async fn demo(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    form: PostedForm,
-) -> Response {
+async fn demo(user: SignedIn, form: PostedForm) -> Response {
     let request_key = form.key().with("/demo", json!({}));
-    let (services, user) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.start_demo(&user, &request_key).await };
-    let result = run_detached(&state.clock, work).await;
-    redirect_after(&state, &caller, form, "/", result, suite_page).await
+    let result = user.services.suites.start_demo(&user.caller, &request_key).await;
+    redirect_after(&user, form, "/", result, suite_page).await
 }
 
-async fn cancel(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<SuiteId>,
-    form: PostedForm,
-) -> Response {
-    let (services, user) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.cancel_suite(&user, id).await };
-    let result = run_detached(&state.clock, work).await;
+async fn cancel(user: SignedIn, Id(id): Id<SuiteId>, form: PostedForm) -> Response {
+    let result = user.services.suites.cancel_suite(&user.caller, id).await;
     let target = with_notice(&form.redirect_target(&page(id)), "cancelling");
-    redirect_after(&state, &caller, form, &page(id), result, |_| target).await
+    redirect_after(&user, form, &page(id), result, |_| target).await
 }
 
-async fn rerun(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<SuiteId>,
-    form: PostedForm,
-) -> Response {
+async fn rerun(user: SignedIn, Id(id): Id<SuiteId>, form: PostedForm) -> Response {
     let result = match rerun_scope(&form.draft) {
         Ok(which) => {
             let path = format!("/suites/{id}/rerun");
             let request_key = form.key().with(path, json!({ "which": which }));
-            let (services, user) = (state.services.clone(), caller.clone());
-            let work = async move { services.suites.rerun(&user, id, which, &request_key).await };
-            run_detached(&state.clock, work).await
+            user.services.suites.rerun(&user.caller, id, which, &request_key).await
         }
         Err(error) => Err(error),
     };
-    redirect_after(&state, &caller, form, &page(id), result, suite_page).await
+    redirect_after(&user, form, &page(id), result, suite_page).await
 }
 
-async fn cancel_run(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<RunId>,
-    form: PostedForm,
-) -> Response {
+async fn cancel_run(user: SignedIn, Id(id): Id<RunId>, form: PostedForm) -> Response {
     let page = format!("/runs/{id}");
-    let (services, user) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.cancel_run(&user, id).await };
-    let result = run_detached(&state.clock, work).await;
+    let result = user.services.suites.cancel_run(&user.caller, id).await;
     let from = form.page.clone().unwrap_or_else(|| page.clone());
     let target = with_notice(&form.redirect_target(&from), "cancelling");
-    redirect_after(&state, &caller, form, &page, result, |_| target).await
+    redirect_after(&user, form, &page, result, |_| target).await
 }
 
-async fn evaluate(
-    State(state): State<HttpState>,
-    SignedIn(caller): SignedIn,
-    Id(id): Id<RunId>,
-    form: PostedForm,
-) -> Response {
+async fn evaluate(user: SignedIn, Id(id): Id<RunId>, form: PostedForm) -> Response {
     let page = format!("/runs/{id}");
     let request_key = form.key().with(format!("/runs/{id}/evaluate"), json!({}));
-    let (services, user) = (state.services.clone(), caller.clone());
-    let work = async move { services.suites.evaluate(&user, id, &request_key).await };
-    let result = run_detached(&state.clock, work).await;
+    let result = user.services.suites.evaluate(&user.caller, id, &request_key).await;
     let target = with_notice(&form.redirect_target(&page), "evaluating");
-    redirect_after(&state, &caller, form, &page, result, |_| target).await
+    redirect_after(&user, form, &page, result, |_| target).await
 }

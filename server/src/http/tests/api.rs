@@ -230,9 +230,9 @@ async fn start_returns_the_stored_response_unchanged() {
     assert_eq!(first.header("location"), format!("/api/v1/suites/{}", id(20)));
     assert_eq!(first.text, "{ \"id\":\"the suite\" }");
     assert_eq!(first.header("idempotency-replayed"), "");
-    let again = server.api(request("\"again\"")).await;
-    assert_eq!(again.header("idempotency-replayed"), "true");
-    assert_eq!(again.text, first.text);
+    let repeated = server.api(request("\"repeated\"")).await;
+    assert_eq!(repeated.header("idempotency-replayed"), "true");
+    assert_eq!(repeated.text, first.text);
     let reused = server.api(request("reused")).await;
     assert_eq!((reused.status.as_u16(), &reused.problem()["link"]), (422, &json!("/suites/1")));
     let full = server.api(request("full")).await;

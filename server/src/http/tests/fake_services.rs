@@ -74,14 +74,14 @@ impl FakeServices {
         match spec.name.as_str() {
             "Internal" => return Err(internal()),
             "Panic" => std::panic::panic_any("a secret path /var/lib/x".to_owned()),
-            "Twice" => return Err(AppError::conflict("It is there.").with_link("/agents".into())),
+            "Twice" => return Err(AppError::conflict("It exists.").with_link("/agents".into())),
             _ => {}
         }
         Ok(Agent { id: AgentId(id(10)), revision, updated_at: Timestamp(0), spec })
     }
 
-    fn started(&self, keyed: &IdempotentRequest) -> AppResult<StartResponse> {
-        match keyed.key.as_deref() {
+    fn started(&self, key: &IdempotentRequest) -> AppResult<StartResponse> {
+        match key.key.as_deref() {
             Some("reused") => Err(AppError {
                 link: Some("/suites/1".to_owned()),
                 ..AppError::new(ErrorCode::Invalid, "This key was used for another request.")
@@ -90,11 +90,11 @@ impl FakeServices {
                 retry_after: Some(30),
                 ..AppError::new(ErrorCode::TooMany, "500 runs wait already.")
             }),
-            key => Ok(StartResponse {
+            text => Ok(StartResponse {
                 suite_id: SuiteId(id(20)),
                 // Unusual spacing, to detect reformatting.
                 body: "{ \"id\":\"the suite\" }".to_owned(),
-                replayed: key == Some("again"),
+                replayed: text == Some("repeated"),
             }),
         }
     }
@@ -160,249 +160,114 @@ impl AccountService for FakeServices {
     }
 }
 
-#[async_trait]
-impl ConnectionService for FakeServices {
-    async fn connections(&self, _: &Caller) -> AppResult<Vec<Connection>> {
-        Ok(Vec::new())
-    }
-
-    async fn connection(&self, _: &Caller, _: ConnectionId) -> AppResult<Connection> {
-        not_found()
-    }
-
-    async fn create_connection(&self, _: &Caller, _: &Draft) -> AppResult<Connection> {
-        Err(AppError::problem("base_url", "must not be private"))
-    }
-
-    async fn update_connection(
-        &self,
-        _: &Caller,
-        _: ConnectionId,
-        _: &Draft,
-    ) -> AppResult<Connection> {
-        not_found()
-    }
-
-    async fn delete_connection(&self, _: &Caller, _: ConnectionId) -> AppResult<()> {
-        Err(AppError::conflict("An agent uses it.").with_link("/agents/1".to_owned()))
-    }
-
-    async fn test_connection(
-        &self,
-        _: &Caller,
-        _: ConnectionId,
-        model: Option<String>,
-    ) -> AppResult<ConnectionTest> {
-        Ok(ConnectionTest {
-            ok: true,
-            message: format!("{model:?} answers"),
-            request: String::new(),
-            answer: String::new(),
-            latency_ms: 1,
-        })
-    }
-
-    async fn test_unsaved_connection(
-        &self,
-        _: &Caller,
-        _: ConnectionId,
-        _: &Draft,
-    ) -> AppResult<ConnectionTest> {
-        not_found()
-    }
-}
-
-#[async_trait]
-impl AgentService for FakeServices {
-    async fn agents(&self, _: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>> {
-        Ok(Page { items: Vec::new(), next: cursor.after.clone() })
-    }
-
-    async fn agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> {
-        not_found()
-    }
-
-    async fn agent_revisions(&self, _: &Caller, _: AgentId) -> AppResult<Vec<Agent>> {
-        Ok(Vec::new())
-    }
-
-    async fn create_agent(&self, _: &Caller, draft: &Draft) -> AppResult<Agent> {
-        self.agent_of(draft, 1)
-    }
-
-    async fn update_agent(
-        &self,
-        _: &Caller,
-        _: AgentId,
-        revision: u32,
-        draft: &Draft,
-    ) -> AppResult<Agent> {
-        if revision != 1 {
-            return Err(AppError::conflict("There is a newer revision."));
+/// Implements services whose methods have the caller as their first argument, one
+/// line per method. `$fake` is the [`FakeServices`].
+macro_rules! fake_services {
+    ($fake:ident: $($service:ident {
+        $($name:ident($($argument:ident: $kind:ty),*) -> $output:ty = $result:expr;)*
+    } $(+ { $($method:tt)* })?)*) => {$(
+        #[async_trait]
+        impl $service for FakeServices {
+            $(async fn $name(&self, _: &Caller $(, $argument: $kind)*) -> AppResult<$output> {
+                let $fake = self;
+                let _ = $fake;
+                $result
+            })*
+            $($($method)*)?
         }
-        self.agent_of(draft, 2)
-    }
-
-    async fn delete_agent(&self, _: &Caller, _: AgentId) -> AppResult<()> {
-        Ok(())
-    }
-
-    async fn duplicate_agent(&self, _: &Caller, _: AgentId) -> AppResult<Agent> {
-        not_found()
-    }
+    )*};
 }
 
-#[async_trait]
-impl ScenarioService for FakeServices {
-    async fn scenarios(
-        &self,
-        _: &Caller,
-        filter: &ScenarioFilter,
-        _: &Cursor,
-    ) -> AppResult<Page<Scenario>> {
-        self.filters.lock().push(filter.clone());
-        Ok(Page { items: Vec::new(), next: None })
+fake_services! { fake:
+    ConnectionService {
+        connections() -> Vec<Connection> = Ok(Vec::new());
+        connection(_id: ConnectionId) -> Connection = not_found();
+        create_connection(_draft: &Draft) -> Connection =
+            Err(AppError::problem("base_url", "must not be private"));
+        update_connection(_id: ConnectionId, _draft: &Draft) -> Connection = not_found();
+        delete_connection(_id: ConnectionId) -> () =
+            Err(AppError::conflict("An agent uses it.").with_link("/agents/1".to_owned()));
+        test_connection(_id: ConnectionId, model: Option<String>) -> ConnectionTest =
+            Ok(ConnectionTest {
+                ok: true,
+                message: format!("{model:?} answers"),
+                request: String::new(),
+                answer: String::new(),
+                latency_ms: 1,
+            });
+        test_unsaved_connection(_id: ConnectionId, _draft: &Draft) -> ConnectionTest = not_found();
     }
-
-    async fn scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> {
-        not_found()
+    AgentService {
+        agents(cursor: &Cursor) -> Page<Agent> =
+            Ok(Page { items: Vec::new(), next: cursor.after.clone() });
+        agent(_id: AgentId) -> Agent = not_found();
+        agent_revisions(_id: AgentId) -> Vec<Agent> = Ok(Vec::new());
+        create_agent(draft: &Draft) -> Agent = fake.agent_of(draft, 1);
+        update_agent(_id: AgentId, revision: u32, draft: &Draft) -> Agent = match revision {
+            1 => fake.agent_of(draft, 2),
+            _ => Err(AppError::conflict("There is a newer revision.")),
+        };
+        delete_agent(_id: AgentId) -> () = Ok(());
+        duplicate_agent(_id: AgentId) -> Agent = not_found();
     }
-
-    async fn scenario_revisions(&self, _: &Caller, _: ScenarioId) -> AppResult<Vec<Scenario>> {
-        not_found()
+    ScenarioService {
+        scenarios(filter: &ScenarioFilter, _cursor: &Cursor) -> Page<Scenario> = {
+            fake.filters.lock().push(filter.clone());
+            Ok(Page { items: Vec::new(), next: None })
+        };
+        scenario(_id: ScenarioId) -> Scenario = not_found();
+        scenario_revisions(_id: ScenarioId) -> Vec<Scenario> = not_found();
+        create_scenario(_draft: &Draft) -> Scenario = not_found();
+        update_scenario(_id: ScenarioId, _revision: u32, _draft: &Draft) -> Scenario = not_found();
+        delete_scenario(_id: ScenarioId) -> () = not_found();
+        duplicate_scenario(_id: ScenarioId) -> Scenario = not_found();
     }
-
-    async fn create_scenario(&self, _: &Caller, _: &Draft) -> AppResult<Scenario> {
-        not_found()
+    ImportService {
+        import(documents: Vec<Draft>, dry_run: bool) -> ImportReport = {
+            fake.imported.lock().push((documents, dry_run));
+            Ok(ImportReport { dry_run, documents: Vec::new() })
+        };
     }
-
-    async fn update_scenario(
-        &self,
-        _: &Caller,
-        _: ScenarioId,
-        _: u32,
-        _: &Draft,
-    ) -> AppResult<Scenario> {
-        not_found()
+    SettingsService {
+        settings() -> Settings = Ok(Settings::default());
+        update_settings(settings: &Settings) -> Settings = {
+            *fake.settings.lock() = Some(settings.clone());
+            Ok(settings.clone())
+        };
     }
-
-    async fn delete_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<()> {
-        not_found()
+    SuiteService {
+        preflight(_request: &StartSuite) -> Preflight = Ok(Preflight::default());
+        start(request: &StartSuite, key: &IdempotentRequest) -> StartResponse = {
+            fake.starts.lock().push((request.clone(), key.clone()));
+            fake.started(key)
+        };
+        start_demo(key: &IdempotentRequest) -> StartResponse = fake.started(key);
+        cancel_suite(_id: SuiteId) -> Suite = not_found();
+        rerun(_id: SuiteId, _scope: RerunScope, key: &IdempotentRequest) -> StartResponse =
+            fake.started(key);
+        cancel_run(_id: RunId) -> Run = not_found();
+        evaluate(_id: RunId, key: &IdempotentRequest) -> StartResponse = fake.started(key);
+    } + {
+        fn new_idempotency_key(&self) -> String {
+            "generated".to_owned()
+        }
     }
-
-    async fn duplicate_scenario(&self, _: &Caller, _: ScenarioId) -> AppResult<Scenario> {
-        not_found()
-    }
-}
-
-#[async_trait]
-impl ImportService for FakeServices {
-    async fn import(
-        &self,
-        _: &Caller,
-        documents: Vec<Draft>,
-        dry_run: bool,
-    ) -> AppResult<ImportReport> {
-        self.imported.lock().push((documents, dry_run));
-        Ok(ImportReport { dry_run, documents: Vec::new() })
-    }
-}
-
-#[async_trait]
-impl SettingsService for FakeServices {
-    async fn settings(&self, _: &Caller) -> AppResult<Settings> {
-        Ok(Settings::default())
-    }
-
-    async fn update_settings(&self, _: &Caller, settings: &Settings) -> AppResult<Settings> {
-        *self.settings.lock() = Some(settings.clone());
-        Ok(settings.clone())
-    }
-}
-
-#[async_trait]
-impl SuiteService for FakeServices {
-    async fn preflight(&self, _: &Caller, _: &StartSuite) -> AppResult<Preflight> {
-        Ok(Preflight::default())
-    }
-
-    async fn start(
-        &self,
-        _: &Caller,
-        request: &StartSuite,
-        keyed: &IdempotentRequest,
-    ) -> AppResult<StartResponse> {
-        self.starts.lock().push((request.clone(), keyed.clone()));
-        self.started(keyed)
-    }
-
-    async fn start_demo(&self, _: &Caller, keyed: &IdempotentRequest) -> AppResult<StartResponse> {
-        self.started(keyed)
-    }
-
-    async fn cancel_suite(&self, _: &Caller, _: SuiteId) -> AppResult<Suite> {
-        not_found()
-    }
-
-    async fn rerun(
-        &self,
-        _: &Caller,
-        _: SuiteId,
-        _: RerunScope,
-        keyed: &IdempotentRequest,
-    ) -> AppResult<StartResponse> {
-        self.started(keyed)
-    }
-
-    async fn cancel_run(&self, _: &Caller, _: RunId) -> AppResult<Run> {
-        not_found()
-    }
-
-    async fn evaluate(
-        &self,
-        _: &Caller,
-        _: RunId,
-        keyed: &IdempotentRequest,
-    ) -> AppResult<StartResponse> {
-        self.started(keyed)
-    }
-
-    fn new_idempotency_key(&self) -> String {
-        "minted".to_owned()
-    }
-}
-
-#[async_trait]
-impl ResultService for FakeServices {
-    async fn suites(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> AppResult<Page<Suite>> {
-        Ok(Page { items: Vec::new(), next: None })
-    }
-
-    async fn suite(&self, _: &Caller, _: SuiteId) -> AppResult<SuiteSnapshot> {
-        not_found()
-    }
-
-    async fn runs(&self, _: &Caller, _: &HistoryFilter, _: &Cursor) -> AppResult<Page<Run>> {
-        Ok(Page { items: Vec::new(), next: None })
-    }
-
-    async fn run(&self, _: &Caller, _: RunId) -> AppResult<Run> {
-        not_found()
-    }
-
-    async fn evaluations(&self, _: &Caller, _: RunId) -> AppResult<Vec<Evaluation>> {
-        not_found()
-    }
-
-    async fn dashboard(&self, _: &Caller) -> AppResult<Dashboard> {
-        Ok(Dashboard {
+    ResultService {
+        suites(_filter: &HistoryFilter, _cursor: &Cursor) -> Page<Suite> =
+            Ok(Page { items: Vec::new(), next: None });
+        suite(_id: SuiteId) -> SuiteSnapshot = not_found();
+        runs(_filter: &HistoryFilter, _cursor: &Cursor) -> Page<Run> =
+            Ok(Page { items: Vec::new(), next: None });
+        run(_id: RunId) -> Run = not_found();
+        evaluations(_id: RunId) -> Vec<Evaluation> = not_found();
+        dashboard() -> Dashboard = Ok(Dashboard {
             live: Vec::new(),
             latest: Vec::new(),
             agents: 0,
             scenarios: 0,
             built_in_scenarios: 0,
             failing_connections: Vec::new(),
-        })
+        });
     }
 }
 

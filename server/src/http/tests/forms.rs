@@ -23,8 +23,9 @@ async fn anonymous_form_gets_a_sign_in_page_that_contains_it() {
             .await;
         assert_eq!(response.status, StatusCode::UNAUTHORIZED);
         assert_eq!(response.header("cache-control"), "private, no-store");
-        let carried = format!(r#"{{"draft":{{"name":"A"}},"back":"{back}","secret":false}}"#);
-        let field = format!("name=\"carried\" value=\"{}\"", carried.replace('"', "&quot;"));
+        let pending_form = format!(r#"{{"draft":{{"name":"A"}},"back":"{back}","secret":false}}"#);
+        let field =
+            format!("name=\"pending_form\" value=\"{}\"", pending_form.replace('"', "&quot;"));
         assert!(response.text.contains(&field), "{field} in {}", response.text);
     }
     assert!(server.fake.drafts.lock().is_empty(), "nothing is stored for anonymous users");

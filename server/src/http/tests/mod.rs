@@ -1,6 +1,7 @@
 //! Tests of the router: requests and responses.
 
 mod api;
+mod detached;
 mod document;
 mod editors;
 mod fake_event_source;

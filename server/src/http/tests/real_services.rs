@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use services::endpoints::Endpoints;
 use services::secrets::Secrets;
 use services::suites::{Executor, SuiteLimits, Suites};
-use services::{Accounts, Catalog, CatalogStores, ConnectionTester, Drafts, SignUp};
+use services::{Accounts, Catalog, ConnectionTester, Drafts, SignUp};
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -56,18 +56,13 @@ impl RealServer {
         let store = Arc::new(store);
         let clock = Arc::new(TestClock::default());
         let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
-        let stores = CatalogStores::of(&store);
-        let catalog = Catalog::new(stores, clock.clone(), endpoints, Arc::new(EchoTester));
-        let catalog = Arc::new(catalog);
+        let tester = Arc::new(EchoTester);
+        let catalog = Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, tester));
         let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Open);
         let drafts = Drafts::new(store.clone(), clock.clone());
         let suites = Suites {
-            suites: store.clone(),
-            agents: store.clone(),
-            scenarios: store.clone(),
-            settings: store,
+            store,
             catalog: catalog.clone(),
-            connection_check: catalog.clone(),
             executor: Arc::new(NoExecutor),
             clock: clock.clone(),
             limits: SuiteLimits::default(),
@@ -145,9 +140,9 @@ async fn new_token_is_shown_once_and_works() {
         TestRequest::get("/api/v1/agents").header("authorization", &format!("Bearer {token}"));
     assert_eq!(server.send(request).await.status, 200, "{token}");
     assert!(!page.contains("value=\"ci\""), "the name field is empty");
-    let again = server.page(&ada, &location).await;
-    assert!(!again.contains(&token));
-    assert!(again.contains("A new token is shown once"), "{again}");
+    let reloaded = server.page(&ada, &location).await;
+    assert!(!reloaded.contains(&token));
+    assert!(reloaded.contains("A new token is shown once"), "{reloaded}");
     let expired = server.post(&ada, "/settings/tokens", "/forms/tokens", "name=ci").await;
     server.clock.advance(11 * 60);
     assert!(!server.page(&ada, expired.location()).await.contains("class=\"secret\""), "expired");

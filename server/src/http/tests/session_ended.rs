@@ -18,20 +18,27 @@ fn unescaped(text: &str) -> String {
 }
 
 /// The pending form in the sign-in page.
-fn carried(response: &TestResponse) -> String {
+fn pending_form(response: &TestResponse) -> String {
     assert_eq!(response.status, 401, "{}", response.text);
     assert!(
         response.text.contains("Your session expired. Sign in to continue."),
         "{}",
         response.text
     );
-    unescaped(between(&response.text, "name=\"carried\" value=\"", "\""))
+    unescaped(between(&response.text, "name=\"pending_form\" value=\"", "\""))
 }
 
 /// Posts the sign-in page.
-async fn sign_in(server: &RealServer, name: &str, password: &str, carried: &str) -> TestResponse {
-    let form =
-        format!("email={name}%40example.com&password={password}&carried={}", encoded(carried));
+async fn sign_in(
+    server: &RealServer,
+    name: &str,
+    password: &str,
+    pending_form: &str,
+) -> TestResponse {
+    let form = format!(
+        "email={name}%40example.com&password={password}&pending_form={}",
+        encoded(pending_form)
+    );
     server.send(TestRequest::form("/forms/sign-in", &form)).await
 }
 
@@ -42,11 +49,11 @@ async fn input_is_restored_after_sign_in() {
     let server = RealServer::new().await;
     let (_, ben) = (server.sign_up("ada").await, server.sign_up("ben").await);
     let ended = server.post("", PAGE, "/forms/scenarios", TYPED).await;
-    let wrong = sign_in(&server, "ada", "wrong+wrong+wrong", &carried(&ended)).await;
+    let wrong = sign_in(&server, "ada", "wrong+wrong+wrong", &pending_form(&ended)).await;
     assert_eq!(wrong.cookie("rehearsal_session"), None);
     assert!(wrong.text.contains("value=\"ada@example.com\""), "{}", wrong.text);
     assert!(!wrong.text.contains("wrong wrong"), "{}", wrong.text);
-    let response = sign_in(&server, "ada", RIGHT, &carried(&wrong)).await;
+    let response = sign_in(&server, "ada", RIGHT, &pending_form(&wrong)).await;
     let location = response.location().to_owned();
     assert!(location.starts_with("/scenarios/new?draft="), "{location}");
     let ada = response.cookie("rehearsal_session").expect("a cookie");
@@ -65,7 +72,7 @@ async fn list_button_is_applied_after_sign_in() {
     server.sign_up("ada").await;
     let clicked = format!("{TYPED}&_action=add:conversation_flow");
     let ended = server.post("", PAGE, "/forms/scenarios", &clicked).await;
-    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    let response = sign_in(&server, "ada", RIGHT, &pending_form(&ended)).await;
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     assert!(server.page(&ada, response.location()).await.contains("conversation_flow[1][message]"));
 }
@@ -77,7 +84,7 @@ async fn api_key_is_not_restored_and_the_page_says_so() {
     let form = "name=C&kind=openai&base_url=https%3A%2F%2Fx.example&api_key=sk-1234567890";
     let ended = server.post("", "/settings/connections/new", "/forms/connections", form).await;
     assert!(!ended.text.contains("sk-1234567890"), "{}", ended.text);
-    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    let response = sign_in(&server, "ada", RIGHT, &pending_form(&ended)).await;
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     let page = server.page(&ada, response.location()).await;
     assert!(page.contains("value=\"https://x.example\""), "{page}");
@@ -91,7 +98,7 @@ async fn expired_button_click_is_reported_as_not_executed() {
     let made = server.post(&ada, PAGE, "/forms/scenarios", TYPED).await;
     let page = made.location().split('?').next().expect("a path").to_owned();
     let ended = server.post("", &page, &format!("/forms{page}/delete"), "").await;
-    let response = sign_in(&server, "ada", RIGHT, &carried(&ended)).await;
+    let response = sign_in(&server, "ada", RIGHT, &pending_form(&ended)).await;
     assert!(response.location().starts_with(&format!("{page}?draft=")), "{}", response.location());
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     assert!(server.page(&ada, response.location()).await.contains("Nothing was changed."));

@@ -3,7 +3,7 @@
 mod retry;
 mod waiting;
 
-use super::gate::{Admission, CallKey, Permits};
+use super::gate::{Admission, CallKey, Gate, Permit, Permits};
 use super::token_estimate::RequestSize;
 use super::{Call, CallOutcome, CallTimes, EndpointResolver, Outbound};
 use domain::{ErrorKind, FinishReason, Timestamp};
@@ -76,30 +76,31 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         let (mut limiter_permit, mut breaker_permit) = (None, None);
         loop {
             if limiter_permit.is_none() {
-                match limiter.acquire(&self.key, self.now()) {
-                    Admission::Granted(permit) => limiter_permit = Some(permit),
-                    Admission::Rejected(error) => return Err(error),
-                    Admission::Wait { reason, until, permit } => {
-                        drop(breaker_permit.take());
-                        let wait = Wait { reason, until, ready: permit, gate: Some(limiter) };
-                        limiter_permit = self.park(wait).await?;
-                    }
-                }
+                limiter_permit = self.acquire(limiter, &mut breaker_permit).await?;
             }
             if breaker_permit.is_none() {
-                match breaker.acquire(&self.key, self.now()) {
-                    Admission::Granted(permit) => breaker_permit = Some(permit),
-                    Admission::Rejected(error) => return Err(error),
-                    Admission::Wait { reason, until, permit } => {
-                        drop(limiter_permit.take());
-                        let wait = Wait { reason, until, ready: permit, gate: Some(breaker) };
-                        breaker_permit = self.park(wait).await?;
-                    }
-                }
+                breaker_permit = self.acquire(breaker, &mut limiter_permit).await?;
             }
             match (limiter_permit, breaker_permit) {
                 (Some(limiter), Some(breaker)) => return Ok(Permits { limiter, breaker }),
                 partial => (limiter_permit, breaker_permit) = partial,
+            }
+        }
+    }
+
+    /// Acquires a permit of `gate`. A call that has to wait releases its permit of the
+    /// other gate.
+    async fn acquire(
+        &mut self,
+        gate: &dyn Gate,
+        other_permit: &mut Option<Box<dyn Permit>>,
+    ) -> Result<Option<Box<dyn Permit>>, CallError> {
+        match gate.acquire(&self.key, self.now()) {
+            Admission::Granted(permit) => Ok(Some(permit)),
+            Admission::Rejected(error) => Err(error),
+            Admission::Wait { reason, until, permit } => {
+                drop(other_permit.take());
+                self.park(Wait { reason, until, ready: permit, gate: Some(gate) }).await
             }
         }
     }

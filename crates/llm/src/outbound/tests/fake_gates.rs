@@ -1,6 +1,6 @@
 //! A fake gate that opens at a given time.
 
-use super::{Rig, START, Step, rig};
+use super::{START, Step, TestEnv, env};
 use crate::classify::effect;
 use crate::outbound::gate::{Admission, CallKey, Gate, Permit};
 use clock::Clock;
@@ -49,16 +49,16 @@ impl Gate for FakeGate {
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// A rig with an open limiter and a breaker that opens after a time.
-pub(super) fn gated(steps: Vec<Step>, opens: Duration) -> (Rig, Log, Log) {
-    let mut rig = rig(steps);
+/// A env with an open limiter and a breaker that opens after a time.
+pub(super) fn gated(steps: Vec<Step>, opens: Duration) -> (TestEnv, Log, Log) {
+    let mut env = env(steps);
     let (limiter, breaker) = (Log::default(), Log::default());
     let gate = |opens, reason, log: &Log| {
         Arc::new(FakeGate { opens, reason, log: Arc::clone(log), open: Arc::default() })
     };
-    rig.outbound = rig.outbound.with_gates(
+    env.outbound = env.outbound.with_gates(
         gate(START, WaitReason::RateLimit, &limiter),
-        gate(rig.clock.now().plus(opens), WaitReason::Circuit, &breaker),
+        gate(env.clock.now().plus(opens), WaitReason::Circuit, &breaker),
     );
-    (rig, limiter, breaker)
+    (env, limiter, breaker)
 }

@@ -1,7 +1,7 @@
 //! The permits of both gates: when they are held, released and finished.
 
 use super::fake_gates::gated;
-use super::{Notes, SECOND, Step, kind, limits, rig};
+use super::{Notes, SECOND, Step, env, kind, limits};
 use crate::classify::Effect;
 use crate::outbound::{CallLimits, CallOutcome, CallWatcher};
 use async_trait::async_trait;
@@ -12,9 +12,9 @@ use std::time::Duration;
 #[tokio::test(start_paused = true)]
 async fn gates_receive_attempt_outcomes() {
     let steps = vec![Step::Fail, Step::GiveUp(ErrorKind::CredentialInvalid, 401)];
-    let (rig, limiter, breaker) = gated(steps, Duration::ZERO);
-    rig.call().await.0.expect_err("no key");
-    rig.call().await.0.expect("a reply");
+    let (env, limiter, breaker) = gated(steps, Duration::ZERO);
+    env.call().await.0.expect_err("no key");
+    env.call().await.0.expect("a reply");
     let effects = [Effect::Failure, Effect::SuspendCredential].map(|effect| format!("{effect:?}"));
     let expected = [effects[0].clone(), effects[1].clone(), "ok".into()];
     assert_eq!(
@@ -25,9 +25,9 @@ async fn gates_receive_attempt_outcomes() {
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_circuit_releases_limiter_permit() {
-    let (rig, limiter, breaker) = gated(vec![], 20 * SECOND);
+    let (env, limiter, breaker) = gated(vec![], 20 * SECOND);
     let notes = Notes::default();
-    let CallOutcome { result, times } = rig.watched(limits(), "m", &notes).await;
+    let CallOutcome { result, times } = env.watched(limits(), "m", &notes).await;
     result.expect("a reply");
     assert_eq!(*limiter.lock(), ["released", "ok"]);
     assert_eq!(*breaker.lock(), ["ok"]);
@@ -47,25 +47,25 @@ impl CallWatcher for SlowResume {
 
 #[tokio::test(start_paused = true)]
 async fn permit_is_released_while_waiting_for_own_slot() {
-    let rig = rig(vec![Step::Fail; 5]);
+    let env = env(vec![Step::Fail; 5]);
     let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
     for _ in 0..2 {
-        rig.call_with(at_once, "m").await.result.expect_err("it fails");
+        env.call_with(at_once, "m").await.result.expect_err("it fails");
     }
-    assert_eq!((rig.circuit().state, rig.begun()), (BreakerState::Open, 5));
-    let began = rig.origin.elapsed();
+    assert_eq!((env.circuit().state, env.begun()), (BreakerState::Open, 5));
+    let began = env.origin.elapsed();
     let late = SlowResume(50 * SECOND);
-    let opens = rig.circuit().until.expect("known").since(rig.clock.now());
-    let (late, other) = tokio::join!(rig.watched(limits(), "m", &late), async {
+    let opens = env.circuit().until.expect("known").since(env.clock.now());
+    let (late, other) = tokio::join!(env.watched(limits(), "m", &late), async {
         // The first call has the permit by now, and waits for its own slot.
         tokio::time::sleep(opens + SECOND / 2).await;
-        assert_eq!(rig.begun(), 5);
+        assert_eq!(env.begun(), 5);
         let short = CallLimits { circuit_wait: 30 * SECOND, ..limits() };
-        rig.call_with(short, "m").await.result
+        env.call_with(short, "m").await.result
     });
     let CallOutcome { result, times } = late;
     assert!(result.is_ok() && other.is_ok(), "{result:?} {other:?}");
-    let begun = rig.script.begun.lock()[5..].to_vec();
+    let begun = env.script.begun.lock()[5..].to_vec();
     // The first call releases the probe after 1 s, and the second one gets it.
     assert!(begun[0] - began < 20 * SECOND, "{begun:?}");
     assert!(begun[1] - began > 50 * SECOND, "{begun:?}");
@@ -74,30 +74,30 @@ async fn permit_is_released_while_waiting_for_own_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn wait_for_own_slot_is_bounded_by_max_wait() {
-    let (rig, limiter, breaker) = gated(vec![], 20 * SECOND);
+    let (env, limiter, breaker) = gated(vec![], 20 * SECOND);
     let short = CallLimits { max_wait: 90 * SECOND, ..limits() };
-    let CallOutcome { result, times } = rig.watched(short, "m", &SlowResume(3600 * SECOND)).await;
-    assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::RateLimited), 0));
+    let CallOutcome { result, times } = env.watched(short, "m", &SlowResume(3600 * SECOND)).await;
+    assert_eq!((kind(&result), env.begun()), (Some(ErrorKind::RateLimited), 0));
     assert_eq!((times.parked, times.circuit), (90 * SECOND, 20 * SECOND));
     assert_eq!((limiter.lock().len(), breaker.lock().len()), (1, 1), "released");
 }
 
 #[tokio::test(start_paused = true)]
 async fn circuit_wait_has_its_own_limit() {
-    let (rig, _, _) = gated(vec![], 100 * SECOND);
-    let (result, times) = rig.call().await;
-    assert_eq!((kind(&result), rig.begun()), (Some(ErrorKind::CircuitOpen), 0));
+    let (env, _, _) = gated(vec![], 100 * SECOND);
+    let (result, times) = env.call().await;
+    assert_eq!((kind(&result), env.begun()), (Some(ErrorKind::CircuitOpen), 0));
     assert_eq!(times.circuit, 60 * SECOND, "it may close earlier, so the call waits");
     let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
-    let before = rig.origin.elapsed();
-    let CallOutcome { result, .. } = rig.call_with(at_once, "m").await;
-    assert_eq!((kind(&result), rig.origin.elapsed()), (Some(ErrorKind::CircuitOpen), before));
+    let before = env.origin.elapsed();
+    let CallOutcome { result, .. } = env.call_with(at_once, "m").await;
+    assert_eq!((kind(&result), env.origin.elapsed()), (Some(ErrorKind::CircuitOpen), before));
 }
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_attempt_releases_permits() {
-    let (rig, limiter, breaker) = gated(vec![Step::Hang], Duration::ZERO);
-    let call = rig.call_with(limits(), "m");
+    let (env, limiter, breaker) = gated(vec![Step::Hang], Duration::ZERO);
+    let call = env.call_with(limits(), "m");
     assert!(tokio::time::timeout(SECOND, call).await.is_err());
     assert_eq!(
         (limiter.lock().as_slice(), breaker.lock().as_slice()),

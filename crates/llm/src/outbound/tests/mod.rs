@@ -9,7 +9,7 @@ mod retries;
 use crate::outbound::{
     Call, CallLimits, CallOutcome, CallTimes, CallWatcher, NoopWatcher, Outbound,
 };
-use crate::testing::{ask, endpoint};
+use crate::testing::{chat_request, endpoint};
 use async_trait::async_trait;
 use clock::TokioClock;
 use domain::{Breaker, ErrorKind, FinishReason, Timestamp, UserId, Waiting};
@@ -54,7 +54,7 @@ impl Drop for CountDrop<'_> {
     }
 }
 
-struct Rig {
+struct TestEnv {
     script: Arc<Scripted>,
     outbound: Outbound,
     clock: TokioClock,
@@ -101,7 +101,7 @@ struct ScriptedAt {
     origin: Instant,
 }
 
-fn rig(steps: impl IntoIterator<Item = Step>) -> Rig {
+fn env(steps: impl IntoIterator<Item = Step>) -> TestEnv {
     let (clock, origin) = (TokioClock::starting_at(START), Instant::now());
     let script = Arc::new(Scripted {
         steps: Mutex::new(steps.into_iter().collect()),
@@ -109,7 +109,7 @@ fn rig(steps: impl IntoIterator<Item = Step>) -> Rig {
     });
     let provider = Arc::new(ScriptedAt { script: Arc::clone(&script), origin });
     let outbound = Outbound::new(provider, Arc::new(clock), SmallRng::seed_from_u64(1));
-    Rig { script, outbound, clock, origin }
+    TestEnv { script, outbound, clock, origin }
 }
 
 fn limits() -> CallLimits {
@@ -138,7 +138,7 @@ impl CallWatcher for Notes {
     }
 }
 
-impl Rig {
+impl TestEnv {
     async fn call_with(&self, limits: CallLimits, model: &str) -> CallOutcome {
         self.watched(limits, model, &NoopWatcher).await
     }
@@ -153,7 +153,7 @@ impl Rig {
             user_id: UserId(Uuid::from_u128(1)),
             probe: false,
             resolver: &endpoint("http://x"),
-            request: &ChatRequest { model: model.into(), ..ask("hi") },
+            request: &ChatRequest { model: model.into(), ..chat_request("hi") },
             limits,
             watcher,
         };
@@ -182,7 +182,7 @@ fn kind(result: &Result<ChatReply, CallError>) -> Option<ErrorKind> {
     }
 }
 
-impl Rig {
+impl TestEnv {
     /// A manual probe, as the connection page makes it.
     async fn probe(&self) -> Result<ChatReply, CallError> {
         let limits = CallLimits {
@@ -195,7 +195,7 @@ impl Rig {
             user_id: UserId(Uuid::from_u128(1)),
             probe: true,
             resolver: &endpoint("http://x"),
-            request: &ask("hi"),
+            request: &chat_request("hi"),
             limits,
             watcher: &NoopWatcher,
         };

@@ -1,6 +1,6 @@
 //! The waits after 429 and 529, which apply to the whole bucket.
 
-use super::{Notes, SECOND, Step, kind, limits, rig};
+use super::{Notes, SECOND, Step, env, kind, limits};
 use crate::outbound::{CallLimits, CallOutcome};
 use domain::ErrorKind;
 use std::time::Duration;
@@ -10,37 +10,37 @@ async fn rate_limits_wait_without_counting_as_attempts() {
     let throttle = Step::Throttle { seconds: Some(5), overloaded: false };
     let mut steps = vec![throttle; 8];
     steps.extend([Step::Fail, Step::Fail, Step::Fail, Step::Reply]);
-    let rig = rig(steps);
-    let (result, times) = rig.call().await;
+    let env = env(steps);
+    let (result, times) = env.call().await;
     assert_eq!(result.expect("a reply").attempts, 12);
     assert!(times.parked >= 40 * SECOND && times.parked < 45 * SECOND, "{times:?}");
     assert!(times.active >= 12 * SECOND && times.active < 16 * SECOND, "{times:?}");
-    assert_eq!(rig.retries_left(), 7);
+    assert_eq!(env.retries_left(), 7);
 }
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_applies_to_whole_bucket_only() {
-    let rig = rig([Step::Throttle { seconds: Some(30), overloaded: false }]);
+    let env = env([Step::Throttle { seconds: Some(30), overloaded: false }]);
     let (limited, neighbor, elsewhere, late) = tokio::join!(
-        rig.call_with(limits(), "m"),
+        env.call_with(limits(), "m"),
         async {
             tokio::time::sleep(5 * SECOND).await;
-            rig.call_with(limits(), "m").await
+            env.call_with(limits(), "m").await
         },
         async {
             tokio::time::sleep(5 * SECOND).await;
-            rig.call_with(limits(), "another").await.result.map(|_| rig.origin.elapsed())
+            env.call_with(limits(), "another").await.result.map(|_| env.origin.elapsed())
         },
         async {
             tokio::time::sleep(40 * SECOND).await;
-            rig.call_with(limits(), "m").await.result.map(|_| rig.origin.elapsed())
+            env.call_with(limits(), "m").await.result.map(|_| env.origin.elapsed())
         },
     );
     limited.result.expect("a reply");
     neighbor.result.expect("a reply");
     assert_eq!(elsewhere, Ok(6 * SECOND));
     assert_eq!(late, Ok(41 * SECOND));
-    let begun = rig.script.begun.lock().clone();
+    let begun = env.script.begun.lock().clone();
     // The throttled call starts at 0 s and the other model at 5 s. No call of the
     // bucket starts before 1 + 30 s, and both start soon after.
     assert_eq!(begun[..2], [Duration::ZERO, 5 * SECOND]);
@@ -49,8 +49,8 @@ async fn retry_after_applies_to_whole_bucket_only() {
 
 #[tokio::test(start_paused = true)]
 async fn overload_backs_off_longer() {
-    let rig = rig([Step::Throttle { seconds: None, overloaded: true }]);
-    let (result, times) = rig.call().await;
+    let env = env([Step::Throttle { seconds: None, overloaded: true }]);
+    let (result, times) = env.call().await;
     result.expect("a reply");
     assert!(
         times.parked >= Duration::from_millis(2_500) && times.parked <= 5 * SECOND,
@@ -61,16 +61,16 @@ async fn overload_backs_off_longer() {
 #[tokio::test(start_paused = true)]
 async fn zero_retry_after_does_not_loop() {
     let steps = vec![Step::Throttle { seconds: Some(0), overloaded: false }; 100_000];
-    let rig = rig(steps);
+    let env = env(steps);
     let limits = CallLimits { max_wait: 10 * SECOND, ..limits() };
-    let CallOutcome { result, .. } = rig.call_with(limits, "m").await;
+    let CallOutcome { result, .. } = env.call_with(limits, "m").await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
-    assert!(rig.begun() <= 41, "{}", rig.begun());
+    assert!(env.begun() <= 41, "{}", env.begun());
 }
 
 #[tokio::test(start_paused = true)]
 async fn excessive_wait_fails_at_once_if_known() {
-    let rig1 = rig([Step::Throttle { seconds: Some(3600), overloaded: false }]);
+    let rig1 = env([Step::Throttle { seconds: Some(3600), overloaded: false }]);
     let (result, times) = rig1.call().await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
     assert!(
@@ -78,21 +78,21 @@ async fn excessive_wait_fails_at_once_if_known() {
     );
     assert_eq!((rig1.origin.elapsed(), times.parked), (SECOND, Duration::ZERO));
 
-    let rig = rig(vec![Step::Throttle { seconds: None, overloaded: false }; 1000]);
-    let (result, times) = rig.call().await;
+    let env = env(vec![Step::Throttle { seconds: None, overloaded: false }; 1000]);
+    let (result, times) = env.call().await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
     assert!(times.parked <= 600 * SECOND, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn watcher_is_told_of_long_waits_and_attempts() {
-    let rig = rig([
+    let env = env([
         Step::Throttle { seconds: Some(5), overloaded: false },
         Step::Throttle { seconds: Some(0), overloaded: false },
         Step::Reply,
     ]);
     let notes = Notes::default();
-    rig.watched(limits(), "m", &notes).await.result.expect("a reply");
+    env.watched(limits(), "m", &notes).await.result.expect("a reply");
     let seen = notes.0.into_inner();
     let expected = ["attempt 1", "waiting rate_limit Some(6)", "resumed", "attempt 2", "attempt 3"];
     assert_eq!(seen, expected);
@@ -100,7 +100,7 @@ async fn watcher_is_told_of_long_waits_and_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn watcher_is_told_again_of_extended_wait() {
-    let rig = rig([
+    let env = env([
         Step::Throttle { seconds: Some(10), overloaded: false },
         Step::Throttle { seconds: Some(40), overloaded: false },
     ]);
@@ -108,14 +108,14 @@ async fn watcher_is_told_again_of_extended_wait() {
     // The first call raises the floor to 11 s, the third waits for it, and then the
     // second raises it further.
     let (one, two, three) = tokio::join!(
-        rig.call_with(limits(), "m"),
+        env.call_with(limits(), "m"),
         async {
             tokio::time::sleep(SECOND / 2).await;
-            rig.call_with(limits(), "m").await
+            env.call_with(limits(), "m").await
         },
         async {
             tokio::time::sleep(SECOND + SECOND / 4).await;
-            rig.watched(limits(), "m", &notes).await
+            env.watched(limits(), "m", &notes).await
         }
     );
     assert!([one, two, three].iter().all(|outcome| outcome.result.is_ok()));

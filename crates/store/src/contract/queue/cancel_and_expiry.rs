@@ -7,8 +7,7 @@ use domain::{ErrorKind, RunId, RunStatus, SuiteId, SuiteStatus};
 use std::time::Duration;
 
 pub async fn leased_run_ends_at_its_deadline(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let run = f.leased_run().await;
     let deadline = run.deadline_at.unwrap();
     let before = deadline.minus(Duration::from_secs(1));
     f.queue.heartbeat("worker", before).await.unwrap();
@@ -17,8 +16,7 @@ pub async fn leased_run_ends_at_its_deadline(f: QueueFixture) {
     f.queue.reap(deadline).await.unwrap();
     let row = f.suites.run(space(1), run.id).await.unwrap().unwrap();
     assert_eq!(row.error.as_ref().map(|error| error.kind), Some(ErrorKind::Abandoned));
-    let lease = run.lease();
-    assert!(lost(f.queue.commit(&lease, finish(passed()), deadline).await));
+    assert!(lost(f.queue.commit(&run.lease(), finish(passed()), deadline).await));
 }
 
 pub async fn pending_run_is_abandoned_after_a_day(f: QueueFixture) {
@@ -42,13 +40,12 @@ pub async fn cancel_ends_pending_runs_and_returns_leased_ones(f: QueueFixture) {
     expected.sort();
     assert_eq!(leased, expected);
     assert!(f.queue.claim(claim(9, at(1))).await.unwrap().is_empty(), "no pending run starts");
-    let beat = f.queue.heartbeat("worker", at(2)).await.unwrap();
-    assert_eq!(beat.cancel_requested.len(), 2, "workers learn of the cancel by the heartbeat");
-    let again = f.suites.cancel_suite(space(1), SuiteId(id(1)), at(3)).await.unwrap().unwrap();
-    assert_eq!(again.leased_runs.len(), 2, "a second cancel has the same result");
+    let heartbeat = f.queue.heartbeat("worker", at(2)).await.unwrap();
+    assert_eq!(heartbeat.cancel_requested.len(), 2, "workers learn of the cancel by the heartbeat");
+    let second = f.suites.cancel_suite(space(1), SuiteId(id(1)), at(3)).await.unwrap().unwrap();
+    assert_eq!(second.leased_runs.len(), 2, "a second cancel has the same result");
     for run in &claimed {
-        let lease = run.lease();
-        f.queue.commit(&lease, finish(RunOutcome::cancelled()), at(4)).await.unwrap();
+        f.queue.commit(&run.lease(), finish(RunOutcome::cancelled()), at(4)).await.unwrap();
     }
     let (suite, runs) = f.suites.suite(space(1), SuiteId(id(1))).await.unwrap().unwrap();
     assert_eq!(suite.state.status(), SuiteStatus::Cancelled);
@@ -81,6 +78,6 @@ pub async fn cancelled_run_ends_on_release(f: QueueFixture) {
     assert!(ended.iter().all(|run| run.status == RunStatus::Cancelled));
     let run = f.suites.run(space(1), alone).await.unwrap().unwrap();
     assert_eq!((run.status, run.recoveries), (RunStatus::Cancelled, 0));
-    let again = f.queue.claim(claim(9, at(3))).await.unwrap();
-    assert_eq!(again.iter().map(|run| run.id).collect::<Vec<_>>(), [RunId(id(201))]);
+    let claimed = f.queue.claim(claim(9, at(3))).await.unwrap();
+    assert_eq!(claimed.iter().map(|run| run.id).collect::<Vec<_>>(), [RunId(id(201))]);
 }

@@ -21,8 +21,7 @@ pub async fn concurrency_is_limited_per_suite_and_per_user(f: QueueFixture) {
     }
     assert!(f.queue.claim(claim(100, T0)).await.unwrap().is_empty());
     let first = &claimed[0];
-    let lease = first.lease();
-    f.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
+    f.queue.commit(&first.lease(), finish(passed()), at(1)).await.unwrap();
     assert_eq!(f.queue.claim(claim(100, at(1))).await.unwrap().len(), 1, "one slot is free");
 }
 
@@ -37,12 +36,11 @@ pub async fn users_take_turns(f: QueueFixture) {
 
 pub async fn orphaned_run_is_claimed_before_pending_runs(f: QueueFixture) {
     f.suites.create_suite(suite(1, 1, 5)).await.unwrap();
-    let first = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
-    let lease = first.lease();
-    f.queue.release(&lease, at(1)).await.unwrap();
-    let again = f.queue.claim(claim(1, at(2))).await.unwrap().remove(0);
-    assert_eq!(again.id, first.id);
-    assert_eq!(again.deadline_at, first.deadline_at, "the deadline never changes");
+    let first = f.claim_run(T0).await;
+    f.queue.release(&first.lease(), at(1)).await.unwrap();
+    let reclaimed = f.claim_run(at(2)).await;
+    assert_eq!(reclaimed.id, first.id);
+    assert_eq!(reclaimed.deadline_at, first.deadline_at, "the deadline never changes");
 }
 
 pub async fn parked_run_frees_user_slot_but_not_suite_slot(f: QueueFixture) {
@@ -66,8 +64,7 @@ pub async fn parked_run_frees_user_slot_but_not_suite_slot(f: QueueFixture) {
         "the parked run keeps its suite slot"
     );
     assert!(!f.queue.reacquire_slot(&lease, 2, at(3)).await.unwrap(), "no free slot");
-    let other = claimed[1].lease();
-    f.queue.commit(&other, finish(passed()), at(4)).await.unwrap();
+    f.queue.commit(&claimed[1].lease(), finish(passed()), at(4)).await.unwrap();
     assert!(f.queue.reacquire_slot(&lease, 2, at(5)).await.unwrap());
     let row = f.suites.run(space(1), claimed[0].id).await.unwrap().unwrap();
     assert_eq!((row.parked, row.waiting), (false, None));
@@ -127,16 +124,14 @@ pub async fn admission_limit_stops_new_runs(f: QueueFixture) {
     assert_eq!((one.len(), one[0].suite_id), (1, SuiteId(id(1))));
     assert!(f.queue.claim(limited(probe, at(3))).await.unwrap().is_empty());
     // Limits do not apply to orphaned runs.
-    let lease = one[0].lease();
-    f.queue.release(&lease, at(4)).await.unwrap();
-    let again = f.queue.claim(limited(vec![limit(None, None, 0)], at(5))).await.unwrap();
-    assert_eq!(again.iter().map(|run| run.id).collect::<Vec<_>>(), [one[0].id]);
+    f.queue.release(&one[0].lease(), at(4)).await.unwrap();
+    let reclaimed = f.queue.claim(limited(vec![limit(None, None, 0)], at(5))).await.unwrap();
+    assert_eq!(reclaimed.iter().map(|run| run.id).collect::<Vec<_>>(), [one[0].id]);
     assert_eq!(f.queue.claim(claim(99, at(6))).await.unwrap().len(), 2, "closed: all three slots");
 }
 
 pub async fn circuit_time_accumulates(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let run = f.leased_run().await;
     let lease = run.lease();
     let waited = RunChange {
         parked_time: Duration::from_secs(30),
@@ -146,6 +141,6 @@ pub async fn circuit_time_accumulates(f: QueueFixture) {
     f.queue.commit(&lease, waited.clone(), at(1)).await.unwrap();
     f.queue.commit(&lease, waited, at(2)).await.unwrap();
     f.queue.release(&lease, at(3)).await.unwrap();
-    let again = f.queue.claim(claim(1, at(4))).await.unwrap().remove(0);
-    assert_eq!((again.parked_ms, again.circuit_ms), (60_000, 40_000));
+    let reclaimed = f.claim_run(at(4)).await;
+    assert_eq!((reclaimed.parked_ms, reclaimed.circuit_ms), (60_000, 40_000));
 }

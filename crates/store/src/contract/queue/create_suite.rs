@@ -1,32 +1,32 @@
 //! Creation of suites: idempotency, conflicts, limits, copies.
 
 use super::{QueueFixture, T0, at, claim, finish, id, space, suite, turns, user};
-use crate::suites::{CreateOutcome, IdempotencyKey, NewSuite};
+use crate::suites::{CreateOutcome, IdempotencyRecord, NewSuite};
 use crate::transition::{RunChange, RunOutcome};
 use domain::services::HistoryFilter;
 use domain::{EndReason, ErrorKind, RunError, Stage, SuiteId, SuiteStatus};
 
 pub async fn idempotency_key_creates_one_suite(f: QueueFixture) {
-    let key = |request: &str, n: u128| IdempotencyKey {
+    let key = |request: &str, n: u128| IdempotencyRecord {
         path: "/suites".into(),
         key: "k".into(),
         request: request.into(),
         response: format!("response {n}"),
     };
-    let keyed = |request: &str, n| NewSuite { key: Some(key(request, n)), ..suite(n, 1, 1) };
-    assert_eq!(f.suites.create_suite(keyed("a", 1)).await.unwrap(), CreateOutcome::New);
+    let with_key = |request: &str, n| NewSuite { key: Some(key(request, n)), ..suite(n, 1, 1) };
+    assert_eq!(f.suites.create_suite(with_key("a", 1)).await.unwrap(), CreateOutcome::New);
     let replay =
         CreateOutcome::Replayed { suite_id: SuiteId(id(1)), response: "response 1".into() };
-    assert_eq!(f.suites.create_suite(keyed("a", 2)).await.unwrap(), replay);
+    assert_eq!(f.suites.create_suite(with_key("a", 2)).await.unwrap(), replay);
     assert_eq!(f.suites.find_replay(user(1), &key("a", 9), T0).await.unwrap(), Some(replay));
     let reused = CreateOutcome::KeyReused { suite_id: SuiteId(id(1)) };
-    assert_eq!(f.suites.create_suite(keyed("b", 3)).await.unwrap(), reused);
+    assert_eq!(f.suites.create_suite(with_key("b", 3)).await.unwrap(), reused);
     assert_eq!(
         f.suites.find_replay(user(2), &key("a", 9), T0).await.unwrap(),
         None,
         "keys belong to a user"
     );
-    let mut later = keyed("a", 4);
+    let mut later = with_key("a", 4);
     later.at = at(24 * 3600 + 1);
     later.allow_parallel = true;
     assert_eq!(
@@ -87,17 +87,16 @@ pub async fn incompatible_runs_are_final_from_the_start(f: QueueFixture) {
 }
 
 pub async fn finished_conversation_is_copied(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let run = f.leased_run().await;
     let lease = run.lease();
     let over = RunChange { end_reason: Some(EndReason::AgentEnded), ..turns(&["a", "b"]) };
     f.queue.commit(&lease, over, at(1)).await.unwrap();
     let lost = RunOutcome::error(ErrorKind::EvaluationUnavailable, "no judge");
     f.queue.commit(&lease, finish(lost), at(2)).await.unwrap();
-    let mut again = suite(2, 1, 1);
-    again.runs[0].source_run_id = Some(run.id);
-    f.suites.create_suite(again).await.unwrap();
-    let copy = f.queue.claim(claim(1, at(3))).await.unwrap().remove(0);
+    let mut rerun = suite(2, 1, 1);
+    rerun.runs[0].source_run_id = Some(run.id);
+    f.suites.create_suite(rerun).await.unwrap();
+    let copy = f.claim_run(at(3)).await;
     assert_eq!((copy.stage, copy.turns, copy.user_turns), (Some(Stage::Evaluating), 2, 2));
     assert_eq!(copy.end_reason, Some(EndReason::AgentEnded));
     let input = f.queue.run_input(&copy).await.unwrap();

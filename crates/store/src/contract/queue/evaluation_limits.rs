@@ -1,20 +1,20 @@
-//! Re-evaluations while the judge's circuit is open.
+//! Rejudges while the judge's circuit is open.
 
-use super::{QueueFixture, at, claim, finished_runs, re_evaluation, suite};
+use super::{QueueFixture, at, claim, finished_runs, rejudge, suite};
 use crate::queue::Claim;
 use crate::scheduler::AdmissionLimit;
 use crate::suites::NewEvaluation;
 use domain::{ConnectionId, EvaluationId, UserId};
 use uuid::Uuid;
 
-pub async fn open_circuit_defers_re_evaluations_and_half_open_admits_one(f: QueueFixture) {
+pub async fn open_circuit_defers_rejudges_and_half_open_admits_one(f: QueueFixture) {
     // Three of user 1, then two of user 2, one second apart.
     let mut judge = None;
     for (n, owner, runs) in [(1, 1, 3), (2, 2, 2)] {
         for (i, run) in
             (n * 10..).zip(finished_runs(&*f.suites, &*f.queue, suite(n, owner, runs)).await)
         {
-            let mut row = re_evaluation(&run, i);
+            let mut row = rejudge(&run, i);
             row.view.created_at = at(i as u64);
             judge = Some(row.judge.clone());
             f.suites.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();

@@ -1,6 +1,6 @@
 //! Lists, filters and ownership.
 
-use super::{QueueFixture, T0, at, claim, id, space, suite};
+use super::{QueueFixture, T0, at, id, space, suite};
 use crate::suites::NewSuite;
 use domain::services::HistoryFilter;
 use domain::{ErrorKind, RunError, ScenarioId};
@@ -59,8 +59,7 @@ pub async fn suites_are_filtered_by_scenario_and_error_of_one_run(f: QueueFixtur
 }
 
 pub async fn other_spaces_see_nothing(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let run = f.leased_run().await;
     let (mine, theirs) = (space(1), space(2));
     assert!(f.suites.suite(theirs, run.suite_id).await.unwrap().is_none());
     assert!(f.suites.run(theirs, run.id).await.unwrap().is_none());

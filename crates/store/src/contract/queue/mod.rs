@@ -6,7 +6,7 @@ pub mod create_suite;
 pub mod evaluation_limits;
 pub mod lists;
 pub mod queue_metrics;
-pub mod re_evaluation;
+pub mod rejudges;
 pub mod retention;
 pub mod run_lifecycle;
 
@@ -46,6 +46,17 @@ impl QueueFixture {
             retention: store,
             guard: Box::new(guard),
         }
+    }
+
+    /// Claims the run that starts next.
+    pub async fn claim_run(&self, now: Timestamp) -> RunRow {
+        self.queue.claim(claim(1, now)).await.unwrap().remove(0)
+    }
+
+    /// The only run of suite 1, leased at [`T0`].
+    pub async fn leased_run(&self) -> RunRow {
+        self.suites.create_suite(suite(1, 1, 1)).await.unwrap();
+        self.claim_run(T0).await
     }
 }
 
@@ -141,8 +152,8 @@ pub async fn finished_runs(
     finished
 }
 
-/// Re-evaluation `n` of a run.
-pub fn re_evaluation(run: &RunRow, n: u128) -> EvaluationRow {
+/// Rejudge `n` of a run.
+pub fn rejudge(run: &RunRow, n: u128) -> EvaluationRow {
     let view = Evaluation::pending(EvaluationId(id(8000 + n)), "m", 1, at(2));
     EvaluationRow::requested(run, run.model_snapshot.judge.clone(), view)
 }

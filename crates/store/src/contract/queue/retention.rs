@@ -1,11 +1,9 @@
 //! Deletion of expired data.
 
-use super::{
-    QueueFixture, T0, at, claim, finish, id, passed, re_evaluation, space, suite, turns, user,
-};
+use super::{QueueFixture, T0, at, claim, finish, id, passed, rejudge, space, suite, turns, user};
 use crate::retention::Expired;
 use crate::rows::{Intent, Role};
-use crate::suites::{CreateOutcome, IdempotencyKey, NewEvaluation, NewSuite};
+use crate::suites::{CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite};
 use crate::transition::RunChange;
 use domain::services::HistoryFilter;
 use domain::{Evaluation, EvaluationStatus, Stage, SuiteId, SuiteStatus, Timestamp};
@@ -37,8 +35,8 @@ async fn delete_all(f: &QueueFixture, what: Expired, before: Timestamp, most: u3
     }
 }
 
-/// Completes the pending re-evaluation.
-async fn complete_re_evaluation(f: &QueueFixture) {
+/// Completes the pending rejudge.
+async fn complete_rejudge(f: &QueueFixture) {
     let row = f.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
     let view = Evaluation { status: EvaluationStatus::Done, ..row.view.clone() };
     f.queue.commit_evaluation(row.view.id, row.lease_epoch, view, at(13)).await.unwrap();
@@ -69,9 +67,9 @@ pub async fn expired_events_are_deleted_but_their_suite_stays(f: QueueFixture) {
 pub async fn expired_suite_is_deleted_with_its_runs(f: QueueFixture) {
     let old = finished_suite(&f, 1, 3, at(10)).await;
     let run = f.suites.suite(space(1), old).await.unwrap().unwrap().1.remove(0);
-    let judged = NewEvaluation { row: re_evaluation(&run, 1), key: None };
+    let judged = NewEvaluation { row: rejudge(&run, 1), key: None };
     f.suites.create_evaluation(judged).await.unwrap();
-    complete_re_evaluation(&f).await;
+    complete_rejudge(&f).await;
     let young = finished_suite(&f, 2, 3, at(20)).await;
     f.suites.create_suite(suite(3, 1, 1)).await.unwrap();
     let rows: u64 = delete_all(&f, Expired::Suites, at(15), 500).await.iter().sum();
@@ -94,42 +92,42 @@ pub async fn expired_suite_is_deleted_with_its_runs(f: QueueFixture) {
     );
 }
 
-pub async fn suite_with_unfinished_re_evaluation_is_not_deleted(f: QueueFixture) {
+pub async fn suite_with_unfinished_rejudge_is_not_deleted(f: QueueFixture) {
     let judged = finished_suite(&f, 1, 2, at(10)).await;
     let other = finished_suite(&f, 2, 1, at(11)).await;
     let run = f.suites.suite(space(1), judged).await.unwrap().unwrap().1.remove(1);
-    let new = NewEvaluation { row: re_evaluation(&run, 1), key: None };
+    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
     assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::New);
     delete_all(&f, Expired::Suites, at(15), 500).await;
-    assert!(f.suites.owns(space(1), judged).await.unwrap(), "pending re-evaluation");
+    assert!(f.suites.owns(space(1), judged).await.unwrap(), "pending rejudge");
     assert!(!f.suites.owns(space(1), other).await.unwrap(), "other suites are deleted");
     let leased = f.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
     delete_all(&f, Expired::Suites, at(15), 500).await;
     let (_, input) = f.queue.run_with_input(run.id).await.unwrap();
-    assert_eq!(input.transcript.len(), 2, "running re-evaluation");
+    assert_eq!(input.transcript.len(), 2, "running rejudge");
     f.queue.release_evaluation(leased.view.id, leased.lease_epoch, at(9)).await.unwrap();
-    complete_re_evaluation(&f).await;
+    complete_rejudge(&f).await;
     delete_all(&f, Expired::Suites, at(15), 500).await;
     assert!(!f.suites.owns(space(1), judged).await.unwrap());
 }
 
-pub async fn deleted_run_is_neither_copied_nor_re_evaluated(f: QueueFixture) {
+pub async fn deleted_run_is_neither_copied_nor_rejudged(f: QueueFixture) {
     let old = finished_suite(&f, 1, 1, at(10)).await;
     let run = f.suites.suite(space(1), old).await.unwrap().unwrap().1.remove(0);
     delete_all(&f, Expired::Suites, at(15), 500).await;
     let mut copy = suite(2, 1, 1);
     copy.runs[0].source_run_id = Some(run.id);
     assert_eq!(f.suites.create_suite(copy).await.unwrap(), CreateOutcome::New);
-    let claimed = f.queue.claim(claim(1, at(16))).await.unwrap().remove(0);
+    let claimed = f.claim_run(at(16)).await;
     assert_eq!((claimed.source_run_id, claimed.turns, claimed.end_reason), (None, 0, None));
     assert_eq!(claimed.stage, Some(Stage::Conversing), "it has its own conversation");
-    let new = NewEvaluation { row: re_evaluation(&run, 1), key: None };
+    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
     assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::Gone);
     assert!(f.suites.evaluations(run.id).await.unwrap().is_empty());
 }
 
 pub async fn only_expired_idempotency_keys_are_deleted(f: QueueFixture) {
-    let key = |n: u32| IdempotencyKey {
+    let key = |n: u32| IdempotencyRecord {
         path: "/suites".into(),
         key: format!("key {n}"),
         request: "{}".into(),

@@ -50,8 +50,7 @@ pub async fn run_completes_and_its_events_are_stored(f: QueueFixture) {
 }
 
 pub async fn final_run_never_changes(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let run = f.leased_run().await;
     let lease = run.lease();
     f.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
     assert!(lost(f.queue.commit(&lease, finish(RunOutcome::cancelled()), at(2)).await));
@@ -64,17 +63,15 @@ pub async fn final_run_never_changes(f: QueueFixture) {
 }
 
 pub async fn stale_lease_holder_changes_nothing(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let previous = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+    let previous = f.leased_run().await;
     let stale = previous.lease();
     f.queue.reap(T0.plus(LEASE_DURATION * 2)).await.unwrap();
     assert!(lost(f.queue.commit(&stale, turns(&["stale"]), at(61)).await), "no lease holder");
-    let current = f.queue.claim(claim(1, at(62))).await.unwrap().remove(0);
+    let current = f.claim_run(at(62)).await;
     assert!(current.lease_epoch > previous.lease_epoch);
     assert!(lost(f.queue.commit(&stale, turns(&["stale"]), at(63)).await), "another lease holder");
     assert!(lost(f.queue.release(&stale, at(63)).await));
-    let fresh = current.lease();
-    f.queue.commit(&fresh, turns(&["real"]), at(64)).await.unwrap();
+    f.queue.commit(&current.lease(), turns(&["real"]), at(64)).await.unwrap();
     let transcript = f.suites.transcript(current.id).await.unwrap();
     assert_eq!(transcript.iter().map(|t| t.message.as_str()).collect::<Vec<_>>(), ["real"]);
 }
@@ -82,10 +79,9 @@ pub async fn stale_lease_holder_changes_nothing(f: QueueFixture) {
 pub async fn release_is_not_a_recovery(f: QueueFixture) {
     f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
     for _ in 0..10 {
-        let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+        let run = f.claim_run(T0).await;
         assert_eq!((run.recoveries, run.recoveries_without_progress), (0, 0));
-        let lease = run.lease();
-        f.queue.release(&lease, at(1)).await.unwrap();
+        f.queue.release(&run.lease(), at(1)).await.unwrap();
     }
     assert_eq!(f.queue.reap(at(2)).await.unwrap().recovered, 0);
 }
@@ -94,7 +90,7 @@ pub async fn expired_lease_is_recovered_until_run_is_abandoned(f: QueueFixture) 
     f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
     let mut now = T0;
     for n in 0..MAX_RECOVERIES_WITHOUT_PROGRESS {
-        let run = f.queue.claim(claim(1, now)).await.unwrap().remove(0);
+        let run = f.claim_run(now).await;
         assert_eq!(run.recoveries, n);
         assert_eq!(
             f.queue.reap(now.plus(LEASE_DURATION)).await.unwrap().recovered,
@@ -104,7 +100,7 @@ pub async fn expired_lease_is_recovered_until_run_is_abandoned(f: QueueFixture) 
         now = now.plus(LEASE_DURATION + Duration::from_millis(1));
         assert_eq!(f.queue.reap(now).await.unwrap().recovered, 1);
     }
-    let run = f.queue.claim(claim(1, now)).await.unwrap().remove(0);
+    let run = f.claim_run(now).await;
     assert_eq!(
         f.queue.recover_at_boot(now).await.unwrap().ended,
         1,
@@ -116,9 +112,8 @@ pub async fn expired_lease_is_recovered_until_run_is_abandoned(f: QueueFixture) 
     // A turn resets the count.
     f.suites.create_suite(suite(2, 1, 1)).await.unwrap();
     for _ in 0..6 {
-        let run = f.queue.claim(claim(1, now)).await.unwrap().remove(0);
-        let lease = run.lease();
-        f.queue.commit(&lease, turns(&["on"]), now).await.unwrap();
+        let run = f.claim_run(now).await;
+        f.queue.commit(&run.lease(), turns(&["on"]), now).await.unwrap();
         assert_eq!(f.queue.recover_at_boot(now).await.unwrap().recovered, 1);
     }
 }

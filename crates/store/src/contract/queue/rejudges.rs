@@ -1,20 +1,18 @@
-//! Re-evaluations of final runs.
+//! Rejudges of final runs.
 
 use super::{
-    QueueFixture, T0, at, claim, finish, finished_runs, id, lost, passed, re_evaluation, space,
-    suite, user,
+    QueueFixture, at, claim, finish, finished_runs, id, lost, passed, rejudge, space, suite, user,
 };
 use crate::suites::{CreateOutcome, NewEvaluation};
 use crate::transition::{LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS};
 use domain::{ErrorKind, EvaluationStatus, RunStatus};
 
-pub async fn re_evaluation_has_its_own_lease(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
+pub async fn rejudge_has_its_own_lease(f: QueueFixture) {
+    let run = f.leased_run().await;
     let lease = run.lease();
     f.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
-    let row = re_evaluation(&run, 1);
-    let new = |n| NewEvaluation { row: re_evaluation(&run, n), key: None };
+    let row = rejudge(&run, 1);
+    let new = |n| NewEvaluation { row: rejudge(&run, n), key: None };
     assert_eq!(f.suites.create_evaluation(new(1)).await.unwrap(), CreateOutcome::New);
     let busy = CreateOutcome::AlreadyRunning { suite_id: run.suite_id };
     assert_eq!(f.suites.create_evaluation(new(2)).await.unwrap(), busy);
@@ -35,15 +33,15 @@ pub async fn re_evaluation_has_its_own_lease(f: QueueFixture) {
     let listed = f.suites.evaluations(run.id).await.unwrap();
     assert_eq!(listed[0].view.status, EvaluationStatus::Done);
     let untouched = f.suites.run(space(1), run.id).await.unwrap().unwrap();
-    assert_eq!(untouched.status, RunStatus::Passed, "a re-evaluation never changes the run");
+    assert_eq!(untouched.status, RunStatus::Passed, "a rejudge never changes the run");
 }
 
-pub async fn users_take_turns_with_re_evaluations(f: QueueFixture) {
+pub async fn users_take_turns_with_rejudges(f: QueueFixture) {
     // User 1 requests many, then user 2 requests one, and later another.
     let request = async |n: u128, owner: u128, runs: u128| {
         let over = finished_runs(&*f.suites, &*f.queue, suite(n, owner, runs)).await;
         for (i, run) in (n * 100..).zip(&over) {
-            let mut row = re_evaluation(run, i);
+            let mut row = rejudge(run, i);
             row.view.created_at = at(i as u64);
             let new = NewEvaluation { row, key: None };
             assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::New);
@@ -64,12 +62,10 @@ pub async fn users_take_turns_with_re_evaluations(f: QueueFixture) {
     assert_eq!(taken(99).await, []);
 }
 
-pub async fn re_evaluation_without_progress_is_abandoned(f: QueueFixture) {
-    f.suites.create_suite(suite(1, 1, 1)).await.unwrap();
-    let run = f.queue.claim(claim(1, T0)).await.unwrap().remove(0);
-    let lease = run.lease();
-    f.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
-    let new = NewEvaluation { row: re_evaluation(&run, 1), key: None };
+pub async fn rejudge_without_progress_is_abandoned(f: QueueFixture) {
+    let run = f.leased_run().await;
+    f.queue.commit(&run.lease(), finish(passed()), at(1)).await.unwrap();
+    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
     f.suites.create_evaluation(new).await.unwrap();
     for n in 0..=MAX_RECOVERIES_WITHOUT_PROGRESS {
         let claimed = f.queue.claim_evaluations(claim(9, at(2))).await.unwrap();

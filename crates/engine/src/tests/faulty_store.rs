@@ -1,0 +1,134 @@
+//! A queue that is unavailable on command.
+
+use super::fixture::Fixture;
+use async_trait::async_trait;
+use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+use store::memory::InMemoryQueue;
+use store::queue::{Claim, Heartbeat, QueueStore, RecoverySummary, RunInput};
+use store::queue_stats::QueueStats;
+use store::rows::{EvaluationRow, RunRow};
+use store::transition::{Lease, RunChange};
+use store::{StoreError, StoreResult};
+use uuid::Uuid;
+
+/// A queue whose methods fail on command.
+pub(super) struct FaultyStore {
+    inner: Arc<InMemoryQueue>,
+    unavailable: AtomicBool,
+    /// Heartbeats do not return while it is set.
+    blocks_heartbeats: AtomicBool,
+    /// The number of commits that failed.
+    failed_commits: AtomicU32,
+}
+
+impl FaultyStore {
+    pub(super) fn over(f: &Fixture) -> Arc<Self> {
+        Arc::new(Self {
+            inner: f.queue.clone(),
+            unavailable: false.into(),
+            blocks_heartbeats: false.into(),
+            failed_commits: 0.into(),
+        })
+    }
+
+    pub(super) fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    pub(super) fn block_heartbeats(&self, blocks: bool) {
+        self.blocks_heartbeats.store(blocks, Ordering::SeqCst);
+    }
+
+    pub(super) fn failed_commits(&self) -> u32 {
+        self.failed_commits.load(Ordering::SeqCst)
+    }
+
+    fn available(&self) -> StoreResult<&InMemoryQueue> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".into()));
+        }
+        Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl QueueStore for FaultyStore {
+    async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>> {
+        self.available()?.claim(claim).await
+    }
+    async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput> {
+        self.available()?.run_input(run).await
+    }
+    async fn commit(
+        &self,
+        lease: &Lease,
+        change: RunChange,
+        now: Timestamp,
+    ) -> StoreResult<RunRow> {
+        let available = self.available();
+        if available.is_err() {
+            self.failed_commits.fetch_add(1, Ordering::SeqCst);
+        }
+        available?.commit(lease, change, now).await
+    }
+    async fn reacquire_slot(
+        &self,
+        lease: &Lease,
+        runs_per_user: u32,
+        now: Timestamp,
+    ) -> StoreResult<bool> {
+        self.available()?.reacquire_slot(lease, runs_per_user, now).await
+    }
+    async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()> {
+        self.available()?.release(lease, now).await
+    }
+    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
+        self.available()?.claim_evaluations(claim).await
+    }
+    async fn commit_evaluation(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        view: Evaluation,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.available()?.commit_evaluation(id, lease_epoch, view, now).await
+    }
+    async fn run_with_input(&self, run: RunId) -> StoreResult<(RunRow, RunInput)> {
+        self.available()?.run_with_input(run).await
+    }
+    async fn record_judge_call(
+        &self,
+        row: &EvaluationRow,
+        call: Uuid,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.available()?.record_judge_call(row, call, now).await
+    }
+    async fn release_evaluation(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.available()?.release_evaluation(id, lease_epoch, now).await
+    }
+    async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
+        while self.blocks_heartbeats.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.available()?.heartbeat(owner, now).await
+    }
+    async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
+        self.available()?.reap(now).await
+    }
+    async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
+        self.available()?.recover_at_boot(now).await
+    }
+    async fn queue_stats(&self) -> StoreResult<QueueStats> {
+        self.available()?.queue_stats().await
+    }
+}
