@@ -61,7 +61,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// How a conversation ended. Every conversation is judged, however it ended.
+    /// How a conversation ended. All of them lead to an evaluation.
     EndReason {
         /// The agent answered every user turn of the script.
         ScriptFinished = "script_finished" / "script finished",
@@ -267,7 +267,7 @@ pub struct Run {
     pub attempt: u32,
     /// Number of recoveries after a crash.
     pub recoveries: u32,
-    /// When the run times out.
+    /// A run that is unfinished at this time ends as `abandoned`.
     pub deadline_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,

@@ -127,7 +127,7 @@ async fn ask_until_readable<T>(
         }
     }
     let message = format!(
-        "The model that simulates the user did not reply in the required format ({problem}) Choose another model for it in the settings."
+        "The model of the simulated user, which also simulates tools, did not reply in the required format: {problem} Choose another model for it in the settings."
     );
     Err(RunInterrupted::Error(RunError::new(ErrorKind::ProviderRejected, message)))
 }

@@ -158,7 +158,7 @@ pub const LIST: &[Metric] = &[
     ),
     counter(
         "rehearsal_runs_reaped_total",
-        "Runs ended by the reaper: past their deadline, never started, or recovered too often.",
+        "Runs without a worker that ended at boot or by the reaper: past their deadline, never started, canceled, corrupt, or recovered too often.",
         &[],
     ),
     // --- engine

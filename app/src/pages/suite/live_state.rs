@@ -289,7 +289,7 @@ impl StatusAnnouncer {
         if all.len() > 4 {
             let more = all.len() - 3;
             all.truncate(3);
-            all.push(format!("and {more} more"));
+            all.push(format!("And {more} more"));
         }
         Some(format!("{}.", all.join(". ")))
     }

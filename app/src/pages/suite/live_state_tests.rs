@@ -318,5 +318,5 @@ fn announcements_are_at_least_five_seconds_apart() {
         announcer.say(format!("S{n} failed"));
     }
     let text = announcer.flush(40_000).expect("a sentence");
-    assert!(text.ends_with("S2 failed. and 6 more."), "{text}");
+    assert!(text.ends_with("S2 failed. And 6 more."), "{text}");
 }

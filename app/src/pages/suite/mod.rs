@@ -89,12 +89,14 @@ fn about(suite: &Suite) -> AnyView {
     let parent = suite.parent_id.map(|parent| {
         view! { " · re-run of " <a href=format!("/suites/{parent}")>"an earlier suite"</a> }
     });
+    let repeats =
+        (suite.repeats > 1).then(|| format!(" · {} runs of each scenario", suite.repeats));
     let note = (!suite.note.is_empty()).then(|| view! { <p class="note">{suite.note.clone()}</p> });
     view! {
         {note}
         <p class="hint">
             <a href=agent>{suite.agent.name.clone()}</a> " rev " {suite.agent.revision} " · "
-            "concurrency " {suite.concurrency} " · " {plural(suite.repeats, "repeat")} " · started "
+            "concurrency " {suite.concurrency} {repeats} " · created "
             {time(suite.created_at)} {parent}
         </p>
     }

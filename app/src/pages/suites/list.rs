@@ -90,13 +90,13 @@ pub fn suite_table(suites: Vec<Suite>) -> AnyView {
                     <div class="hint clip">{suite.note}</div></td>
                 <td class="num" data-label="Pass rate">{percent(suite.pass_rate)}</td>
                 <td>{verdict_counts(&suite.counts, &[])}</td>
-                <td class="num" data-label="Started">{time(suite.created_at)}</td>
+                <td class="num" data-label="Created">{time(suite.created_at)}</td>
             </tr>
         }
         .into_any()
     });
     let columns =
-        [("Status", ""), ("Agent", ""), ("Pass rate", "num"), ("Runs", ""), ("Started", "num")];
+        [("Status", ""), ("Agent", ""), ("Pass rate", "num"), ("Runs", ""), ("Created", "num")];
     table("Suites", "list", &columns, rows.collect())
 }
 
