@@ -3,7 +3,7 @@
 //! A user with hundreds of runs delays another user by one call at most.
 
 use domain::UserId;
-use llm::outbound::fair_queue::FairQueue;
+use llm::outbound::fair_queue::{CallOrder, FairQueue};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -44,7 +44,7 @@ impl Slots {
                 return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
-            state.queue.push(user, sender);
+            state.queue.push(user, CallOrder::default(), sender);
             receiver
         };
         // The sender is dropped only with its slot, or with the process.

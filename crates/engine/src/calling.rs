@@ -9,7 +9,9 @@ use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
 use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting};
-use llm::outbound::{Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver};
+use llm::outbound::{
+    Call, CallLimits, CallOrder, CallOutcome, CallTimes, CallWatcher, EndpointResolver,
+};
 use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub(super) struct CallContext<'a> {
     pub(super) shared: &'a Arc<Shared>,
     pub(super) stop_signal: &'a StopSignal,
     pub(super) user_id: UserId,
+    /// The place among the waiting calls of the user.
+    pub(super) order: CallOrder,
     /// The run whose waits are stored; `None` for a rejudge.
     pub(super) lease: Option<Lease>,
     /// The reaper ends the run after this time.
@@ -89,6 +93,7 @@ impl CallContext<'_> {
         };
         let call = Call {
             user_id: self.user_id,
+            order: self.order,
             probe: false,
             resolver: &StoredEndpoint { context: self, connection },
             request,

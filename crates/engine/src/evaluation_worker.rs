@@ -11,6 +11,7 @@ use super::run_worker::catch_panic;
 use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
 use judge::{Case, JudgeStep, judge_step};
+use llm::outbound::CallOrder;
 use std::sync::Arc;
 use store::rows::EvaluationRow;
 use store::transition::EVALUATION_ALLOWANCE;
@@ -166,6 +167,8 @@ fn call_context<'a>(
         shared,
         stop_signal,
         user_id: row.user_id,
+        // Before all runs, because a user waits for the result.
+        order: CallOrder::default(),
         lease: None,
         deadline: row.deadline_at,
         active_left: EVALUATION_ALLOWANCE.min(left),

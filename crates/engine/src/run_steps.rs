@@ -10,7 +10,7 @@ use domain::{
     AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec, Turn,
     Usage,
 };
-use llm::outbound::{CallOutcome, CallTimes};
+use llm::outbound::{CallOrder, CallOutcome, CallTimes};
 use llm::{CallError, ChatReply, ChatRequest};
 use std::sync::Arc;
 use std::time::Duration;
@@ -200,6 +200,10 @@ impl ActiveRun {
             shared: &self.shared,
             stop_signal: &self.stop_signal,
             user_id: self.row.user_id,
+            order: CallOrder {
+                began_at: self.row.started_at.unwrap_or(self.row.created_at),
+                id: self.row.id.0,
+            },
             lease: Some(self.lease.clone()),
             deadline: self.row.deadline_at,
             active_left: if judging {

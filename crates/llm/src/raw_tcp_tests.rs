@@ -3,7 +3,7 @@
 
 use super::http::{HttpClient, HttpOptions};
 use super::openai::OpenAi;
-use super::outbound::{Call, CallLimits, NoopWatcher, Outbound};
+use super::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
 use super::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ErrorKind, UserId};
@@ -62,6 +62,7 @@ async fn ends_in_time(url: &str) {
     };
     let call = Call {
         user_id: UserId(Uuid::from_u128(1)),
+        order: CallOrder::default(),
         probe: false,
         resolver: &endpoint(url),
         request: &chat_request("hi"),

@@ -5,7 +5,7 @@ use super::connections::ConnectionTester;
 use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
-use llm::outbound::{Call, CallLimits, CallWatcher, Outbound};
+use llm::outbound::{Call, CallLimits, CallOrder, CallWatcher, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
 use std::sync::Arc;
@@ -49,6 +49,7 @@ impl ConnectionTester for OutboundTester {
         let attempt = AttemptWatcher::default();
         let call = Call {
             user_id: caller.user_id,
+            order: CallOrder::default(),
             probe: true,
             resolver: &endpoint,
             request: &request,

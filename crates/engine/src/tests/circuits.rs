@@ -4,7 +4,7 @@
 use super::fixture::{Fixture, connection, endpoint, failure, passing_reply, scripted, user};
 use clock::Clock;
 use domain::{BreakerState, ErrorKind, RunStatus, WaitReason};
-use llm::outbound::{Call, CallLimits, NoopWatcher, Outbound};
+use llm::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
 use llm::{CallError, ChatRequest, Decision};
 use std::time::Duration;
 use store::rows::{ModelRef, RunRow};
@@ -88,6 +88,7 @@ async fn trip(outbound: &Outbound) {
     let calls = (0..5).map(|_| {
         outbound.call(Call {
             user_id: user(1),
+            order: CallOrder::default(),
             probe: false,
             resolver: &endpoint,
             request: &request,

@@ -10,7 +10,7 @@ mod wire;
 use crate::anthropic::Anthropic;
 use crate::http::{HttpClient, HttpOptions};
 use crate::openai::OpenAi;
-use crate::outbound::{Call, CallLimits, NoopWatcher, Outbound};
+use crate::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
 use crate::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ConnectionKind, UserId};
@@ -82,6 +82,7 @@ impl TestEnv {
         };
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
+            order: CallOrder::default(),
             probe: false,
             resolver: &self.endpoint,
             request: &chat_request("hi"),

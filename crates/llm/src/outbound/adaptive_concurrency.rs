@@ -1,26 +1,27 @@
-//! Finds the number of concurrent calls that a model allows (additive increase,
-//! multiplicative decrease). Pure.
+//! Finds the number of concurrent calls that a model allows (slow start, then additive
+//! increase). Pure.
 //!
-//! The limit starts at 8 and doubles per round trip until the first 429 or 529. From
-//! then on it grows by one per round trip, and a 429 or 529 reduces it to 70 %, once per
-//! round trip. It stays between 1 and 64, and grows only while it is reached.
+//! The limit starts at 4 and doubles per clean flight: after as many accepted calls as
+//! the limit, less what refusals take back. Evidence of a limit sets it to the number of
+//! calls that are in flight and not refused; from there it grows by one per flight. It
+//! stays between 1 and 64, and grows only while it is reached.
 
-const INITIAL_LIMIT: f64 = 8.0;
+const INITIAL_LIMIT: f64 = 4.0;
 pub(super) const MAX_LIMIT: u32 = 64;
-const DECREASE: f64 = 0.7;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AdaptiveConcurrency {
     limit: f64,
-    /// No call was throttled so far.
-    doubling: bool,
-    /// Calls up to this number were sent before the last decrease.
-    decreased_at: u64,
+    /// The limit doubles below this, and grows by one per flight from here on.
+    threshold: f64,
+    /// The accepted calls since the limit was doubled, less a quarter of the limit for
+    /// each refused one.
+    accepted: f64,
 }
 
 impl Default for AdaptiveConcurrency {
     fn default() -> Self {
-        Self { limit: INITIAL_LIMIT, doubling: true, decreased_at: 0 }
+        Self { limit: INITIAL_LIMIT, threshold: MAX_LIMIT.into(), accepted: 0.0 }
     }
 }
 
@@ -31,22 +32,53 @@ impl AdaptiveConcurrency {
         self.limit as u32
     }
 
-    /// Records a success; `saturated` if the limit was reached.
-    pub(super) fn succeeded(&mut self, saturated: bool) {
-        if saturated {
-            // One more for each of `limit` calls doubles the limit per round trip.
-            let more = if self.doubling { 1.0 } else { 1.0 / self.limit };
-            self.limit = (self.limit + more).min(MAX_LIMIT.into());
+    /// The proven number of concurrent calls, once a limit was reached. Before, it is not
+    /// known.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to 64
+    pub(super) fn learned(&self) -> Option<u32> {
+        (self.threshold < MAX_LIMIT.into()).then(|| self.threshold.max(self.limit) as u32)
+    }
+
+    /// Records an accepted call; `saturated` if the limit was reached. Above the proven
+    /// number the limit grows only if `may_grow`.
+    pub(super) fn accepted(&mut self, saturated: bool, may_grow: bool) {
+        if !saturated {
+            return;
+        }
+        if self.limit < self.threshold {
+            self.accepted += 1.0;
+            if self.accepted >= self.limit.floor() {
+                self.accepted = 0.0;
+                self.limit = (self.limit * 2.0).min(self.threshold);
+            }
+        } else if may_grow {
+            self.limit = (self.limit + 1.0 / self.limit).min(MAX_LIMIT.into());
         }
     }
 
-    /// Records a 429 or 529 of call `number`; `last` is the last call that was sent.
-    pub(super) fn throttled(&mut self, number: u64, last: u64) {
-        if number > self.decreased_at {
-            self.doubling = false;
-            self.limit = (self.limit * DECREASE).max(1.0);
-            self.decreased_at = last;
+    /// Records a refused call that is no evidence of a limit.
+    pub(super) fn refused(&mut self) {
+        self.accepted = (self.accepted - (self.limit / 4.0).floor()).max(0.0);
+    }
+
+    /// Records that a limit is reached while this many calls are in flight.
+    pub(super) fn limit_reached(&mut self, in_flight: u32) {
+        self.limit = f64::from(in_flight).max(1.0);
+        self.threshold = self.limit;
+    }
+
+    /// Records that a further call was refused while this many were in flight. None in
+    /// flight says nothing about concurrency.
+    pub(super) fn trial_refused(&mut self, in_flight: u32) {
+        if in_flight > 0 {
+            self.threshold = in_flight.into();
         }
+    }
+
+    /// Starts over after a stop, up to the proven number.
+    pub(super) fn resume(&mut self) {
+        self.limit = self.threshold.min(INITIAL_LIMIT);
+        self.accepted = 0.0;
     }
 }
 
@@ -54,42 +86,54 @@ impl AdaptiveConcurrency {
 mod tests {
     use super::*;
 
-    /// One round trip with as many successes as the limit.
-    fn round(concurrency: &mut AdaptiveConcurrency) -> u32 {
-        (0..concurrency.limit()).for_each(|_| concurrency.succeeded(true));
+    /// One flight of as many accepted calls as the limit.
+    fn flight(concurrency: &mut AdaptiveConcurrency) -> u32 {
+        (0..concurrency.limit()).for_each(|_| concurrency.accepted(true, true));
         concurrency.limit()
     }
 
     #[test]
-    fn limit_doubles_until_first_throttle_then_grows_by_one() {
+    fn limit_doubles_per_clean_flight_until_a_limit_is_reached() {
         let mut concurrency = AdaptiveConcurrency::default();
-        let rounds: Vec<u32> = (0..5).map(|_| round(&mut concurrency)).collect();
-        assert_eq!(rounds, [16, 32, 64, 64, 64]);
-        concurrency.throttled(10, 20);
-        assert_eq!(concurrency.limit(), 44);
-        assert_eq!(round(&mut concurrency), 45);
-        assert_eq!(round(&mut concurrency), 46);
+        assert_eq!(concurrency.limit(), 4);
+        let flights: Vec<u32> = (0..5).map(|_| flight(&mut concurrency)).collect();
+        assert_eq!(flights, [8, 16, 32, 64, 64]);
+        concurrency.limit_reached(20);
+        assert_eq!(concurrency.limit(), 20);
+        concurrency.accepted(true, false);
+        assert_eq!([flight(&mut concurrency), flight(&mut concurrency)], [20, 21], "20.97, 21.9");
+        concurrency.limit_reached(0);
+        assert_eq!(concurrency.limit(), 1);
     }
 
     #[test]
-    fn throttles_of_one_round_trip_decrease_once() {
+    fn flight_with_many_refusals_does_not_double() {
         let mut concurrency = AdaptiveConcurrency::default();
-        for number in 1..=8 {
-            concurrency.throttled(number, 8);
-        }
-        assert_eq!(concurrency.limit(), 5, "8 × 0.7");
-        concurrency.throttled(9, 12);
-        assert_eq!(concurrency.limit(), 3);
-        for number in 13..100 {
-            concurrency.throttled(number, number);
-        }
-        assert_eq!(concurrency.limit(), 1);
+        flight(&mut concurrency);
+        (0..6).for_each(|_| concurrency.accepted(true, true));
+        (0..2).for_each(|_| concurrency.refused());
+        assert_eq!(concurrency.limit(), 8);
+        (0..5).for_each(|_| concurrency.accepted(true, true));
+        assert_eq!(concurrency.limit(), 8);
+        concurrency.accepted(true, true);
+        assert_eq!(concurrency.limit(), 16, "6 - 4 + 6");
     }
 
     #[test]
     fn unsaturated_limit_does_not_grow() {
         let mut concurrency = AdaptiveConcurrency::default();
-        (0..1000).for_each(|_| concurrency.succeeded(false));
-        assert_eq!(concurrency.limit(), 8);
+        (0..1000).for_each(|_| concurrency.accepted(false, true));
+        assert_eq!(concurrency.limit(), 4);
+    }
+
+    #[test]
+    fn concurrency_doubles_after_stop_up_to_proven_number() {
+        let mut concurrency = AdaptiveConcurrency::default();
+        concurrency.limit_reached(30);
+        concurrency.trial_refused(20);
+        concurrency.trial_refused(0);
+        concurrency.resume();
+        let flights: Vec<u32> = (0..5).map(|_| flight(&mut concurrency)).collect();
+        assert_eq!(flights, [8, 16, 20, 20, 21]);
     }
 }

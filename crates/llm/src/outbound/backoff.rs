@@ -25,6 +25,13 @@ pub(super) fn after_throttle(times: u32, overloaded: bool, rng: &mut SmallRng) -
     rng.random_range(max / 2..=max)
 }
 
+/// The shortest wait after the `times`th consecutive 429 or 529 of a call: 250 ms to 5 s.
+/// These waits do not count as attempts, so a Retry-After of 0 would cause an endless
+/// loop.
+pub(super) fn min_wait_after_throttle(times: u32) -> Duration {
+    doubled(Duration::from_millis(250), times, Duration::from_secs(5))
+}
+
 /// Doubles `first` for each further time, up to `most`.
 fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
     let factor = 1_u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);

@@ -41,6 +41,12 @@ impl Outbound {
         Some(Waiting { what: WaitReason::RateLimit, until })
     }
 
+    /// The number of concurrent calls that each model accepts, where refusals showed it.
+    #[must_use]
+    pub fn learned_concurrency(&self) -> Vec<(ConnectionId, String, u32)> {
+        self.limiter.learned_concurrency()
+    }
+
     /// All circuits and rate limits that make calls wait now. A suspended circuit is
     /// not among them, because it rejects calls at once.
     #[must_use]

@@ -1,19 +1,21 @@
-//! The limits of one model on one connection, and when a call may be sent: the
-//! Retry-After floor, the reported rate limits, and the number of concurrent calls.
-//! Pure: a call is a number, and time is passed in.
+//! The limits of one model on one connection, and when a call may be sent: the rate
+//! limits that the provider reports, the learned rate and number of concurrent calls, and
+//! the stop while the provider refuses every call. Pure: a call is a number, and time is
+//! passed in.
+//!
+//! A refusal (429, 529) alone changes little: its call waits, and the others go on.
+//! Evidence of a limit slows the bucket down or stops it.
 
 use super::adaptive_concurrency::AdaptiveConcurrency;
+use super::learned_rate::LearnedRate;
+use super::refusals::{Evidence, Refusals};
+use super::stop::Stop;
 use super::token_estimate::{RequestSize, TokenEstimate, TokenEstimator};
 use super::window::{Ready, Window};
 use crate::rate_headers::{RateLimit, RateLimits};
 use domain::Timestamp;
 use llm_types::{CallError, ChatReply, Decision};
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// The minimum wait after a 429 or 529. These waits do not count as attempts, so a
-/// Retry-After of 0 would cause an endless loop.
-const MIN_WAIT: Duration = Duration::from_millis(250);
 
 /// The kinds of limits: requests, tokens, input tokens, output tokens.
 const KINDS: usize = 4;
@@ -23,6 +25,7 @@ const KINDS: usize = 4;
 struct InFlight {
     size: RequestSize,
     cost: [u64; KINDS],
+    reserved_at: Timestamp,
     /// The position in the order in which calls were sent, from 1. A reported limit
     /// includes the calls that were sent before the call whose response reports it.
     position: u64,
@@ -33,10 +36,13 @@ const NOT_SENT: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    /// The latest Retry-After time.
-    floor: Option<Timestamp>,
     windows: [Option<Window>; KINDS],
     concurrency: AdaptiveConcurrency,
+    rate: LearnedRate,
+    refusals: Refusals,
+    stop: Stop,
+    /// When a call succeeded last.
+    last_success: Option<Timestamp>,
     estimator: TokenEstimator,
     /// The number of the last reserved call.
     last: u64,
@@ -51,12 +57,9 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// When a call may be sent. The concurrency limit does not apply to a manual probe.
+    /// When a call may be sent. What was learned about concurrency and rate does not apply
+    /// to a manual probe.
     pub(super) fn ready(&self, size: RequestSize, probe: bool, now: Timestamp) -> Ready {
-        let floor = match self.floor {
-            Some(floor) if floor > now => Ready::At(floor),
-            _ => Ready::Now,
-        };
         let full = !probe && self.in_flight() >= self.concurrency.limit();
         let concurrency = if full { Ready::AfterCall } else { Ready::Now };
         let cost = costs(self.estimator.estimate(size));
@@ -67,11 +70,12 @@ impl Bucket {
             let spent = unreported.fold(0_u64, |sum, call| sum.saturating_add(call.cost[kind]));
             window.ready(cost, spent, now)
         });
-        windows.chain([floor, concurrency]).max().unwrap_or(Ready::Now)
+        let rate = if probe { Ready::Now } else { self.rate.ready(now) };
+        windows.chain([self.stop.ready(now), rate, concurrency]).max().unwrap_or(Ready::Now)
     }
 
     /// Returns `Some` if the provider's limits allow no call like the last one now, with
-    /// the time at which they do, if that is known. The concurrency limit is ignored.
+    /// the time at which they do, if that is known. Learned concurrency and rate are ignored.
     pub(super) fn exhausted(&self, now: Timestamp) -> Option<Option<Timestamp>> {
         match self.ready(self.last_size, true, now) {
             Ready::Now => None,
@@ -85,7 +89,12 @@ impl Bucket {
         self.last += 1;
         self.last_size = size;
         let cost = costs(self.estimator.estimate(size));
-        self.in_flight.insert(self.last, InFlight { size, cost, position: NOT_SENT });
+        let call = InFlight { size, cost, reserved_at: now, position: NOT_SENT };
+        self.in_flight.insert(self.last, call);
+        self.rate.reserved(now);
+        if self.stop.reserved(self.last, now) {
+            self.resume(now);
+        }
         for window in self.windows.iter_mut().flatten() {
             window.reserved(self.last, now);
         }
@@ -97,11 +106,14 @@ impl Bucket {
         if let Some(call) = self.in_flight.get_mut(&number) {
             call.position = self.sent;
         }
+        self.refusals.sent(self.sent);
     }
 
     /// Releases a call that was cancelled before it was sent.
     pub(super) fn cancel_unsent(&mut self, number: u64, now: Timestamp) {
         self.in_flight.remove(&number);
+        self.rate.cancelled();
+        self.stop.cancelled(number, now);
         for window in self.windows.iter_mut().flatten() {
             window.ended(number, NOT_SENT, 0, now);
         }
@@ -110,6 +122,7 @@ impl Bucket {
     /// Releases a call that was cancelled after it was sent: the provider counts it.
     pub(super) fn cancel_sent(&mut self, number: u64, now: Timestamp) {
         let Some(call) = self.in_flight.remove(&number) else { return };
+        self.stop.cancelled(number, now);
         for (window, cost) in self.windows.iter_mut().zip(call.cost) {
             if let Some(window) = window {
                 window.ended(number, call.position, cost, now);
@@ -126,6 +139,9 @@ impl Bucket {
         now: Timestamp,
     ) {
         let saturated = has_waiters || self.in_flight() >= self.concurrency.limit();
+        if self.in_flight.get(&number).is_some_and(|call| call.position == NOT_SENT) {
+            self.mark_sent(number);
+        }
         let Some(mut call) = self.in_flight.remove(&number) else { return };
         if number <= self.reset_at {
             return;
@@ -133,14 +149,17 @@ impl Bucket {
         let rate_limits = match outcome {
             Ok(reply) => {
                 self.estimator.learn(call.size, reply);
-                self.concurrency.succeeded(saturated);
                 replace_estimate(&mut call.cost, reply);
+                self.replied(number, call, (saturated, has_waiters), now);
                 reply.rate_limits.as_deref()
             }
             Err(error) => {
-                if let Decision::Wait { until, .. } = error.decision {
-                    self.concurrency.throttled(call.position, self.sent);
-                    self.raise_floor(until, now);
+                match error.decision {
+                    Decision::Wait { until, .. } => self.refused(number, call, error, until, now),
+                    // It passed the limit, or it says nothing about it.
+                    Decision::GiveUp(_) if self.stop.accepted(number) => self.resume(now),
+                    Decision::GiveUp(_) => {}
+                    Decision::Retry => self.stop.cancelled(number, now),
                 }
                 error.rate_limits.as_deref()
             }
@@ -167,11 +186,76 @@ impl Bucket {
         }
     }
 
-    /// Forbids calls before `until`. The floor never decreases.
-    fn raise_floor(&mut self, until: Option<Timestamp>, now: Timestamp) {
-        let Some(until) = until else { return };
-        let until = until.max(now.plus(MIN_WAIT));
-        self.floor = Some(self.floor.map_or(until, |floor| floor.max(until)));
+    /// Learns from a reply.
+    fn replied(
+        &mut self,
+        number: u64,
+        call: InFlight,
+        (saturated, has_waiters): (bool, bool),
+        now: Timestamp,
+    ) {
+        self.last_success = Some(now);
+        if self.stop.accepted(number) {
+            self.resume(now);
+        }
+        if self.refusals.is_new(call.position) {
+            self.rate.count(false, now);
+        }
+        if self.stop.is_open() {
+            self.concurrency.accepted(saturated, !self.rate.is_holding());
+            self.rate.accepted(has_waiters, now);
+        }
+    }
+
+    /// Learns from a 429 or 529. Its Retry-After is `until`.
+    fn refused(
+        &mut self,
+        number: u64,
+        call: InFlight,
+        error: &CallError,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let position = call.position;
+        self.concurrency.refused();
+        self.rate.refused(call.reserved_at, position);
+        if self.stop.refused(number, until, now) {
+            self.concurrency.trial_refused(self.in_flight());
+        }
+        // A window that the response reports as exhausted makes the other calls wait.
+        if reports_exhausted_limit(error) {
+            return;
+        }
+        if self.refusals.is_new(position) {
+            self.rate.count(true, now);
+        }
+        let (usual, growing) = (self.rate.usual_refusals(), self.rate.is_growing());
+        let evidence = self.refusals.refused(position, usual, growing);
+        let Some(evidence) = evidence.filter(|_| self.stop.is_open()) else { return };
+        self.rate.limit_reached(evidence, call.reserved_at, position, now);
+        self.concurrency.limit_reached(self.in_flight());
+        self.refusals.consider_all();
+        if evidence == Evidence::Run {
+            // A provider that never replied is not flaky.
+            self.stop.begin(until.filter(|_| self.last_success.is_none()), now);
+        }
+    }
+
+    /// Continues after a stop.
+    fn resume(&mut self, now: Timestamp) {
+        self.refusals.consider_all();
+        self.concurrency.resume();
+        self.rate.resume(self.sent, now);
+    }
+
+    /// When a call succeeded last.
+    pub(super) fn last_success(&self) -> Option<Timestamp> {
+        self.last_success
+    }
+
+    /// The number of concurrent calls that the model accepts, if it is known.
+    pub(super) fn learned_concurrency(&self) -> Option<u32> {
+        self.concurrency.learned()
     }
 
     /// Forgets the limits of an edited connection. The outcomes of calls in flight are
@@ -207,6 +291,11 @@ fn replace_estimate(cost: &mut [u64; KINDS], reply: &ChatReply) {
         cost[1] = tokens;
         (cost[2], cost[3]) = (reply.input_tokens, reply.output_tokens);
     }
+}
+
+fn reports_exhausted_limit(error: &CallError) -> bool {
+    let limits = error.rate_limits.as_deref().map(by_kind).unwrap_or_default();
+    limits.iter().flatten().any(|limit| limit.remaining == 0)
 }
 
 fn by_kind(limits: &RateLimits) -> [Option<RateLimit>; KINDS] {

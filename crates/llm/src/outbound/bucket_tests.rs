@@ -39,12 +39,28 @@ impl Bucket {
     fn next(&self, now: Timestamp) -> Ready {
         self.ready(SMALL, false, now)
     }
+
+    fn without_concurrency(&self, now: Timestamp) -> Ready {
+        self.ready(SMALL, true, now)
+    }
+
+    /// Sends a call that is refused.
+    fn refuse(&mut self, until: Option<Timestamp>, now: Timestamp) {
+        let call = self.send(now);
+        self.finish(call, Err(&throttle(until)), true, now);
+    }
+
+    /// Sends a call that gets a reply.
+    fn accept(&mut self, now: Timestamp) {
+        let call = self.send(now);
+        self.finish(call, Ok(&reply(10, 20)), true, now);
+    }
 }
 
 #[test]
-fn initial_concurrency_is_eight() {
+fn initial_concurrency_is_four() {
     let mut bucket = Bucket::default();
-    for _ in 0..8 {
+    for _ in 0..4 {
         assert_eq!(bucket.next(T0), Ready::Now);
         bucket.send(T0);
     }
@@ -55,18 +71,60 @@ fn initial_concurrency_is_eight() {
 }
 
 #[test]
-fn retry_after_floor_never_decreases() {
+fn single_refusals_do_not_stop_bucket() {
     let mut bucket = Bucket::default();
-    for until in [Some(at(30)), Some(at(10)), None] {
-        let call = bucket.send(T0);
-        bucket.finish(call, Err(&throttle(until)), false, T0);
-        assert_eq!(bucket.next(T0), Ready::At(at(30)));
+    for second in 0..40 {
+        match second % 10 {
+            3 | 4 => bucket.refuse(Some(at(86_400)), at(second)),
+            _ => bucket.accept(at(second)),
+        }
+        assert_eq!(bucket.next(at(second)), Ready::Now);
     }
-    assert_eq!(bucket.ready(SMALL, true, T0), Ready::At(at(30)), "for manual probes too");
-    assert_eq!(bucket.next(at(30)), Ready::Now);
-    let call = bucket.send(at(30));
-    bucket.finish(call, Err(&throttle(Some(at(30)))), false, at(30));
-    assert_eq!(bucket.next(at(30)), Ready::At(at(30).plus(Duration::from_millis(250))));
+}
+
+#[test]
+fn consecutive_refusals_stop_bucket_and_trial_confirms_or_lifts() {
+    let mut bucket = Bucket::default();
+    bucket.accept(T0);
+    (0..3).for_each(|_| bucket.refuse(Some(at(60)), T0));
+    let after = |millis| T0.plus(Duration::from_millis(millis));
+    assert_eq!(bucket.next(T0), Ready::At(after(250)), "a trial follows soon");
+    assert_eq!(bucket.without_concurrency(T0), Ready::At(after(250)), "for manual probes too");
+    bucket.refuse(Some(at(60)), after(250));
+    assert_eq!(bucket.next(after(250)), Ready::At(at(60)), "the trial confirms the limit");
+    assert_eq!(bucket.exhausted(after(250)), Some(Some(at(60))));
+    let trial = bucket.send(at(60));
+    assert_eq!(bucket.without_concurrency(at(60)), Ready::At(at(62)), "one trial at a time");
+    bucket.finish(trial, Ok(&reply(10, 20)), true, at(61));
+    assert_eq!(bucket.without_concurrency(at(61)), Ready::Now);
+}
+
+#[test]
+fn provider_that_never_replied_is_believed_without_trial() {
+    let mut bucket = Bucket::default();
+    (0..3).for_each(|_| bucket.refuse(Some(at(60)), T0));
+    assert_eq!(bucket.next(T0), Ready::At(at(60)));
+}
+
+#[test]
+fn refusals_that_report_exhausted_limit_are_left_to_its_window() {
+    let mut bucket = Bucket::default();
+    bucket.accept(T0);
+    let rate_limits =
+        Some(Box::new(RateLimits { requests: limit(50, 0, 60), ..RateLimits::default() }));
+    let calls: Vec<u64> = (0..3).map(|_| bucket.send(T0)).collect();
+    for call in calls {
+        let error = CallError { rate_limits: rate_limits.clone(), ..throttle(Some(at(60))) };
+        bucket.finish(call, Err(&error), true, T0);
+    }
+    assert_eq!(bucket.next(T0), Ready::At(at(60)));
+    let probe = bucket.send(at(60));
+    let rate_limits = RateLimits { requests: limit(50, 49, 120), ..RateLimits::default() };
+    bucket.finish(probe, Ok(&reply_with(rate_limits)), true, at(61));
+    for _ in 0..4 {
+        assert_eq!(bucket.next(at(61)), Ready::Now, "no rate was learned");
+        bucket.send(at(61));
+    }
 }
 
 #[test]
@@ -77,14 +135,14 @@ fn report_includes_calls_sent_before_its_own_call() {
         |left| reply_with(RateLimits { requests: limit(50, left, 60), ..RateLimits::default() });
     // The second call reports a remainder of 8. Two later calls are in flight.
     bucket.finish(calls[1], Ok(&reply_with_remaining(8)), false, T0);
-    assert_eq!(bucket.next(T0), Ready::Now, "8 - 2 - 5");
+    assert_eq!(bucket.without_concurrency(T0), Ready::Now, "8 - 2 - 5");
     bucket.send(T0);
-    assert_eq!(bucket.next(T0), Ready::At(at(60)));
+    assert_eq!(bucket.without_concurrency(T0), Ready::At(at(60)));
     // An older report is ignored, a newer one replaces the window.
     bucket.finish(calls[0], Ok(&reply_with_remaining(40)), false, T0);
-    assert_eq!(bucket.next(T0), Ready::At(at(60)));
+    assert_eq!(bucket.without_concurrency(T0), Ready::At(at(60)));
     bucket.finish(calls[3], Ok(&reply_with_remaining(9)), false, T0);
-    assert_eq!(bucket.next(T0), Ready::Now);
+    assert_eq!(bucket.without_concurrency(T0), Ready::Now);
 }
 
 #[test]

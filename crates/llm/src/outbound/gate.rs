@@ -1,5 +1,6 @@
 //! The interface of the limiter and the circuit breaker to a call.
 
+use super::fair_queue::CallOrder;
 use super::token_estimate::RequestSize;
 use domain::{ConnectionId, Timestamp, UserId, WaitReason};
 use futures::future::BoxFuture;
@@ -10,8 +11,11 @@ use llm_types::{CallError, ChatReply};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallKey {
     pub(super) user_id: UserId,
+    pub(super) order: CallOrder,
     pub(super) connection_id: ConnectionId,
     pub(super) model: String,
+    /// No attempt is made before: the Retry-After of the call, or its backoff.
+    pub(super) not_before: Option<Timestamp>,
     /// Marks a manual probe ("Retry now").
     pub(super) probe: bool,
     pub(super) size: RequestSize,
@@ -25,6 +29,12 @@ pub(super) trait Gate: Send + Sync + 'static {
     /// The time until which a waiting call waits, if it is known.
     fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
         let _ = (key, now);
+        None
+    }
+
+    /// When a call that waits for the same as this one succeeded last.
+    fn last_success(&self, key: &CallKey) -> Option<Timestamp> {
+        let _ = key;
         None
     }
 }

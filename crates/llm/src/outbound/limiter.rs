@@ -17,7 +17,7 @@ use llm_types::{CallError, ChatReply, Decision};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
 /// The maximum number of unused buckets per connection. Model names are
@@ -40,6 +40,8 @@ struct ModelLimiter {
     state: Mutex<State>,
     /// Wakes the dispatcher when a call ended or a limit changed.
     changed: Notify,
+    /// Wakes the calls that wait for their own Retry-After when the connection was edited.
+    reset: watch::Sender<()>,
     clock: SharedClock,
 }
 
@@ -62,6 +64,12 @@ impl Waiter {
     }
 }
 
+/// The result of a request for a permit.
+enum Requested {
+    Granted(LimiterPermit),
+    Queued { until: Option<Timestamp>, receiver: oneshot::Receiver<LimiterPermit> },
+}
+
 impl Limiter {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self { buckets: Mutex::default(), clock }
@@ -74,7 +82,8 @@ impl Limiter {
         }
         buckets.evict(connection, self.clock.now());
         let (state, changed, clock) = (Mutex::default(), Notify::new(), self.clock.clone());
-        let limiter = Arc::new(ModelLimiter { state, changed, clock });
+        let reset = watch::channel(()).0;
+        let limiter = Arc::new(ModelLimiter { state, changed, reset, clock });
         let of_connection = buckets.by_model.entry(connection).or_default();
         of_connection.insert(model.to_owned(), limiter.clone());
         limiter
@@ -105,11 +114,25 @@ impl Limiter {
             .collect()
     }
 
+    /// The number of concurrent calls that each model accepts, where it is known.
+    pub(super) fn learned_concurrency(&self) -> Vec<(ConnectionId, String, u32)> {
+        let buckets = self.buckets.lock();
+        let all = buckets.by_model.iter().flat_map(|(connection, limiters)| {
+            limiters.iter().map(move |(model, limiter)| (*connection, model, limiter))
+        });
+        all.filter_map(|(id, model, limiter)| {
+            let learned = limiter.state.lock().bucket.learned_concurrency()?;
+            Some((id, model.clone(), learned))
+        })
+        .collect()
+    }
+
     /// Forgets the limits of a connection.
     pub(super) fn reset(&self, connection: ConnectionId) {
         let buckets = self.buckets.lock();
         for limiter in buckets.by_model.get(&connection).into_iter().flat_map(HashMap::values) {
             limiter.state.lock().bucket.reset();
+            limiter.reset.send_replace(());
             limiter.changed.notify_one();
         }
     }
@@ -144,36 +167,50 @@ impl Buckets {
 impl Gate for Limiter {
     fn acquire(&self, key: &CallKey, now: Timestamp) -> Admission {
         let limiter = self.get_or_insert(key.connection_id, &key.model);
-        let mut state = limiter.state.lock();
-        let ready = state.bucket.ready(key.size, key.probe, now);
-        let is_first = key.probe || state.queue.is_empty(Waiter::is_alive);
-        if ready == Ready::Now && is_first {
-            state.queue.serve(key.user_id);
-            let number = state.bucket.reserve(key.size, now);
-            drop(state);
-            metrics::histogram!("rehearsal_limiter_wait_seconds").record(0.0);
-            return Admission::Granted(Box::new(LimiterPermit::new(limiter, number)));
+        if let Some(until) = key.not_before.filter(|until| *until > now) {
+            let permit = Box::pin(wait_until(limiter, key.clone(), until));
+            return Admission::Wait { reason: WaitReason::RateLimit, until: Some(until), permit };
         }
-        let (sender, receiver) = oneshot::channel();
-        let waiter = Waiter { size: key.size, probe: key.probe, sender };
-        state.queue.push(key.user_id, waiter);
-        let dispatcher_runs = std::mem::replace(&mut state.dispatcher_runs, true);
-        drop(state);
-        let until = match ready {
-            Ready::At(until) if is_first => Some(until),
-            Ready::At(until) => reported(Some(until), now),
-            Ready::Now | Ready::AfterCall => None,
-        };
-        if dispatcher_runs {
-            limiter.changed.notify_one();
-        } else {
-            tokio::spawn(dispatch(limiter));
+        match limiter.request(key, now) {
+            Requested::Granted(permit) => Admission::Granted(Box::new(permit)),
+            Requested::Queued { until, receiver } => {
+                let permit = wait(receiver);
+                Admission::Wait { reason: WaitReason::RateLimit, until, permit }
+            }
         }
-        Admission::Wait { reason: WaitReason::RateLimit, until, permit: wait(receiver) }
     }
 
     fn until(&self, key: &CallKey, now: Timestamp) -> Option<Timestamp> {
-        self.exhausted(key.connection_id, &key.model, now)?
+        let until = self.exhausted(key.connection_id, &key.model, now).flatten();
+        until.max(key.not_before.filter(|until| *until > now))
+    }
+
+    fn last_success(&self, key: &CallKey) -> Option<Timestamp> {
+        let limiter = self.buckets.lock().get(key.connection_id, &key.model).cloned();
+        limiter?.state.lock().bucket.last_success()
+    }
+}
+
+/// Waits until the time or an edit of the connection, and then for a permit.
+async fn wait_until(
+    limiter: Arc<ModelLimiter>,
+    key: CallKey,
+    until: Timestamp,
+) -> Result<Box<dyn Permit>, CallError> {
+    let mut reset = limiter.reset.subscribe();
+    loop {
+        let now = limiter.clock.now();
+        if now >= until {
+            break;
+        }
+        tokio::select! {
+            () = sleep_towards(Some(until), now) => {}
+            _ = reset.changed() => break,
+        }
+    }
+    match limiter.request(&key, limiter.clock.now()) {
+        Requested::Granted(permit) => Ok(Box::new(permit)),
+        Requested::Queued { receiver, .. } => wait(receiver).await,
     }
 }
 
@@ -212,6 +249,36 @@ async fn dispatch(limiter: Arc<ModelLimiter>) {
 }
 
 impl ModelLimiter {
+    /// Grants a permit, or adds the call to the queue.
+    fn request(self: &Arc<Self>, key: &CallKey, now: Timestamp) -> Requested {
+        let mut state = self.state.lock();
+        let ready = state.bucket.ready(key.size, key.probe, now);
+        let is_first = key.probe || state.queue.is_empty(Waiter::is_alive);
+        if ready == Ready::Now && is_first {
+            state.queue.serve(key.user_id);
+            let number = state.bucket.reserve(key.size, now);
+            drop(state);
+            metrics::histogram!("rehearsal_limiter_wait_seconds").record(0.0);
+            return Requested::Granted(LimiterPermit::new(self.clone(), number));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let waiter = Waiter { size: key.size, probe: key.probe, sender };
+        state.queue.push(key.user_id, key.order, waiter);
+        let dispatcher_runs = std::mem::replace(&mut state.dispatcher_runs, true);
+        drop(state);
+        let until = match ready {
+            Ready::At(until) if is_first => Some(until),
+            Ready::At(until) => reported(Some(until), now),
+            Ready::Now | Ready::AfterCall => None,
+        };
+        if dispatcher_runs {
+            self.changed.notify_one();
+        } else {
+            tokio::spawn(dispatch(self.clone()));
+        }
+        Requested::Queued { until, receiver }
+    }
+
     /// Grants permits to all calls that are allowed now. Returns `Some` if calls still
     /// wait, with the time at which the next one is allowed, if that is known.
     fn grant_permits(self: &Arc<Self>) -> Option<Option<Timestamp>> {

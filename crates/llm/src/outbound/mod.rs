@@ -7,8 +7,9 @@
 //! permits.
 //!
 //! - `limiter`: a `gate` by connection and model. A `fair_queue` of users in front
-//!   of a `bucket`, which tracks the provider's limits (`window`, `token_estimate`)
-//!   and the number of concurrent calls (`adaptive_concurrency`).
+//!   of a `bucket`, which tracks the provider's limits (`window`, `token_estimate`), the
+//!   number of concurrent calls (`adaptive_concurrency`) and the rate (`learned_rate`,
+//!   `pace`). `refusals` tells a limit from single refusals, `stop` pauses the bucket.
 //! - `breakers`: a gate by user and connection, built on `breaker` and
 //!   `call_history`.
 //! - `call`: the steps of one call; `backoff` and `budget` control its retries.
@@ -31,9 +32,13 @@ mod call_history;
 mod eviction;
 pub mod fair_queue;
 mod gate;
+mod learned_rate;
 mod limiter;
 #[cfg(test)]
 mod limiter_tests;
+mod pace;
+mod refusals;
+mod stop;
 #[cfg(test)]
 mod suspend_tests;
 #[cfg(test)]
@@ -44,6 +49,7 @@ mod types;
 mod window;
 
 pub use backpressure::Backpressure;
+pub use fair_queue::CallOrder;
 pub use types::{
     Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver, NoopWatcher,
 };

@@ -1,6 +1,7 @@
 //! Waits that end during suspend: the clock advances, and timers stop.
 
 use super::breakers::Breakers;
+use super::fair_queue::CallOrder;
 use super::gate::{Admission, CallKey, Gate, Permit, PermitFuture};
 use super::limiter::Limiter;
 use super::token_estimate::RequestSize;
@@ -20,6 +21,8 @@ fn key() -> CallKey {
         user_id: UserId(Uuid::from_u128(1)),
         connection_id: ConnectionId(Uuid::from_u128(1)),
         model: "m".into(),
+        order: CallOrder::default(),
+        not_before: None,
         probe: false,
         size: RequestSize { chars: 40, max_tokens: 10 },
     }
@@ -56,7 +59,9 @@ async fn rate_limit_ends_during_suspend() {
     let limiter = Limiter::new(clock.clone());
     let until = Some(clock.now().plus(HOUR));
     let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
-    granted(&limiter, &clock).finish(Err(&slow));
+    for _ in 0..3 {
+        granted(&limiter, &clock).finish(Err(&slow));
+    }
     sleeps_through(&clock, waiting(&limiter, &clock)).await;
 }
 

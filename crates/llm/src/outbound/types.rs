@@ -1,5 +1,6 @@
 //! The input of a call, its outcome, and the hooks that it calls meanwhile.
 
+use super::fair_queue::CallOrder;
 use async_trait::async_trait;
 use domain::{ConnectionId, UserId, Waiting};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint};
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub struct Call<'a, R> {
     /// Circuits, retry budgets and queues are per user.
     pub user_id: UserId,
+    /// The place among the waiting calls of the user.
+    pub order: CallOrder,
     /// Marks a manual probe: it passes an open or suspended circuit, is not
     /// retried, and closes the circuit if it succeeds.
     pub probe: bool,
@@ -25,9 +28,10 @@ pub struct CallLimits {
     pub call_timeout: Duration,
     /// The remaining active time of the run.
     pub active_left: Duration,
-    /// The remaining parked time of the run.
+    /// How long the call may wait for a rate limit that lets no call of its connection and
+    /// model through. Calls that succeed meanwhile restart this time.
     pub max_wait: Duration,
-    /// The part of `max_wait` that may pass behind an open circuit.
+    /// How long it may wait behind an open circuit.
     pub circuit_wait: Duration,
 }
 
@@ -43,7 +47,8 @@ pub struct CallOutcome<E = CallError> {
 pub struct CallTimes {
     /// The time of the attempts and of the backoff between them.
     pub active: Duration,
-    /// The time waited for rate limits, circuits and the watcher.
+    /// The time waited for rate limits and circuits. Waits of the watcher for slots of
+    /// the server are not included.
     pub parked: Duration,
     /// The part of `parked` behind an open circuit.
     pub circuit: Duration,
@@ -84,14 +89,14 @@ impl EndpointResolver for Endpoint {
 /// store `waiting_on`, release its slots while it waits, and acquire them again.
 #[async_trait]
 pub trait CallWatcher: Send + Sync {
-    /// The call waits for 1 s or longer.
+    /// The call waits for 2 s or longer.
     async fn waiting(&self, waiting: Waiting) {
         let _ = waiting;
     }
 
     /// The call continues after a wait that was reported. If the hook takes longer
-    /// than 1 s, the call releases its permit and queues again. The time counts as
-    /// parked. Not called if the wait ended with an error.
+    /// than 1 s, the call releases its permit and queues again. The hook may take any
+    /// time. Not called if the wait ended with an error.
     async fn resumed(&self) {}
 
     /// Attempt number `attempt` (from 1) starts: from here on it may cost money.

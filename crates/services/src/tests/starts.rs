@@ -19,7 +19,7 @@ use domain::{
     StartSuite, Timestamp, UserId, WaitReason, Waiting,
 };
 use futures::FutureExt;
-use llm::outbound::{Call, CallLimits, NoopWatcher, Outbound};
+use llm::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
 use llm::testing::{chat_request, reply};
 use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
@@ -131,6 +131,7 @@ impl Fixture {
         let request = ChatRequest { model: model.to_owned(), ..chat_request("Hello") };
         let call = Call {
             user_id: self.anna.user_id,
+            order: CallOrder::default(),
             probe: false,
             resolver: &endpoint,
             request: &request,

@@ -12,6 +12,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waiting::Wait;
 
+/// A provider that is silent for a shorter time, because the active time of the run ends,
+/// does not fail.
+const MIN_SILENCE: Duration = Duration::from_secs(1);
+
 /// A call in progress: its input, and the state that its retries share.
 pub(super) struct CallDriver<'a, R> {
     outbound: &'a Outbound,
@@ -21,6 +25,8 @@ pub(super) struct CallDriver<'a, R> {
     attempts: u32,
     failures: u32,
     throttling: Throttling,
+    /// How long the call waited for the rate limit while it let no call through.
+    stalled: Duration,
 }
 
 /// The consecutive 429 and 529 responses.
@@ -45,13 +51,16 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
     pub(super) fn new(outbound: &'a Outbound, call: Call<'a, R>) -> Self {
         let key = CallKey {
             user_id: call.user_id,
+            order: call.order,
             connection_id: call.resolver.connection_id(),
             model: call.request.model.clone(),
+            not_before: None,
             probe: call.probe,
             size: RequestSize::of(call.request),
         };
         let (times, throttling) = (CallTimes::default(), Throttling::default());
-        Self { outbound, call, key, times, attempts: 0, failures: 0, throttling }
+        let stalled = Duration::ZERO;
+        Self { outbound, call, key, times, attempts: 0, failures: 0, throttling, stalled }
     }
 
     pub(super) async fn run(mut self) -> CallOutcome<R::Error> {
@@ -82,7 +91,10 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
                 breaker_permit = self.acquire(breaker, &mut limiter_permit).await?;
             }
             match (limiter_permit, breaker_permit) {
-                (Some(limiter), Some(breaker)) => return Ok(Permits { limiter, breaker }),
+                (Some(limiter), Some(breaker)) => {
+                    self.key.not_before = None;
+                    return Ok(Permits { limiter, breaker });
+                }
                 partial => (limiter_permit, breaker_permit) = partial,
             }
         }
@@ -126,13 +138,17 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         self.times.active += took;
         let kind = endpoint.kind.as_str();
         record_metrics(kind, &outcome, took);
-        // An attempt that was ended by the run's active time says nothing about the
-        // provider: its permits are dropped without an outcome.
         let timed_out = matches!(&outcome, Err(error) if error.cause == Cause::Timeout);
-        if timed_out && took >= left && left <= limits.call_timeout && !self.key.probe {
+        let out_of_active_time = timed_out && took >= left && left <= limits.call_timeout;
+        if out_of_active_time && took < MIN_SILENCE {
+            drop(permits);
+        } else {
+            // A provider that hangs fails, also if the run's active time ends first.
+            permits.finish(outcome.as_ref());
+        }
+        if out_of_active_time && !self.key.probe {
             return Err(out_of_time(None).into());
         }
-        permits.finish(outcome.as_ref());
         Ok(match outcome {
             Ok(reply) => {
                 self.outbound.budgets.deposit(self.key.user_id, self.key.connection_id);

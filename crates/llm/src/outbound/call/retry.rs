@@ -1,10 +1,11 @@
 //! The retry decision after a failed attempt. No other module retries calls.
 
-use super::waiting::Wait;
 use super::{CallDriver, out_of_time};
 use crate::outbound::EndpointResolver;
-use crate::outbound::backoff::{MAX_FAILURES, after_failure, after_throttle};
-use domain::{ErrorKind, Timestamp, WaitReason};
+use crate::outbound::backoff::{
+    MAX_FAILURES, after_failure, after_throttle, min_wait_after_throttle,
+};
+use domain::{ErrorKind, Timestamp};
 use llm_types::{CallError, Decision};
 use tokio::time::Instant;
 
@@ -20,31 +21,23 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
             Decision::Wait { until, overloaded } => {
                 self.throttling.count += 1;
                 self.throttling.message = format!("{} ", error.message);
-                self.wait_after_throttle(until, overloaded).await
+                self.postpone(until, overloaded);
+                Ok(())
             }
             Decision::Retry if self.key.probe => Err(unavailable(&error, "")),
             Decision::Retry => self.back_off(error, kind).await,
         }
     }
 
-    /// Waits after 429 or 529. A time given by the provider applies to the whole
-    /// bucket, and the limiter enforces it. Without one, this call alone backs off.
-    async fn wait_after_throttle(
-        &mut self,
-        until: Option<Timestamp>,
-        overloaded: bool,
-    ) -> Result<(), CallError> {
-        if until.is_some() {
-            return Ok(());
-        }
-        let backoff =
-            after_throttle(self.throttling.count, overloaded, &mut self.outbound.rng.lock());
-        let ready = Box::pin(async move {
-            tokio::time::sleep(backoff).await;
-            Ok(())
+    /// Postpones the next attempt after 429 or 529: to the time that the provider gave,
+    /// or by a backoff. The limiter makes this call wait, and the others only if there is
+    /// evidence of a limit.
+    fn postpone(&mut self, until: Option<Timestamp>, overloaded: bool) {
+        let (count, now) = (self.throttling.count, self.now());
+        let until = until.unwrap_or_else(|| {
+            now.plus(after_throttle(count, overloaded, &mut self.outbound.rng.lock()))
         });
-        let until = Some(self.now().plus(backoff));
-        self.park(Wait { reason: WaitReason::RateLimit, until, ready, gate: None }).await.map(drop)
+        self.key.not_before = Some(until.max(now.plus(min_wait_after_throttle(count))));
     }
 
     async fn back_off(&mut self, error: CallError, kind: &'static str) -> Result<(), CallError> {

@@ -1,5 +1,8 @@
 //! Parking a call: its maximum wait, the reports to the watcher, and the error of a
 //! wait that is too long.
+//!
+//! Only a wait without any progress of the provider is too long. A reply to another call
+//! shows that the provider works, so the time before it does not count.
 
 use super::CallDriver;
 use crate::outbound::EndpointResolver;
@@ -11,8 +14,14 @@ use llm_types::{CallError, Decision};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The watcher is not notified of shorter waits.
-const MIN_WATCHED_WAIT: Duration = Duration::from_secs(1);
+/// The watcher is not notified of shorter waits: a Retry-After of 1 s is common, and to
+/// release and acquire the caller's slots takes about as long.
+const MIN_WATCHED_WAIT: Duration = Duration::from_secs(2);
+/// The interval at which a waiting call checks whether it still can succeed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// After this number of consecutive refusals of a call, successes of other calls no
+/// longer count as progress: the call may be refused for what it is.
+const MAX_REFUSALS: u32 = 5;
 /// The time for which a permit is kept while the caller acquires its own slots again.
 /// The permit may be the only probe, or the only call that a bucket allows, so a
 /// longer delay would block other calls.
@@ -30,8 +39,8 @@ pub(super) struct Wait<'a, T> {
 
 /// The end of a wait.
 struct Waited<T> {
-    /// `None` if it took too long.
-    result: Option<Result<T, CallError>>,
+    /// The permit or a rejection. If the wait was too long, the end of it as it is known.
+    result: Result<Result<T, CallError>, Option<Timestamp>>,
     /// Whether the watcher was notified.
     watched: bool,
 }
@@ -41,83 +50,102 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
     /// permit was released because the caller had to wait for its own slots; the
     /// caller holds them now, and has to acquire the permit again.
     pub(super) async fn park<T>(&mut self, wait: Wait<'_, T>) -> Result<Option<T>, CallError> {
-        let (reason, until) = (wait.reason, wait.until);
-        let began = Instant::now();
-        let left = self.wait_left(reason);
-        // A rate limit ends at its known time, so a wait that cannot succeed fails at
-        // once. A circuit may close earlier, by a manual probe.
-        let hopeless = until.is_some_and(|until| until.since(self.now()) > left);
-        if left.is_zero() || (reason == WaitReason::RateLimit && hopeless) {
+        let (reason, until, gate) = (wait.reason, wait.until, wait.gate);
+        let left = self.wait_left(reason, gate, Duration::ZERO);
+        if left.is_zero() || self.is_hopeless(reason, until, left) {
             return Err(self.waited_too_long(reason, until, left));
         }
-        let waited = self.wait(wait, left).await;
-        self.add_parked(reason, began.elapsed());
+        let began = Instant::now();
+        let waited = self.wait(wait).await;
+        self.add_parked(reason, gate, began.elapsed());
         match waited.result {
-            None => Err(self.waited_too_long(reason, until, left)),
-            Some(Err(error)) => Err(error),
-            Some(Ok(permit)) if waited.watched => self.resume(permit).await,
-            Some(Ok(permit)) => Ok(Some(permit)),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(permit)) if waited.watched => Ok(self.resume(permit).await),
+            Ok(Ok(permit)) => Ok(Some(permit)),
+            Err(until) => Err(self.waited_too_long(reason, until, left)),
         }
     }
 
-    /// Lets the caller acquire its own slots again. The permit is kept for a short time.
-    async fn resume<T>(&mut self, permit: T) -> Result<Option<T>, CallError> {
-        let (began, left) = (Instant::now(), self.wait_left(WaitReason::Slot));
+    /// Lets the caller acquire its own slots again, however long that takes. The permit is
+    /// kept for a short time.
+    async fn resume<T>(&self, permit: T) -> Option<T> {
         let mut resumed = self.call.watcher.resumed();
         if tokio::time::timeout(KEEP_PERMIT, &mut resumed).await.is_ok() {
-            self.add_parked(WaitReason::Slot, began.elapsed());
-            return Ok(Some(permit));
+            return Some(permit);
         }
         drop(permit);
-        let in_time = tokio::time::timeout_at(began + left, resumed).await.is_ok();
-        self.add_parked(WaitReason::Slot, began.elapsed());
-        if in_time { Ok(None) } else { Err(self.waited_too_long(WaitReason::Slot, None, left)) }
+        resumed.await;
+        None
     }
 
-    /// Waits for at most `left`. Notifies the watcher of a wait that is long or becomes
-    /// long, and again if it takes longer than announced.
-    async fn wait<T>(&self, wait: Wait<'_, T>, left: Duration) -> Waited<T> {
+    /// Waits until the permit is ready, the wait is too long, or it is known to become too
+    /// long. Notifies the watcher of a wait that is long or becomes long, and again if it
+    /// takes longer than announced.
+    async fn wait<T>(&self, wait: Wait<'_, T>) -> Waited<T> {
         let Wait { reason, until, mut ready, gate } = wait;
-        let end = Instant::now() + left;
-        let known = until.map(|until| until.since(self.now()));
-        if known.is_none_or(|wait| wait < MIN_WATCHED_WAIT) {
-            let quiet = MIN_WATCHED_WAIT.min(left);
-            if let Ok(result) = tokio::time::timeout(quiet, &mut ready).await {
-                return Waited { result: Some(result), watched: false };
-            }
-        }
-        if Instant::now() >= end {
-            return Waited { result: None, watched: false };
-        }
+        let began = Instant::now();
+        let is_long = until.is_some_and(|until| until.since(self.now()) >= MIN_WATCHED_WAIT);
+        let mut report_at = Some(if is_long { began } else { began + MIN_WATCHED_WAIT });
         let mut waiting = Waiting { what: reason, until };
+        let mut watched = false;
         loop {
-            self.call.watcher.waiting(waiting).await;
-            let expected = waiting.until.map(|until| until.since(self.now()) + MIN_REPORTED_WAIT);
-            let report_at = expected.map_or(end, |wait| end.min(Instant::now() + wait));
-            match tokio::time::timeout_at(report_at, &mut ready).await {
-                Ok(result) => return Waited { result: Some(result), watched: true },
-                Err(_) if Instant::now() >= end => return Waited { result: None, watched: true },
-                Err(_) => {
+            if report_at.is_some_and(|at| Instant::now() >= at) {
+                if watched {
                     let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
                     waiting.until = reported(until, self.now());
                 }
+                self.call.watcher.waiting(waiting).await;
+                watched = true;
+                let expected = waiting.until.map(|until| until.since(self.now()));
+                report_at = expected.map(|wait| Instant::now() + wait + MIN_REPORTED_WAIT);
+            }
+            let left = self.wait_left(reason, gate, began.elapsed()).min(CHECK_INTERVAL);
+            let check_at = Instant::now() + left;
+            let wake_at = report_at.map_or(check_at, |at| at.min(check_at));
+            if let Ok(result) = tokio::time::timeout_at(wake_at, &mut ready).await {
+                return Waited { result: Ok(result), watched };
+            }
+            let left = self.wait_left(reason, gate, began.elapsed());
+            let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
+            if left.is_zero() || self.is_hopeless(reason, until, left) {
+                return Waited { result: Err(until), watched };
             }
         }
     }
 
-    fn wait_left(&self, reason: WaitReason) -> Duration {
+    /// Whether a wait cannot succeed: a rate limit ends at its known time. A circuit may
+    /// close earlier, by a manual probe.
+    fn is_hopeless(&self, reason: WaitReason, until: Option<Timestamp>, left: Duration) -> bool {
+        reason == WaitReason::RateLimit && until.is_some_and(|until| until.since(self.now()) > left)
+    }
+
+    /// How long the call may continue to wait, after a wait that took `took` so far.
+    fn wait_left(&self, reason: WaitReason, gate: Option<&dyn Gate>, took: Duration) -> Duration {
         let limits = self.call.limits;
-        let left = limits.max_wait.saturating_sub(self.times.parked);
         match reason {
-            WaitReason::Circuit => left.min(limits.circuit_wait.saturating_sub(self.times.circuit)),
-            WaitReason::RateLimit | WaitReason::Slot => left,
+            WaitReason::Circuit => limits.circuit_wait.saturating_sub(self.times.circuit + took),
+            WaitReason::RateLimit | WaitReason::Slot => {
+                limits.max_wait.saturating_sub(self.stalled_after(gate, took))
+            }
         }
     }
 
-    fn add_parked(&mut self, reason: WaitReason, took: Duration) {
+    /// How long the rate limit lets no call through, after a wait that took `took`.
+    fn stalled_after(&self, gate: Option<&dyn Gate>, took: Duration) -> Duration {
+        let last_success = gate.and_then(|gate| gate.last_success(&self.key));
+        match last_success.map(|at| self.now().since(at)) {
+            Some(since) if since < took && self.throttling.count < MAX_REFUSALS => since,
+            _ => self.stalled + took,
+        }
+    }
+
+    fn add_parked(&mut self, reason: WaitReason, gate: Option<&dyn Gate>, took: Duration) {
         self.times.parked += took;
-        if reason == WaitReason::Circuit {
-            self.times.circuit += took;
+        match reason {
+            WaitReason::Circuit => self.times.circuit += took,
+            WaitReason::RateLimit | WaitReason::Slot => {
+                self.stalled = self.stalled_after(gate, took);
+            }
         }
     }
 
@@ -133,8 +161,9 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
                 ErrorKind::CircuitOpen,
                 "this connection, which is paused because its calls kept failing",
             ),
-            WaitReason::RateLimit => (ErrorKind::RateLimited, "the provider's rate limit"),
-            WaitReason::Slot => (ErrorKind::RateLimited, "a free slot"),
+            WaitReason::RateLimit | WaitReason::Slot => {
+                (ErrorKind::RateLimited, "the provider's rate limit")
+            }
         };
         let throttled = match reason {
             WaitReason::RateLimit => self.throttling.message.as_str(),

@@ -2,12 +2,15 @@
 
 mod fake_gates;
 mod gates;
+mod learned_limits;
 mod manual_probe;
+mod provider_models;
 mod rate_limits;
 mod retries;
+mod simulation;
 
 use crate::outbound::{
-    Call, CallLimits, CallOutcome, CallTimes, CallWatcher, NoopWatcher, Outbound,
+    Call, CallLimits, CallOrder, CallOutcome, CallTimes, CallWatcher, NoopWatcher, Outbound,
 };
 use crate::testing::{chat_request, endpoint};
 use async_trait::async_trait;
@@ -151,6 +154,7 @@ impl TestEnv {
     ) -> CallOutcome {
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
+            order: CallOrder::default(),
             probe: false,
             resolver: &endpoint("http://x"),
             request: &ChatRequest { model: model.into(), ..chat_request("hi") },
@@ -193,6 +197,7 @@ impl TestEnv {
         };
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
+            order: CallOrder::default(),
             probe: true,
             resolver: &endpoint("http://x"),
             request: &chat_request("hi"),

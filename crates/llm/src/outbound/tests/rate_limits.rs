@@ -1,4 +1,5 @@
-//! The waits after 429 and 529, which apply to the whole bucket.
+//! The waits after 429 and 529: of the refused call, and of its bucket if a limit is
+//! reached.
 
 use super::{Notes, SECOND, Step, env, kind, limits};
 use crate::outbound::{CallLimits, CallOutcome};
@@ -19,10 +20,27 @@ async fn rate_limits_wait_without_counting_as_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_applies_to_whole_bucket_only() {
+async fn retry_after_binds_the_refused_call_only() {
     let env = env([Step::Throttle { seconds: Some(30), overloaded: false }]);
-    let (limited, neighbor, elsewhere, late) = tokio::join!(
-        env.call_with(limits(), "m"),
+    let (limited, neighbor) = tokio::join!(env.call_with(limits(), "m"), async {
+        tokio::time::sleep(5 * SECOND).await;
+        env.call_with(limits(), "m").await
+    });
+    limited.result.expect("a reply");
+    neighbor.result.expect("a reply");
+    let begun = env.script.begun.lock().clone();
+    assert_eq!(begun, [Duration::ZERO, 5 * SECOND, 31 * SECOND]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn limit_stops_its_own_bucket_until_a_trial_succeeds() {
+    let throttle = Step::Throttle { seconds: Some(30), overloaded: false };
+    let env = env(vec![throttle; 3]);
+    let refused = || env.call_with(limits(), "m");
+    let (one, two, three, neighbor, elsewhere) = tokio::join!(
+        refused(),
+        refused(),
+        refused(),
         async {
             tokio::time::sleep(5 * SECOND).await;
             env.call_with(limits(), "m").await
@@ -30,21 +48,14 @@ async fn retry_after_applies_to_whole_bucket_only() {
         async {
             tokio::time::sleep(5 * SECOND).await;
             env.call_with(limits(), "another").await.result.map(|_| env.origin.elapsed())
-        },
-        async {
-            tokio::time::sleep(40 * SECOND).await;
-            env.call_with(limits(), "m").await.result.map(|_| env.origin.elapsed())
-        },
+        }
     );
-    limited.result.expect("a reply");
-    neighbor.result.expect("a reply");
+    assert!([one, two, three, neighbor].iter().all(|outcome| outcome.result.is_ok()));
     assert_eq!(elsewhere, Ok(6 * SECOND));
-    assert_eq!(late, Ok(41 * SECOND));
-    let begun = env.script.begun.lock().clone();
-    // The throttled call starts at 0 s and the other model at 5 s. No call of the
-    // bucket starts before 1 + 30 s, and both start soon after.
-    assert_eq!(begun[..2], [Duration::ZERO, 5 * SECOND]);
-    assert!(begun[2..4].iter().all(|at| *at >= 31 * SECOND && *at <= 33 * SECOND), "{begun:?}");
+    let begun = env.script.begun.lock()[3..].to_vec();
+    // The other model at 5 s, the trial at 1 + 30 s, and all others after its reply.
+    assert_eq!(begun[..2], [5 * SECOND, 31 * SECOND]);
+    assert!(begun[2..].iter().all(|at| *at >= 32 * SECOND), "{begun:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,17 +111,18 @@ async fn watcher_is_told_of_long_waits_and_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn watcher_is_told_again_of_extended_wait() {
-    let env = env([
-        Step::Throttle { seconds: Some(10), overloaded: false },
-        Step::Throttle { seconds: Some(40), overloaded: false },
-    ]);
+    let throttle = |seconds| Step::Throttle { seconds: Some(seconds), overloaded: false };
+    let env = env([throttle(10), throttle(10), throttle(10), throttle(40)]);
     let notes = Notes::default();
-    // The first call raises the floor to 11 s, the third waits for it, and then the
-    // second raises it further.
-    let (one, two, three) = tokio::join!(
-        env.call_with(limits(), "m"),
+    // Three refusals stop the bucket until 11 s. Then the fourth call is the trial, and
+    // extends the stop to 52 s. The fifth call waits meanwhile.
+    let refused = || env.call_with(limits(), "m");
+    let (one, two, three, trial, watched) = tokio::join!(
+        refused(),
+        refused(),
+        refused(),
         async {
-            tokio::time::sleep(SECOND / 2).await;
+            tokio::time::sleep(SECOND + SECOND / 8).await;
             env.call_with(limits(), "m").await
         },
         async {
@@ -118,8 +130,8 @@ async fn watcher_is_told_again_of_extended_wait() {
             env.watched(limits(), "m", &notes).await
         }
     );
-    assert!([one, two, three].iter().all(|outcome| outcome.result.is_ok()));
+    assert!([one, two, three, trial, watched].iter().all(|outcome| outcome.result.is_ok()));
     let expected =
-        ["waiting rate_limit Some(11)", "waiting rate_limit Some(41)", "resumed", "attempt 1"];
+        ["waiting rate_limit Some(11)", "waiting rate_limit Some(52)", "resumed", "attempt 1"];
     assert_eq!(notes.0.into_inner(), expected);
 }
