@@ -6,6 +6,7 @@ mod conversations;
 mod crash;
 mod faulty_store;
 mod fixture;
+mod flaky_gateway;
 mod judge;
 mod limits;
 mod logs;

@@ -118,12 +118,15 @@ fn every_second(retry_after: Option<u64>, overloaded: bool) -> Model {
     })
 }
 
-/// Refuses every request during this time.
-fn refusing(during: std::ops::Range<u64>, retry_after: Option<u64>) -> Model {
+/// Refuses every request from `from` on, for so many seconds.
+fn refusing(from: Duration, seconds: u64, retry_after: Option<u64>) -> Model {
     let retry_after = retry_after.map(Duration::from_secs);
-    Box::new(move |now, _, _| {
-        if during.contains(&now.as_secs()) { Answer::refuse(retry_after) } else { Answer::Accept }
-    })
+    let during = from..from + Duration::from_secs(seconds);
+    Box::new(
+        move |now, _, _| {
+            if during.contains(&now) { Answer::refuse(retry_after) } else { Answer::Accept }
+        },
+    )
 }
 
 fn bad_providers() -> Vec<BadProvider> {
@@ -141,19 +144,19 @@ fn bad_providers() -> Vec<BadProvider> {
         kind: Some(ErrorKind::RateLimited),
         ..all(name, model, seconds, requests)
     };
-    let forever = 0..u64::MAX;
+    let (start, forever) = (Duration::ZERO, 1_000_000);
     vec![
         all("every second 429, Retry-After 1", every_second(Some(1), false), 60, 300),
         all("every second 429, Retry-After 0", every_second(Some(0), false), 60, 300),
         all("every second 429 without Retry-After", every_second(None, false), 120, 300),
         all("200 and 529 in turn", every_second(None, true), 300, 300),
-        all("429 for 90 s, Retry-After 1", refusing(0..90, Some(1)), 120, 250),
-        all("429 for 90 s, Retry-After 0", refusing(0..90, Some(0)), 120, 250),
-        all("429 for 90 s without Retry-After", refusing(0..90, None), 150, 250),
-        all("429 for 90 s after a start", refusing(1..91, None), 150, 250),
-        failing("429 for ever, Retry-After 0", refusing(forever.clone(), Some(0)), 1300, 400),
-        failing("429 for ever without Retry-After", refusing(forever.clone(), None), 1300, 400),
-        failing("429 for ever, Retry-After 86400", refusing(forever, Some(86_400)), 15, 20),
+        all("429 for 90 s, Retry-After 1", refusing(start, 90, Some(1)), 120, 250),
+        all("429 for 90 s, Retry-After 0", refusing(start, 90, Some(0)), 120, 250),
+        all("429 for 90 s without Retry-After", refusing(start, 90, None), 150, 250),
+        all("429 for 90 s after a start", refusing(4 * LATENCY, 90, None), 150, 250),
+        failing("429 for ever, Retry-After 0", refusing(start, forever, Some(0)), 1300, 400),
+        failing("429 for ever without Retry-After", refusing(start, forever, None), 1300, 400),
+        failing("429 for ever, Retry-After 86400", refusing(start, forever, Some(86_400)), 15, 20),
     ]
 }
 
