@@ -8,17 +8,14 @@
 
 use super::adaptive_concurrency::AdaptiveConcurrency;
 use super::learned_rate::LearnedRate;
+use super::limit_kinds::{KINDS, by_kind, costs, replace_estimate, reports_exhausted_limit};
 use super::refusals::{Evidence, Refusals};
 use super::stop::Stop;
-use super::token_estimate::{RequestSize, TokenEstimate, TokenEstimator};
+use super::token_estimate::{RequestSize, TokenEstimator};
 use super::window::{Ready, Window};
-use crate::rate_headers::{RateLimit, RateLimits};
 use domain::Timestamp;
 use llm_types::{CallError, ChatReply, Decision};
 use std::collections::BTreeMap;
-
-/// The kinds of limits: requests, tokens, input tokens, output tokens.
-const KINDS: usize = 4;
 
 /// A call between reservation and outcome.
 #[derive(Clone, Copy, Debug)]
@@ -277,27 +274,4 @@ impl Bucket {
     pub(super) fn in_flight(&self) -> u32 {
         u32::try_from(self.in_flight.len()).unwrap_or(u32::MAX)
     }
-}
-
-/// The cost of one call for each kind of limit.
-fn costs(estimate: TokenEstimate) -> [u64; KINDS] {
-    [1, estimate.tokens, estimate.input, estimate.output]
-}
-
-/// Replaces the estimate by the reported usage.
-fn replace_estimate(cost: &mut [u64; KINDS], reply: &ChatReply) {
-    let tokens = reply.input_tokens.saturating_add(reply.output_tokens);
-    if tokens > 0 {
-        cost[1] = tokens;
-        (cost[2], cost[3]) = (reply.input_tokens, reply.output_tokens);
-    }
-}
-
-fn reports_exhausted_limit(error: &CallError) -> bool {
-    let limits = error.rate_limits.as_deref().map(by_kind).unwrap_or_default();
-    limits.iter().flatten().any(|limit| limit.remaining == 0)
-}
-
-fn by_kind(limits: &RateLimits) -> [Option<RateLimit>; KINDS] {
-    [limits.requests, limits.tokens, limits.input_tokens, limits.output_tokens]
 }

@@ -6,8 +6,8 @@
 //! own limit. Dropping the future of a call drops its attempt and releases its
 //! permits.
 //!
-//! - `limiter`: a `gate` by connection and model. A `fair_queue` of users in front
-//!   of a `bucket`, which tracks the provider's limits (`window`, `token_estimate`), the
+//! - `limiter`: a `gate` by connection and model (`model_limiter`). A `fair_queue` of
+//!   users in front of a `bucket`, which tracks the provider's limits (`window`, `token_estimate`), the
 //!   number of concurrent calls (`adaptive_concurrency`) and the rate (`learned_rate`,
 //!   `pace`). `refusals` tells a limit from single refusals, `stop` pauses the bucket.
 //! - `breakers`: a gate by user and connection, built on `breaker` and
@@ -33,9 +33,11 @@ mod eviction;
 pub mod fair_queue;
 mod gate;
 mod learned_rate;
+mod limit_kinds;
 mod limiter;
 #[cfg(test)]
 mod limiter_tests;
+mod model_limiter;
 mod pace;
 mod refusals;
 mod stop;
