@@ -249,8 +249,11 @@ mod tests {
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
         let tester = OutboundTester { outbound, allow_private_urls: true };
-        let sent = tester.test(&caller(1), endpoint("http://x"), None).await;
-        assert!(sent.request.starts_with("POST "), "{sent:?}");
+        // The third refusal in a row stops the calls to this model.
+        for _ in 0..3 {
+            let sent = tester.test(&caller(1), endpoint("http://x"), None).await;
+            assert!(sent.request.starts_with("POST "), "{sent:?}");
+        }
         let unsent = tester.test(&caller(1), endpoint("http://x"), None).await;
         assert_eq!((unsent.ok, unsent.request.as_str(), unsent.answer.as_str()), (false, "", ""));
         let (_, until) = unsent.message.split_once("(until ").expect("a time");
