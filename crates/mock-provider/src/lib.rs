@@ -25,7 +25,10 @@ pub use model_request::{Protocol, Role};
 pub use raw_tcp::{RawTcpServer, TcpBehavior};
 pub use reply::judge_reply;
 pub use request_log::{LoggedRequest, Outcome};
-pub use script::{Action, LimitHeaders, RetryAfter, Rule, Script, ToolCall, When, WindowLimit};
+pub use script::{
+    Action, BucketLimit, LimitHeaders, RandomShare, RetryAfter, Rule, Script, ToolCall, When,
+    WindowLimit,
+};
 
 use server::Shared;
 use std::net::SocketAddr;

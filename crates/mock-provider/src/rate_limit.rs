@@ -1,6 +1,6 @@
 //! Rate limits per API key, reported in the headers that providers use.
 
-use crate::script::{LimitHeaders, RetryAfter, Script, WindowLimit};
+use crate::script::{BucketLimit, LimitHeaders, RetryAfter, Script, WindowLimit};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -14,6 +14,8 @@ type History = Mutex<HashMap<String, VecDeque<(Instant, usize)>>>;
 pub(crate) struct RateLimiter {
     requests: History,
     tokens: History,
+    /// The level of the bucket of each key, and when it was computed.
+    buckets: Mutex<HashMap<String, (f64, Instant)>>,
 }
 
 /// The limiter's decision about one request.
@@ -43,15 +45,16 @@ impl RateLimiter {
             .rate_limit
             .as_ref()
             .map(|limit| count(&self.requests, key, "requests", limit, 1));
+        let bucket = script.request_bucket.as_ref().map(|limit| self.take(key, limit));
         // A request that the first limit rejects does not use up the second.
-        let exceeded = requests.as_ref().is_some_and(|window| window.exceeded);
+        let exceeded = [&requests, &bucket].into_iter().flatten().any(|window| window.exceeded);
         let cost = if exceeded { 0 } else { tokens };
         let tokens = script
             .token_limit
             .as_ref()
             .map(|limit| count(&self.tokens, key, "tokens", limit, cost));
         let mut decision = LimitDecision::default();
-        for window in [requests, tokens].into_iter().flatten() {
+        for window in [requests, bucket, tokens].into_iter().flatten() {
             decision.headers.extend(limit_headers(script.limit_headers, &window));
             if window.exceeded {
                 let message = || format!("Rate limit reached for {}", window.unit);
@@ -64,7 +67,34 @@ impl RateLimiter {
 
     pub(crate) fn clear(&self) {
         self.requests.lock().clear();
+        self.buckets.lock().clear();
         self.tokens.lock().clear();
+    }
+}
+
+impl RateLimiter {
+    /// Takes a request out of the bucket of this key.
+    fn take(&self, key: &str, limit: &BucketLimit) -> WindowState {
+        let (now, burst) = (Instant::now(), f64::from(limit.burst));
+        let per_second = f64::from(limit.per_minute) / 60.0;
+        let mut buckets = self.buckets.lock();
+        let (level, at) = buckets.entry(key.to_owned()).or_insert((burst, now));
+        let refilled = now.duration_since(*at).as_secs_f64() * per_second;
+        (*level, *at) = ((*level + refilled).min(burst), now);
+        let exceeded = *level < 1.0;
+        let missing = if exceeded {
+            1.0 - *level
+        } else {
+            *level -= 1.0;
+            burst - *level
+        };
+        let reset = Duration::try_from_secs_f64(missing / per_second).unwrap_or(Duration::MAX);
+        let limit_size = usize::try_from(limit.burst).unwrap_or(usize::MAX);
+        // The level is not negative and at most `burst`.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let remaining = *level as usize;
+        let (unit, retry_after) = ("requests", limit.retry_after);
+        WindowState { unit, limit: limit_size, remaining, reset, exceeded, retry_after }
     }
 }
 
@@ -163,6 +193,21 @@ mod tests {
         assert_eq!(third.rejected.as_deref(), Some("Rate limit reached for requests"));
         assert!(header(&third, "retry-after-ms").is_some());
         assert_eq!(limiter.check("b", &script, 60).rejected, None, "limits are per key");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bucket_refills_steadily_up_to_its_burst() {
+        let limiter = RateLimiter::default();
+        let limit = BucketLimit { per_minute: 600, burst: 3, retry_after: RetryAfter::Millis };
+        let script = Script { request_bucket: Some(limit), ..Script::default() };
+        let accepts = || limiter.check("a", &script, 1).rejected.is_none();
+        assert_eq!([accepts(), accepts(), accepts(), accepts()], [true, true, true, false]);
+        let refused = limiter.check("a", &script, 1);
+        assert_eq!(header(&refused, "retry-after-ms"), Some("100"));
+        tokio::time::sleep(Duration::from_millis(101)).await;
+        assert_eq!([accepts(), accepts()], [true, false], "one per 100 ms");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!([accepts(), accepts(), accepts(), accepts()], [true, true, true, false]);
     }
 
     #[tokio::test]

@@ -16,6 +16,8 @@ pub struct Script {
     pub reject_max_tokens: bool,
     /// Requests per API key.
     pub rate_limit: Option<WindowLimit>,
+    /// Requests per API key, as a token bucket instead of a sliding window.
+    pub request_bucket: Option<BucketLimit>,
     /// Prompt tokens per API key, four bytes to a token.
     pub token_limit: Option<WindowLimit>,
     pub limit_headers: LimitHeaders,
@@ -31,6 +33,19 @@ pub struct Script {
 pub struct WindowLimit {
     pub max: usize,
     pub window_ms: u64,
+    /// The format of `Retry-After`.
+    #[serde(default)]
+    pub retry_after: RetryAfter,
+}
+
+/// A token bucket of requests per API key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketLimit {
+    /// The requests that are added per minute.
+    pub per_minute: u32,
+    /// The most requests that the bucket holds. It starts full.
+    pub burst: u32,
     /// The format of `Retry-After`.
     #[serde(default)]
     pub retry_after: RetryAfter,
@@ -93,6 +108,26 @@ pub struct When {
     pub contains: Option<String>,
     /// This request and all later ones.
     pub from: Option<u64>,
+    /// A random part of the requests.
+    pub random: Option<RandomShare>,
+}
+
+/// A random part of the requests, which is the same whenever the seed is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RandomShare {
+    pub percent: u64,
+    pub seed: u64,
+}
+
+impl RandomShare {
+    fn includes(&self, number: u64) -> bool {
+        // SplitMix64: well-distributed numbers from consecutive ones.
+        let mut bits = self.seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) % 100 < self.percent
+    }
 }
 
 /// Replaces the default reply.
@@ -192,5 +227,6 @@ impl When {
             && self.role.is_none_or(|role| role == request.role)
             && self.model.as_ref().is_none_or(|model| *model == request.model)
             && self.contains.as_ref().is_none_or(|part| request.last_user.contains(part))
+            && self.random.as_ref().is_none_or(|share| share.includes(number))
     }
 }

@@ -1,3 +1,4 @@
+use super::model_request::ModelRequest;
 use super::*;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +35,21 @@ async fn first_ended(provider: &MockProvider) -> LoggedRequest {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the request never ended: {:?}", provider.request_log());
+}
+
+#[test]
+fn random_rules_match_the_same_part_of_the_requests_again() {
+    let request = ModelRequest::parse(Protocol::OpenAi, &serde_json::json!({"model": "m"}));
+    let matching = |percent, seed| -> Vec<u64> {
+        let random = Some(RandomShare { percent, seed });
+        let when = When { random, ..When::default() };
+        (1..=10_000).filter(|number| when.matches(*number, &request)).collect()
+    };
+    let five = matching(5, 1);
+    assert!((400..600).contains(&five.len()), "{}", five.len());
+    assert_eq!(five, matching(5, 1));
+    assert_ne!(five, matching(5, 2));
+    assert_eq!((matching(0, 1).len(), matching(100, 1).len()), (0, 10_000));
 }
 
 #[tokio::test]

@@ -15,6 +15,9 @@
 //! | any | the connection is edited | closed, with an empty history |
 //! | suspended | the connection is saved unchanged | closed |
 //!
+//! A call that gets no answer until its timeout or until the active time of its run ends
+//! is a failure.
+//!
 //! An outcome counts only in the state in which its ticket was issued. The outcome of
 //! a manual probe counts in every state; it never opens the circuit, but it may suspend
 //! it. A 403 suspends one model only, independently of the state. A manual probe does
