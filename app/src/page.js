@@ -2,7 +2,7 @@
 // page with the CSP nonce.
 (() => {
   const unsaved = () => document.querySelector("form.editor[data-unsaved]");
-  let unsavedPath = "";
+  let unsavedPath = location.pathname;
   const markUnsaved = (form) => {
     if (!form?.matches("form.editor")) return;
     form.dataset.unsaved = "";
@@ -39,8 +39,34 @@
     const stay = !undoing && !confirm("Leave this page? Your changes are not saved.");
     if (stay) history.forward();
     if (stay || undoing) event.stopImmediatePropagation();
+    else forget();
     undoing = stay;
   });
+  // The input of a new object is kept in this tab over a reload. `unsaved.rs` shows it
+  // again. Secrets are not kept.
+  const KEPT = "kept:";
+  const forget = () => {
+    const names = Object.keys(sessionStorage).filter((name) => name.startsWith(KEPT));
+    for (const name of names) sessionStorage.removeItem(name);
+  };
+  const keep = () => {
+    const form = unsaved();
+    if (form?.dataset.keep === undefined) return;
+    const isKept = ([name, value]) =>
+      typeof value === "string" &&
+      name !== "headers" &&
+      form.elements.namedItem(name)?.type !== "password";
+    const fields = JSON.stringify([...new FormData(form)].filter(isKept));
+    try {
+      sessionStorage.setItem(KEPT + location.pathname + location.search, fields);
+    } catch {
+      // The storage is full, so this input does not survive a reload.
+    }
+  };
+  addEventListener("pagehide", keep);
+  const [navigation] = performance.getEntriesByType("navigation");
+  if (!["reload", "back_forward"].includes(navigation?.type)) forget();
+
   // A page from the back-forward cache must not reuse its idempotency key.
   addEventListener("pageshow", ({ persisted }) => {
     for (const key of persisted ? document.getElementsByName("idempotency_key") : []) {

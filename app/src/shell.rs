@@ -283,6 +283,7 @@ fn help() -> AnyView {
         ("/", "focus the search field"),
         ("j  k", "next or previous item"),
         ("f", "next failure"),
+        ("←  →", "move between the buttons of a run"),
         ("Enter", "open the focused item"),
         ("Alt+↑  Alt+↓", "move a row of an editor up or down"),
     ];

@@ -183,6 +183,17 @@ mod in_browser {
         )
     }
 
+    /// The fields of a form that `page.js` kept for this URL before a reload. They are
+    /// returned once.
+    #[must_use]
+    pub fn take_kept_fields() -> Option<Vec<(String, String)>> {
+        let storage = window()?.session_storage().ok()??;
+        let key = format!("kept:{}", current_path());
+        let fields = storage.get_item(&key).ok()??;
+        let _ = storage.remove_item(&key);
+        serde_json::from_str(&fields).ok()
+    }
+
     /// Focuses the next (or previous) match after the focused element.
     pub fn focus_next(selector: &str, back: bool) {
         let Some(document) = document() else { return };
@@ -190,9 +201,13 @@ mod in_browser {
         let nodes: Vec<HtmlElement> =
             (0..all.length()).filter_map(|i| all.get(i)?.dyn_into().ok()).collect();
         let active = document.active_element();
-        let at = nodes
-            .iter()
-            .position(|node| active.as_ref().is_some_and(|active| node.contains(Some(active))));
+        // Another control of the same row counts as the row.
+        let holds = |node: &HtmlElement, active: &web_sys::Element| {
+            let row = node.closest("tr").ok().flatten();
+            node.contains(Some(active)) || row.is_some_and(|row| row.contains(Some(active)))
+        };
+        let at =
+            nodes.iter().position(|node| active.as_ref().is_some_and(|active| holds(node, active)));
         let next = match (at, back) {
             (None, _) => 0,
             (Some(i), false) => i + 1,
@@ -200,6 +215,27 @@ mod in_browser {
         };
         if let Some(node) = nodes.get(next) {
             let _ = node.focus();
+        }
+    }
+
+    /// The left and right arrow keys move the focus between the controls of a table row.
+    pub fn move_within_row(event: &web_sys::KeyboardEvent) {
+        let back = match event.key().as_str() {
+            "ArrowLeft" => true,
+            "ArrowRight" => false,
+            _ => return,
+        };
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let row = target.as_ref().and_then(|target| target.closest("tr").ok()?);
+        let (Some(target), Some(row)) = (target, row) else { return };
+        let Ok(all) = row.query_selector_all("a[href], button:enabled") else { return };
+        let controls: Vec<HtmlElement> =
+            (0..all.length()).filter_map(|i| all.get(i)?.dyn_into().ok()).collect();
+        let at = controls.iter().position(|control| control.is_same_node(Some(&target)));
+        let next = at.and_then(|at| if back { at.checked_sub(1) } else { Some(at + 1) });
+        if let Some(control) = next.and_then(|next| controls.get(next)) {
+            event.prevent_default();
+            let _ = control.focus();
         }
     }
 
@@ -259,7 +295,11 @@ mod on_server {
     pub fn current_path() -> String {
         "/".to_owned()
     }
+    pub fn take_kept_fields() -> Option<Vec<(String, String)>> {
+        None
+    }
     pub fn focus_next(_selector: &str, _back: bool) {}
+    pub fn move_within_row(_event: &KeyboardEvent) {}
     pub fn is_typing(_event: &KeyboardEvent) -> bool {
         true
     }

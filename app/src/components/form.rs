@@ -5,7 +5,8 @@
 
 use super::browser;
 pub use super::field::{Control, Field, options};
-use super::form_data::{capitalize, display_path, field_id};
+use super::form_data::{capitalize, display_path};
+use super::form_order::{FieldOrder, link_target, sort_problems};
 use super::page_data::{load, query_param};
 use crate::domain::{Draft, Problem, Problems, form};
 use crate::server_fns::RejectionQuery;
@@ -28,6 +29,7 @@ pub struct Form {
     draft: StoredValue<Draft>,
     detail: StoredValue<(String, Option<String>)>,
     validate: Validator,
+    order: FieldOrder,
 }
 
 impl Form {
@@ -43,7 +45,15 @@ impl Form {
             draft: StoredValue::new(draft),
             detail: StoredValue::new((rejected.detail, rejected.link)),
             validate,
+            order: &[],
         }
+    }
+
+    /// Lists the problems in the order of the fields on the page.
+    #[must_use]
+    pub fn in_order(self, order: FieldOrder) -> Self {
+        self.problems.update_untracked(|problems| sort_problems(order, problems));
+        Self { order, ..self }
     }
 
     /// Reads the initial draft.
@@ -79,7 +89,9 @@ impl Form {
     /// parsed: the form then posts, and the server answers with the reason.
     fn problems_of(self, event: &Event) -> Option<Problems> {
         let entries = browser::form_entries(&browser::form_of(event)?);
-        form::parse(entries).ok().map(|draft| (self.validate)(&draft))
+        let mut problems = (self.validate)(&form::parse(entries).ok()?);
+        sort_problems(self.order, &mut problems);
+        Some(problems)
     }
 
     /// The validation message of a path, including problems of its list items.
@@ -116,14 +128,19 @@ impl Form {
                 n => format!("{n} problems to fix"),
             };
             let items = problems.iter().map(|p| {
-                let href = format!("#{}", field_id(&p.path));
                 let path = display_path(&p.path);
                 let text = if path.is_empty() {
                     capitalize(&p.message)
                 } else {
                     format!("{path}: {}", p.message)
                 };
-                view! { <li><a href=href rel="external">{text}</a></li> }
+                match link_target(self.order, &p.path) {
+                    Some(id) => {
+                        let href = format!("#{id}");
+                        view! { <li><a href=href rel="external">{text}</a></li> }.into_any()
+                    }
+                    None => view! { <li>{text}</li> }.into_any(),
+                }
             });
             let link = link.map(|link| {
                 view! { <p><a href=link>"View details"</a></p> }

@@ -79,7 +79,7 @@ pub fn capitalize(text: &str) -> String {
     }
 }
 
-fn steps(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn steps(path: &str) -> impl Iterator<Item = &str> {
     path.split(['.', '[', ']']).filter(|step| !step.is_empty())
 }
 
@@ -123,14 +123,9 @@ pub fn editable_draft(spec: Value) -> Draft {
     Draft(spec)
 }
 
-/// JSON as a form shows it. A string is shown as plain text unless it parses as
-/// JSON.
+/// JSON as a form shows it.
 fn json_text(value: &Value) -> String {
-    match value {
-        Value::String(text) if serde_json::from_str::<Value>(text).is_err() => text.clone(),
-        Value::String(_) => value.to_string(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    }
+    serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
 /// The labels of all fields in which two documents differ.
@@ -222,15 +217,21 @@ mod tests {
             ("expected_behaviors[0][required]", "false"),
             ("tool_mocks[0][tool]", "look_up"),
             ("tool_mocks[0][when]", "{\"id\": 1}"),
-            ("tool_mocks[0][result]", "plain"),
+            ("tool_mocks[0][result]", "\"plain\""),
+            ("tool_mocks[1][tool]", "count"),
+            ("tool_mocks[1][result]", "5"),
+            ("tool_mocks[2][tool]", "count"),
+            ("tool_mocks[2][result]", "\"5\""),
             ("success_criteria[min_score]", "80"),
         ]);
-        let spec = ScenarioSpec::parse(&form).expect("valid");
+        let spec = ScenarioSpec::parse_form(&form).expect("valid");
+        let results: Vec<_> = spec.tool_mocks.iter().flat_map(|mock| mock.result.clone()).collect();
+        assert_eq!(results, [json!("plain"), json!(5), json!("5")]);
         assert_eq!(spec.success_criteria.min_score, 80);
         assert!(!spec.expected_behaviors[0].required);
         // Saving it again changes nothing.
         let shown = editable_draft(serde_json::to_value(&spec).expect("JSON"));
         assert_eq!(lines(&shown, "tags"), "a\nb");
-        assert_eq!(ScenarioSpec::parse(&shown).expect("valid"), spec);
+        assert_eq!(ScenarioSpec::parse_form(&shown).expect("valid"), spec);
     }
 }

@@ -73,6 +73,13 @@ fn connection() -> Value {
     })
 }
 
+fn selection() -> Value {
+    let filter = json!({"q": "", "category": "c", "difficulty": "d", "tag": "t", "built_in": ""});
+    json!({"agent": "a", "scenarios": ["s"], "all": true, "filter": filter, "repeats": "1",
+        "concurrency": "", "note": "", "allow_parallel": false, "skip_incompatible": false,
+        "draft": "d"})
+}
+
 /// Asserts that both parsers agree, and returns whether they succeeded.
 fn parsers_agree<T: DeserializeOwned + PartialEq + Debug>(value: &Value) -> bool {
     let text = value.to_string();
@@ -152,11 +159,7 @@ fn forms_parse_like_serde_json() {
     assert_same::<Vec<Connection>>(&json!([connection()]));
     assert_same::<AccountData>(&json!({"sign_up_open": true, "rejected": rejected()}));
     let choice = json!({"id": "i", "name": "n", "about": "a"});
-    let filter = json!({"q": "", "category": "c", "difficulty": "d", "tag": "t", "built_in": ""});
-    let params = json!({"agent": "a", "scenarios": ["s"], "all": true, "filter": filter,
-        "repeats": "1", "concurrency": "", "note": "", "allow_parallel": false,
-        "skip_incompatible": false, "draft": "d"});
-    assert_same::<StartData>(&json!({"key": "k", "params": params, "agents": [choice],
+    assert_same::<StartData>(&json!({"key": "k", "params": selection(), "agents": [choice],
         "scenarios": [], "rejected": rejected()}));
     let row = json!({"id": ID, "name": "n", "description": "d", "category": "c", "model": "m",
         "tools": 1, "revision": 1, "updated_at": AT});
@@ -173,7 +176,7 @@ fn errors_and_preflight_parse_like_serde_json() {
     let error = json!({"code": "too_many", "detail": "d", "link": "/", "retry_after": 3,
         "log_id": "l", "problems": [{"path": "p", "message": "m"}]});
     assert_same::<AppError>(&error);
-    assert_same::<PreflightData>(&json!({"found": found, "error": error,
+    assert_same::<PreflightData>(&json!({"checked": selection(), "found": found, "error": error,
         "problems": [{"path": "p", "message": "m"}], "has_agent": true,
         "allow_parallel": false, "skip_incompatible": true}));
 }

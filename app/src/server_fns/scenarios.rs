@@ -151,7 +151,7 @@ pub(super) async fn scenario_form(
         let id = request::id(&id, "scenario")?;
         let scenario = services.scenarios.scenario(&caller, id).await?;
         let spec = serde_json::to_value(&scenario.spec).unwrap_or_default();
-        let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse(&typed.draft));
+        let typed = form.rejected.as_ref().map(|typed| ScenarioSpec::parse_form(&typed.draft));
         form.differs = request::differs(&spec, typed);
         form.stored = crate::components::form_data::editable_draft(spec);
         form.scenario = Some(ScenarioHead {

@@ -84,6 +84,8 @@ pub struct StartData {
 /// What a start would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PreflightData {
+    /// The selection that was checked, as it was sent.
+    pub checked: StartParams,
     /// `None` while nothing is selected.
     pub found: Option<Preflight>,
     /// Why the preflight failed.
@@ -170,8 +172,10 @@ pub(super) async fn check_start(
     let cursor = crate::services::Cursor { after: None, limit: Some(2) };
     let agents = services.agents.agents(&caller, &cursor).await?.items;
     let rejected = request::rejected(params.draft.as_deref()).await;
+    let checked = params.clone();
     let params = resolve(params, rejected.as_ref(), &agents);
     let mut data = PreflightData {
+        checked,
         has_agent: !params.agent.is_empty(),
         allow_parallel: params.allow_parallel,
         skip_incompatible: params.skip_incompatible,

@@ -4,6 +4,7 @@ use super::draft::check_storable;
 use super::ids::{AgentId, ConnectionId};
 use super::problem::{Problem, Problems};
 use super::timestamp::Timestamp;
+use super::tool_name::read_tool_name;
 use super::{Draft, DraftReader, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -120,11 +121,7 @@ fn parse_tools(reader: &mut DraftReader<'_>) -> Vec<Tool> {
         if !entry.is_object() {
             continue;
         }
-        let name = entry.name("name", 64, true);
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if !name.is_empty() && !name.chars().all(allowed) {
-            entry.problem("name", "may contain only letters, digits, _ and -");
-        }
+        let name = read_tool_name(&mut entry, "name");
         if name == END_CONVERSATION {
             entry.problem("name", "is the name of a built-in tool");
         }

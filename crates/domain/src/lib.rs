@@ -16,6 +16,7 @@ mod preflight;
 mod problem;
 mod run;
 mod scenario;
+mod scenario_form;
 mod scenario_parse;
 pub mod services;
 mod settings;
@@ -24,6 +25,7 @@ mod string_enum;
 mod suite;
 mod text;
 mod timestamp;
+mod tool_name;
 mod turn;
 pub mod url;
 

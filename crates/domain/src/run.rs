@@ -129,6 +129,15 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// Whether a re-run can end differently while agent and scenario stay as they are:
+    /// later, or once the connection or the account is fixed.
+    #[must_use]
+    pub fn rerun_may_help(self) -> bool {
+        !matches!(self, Self::Incompatible | Self::InvalidScenario | Self::InvalidAgent)
+    }
+}
+
 string_enum! {
     /// The author of a turn.
     Speaker {

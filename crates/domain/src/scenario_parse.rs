@@ -7,6 +7,7 @@ use super::scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 use super::text::is_blank;
+use super::tool_name::{MAX_TOOL_NAME, TOOL_NAME_RULE, is_tool_name, read_tool_name};
 use super::{Draft, DraftReader, Speaker, limits};
 use serde_json::{Map, Value};
 
@@ -14,16 +15,34 @@ use serde_json::{Map, Value};
 const READ_ONLY_FIELDS: [&str; 7] =
     ["id", "revision", "slug", "is_built_in", "updated_at", "idempotency_key", "kind"];
 
+/// Where a draft comes from.
+#[derive(Clone, Copy, PartialEq)]
+enum Origin {
+    User,
+    /// An earlier version of Rehearsal may have saved it, with fewer checks.
+    Store,
+}
+
 impl ScenarioSpec {
     /// Validates the draft.
     ///
     /// # Errors
     /// All problems of the draft.
     pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        draft.parse(Self::read)
+        draft.parse(|reader| Self::read(reader, Origin::User))
     }
 
-    fn read(mut r: DraftReader<'_>) -> Option<Self> {
+    /// Parses a stored scenario. Unlike [`Self::parse`], this accepts impossible tool
+    /// names and results with broken JSON, which were once valid: a scenario that could
+    /// be run stays runnable, and its editor shows the problems.
+    ///
+    /// # Errors
+    /// All problems of the draft.
+    pub fn parse_stored(draft: &Draft) -> Result<Self, Problems> {
+        draft.parse(|reader| Self::read(reader, Origin::Store))
+    }
+
+    fn read(mut r: DraftReader<'_>, origin: Origin) -> Option<Self> {
         let name = r.name("name", limits::NAME, true);
         let description = r.text("description", limits::MESSAGE);
         let category = r.choice("category", Category::ALL, None);
@@ -34,7 +53,7 @@ impl ScenarioSpec {
         let mode = r.choice("mode", Mode::ALL, Some(Mode::Scripted));
         let max_turns = r.integer("max_turns", 20, 1, 200);
         let timeout_seconds = r.integer("timeout_seconds", 300, 10, 3600);
-        let (conversation_flow, has_invalid) = flow(&mut r);
+        let (conversation_flow, has_invalid) = flow(&mut r, mode);
         let goal = r.text("goal", limits::MESSAGE);
         let known_facts = r.texts("known_facts", limits::ITEMS);
         let opening = r.text("opening_line", limits::MESSAGE);
@@ -44,8 +63,13 @@ impl ScenarioSpec {
         let success_criteria = criteria(&mut r);
         let required_tools = r.texts("required_tools", limits::ITEMS);
         let agent_category = r.name("agent_category", limits::AGENT_CATEGORY, false);
-        let tool_mocks = mocks(&mut r);
+        let tool_mocks = mocks(&mut r, origin);
         let on_unmocked = r.choice("on_unmocked", OnUnmocked::ALL, Some(OnUnmocked::Error));
+        if origin == Origin::User {
+            let must_call = &success_criteria.must_call_tools;
+            tool_names(&mut r, "success_criteria.must_call_tools", must_call);
+            tool_names(&mut r, "required_tools", &required_tools);
+        }
         r.deny_unknown_fields(&READ_ONLY_FIELDS);
         Some(Self {
             name,
@@ -105,8 +129,10 @@ fn persona(r: &mut DraftReader<'_>) -> Persona {
     persona
 }
 
-/// Returns the valid turns and whether any turn was invalid.
-fn flow(r: &mut DraftReader<'_>) -> (Vec<FlowTurn>, bool) {
+/// Returns the valid turns and whether any turn was invalid. A simulated conversation has
+/// no script, so turns without a message are ignored there: the editor sends the hidden
+/// script too.
+fn flow(r: &mut DraftReader<'_>, mode: Option<Mode>) -> (Vec<FlowTurn>, bool) {
     let (mut turns, mut has_invalid) = (Vec::new(), false);
     for (path, value) in r.list("conversation_flow", limits::TURNS) {
         let mut t = r.entry(path, value);
@@ -116,9 +142,13 @@ fn flow(r: &mut DraftReader<'_>) -> (Vec<FlowTurn>, bool) {
         }
         let speakers = [("user", Speaker::User), ("agent", Speaker::Agent)];
         let speaker = t.choice("speaker", &speakers, None);
-        let message = t.required_text("message", limits::MESSAGE);
+        let message = match mode {
+            Some(Mode::Simulated) => t.text("message", limits::MESSAGE),
+            Some(Mode::Scripted) | None => t.required_text("message", limits::MESSAGE),
+        };
         t.deny_unknown_fields(&[]);
         match speaker {
+            Some(_) if mode == Some(Mode::Simulated) && is_blank(&message) => {}
             Some(speaker) => turns.push(FlowTurn { speaker, message }),
             None => has_invalid = true,
         }
@@ -195,21 +225,31 @@ fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
     criteria
 }
 
-fn mocks(r: &mut DraftReader<'_>) -> Vec<ToolMock> {
+/// Reports names that no tool can have: an agent could never satisfy the list.
+fn tool_names(r: &mut DraftReader<'_>, list: &str, names: &[String]) {
+    for name in names.iter().filter(|name| !is_tool_name(name)) {
+        r.problem(list, format!("contains “{name}”, but {TOOL_NAME_RULE}"));
+    }
+}
+
+fn mocks(r: &mut DraftReader<'_>, origin: Origin) -> Vec<ToolMock> {
     let mut mocks = Vec::new();
     for (path, value) in r.list("tool_mocks", limits::ITEMS) {
         let mut m = r.entry(path, value);
         if !m.is_object() {
             continue;
         }
-        let tool = m.name("tool", 64, true);
+        let tool = match origin {
+            Origin::User => read_tool_name(&mut m, "tool"),
+            Origin::Store => m.name("tool", MAX_TOOL_NAME, true),
+        };
         let when = match json_value(m.value("when")) {
             Ok(None) => None,
             Ok(Some(Value::Object(map))) => Some(map),
             Ok(Some(_)) => problem(&mut m, "when", "must be an object of arguments"),
             Err(message) => problem(&mut m, "when", &message),
         };
-        let result = match mock_result(m.value("result")) {
+        let result = match mock_result(m.value("result"), origin) {
             Ok(result) => result,
             Err(message) => {
                 m.problem("result", message);
@@ -231,20 +271,25 @@ fn mocks(r: &mut DraftReader<'_>) -> Vec<ToolMock> {
     mocks
 }
 
-/// Parses the result of a mock. Forms send JSON objects and arrays as text, so such text
-/// is parsed. Other text stays text, so that a stored result round-trips: `"5"` must not
-/// become 5, and `"null"` must not become null.
-fn mock_result(value: Option<&Value>) -> Result<Option<Value>, &'static str> {
+/// Parses the result of a mock. Text that contains a JSON object or array is parsed. Other
+/// text stays text, so that a stored result round-trips: `"5"` must not become 5, and
+/// `"null"` must not become null. Text that begins like an object or array is JSON with a
+/// mistake.
+fn mock_result(value: Option<&Value>, origin: Origin) -> Result<Option<Value>, String> {
     let result = match value {
         None => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
         Some(Value::String(text)) => match serde_json::from_str(text) {
             Ok(json @ (Value::Object(_) | Value::Array(_))) => json,
+            Err(error) if origin == Origin::User && text.trim_start().starts_with(['{', '[']) => {
+                return Err(format!("must be JSON: {error}"));
+            }
             _ => Value::String(text.clone()),
         },
         Some(other) => other.clone(),
     };
-    check_storable(&result).map(|()| Some(result))
+    check_storable(&result)?;
+    Ok(Some(result))
 }
 
 fn problem(r: &mut DraftReader<'_>, field: &str, message: &str) -> Option<Map<String, Value>> {

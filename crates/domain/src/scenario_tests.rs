@@ -209,10 +209,101 @@ fn behaviors_are_required_by_default() {
 #[case::number_as_text("5", json!("5"))]
 #[case::null_as_text("null", json!("null"))]
 #[case::quoted_text("\"5\"", json!("\"5\""))]
-#[case::broken("{\"a\":", json!("{\"a\":"))]
+#[case::bracket_inside("slots [1]", json!("slots [1]"))]
 fn parse_mock_result_from_text(#[case] text: &str, #[case] result: Value) {
     let spec = valid(json!({"tool_mocks": [{"tool": "t", "result": text}]}));
     assert_eq!(spec.tool_mocks[0].result, Some(result));
+}
+
+#[rstest]
+#[case::object("{\"a\":")]
+#[case::list(" [1, 2")]
+#[case::words("{closed}")]
+fn broken_json_of_a_mock_result_is_a_problem(#[case] text: &str) {
+    let listed = problems(json!({"tool_mocks": [{"tool": "t", "result": text}]}));
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert!(listed[0].starts_with("tool_mocks[0].result: must be JSON: "), "{listed:?}");
+}
+
+#[rstest]
+#[case::required(
+    json!({"required_tools": ["find_slot", "find slot"]}),
+    "required_tools: contains “find slot”, but the name of a tool has 1 to 64 letters, digits, _ and - only"
+)]
+#[case::required_lines(
+    json!({"required_tools": "find_slot\nbook!"}),
+    "required_tools: contains “book!”, but the name of a tool has 1 to 64 letters, digits, _ and - only"
+)]
+#[case::must_call(
+    json!({"success_criteria": {"must_call_tools": ["größe"]}}),
+    "success_criteria.must_call_tools: contains “größe”, but the name of a tool has 1 to 64 letters, digits, _ and - only"
+)]
+#[case::mock(
+    json!({"tool_mocks": [{"tool": "find.slot", "result": {}}]}),
+    "tool_mocks[0].tool: may contain only letters, digits, _ and -"
+)]
+fn impossible_tool_name_is_a_problem(#[case] with: Value, #[case] problem: &str) {
+    assert_eq!(problems(with), [problem]);
+}
+
+/// An earlier version saved them, and the mock still answers no call.
+#[test]
+fn stored_scenario_with_impossible_tool_name_stays_runnable() {
+    let stored = draft(json!({
+        "tool_mocks": [{"tool": "find slot", "result": "{broken"}],
+        "required_tools": ["find slot"], "success_criteria": {"must_call_tools": ["x y"]},
+    }));
+    assert_eq!(ScenarioSpec::parse(&stored).unwrap_err().len(), 4);
+    let spec = ScenarioSpec::parse_stored(&stored).expect("a scenario");
+    assert_eq!(spec.tool_mocks[0].result, Some(json!("{broken")));
+}
+
+#[test]
+fn simulated_scenario_ignores_the_blank_turn_of_its_hidden_script() {
+    let blank = json!({"speaker": "user", "message": " \u{200B}"});
+    let said = json!({"speaker": "user", "message": "Hello?"});
+    let with =
+        |mode: &str| json!({"mode": mode, "goal": "Book", "conversation_flow": [blank, said]});
+    assert_eq!(valid(with("simulated")).conversation_flow.len(), 1);
+    assert_eq!(problems(with("scripted")), ["conversation_flow[0].message: must not be empty"]);
+    // Other mistakes stay problems, so that no document loses content silently.
+    let odd = json!({"mode": "simulated", "goal": "Book", "conversation_flow": [
+        {"speaker": "nobody", "message": ""}, {"speaker": "user", "message": "", "note": "x"}]});
+    assert_eq!(
+        problems(odd),
+        [
+            "conversation_flow[0].speaker: must be one of user, agent",
+            "conversation_flow[1].note: is not a known field; known fields: speaker, message",
+        ]
+    );
+}
+
+#[rstest]
+#[case::object("{\"free\": [9]}", Ok(json!({"free": [9]})))]
+#[case::text("\"no seats\"", Ok(json!("no seats")))]
+#[case::number(" 5 ", Ok(json!(5)))]
+#[case::flag("true", Ok(json!(true)))]
+#[case::words(
+    "no seats",
+    Err("must be JSON, such as {\"status\": \"ok\"} or \"text in quotes\": ")
+)]
+#[case::broken(
+    "{\"free\": ",
+    Err("must be JSON, such as {\"status\": \"ok\"} or \"text in quotes\": ")
+)]
+#[case::empty(" ", Err("is required unless error is given"))]
+#[case::null("null", Err("is required unless error is given"))]
+fn mock_result_of_the_form_is_json(#[case] text: &str, #[case] expected: Result<Value, &str>) {
+    let form = draft(json!({"tool_mocks": [{"tool": "t", "result": text}]}));
+    match (ScenarioSpec::parse_form(&form), expected) {
+        (Ok(spec), Ok(expected)) => assert_eq!(spec.tool_mocks[0].result, Some(expected)),
+        (Err(found), Err(expected)) => {
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!(found[0].path, "tool_mocks[0].result");
+            assert!(found[0].message.starts_with(expected), "{found:?}");
+        }
+        (found, expected) => unreachable!("{found:?} instead of {expected:?}"),
+    }
 }
 
 #[test]

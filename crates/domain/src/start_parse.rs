@@ -55,6 +55,7 @@ impl StartSuite {
         let note = reader.text("note", limits::MESSAGE).trim().to_owned();
         let allow_parallel = reader.flag("allow_parallel", false);
         let skip_incompatible = reader.flag("skip_incompatible", false);
+        let expected_runs = reader.optional_integer("expected_runs", 1, u32::MAX);
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
         reader.deny_unknown_fields(&["idempotency_key"]);
@@ -67,6 +68,7 @@ impl StartSuite {
             note,
             allow_parallel,
             skip_incompatible,
+            expected_runs,
             judge,
             simulated_user,
         })

@@ -174,6 +174,10 @@ pub struct StartSuite {
     /// Record incompatible scenarios as errors instead of rejecting the request.
     #[serde(default)]
     pub skip_incompatible: bool,
+    /// The number of runs that the caller expects, for example from a preflight. Nothing
+    /// is started if it would be another number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_runs: Option<u32>,
     /// Overrides the judge model of the settings.
     #[serde(default)]
     pub judge: Option<ModelChoice>,

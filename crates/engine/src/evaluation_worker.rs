@@ -112,7 +112,7 @@ async fn judge(
         store_retry.retry_while_unavailable(|| shared.queue.run_with_input(id)).await?;
     let damaged =
         "The stored agent or scenario can no longer be used, so this run cannot be judged.";
-    let scenario = ScenarioSpec::parse(&Draft(input.scenario.unwrap_or_default()))
+    let scenario = ScenarioSpec::parse_stored(&Draft(input.scenario.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidScenario, damaged))?;
     let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidAgent, damaged))?;

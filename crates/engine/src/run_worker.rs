@@ -68,7 +68,7 @@ async fn execute(
             format!("The stored {what} cannot be used: {first}. Save it again, then re-run.");
         RunInterrupted::Error(RunError::new(kind, message))
     };
-    let scenario = ScenarioSpec::parse(&Draft(input.scenario.unwrap_or_default()))
+    let scenario = ScenarioSpec::parse_stored(&Draft(input.scenario.unwrap_or_default()))
         .map_err(|problems| damaged(ErrorKind::InvalidScenario, "scenario", problems))?;
     let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|problems| damaged(ErrorKind::InvalidAgent, "agent", problems))?;

@@ -22,6 +22,10 @@ test("runs wait for a failing provider, and a button retries it", async ({ page 
     await hydrated(page);
     const waits = page.getByText(/^Provider failing: 6 runs paused, next retry /);
     await expect(waits).toBeVisible({ timeout: 30_000 });
+    // The notice and all rows show the same next retry, and the estimate is not earlier.
+    const times = page.locator(".wait-notice time, .run-detail time");
+    const next = async () => new Set(await times.evaluateAll((all) => all.map((one) => one.getAttribute("datetime"))));
+    await expect.poll(async () => [await times.count(), (await next()).size]).toEqual([7, 1]);
     await page.getByRole("link", { name: "Details and retry" }).click();
     await page.getByRole("link", { name: "Ours" }).click();
     await expect(page.getByText(/(5 calls in a row failed|The retry failed too): .*503/)).toBeVisible();

@@ -256,6 +256,54 @@ test("refused form keeps everything that was typed", async ({ page, visit }) => 
   await expect(about.getByLabel("System prompt")).toHaveValue(ZERO_WIDTH);
 });
 
+test("new simulated scenario is saved", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios/new");
+  await page.locator("#name").fill("Moves an appointment");
+  await page.getByLabel("User turns").selectOption("simulated");
+  await expect(page.getByRole("group", { name: "Turn 1" })).toBeHidden();
+  await page.getByLabel("Goal").fill("Move the appointment to Tuesday");
+  await page.getByRole("button", { name: "Save scenario" }).click();
+  await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);
+  await expect(page.getByLabel("Goal")).toHaveValue("Move the appointment to Tuesday");
+});
+
+test("problems are listed in the order of the form and lead to visible fields", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/scenarios/new");
+  await page.getByLabel("Message").fill("x".repeat(33 * 1024));
+  await page.getByLabel("User turns").selectOption("simulated");
+  await page.getByLabel("Required tools").fill("find slot");
+  await page.getByRole("button", { name: "Add mock" }).click();
+  const mock = page.getByRole("group", { name: "Mock 1" });
+  await mock.getByLabel("Tool").fill("book it");
+  await mock.getByLabel("Result").fill("Booked");
+  await page.getByLabel("Max user turns").fill("0");
+  await page.getByRole("button", { name: "Save scenario" }).click();
+  const summary = page.getByRole("alert");
+  const links = summary.getByRole("link");
+  await expect(links).toHaveText([
+    /^Name: must not be empty/,
+    /^Turn 1, message: must be at most/,
+    /^Goal: must not be empty/,
+    /^Required tools: contains “find slot”/,
+    /^Mock 1, tool: may contain only/,
+    /^Mock 1, result: must be JSON, such as/,
+    /^Max user turns: must be from 1 to 200/,
+  ]);
+  for (const link of await links.all()) {
+    await link.click();
+    const field = page.locator((await link.getAttribute("href")) ?? "");
+    await expect(field).toBeFocused();
+    await expect(field).toBeInViewport();
+  }
+  // The corrected script is hidden again.
+  await page.getByLabel("Message").fill("");
+  await expect(page.getByRole("group", { name: "Turn 1" })).toBeHidden();
+  await mock.getByLabel("Result").fill("\"Booked\"");
+  await expect(links).toHaveCount(5);
+});
+
 test("invalid URLs show a page instead of an error", async ({ page, visit }) => {
   await createAccount(page);
   for (const path of [

@@ -24,8 +24,8 @@ test("double click on Cancel starts no re-run", async ({ page, visit }) => {
   const at = { x: (box?.x ?? 0) + 10, y: (box?.y ?? 0) + 10 };
   await page.mouse.click(at.x, at.y);
   await expect(page.getByRole("heading", { name: "Runs, failures first" })).toBeVisible();
-  // The button now shows the status and is disabled.
-  await expect(page.getByRole("button", { name: "Cancelled" })).toBeDisabled();
+  // No button is left until the re-run buttons appear.
+  await expect(page.locator(".page-head").getByRole("button")).toHaveCount(0);
   await page.mouse.click(at.x, at.y);
   await expect(page.getByRole("button", { name: "Re-run all" })).toBeVisible();
   expect(await api.suites(), "nothing was started").toHaveLength(1);
@@ -68,6 +68,33 @@ test("focus moves to a sensible place when a button disappears", async ({ page, 
   await page.keyboard.press("Enter");
   await expect(page.getByRole("button", { name: "Re-run all" })).toBeVisible();
   await expect(page.getByRole("heading", { level: 1 })).toBeFocused();
+});
+
+test("each run is one tab stop, and the arrow keys reach its buttons", async ({ page, visit }) => {
+  await createAccount(page);
+  const api = new Api(page.request);
+  const scenarios = [await api.scenario("One", 60), await api.scenario("Two", 60)];
+  const suite = await api.startSuite(await api.agent(), scenarios);
+  await visit(`/suites/${suite.id}`);
+  const one = page.getByRole("link", { name: "One", exact: true });
+  await one.focus();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Two", exact: true })).toBeFocused();
+  await page.keyboard.press("Shift+Tab");
+  await expect(one).toBeFocused();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("link", { name: "Show transcript of One" })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("button", { name: "Cancel One" })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("button", { name: "Cancel One" })).toBeFocused();
+  // The keys for lists count the whole row.
+  await page.keyboard.press("j");
+  await expect(page.getByRole("link", { name: "Two", exact: true })).toBeFocused();
+  await page.keyboard.press("k");
+  await page.keyboard.press("ArrowLeft");
+  await expect(one).toBeFocused();
+  await api.post(`/suites/${suite.id}/cancel`, {}, 202);
 });
 
 test.describe("on a narrow screen", () => {

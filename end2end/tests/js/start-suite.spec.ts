@@ -121,6 +121,37 @@ test("invalid values are reported before the start", async ({ page }) => {
   }
 });
 
+test("button and preflight check follow each keystroke", async ({ page }) => {
+  await createAccount(page);
+  const api = new Api(page.request);
+  await startForm(page, await api.agent(), await api.scenario("Hours", 1));
+  const repeats = page.getByLabel("Repeats");
+  await repeats.focus();
+  await page.keyboard.press("End");
+  await page.keyboard.type("2");
+  await expect(page.getByRole("button", { name: "Run 12 conversations" })).toBeEnabled();
+  await expect(before(page)).toContainText("Runs12");
+  await expect(repeats, "the field keeps the focus").toBeFocused();
+  await page.keyboard.press("Backspace");
+  await expect(page.getByRole("button", { name: "Run 1 conversation" })).toBeEnabled();
+
+  // Until the check has answered, the button starts nothing.
+  let release = () => {};
+  const held = new Promise<void>((go) => (release = go));
+  await page.route("**/fn/query*", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.keyboard.type("1");
+  await expect(page.getByRole("button", { name: "Checking…" })).toBeDisabled();
+  await page.keyboard.press("Enter");
+  expect(await api.suites()).toEqual([]);
+  release();
+  await page.getByRole("button", { name: "Run 11 conversations" }).click();
+  await page.waitForURL(/\/suites\/[0-9a-f-]{36}$/);
+  expect((await api.suites())[0]?.total).toBe(11);
+});
+
 test("chosen scenarios are visible, and choosing all hides the list", async ({ page }) => {
   await createAccount(page);
   const api = new Api(page.request);

@@ -82,6 +82,35 @@ test("confirmed leave discards the changes", async ({ page, visit }) => {
   expect(dialogs()).toBe(1);
 });
 
+for (const [path, label, add, row] of [
+  ["/scenarios/new", "Save scenario", "Add turn", "Turn 2"],
+  ["/agents/new", "Save agent", "Add tool", "Tool 1"],
+] as const) {
+  test(`input at ${path} survives a reload, and is forgotten when the page is left`, async ({ page, visit }) => {
+    await createAccount(page);
+    await visit(path);
+    handleLeaveDialog(page, true);
+    await page.locator("#name").fill("Kept");
+    await page.getByRole("button", { name: add }).click();
+    await page.getByRole("group", { name: row }).getByRole("textbox").first().fill("kept_too");
+    for (const _reload of [1, 2]) {
+      await page.reload();
+      await hydrated(page);
+      await expect(page.getByText("was restored")).toBeVisible();
+      await expect(page.locator("#name")).toHaveValue("Kept");
+      await expect(page.getByRole("group", { name: row }).getByRole("textbox").first()).toHaveValue("kept_too");
+      await expect(page.getByRole("button", { name: label })).toBeVisible();
+    }
+    await page.getByRole("link", { name: "Discard it" }).click();
+    await expect(page.locator("#name")).toHaveValue("");
+    await page.locator("#name").fill("Given up");
+    await page.getByRole("link", { name: "Suites", exact: true }).click();
+    await expect(page).toHaveURL(/\/suites$/);
+    await visit(path);
+    await expect(page.locator("#name")).toHaveValue("");
+  });
+}
+
 test("theme changes without leaving the page", async ({ page, context, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");

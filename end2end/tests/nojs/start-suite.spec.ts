@@ -34,6 +34,19 @@ test("preflight problems are shown without JavaScript", async ({ page }) => {
   }
 });
 
+test("button never starts another number of runs than it says", async ({ page }) => {
+  await createAccount(page);
+  const api = new Api(page.request);
+  const [agent, scenario] = [await api.agent(), await api.scenario("Hours", 1)];
+  await page.goto(`/suites/new?agent=${agent}&scenario=${scenario}`);
+  await page.getByLabel("Repeats").fill("3");
+  await page.getByRole("button", { name: "Run 1 conversation" }).click();
+  await expect(page.getByRole("alert")).toContainText("This would start 3 conversations instead of 1");
+  expect(await api.suites()).toEqual([]);
+  await page.getByRole("button", { name: "Run 3 conversations" }).click();
+  await page.waitForURL(/\/suites\/[0-9a-f-]{36}$/);
+});
+
 test("choosing all active scenarios hides the individual ones", async ({ page }) => {
   await createAccount(page);
   const api = new Api(page.request);

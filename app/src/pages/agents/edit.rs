@@ -3,9 +3,11 @@
 use crate::components::form::{
     Control, Field, Form, action_button, delete_button, revision_field, revision_hint,
 };
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
+use crate::components::unsaved::with_kept_input;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
 use crate::server_fns::agents::AgentData;
@@ -18,14 +20,41 @@ use serde_json::json;
 pub fn AgentPage() -> impl IntoView {
     let (id, draft) = (route_param("id"), query_param("draft"));
     let data = load(move || AgentQuery { id: id.get(), draft: draft.get() });
-    view! { {notice()} {when_loaded(data, editor)} }
+    view! { {notice()} {when_loaded(data, show)} }
 }
+
+/// The fields of the page, from top to bottom.
+const FIELDS: FieldOrder = &[
+    "name",
+    "category",
+    "description",
+    "system_prompt",
+    "connection_id",
+    "model",
+    "temperature",
+    "max_tokens",
+    "tools.name",
+    "tools.description",
+    "tools.parameters",
+];
 
 fn check(draft: &Draft) -> Problems {
     AgentSpec::parse(draft).err().unwrap_or_default()
 }
 
-fn editor(data: AgentData) -> AnyView {
+fn show(data: AgentData) -> AnyView {
+    if data.agent.is_some() {
+        return editor(data, false);
+    }
+    with_kept_input(move |kept| {
+        let (mut data, is_kept) = (data.clone(), kept.is_some());
+        data.rejected = kept.or(data.rejected);
+        editor(data, is_kept)
+    })
+}
+
+/// The editor. `is_kept` means that it shows input from before a reload.
+fn editor(data: AgentData, is_kept: bool) -> AnyView {
     let AgentData { agent, stored, rejected, differs, connections, suites } = data;
     let (title, action, draft) = match &agent {
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), default_draft(&connections)),
@@ -35,7 +64,9 @@ fn editor(data: AgentData) -> AnyView {
         let url = format!("/agents/{}", newest.id);
         revision_field(newest.revision, rejected.as_ref(), url, differs)
     });
-    let form = Form::new(draft, rejected, check);
+    let keep = agent.is_none().then_some("");
+    let unsaved = is_kept.then_some("");
+    let form = Form::new(draft, rejected, check).in_order(FIELDS);
     let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string()));
     let hint = agent.as_ref().map(|agent| revision_hint(agent.revision));
     let history = (!suites.is_empty()).then(|| {
@@ -45,7 +76,7 @@ fn editor(data: AgentData) -> AnyView {
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/agents">"Agents"</a></nav>
         <div class="page-head">{heading(title)} {actions}</div>
         {hint}
-        <form method="post" action=action novalidate class="editor"
+        <form method="post" action=action novalidate class="editor" data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
             on:input=move |event| form.on_input(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>

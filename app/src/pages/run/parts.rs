@@ -4,7 +4,7 @@ use crate::components::chip::run_chip;
 use crate::components::format::{cost, duration, grouped, plural, score};
 use crate::components::table::table;
 use crate::components::time::{clock, maybe_time, time};
-use crate::domain::{Evaluation, Run, RunStatus, Usage, WaitReason};
+use crate::domain::{Evaluation, Run, RunStatus, Timestamp, Usage, WaitReason};
 use leptos::prelude::*;
 
 /// The verdict in one sentence.
@@ -26,10 +26,24 @@ pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
 }
 
 /// The activity of an unfinished run, with the end of its wait.
-pub fn activity_with_time(run: &Run) -> AnyView {
+pub fn activity_with_time(run: &Run, now: RwSignal<i64>) -> AnyView {
     let until = run.waiting_on.and_then(|waiting| waiting.until);
-    let until = until.map(|until| view! { ", next retry " {clock(until)} });
+    let until = until.map(|until| next_try(", next retry ", until, now));
     view! { {activity(run)} {until} }.into_any()
+}
+
+/// When a wait ends. `now` is the browser's clock in seconds, and 0 before hydration: a
+/// time that has passed is no longer shown as the next one.
+pub fn next_try(label: &'static str, until: Timestamp, now: RwSignal<i64>) -> AnyView {
+    let is_due = Memo::new(move |_| now.get() * 1000 >= until.0);
+    let shown = move || {
+        if is_due.get() {
+            ", retrying now".into_any()
+        } else {
+            view! { {label} {clock(until)} }.into_any()
+        }
+    };
+    shown.into_any()
 }
 
 /// What an unfinished run does or waits for.

@@ -2,9 +2,11 @@
 
 use super::{fields, read};
 use crate::components::form::{Form, action_button, delete_button, revision_field, revision_hint};
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::rows;
 use crate::components::title::heading;
+use crate::components::unsaved::with_kept_input;
 use crate::domain::{Draft, Problems, Run, ScenarioSpec};
 use crate::pages::run::parts::run_table;
 use crate::server_fns::ScenarioQuery;
@@ -21,8 +23,48 @@ pub fn ScenarioPage() -> impl IntoView {
     view! { {notice()} {when_loaded(data, show)} }
 }
 
+/// The fields of the page, from top to bottom.
+const FIELDS: FieldOrder = &[
+    "name",
+    "description",
+    "category",
+    "difficulty",
+    "tags",
+    "is_active",
+    "persona.name",
+    "persona.mood",
+    "persona.communication_style",
+    "persona.background",
+    "mode",
+    "conversation_flow.speaker",
+    "conversation_flow.message",
+    "goal",
+    "known_facts",
+    "opening_line",
+    "expected_behaviors.text",
+    "expected_behaviors.evidence",
+    "expected_behaviors.required",
+    "failure_conditions",
+    "success_criteria.criteria",
+    "success_criteria.must_include",
+    "success_criteria.must_not_include",
+    "success_criteria.must_call_tools",
+    "success_criteria.min_score",
+    "success_criteria.max_response_seconds",
+    "required_tools",
+    "agent_category",
+    "on_unmocked",
+    "tool_mocks.tool",
+    "tool_mocks.delay_ms",
+    "tool_mocks.when",
+    "tool_mocks.result",
+    "tool_mocks.error",
+    "max_turns",
+    "timeout_seconds",
+];
+
 fn check(draft: &Draft) -> Problems {
-    ScenarioSpec::parse(draft).err().unwrap_or_default()
+    ScenarioSpec::parse_form(draft).err().unwrap_or_default()
 }
 
 fn show(data: ScenarioData) -> AnyView {
@@ -34,11 +76,16 @@ fn show(data: ScenarioData) -> AnyView {
                 {actions(&scenario.id.to_string(), true)}
             </div>
             <p class="hint">"Built-in scenario: you can run or duplicate it, but not edit it."</p>
-            {ScenarioSpec::parse(&data.stored).ok().map(|spec| read::scenario(&spec))}
+            {ScenarioSpec::parse_form(&data.stored).ok().map(|spec| read::scenario(&spec))}
             {latest_runs(data.runs)}
         }
         .into_any(),
-        _ => editor(data),
+        Some(_) => editor(data, false),
+        None => with_kept_input(move |kept| {
+            let (mut data, is_kept) = (data.clone(), kept.is_some());
+            data.rejected = kept.or(data.rejected);
+            editor(data, is_kept)
+        }),
     }
 }
 
@@ -78,7 +125,8 @@ fn default_draft() -> Draft {
     }))
 }
 
-fn editor(data: ScenarioData) -> AnyView {
+/// The editor. `is_kept` means that it shows input from before a reload.
+fn editor(data: ScenarioData, is_kept: bool) -> AnyView {
     let ScenarioData { scenario, stored, rejected, differs, runs } = data;
     let (title, action, draft) = match &scenario {
         None => ("New scenario".to_owned(), "/forms/scenarios".to_owned(), default_draft()),
@@ -90,14 +138,16 @@ fn editor(data: ScenarioData) -> AnyView {
         let url = format!("/scenarios/{}", newest.id);
         revision_field(newest.revision, rejected.as_ref(), url, differs)
     });
-    let form = Form::new(draft, rejected, check);
+    let keep = scenario.is_none().then_some("");
+    let unsaved = is_kept.then_some("");
+    let form = Form::new(draft, rejected, check).in_order(FIELDS);
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
     let hint = scenario.as_ref().map(|scenario| revision_hint(scenario.revision));
     view! {
         {crumbs()}
         <div class="page-head">{heading(title)} {head}</div>
         {hint}
-        <form method="post" action=action novalidate class="editor"
+        <form method="post" action=action novalidate class="editor" data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
             on:input=move |event| form.on_input(&event)>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>

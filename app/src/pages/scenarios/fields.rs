@@ -182,7 +182,7 @@ pub const MOCKS: RowList = RowList {
             {field("delay_ms", "Delay, in ms", Control::Number).show(form)}
             {field("when", "Arguments", Control::TextArea(2)).class("mono")
                 .hint("JSON object: arguments that must match. Leave empty to match every call.").show(form)}
-            {field("result", "Result", Control::TextArea(3)).class("mono").hint("Text or JSON.").show(form)}
+            {field("result", "Result", Control::TextArea(3)).class("mono").hint("JSON, such as {\"status\": \"ok\"} or \"text in quotes\".").show(form)}
             {field("error", "Or error text", LINE).show(form)}
         }
         .into_any()

@@ -49,6 +49,8 @@ pub struct LiveSuite {
     pub announcement: RwSignal<String>,
     /// The browser's clock in seconds; 0 before hydration.
     pub now: RwSignal<i64>,
+    /// Whether the page is hydrated.
+    pub is_interactive: RwSignal<bool>,
     /// Whether cancellation was requested.
     pub cancelling: RwSignal<bool>,
     /// Why the last action failed.
@@ -74,6 +76,7 @@ impl LiveSuite {
             stream_status: RwSignal::new(StreamStatus::Connected),
             announcement: RwSignal::new(String::new()),
             now: RwSignal::new(0),
+            is_interactive: RwSignal::new(false),
             cancelling: RwSignal::new(suite.cancel_requested_at.is_some()),
             problem: RwSignal::new(None),
             announcer: StoredValue::new(StatusAnnouncer::starting_at(

@@ -3,7 +3,8 @@
 
 use crate::domain::{
     Counts, ErrorKind, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Speaker,
-    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Turn, TurnEvent, WaitingRuns, pass_rate,
+    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting,
+    WaitingRuns, pass_rate,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +71,7 @@ impl LiveState {
         let held = |run: &Run| run.waiting_on.filter(|waiting| waiting.is_blocking(run.status));
         let waiting = WaitingRuns::group(runs.iter().filter_map(held));
         let mut state = Self { seq, suite, runs, waiting, followed: None, turns: BTreeMap::new() };
+        state.align_retries();
         if let Some(run) = followed {
             state.follow(run.id);
             state.merge_turns(run.id, run.transcript.unwrap_or_default());
@@ -162,9 +164,40 @@ impl LiveState {
         }
         let ended = !known.status.is_final() && run.status.is_final();
         let ended = ended.then_some((at, run.status)).into_iter().collect();
+        let retry = run.waiting_on.filter(|waiting| waiting.what == WaitReason::Circuit);
         *known = run;
         self.recount();
-        Changes { runs: BTreeSet::from([at]), suite: true, ended, ..Changes::default() }
+        let mut runs = BTreeSet::from([at]);
+        if let Some(Waiting { until, .. }) = retry {
+            for group in self.waiting.iter_mut().filter(|one| one.what == WaitReason::Circuit) {
+                group.until = until;
+            }
+            runs.extend(self.set_retry(until));
+        }
+        Changes { runs, suite: true, ended, ..Changes::default() }
+    }
+
+    /// Sets the next retry of every run that waits for the provider, so that all rows and
+    /// the notice show the same time. Each run stores the time at which its own wait
+    /// began to be reported, which a later failure moves. Returns the changed runs.
+    fn set_retry(&mut self, until: Option<Timestamp>) -> BTreeSet<usize> {
+        let mut changed = BTreeSet::new();
+        for (at, run) in self.runs.iter_mut().enumerate() {
+            if let Some(waiting) = &mut run.waiting_on
+                && waiting.what == WaitReason::Circuit
+                && waiting.until != until
+            {
+                waiting.until = until;
+                changed.insert(at);
+            }
+        }
+        changed
+    }
+
+    /// Applies the next retry of the notice to all rows.
+    fn align_retries(&mut self) -> BTreeSet<usize> {
+        let group = self.waiting.iter().find(|group| group.what == WaitReason::Circuit);
+        group.map(|group| group.until).map(|until| self.set_retry(until)).unwrap_or_default()
     }
 
     fn turn(&mut self, event: TurnEvent) -> Changes {
@@ -199,6 +232,7 @@ impl LiveState {
                 runs.insert(at);
             }
         }
+        runs.extend(self.align_retries());
         Changes { runs, suite: true, ..Changes::default() }
     }
 
@@ -225,6 +259,13 @@ impl LiveState {
             }
         }
         kinds
+    }
+
+    /// Whether an error of the suite may be gone after a re-run.
+    #[must_use]
+    pub fn has_error_to_rerun(&self) -> bool {
+        let errors = self.runs.iter().filter_map(|run| run.error.as_ref());
+        errors.map(|error| error.kind).any(ErrorKind::rerun_may_help)
     }
 
     fn recount(&mut self) {

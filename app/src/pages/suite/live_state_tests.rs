@@ -1,7 +1,8 @@
 use super::{Changes, LiveState, StatusAnnouncer, default_run_to_follow};
 use crate::domain::{
-    Counts, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent,
-    SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting, WaitingRuns,
+    Counts, ErrorKind, FinishedEvent, ProgressEvent, Run, RunError, RunEvent, RunId, RunStatus,
+    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting,
+    WaitingRuns,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -138,6 +139,72 @@ fn only_a_newer_snapshot_replaces_the_state() {
     assert_eq!(changes.ended, [(0, RunStatus::Passed)]);
     assert_eq!(state.seq, 20);
     assert_eq!(state.followed, Some(run_id(1)), "the followed run stays");
+}
+
+fn waiting(mut run: Run, what: WaitReason, until: Option<i64>) -> Run {
+    run.waiting_on = Some(Waiting { what, until: until.map(Timestamp) });
+    run
+}
+
+fn retries(state: &LiveState) -> Vec<Option<i64>> {
+    let until = |run: &Run| run.waiting_on.and_then(|waiting| waiting.until).map(|at| at.0);
+    state.runs.iter().map(until).collect()
+}
+
+#[test]
+fn rows_and_notice_agree_on_the_next_retry() {
+    let runs = vec![
+        waiting(run(1, RunStatus::Running), WaitReason::Circuit, Some(15_000)),
+        waiting(run(2, RunStatus::Running), WaitReason::Circuit, Some(30_000)),
+        waiting(run(3, RunStatus::Running), WaitReason::RateLimit, Some(99_000)),
+        run(4, RunStatus::Pending),
+    ];
+    let mut state = LiveState::new(snapshot(10, runs), None);
+    let shown = |state: &LiveState| state.waiting[0].until.map(|at| at.0);
+    assert_eq!(shown(&state), Some(15_000));
+    assert_eq!(retries(&state), [Some(15_000), Some(15_000), Some(99_000), None]);
+
+    // A run that waits again after a failed retry moves all of them.
+    let again = waiting(run(1, RunStatus::Running), WaitReason::Circuit, Some(60_000));
+    let event = SuiteEvent::Run(Box::new(RunEvent { run_id: run_id(1), run: again }));
+    let changes = state.apply(Some(11), event);
+    assert_eq!(shown(&state), Some(60_000));
+    assert_eq!(retries(&state), [Some(60_000), Some(60_000), Some(99_000), None]);
+    assert_eq!(changes.runs, BTreeSet::from([0, 1]));
+
+    // So does the progress, also for queued runs.
+    let held = Waiting { what: WaitReason::Circuit, until: Some(Timestamp(70_000)) };
+    let group = WaitingRuns { what: WaitReason::Circuit, until: held.until, runs: 3 };
+    let progress = ProgressEvent {
+        done: 0,
+        total: 4,
+        by_status: Counts::default(),
+        eta_seconds: None,
+        current: Vec::new(),
+        waiting: vec![group],
+        held: Some(held),
+    };
+    let changes = state.apply(None, SuiteEvent::Progress(progress));
+    assert_eq!(retries(&state), [Some(70_000), Some(70_000), Some(99_000), Some(70_000)]);
+    assert_eq!(changes.runs, BTreeSet::from([0, 1, 3]));
+}
+
+#[test]
+fn errors_are_rerun_only_where_that_may_help() {
+    let with = |kinds: &[ErrorKind]| {
+        let runs = kinds.iter().zip(1..).map(|(kind, n)| {
+            let mut run = run(n, RunStatus::Error);
+            run.error = Some(RunError::new(*kind, "It failed."));
+            run
+        });
+        LiveState::new(snapshot(10, runs.collect()), None).has_error_to_rerun()
+    };
+    assert!(!with(&[]));
+    assert!(!with(&[ErrorKind::Incompatible, ErrorKind::InvalidScenario, ErrorKind::InvalidAgent]));
+    assert!(with(&[ErrorKind::Incompatible, ErrorKind::Timeout]));
+    for kind in [ErrorKind::CircuitOpen, ErrorKind::CredentialInvalid, ErrorKind::QuotaExhausted] {
+        assert!(with(&[kind]), "{kind:?} ends when the provider or the connection changes");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use crate::server_fns::suites::SuiteData;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use live::LiveSuite;
+use live_state::LiveState;
 
 /// Delay before the re-run buttons appear, in milliseconds.
 const RERUN_DELAY: i32 = 2000;
@@ -59,6 +60,7 @@ fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
             stream::connect(live);
         }
     });
+    Effect::new(move || live.is_interactive.set(true));
     let suite = live.suite.get_untracked();
     let title = format!("{} · {}", suite.agent.name, plural(suite.total, "run"));
     let is_final = Memo::new(move |_| live.suite.with(|suite| suite.status.is_final()));
@@ -66,7 +68,7 @@ fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
     view! {
         {move || (!is_final.get()).then(auto_refresh)}
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/suites">"Suites"</a></nav>
-        <div class="page-head">
+        <div class="page-head has-actions">
             {heading(title)}
             {move || if show_rerun.get() { rerun(live, &key) } else { cancel(live, is_final) }}
         </div>
@@ -103,8 +105,8 @@ fn about(suite: &Suite) -> AnyView {
     .into_any()
 }
 
-/// Becomes true [`RERUN_DELAY`] after `is_final`. The re-run buttons replace the
-/// cancel button, so a late click on Cancel must not start a re-run.
+/// Becomes true [`RERUN_DELAY`] after `is_final`. The re-run buttons take the place of
+/// the cancel button, so a late click on Cancel must not start a re-run.
 fn delayed(is_final: Memo<bool>) -> RwSignal<bool> {
     let elapsed = RwSignal::new(is_final.get_untracked());
     Effect::new(move || {
@@ -117,17 +119,15 @@ fn delayed(is_final: Memo<bool>) -> RwSignal<bool> {
     elapsed
 }
 
-/// The cancel form. With WASM it cancels without leaving the page.
+/// The cancel form, while there is something to cancel. With WASM it cancels without
+/// leaving the page.
 fn cancel(live: LiveSuite, is_final: Memo<bool>) -> AnyView {
-    let label = move || {
-        if is_final.get() {
-            live.suite.with(|suite| suite.status.label())
-        } else if live.cancelling.get() {
-            "Canceling…"
-        } else {
-            "Cancel suite"
-        }
-    };
+    let shown = move || if is_final.get() { ().into_any() } else { cancel_form(live) };
+    shown.into_any()
+}
+
+fn cancel_form(live: LiveSuite) -> AnyView {
+    let label = move || if live.cancelling.get() { "Canceling…" } else { "Cancel suite" };
     view! {
         <form method="post" action=format!("/forms/suites/{}/cancel", live.id) class="inline"
             on:submit=move |event| {
@@ -136,7 +136,7 @@ fn cancel(live: LiveSuite, is_final: Memo<bool>) -> AnyView {
                 browser::focus("page-title");
                 live.cancel();
             }>
-            <button type="submit" disabled=move || live.cancelling.get() || is_final.get()>
+            <button type="submit" disabled=live.cancelling>
                 {label}
             </button>
         </form>
@@ -148,6 +148,7 @@ fn cancel(live: LiveSuite, is_final: Memo<bool>) -> AnyView {
 /// another is not a conflict.
 fn rerun(live: LiveSuite, key: &str) -> AnyView {
     let counts = live.suite.with_untracked(|suite| suite.counts);
+    let has_error_to_rerun = live.state.with_value(LiveState::has_error_to_rerun);
     let action = format!("/forms/suites/{}/rerun", live.id);
     let button = |which: &'static str, label: &'static str| {
         let hidden =
@@ -156,7 +157,7 @@ fn rerun(live: LiveSuite, key: &str) -> AnyView {
     };
     view! {
         <div class="actions">
-            {(counts.error > 0).then(|| button("errors", "Re-run errors"))}
+            {has_error_to_rerun.then(|| button("errors", "Re-run errors"))}
             {(counts.failed > 0).then(|| button("failed", "Re-run failed"))}
             {button("all", "Re-run all")}
         </div>

@@ -4,8 +4,8 @@ use super::live::LiveSuite;
 use super::stream_status::StreamStatus;
 use crate::components::chip::{run_status_style, suite_chip};
 use crate::components::format::{about, percent, plural, seconds, verdict_counts};
-use crate::components::time::clock;
 use crate::domain::{RunStatus, Suite, WaitReason, WaitingRuns};
+use crate::pages::run::parts::next_try;
 use leptos::prelude::*;
 
 pub(super) fn panel(live: LiveSuite) -> AnyView {
@@ -26,7 +26,9 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
             </div>
             <div class="bar counts">{move || suite.with(counts)}</div>
             <p class="hint">{move || sentence(live)}</p>
-            {move || live.waiting.with(|all| all.iter().map(wait_notice).collect_view())}
+            {move || live.waiting.with(|all| {
+                all.iter().map(|waiting| wait_notice(waiting, live.now)).collect_view()
+            })}
             {move || stream_notice(live.stream_status.get())}
             {move || live.problem.get().map(|text| view! {
                 <p class="problem" role="alert">{text}</p>
@@ -83,14 +85,14 @@ fn sentence(live: LiveSuite) -> String {
 }
 
 /// Why runs wait, how many, and until when.
-fn wait_notice(waiting: &WaitingRuns) -> AnyView {
+fn wait_notice(waiting: &WaitingRuns, now: RwSignal<i64>) -> AnyView {
     let (before, after, next) = match waiting.what {
         WaitReason::Slot => ("", " waiting for a free slot", " from "),
         WaitReason::RateLimit => ("Rate limit reached: ", " waiting", ", next call "),
         WaitReason::Circuit => ("Provider failing: ", " paused", ", next retry "),
     };
     let runs = plural(waiting.runs, "run");
-    let until = waiting.until.map(|until| view! { {next} {clock(until)} });
+    let until = waiting.until.map(|until| next_try(next, until, now));
     let why = (waiting.what == WaitReason::Circuit).then(|| {
         view! { " · " <a href="/settings/connections">"Details and retry"</a> }
     });

@@ -55,7 +55,7 @@ pub(super) fn table(live: LiveSuite, is_final: Memo<bool>) -> AnyView {
 
 /// Line below the name of a run: its activity, or why it ended if the status does
 /// not say so.
-fn detail(run: &Run) -> AnyView {
+fn detail(run: &Run, now: RwSignal<i64>) -> AnyView {
     if run.status.is_final() {
         return end_detail(run).into_any();
     }
@@ -66,7 +66,7 @@ fn detail(run: &Run) -> AnyView {
         {
             ().into_any()
         }
-        _ => activity_with_time(run),
+        _ => activity_with_time(run, now),
     }
 }
 
@@ -86,16 +86,18 @@ fn table_row(live: LiveSuite, row: Row, many: bool) -> AnyView {
     let failure =
         move || matches!(status.get(), RunStatus::Failed | RunStatus::Error).then_some("");
     let name = label.clone();
+    // With scripts, the arrow keys reach the other controls of a row.
+    let tab_index = move || live.is_interactive.get().then_some("-1");
     view! {
-        <tr class:followed=followed>
+        <tr class:followed=followed on:keydown=|event| browser::move_within_row(&event)>
             <td>{move || run_chip(status.get())}</td>
             <td><a id=format!("run-{id}") href=format!("/runs/{id}") data-row="" data-failure=failure>{label}</a>
-                <div class="hint run-detail">{move || run.with(detail)}</div></td>
+                <div class="hint run-detail">{move || run.with(|run| detail(run, live.now))}</div></td>
             <td class="num" data-label="Turns">{move || run.with(turn_progress)}</td>
             <td class="num" data-label="Score">{move || run.with(|run| score(run.score))}</td>
             <td class="num" data-label="Duration">{move || run.with(|run| run.duration_ms.map_or_else(|| "–".to_owned(), duration))}</td>
             <td class="end">
-                <a class="button small" href=live.url_of(id) data-noscroll=""
+                <a class="button small" href=live.url_of(id) data-noscroll="" tabindex=tab_index
                     aria-label=format!("Show transcript of {name}")
                     aria-current=move || followed().then_some("true")
                     on:click=move |_| browser::after_ms(0, || browser::scroll_into_view(PANEL))>
@@ -121,6 +123,7 @@ fn cancel(live: LiveSuite, row: Row, name: &str) -> AnyView {
                 live.cancel_run(row.id, cancelling);
             }>
             <button type="submit" class="small quiet" aria-label=format!("Cancel {name}")
+                tabindex=move || live.is_interactive.get().then_some("-1")
                 disabled=move || cancelling.get() || live.cancelling.get()>
                 {move || if cancelling.get() { "Canceling…" } else { "Cancel" }}
             </button>

@@ -43,7 +43,7 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
         running.then(|| {
             view! {
                 <p class="activity hint">
-                    {move || row().map(|row| row.run.with(activity_with_time))} "…"
+                    {move || row().map(|row| row.run.with(|run| activity_with_time(run, live.now)))} "…"
                 </p>
             }
         })

@@ -1,16 +1,15 @@
 //! Start form of a suite: agent × scenarios × repeats, with the preflight check.
 
-use super::preflight::panel;
+use super::preflight::{PreflightCheck, panel};
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, skip_validation};
-use crate::components::page_data::{
-    QueryResource, empty_state, load, notice, section_when_loaded, with_query,
-};
+use crate::components::form_order::FieldOrder;
+use crate::components::page_data::{empty_state, load, notice, section_when_loaded, with_query};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::pages::scenarios::list::filter_of;
 use crate::server_fns::scenarios::ScenarioFilterParams;
-use crate::server_fns::suites::{PreflightData, StartData, StartParams};
+use crate::server_fns::suites::{StartData, StartParams};
 use crate::server_fns::{Choice, PreflightQuery, StartQuery};
 use leptos::ev::Event;
 use leptos::prelude::*;
@@ -19,6 +18,9 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
 use serde_json::json;
+
+/// The selection is checked this many milliseconds after the last input.
+const CHECK_DELAY: i32 = 200;
 
 #[component]
 pub fn NewSuitePage() -> impl IntoView {
@@ -34,11 +36,14 @@ pub fn NewSuitePage() -> impl IntoView {
         StartQuery { params: params.get_untracked() }
     });
     let preflight = load(move || PreflightQuery { params: params.get() });
+    let is_typing = RwSignal::new(false);
     view! {
         {notice()}
         {heading("Run scenarios")}
         {empty_selection_notice(&query)}
-        {section_when_loaded(data, move |data| show(data, preflight))}
+        {section_when_loaded(data, move |data| {
+            show(data, PreflightCheck { data: preflight, selection: params, is_typing })
+        })}
     }
 }
 
@@ -79,7 +84,19 @@ fn is_true(query: &ParamsMap, name: &str) -> bool {
     query.get_all(name).and_then(|all| all.last().cloned()).as_deref() == Some("true")
 }
 
-fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
+/// The fields of the page, from top to bottom. Problems of connections have no field; the
+/// preflight check lists them.
+const FIELDS: FieldOrder = &[
+    "agent_id",
+    "repeats",
+    "concurrency",
+    "note",
+    "scenario_ids",
+    "skip_incompatible",
+    "allow_parallel",
+];
+
+fn show(data: StartData, check: PreflightCheck) -> AnyView {
     if data.agents.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
         let text = "To run scenarios you need an agent: a system prompt, a model and its tools.";
@@ -102,7 +119,7 @@ fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
         rejected.draft = draft.clone();
         rejected
     });
-    let form = Form::new(draft, rejected, skip_validation);
+    let form = Form::new(draft, rejected, skip_validation).in_order(FIELDS);
     let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
     choices.extend(agents.iter().map(|agent| (agent.id.clone(), agent.name.clone())));
     let navigate = use_navigate();
@@ -122,13 +139,22 @@ fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
             update_early(&form, Some(&rendered));
         }
     });
-    let changed = move |event: Event| {
-        if let Some(form) = browser::form_of(&event) {
-            update_url(&form, None);
-        }
+    let inputs = StoredValue::new(0_u32);
+    let changed = move |_: Event| {
+        check.is_typing.set(true);
+        inputs.update_value(|inputs| *inputs += 1);
+        let (this, update_url) = (inputs.get_value(), update_url.clone());
+        browser::after_ms(CHECK_DELAY, move || {
+            if inputs.try_get_value() == Some(this)
+                && let Some(form) = browser::form("start")
+            {
+                update_url(&form, None);
+                let _ = check.is_typing.try_set(false);
+            }
+        });
     };
     view! {
-        <form method="post" action="/forms/suites" class="start" id="start" on:change=changed
+        <form method="post" action="/forms/suites" class="start" id="start" on:input=changed
             novalidate>
             <input type="hidden" name="idempotency_key" value=key/>
             <div>
@@ -144,7 +170,7 @@ fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
                 </section>
                 {scenario_choice(&params, &scenarios)}
             </div>
-            {panel(form, preflight)}
+            {panel(form, check)}
         </form>
     }
     .into_any()
@@ -153,7 +179,7 @@ fn show(data: StartData, preflight: QueryResource<PreflightData>) -> AnyView {
 /// The URL with the values of the form. The preflight check follows the URL.
 fn form_url(entries: &[(String, String)], filter: &ScenarioFilterParams) -> String {
     let entries = entries.iter().filter_map(|(name, value)| match name.as_str() {
-        "idempotency_key" => None,
+        "idempotency_key" | "expected_runs" => None,
         "agent_id" => Some(("agent", value.as_str())),
         "scenario_ids[]" => Some(("scenario", value)),
         name if name.starts_with("filter") || value == "false" => None,
@@ -185,7 +211,7 @@ fn entries_of(params: &StartParams, scenarios: &[Choice]) -> Vec<(String, String
 fn scenario_choice(params: &StartParams, scenarios: &[Choice]) -> AnyView {
     let rows = scenarios.iter().map(|scenario| row(params, scenario)).collect_view();
     view! {
-        <fieldset class="scenario-choice">
+        <fieldset class="scenario-choice" id="scenario_ids" tabindex="-1">
             <legend>"Scenarios"</legend>
             {all_active(params)}
             <div class="scenario-list" role="group" aria-label="Individual scenarios">{rows}</div>
@@ -253,6 +279,7 @@ mod tests {
     fn url_round_trips_the_form() {
         let entries = [
             ("idempotency_key", "secret"),
+            ("expected_runs", "6"),
             ("agent_id", "a1"),
             ("repeats", "3"),
             ("note", ""),

@@ -7,7 +7,7 @@ use crate::components::page_data::QueryResource;
 use crate::components::time::clock;
 use crate::domain::{ConnectionWarning, Incompatibility, Preflight, Problem};
 use crate::pages::run::parts::fact;
-use crate::server_fns::suites::PreflightData;
+use crate::server_fns::suites::{PreflightData, StartParams};
 use leptos::prelude::*;
 
 /// Why the Run button is disabled; `None` if it is enabled.
@@ -45,8 +45,31 @@ fn misfit(scenarios: usize) -> String {
     format!("{subject} not fit this agent. Deselect {object}, or check the box above.")
 }
 
+/// The preflight check of the selection that the form shows.
+#[derive(Clone, Copy)]
+pub struct PreflightCheck {
+    pub data: QueryResource<PreflightData>,
+    /// The selection in the URL, which the check follows.
+    pub selection: Memo<StartParams>,
+    /// Whether the form was changed since the URL was.
+    pub is_typing: RwSignal<bool>,
+}
+
+impl PreflightCheck {
+    /// Whether the result is of an earlier selection, so that its number of runs is not
+    /// the number that would be started.
+    fn is_outdated(self) -> bool {
+        let is_outdated = match self.data.get() {
+            Some(Ok(found)) => self.selection.with(|selection| found.checked != *selection),
+            Some(Err(_)) | None => false,
+        };
+        is_outdated || self.is_typing.get()
+    }
+}
+
 /// The preflight panel. Checkboxes keep their state; only results render again.
-pub fn panel(form: Form, data: QueryResource<PreflightData>) -> AnyView {
+pub fn panel(form: Form, check: PreflightCheck) -> AnyView {
+    let data = check.data;
     let current = move || match data.get() {
         Some(Ok(current)) => current,
         Some(Err(error)) => PreflightData { error: Some(error), ..PreflightData::default() },
@@ -57,10 +80,14 @@ pub fn panel(form: Form, data: QueryResource<PreflightData>) -> AnyView {
     let has_unfinished = move || preflight_has(|found| found.unfinished_suite.is_some());
     let has_misfits = move || preflight_has(|found| !found.incompatible.is_empty());
     let reason = move || disabled_reason(&current());
-    let label = move || match current().found {
-        Some(found) if found.jobs > 0 => format!("Run {}", plural(found.jobs, "conversation")),
-        _ => "Run".to_owned(),
+    let jobs = move || current().found.map(|found| found.jobs).filter(|jobs| *jobs > 0);
+    let label = move || match jobs() {
+        _ if check.is_outdated() => "Checking…".to_owned(),
+        Some(jobs) => format!("Run {}", plural(jobs, "conversation")),
+        None => "Run".to_owned(),
     };
+    // Without WASM the form can be changed after the check, so the server compares.
+    let expected = move || jobs().map(|jobs| jobs.to_string()).unwrap_or_default();
     let check_again = "<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">\
         Check again</button>";
     view! {
@@ -77,8 +104,10 @@ pub fn panel(form: Form, data: QueryResource<PreflightData>) -> AnyView {
                         .show(form)}
                 </div>
                 <p id="disabled-reason" class="disabled-reason" role="status">{reason}</p>
+                <input type="hidden" name="expected_runs" value=expected/>
                 <div class="actions">
-                    <button type="submit" class="primary" disabled=move || reason().is_some()
+                    <button type="submit" class="primary"
+                        disabled=move || check.is_outdated() || reason().is_some()
                         aria-describedby="disabled-reason">
                         {label}
                     </button>

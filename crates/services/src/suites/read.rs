@@ -1,6 +1,6 @@
 //! Reads suites and runs.
 
-use super::eta::eta_seconds;
+use super::eta::{after_retry, eta_seconds};
 use super::{Suites, plan};
 use crate::cursor::{encode_time, page, read_time};
 use crate::errors::{StoreResultExt, reject_if_any};
@@ -12,7 +12,8 @@ use domain::services::{
 };
 use domain::{
     BreakerState, Counts, Evaluation, Problem, ProgressEvent, Run, RunId, RunStatus,
-    ScenarioFilter, Suite, SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, Waiting, WaitingRuns,
+    ScenarioFilter, Stage, Suite, SuiteId, SuiteSnapshot, SuiteStatus, Timestamp, WaitReason,
+    Waiting, WaitingRuns,
 };
 use store::rows::{RunRow, SuiteRow};
 
@@ -135,7 +136,23 @@ impl Suites {
             RunStatus::Pending => {
                 self.executor.expected_wait(row.user_id, &row.model_snapshot.agent).or(row.waits())
             }
-            _ => row.waiting,
+            _ => row.waiting.map(|stored| self.current_wait(row, stored)),
+        }
+    }
+
+    /// A run stores when the wait for its provider is expected to end. A retry that failed
+    /// since then has moved that time, for all runs.
+    fn current_wait(&self, row: &RunRow, stored: Waiting) -> Waiting {
+        let models = &row.model_snapshot;
+        let called = match row.stage {
+            Some(Stage::Evaluating) => vec![&models.judge],
+            Some(Stage::Conversing) | None => vec![&models.agent, &models.simulated_user],
+        };
+        let waits = called.into_iter().filter_map(|m| self.executor.expected_wait(row.user_id, m));
+        let mut circuits = waits.filter(|wait| wait.what == WaitReason::Circuit);
+        match stored.what {
+            WaitReason::Circuit => circuits.next().unwrap_or(stored),
+            WaitReason::RateLimit | WaitReason::Slot => stored,
         }
     }
 
@@ -167,13 +184,23 @@ impl Suites {
         if row.state.status().is_final() {
             return Ok(None);
         }
-        let own = eta_seconds(row, runs, None, self.clock.now());
+        let now = self.clock.now();
+        let retry_at = self.next_retry(runs);
+        let after_retry = |seconds| after_retry(seconds, retry_at, now);
+        let own = eta_seconds(row, runs, None, now);
         if own.is_some() {
-            return Ok(own);
+            return Ok(own.map(after_retry));
         }
         let ids: Vec<_> = runs.iter().map(|run| run.scenario.id).collect();
         let past = self.store.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
-        Ok(eta_seconds(row, runs, past, self.clock.now()))
+        Ok(eta_seconds(row, runs, past, now).map(after_retry))
+    }
+
+    /// The next retry of a provider for which unfinished runs wait.
+    fn next_retry(&self, runs: &[RunRow]) -> Option<Timestamp> {
+        let waits = runs.iter().filter(|run| !run.status.is_final());
+        let waits = waits.filter_map(|run| self.waiting(run));
+        waits.filter(|one| one.what == WaitReason::Circuit).filter_map(|one| one.until).min()
     }
 }
 

@@ -1,10 +1,10 @@
 //! Starts, re-runs, cancels and rejudges. Everything requested is recorded whole
 //! before anything begins, and exactly once per idempotency key.
 
-use super::Suites;
 use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{matches, own_models};
-use super::start::{encode, idempotency_key, incompatible};
+use super::start::{encode, expect_runs, idempotency_key, incompatible};
+use super::{Suites, plan};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
@@ -64,6 +64,7 @@ impl SuiteService for Suites {
                 runs.push(self.new_run(&start_plan.agent, scenario, repetition));
             }
         }
+        expect_runs(request, plan::count(runs.len()))?;
         let suite = self.new_suite(caller, &start_plan.agent, start_plan.model_snapshot, runs);
         let suite = NewSuite {
             concurrency: request.concurrency.unwrap_or(suite.concurrency),
@@ -212,6 +213,7 @@ impl SuiteService for Suites {
                 .to_owned(),
             allow_parallel: false,
             skip_incompatible: true,
+            expected_runs: None,
             judge: None,
             simulated_user: None,
         };

@@ -256,6 +256,17 @@ pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> V
     pairs.iter().map(problem).collect()
 }
 
+/// Fails if the request would start another number of runs than its sender expects: what
+/// was shown before the start is what is started.
+pub(super) fn expect_runs(request: &StartSuite, runs: u32) -> AppResult<()> {
+    match request.expected_runs {
+        Some(expected) if expected != runs => Err(AppError::conflict(format!(
+            "This would start {runs} conversations instead of {expected}: the selection or a scenario changed. Nothing was started. Check the number and start again."
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The idempotency key of a request as it is stored with the response.
 pub(super) fn idempotency_key(
     keyed: &IdempotentRequest,

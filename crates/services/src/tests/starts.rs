@@ -27,7 +27,10 @@ use rand::SeedableRng;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use store::SharedQueue;
+use store::queue::Claim;
 use store::rows::ModelRef;
+use store::transition::RunChange;
 
 /// A clock that tests set.
 struct SetClock(Mutex<Timestamp>);
@@ -61,6 +64,7 @@ impl Executor for NoExecutor {
 struct Fixture {
     catalog: Arc<Catalog>,
     suites: Suites,
+    queue: SharedQueue,
     outbound: Arc<Outbound>,
     provider: Arc<FailingModels>,
     clock: Arc<SetClock>,
@@ -83,6 +87,7 @@ async fn fixture() -> Fixture {
     let outbound = Arc::new(Outbound::new(provider.clone(), shared.clone(), rng));
     let (folder, store) = store_sqlite::testing::open().await;
     let store = Arc::new(store);
+    let queue: SharedQueue = store.clone();
     let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
     let tester = OutboundTester { outbound: outbound.clone(), allow_private_urls: true };
     let tester = Arc::new(tester);
@@ -104,6 +109,7 @@ async fn fixture() -> Fixture {
     Fixture {
         catalog,
         suites,
+        queue,
         outbound,
         provider,
         clock,
@@ -283,6 +289,24 @@ async fn start_beyond_queue_limit_is_reported_before_start() {
 }
 
 #[tokio::test]
+async fn start_of_another_number_of_runs_than_expected_is_refused() {
+    let fixture = fixture().await;
+    let request = StartSuite { repeats: 3, expected_runs: Some(1), ..fixture.request() };
+    let start = async |request: &StartSuite| {
+        fixture.suites.start(&fixture.anna, request, &unkeyed("/suites")).await
+    };
+    let refused = start(&request).await.unwrap_err();
+    assert_eq!(refused.code.status(), 409);
+    assert!(
+        refused.detail.starts_with("This would start 3 conversations instead of 1"),
+        "{refused}"
+    );
+    let none = fixture.suites.suites(&fixture.anna, &Default::default(), &Default::default()).await;
+    assert_eq!(none.unwrap().items, [], "nothing was started");
+    start(&StartSuite { expected_runs: Some(3), ..request }).await.unwrap();
+}
+
+#[tokio::test]
 async fn connection_of_several_roles_is_dialed_once() {
     let fixture = fixture().await;
     let another = |model: &str| {
@@ -325,4 +349,34 @@ async fn pending_run_shows_what_it_waits_for() {
     assert_eq!(runs[0].waiting_on, Some(waiting));
     let run = fixture.suites.run(&fixture.anna, runs[0].id).await.unwrap();
     assert_eq!(run.waiting_on, Some(waiting));
+}
+
+/// A run stores the retry that was known when its wait began; a failed retry moves it.
+#[tokio::test]
+async fn running_run_shows_the_current_retry_of_its_provider() {
+    let mut fixture = fixture().await;
+    fixture.start().await.unwrap();
+    let now = fixture.clock.now();
+    let claim = Claim {
+        owner: "worker".to_owned(),
+        runs_per_user: 8,
+        max_wait: Duration::from_secs(600),
+        most: 1,
+        admission_limits: Vec::new(),
+        now,
+    };
+    let row = fixture.queue.claim(claim).await.unwrap().remove(0);
+    let stored = Waiting { what: WaitReason::Circuit, until: Some(Timestamp(1_700_000_015_000)) };
+    let change = RunChange { waiting: Some(Some(stored)), ..RunChange::default() };
+    let row = fixture.queue.commit(&row.lease(), change, now).await.unwrap();
+    let shown = async |fixture: &Fixture| {
+        let run = fixture.suites.run(&fixture.anna, row.id).await.unwrap();
+        let snapshot = fixture.suites.suite(&fixture.anna, run.suite_id).await.unwrap();
+        assert_eq!(snapshot.suite.runs.unwrap()[0].waiting_on, run.waiting_on);
+        run.waiting_on
+    };
+    assert_eq!(shown(&fixture).await, Some(stored));
+    let current = Waiting { what: WaitReason::Circuit, until: Some(Timestamp(1_700_000_060_000)) };
+    fixture.suites.executor = Arc::new(BlockingExecutor(current));
+    assert_eq!(shown(&fixture).await, Some(current));
 }

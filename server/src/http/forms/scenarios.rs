@@ -7,7 +7,9 @@ use crate::http::extract::{Id, base_revision};
 use axum::Router;
 use axum::response::Response;
 use axum::routing::post;
-use domain::{Scenario, ScenarioId, ScenarioSpec};
+use domain::error::AppError;
+use domain::services::AppResult;
+use domain::{Draft, Scenario, ScenarioId, ScenarioSpec};
 
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
@@ -26,7 +28,10 @@ async fn create(user: SignedIn, form: PostedForm) -> Response {
     if let Some(action) = form.action.clone() {
         return redirect_with_draft(&user, form, PAGE, &action).await;
     }
-    let result = user.services.scenarios.create_scenario(&user.caller, &form.draft).await;
+    let result = match ScenarioSpec::form_to_document(&form.draft) {
+        Ok(document) => user.services.scenarios.create_scenario(&user.caller, &document).await,
+        Err(problems) => Err(AppError::invalid(problems)),
+    };
     let next = form.next.clone();
     let target =
         |scenario: Scenario| with_notice(&next.unwrap_or_else(|| page(scenario.id)), "saved");
@@ -38,14 +43,15 @@ async fn update(user: SignedIn, Id(id): Id<ScenarioId>, form: PostedForm) -> Res
     if let Some(action) = form.action.clone() {
         return redirect_with_draft(&user, form, &page, &action).await;
     }
-    let result = match base_revision(&form.draft, ScenarioSpec::parse) {
-        Ok(revision) => {
-            user.services.scenarios.update_scenario(&user.caller, id, revision, &form.draft).await
-        }
-        Err(error) => Err(error),
-    };
+    let result = update_from_form(&user, id, &form.draft).await;
     let target = with_notice(&form.redirect_target(&page), "saved");
     redirect_after(&user, form, &page, result, |_| target).await
+}
+
+async fn update_from_form(user: &SignedIn, id: ScenarioId, form: &Draft) -> AppResult<Scenario> {
+    let revision = base_revision(form, ScenarioSpec::parse_form)?;
+    let document = ScenarioSpec::form_to_document(form).map_err(AppError::invalid)?;
+    user.services.scenarios.update_scenario(&user.caller, id, revision, &document).await
 }
 
 async fn duplicate(user: SignedIn, Id(id): Id<ScenarioId>, form: PostedForm) -> Response {

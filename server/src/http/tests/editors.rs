@@ -59,6 +59,169 @@ async fn agent_edit_conflict_loses_neither_version() {
     assert_edit_conflict(&server, &ada, &page, &body).await;
 }
 
+/// As the page of a new scenario posts it: the blank first turn of the hidden script
+/// included.
+const SIMULATED: &str = "name=Move&category=booking&mode=simulated&goal=Move+an+appointment&\
+                         conversation_flow[0][speaker]=user&conversation_flow[0][message]=";
+
+#[tokio::test]
+async fn new_simulated_scenario_is_saved() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let saved = server.post(&ada, "/scenarios/new", "/forms/scenarios", SIMULATED).await;
+    assert!(saved.location().ends_with("?notice=saved"), "{}", saved.location());
+    let shown = server.page(&ada, saved.location()).await;
+    assert!(shown.contains("Move an appointment"), "{shown}");
+}
+
+#[tokio::test]
+async fn impossible_tool_names_and_results_are_shown_at_their_fields() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let mistakes = "&required_tools=find+slot&success_criteria[must_call_tools]=a.b&\
+                    tool_mocks[0][tool]=book+it&tool_mocks[0][result]=%7B%22free%22%3A&\
+                    tool_mocks[1][tool]=book_it&tool_mocks[1][result]=Booked";
+    let body = format!("{SIMULATED}{mistakes}");
+    let refused = server.post(&ada, "/scenarios/new", "/forms/scenarios", &body).await;
+    let shown = server.page(&ada, refused.location()).await;
+    assert!(shown.contains("5 problems to fix"), "{shown}");
+    for field in [
+        "required_tools",
+        "success_criteria-must_call_tools",
+        "tool_mocks-0-tool",
+        "tool_mocks-0-result",
+        "tool_mocks-1-result",
+    ] {
+        assert!(shown.contains(&format!("href=\"#{field}\"")), "{field} in {shown}");
+        assert!(shown.contains(&format!("id=\"{field}-problem\"")), "{field} in {shown}");
+    }
+    // A text in quotes is JSON.
+    let body =
+        format!("{SIMULATED}&tool_mocks[0][tool]=book_it&tool_mocks[0][result]=%22Booked%22");
+    let saved = server.post(&ada, "/scenarios/new", "/forms/scenarios", &body).await;
+    let shown = server.page(&ada, saved.location()).await;
+    assert!(between(&shown, "id=\"tool_mocks-0-result\"", "</textarea>").contains("\"Booked\""));
+    let page = saved.location().split('?').next().expect("a path").to_owned();
+    let body = format!("{body}&revision=1");
+    let again = server.post(&ada, &page, &format!("/forms{page}"), &body).await;
+    assert_eq!(again.location(), format!("{page}?notice=saved"));
+}
+
+/// Posts a form and checks that each problem links to a field of the page, from top to
+/// bottom. Returns the number of problems.
+async fn assert_summary_follows_the_page(
+    server: &RealServer,
+    cookie: &str,
+    page: &str,
+    body: &str,
+) -> usize {
+    let form = page.trim_end_matches("/new");
+    let refused = server.post(cookie, page, &format!("/forms{form}"), body).await;
+    let shown = server.page(cookie, refused.location()).await;
+    let summary = between(&shown, "id=\"error-summary\"", "</div>");
+    let links: Vec<_> = summary
+        .split("href=\"#")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap_or_default())
+        .collect();
+    assert_eq!(links.len(), summary.matches("<li>").count(), "each links to a field: {summary}");
+    let place = |id: &&str| shown.find(&format!(" id=\"{id}\"")).unwrap_or_default();
+    let places: Vec<_> = links.iter().map(place).collect();
+    assert!(places.iter().all(|place| *place > 0), "{links:?} at {places:?}");
+    assert!(places.is_sorted(), "{links:?} at {places:?}");
+    links.len()
+}
+
+#[tokio::test]
+async fn error_summary_is_in_the_order_of_the_page() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let long = "x".repeat(33_000);
+    let scenario = format!(
+        "timeout_seconds=1&max_turns=0&on_unmocked=guess&tool_mocks[0][tool]=&required_tools=a+b&\
+         tool_mocks[0][delay_ms]=x&tool_mocks[0][when]=x&tool_mocks[0][result]=x&\
+         tool_mocks[0][error]={long}&tool_mocks[1][tool]=&tool_mocks[1][error]=e&\
+         agent_category={}&success_criteria[max_response_seconds]=0&success_criteria[min_score]=x&\
+         success_criteria[must_call_tools]=a+b&success_criteria[must_not_include]={long}&\
+         success_criteria[criteria]={long}&failure_conditions={long}&\
+         expected_behaviors[0][text]=&expected_behaviors[0][evidence]=maybe&\
+         expected_behaviors[1][text]=&opening_line={long}&known_facts={long}&goal={long}&\
+         conversation_flow[0][speaker]=nobody&conversation_flow[0][message]=&\
+         conversation_flow[1][speaker]=user&conversation_flow[1][message]=&mode=sung&\
+         persona[background]={long}&persona[communication_style]={long}&persona[mood]={long}&\
+         persona[name]={long}&is_active=maybe&tags={}&difficulty=brutal&category=sales&\
+         description={long}&name=",
+        &long[..51],
+        &long[..51],
+    );
+    let count = assert_summary_follows_the_page(&server, &ada, "/scenarios/new", &scenario).await;
+    assert!(count >= 36, "{count}");
+    let agent = format!(
+        "tools[0][parameters]=x&tools[0][description]={long}&tools[0][name]=a+b&tools[1][name]=&\
+         max_tokens=0&temperature=3&model=&connection_id=&system_prompt=&description={long}&\
+         category={}&name=",
+        &long[..51],
+    );
+    let count = assert_summary_follows_the_page(&server, &ada, "/agents/new", &agent).await;
+    assert!(count >= 12, "{count}");
+    // The script is hidden in this mode, but has a problem that the page has to show.
+    let hidden = format!(
+        "name=A&category=booking&mode=simulated&goal=&conversation_flow[0][speaker]=user&\
+         conversation_flow[0][message]={long}"
+    );
+    let count = assert_summary_follows_the_page(&server, &ada, "/scenarios/new", &hidden).await;
+    assert_eq!(count, 2);
+}
+
+/// Creates an agent on the demo model and returns its id.
+async fn demo_agent(server: &RealServer, cookie: &str) -> String {
+    let connection = connection(server, cookie, "name=Demo&kind=demo").await;
+    let id = connection.rsplit('/').next().expect("an id");
+    let agent = format!("name=Desk&system_prompt=Help&model=m&connection_id={id}");
+    let page = create(server, cookie, "/forms/agents", &agent).await;
+    page.rsplit('/').next().expect("an id").to_owned()
+}
+
+/// Without WASM, the number on the button is that of the last check.
+#[tokio::test]
+async fn button_starts_the_number_of_runs_that_it_says() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let agent = demo_agent(&server, &ada).await;
+    let scenario = create(&server, &ada, "/forms/scenarios", &format!("{SCENARIO}First")).await;
+    let scenario = scenario.rsplit('/').next().expect("an id").to_owned();
+    let page = format!("/suites/new?agent={agent}&scenario={scenario}");
+    let expected = async |page: &str| {
+        let shown = server.page(&ada, page).await;
+        let number = between(&shown, "name=\"expected_runs\" value=\"", "\"").to_owned();
+        assert!(shown.contains(&format!("Run {number} conversation")), "{shown}");
+        number
+    };
+    assert_eq!(expected(&page).await, "1");
+    let start = async |repeats: u32, expected: &str| {
+        let body = format!(
+            "agent_id={agent}&scenario_ids[]={scenario}&repeats={repeats}&expected_runs={expected}"
+        );
+        server.post(&ada, &page, "/forms/suites", &body).await.location().to_owned()
+    };
+    let refused = start(3, "1").await;
+    assert!(refused.contains("draft="), "{refused}");
+    let shown = server.page(&ada, &refused).await;
+    assert!(shown.contains("This would start 3 conversations instead of 1"), "{shown}");
+    assert_eq!(expected(&refused).await, "3", "the new page says what its button starts");
+    assert!(start(3, "3").await.starts_with("/suites/0"));
+}
+
+#[tokio::test]
+async fn problems_of_a_start_link_to_its_fields() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    demo_agent(&server, &ada).await;
+    let body = "note=&concurrency=65&repeats=99&agent_id=";
+    let count = assert_summary_follows_the_page(&server, &ada, "/suites/new", body).await;
+    assert_eq!(count, 4);
+}
+
 /// Creates a connection and returns the path of its page.
 async fn connection(server: &RealServer, ada: &str, body: &str) -> String {
     create(server, ada, "/forms/connections", body).await;

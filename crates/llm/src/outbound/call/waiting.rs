@@ -149,6 +149,13 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
         }
     }
 
+    /// Why the circuit is open, with the status and the message of the provider.
+    fn last_failures(&self) -> String {
+        let (user, connection) = (self.key.user_id, self.key.connection_id);
+        let reason = self.outbound.breakers.view(user, connection, self.now()).reason;
+        reason.map(|reason| format!(" {}.", reason.trim_end_matches('.'))).unwrap_or_default()
+    }
+
     /// The error of a call that could wait for another `left` only.
     fn waited_too_long(
         &self,
@@ -157,10 +164,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
         left: Duration,
     ) -> CallError {
         let (kind, target) = match reason {
-            WaitReason::Circuit => (
-                ErrorKind::CircuitOpen,
-                "this connection, which is paused because its calls kept failing",
-            ),
+            WaitReason::Circuit => (ErrorKind::CircuitOpen, "the provider to recover"),
             WaitReason::RateLimit | WaitReason::Slot => {
                 (ErrorKind::RateLimited, "the provider's rate limit")
             }
@@ -175,7 +179,11 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
             0 => String::new(),
             left => format!(": the wait exceeds the remaining {left} s"),
         };
-        let message = format!("{throttled}Gave up waiting for {target}{until}{limit}.");
+        let cause = match reason {
+            WaitReason::Circuit => self.last_failures(),
+            WaitReason::RateLimit | WaitReason::Slot => String::new(),
+        };
+        let message = format!("{throttled}Gave up waiting for {target}{until}{limit}.{cause}");
         CallError::new(Decision::GiveUp(kind), message)
     }
 }

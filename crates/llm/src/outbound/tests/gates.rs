@@ -35,6 +35,21 @@ async fn waiting_for_circuit_releases_limiter_permit() {
     assert_eq!((times.parked, times.circuit, times.active), (20 * SECOND, 20 * SECOND, SECOND));
 }
 
+#[tokio::test(start_paused = true)]
+async fn error_behind_open_circuit_names_the_failure_of_the_provider() {
+    let env = env(vec![Step::Fail; 5]);
+    let at_once = CallLimits { circuit_wait: Duration::ZERO, ..limits() };
+    for _ in 0..2 {
+        env.call_with(at_once, "m").await.result.expect_err("it fails");
+    }
+    let error = env.call_with(at_once, "m").await.result.expect_err("the circuit is open");
+    assert_eq!(error.kind(), ErrorKind::CircuitOpen);
+    let reason = env.circuit().reason.expect("a reason");
+    assert!(reason.starts_with("5 calls in a row failed: "), "{reason}");
+    assert!(error.message.starts_with("Gave up waiting for the provider to recover"), "{error:?}");
+    assert!(error.message.ends_with(&format!(" {reason}")), "{error:?}");
+}
+
 /// Acquires its own slots this long after a wait.
 struct SlowResume(Duration);
 
