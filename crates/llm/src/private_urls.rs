@@ -11,7 +11,10 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is an address of a private network; this server does not call those")]
+#[error(
+    "{0} is an address of a private network, which this server does not call; its operator can \
+     allow this with REHEARSAL_ALLOW_PRIVATE_URLS"
+)]
 pub struct ForbiddenAddress(pub String);
 
 /// Whether an address belongs to the public internet.

@@ -53,7 +53,7 @@ pub struct ServeArgs {
     pub trusted_proxies: Networks,
 
     /// Allow connections to private networks; default: only while listening on a loopback
-    /// address
+    /// address without a public URL and trusted proxies
     #[arg(long, env = "REHEARSAL_ALLOW_PRIVATE_URLS")]
     pub allow_private_urls: Option<bool>,
 
@@ -176,10 +176,13 @@ impl ServeArgs {
     }
 
     /// Whether connections to private networks are allowed. By default only while the
-    /// server listens on a loopback address.
+    /// server listens on a loopback address and no setting says that a reverse proxy
+    /// makes it available to others.
     #[must_use]
     pub fn private_urls_allowed(&self) -> bool {
-        self.allow_private_urls.unwrap_or_else(|| self.addr.ip().is_loopback())
+        let has_proxy = self.public_url.as_ref().is_some_and(|url| !url.is_empty())
+            || !self.trusted_proxies.is_empty();
+        self.allow_private_urls.unwrap_or_else(|| self.addr.ip().is_loopback() && !has_proxy)
     }
 
     /// Settings of the HTTP layer; `site` is the directory of the static files.

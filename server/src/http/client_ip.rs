@@ -63,12 +63,21 @@ pub fn client_ip(headers: &HeaderMap, extensions: &Extensions, trusted: &[Networ
         if !is_trusted(ip) {
             break;
         }
-        match hop.trim().parse::<IpAddr>() {
-            Ok(next) => ip = next.to_canonical(),
-            Err(_) => break,
+        match forwarded_address(hop) {
+            Some(next) => ip = next.to_canonical(),
+            None => break,
         }
     }
     ip
+}
+
+/// Parses an address of `X-Forwarded-For`. Some proxies append the port, as in
+/// `203.0.113.9:4711` and `[2001:db8::1]:4711`, or write `[2001:db8::1]`.
+fn forwarded_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().map(|address| address.ip());
+    bare.parse().or_else(|_| with_port()).ok()
 }
 
 #[cfg(test)]
@@ -104,6 +113,12 @@ mod tests {
     #[case("10.0.0.1", "1.2.3.4", "1.2.3.4")]
     #[case("10.0.0.1", "9.9.9.9, 1.2.3.4, 10.0.0.2", "1.2.3.4")] // 9.9.9.9 is forged
     #[case("10.0.0.1", "1.2.3.4, nonsense", "10.0.0.1")]
+    #[case("10.0.0.1", "9.9.9.9, 1.2.3.4:4711", "1.2.3.4")]
+    #[case("10.0.0.1", "9.9.9.9, 1.2.3.4:4711, 10.0.0.2:80", "1.2.3.4")]
+    #[case("10.0.0.1", "[2001:db8::1]:4711", "2001:db8::1")]
+    #[case("10.0.0.1", "[2001:db8::1]", "2001:db8::1")]
+    #[case("10.0.0.1", "2001:db8::1", "2001:db8::1")]
+    #[case("10.0.0.1", "1.2.3.4:port", "10.0.0.1")]
     fn only_trusted_proxies_set_the_client_address(
         #[case] peer: IpAddr,
         #[case] forwarded: &str,
