@@ -106,7 +106,7 @@ pub fn App() -> impl IntoView {
         }
     });
     view! {
-        <Title formatter=|title: String| format!("{title} · Rehearsal")/>
+        <Title formatter=document_title/>
         <Router>
             <a class="skip" href="#main" rel="external">"Skip to content"</a>
             {header()}
@@ -116,6 +116,17 @@ pub fn App() -> impl IntoView {
             {help()}
         </Router>
     }
+}
+
+/// The text of the title element. In the browser it is set as text. The server writes
+/// it into the document, and leptos_meta does not escape it.
+fn document_title(title: String) -> String {
+    let title = if cfg!(feature = "ssr") {
+        title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    } else {
+        title
+    };
+    format!("{title} · Rehearsal")
 }
 
 /// The page of a route. One type for all routes, because the router is compiled

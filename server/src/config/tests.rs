@@ -89,9 +89,8 @@ fn private_urls_are_allowed_by_default_only_on_loopback() {
 #[case(&["--public-url", "https://rehearsal.example.com"])]
 #[case(&["--trusted-proxies", "127.0.0.1"])]
 fn private_urls_behind_a_local_proxy_must_be_allowed_explicitly(#[case] proxy: &[&str]) {
-    let allowed = |more: &[&str]| {
-        parse(&[proxy, more].concat()).expect("settings").private_urls_allowed()
-    };
+    let allowed =
+        |more: &[&str]| parse(&[proxy, more].concat()).expect("settings").private_urls_allowed();
     assert!(!allowed(&[]), "everyone who reaches the proxy could call this machine");
     assert!(allowed(&["--allow-private-urls", "true"]));
     assert!(!allowed(&["--allow-private-urls", "false"]));

@@ -163,6 +163,7 @@ fn packages(state: &HttpState) -> Router {
     Router::new()
         .fallback_service(static_files::service(&state.settings.site.join("pkg")))
         .layer(from_fn(static_files::set_cache_control))
+        .layer(from_fn(static_files::reject_impossible_names))
 }
 
 /// Serves static files such as icons, and the "not found" page.
@@ -173,8 +174,12 @@ async fn fallback(State(state): State<HttpState>, request: Request) -> Response 
     if reserved || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return StatusCode::NOT_FOUND.into_response();
     }
+    let may_be_file = static_files::may_be_file(path);
     let (parts, _) = request.into_parts();
     let for_page = Request::from_parts(parts.clone(), Body::empty());
+    if !may_be_file {
+        return pages::not_found(state, for_page).await;
+    }
     let for_file = Request::from_parts(parts, Body::empty());
     match static_files::service(&state.settings.site).oneshot(for_file).await {
         Ok(file) if file.status() != StatusCode::NOT_FOUND => file.into_response(),

@@ -1,9 +1,9 @@
 //! Static files: scripts, WASM, styles, icons.
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use std::path::Path;
 use tower_http::services::ServeDir;
 
@@ -14,6 +14,29 @@ pub(super) fn service(site: &Path) -> ServeDir {
         .precompressed_br()
         .precompressed_gzip()
         .append_index_html_on_directories(false)
+}
+
+/// Maximum length of a path and of one of its segments. File systems allow 255 bytes,
+/// of which the suffix of a compressed file needs some.
+const MAX_PATH: usize = 1000;
+const MAX_SEGMENT: usize = 250;
+
+/// Whether a file can have this name. The system's error for a name that is too long or
+/// contains U+0000 would become a 500.
+#[must_use]
+pub(super) fn may_be_file(path: &str) -> bool {
+    path.len() <= MAX_PATH
+        && !path.contains("%00")
+        && path.split('/').all(|segment| segment.len() <= MAX_SEGMENT)
+}
+
+/// Answers 404 for a name that no file can have.
+pub(super) async fn reject_impossible_names(request: Request, next: Next) -> Response {
+    if may_be_file(request.uri().path()) {
+        next.run(request).await
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
 }
 
 /// Marks files with a content hash in their name as immutable.

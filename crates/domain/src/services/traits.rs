@@ -223,6 +223,8 @@ pub trait ResultService: Send + Sync + 'static {
     /// Newest first.
     async fn evaluations(&self, caller: &Caller, id: RunId) -> AppResult<Vec<Evaluation>>;
     async fn dashboard(&self, caller: &Caller) -> AppResult<Dashboard>;
+    /// The unfinished suites without their runs, oldest first.
+    async fn unfinished_suites(&self, caller: &Caller) -> AppResult<Vec<Suite>>;
 }
 
 /// Stores rejected form input for a day, so that the form can show it again.

@@ -14,8 +14,11 @@ use tokio::time::Instant;
 const MAX_EVENTS: usize = 32;
 /// How long a computed progress is reused while no newer event exists.
 const PROGRESS_TTL: Duration = Duration::from_secs(1);
-/// The number of cached suites at which the cache is cleared.
-const MAX_SUITES: usize = 512;
+/// How long the cache of a suite is kept after its last use. A stream uses it every few
+/// seconds.
+const UNUSED_TTL: Duration = Duration::from_secs(60);
+/// The number of cached suites at which unused ones are evicted.
+const MIN_EVICTION: usize = 32;
 
 /// The cache of all suites that are being read.
 #[derive(Debug, Default)]
@@ -28,6 +31,7 @@ pub struct EventCache {
 pub(super) struct CachedSuite {
     /// The owner, which never changes.
     space: SpaceId,
+    last_used: Mutex<Instant>,
     pub(super) window: Mutex<Window>,
     /// Held by the reader that reads new events; the others wait and find them in
     /// the window.
@@ -63,22 +67,33 @@ impl EventCache {
         space: SpaceId,
         suite: SuiteId,
     ) -> StoreResult<Option<Arc<CachedSuite>>> {
-        let known = self.suites.lock().get(&suite).cloned();
-        if let Some(shared) = known {
-            return Ok((shared.space == space).then_some(shared));
+        if let Some(known) = self.known(suite) {
+            return Ok((known.space == space).then_some(known));
         }
         if !store.owns(space, suite).await? {
             return Ok(None);
         }
+        Ok(Some(self.add(space, suite)))
+    }
+
+    fn known(&self, suite: SuiteId) -> Option<Arc<CachedSuite>> {
+        let known = self.suites.lock().get(&suite).cloned()?;
+        *known.last_used.lock() = Instant::now();
+        Some(known)
+    }
+
+    /// Adds a suite, and forgets those that nobody has read for a while.
+    fn add(&self, space: SpaceId, suite: SuiteId) -> Arc<CachedSuite> {
         let mut suites = self.suites.lock();
-        if suites.len() >= MAX_SUITES {
-            suites.clear();
+        if suites.len() >= MIN_EVICTION {
+            suites.retain(|_, cached| cached.last_used.lock().elapsed() < UNUSED_TTL);
         }
         let fresh = || {
-            let (reading, progress) = Default::default();
-            Arc::new(CachedSuite { space, window: Mutex::default(), reading, progress })
+            let (reading, progress, window) = Default::default();
+            let last_used = Mutex::new(Instant::now());
+            Arc::new(CachedSuite { space, last_used, window, reading, progress })
         };
-        Ok(Some(suites.entry(suite).or_insert_with(fresh).clone()))
+        suites.entry(suite).or_insert_with(fresh).clone()
     }
 }
 
@@ -117,8 +132,26 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{CachedProgress, MAX_EVENTS, PROGRESS_TTL, Window};
-    use domain::{Counts, FinishedEvent, ProgressEvent, SuiteEvent, SuiteStatus};
+    use super::{CachedProgress, EventCache, MAX_EVENTS, PROGRESS_TTL, UNUSED_TTL, Window};
+    use domain::{Counts, FinishedEvent, ProgressEvent, SpaceId, SuiteEvent, SuiteId, SuiteStatus};
+    use std::sync::Arc;
+    use uuid::Uuid;
+
+    #[tokio::test(start_paused = true)]
+    async fn suites_that_nobody_reads_are_forgotten() {
+        let cache = EventCache::default();
+        let id = |n| SuiteId(Uuid::from_u128(n));
+        let read = cache.add(SpaceId(Uuid::nil()), id(0));
+        for n in 1..1000 {
+            cache.add(SpaceId(Uuid::nil()), id(n));
+        }
+        tokio::time::advance(UNUSED_TTL / 2).await;
+        cache.known(id(0));
+        tokio::time::advance(UNUSED_TTL / 2).await;
+        cache.add(SpaceId(Uuid::nil()), id(1000));
+        assert_eq!(cache.suites.lock().len(), 2, "the one that is read, and the new one");
+        assert!(cache.known(id(0)).is_some_and(|kept| Arc::ptr_eq(&kept, &read)));
+    }
 
     fn read(seqs: impl IntoIterator<Item = i64>) -> Vec<(i64, SuiteEvent)> {
         let finished = FinishedEvent { status: SuiteStatus::Finished, counts: Counts::default() };

@@ -29,7 +29,7 @@ impl ResultService for Suites {
         let connections = self.catalog.connections(caller).await?;
         let agents = self.catalog.agents(caller, &counted()).await?.items.len();
         Ok(Dashboard {
-            live: self.unfinished(caller).await?,
+            live: self.unfinished_suites(caller).await?,
             latest: self.suites(caller, &HistoryFilter::default(), &latest).await?.items,
             agents: plan::count(agents),
             scenarios: self.count_scenarios(caller, false).await?,
@@ -91,15 +91,14 @@ impl ResultService for Suites {
         self.run_row(caller, id).await?;
         self.evaluations_of(id).await
     }
-}
 
-impl Suites {
-    /// Unfinished suites, oldest first.
-    pub async fn unfinished(&self, caller: &Caller) -> AppResult<Vec<Suite>> {
+    async fn unfinished_suites(&self, caller: &Caller) -> AppResult<Vec<Suite>> {
         let rows = self.store.unfinished_suites(caller.space_id).await.or_app_error()?;
         Ok(rows.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect())
     }
+}
 
+impl Suites {
     /// The progress of a suite, and the event number up to which it is valid.
     pub(super) async fn progress(
         &self,

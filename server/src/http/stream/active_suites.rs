@@ -68,9 +68,6 @@ async fn active_suites_json(state: &HttpState, caller: &Caller) -> AppResult<Str
     struct ActiveSuitesEvent {
         live: Vec<Suite>,
     }
-    let mut live = state.services.results.dashboard(caller).await?.live;
-    for suite in &mut live {
-        suite.runs = None;
-    }
+    let live = state.services.results.unfinished_suites(caller).await?;
     Ok(serde_json::to_string(&ActiveSuitesEvent { live }).unwrap_or_default())
 }

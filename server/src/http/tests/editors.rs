@@ -345,3 +345,19 @@ async fn responses_to_signed_in_users_are_not_cached() {
     let response = server.send(TestRequest::get("/sign-in")).await;
     assert_eq!(response.header("cache-control"), "private, no-cache");
 }
+
+#[tokio::test]
+async fn name_cannot_end_the_title_of_its_page() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let name =
+        "%3C%2Ftitle%3E%3Cmeta+http-equiv%3Drefresh+content%3D0%3Burl%3D%2F%2Fevil.example%3E";
+    let page = connection(&server, &ada, &format!("kind=demo&name={name}%26amp%3B")).await;
+    let shown = server.page(&ada, &page).await;
+    let title = between(&shown, "<title>", "</title>");
+    assert_eq!(
+        title,
+        "&lt;/title&gt;&lt;meta http-equiv=refresh content=0;url=//evil.example&gt;&amp;amp; · Rehearsal"
+    );
+    assert!(!shown.contains("<meta http-equiv"), "{shown}");
+}

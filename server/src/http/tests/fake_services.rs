@@ -27,6 +27,8 @@ pub(super) struct FakeServices {
     pub(super) settings: Mutex<Option<Settings>>,
     pub(super) filters: Mutex<Vec<ScenarioFilter>>,
     pub(super) imported: Mutex<Vec<(Vec<Draft>, bool)>>,
+    /// How often the dashboard was read.
+    pub(super) dashboards: AtomicU64,
     next: AtomicU64,
     /// Whether the token `good` is revoked.
     pub(super) revoked: AtomicBool,
@@ -260,14 +262,18 @@ fake_services! { fake:
             Ok(Page { items: Vec::new(), next: None });
         run(_id: RunId) -> Run = not_found();
         evaluations(_id: RunId) -> Vec<Evaluation> = not_found();
-        dashboard() -> Dashboard = Ok(Dashboard {
-            live: Vec::new(),
-            latest: Vec::new(),
-            agents: 0,
-            scenarios: 0,
-            built_in_scenarios: 0,
-            failing_connections: Vec::new(),
-        });
+        dashboard() -> Dashboard = {
+            fake.dashboards.fetch_add(1, Ordering::SeqCst);
+            Ok(Dashboard {
+                live: Vec::new(),
+                latest: Vec::new(),
+                agents: 0,
+                scenarios: 0,
+                built_in_scenarios: 0,
+                failing_connections: Vec::new(),
+            })
+        };
+        unfinished_suites() -> Vec<Suite> = Ok(Vec::new());
     }
 }
 

@@ -63,6 +63,23 @@ async fn files_are_precompressed_and_hashed_files_immutable() {
 }
 
 #[tokio::test]
+async fn impossible_file_names_are_not_found() {
+    let site = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(site.path().join("pkg")).expect("a folder");
+    let site = site.path().to_owned();
+    let server = TestServer::with(HttpSettings { site, ..HttpSettings::default() });
+    let (long, deep) = ("x".repeat(256), "x/".repeat(4000));
+    for name in [&long, &"x".repeat(5000), &deep, "a%00b", &format!("{long}/icon.svg")] {
+        for folder in ["/", "/pkg/", "/agents/", "/suites/", "/api/v1/agents/", "/api/v1/"] {
+            let path = format!("{folder}{name}");
+            let request = TestRequest::get(&path).header("accept-encoding", "br, gzip");
+            let status = server.api(request).await.status;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{folder}{:.20}…", name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_of_signed_in_users_are_not_stored() {
     let server = TestServer::new();
     let anonymous = server.send(TestRequest::get("/sign-in")).await;

@@ -298,6 +298,10 @@ async fn active_suites_stream_starts_immediately() {
     let frame = client.frame().await.expect("a frame");
     assert_eq!((frame.name.as_str(), frame.retry), ("suites", Some(2000)));
     assert_eq!(frame.data, "{\"live\":[]}");
+    let quiet = timeout(Duration::from_secs(10), client.event()).await;
+    assert!(quiet.is_err(), "nothing changed");
+    let dashboards = server.fake.dashboards.load(Ordering::SeqCst);
+    assert_eq!(dashboards, 0, "only the unfinished suites are read");
     server.shutdown.cancel();
     assert_eq!(client.frame().await, None);
 }
