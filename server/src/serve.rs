@@ -38,6 +38,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let server_connections = args.providers.connections();
     let catalog =
         commands::catalog(&store, &clock, secrets, server_connections, outbound.clone(), private);
+    catalog.endpoints().encrypt_stored_headers(store.as_ref()).await?;
     let accounts = Accounts::new(store.clone(), clock.clone(), sign_up(args.sign_up));
     let drafts = Drafts::new(store.clone(), clock.clone());
     let settings = engine_settings(&args);

@@ -1,5 +1,6 @@
 //! Connections to model providers.
 
+use super::connection_headers::{MASKED_VALUE, parse_headers};
 use super::ids::ConnectionId;
 use super::problem::Problems;
 use super::string_enum::string_enum;
@@ -42,7 +43,8 @@ pub struct Connection {
     pub kind: ConnectionKind,
     /// Base URL in the form that the vendors' SDKs expect.
     pub base_url: String,
-    /// Extra headers sent with every request.
+    /// Extra headers sent with every request. Values of secret headers are
+    /// [`MASKED_VALUE`](super::MASKED_VALUE).
     pub headers: BTreeMap<String, String>,
     /// Whether an API key is stored.
     pub has_key: bool,
@@ -91,7 +93,8 @@ pub struct ConnectionSpec {
     pub kind: ConnectionKind,
     /// Without a trailing slash.
     pub base_url: String,
-    /// Extra headers sent with every request.
+    /// Extra headers sent with every request. [`MASKED_VALUE`](super::MASKED_VALUE) keeps
+    /// the stored value.
     pub headers: BTreeMap<String, String>,
     /// A new API key; `None` keeps the stored key.
     pub api_key: Option<String>,
@@ -112,6 +115,12 @@ impl std::fmt::Debug for ConnectionSpec {
 }
 
 impl ConnectionSpec {
+    /// Names of the headers whose stored values remain.
+    pub fn masked_headers(&self) -> impl Iterator<Item = &str> {
+        let masked = self.headers.iter().filter(|(_, value)| *value == MASKED_VALUE);
+        masked.map(|(name, _)| name.as_str())
+    }
+
     /// Validates the draft. The server additionally checks whether the URL is allowed
     /// (private networks).
     ///
@@ -169,80 +178,6 @@ impl ConnectionSpec {
         let api_key = (!key.is_empty()).then_some(key);
         Some(Self { name, kind: kind?, base_url, headers, api_key, remove_key })
     }
-}
-
-/// Headers that carry the API key.
-const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
-/// Headers that the HTTP client sets; overriding one would break every request.
-const RESERVED_HEADERS: [&str; 14] = [
-    "host",
-    "content-length",
-    "content-type",
-    "content-encoding",
-    "accept-encoding",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "http2-settings",
-];
-
-/// Parses headers given as an object, or as `Name: value` lines (from a form).
-fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    match reader.value("headers") {
-        None => {}
-        Some(serde_json::Value::String(text)) => {
-            for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-                match line.split_once(':') {
-                    Some((name, value)) => pairs.push((name.trim().into(), value.trim().into())),
-                    None => reader.problem(
-                        "headers",
-                        format!("line {}: must have the form Name: value", i + 1),
-                    ),
-                }
-            }
-        }
-        Some(serde_json::Value::Object(map)) => {
-            for (name, value) in map {
-                match value.as_str() {
-                    Some(value) => pairs.push((name.clone(), value.trim().to_owned())),
-                    None => reader.problem("headers", format!("{name} must be text")),
-                }
-            }
-        }
-        Some(_) => reader.problem("headers", "must be an object of header names and values"),
-    }
-    if pairs.len() > limits::ITEMS {
-        reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
-    }
-    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    for (i, (name, value)) in pairs.iter().enumerate() {
-        if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
-            reader.problem("headers", format!("{name} is specified twice"));
-        }
-        if name.is_empty() || !name.chars().all(is_token_char) {
-            reader.problem("headers", format!("{name:?} is not a valid header name"));
-        }
-        let is_among =
-            |headers: &[&str]| headers.iter().any(|header| header.eq_ignore_ascii_case(name));
-        if is_among(&CREDENTIAL_HEADERS) {
-            reader.problem("headers", format!("{name} is set by Rehearsal; use the API key field"));
-        } else if is_among(&RESERVED_HEADERS) {
-            reader.problem("headers", format!("{name} is set by Rehearsal"));
-        }
-        if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
-            reader.problem(
-                "headers",
-                format!("{name} must be ASCII text on one line, at most 4096 bytes"),
-            );
-        }
-    }
-    pairs.into_iter().collect()
 }
 
 /// Result of a connection test.

@@ -1,4 +1,6 @@
-use super::{ConnectionKind, ConnectionSpec, Draft};
+use super::{
+    ConnectionKind, ConnectionSpec, Draft, MASKED_VALUE, is_secret_header, remove_secret_values,
+};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -50,6 +52,7 @@ fn parse_normalizes_base_url(#[case] kind: &str, #[case] url: &str, #[case] expe
 #[case::compressed(json!({"headers": {"Accept-Encoding": "br"}}), "headers: Accept-Encoding is set by Rehearsal")]
 #[case::header_line(json!({"headers": "X-Y: 1\nnonsense"}), "headers: line 2: must have the form Name: value")]
 #[case::header_twice(json!({"headers": "X-Y: 1\nx-y: 2"}), "headers: x-y is specified twice")]
+#[case::secret_without_value(json!({"headers": "X-Token:"}), "headers: X-Token must have a value; enter it again, because it is not kept here")]
 #[case::headers_kind(json!({"headers": [1]}), "headers: must be an object of header names and values")]
 #[case::key(json!({"api_key": "sk-ä"}), "api_key: must be ASCII text on one line")]
 #[case::key_and_none(json!({"api_key": "sk", "remove_key": "true"}), "remove_key: must not be combined with a new key")]
@@ -89,4 +92,39 @@ fn debug_omits_key_and_header_values() {
     let spec = valid(json!({"api_key": "sk-secret", "headers": {"X-Token": "hidden"}}));
     let printed = format!("{spec:?}");
     assert!(!printed.contains("sk-secret") && !printed.contains("hidden"), "{printed}");
+}
+
+#[rstest]
+#[case("X-Api-Token", "1", true)]
+#[case("api-key", "1", true)]
+#[case("Ocp-Apim-Subscription-Key", "1", true)]
+#[case("CF-Access-Client-Secret", "1", true)]
+#[case("Helicone-Auth", "1", true)]
+#[case("Cookie", "a=b", true)]
+#[case("X-Amz-Signature", "1", true)]
+#[case("X-Upstream", "Bearer abc", true)]
+#[case("X-Upstream", "sk-live-1", true)]
+#[case("OpenAI-Organization", "org-1", false)]
+#[case("anthropic-beta", "tools-2024", false)]
+#[case("HTTP-Referer", "https://example.com", false)]
+#[case("X-Title", "Monkey business", false)]
+#[case("X-Portkey-Provider", "openai", false)]
+fn secret_headers_are_recognized(#[case] name: &str, #[case] value: &str, #[case] secret: bool) {
+    assert_eq!(is_secret_header(name, value), secret);
+}
+
+#[test]
+fn mask_keeps_stored_value() {
+    let spec = valid(json!({"headers": {"X-Token": MASKED_VALUE, "X-Team": "support"}}));
+    assert_eq!(spec.masked_headers().collect::<Vec<_>>(), ["X-Token"]);
+}
+
+#[test]
+fn secret_values_are_removed_from_both_forms_of_headers() {
+    let mut lines = json!("X-Team: support\nX-Token: abc\nX-Kept-Token: ••••••••\nnonsense");
+    remove_secret_values(&mut lines);
+    assert_eq!(lines, json!("X-Team: support\nX-Token:\nX-Kept-Token: ••••••••\nnonsense"));
+    let mut object = json!({"X-Team": "support", "X-Token": "abc", "X-Number": 7});
+    remove_secret_values(&mut object);
+    assert_eq!(object, json!({"X-Team": "support", "X-Token": "", "X-Number": 7}));
 }

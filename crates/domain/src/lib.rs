@@ -6,6 +6,7 @@
 
 mod agent;
 mod connection;
+mod connection_headers;
 mod draft;
 pub mod error;
 mod evaluation;
@@ -42,6 +43,7 @@ pub use agent::{Agent, AgentSpec, END_CONVERSATION, Tool};
 pub use connection::{
     Breaker, BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest,
 };
+pub use connection_headers::{MASKED_VALUE, is_secret_header, remove_secret_values};
 pub use draft::{Draft, DraftReader};
 pub use evaluation::{
     Basis, Check, Evaluation, EvaluationStatus, Evidence, Item, ItemKind, Verdict,

@@ -1,6 +1,6 @@
 //! Maps responses and transport errors to retry decisions. Pure.
 
-use super::error_text::{provider_message, sanitize};
+use super::error_text::{mask_reply, provider_message, sanitize};
 use super::http::{HttpResponse, TransportError};
 use super::rate_headers::parse_rate_limits;
 use super::retry_after::retry_after;
@@ -64,7 +64,7 @@ pub fn reply(
         return Err(error(status));
     }
     let reply = read(&json, request).map_err(unreadable)?;
-    Ok(ChatReply { rate_limits, ..reply })
+    Ok(mask_reply(ChatReply { rate_limits, ..reply }, endpoint))
 }
 
 /// Classifies an error response. `status` differs from the status of the response if the

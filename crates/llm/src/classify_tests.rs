@@ -166,3 +166,14 @@ fn error_body_of_success_status_is_detected() {
     assert_eq!(read(r#"{"error":null,"choices":[]}"#), None);
     assert_eq!(read(r#"{"choices":[]}"#), None);
 }
+
+#[test]
+fn key_in_a_successful_reply_is_masked() {
+    let message = r#"{"role": "assistant", "content": "Your key is test-key."}"#;
+    let body = format!(r#"{{"choices": [{{"finish_reason": "stop", "message": {message}}}]}}"#);
+    let response = HttpResponse { status: 200, body: body.into_bytes(), ..Default::default() };
+    let (endpoint, request) = (endpoint("http://x"), chat_request("Hello"));
+    let read = crate::openai_wire::read;
+    let reply = super::reply(&response, &endpoint, &request, Timestamp(0), read);
+    assert_eq!(reply.expect("a reply").text, "Your key is [key].");
+}

@@ -1,8 +1,15 @@
 //! Provider messages without secrets, shortened for display.
 
-use llm_types::Endpoint;
+use domain::is_secret_header;
+use llm_types::{ChatReply, Endpoint};
 use secrecy::ExposeSecret;
 use serde_json::Value;
+
+/// What replaces a secret.
+const MASK: &str = "[key]";
+/// Shorter secrets are not masked in replies: they are words like `ollama`, which local
+/// servers accept as keys.
+const MIN_MASKED_LENGTH: usize = 8;
 
 /// The maximum length of a provider message, in characters.
 pub(super) const MAX_CHARS: usize = 300;
@@ -24,6 +31,52 @@ pub(super) fn provider_message(body: &[u8], endpoint: &Endpoint) -> String {
 #[must_use]
 pub(super) fn sanitize(text: &str, endpoint: &Endpoint) -> String {
     shorten(&redact(text, endpoint))
+}
+
+/// Masks the key and secret headers where the provider repeats them in a reply. Only
+/// exact secrets are replaced, because a reply is evidence: other text that looks like a
+/// key stays.
+#[must_use]
+pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply {
+    let headers = endpoint.headers.iter().filter(|(name, value)| is_secret_header(name, value));
+    // `Bearer abc` contains the secret `abc`.
+    let values = headers.flat_map(|(_, value)| [Some(value.as_str()), value.split(' ').nth(1)]);
+    let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
+    let secrets: Vec<&str> =
+        values.flatten().chain(key).filter(|secret| secret.len() >= MIN_MASKED_LENGTH).collect();
+    if secrets.is_empty() {
+        return reply;
+    }
+    let mask = |text: &mut String| {
+        for secret in &secrets {
+            if text.contains(secret) {
+                *text = text.replace(secret, MASK);
+            }
+        }
+    };
+    mask(&mut reply.text);
+    for call in &mut reply.tool_calls {
+        mask(&mut call.id);
+        mask(&mut call.name);
+        mask_json(&mut call.arguments, &mask);
+    }
+    reply
+}
+
+fn mask_json(value: &mut Value, mask: &impl Fn(&mut String)) {
+    match value {
+        Value::String(text) => mask(text),
+        Value::Array(list) => list.iter_mut().for_each(|item| mask_json(item, mask)),
+        Value::Object(map) => {
+            let entries = std::mem::take(map).into_iter().map(|(mut key, mut value)| {
+                mask(&mut key);
+                mask_json(&mut value, mask);
+                (key, value)
+            });
+            *map = entries.collect();
+        }
+        _ => {}
+    }
 }
 
 /// Finds the message in the bodies of common servers.
@@ -71,7 +124,7 @@ fn redact(text: &str, endpoint: &Endpoint) -> String {
     let mut clean = text.to_owned();
     // Redacting short values would replace ordinary words. Keys are never short.
     for secret in key.into_iter().chain(headers).filter(|secret| secret.len() >= 6) {
-        clean = clean.replace(secret, "[key]");
+        clean = clean.replace(secret, MASK);
     }
     let is_key = |c: char| c.is_ascii_alphanumeric() || "-_*.…".contains(c);
     let mut out = String::with_capacity(clean.len());
@@ -80,7 +133,7 @@ fn redact(text: &str, endpoint: &Endpoint) -> String {
         let begins = rest[..at].chars().next_back().is_none_or(|c| !c.is_ascii_alphanumeric());
         let length = rest[at..].find(|c| !is_key(c)).unwrap_or(rest.len() - at);
         out.push_str(&rest[..at]);
-        out.push_str(if begins && length >= 10 { "[key]" } else { &rest[at..at + length] });
+        out.push_str(if begins && length >= 10 { MASK } else { &rest[at..at + length] });
         rest = &rest[at + length..];
     }
     out.push_str(rest);
@@ -90,8 +143,10 @@ fn redact(text: &str, endpoint: &Endpoint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::endpoint;
+    use crate::testing::{self, endpoint, reply};
+    use domain::ToolCall;
     use rstest::rstest;
+    use serde_json::json;
 
     #[rstest]
     #[case(r#"{"error":{"message":"no such model","type":"x"}}"#, "no such model")]
@@ -131,6 +186,31 @@ mod tests {
         assert_eq!(message, "[key] [key] [key]");
         let ordinary = "the task-list, risk-free and sk-ip";
         assert_eq!(sanitize(ordinary, &endpoint), ordinary);
+    }
+
+    #[test]
+    fn secrets_that_a_reply_repeats_are_masked() {
+        let mut endpoint = endpoint("http://x");
+        endpoint.key = Some("secret-0123456789".into());
+        endpoint.headers.insert("x-api-token".into(), "Bearer hidden-token".into());
+        endpoint.headers.insert("x-title".into(), "Front desk".into());
+        let arguments = json!({"hidden-token": ["say secret-0123456789", 7, "Front desk"]});
+        let call = ToolCall { id: "hidden-token".into(), name: "send".into(), arguments };
+        let reply = ChatReply {
+            text: "You sent secret-0123456789 and hidden-token to the Front desk. sk-not-yours-1"
+                .into(),
+            tool_calls: vec![call],
+            ..reply(1, 1)
+        };
+        let masked = mask_reply(reply, &endpoint);
+        assert_eq!(masked.text, "You sent [key] and [key] to the Front desk. sk-not-yours-1");
+        let call = &masked.tool_calls[0];
+        assert_eq!((call.id.as_str(), call.name.as_str()), ("[key]", "send"));
+        assert_eq!(call.arguments, json!({"[key]": ["say [key]", 7, "Front desk"]}));
+
+        endpoint.key = Some("ollama".into());
+        let reply = ChatReply { text: "I run on ollama.".into(), ..testing::reply(1, 1) };
+        assert_eq!(mask_reply(reply, &endpoint).text, "I run on ollama.");
     }
 
     #[test]

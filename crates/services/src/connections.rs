@@ -1,8 +1,8 @@
 //! Connections of the caller, and those that the server offers.
 
 use super::Catalog;
-use crate::endpoints::last4;
-use crate::errors::{StoreResultExt, app_error, internal};
+use super::connection_edit::ConnectionEdit;
+use crate::errors::{StoreResultExt, app_error};
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AppResult, Caller, ConnectionService};
@@ -11,8 +11,9 @@ use domain::{
     Timestamp,
 };
 use llm::Endpoint;
+use std::collections::BTreeMap;
 use store::StoreError;
-use store::catalog::{ConnectionRow, KeyEdit};
+use store::catalog::ConnectionRow;
 
 /// The outbound path, as far as it concerns connections.
 #[async_trait]
@@ -62,14 +63,6 @@ fn connection_not_found() -> AppError {
     AppError::not_found("connection")
 }
 
-/// Whether calls use the same endpoint and key as before. Then everything learned
-/// about the connection remains valid.
-fn same_endpoint(known: &ConnectionRow, spec: &ConnectionSpec) -> bool {
-    (known.kind, &known.base_url, &known.headers) == (spec.kind, &spec.base_url, &spec.headers)
-        && spec.api_key.is_none()
-        && !spec.remove_key
-}
-
 #[async_trait]
 impl ConnectionService for Catalog {
     async fn connections(&self, caller: &Caller) -> AppResult<Vec<Connection>> {
@@ -96,13 +89,15 @@ impl ConnectionService for Catalog {
             name: spec.name.clone(),
             kind: spec.kind,
             base_url: spec.base_url.clone(),
-            headers: spec.headers.clone(),
+            headers: BTreeMap::new(),
+            secret_headers: None,
             key_ciphertext: None,
             key_last4: None,
             created_at: now,
             updated_at: now,
         };
-        self.put_key(&mut row, &spec)?;
+        let edit = self.edit_of(None, spec)?;
+        self.put_secrets(&mut row, &edit)?;
         self.store.create_connection(&row).await.or_app_error()?;
         Ok(self.view(caller, row))
     }
@@ -116,21 +111,20 @@ impl ConnectionService for Catalog {
         self.reject_server_wide(id)?;
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(draft).await?;
-        let is_same_endpoint = same_endpoint(&known, &spec);
+        let edit = self.edit_of(Some(&known), spec)?;
         let mut row = ConnectionRow {
-            name: spec.name.clone(),
-            kind: spec.kind,
-            base_url: spec.base_url.clone(),
-            headers: spec.headers.clone(),
+            name: edit.spec.name.clone(),
+            kind: edit.spec.kind,
+            base_url: edit.spec.base_url.clone(),
             updated_at: self.clock.now(),
             ..known
         };
-        let key = self.put_key(&mut row, &spec)?;
+        let key = self.put_secrets(&mut row, &edit)?;
         // Forms name the version that they showed; API clients may omit it.
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);
         let stored = self.store.update_connection(&row, key, based_on).await.or_app_error()?;
         let stored = stored.ok_or_else(connection_not_found)?;
-        if is_same_endpoint {
+        if edit.is_same_endpoint {
             self.tester.connection_saved(id);
         } else {
             self.tester.connection_changed(id);
@@ -182,10 +176,12 @@ impl ConnectionService for Catalog {
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(typed).await?;
         let model = Some(typed.text("model"));
-        let has_new_key = spec.api_key.is_some();
-        if same_endpoint(&known, &spec) {
+        let edit = self.edit_of(Some(&known), spec)?;
+        if edit.is_same_endpoint {
             return self.test_connection(caller, id, model).await;
         }
+        let typed_secrets = edit.typed_secrets();
+        let ConnectionEdit { spec, headers, .. } = edit;
         let key = match spec.api_key {
             Some(key) => Some(key.into()),
             None if spec.remove_key || spec.kind == ConnectionKind::Demo => None,
@@ -198,15 +194,15 @@ impl ConnectionService for Catalog {
             connection_id: self.clock.uuid().into(),
             kind: spec.kind,
             base_url: spec.base_url,
-            headers: spec.headers,
+            headers,
             key,
         };
         let temporary_id = endpoint.connection_id;
         let mut tested = self.call_once(caller, id, endpoint, model).await?;
         self.tester.connection_changed(temporary_id);
         tested.message.push_str(" This tested the unsaved values of the form.");
-        if has_new_key {
-            tested.message.push_str(" Enter the key again before you save.");
+        if let Some(secrets) = typed_secrets {
+            tested.message.push_str(&format!(" Enter {secrets} again before you save."));
         }
         Ok(tested)
     }
@@ -259,24 +255,6 @@ impl Catalog {
             return Err(AppError::problem("base_url", why));
         }
         Ok(spec)
-    }
-
-    /// Sets the key columns and returns whether they change: without a new key
-    /// they do not. The key is removed on request and for the demo model, which
-    /// needs none.
-    fn put_key(&self, row: &mut ConnectionRow, spec: &ConnectionSpec) -> AppResult<KeyEdit> {
-        if spec.kind == ConnectionKind::Demo || spec.remove_key {
-            row.key_ciphertext = None;
-            row.key_last4 = None;
-        } else if let Some(key) = &spec.api_key {
-            let encrypted = self.endpoints.encrypt(row.space_id, row.id, &key.as_str().into());
-            row.key_ciphertext =
-                Some(encrypted.map_err(|error| internal(&error, "encrypt a key"))?);
-            row.key_last4 = last4(key);
-        } else {
-            return Ok(KeyEdit::Keep);
-        }
-        Ok(KeyEdit::Replace)
     }
 
     /// Calls `endpoint` once; without a model, with one that the agents of

@@ -6,6 +6,7 @@ mod accounts;
 mod agents;
 pub mod builtin;
 mod connection_check;
+mod connection_edit;
 pub mod connection_test;
 mod connections;
 mod cursor;

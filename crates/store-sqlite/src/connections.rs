@@ -18,6 +18,7 @@ struct RawConnection {
     kind: Cell<String>,
     base_url: Cell<String>,
     headers: Cell<String>,
+    secret_headers: Option<Cell<Vec<u8>>>,
     key_ciphertext: Option<Cell<Vec<u8>>>,
     key_last4: Option<Cell<String>>,
     created_at: Cell<i64>,
@@ -34,6 +35,7 @@ impl RawConnection {
             kind: row.parse("kind", self.kind, kind)?,
             base_url: row.get("base_url", self.base_url)?,
             headers: row.json("headers", self.headers)?,
+            secret_headers: row.optional("secret_headers", self.secret_headers)?,
             key_ciphertext: row.optional("key_ciphertext", self.key_ciphertext)?,
             key_last4: row.optional("key_last4", self.key_last4)?,
             created_at: row.get("created_at", self.created_at)?,
@@ -108,14 +110,15 @@ impl ConnectionStore for SqliteStore {
         let (kind, headers) = (row.kind.as_str(), document(&row.headers)?);
         let statement = sqlx::query!(
             "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
-                     key_ciphertext, key_last4, created_at, updated_at) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             secret_headers, key_ciphertext, key_last4, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row.id.0,
             row.space_id.0,
             row.name,
             kind,
             row.base_url,
             headers,
+            row.secret_headers,
             row.key_ciphertext,
             row.key_last4,
             row.created_at.0,
@@ -139,8 +142,10 @@ impl ConnectionStore for SqliteStore {
                     RawConnection,
                     "UPDATE connections SET name = ?1, kind = ?2, base_url = ?3, headers = ?4, \
                      key_ciphertext = CASE WHEN ?5 THEN key_ciphertext ELSE ?6 END, \
-                     key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8 \
+                     key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8, \
+                     secret_headers = ?12 \
                      WHERE id = ?9 AND space_id = ?10 AND updated_at = ifnull(?11, updated_at) \
+                     AND (NOT ?5 OR key_ciphertext IS NULL OR (kind = ?2 AND base_url = ?3)) \
                      RETURNING *",
                     row.name,
                     kind,
@@ -153,11 +158,12 @@ impl ConnectionStore for SqliteStore {
                     row.id.0,
                     row.space_id.0,
                     based_on,
+                    row.secret_headers,
                 )
                 .fetch_optional(&mut *c)
                 .await
                 .db()?;
-                if stored.is_none() && based_on.is_some() && exists(c, &row).await? {
+                if stored.is_none() && exists(c, &row).await? {
                     return Err(StoreError::Stale);
                 }
                 stored.map(RawConnection::read).transpose()
@@ -191,6 +197,12 @@ impl ConnectionStore for SqliteStore {
             space.0,
         );
         connection.fetch_optional(&self.read).await.db()?.map(RawConnection::read).transpose()
+    }
+
+    async fn all_connections(&self) -> StoreResult<Vec<ConnectionRow>> {
+        let connections = sqlx::query_as!(RawConnection, "SELECT * FROM connections ORDER BY id");
+        let connections = connections.fetch_all(&self.read).await.db()?;
+        Ok(readable(connections.into_iter().map(RawConnection::read)))
     }
 
     async fn connection_for_engine(&self, id: ConnectionId) -> StoreResult<Option<ConnectionRow>> {

@@ -146,6 +146,7 @@ async fn connection_of_unfinished_suite_cannot_be_deleted() {
         kind: ConnectionKind::Demo,
         base_url: String::new(),
         headers: std::collections::BTreeMap::new(),
+        secret_headers: None,
         key_ciphertext: None,
         key_last4: None,
         created_at: at(0),

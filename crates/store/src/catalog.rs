@@ -18,8 +18,10 @@ pub struct ConnectionRow {
     pub name: String,
     pub kind: ConnectionKind,
     pub base_url: String,
-    /// Extra headers of every request.
+    /// Extra headers of every request. Secret values are masked.
     pub headers: BTreeMap<String, String>,
+    /// The secret headers with their values, encrypted.
+    pub secret_headers: Option<Vec<u8>>,
     /// Key id, nonce and ciphertext of the encrypted API key.
     pub key_ciphertext: Option<Vec<u8>>,
     /// The last four characters of the API key.
@@ -105,7 +107,9 @@ pub trait ConnectionStore: Send + Sync + 'static {
     /// no such connection.
     ///
     /// # Errors
-    /// `Stale` if it was updated since `based_on`.
+    /// `Stale` if it was updated since `based_on`, or if the stored key would be kept
+    /// although the stored kind or base URL differs from that of the row: a key must not
+    /// be sent to another address than the one that it was entered for.
     async fn update_connection(
         &self,
         row: &ConnectionRow,
@@ -119,6 +123,8 @@ pub trait ConnectionStore: Send + Sync + 'static {
         space: SpaceId,
         id: ConnectionId,
     ) -> StoreResult<Option<ConnectionRow>>;
+    /// The connections of all spaces, for the start of the server.
+    async fn all_connections(&self) -> StoreResult<Vec<ConnectionRow>>;
     /// A connection of any space, for the engine: ownership was checked when the
     /// suite was created.
     async fn connection_for_engine(&self, id: ConnectionId) -> StoreResult<Option<ConnectionRow>>;

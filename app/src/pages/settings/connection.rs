@@ -56,8 +56,8 @@ fn show(data: ConnectionData) -> AnyView {
             );
             let form = Form::new(draft, rejected, check);
             let key = match (&connection.key_last4, connection.has_key) {
-                (Some(last), _) => format!("A key that ends in {last} is stored. Leave empty to keep it."),
-                (None, true) => "A key is stored. Leave empty to keep it.".to_owned(),
+                (Some(last), _) => format!("A key that ends in {last} is stored. Leave empty to keep it. Another kind or base URL needs the key again."),
+                (None, true) => "A key is stored. Leave empty to keep it. Another kind or base URL needs the key again.".to_owned(),
                 (None, false) => "No key is stored.".to_owned(),
             };
             let remove = connection.has_key.then(|| {
@@ -154,7 +154,8 @@ fn editor(
                 <p class="hint wide">{key}</p>
                 {remove}
                 {Field::new("headers", "Extra headers", Control::TextArea(3)).class("wide mono")
-                    .hint("One per line, as Name: value.").show(form)}
+                    .hint("One per line, as Name: value. Values of secret headers are stored encrypted and shown as ••••••••.")
+                    .show(form)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save connection"</button></div>
         </form>

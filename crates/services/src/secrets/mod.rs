@@ -21,6 +21,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use store::catalog::SettingStore;
@@ -123,9 +124,26 @@ impl Secrets {
         connection: ConnectionId,
         key: &SecretString,
     ) -> Result<Vec<u8>, SecretError> {
+        self.encrypt_text(&row(space, connection), key)
+    }
+
+    /// Encrypts the secret headers of a connection for its row.
+    ///
+    /// # Errors
+    /// As [`Secrets::encrypt`].
+    pub fn encrypt_headers(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        headers: &BTreeMap<String, String>,
+    ) -> Result<Vec<u8>, SecretError> {
+        let text = serde_json::to_string(headers).map_err(|_| SecretError::Damaged)?;
+        self.encrypt_text(&headers_of(space, connection), &text.into())
+    }
+
+    fn encrypt_text(&self, aad: &[u8], text: &SecretString) -> Result<Vec<u8>, SecretError> {
         let nonce: [u8; NONCE] = random();
-        let aad = row(space, connection);
-        let payload = Payload { msg: key.expose_secret().as_bytes(), aad: &aad };
+        let payload = Payload { msg: text.expose_secret().as_bytes(), aad };
         let sealed =
             self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Damaged)?;
         Ok([&[VERSION], &self.key_id[..], &nonce[..], &sealed[..]].concat())
@@ -141,6 +159,24 @@ impl Secrets {
         connection: ConnectionId,
         stored: &[u8],
     ) -> Result<SecretString, SecretError> {
+        self.decrypt_text(&row(space, connection), stored)
+    }
+
+    /// Decrypts the secret headers of a connection.
+    ///
+    /// # Errors
+    /// As [`Secrets::decrypt`].
+    pub fn decrypt_headers(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        stored: &[u8],
+    ) -> Result<BTreeMap<String, String>, SecretError> {
+        let text = self.decrypt_text(&headers_of(space, connection), stored)?;
+        serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Damaged)
+    }
+
+    fn decrypt_text(&self, aad: &[u8], stored: &[u8]) -> Result<SecretString, SecretError> {
         let (version, rest) = stored.split_first().ok_or(SecretError::Damaged)?;
         let (key_id, rest) = rest.split_at_checked(KEY_ID).ok_or(SecretError::Damaged)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE).ok_or(SecretError::Damaged)?;
@@ -151,7 +187,7 @@ impl Secrets {
             return Err(SecretError::OtherKey);
         }
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| SecretError::Damaged)?;
-        let payload = Payload { msg: sealed, aad: &row(space, connection) };
+        let payload = Payload { msg: sealed, aad };
         let opened =
             self.cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| SecretError::Damaged)?;
         String::from_utf8(opened).map(SecretString::from).map_err(|_| SecretError::Damaged)
@@ -182,6 +218,12 @@ fn row(space: SpaceId, connection: ConnectionId) -> Vec<u8> {
     [space.0.into_bytes(), connection.0.into_bytes()].concat()
 }
 
+/// The associated data of the headers of a row, so that they cannot be swapped with its
+/// key.
+fn headers_of(space: SpaceId, connection: ConnectionId) -> Vec<u8> {
+    [&row(space, connection)[..], b"headers"].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +247,22 @@ mod tests {
         assert_eq!(open(SPACE, ConnectionId(Uuid::from_u128(9))), Err(SecretError::Damaged));
         assert_ne!(stored, sealed(&secrets), "never the same nonce twice");
         assert!(!stored.windows(6).any(|part| part == b"secret"));
+    }
+
+    #[test]
+    fn headers_decrypt_only_as_headers_of_their_row() {
+        let secrets = Secrets::new(&[7; 32]);
+        let headers = BTreeMap::from([("X-Token".to_owned(), "very-secret".to_owned())]);
+        let stored = secrets.encrypt_headers(SPACE, CONNECTION, &headers).unwrap();
+        assert!(!stored.windows(6).any(|part| part == b"secret"));
+        assert_eq!(secrets.decrypt_headers(SPACE, CONNECTION, &stored), Ok(headers));
+        let other = ConnectionId(Uuid::from_u128(9));
+        assert_eq!(
+            secrets.decrypt_headers(SPACE, other, &stored),
+            Err(SecretError::Damaged)
+        );
+        assert!(secrets.decrypt(SPACE, CONNECTION, &stored).is_err(), "not as the key");
+        assert!(secrets.decrypt_headers(SPACE, CONNECTION, &sealed(&secrets)).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{agent, connection, fixture, paths, status, text};
 use domain::services::{AgentService, ConnectionService, SettingsService};
-use domain::{BreakerState, Draft, ModelChoice, Settings};
+use domain::{BreakerState, Draft, MASKED_VALUE, ModelChoice, Settings};
 use serde_json::json;
 use store::catalog::KeyEdit;
 
@@ -55,7 +55,7 @@ async fn empty_key_keeps_stored_key() {
     let saved = fixture.catalog.update_connection(&fixture.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
     assert_eq!(*fixture.tester.edited.lock(), [id], "another key resets the connection");
-    let moved = connection("Renamed", "https://models.example.org/v2", "");
+    let moved = connection("Renamed", "https://models.example.org/v2", "sk-again");
     fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
     assert_eq!(*fixture.tester.edited.lock(), [id, id], "and of another address");
     assert_eq!(
@@ -73,9 +73,14 @@ async fn empty_key_keeps_stored_key() {
 async fn edit_without_key_keeps_concurrently_saved_key() {
     let fixture = fixture().await;
     let id = fixture.connect(&fixture.anna, "sk-of-long-ago").await;
-    let renamed = connection("Renamed", "https://slow.example.org/v1", "");
-    let rekeyed = connection("Mine", URL, "sk-brand-new");
+    let slow = "https://slow.example.org/v1";
+    let moved = connection("Mine", slow, "sk-of-long-ago");
+    fixture.tester.seen.notify_one();
+    fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
+    let renamed = connection("Renamed", slow, "");
+    let rekeyed = connection("Mine", slow, "sk-brand-new");
     let other_tab = async {
+        fixture.tester.seen.notify_one();
         fixture.catalog.update_connection(&fixture.anna, id, &rekeyed).await.unwrap();
         fixture.tester.seen.notify_one();
     };
@@ -166,4 +171,78 @@ async fn settings_accept_only_usable_connections() {
     assert_eq!(paths(refused), ["judge.connection_id", "simulated_user.model"]);
     assert_eq!(fixture.catalog.settings(&fixture.anna).await.unwrap(), saved);
     assert_eq!(fixture.catalog.settings(&fixture.ben).await.unwrap(), Settings::default());
+}
+
+fn with_headers(base_url: &str, headers: &serde_json::Value) -> Draft {
+    let mut draft = connection("Mine", base_url, "");
+    draft.0["headers"] = headers.clone();
+    draft
+}
+
+#[tokio::test]
+async fn stored_key_is_not_sent_to_another_address() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let id = fixture.connect(anna, "sk-1234567890").await;
+    let elsewhere = connection("Mine", "https://evil.example.org/v1", "");
+    let mut other_kind = connection("Mine", URL, "");
+    other_kind.0["kind"] = "anthropic".into();
+    for draft in [&elsewhere, &other_kind] {
+        assert_eq!(paths(catalog.update_connection(anna, id, draft).await), ["api_key"]);
+        assert_eq!(paths(catalog.test_unsaved_connection(anna, id, draft).await), ["api_key"]);
+    }
+    let unchanged = catalog.test_connection(anna, id, Some("m".into())).await.unwrap();
+    assert_eq!((unchanged.request.as_str(), unchanged.ok), (URL, true));
+
+    let mut with_key = connection("Mine", "https://evil.example.org/v1", "sk-entered-again");
+    with_key.0["model"] = "m".into();
+    let tested = catalog.test_unsaved_connection(anna, id, &with_key).await.unwrap();
+    assert!(tested.message.contains("sk-entered-again"), "{tested:?}");
+    let mut without_key = elsewhere;
+    without_key.0["remove_key"] = true.into();
+    without_key.0["model"] = "m".into();
+    let tested = catalog.test_unsaved_connection(anna, id, &without_key).await.unwrap();
+    assert!(tested.message.starts_with("None"), "{tested:?}");
+    let saved = catalog.update_connection(anna, id, &without_key).await.unwrap();
+    assert!(!saved.has_key);
+}
+
+#[tokio::test]
+async fn secret_headers_are_encrypted_and_masked() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let headers = json!({"X-Team": "support", "X-Token": "very-secret"});
+    let made = catalog.create_connection(anna, &with_headers(URL, &headers)).await.unwrap();
+    assert_eq!(made.headers["X-Team"], "support");
+    assert_eq!(made.headers["X-Token"], MASKED_VALUE);
+    let row = catalog.store.connection(anna.space_id, made.id).await.unwrap().unwrap();
+    assert!(!format!("{row:?}").contains("very-secret"));
+    let sent = async || catalog.endpoints.endpoint(made.id).await.unwrap().headers;
+    assert_eq!(json!(sent().await), headers, "calls use the value");
+
+    let shown = json!({"X-Team": "sales", "X-Token": MASKED_VALUE});
+    let saved = catalog.update_connection(anna, made.id, &with_headers(URL, &shown)).await.unwrap();
+    assert_eq!(json!(saved.headers), shown);
+    assert_eq!(json!(sent().await), json!({"X-Team": "sales", "X-Token": "very-secret"}));
+    let replaced = json!({"X-Token": "new-secret"});
+    catalog.update_connection(anna, made.id, &with_headers(URL, &replaced)).await.unwrap();
+    assert_eq!(json!(sent().await), replaced);
+    let removed = catalog.update_connection(anna, made.id, &with_headers(URL, &json!({}))).await;
+    assert_eq!(json!(removed.unwrap().headers), json!({}));
+    assert_eq!(json!(sent().await), json!({}));
+}
+
+#[tokio::test]
+async fn secret_headers_are_not_sent_to_another_address() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let headers = json!({"X-Token": "very-secret"});
+    let made = catalog.create_connection(anna, &with_headers(URL, &headers)).await.unwrap();
+    let masked = json!({"X-Token": MASKED_VALUE});
+    let moved = with_headers("https://evil.example.org/v1", &masked);
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &moved).await), ["headers"]);
+    assert_eq!(paths(catalog.test_unsaved_connection(anna, made.id, &moved).await), ["headers"]);
+    let unknown = with_headers(URL, &json!({"X-Other-Token": MASKED_VALUE}));
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &unknown).await), ["headers"]);
+    assert_eq!(paths(catalog.create_connection(anna, &unknown).await), ["headers"]);
 }

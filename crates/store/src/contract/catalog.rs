@@ -23,6 +23,7 @@ fn connection(n: u128, space: SpaceId) -> ConnectionRow {
         kind: ConnectionKind::OpenAi,
         base_url: "https://models.example.org/v1".into(),
         headers: BTreeMap::from([("x-team".into(), "support".into())]),
+        secret_headers: Some(vec![4, 5]),
         key_ciphertext: Some(vec![1, 2, 3]),
         key_last4: Some("abcd".into()),
         created_at: at(0),
@@ -85,6 +86,25 @@ pub async fn edit_without_key_keeps_stored_key(f: CatalogFixture) {
     let both = ConnectionRow { name: "Renamed".into(), updated_at: at(9), ..rekeyed };
     assert_eq!(saved.as_ref(), Some(&both));
     assert_eq!(f.connections.connection(ANNA, row.id).await.unwrap(), Some(both));
+}
+
+pub async fn kept_key_stays_at_its_address(f: CatalogFixture) {
+    let row = connection(5, ANNA);
+    f.connections.create_connection(&row).await.unwrap();
+    // One tab reads the row, another tab enters a key for a new address, the first tab
+    // saves the old address without a key.
+    let moved = ConnectionRow {
+        base_url: "https://other.example.org".into(),
+        key_ciphertext: Some(vec![7, 8, 9]),
+        ..row.clone()
+    };
+    f.connections.update_connection(&moved, KeyEdit::Replace, None).await.unwrap().unwrap();
+    let refused = f.connections.update_connection(&row, KeyEdit::Keep, None).await;
+    assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+    assert_eq!(f.connections.connection(ANNA, row.id).await.unwrap(), Some(moved.clone()));
+    let without_key = ConnectionRow { key_ciphertext: None, key_last4: None, ..row };
+    let saved = f.connections.update_connection(&without_key, KeyEdit::Replace, None).await;
+    assert_eq!(saved.unwrap(), Some(without_key));
 }
 
 pub async fn stale_connection_edit_is_refused(f: CatalogFixture) {

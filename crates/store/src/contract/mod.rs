@@ -111,6 +111,7 @@ macro_rules! catalog_contract {
             [
                 connection_belongs_to_its_space,
                 edit_without_key_keeps_stored_key,
+                kept_key_stays_at_its_address,
                 stale_connection_edit_is_refused,
                 connection_in_use_is_not_deleted,
                 agent_update_creates_revision,

@@ -27,9 +27,11 @@ struct ConnectionInput {
     kind: ConnectionKind,
     /// Base URL, in the format of the provider's SDK. Default: the provider's own URL.
     base_url: Option<String>,
-    /// Additional HTTP headers.
+    /// Additional HTTP headers. Values of secret headers are returned as `••••••••`; this
+    /// value keeps the stored one.
     headers: Option<BTreeMap<String, String>>,
-    /// API key. If absent or empty, the stored key remains.
+    /// API key. If absent or empty, the stored key remains. Required again when `kind` or
+    /// `base_url` change, because the stored key is not sent to another address.
     api_key: Option<String>,
     /// Deletes the stored key.
     remove_key: Option<bool>,

@@ -276,7 +276,12 @@ async fn connection_test_uses_and_keeps_unsaved_input() {
         server.page(&ada, response.location()).await
     };
     let typed = "name=Renamed&kind=openai&base_url=https%3A%2F%2Ftwo.example%2Fv1&api_key=";
+    // The stored key is not sent to another address.
     let shown = test(&format!("{typed}&model=gpt")).await;
+    assert!(shown.contains("the stored key is not sent to another address"), "{shown}");
+    assert!(!shown.contains("with Some") && shown.contains("value=\"Renamed\""), "{shown}");
+
+    let shown = test(&format!("{typed}sk-1234567890&model=gpt")).await;
     let found = "https://two.example/v1 with Some(\"sk-1234567890\") for Some(\"gpt\")";
     assert!(shown.contains(found), "{shown}");
     assert!(shown.contains("This tested the unsaved values of the form."), "{shown}");
@@ -300,6 +305,24 @@ async fn connection_test_uses_and_keeps_unsaved_input() {
     let shown = test("name=Renamed&kind=openai&base_url=http%3A%2F%2F127.0.0.1&model=gpt").await;
     assert!(shown.contains("is an address of a private network") && !shown.contains("with Some"));
     assert!(shown.contains("value=\"Renamed\""), "{shown}");
+}
+
+#[tokio::test]
+async fn secret_header_is_shown_masked_and_not_kept_in_a_rejected_form() {
+    let server = RealServer::new().await;
+    let ada = server.sign_up("ada").await;
+    let headers = "&headers=X-Team%3A+support%0AX-Token%3A+very-secret";
+    let page = connection(&server, &ada, &format!("{OURS}{headers}")).await;
+    let shown = server.page(&ada, &page).await;
+    assert!(shown.contains("X-Team: support") && shown.contains("X-Token: ••••••••"), "{shown}");
+    assert!(!shown.contains("very-secret"), "{shown}");
+    let other = OURS.replace("Ours", "");
+    let rejected = server.post(&ada, &page, &form_of(&page), &format!("{other}{headers}")).await;
+    let shown = server.page(&ada, rejected.location()).await;
+    assert!(shown.contains("X-Team: support") && !shown.contains("very-secret"), "{shown}");
+    let masked = "&headers=X-Token%3A+%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2%E2%80%A2";
+    let saved = server.post(&ada, &page, &form_of(&page), &format!("{OURS}{masked}")).await;
+    assert_eq!(saved.location(), format!("{page}?notice=saved"));
 }
 
 #[tokio::test]

@@ -1,0 +1,134 @@
+//! Extra headers of a connection. Some of them carry secrets, which are treated like
+//! the API key: encrypted, never returned, and not sent to another address.
+
+use super::{DraftReader, limits};
+use std::collections::BTreeMap;
+
+/// Shown in place of the value of a secret header. A draft that contains it keeps the
+/// stored value. It is not ASCII, so no header can have it as its value.
+pub const MASKED_VALUE: &str = "••••••••";
+
+/// Whether a header probably carries a secret, judged by its name and value.
+#[must_use]
+pub fn is_secret_header(name: &str, value: &str) -> bool {
+    const PARTS: [&str; 10] = [
+        "token", "secret", "auth", "password", "passwd", "cookie", "credential", "session",
+        "signature", "apikey",
+    ];
+    const WORDS: [&str; 4] = ["key", "jwt", "pwd", "sig"];
+    const VALUES: [&str; 4] = ["bearer ", "basic ", "sk-", "eyj"];
+    let (name, value) = (name.to_ascii_lowercase(), value.to_ascii_lowercase());
+    PARTS.iter().any(|part| name.contains(part))
+        || name.split(['-', '_', '.']).any(|word| WORDS.contains(&word))
+        || VALUES.iter().any(|start| value.starts_with(start))
+        || value == MASKED_VALUE
+}
+
+/// Removes the values of secret headers from a field `headers` in one of its two forms.
+pub fn remove_secret_values(headers: &mut serde_json::Value) {
+    match headers {
+        serde_json::Value::String(text) => {
+            let lines = text.lines().map(|line| match line.split_once(':') {
+                Some((name, value)) if hides(name, value) => format!("{name}:"),
+                _ => line.to_owned(),
+            });
+            *text = lines.collect::<Vec<_>>().join("\n");
+        }
+        serde_json::Value::Object(map) => {
+            for (name, value) in map {
+                if hides(name, value.as_str().unwrap_or_default()) {
+                    *value = String::new().into();
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a typed value must not be stored unencrypted. The mask is no secret.
+fn hides(name: &str, value: &str) -> bool {
+    value.trim() != MASKED_VALUE && is_secret_header(name.trim(), value.trim())
+}
+
+/// Headers that carry the API key.
+const CREDENTIAL_HEADERS: [&str; 2] = ["authorization", "x-api-key"];
+/// Headers that the HTTP client sets; overriding one would break every request.
+const RESERVED_HEADERS: [&str; 14] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "http2-settings",
+];
+
+/// Parses headers given as an object, or as `Name: value` lines (from a form).
+pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    match reader.value("headers") {
+        None => {}
+        Some(serde_json::Value::String(text)) => {
+            for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+                match line.split_once(':') {
+                    Some((name, value)) => pairs.push((name.trim().into(), value.trim().into())),
+                    None => reader.problem(
+                        "headers",
+                        format!("line {}: must have the form Name: value", i + 1),
+                    ),
+                }
+            }
+        }
+        Some(serde_json::Value::Object(map)) => {
+            for (name, value) in map {
+                match value.as_str() {
+                    Some(value) => pairs.push((name.clone(), value.trim().to_owned())),
+                    None => reader.problem("headers", format!("{name} must be text")),
+                }
+            }
+        }
+        Some(_) => reader.problem("headers", "must be an object of header names and values"),
+    }
+    if pairs.len() > limits::ITEMS {
+        reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
+    }
+    let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    for (i, (name, value)) in pairs.iter().enumerate() {
+        if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
+            reader.problem("headers", format!("{name} is specified twice"));
+        }
+        if name.is_empty() || !name.chars().all(is_token_char) {
+            reader.problem("headers", format!("{name:?} is not a valid header name"));
+        }
+        let is_among =
+            |headers: &[&str]| headers.iter().any(|header| header.eq_ignore_ascii_case(name));
+        if is_among(&CREDENTIAL_HEADERS) {
+            reader.problem("headers", format!("{name} is set by Rehearsal; use the API key field"));
+        } else if is_among(&RESERVED_HEADERS) {
+            reader.problem("headers", format!("{name} is set by Rehearsal"));
+        }
+        if value == MASKED_VALUE {
+            continue;
+        }
+        if value.is_empty() && is_secret_header(name, value) {
+            reader.problem(
+                "headers",
+                format!("{name} must have a value; enter it again, because it is not kept here"),
+            );
+        }
+        if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
+            reader.problem(
+                "headers",
+                format!("{name} must be ASCII text on one line, at most 4096 bytes"),
+            );
+        }
+    }
+    pairs.into_iter().collect()
+}
