@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, TokenCommand, UserCommand};
 use crate::config::{DataArgs, LogArgs, LogFormat};
-use crate::lock;
+use crate::{lock, private_files};
 use clock::{SharedClock, SystemClock};
 use demo_model::DemoModel;
 use domain::services::ImportService;
@@ -72,7 +72,7 @@ pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
     std::fs::create_dir_all(&data.data_dir).map_err(|error| {
         format!("cannot create the data directory {}: {error}", data.data_dir.display())
     })?;
-    Ok(match data.database_url.as_deref().filter(|url| !url.is_empty()) {
+    let database = match data.database_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) if !url.starts_with("sqlite:") => {
             return Err("REHEARSAL_DATABASE_URL must start with sqlite:".to_owned());
         }
@@ -81,7 +81,9 @@ pub fn database_file(data: &DataArgs) -> Result<PathBuf, String> {
             PathBuf::from(path.split('?').next().unwrap_or(path))
         }
         None => data.data_dir.join(lock::DATABASE),
-    })
+    };
+    private_files::protect(&data.data_dir, &database);
+    Ok(database)
 }
 
 /// Opens the store and migrates its schema.

@@ -9,6 +9,7 @@ use std::time::Duration;
 const BLOCKING_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    server::private_files::make_new_files_private();
     let cli = Cli::parse();
     llm::install_crypto();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -4,10 +4,10 @@
 use crate::commands;
 use crate::config::{self, DataArgs, ServeArgs};
 use crate::http::{HttpState, SharedSessions, SignInLimits, router};
+use crate::incoming::{self, ConnectionLimits};
 use crate::readiness::ServerReadiness;
 use crate::shutdown;
 use crate::site::Site;
-use axum::serve::ListenerExt;
 use clock::{Clock, SharedClock, SystemClock};
 use engine::{Engine, EngineSettings};
 use services::suites::{SuiteLimits, Suites};
@@ -75,15 +75,16 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         shutdown: stop.clone(),
     };
     shutdown::spawn_signal_handler(stop.clone()).await;
-    let served = serve_until_stopped(listener, state, engine, stop).await;
+    let limits = args.connection_limits();
+    let stopped = serve_until_stopped(listener, limits, state, engine, stop).await;
     let closed =
         shutdown::stage("the store", shutdown::STORE_TIMEOUT, async move { store.close().await })
             .await;
     tracing::info!("stopped");
-    match served {
-        Ok(true) if closed => Ok(()),
-        Ok(_) => Err("the shutdown exceeded its time limit; see the log".to_owned()),
-        Err(message) => Err(message),
+    if stopped && closed {
+        Ok(())
+    } else {
+        Err("the shutdown exceeded its time limit; see the log".to_owned())
     }
 }
 
@@ -160,24 +161,17 @@ async fn bind(addr: SocketAddr) -> Result<TcpListener, String> {
 /// answer. Returns whether the engine stopped in time.
 async fn serve_until_stopped(
     listener: TcpListener,
+    limits: ConnectionLimits,
     state: HttpState,
     engine: Engine,
     stop: CancellationToken,
-) -> Result<bool, String> {
+) -> bool {
     if let Ok(addr) = listener.local_addr() {
         tracing::info!(%addr, version = env!("CARGO_PKG_VERSION"), "serving");
         println!("Rehearsal is running at http://{addr}");
     }
-    // Without TCP_NODELAY, an event waits for the acknowledgement of the previous one,
-    // up to 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let app = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let drain = CancellationToken::new();
-    let server = axum::serve(listener, app).with_graceful_shutdown(drain.clone().cancelled_owned());
+    let server = incoming::serve(listener, router(state), limits, drain.clone());
     let stopping = async {
         stop.cancelled().await;
         let work = async move { engine.shutdown().await };
@@ -190,18 +184,13 @@ async fn serve_until_stopped(
         tokio::time::sleep(shutdown::DRAIN_TIMEOUT).await;
     };
     let served = async {
-        let served = tokio::select! {
-            served = async move { server.await } => {
-                served.map_err(|error| format!("the HTTP server failed: {error}"))
-            }
+        tokio::select! {
+            () = server => {}
             () = drain_timeout => {
                 tracing::warn!("dropping requests that did not complete in time");
-                Ok(())
             }
-        };
+        }
         stop.cancel();
-        served
     };
-    let (engine_stopped, served) = tokio::join!(stopping, served);
-    served.map(|()| engine_stopped)
+    tokio::join!(stopping, served).0
 }

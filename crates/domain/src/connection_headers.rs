@@ -12,8 +12,16 @@ pub const MASKED_VALUE: &str = "••••••••";
 #[must_use]
 pub fn is_secret_header(name: &str, value: &str) -> bool {
     const PARTS: [&str; 10] = [
-        "token", "secret", "auth", "password", "passwd", "cookie", "credential", "session",
-        "signature", "apikey",
+        "token",
+        "secret",
+        "auth",
+        "password",
+        "passwd",
+        "cookie",
+        "credential",
+        "session",
+        "signature",
+        "apikey",
     ];
     const WORDS: [&str; 4] = ["key", "jwt", "pwd", "sig"];
     const VALUES: [&str; 4] = ["bearer ", "basic ", "sk-", "eyj"];

@@ -1,7 +1,7 @@
 //! Tests of the decisions, effects and messages.
 
 use super::*;
-use crate::testing::endpoint;
+use crate::testing::{chat_request, endpoint};
 use Decision::{GiveUp, Retry};
 use ErrorKind::{CredentialInvalid, ProviderRejected, QuotaExhausted};
 use rstest::rstest;

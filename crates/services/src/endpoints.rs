@@ -322,8 +322,7 @@ mod tests {
             updated_at: Timestamp(5),
         };
         store.create_connection(&row).await.unwrap();
-        let endpoints =
-            Endpoints::new(store.clone(), Arc::new(Secrets::new(&[1; 32])), Vec::new());
+        let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[1; 32])), Vec::new());
         for _ in 0..2 {
             endpoints.encrypt_stored_headers(store.as_ref()).await.unwrap();
             let stored = store.connection(row.space_id, row.id).await.unwrap().unwrap();

@@ -180,7 +180,18 @@ pub const LIST: &[Metric] = &[
         "Model calls that hold a call slot of this server.",
         &[],
     ),
-    // --- streams
+    // --- connections and streams
+    gauge("rehearsal_open_connections", Unit::Count, "Open connections of clients.", &[]),
+    counter(
+        "rehearsal_connections_rejected_total",
+        "Connections that were closed because their address or the server had too many.",
+        &[&[("limit", &["address", "server"])]],
+    ),
+    counter(
+        "rehearsal_connections_timed_out_total",
+        "Connections that were closed because the client sent or read nothing for too long.",
+        &[],
+    ),
     gauge("rehearsal_open_streams", Unit::Count, "Open event streams.", &[]),
     seconds(
         "rehearsal_event_lag_seconds",

@@ -11,7 +11,8 @@ pub use providers::{ProviderArgs, ServerWide};
 pub use secret_key::SecretKey;
 pub use values::duration;
 
-use crate::http::{HttpSettings, Network};
+use crate::http::{ClientLimits, HttpSettings, Network};
+use crate::incoming::{ConnectionLimits, ConnectionTimeouts, file_limit};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
@@ -68,6 +69,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 
+    #[command(flatten)]
+    pub clients: ClientArgs,
+
     /// Days after which finished suites and their runs are deleted; default: never
     #[arg(long, env = "REHEARSAL_KEEP_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub keep_days: Option<u32>,
@@ -118,6 +122,42 @@ pub struct LimitArgs {
     pub max_wait: Duration,
 }
 
+/// Limits of incoming connections.
+#[derive(Args, Clone, Debug)]
+pub struct ClientArgs {
+    /// Open connections of this server
+    #[arg(long, env = "REHEARSAL_MAX_CONNECTIONS", default_value_t = 8192,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Open connections per client address; behind trusted proxies, requests being answered
+    #[arg(long, env = "REHEARSAL_CONNECTIONS_PER_ADDRESS", default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub connections_per_address: u32,
+
+    /// Open event streams per client address
+    #[arg(long, env = "REHEARSAL_STREAMS_PER_ADDRESS", default_value_t = 2048,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub streams_per_address: u32,
+
+    /// Open event streams per user
+    #[arg(long, env = "REHEARSAL_STREAMS_PER_USER", default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub streams_per_user: u32,
+
+    /// Time for a client to send the headers of a request, like `10s`
+    #[arg(long, env = "REHEARSAL_HEADER_TIMEOUT", default_value = "10s", value_parser = duration)]
+    pub header_timeout: Duration,
+
+    /// Time for a client to send the body of a request, like `120s`
+    #[arg(long, env = "REHEARSAL_BODY_TIMEOUT", default_value = "120s", value_parser = duration)]
+    pub body_timeout: Duration,
+
+    /// How long a connection may be idle, or its client not read a response, like `75s`
+    #[arg(long, env = "REHEARSAL_IDLE_TIMEOUT", default_value = "75s", value_parser = duration)]
+    pub idle_timeout: Duration,
+}
+
 /// The value of one setting, so that clap does not parse it as repeated flag.
 pub type Networks = std::sync::Arc<[Network]>;
 
@@ -166,6 +206,13 @@ impl ServeArgs {
         if self.limits.call_timeout.is_zero() {
             conflicts.push("REHEARSAL_CALL_TIMEOUT must be greater than zero.".into());
         }
+        let timeouts = [
+            (self.clients.header_timeout, "REHEARSAL_HEADER_TIMEOUT"),
+            (self.clients.body_timeout, "REHEARSAL_BODY_TIMEOUT"),
+            (self.clients.idle_timeout, "REHEARSAL_IDLE_TIMEOUT"),
+        ];
+        let zero = timeouts.iter().filter(|(timeout, _)| timeout.is_zero());
+        conflicts.extend(zero.map(|(_, name)| format!("{name} must be greater than zero.")));
         conflicts.extend(self.providers.check());
         if let Some(url) = &self.data.database_url
             && !url.starts_with("sqlite:")
@@ -196,6 +243,29 @@ impl ServeArgs {
                 .metrics_token
                 .clone()
                 .filter(|token| !token.expose_secret().is_empty()),
+            client_limits: ClientLimits {
+                requests_per_address: size(self.clients.connections_per_address),
+                streams_per_address: size(self.clients.streams_per_address),
+                streams_per_user: size(self.clients.streams_per_user),
+                body_timeout: self.clients.body_timeout,
+            },
         }
     }
+
+    /// Limits of incoming connections. Raises the limit of open files for them.
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            total: file_limit::raise(size(self.clients.max_connections)),
+            per_address: size(self.clients.connections_per_address),
+            trusted_proxies: self.trusted_proxies.to_vec(),
+            timeouts: ConnectionTimeouts {
+                headers: self.clients.header_timeout,
+                idle: self.clients.idle_timeout,
+            },
+        }
+    }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

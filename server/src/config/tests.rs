@@ -1,6 +1,6 @@
 //! Tests of accepted and rejected settings.
 
-use super::{SecretKey, ServeArgs, SignUp, duration};
+use super::{ClientLimits, SecretKey, ServeArgs, SignUp, duration};
 use clap::Parser;
 use rstest::rstest;
 use std::time::Duration;
@@ -62,6 +62,17 @@ fn defaults_match_the_manual() {
     assert_eq!(counts, [3, 8, 64, 500]);
     let times = [limits.call_timeout, limits.circuit_wait, limits.max_wait];
     assert_eq!(times.map(|time| time.as_secs()), [120, 60, 600]);
+    let clients = &args.clients;
+    let counts = [
+        clients.max_connections,
+        clients.connections_per_address,
+        clients.streams_per_address,
+        clients.streams_per_user,
+    ];
+    assert_eq!(counts, [8192, 2048, 2048, 1024]);
+    let times = [clients.header_timeout, clients.body_timeout, clients.idle_timeout];
+    assert_eq!(times.map(|time| time.as_secs()), [10, 120, 75]);
+    assert_eq!(args.http("site".into()).client_limits, ClientLimits::default());
     assert_eq!(args.check(), Ok(()));
 }
 
@@ -114,6 +125,12 @@ fn empty_proxy_settings_count_as_unset() {
 #[case(&["--sign-up", "maybe"])]
 fn invalid_settings_are_rejected(#[case] args: &[&str]) {
     assert!(parse(args).is_err_and(|message| message.contains(args[0])));
+}
+
+#[test]
+fn timeouts_of_connections_are_not_zero() {
+    let args = ["--header-timeout", "0s", "--body-timeout", "0s", "--idle-timeout", "0s"];
+    assert_eq!(parse(&args).expect("valid values").check().expect_err("conflicts").len(), 3);
 }
 
 #[test]

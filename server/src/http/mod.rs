@@ -6,7 +6,9 @@
 
 pub mod api;
 pub mod auth;
+mod body_timeout;
 pub mod client_ip;
+mod client_limits;
 mod detached;
 mod drain;
 pub mod extract;
@@ -28,6 +30,7 @@ mod stream_auth;
 mod tests;
 
 pub use client_ip::Network;
+pub use client_limits::ClientLimits;
 pub use health::Readiness;
 pub use services::event_source::EventSource;
 pub use sessions::{COOKIE, SharedSessions};
@@ -69,6 +72,7 @@ pub struct HttpSettings {
     /// Bearer token for `/metrics`. Without one, only requests from this machine
     /// are allowed.
     pub metrics_token: Option<SecretString>,
+    pub client_limits: ClientLimits,
 }
 
 impl HttpSettings {
@@ -102,8 +106,7 @@ impl FromRef<HttpState> for LeptosOptions {
     }
 }
 
-/// The router of the server. Serve it with
-/// `into_make_service_with_connect_info::<SocketAddr>()`, because rate limits use
+/// The router of the server. Requests need a `ConnectInfo<SocketAddr>`, because limits use
 /// the client address.
 pub fn router(state: HttpState) -> Router {
     let authenticated = Router::new()
@@ -113,7 +116,9 @@ pub fn router(state: HttpState) -> Router {
         .fallback(fallback)
         .layer(Extension(Arc::<stream_auth::CredentialCache>::default()))
         .layer(from_fn_with_state(state.clone(), auth::authenticate))
-        .layer(sessions::layer(state.sessions.clone(), state.settings.is_https()));
+        .layer(sessions::layer(state.sessions.clone(), state.settings.is_https()))
+        .layer(from_fn_with_state(state.clone(), client_limits::limit_requests))
+        .layer(Extension(client_limits::ClientCounts::default()));
     let unauthenticated = Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -139,6 +144,7 @@ pub fn router(state: HttpState) -> Router {
         .layer(DefaultBodyLimit::max(limits::BODY))
         .layer(RequestBodyLimitLayer::new(limits::BODY))
         .layer(from_fn(drain::drain_rejected_body))
+        .layer(from_fn_with_state(state.clone(), body_timeout::limit_body_time))
         .layer(security::csrf(&state))
         .layer(middleware)
         .with_state(state)

@@ -129,6 +129,7 @@ fn default_detail(code: ErrorCode) -> &'static str {
 fn type_and_title(status: StatusCode) -> (&'static str, &'static str) {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "Method not allowed"),
+        StatusCode::REQUEST_TIMEOUT => ("request_timeout", "Request timed out"),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             ("unsupported_media_type", "Unsupported content type")
         }

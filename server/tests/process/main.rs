@@ -10,6 +10,7 @@ mod locked_database;
 mod logs;
 mod metrics;
 mod ownership;
+mod private_files;
 mod query_plans;
 mod recordings;
 mod shutdown;

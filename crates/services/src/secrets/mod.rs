@@ -257,10 +257,7 @@ mod tests {
         assert!(!stored.windows(6).any(|part| part == b"secret"));
         assert_eq!(secrets.decrypt_headers(SPACE, CONNECTION, &stored), Ok(headers));
         let other = ConnectionId(Uuid::from_u128(9));
-        assert_eq!(
-            secrets.decrypt_headers(SPACE, other, &stored),
-            Err(SecretError::Damaged)
-        );
+        assert_eq!(secrets.decrypt_headers(SPACE, other, &stored), Err(SecretError::Damaged));
         assert!(secrets.decrypt(SPACE, CONNECTION, &stored).is_err(), "not as the key");
         assert!(secrets.decrypt_headers(SPACE, CONNECTION, &sealed(&secrets)).is_err());
     }

@@ -3,6 +3,7 @@
 use super::ApiResult;
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
+use crate::http::client_limits::StreamPermit;
 use crate::http::extract::{Id, Params};
 use crate::http::stream;
 use crate::http::stream_auth::StreamAuth;
@@ -41,13 +42,14 @@ async fn suite_events(
     State(state): State<HttpState>,
     SignedIn { caller, .. }: SignedIn,
     auth: StreamAuth,
+    permit: StreamPermit,
     Id(id): Id<SuiteId>,
     params: Params,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let parameter = params.read(after)?;
     let after = last_event_id(&headers).or(parameter);
-    Ok(stream::suite_events(state, caller, auth, id, after).await?)
+    Ok(stream::suite_events(state, caller, auth, permit, id, after).await?)
 }
 
 /// Stream the unfinished suites of the caller
@@ -58,8 +60,9 @@ async fn active_suites(
     State(state): State<HttpState>,
     SignedIn { caller, .. }: SignedIn,
     auth: StreamAuth,
+    permit: StreamPermit,
 ) -> ApiResult<Response> {
-    Ok(stream::active_suites(state, caller, auth).await?)
+    Ok(stream::active_suites(state, caller, auth, permit).await?)
 }
 
 fn after(reader: &mut DraftReader<'_>) -> Option<i64> {

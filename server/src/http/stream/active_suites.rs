@@ -2,6 +2,7 @@
 
 use super::{OpenStream, RETRY, respond};
 use crate::http::HttpState;
+use crate::http::client_limits::StreamPermit;
 use crate::http::stream_auth::StreamAuth;
 use axum::response::Response;
 use axum::response::sse::Event;
@@ -22,10 +23,11 @@ pub(in crate::http) async fn active_suites(
     state: HttpState,
     caller: Caller,
     auth: StreamAuth,
+    permit: StreamPermit,
 ) -> AppResult<Response> {
     let last_sent = active_suites_json(&state, &caller).await?;
     let first = Event::default().event("suites").data(&last_sent).retry(RETRY);
-    let stream = ActiveSuites { state, caller, auth, last_sent, _open: OpenStream::new() };
+    let stream = ActiveSuites { state, caller, auth, last_sent, _open: OpenStream::new(permit) };
     Ok(respond(stream::unfold((stream, Some(first)), |(mut stream, first)| async move {
         let event = match first {
             Some(event) if !stream.state.shutdown.is_cancelled() => event,

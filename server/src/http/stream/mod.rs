@@ -6,6 +6,7 @@ mod suite_events;
 pub(super) use active_suites::active_suites;
 pub(super) use suite_events::suite_events;
 
+use super::client_limits::StreamPermit;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -28,13 +29,15 @@ fn respond(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'stati
     response
 }
 
-/// Counts open streams.
-struct OpenStream;
+/// Counts an open stream and holds its permit.
+struct OpenStream {
+    _permit: StreamPermit,
+}
 
 impl OpenStream {
-    fn new() -> Self {
+    fn new(permit: StreamPermit) -> Self {
         metrics::gauge!("rehearsal_open_streams").increment(1.0);
-        Self
+        Self { _permit: permit }
     }
 }
 

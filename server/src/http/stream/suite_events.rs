@@ -6,6 +6,7 @@
 
 use super::{OpenStream, RETRY, respond};
 use crate::http::HttpState;
+use crate::http::client_limits::StreamPermit;
 use crate::http::stream_auth::StreamAuth;
 use axum::http::StatusCode;
 use axum::response::sse::Event;
@@ -35,6 +36,7 @@ pub(in crate::http) async fn suite_events(
     state: HttpState,
     caller: Caller,
     auth: StreamAuth,
+    permit: StreamPermit,
     id: SuiteId,
     after: Option<i64>,
 ) -> AppResult<Response> {
@@ -59,7 +61,7 @@ pub(in crate::http) async fn suite_events(
         last_progress: None,
         all_runs_final: false,
         finished: false,
-        _open: OpenStream::new(),
+        _open: OpenStream::new(permit),
     };
     match start {
         Start::Snapshot(snapshot) => stream.push_snapshot(&snapshot),

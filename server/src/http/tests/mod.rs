@@ -1,6 +1,7 @@
 //! Tests of the router: requests and responses.
 
 mod api;
+mod client_limits;
 mod detached;
 mod document;
 mod editors;
