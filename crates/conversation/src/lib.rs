@@ -14,10 +14,12 @@
 
 pub mod json_reply;
 mod request;
+mod schema_measure;
 pub mod sections;
 mod simulated_tool;
 mod simulated_user;
 mod step;
+mod tool_schema;
 mod tools;
 
 pub use request::agent_request;
@@ -29,6 +31,7 @@ pub use simulated_user::{
     parse_simulated_user_prompt, simulated_user_request,
 };
 pub use step::{JudgingState, MAX_TOOL_ROUNDS, Step, next_step};
+pub use tool_schema::check_tool_schema;
 pub use tools::{ToolOutcome, ToolReply, answer_call, refuse_call};
 
 #[cfg(any(test, feature = "testing"))]
@@ -37,5 +40,7 @@ pub mod fixtures;
 mod simulated_user_tests;
 #[cfg(test)]
 mod step_tests;
+#[cfg(test)]
+mod tool_schema_tests;
 #[cfg(test)]
 mod tools_tests;

@@ -1,12 +1,10 @@
 //! Results of tool calls. Rehearsal never executes a tool.
 
+use super::tool_schema::argument_problems;
 use domain::{
     AgentSpec, END_CONVERSATION, OnUnmocked, ScenarioSpec, ToolCall, ToolMock, ToolResult,
 };
 use serde_json::{Map, Value, json};
-
-/// Maximum number of argument problems reported to the model.
-const MAX_REPORTED_PROBLEMS: usize = 5;
 
 /// How to answer a tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +57,9 @@ impl ToolOutcome {
 
 /// Answers a tool call. In order of precedence: the built-in tool, an error for an
 /// unknown tool, an error for invalid arguments, the first matching mock, `on_unmocked`.
+///
+/// Validation of the arguments takes up to a fraction of a second: not on a thread that
+/// other tasks need.
 #[must_use]
 pub fn answer_call(scenario: &ScenarioSpec, agent: &AgentSpec, call: &ToolCall) -> ToolReply {
     if call.name == END_CONVERSATION {
@@ -116,23 +117,6 @@ fn mocked(mock: &ToolMock) -> ToolOutcome {
         (None, None) => ToolOutcome::result(String::new()),
     };
     ToolOutcome { delay_ms: mock.delay_ms.unwrap_or(0), ..outcome }
-}
-
-/// Validates arguments. If the schema does not compile or refers to another document,
-/// only checks that the arguments are an object, because the agent is not at fault.
-fn argument_problems(schema: &Value, arguments: &Value) -> Vec<String> {
-    if !arguments.is_object() {
-        return vec!["The arguments must be a JSON object.".to_owned()];
-    }
-    let Ok(validator) = jsonschema::validator_for(schema) else { return Vec::new() };
-    validator
-        .iter_errors(arguments)
-        .take(MAX_REPORTED_PROBLEMS)
-        .map(|error| match error.instance_path().as_str() {
-            "" => error.to_string(),
-            path => format!("{path}: {error}"),
-        })
-        .collect()
 }
 
 fn matches(mock: &ToolMock, arguments: &Value) -> bool {

@@ -132,11 +132,28 @@ async fn ask_until_readable<T>(
     Err(RunInterrupted::Error(RunError::new(ErrorKind::ProviderRejected, message)))
 }
 
+/// Answers a tool call on a thread for blocking work, because the validation of the
+/// arguments may take a fraction of a second.
+async fn reply_to(run: &ActiveRun, call: &ToolCall) -> ToolReply {
+    let (scenario, agent, call) = (run.scenario.clone(), run.agent.clone(), call.clone());
+    let answered = tokio::task::spawn_blocking(move || answer_call(&scenario, &agent, &call));
+    match answered.await {
+        Ok(reply) => reply,
+        Err(error) => match error.try_into_panic() {
+            // It ends this run, as on its own thread.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
 /// Whether a model has to answer the first open tool call.
-pub(super) fn needs_simulation(run: &ActiveRun, calls: &[ToolCall]) -> bool {
-    calls.first().is_some_and(|call| {
-        answer_call(&run.scenario, &run.agent, call) == ToolReply::NeedsSimulation
-    })
+pub(super) async fn needs_simulation(run: &ActiveRun, calls: &[ToolCall]) -> bool {
+    match calls.first() {
+        Some(call) => reply_to(run, call).await == ToolReply::NeedsSimulation,
+        None => false,
+    }
 }
 
 /// Answers open tool calls: mocked ones together, an invented one by itself.
@@ -146,7 +163,7 @@ pub(super) async fn answer(
 ) -> Result<RunChange, RunInterrupted> {
     let mut change = RunChange::default();
     for call in calls {
-        match answer_call(&run.scenario, &run.agent, call) {
+        match reply_to(run, call).await {
             ToolReply::Answer(outcome) => {
                 let delay = Duration::from_millis(outcome.delay_ms.into());
                 if !delay.is_zero() {

@@ -39,8 +39,8 @@ pub(super) struct ActiveRun {
     pub(super) stop_signal: StopSignal,
     pub(super) row: RunRow,
     pub(super) lease: Lease,
-    pub(super) agent: AgentSpec,
-    pub(super) scenario: ScenarioSpec,
+    pub(super) agent: Arc<AgentSpec>,
+    pub(super) scenario: Arc<ScenarioSpec>,
     pub(super) transcript: Vec<Turn>,
     pub(super) evaluation: Option<Evaluation>,
     pub(super) usage: Usage,
@@ -78,7 +78,7 @@ impl ActiveRun {
     pub(super) async fn run_to_end(mut self) -> Result<(), RunInterrupted> {
         let mut change = RunChange::default();
         loop {
-            let step = self.advance_without_calls(&mut change);
+            let step = self.advance_without_calls(&mut change).await;
             let finished = change.finish.is_some();
             self.commit(std::mem::take(&mut change)).await?;
             if finished {
@@ -107,7 +107,7 @@ impl ActiveRun {
     /// Adds all steps without a model call (the next user turn of the script, the
     /// end of the conversation) to `change`, so that they share its commit, and the
     /// intent of the next call. Returns the step of that call.
-    fn advance_without_calls(&mut self, change: &mut RunChange) -> Step {
+    async fn advance_without_calls(&mut self, change: &mut RunChange) -> Step {
         let mut transcript = self.transcript.clone();
         transcript.extend(numbered(change.turns.clone(), self.row.turns));
         loop {
@@ -144,7 +144,7 @@ impl ActiveRun {
                     return step;
                 }
                 Step::AnswerTools { ref calls } => {
-                    if conversation_driver::needs_simulation(self, calls) {
+                    if conversation_driver::needs_simulation(self, calls).await {
                         self.record_intent(change, Role::SimulatedUser, &transcript);
                     }
                     return step;

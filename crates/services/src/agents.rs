@@ -3,9 +3,10 @@
 use super::{Catalog, cursor, naming};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
+use conversation::check_tool_schema;
 use domain::error::AppError;
 use domain::services::{AgentService, AppResult, Caller, Cursor, Page};
-use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem, Tool};
+use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem};
 use store::catalog::NameCursor;
 use uuid::Uuid;
 
@@ -17,17 +18,11 @@ fn cursor_of(agent: &Agent) -> String {
     cursor::encode(&NameCursor { key: agent.spec.name.clone(), id: agent.id.0 })
 }
 
-/// A problem for each tool whose schema cannot be compiled: calls of that tool
-/// could not be validated.
+/// A problem for each tool whose schema cannot be used to validate calls of that tool.
 fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
-    let problem = |(i, tool): (usize, &Tool)| {
-        let error = jsonschema::validator_for(&tool.parameters).err()?;
-        let path = error.instance_path().to_string();
-        let at = if path.is_empty() { path } else { format!(" (at {path})") };
-        let message = format!("is not a valid JSON Schema{at}");
-        Some(Problem::new(format!("tools[{i}].parameters"), message))
-    };
-    spec.tools.iter().enumerate().filter_map(problem).collect()
+    let checked = spec.tools.iter().map(|tool| check_tool_schema(&tool.parameters));
+    let failed = checked.enumerate().filter_map(|(i, result)| Some((i, result.err()?)));
+    failed.map(|(i, why)| Problem::new(format!("tools[{i}].parameters"), why)).collect()
 }
 
 #[async_trait]
