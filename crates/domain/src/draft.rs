@@ -66,6 +66,9 @@ impl Draft {
     }
 }
 
+/// Maximum number of unknown fields of one object that are listed.
+const MAX_UNKNOWN_FIELDS: usize = 20;
+
 /// Rejected because PostgreSQL cannot store U+0000.
 const NUL: &str = "must not contain the character U+0000";
 
@@ -271,7 +274,8 @@ impl<'a> DraftReader<'a> {
         found.map(|(_, value)| *value).or(default)
     }
 
-    /// A list of entries with their paths; empty if absent.
+    /// A list of entries with their paths; empty if absent. Leaves out the entries above
+    /// `max`, because each of them could have a problem of its own.
     pub fn list(&mut self, field: &'static str, max: usize) -> Vec<(String, &'a Value)> {
         let Some(value) = self.value(field) else { return Vec::new() };
         let path = self.path(field);
@@ -293,7 +297,8 @@ impl<'a> DraftReader<'a> {
             let count = entries.len();
             self.problem(field, format!("must have at most {max} entries, but has {count}"));
         }
-        entries.into_iter().enumerate().map(|(i, v)| (format!("{path}[{i}]"), v)).collect()
+        let entries = entries.into_iter().take(max).enumerate();
+        entries.map(|(i, entry)| (format!("{path}[{i}]"), entry)).collect()
     }
 
     /// A list of texts. A single string (from a text area) is split into lines, and blank
@@ -358,15 +363,23 @@ impl<'a> DraftReader<'a> {
     /// that a request may send back, such as `id`).
     pub fn deny_unknown_fields(self, allowed: &[&str]) {
         let Some(map) = self.map else { return };
+        let mut unknown = 0;
         for key in map.keys() {
-            if !self.known.contains(&key.as_str()) && !allowed.contains(&key.as_str()) {
-                let path = self.path(key);
+            if self.known.contains(&key.as_str()) || allowed.contains(&key.as_str()) {
+                continue;
+            }
+            unknown += 1;
+            if unknown <= MAX_UNKNOWN_FIELDS {
                 let message = match self.known.join(", ") {
                     known if known.is_empty() => "is not a known field".to_owned(),
                     known => format!("is not a known field; known fields: {known}"),
                 };
-                self.problems.push(Problem::new(path, message));
+                self.problems.push(Problem::new(self.path(key), message));
             }
+        }
+        if unknown > MAX_UNKNOWN_FIELDS {
+            let message = format!("has {} more unknown fields", unknown - MAX_UNKNOWN_FIELDS);
+            self.problems.push(Problem::new(self.path.clone(), message));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Property tests of parsing arbitrary input.
 
-use super::{AgentSpec, ConnectionSpec, Draft, Problems, ScenarioSpec};
+use super::error::AppError;
+use super::{AgentSpec, ConnectionSpec, Draft, DraftReader, Problem, Problems, ScenarioSpec};
 use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -240,4 +241,35 @@ proptest! {
         let draft = Draft(value);
         let _ = (draft.text(&path), draft.len(&path), draft.flag(&path, true), draft.at(&path));
     }
+}
+
+#[test]
+fn many_unknown_fields_are_counted() {
+    let fields: Map<String, Value> = (0..1000).map(|n| (format!("field_{n}"), json!(1))).collect();
+    let value = json!({"persona": fields});
+    let mut problems = Problems::new();
+    let mut reader = DraftReader::new(&value, String::new(), &mut problems);
+    reader.object("persona").deny_unknown_fields(&[]);
+    assert_eq!(problems.len(), 21);
+    assert_eq!(problems[20].to_string(), "persona: has 980 more unknown fields");
+}
+
+#[test]
+fn entries_above_the_maximum_are_not_examined() {
+    let value = json!({"tags": vec![json!({}); 1000]});
+    let mut problems = Problems::new();
+    let mut reader = DraftReader::new(&value, String::new(), &mut problems);
+    assert_eq!(reader.list("tags", 3).len(), 3);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
+
+#[test]
+fn error_lists_a_bounded_number_of_short_problems() {
+    let problems = (0..5000).map(|n| Problem::new("x".repeat(5000), format!("is wrong {n}")));
+    let error = AppError::invalid(problems.collect());
+    assert_eq!(error.problems.len(), 100);
+    assert!(
+        error.detail.starts_with("There are 5000 problems, of which the first 100 are listed.")
+    );
+    assert!(serde_json::to_string(&error).is_ok_and(|text| text.len() < 200_000));
 }

@@ -1,6 +1,6 @@
 //! The error type of the services, the API and the pages.
 
-use crate::{Problem, Problems};
+use crate::{Problem, Problems, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -105,9 +105,24 @@ impl AppError {
 
     #[must_use]
     pub fn invalid(problems: Problems) -> Self {
+        let count = problems.len();
+        Self::invalid_with_count(problems, count)
+    }
+
+    /// Like [`AppError::invalid`], if only the first of `count` problems are known. Lists
+    /// at most [`PROBLEMS`](crate::limits::PROBLEMS), shortened, because input of a
+    /// few bytes can have a problem with a long message.
+    #[must_use]
+    pub fn invalid_with_count(mut problems: Problems, count: usize) -> Self {
+        problems.truncate(limits::PROBLEMS);
+        problems.iter_mut().for_each(Problem::shorten);
         let detail = match problems.as_slice() {
-            [one] => format!("One problem: {one}."),
-            [first, ..] => format!("There are {} problems. The first: {first}.", problems.len()),
+            [one] if count <= 1 => format!("One problem: {one}."),
+            [first, ..] if problems.len() < count => format!(
+                "There are {count} problems, of which the first {} are listed. The first: {first}.",
+                problems.len()
+            ),
+            [first, ..] => format!("There are {count} problems. The first: {first}."),
             [] => "Validation failed.".to_owned(),
         };
         Self { problems, ..Self::new(ErrorCode::Invalid, detail) }

@@ -94,6 +94,8 @@ pub mod limits {
     /// Maximum nesting depth of JSON that is stored unchanged (schemas, mock results).
     /// `serde_json` stops at 128 levels, and this JSON is embedded in other documents.
     pub const DEPTH: usize = 64;
+    /// Maximum number of problems that one error lists.
+    pub const PROBLEMS: usize = 100;
     /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
 }

@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Maximum length of a listed path or message, in characters.
+const MAX_TEXT: usize = 1000;
+
 /// A validation problem of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
@@ -16,6 +19,16 @@ pub struct Problem {
 impl Problem {
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { path: path.into(), message: message.into() }
+    }
+
+    /// Shortens path and message, which can contain names of the input.
+    pub(crate) fn shorten(&mut self) {
+        for text in [&mut self.path, &mut self.message] {
+            if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
     }
 }
 

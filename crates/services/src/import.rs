@@ -2,12 +2,13 @@
 //! saved, and all are saved together or none.
 
 use super::Catalog;
-use crate::errors::{StoreResultExt, reject_if_any};
+use crate::errors::StoreResultExt;
 use async_trait::async_trait;
+use domain::error::AppError;
 use domain::services::{
     AppResult, Caller, ConnectionService, ImportKind, ImportReport, ImportService, ImportedDocument,
 };
-use domain::{Connection, Draft, Problem, Problems, ScenarioSpec};
+use domain::{Connection, Draft, Problem, Problems, ScenarioSpec, limits};
 use store::catalog::NewDocument;
 
 #[async_trait]
@@ -18,18 +19,22 @@ impl ImportService for Catalog {
         documents: Vec<Draft>,
         dry_run: bool,
     ) -> AppResult<ImportReport> {
-        let mut report = ImportReport { dry_run, documents: Vec::new() };
-        let mut valid = Vec::new();
+        let mut report = ImportReport { dry_run, ..ImportReport::default() };
+        let (mut valid, mut listed) = (Vec::new(), 0);
         let known = self.connections(caller).await?;
         for document in documents {
             let (kind, checked) = self.check_document(caller, &known, document).await?;
-            let (name, problems) = match &checked {
+            let (name, mut problems) = match &checked {
                 Ok(NewDocument::Agent(_, spec)) => (spec.name.clone(), Vec::new()),
                 Ok(NewDocument::Scenario(_, spec)) => (spec.name.clone(), Vec::new()),
                 Err((name, problems)) => (name.clone(), problems.clone()),
             };
-            report.documents.push(ImportedDocument { kind, name, id: None, problems });
             valid.extend(checked.ok());
+            // A few bytes of a document can have many problems.
+            report.problem_count += problems.len();
+            problems.truncate(limits::PROBLEMS - listed);
+            listed += problems.len();
+            report.documents.push(ImportedDocument { kind, name, id: None, problems });
         }
         if dry_run {
             return Ok(report);
@@ -41,7 +46,9 @@ impl ImportService for Catalog {
                 problems.push(Problem::new(format!("documents[{i}]{dot}{path}"), message.clone()));
             }
         }
-        reject_if_any(problems)?;
+        if !problems.is_empty() {
+            return Err(AppError::invalid_with_count(problems, report.problem_count));
+        }
         for (document, valid) in report.documents.iter_mut().zip(&valid) {
             document.id = Some(match valid {
                 NewDocument::Agent(id, _) => id.0,

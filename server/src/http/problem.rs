@@ -30,7 +30,8 @@ pub struct ProblemDocument {
     pub status: u16,
     /// Description of this occurrence.
     pub detail: String,
-    /// All validation problems, each with its path.
+    /// Validation problems, each with its path: all, or the first 100 of more. `detail` has
+    /// their number.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Problems,
     /// Path of a related page, such as the conflicting suite.

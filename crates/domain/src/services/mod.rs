@@ -139,7 +139,7 @@ pub struct ImportedDocument {
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = Uuid))]
     pub id: Option<uuid::Uuid>,
     /// Problems with paths relative to the document. Only a dry run returns documents with
-    /// problems.
+    /// problems; it lists the first 100 of all documents.
     pub problems: Problems,
 }
 
@@ -151,4 +151,7 @@ pub struct ImportReport {
     pub dry_run: bool,
     /// One entry per document, in order.
     pub documents: Vec<ImportedDocument>,
+    /// The number of problems, also of those that are not listed.
+    #[serde(default)]
+    pub problem_count: usize,
 }

@@ -81,3 +81,23 @@ async fn unknown_connection_error_lists_known_ones() {
     paths.sort_unstable();
     assert_eq!(paths, ["connection", "model", "name", "oddity"]);
 }
+
+#[tokio::test]
+async fn answer_to_an_import_with_many_problems_is_small() {
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    // 0.4 MB. Each document has several problems, and each unknown field lists all known ones.
+    let fields: serde_json::Map<_, _> = (0..40).map(|n| (format!("f{n}"), json!(1))).collect();
+    let documents = || vec![Draft(fields.clone().into()); 1000];
+    let report = it.import(anna, documents(), true).await.unwrap();
+    assert_eq!(report.documents.len(), 1000);
+    let listed: usize = report.documents.iter().map(|document| document.problems.len()).sum();
+    assert_eq!(listed, 100);
+    assert!(report.problem_count > 20_000, "{}", report.problem_count);
+    assert!(serde_json::to_string(&report).unwrap().len() < 200_000);
+    let error = it.import(anna, documents(), false).await.unwrap_err();
+    assert_eq!(error.problems.len(), 100);
+    let count = format!("There are {} problems, of which", report.problem_count);
+    assert!(error.detail.starts_with(&count), "{}", error.detail);
+    assert!(serde_json::to_string(&error).unwrap().len() < 200_000);
+}

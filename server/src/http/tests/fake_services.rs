@@ -227,7 +227,7 @@ fake_services! { fake:
     ImportService {
         import(documents: Vec<Draft>, dry_run: bool) -> ImportReport = {
             fake.imported.lock().push((documents, dry_run));
-            Ok(ImportReport { dry_run, documents: Vec::new() })
+            Ok(ImportReport { dry_run, ..ImportReport::default() })
         };
     }
     SettingsService {
