@@ -226,8 +226,8 @@ impl Bucket {
         if self.refusals.is_new(position) {
             self.rate.count(true, now);
         }
-        let (usual, growing) = (self.rate.usual_refusals(), self.rate.is_growing());
-        let evidence = self.refusals.refused(position, usual, growing);
+        let (usual, above_proven) = (self.rate.usual_refusals(), self.rate.is_above_proven());
+        let evidence = self.refusals.refused(position, usual, above_proven);
         let Some(evidence) = evidence.filter(|_| self.stop.is_open()) else { return };
         self.rate.limit_reached(evidence, call.reserved_at, position, now);
         self.concurrency.limit_reached(self.in_flight());

@@ -10,7 +10,13 @@
 //! | unknown | evidence of a limit | holding at the proven rate |
 //! | holding | evidence of a limit | holding at the proven rate, once; then the share of refusals is the usual one |
 //! | holding | 3 s passed, or 4 times as long as before | growing by 1/16 per accepted call |
-//! | growing | evidence of a limit | holding at the proven rate, 4 times as long if the growth was no gain |
+//! | growing | evidence of a limit | holding between the rate before and that of the first refusal, as a try |
+//! | holding, as a try | evidence of a limit | holding at the proven rate or the one before; no further tries |
+//! | growing, after a try failed | evidence of a limit | holding at the proven rate, 4 times as long if the growth was no gain |
+//!
+//! The try finds the rate of a limit without a burst, which refuses every second call
+//! above its rate, so that less is proven than is possible. A limit with a burst refuses
+//! the first call far above its rate, and the try fails.
 //!
 //! Evidence is what `refusals` finds. As the rate grows only while calls wait for it, it
 //! stays where it is without demand.
@@ -29,12 +35,16 @@ const MAX_HOLD: Duration = Duration::from_secs(300);
 const GROWTH: f64 = 1.0 / 16.0;
 /// The gain from which growth was worth it.
 const GAIN: f64 = 1.15;
+/// A higher rate is tried from this factor on.
+const MIN_TRY: f64 = 1.05;
 /// The factor for a rate that is too high while no lower one is proven.
 const DECREASE: f64 = 0.7;
 /// The number of accepted calls from which a rate is proven.
 const MIN_ACCEPTED: u64 = 8;
 /// The same for the first rate after a stop.
 const MIN_ACCEPTED_AFTER_STOP: u64 = 2;
+/// A greater share of refusals is usual only if it remains when the rate is reduced.
+const UNSUSPICIOUS: f64 = 0.08;
 /// The number of calls from which the share of refusals is known.
 const MIN_CALLS: u32 = 16;
 /// The number of remembered refusals, and the least number of calls between two of them.
@@ -53,11 +63,21 @@ enum Phase {
         /// The outcomes at this rate.
         calls: u32,
         refused: u32,
-        /// The rate was reduced to the proven one during this phase.
-        reduced: bool,
+        kind: Hold,
     },
-    /// `base` is the rate that was held before.
-    Growing { base: f64 },
+    /// `base` is the rate that was held before, `refused_at` that of the first refusal.
+    Growing { base: f64, refused_at: Option<f64> },
+}
+
+/// Why a rate is held.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Hold {
+    /// It is proven.
+    Proven,
+    /// It was reduced to the proven one because of evidence while a higher one was held.
+    Reduced,
+    /// It is tried; `base` is the rate that was held before.
+    Try { base: f64 },
 }
 
 /// A refusal from which a proven rate is computed.
@@ -74,6 +94,8 @@ pub(super) struct LearnedRate {
     phase: Phase,
     pace: Option<Pace>,
     hold: Duration,
+    /// A try failed: the limit has a burst.
+    try_failed: bool,
     /// The share of calls that are refused whatever the rate is.
     usual_refusals: f64,
     refused: u64,
@@ -86,6 +108,7 @@ impl Default for LearnedRate {
             phase: Phase::default(),
             pace: None,
             hold: FIRST_HOLD,
+            try_failed: false,
             usual_refusals: 0.0,
             refused: 0,
             refusals: VecDeque::new(),
@@ -103,8 +126,8 @@ impl LearnedRate {
     }
 
     /// Whether a rate above the proven one is tried.
-    pub(super) fn is_growing(&self) -> bool {
-        matches!(self.phase, Phase::Growing { .. })
+    pub(super) fn is_above_proven(&self) -> bool {
+        matches!(self.phase, Phase::Growing { .. } | Phase::Holding { kind: Hold::Try { .. }, .. })
     }
 
     pub(super) fn is_holding(&self) -> bool {
@@ -130,10 +153,11 @@ impl LearnedRate {
         *refused += u32::from(is_refused);
         if now >= *until {
             if *calls >= MIN_CALLS {
-                self.usual_refusals = f64::from(*refused) / f64::from(*calls);
+                let share = f64::from(*refused) / f64::from(*calls);
+                self.usual_refusals = share.min(self.usual_refusals.max(UNSUSPICIOUS));
             }
             let base = self.pace.map_or(0.0, |pace| pace.rate());
-            self.phase = Phase::Growing { base };
+            self.phase = Phase::Growing { base, refused_at: None };
         }
     }
 
@@ -148,6 +172,9 @@ impl LearnedRate {
     /// Records a refused call, sent at this time and position.
     pub(super) fn refused(&mut self, at: Timestamp, position: u64) {
         self.refused += 1;
+        if let (Phase::Growing { refused_at, .. }, Some(pace)) = (&mut self.phase, self.pace) {
+            refused_at.get_or_insert(pace.rate());
+        }
         let last = self.refusals.back().map_or(0, |last| last.position);
         if !self.refusals.is_empty() && position < last + MIN_DISTANCE {
             return;
@@ -172,26 +199,36 @@ impl LearnedRate {
         match self.phase {
             Phase::Unknown => {
                 if let Some(rate) = proven {
-                    self.hold(rate, false, now);
+                    self.hold(rate, Hold::Proven, now);
                 }
             }
-            Phase::Growing { base } => {
+            Phase::Growing { base, refused_at } => {
                 let rate = proven.unwrap_or(current / 2.0).max(base);
-                self.hold = if rate > base * GAIN {
-                    FIRST_HOLD
+                let between = refused_at.map_or(rate, |refused_at| (base * refused_at).sqrt());
+                if between > rate * MIN_TRY && !self.try_failed {
+                    self.set_hold(between, base);
+                    self.hold(between, Hold::Try { base: rate }, now);
                 } else {
-                    self.hold.saturating_mul(HOLD_FACTOR).min(MAX_HOLD)
-                };
-                self.hold(rate, false, now);
+                    self.set_hold(rate, base);
+                    self.hold(rate, Hold::Proven, now);
+                }
             }
-            Phase::Holding { calls, refused, reduced: true, .. } if evidence == Evidence::Share => {
+            Phase::Holding { kind: Hold::Try { base }, .. } => {
+                let rate = proven.map_or(base, |rate| rate.clamp(base, current.max(base)));
+                self.try_failed = true;
+                self.set_hold(rate, base);
+                self.hold(rate, Hold::Proven, now);
+            }
+            Phase::Holding { calls, refused, kind: Hold::Reduced, .. }
+                if evidence == Evidence::Share =>
+            {
                 if calls >= MIN_CALLS {
                     self.usual_refusals = f64::from(refused) / f64::from(calls);
                 }
             }
             Phase::Holding { .. } => {
                 let rate = proven.map_or(current * DECREASE, |rate| rate.min(current));
-                self.hold(rate, true, now);
+                self.hold(rate, Hold::Reduced, now);
             }
         }
     }
@@ -203,7 +240,7 @@ impl LearnedRate {
             Phase::Unknown => {
                 if let Some(base) = self.proven_rate(now, sent, MIN_ACCEPTED_AFTER_STOP) {
                     self.pace = Some(Pace::new(base, now));
-                    self.phase = Phase::Growing { base };
+                    self.phase = Phase::Growing { base, refused_at: None };
                 }
             }
             Phase::Holding { until, .. } => *until = now.plus(hold),
@@ -211,13 +248,22 @@ impl LearnedRate {
         }
     }
 
-    fn hold(&mut self, rate: f64, reduced: bool, now: Timestamp) {
+    /// Sets how long `rate` is held after `base`: longer if it is no gain.
+    fn set_hold(&mut self, rate: f64, base: f64) {
+        if rate > base * GAIN {
+            self.hold = FIRST_HOLD;
+        } else {
+            self.hold = self.hold.saturating_mul(HOLD_FACTOR).min(MAX_HOLD);
+        }
+    }
+
+    fn hold(&mut self, rate: f64, kind: Hold, now: Timestamp) {
         match &mut self.pace {
             Some(pace) => pace.set_rate(rate, now),
             None => self.pace = Some(Pace::new(rate, now)),
         }
         let until = now.plus(self.hold);
-        self.phase = Phase::Holding { until, calls: 0, refused: 0, reduced };
+        self.phase = Phase::Holding { until, calls: 0, refused: 0, kind };
     }
 
     /// The highest rate that is proven by at least `least` calls that were accepted
@@ -233,3 +279,7 @@ impl LearnedRate {
         rates.max_by(f64::total_cmp)
     }
 }
+
+#[cfg(test)]
+#[path = "learned_rate_tests.rs"]
+mod tests;

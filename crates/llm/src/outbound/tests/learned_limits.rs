@@ -57,13 +57,18 @@ async fn without_faults_suite_is_as_fast_as_bare_client() {
 
 #[tokio::test(start_paused = true)]
 async fn steady_rate_is_learned_at_few_refusals() {
-    // Calls, latency, requests per minute, burst, and the maximum of refused calls.
-    for (latency, per_minute, burst, most) in [
-        (50, 600, 10, 30),
-        (20, 600, 10, 30),
-        (100, 600, 10, 30),
-        (800, 180, 5, 45),
-        (50, 6000, 100, 66),
+    // The latency in ms, requests per minute, burst, and the maxima: of the time compared
+    // with the ideal, and of refused calls. A limit without a burst refuses every second
+    // call that comes too early, so it takes longer to approach.
+    for (latency, per_minute, burst, most, most_refused) in [
+        (50, 600, 10, 1.1, 30),
+        (20, 600, 10, 1.1, 30),
+        (100, 600, 10, 1.1, 30),
+        (800, 180, 5, 1.1, 45),
+        (300, 300, 20, 1.1, 45),
+        (50, 6000, 100, 1.1, 66),
+        (50, 600, 1, 1.2, 36),
+        (200, 60, 1, 1.2, 36),
     ] {
         let load = Load { users: 1, conversations: 600, calls: 1, concurrency: 32 };
         let latency = Duration::from_millis(latency);
@@ -73,21 +78,26 @@ async fn steady_rate_is_learned_at_few_refusals() {
         let per_second = f64::from(per_minute) / 60.0;
         let ideal = Duration::from_secs_f64(f64::from(600 - burst) / per_second);
         let (ratio, refused) = (ratio(took, ideal), provider.refused());
-        assert!(ratio <= 1.1, "{ratio} at {per_minute}, {refused} refused");
-        assert!(refused <= most, "{refused} refused at {per_minute} and {latency:?}");
+        assert!(ratio <= most, "{ratio} at {per_minute}, {refused} refused");
+        assert!(refused <= most_refused, "{refused} refused at {per_minute} and {latency:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_call_is_lost_to_waiting_while_provider_makes_progress() {
     let load = Load { users: 10, conversations: 3, calls: 20, concurrency: 3 };
-    for model in [sliding_minute(50), token_bucket(50, 1, None), token_bucket(50, 50, Some(SECOND))]
-    {
+    // The models, and the maxima of minutes and of refused calls. The ideals are 11, 12
+    // and 11 minutes. A large burst is used up by 30 calls at once, and hides the rate.
+    for (model, minutes, most_refused) in [
+        (sliding_minute(50), 14, 120),
+        (token_bucket(50, 1, None), 15, 40),
+        (token_bucket(50, 50, Some(SECOND)), 14, 150),
+    ] {
         let Simulated { took, replies, errors, provider } = simulate(load, SECOND, model).await;
         assert_eq!((replies, errors), (600, vec![]), "30 runs share 50 calls a minute");
         let refused = provider.refused();
-        assert!(took <= Duration::from_secs(20 * 60), "{took:?}, {refused} refused");
-        assert!(refused <= 120, "{refused} refused");
+        assert!(took <= Duration::from_secs(minutes * 60), "{took:?}, {refused} refused");
+        assert!(refused <= most_refused, "{refused} refused");
     }
 }
 
