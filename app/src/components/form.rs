@@ -88,8 +88,7 @@ impl Form {
     /// Validates the form that sent the event. `None` if its fields cannot be
     /// parsed: the form then posts, and the server answers with the reason.
     fn problems_of(self, event: &Event) -> Option<Problems> {
-        let entries = browser::form_entries(&browser::form_of(event)?);
-        let mut problems = (self.validate)(&form::parse(entries).ok()?);
+        let mut problems = (self.validate)(&draft_of(event)?);
         sort_problems(self.order, &mut problems);
         Some(problems)
     }
@@ -168,6 +167,14 @@ impl Form {
         };
         shown.into_any()
     }
+}
+
+/// The current content of the form that sent the event; `None` if its fields cannot be
+/// parsed.
+#[must_use]
+pub fn draft_of(event: &Event) -> Option<Draft> {
+    let entries = browser::form_entries(&browser::form_of(event)?);
+    form::parse(entries).ok()
 }
 
 /// Whether a rejected draft has the content of this form. Other buttons of the

@@ -35,7 +35,10 @@ pub fn display_path(path: &str) -> String {
             out.push_str(&format!(" {}", index + 1));
             continue;
         }
-        let word = label(step);
+        let word = match step {
+            "text" if path.starts_with("success_criteria.") => "text".to_owned(),
+            step => label(step),
+        };
         if !out.is_empty() && !word.is_empty() {
             out.push_str(", ");
         }
@@ -48,6 +51,9 @@ pub fn display_path(path: &str) -> String {
 fn label(step: &str) -> String {
     match step {
         "conversation_flow" => "turn",
+        "must_include" => "required text",
+        "must_not_include" => "forbidden text",
+        "match" => "matches",
         "expected_behaviors" => "behavior",
         "tool_mocks" => "mock",
         "tools" => "tool",
@@ -172,7 +178,7 @@ mod tests {
     #[cfg(feature = "ssr")]
     use super::differences;
     use super::{display_path, editable_draft, field_id, field_name, lines};
-    use crate::domain::{Draft, ScenarioSpec, form};
+    use crate::domain::{Draft, ScenarioSpec, TextItem, TextMatch, form};
     use serde_json::json;
 
     fn draft(pairs: &[(&str, &str)]) -> Draft {
@@ -189,6 +195,9 @@ mod tests {
         assert_eq!(field_id("conversation_flow[3].message"), "conversation_flow-3-message");
         assert_eq!(display_path("conversation_flow[3].message"), "Turn 4, message");
         assert_eq!(display_path("success_criteria.min_score"), "Minimum score");
+        let text = "success_criteria.must_not_include[1].text";
+        assert_eq!(display_path(text), "Forbidden text 2, text");
+        assert_eq!(field_id(text), "success_criteria-must_not_include-1-text");
         assert_eq!(display_path("base_url"), "Base URL");
         assert_eq!(display_path("system_prompt"), "System prompt");
     }
@@ -223,12 +232,19 @@ mod tests {
             ("tool_mocks[2][tool]", "count"),
             ("tool_mocks[2][result]", "\"5\""),
             ("success_criteria[min_score]", "80"),
+            ("success_criteria[must_include][0][text]", "C#"),
+            ("success_criteria[must_include][0][match]", "word"),
+            ("success_criteria[must_not_include][0][text]", "Lena"),
+            ("success_criteria[must_not_include][0][match]", "word"),
         ]);
         let spec = ScenarioSpec::parse_form(&form).expect("valid");
         let results: Vec<_> = spec.tool_mocks.iter().flat_map(|mock| mock.result.clone()).collect();
         assert_eq!(results, [json!("plain"), json!(5), json!("5")]);
         assert_eq!(spec.success_criteria.min_score, 80);
         assert!(!spec.expected_behaviors[0].required);
+        assert_eq!(spec.success_criteria.must_include, [TextItem::Text("C#".to_owned())]);
+        let lena = TextItem::WithMatch { text: "Lena".to_owned(), matching: TextMatch::Word };
+        assert_eq!(spec.success_criteria.must_not_include, [lena]);
         // Saving it again changes nothing.
         let shown = editable_draft(serde_json::to_value(&spec).expect("JSON"));
         assert_eq!(lines(&shown, "tags"), "a\nb");

@@ -1,6 +1,6 @@
 //! Text for numbers, the same on server and browser, without locale.
 
-use crate::domain::{Counts, ErrorKind, Run};
+use crate::domain::{Counts, ErrorKind, Run, Suite, SuiteStatus, pass_rate as domain_pass_rate};
 
 /// `1 run`, `3 runs`.
 #[must_use]
@@ -16,6 +16,40 @@ pub fn plural(count: impl Into<u64>, one: &str) -> String {
 pub fn percent(rate: Option<f64>) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0–1
     rate.map_or_else(|| "–".to_owned(), |rate| format!("{}%", (rate * 100.0).round() as u32))
+}
+
+/// The pass rate with its denominator: `67% (6 of 9)`. If fewer runs were judged than
+/// planned, it says so: `67% (6 of 9 judged, 12 planned)`. `–` without judged runs, and for a
+/// cancelled suite, because the runs that were judged by then are not a sample of all.
+#[must_use]
+pub fn pass_rate(suite: &Suite) -> String {
+    let is_cancelled =
+        suite.status == SuiteStatus::Cancelled || suite.cancel_requested_at.is_some();
+    let (passed, judged) = (suite.counts.passed, suite.counts.judged());
+    if is_cancelled || judged == 0 {
+        return percent(None);
+    }
+    let rate = percent(domain_pass_rate(&suite.counts));
+    if judged == suite.total {
+        return format!("{rate} ({passed} of {judged})");
+    }
+    let (passed, judged) = (padded(passed, suite.total), padded(judged, suite.total));
+    format!("{rate} ({passed} of {judged} judged, {} planned)", suite.total)
+}
+
+/// A number padded with figure spaces to the width of the largest value it can
+/// take, so that a growing number does not move what stands beside it.
+#[must_use]
+pub fn padded(number: u32, largest: u32) -> String {
+    let digits = largest.to_string().len();
+    let number = number.to_string();
+    format!("{}{number}", "\u{2007}".repeat(digits.saturating_sub(number.len())))
+}
+
+/// Says that a suite re-runs runs of another one: `re-run of 9 runs`.
+#[must_use]
+pub fn rerun(suite: &Suite) -> Option<String> {
+    suite.parent_id.map(|_| format!("re-run of {}", plural(suite.total, "run")))
 }
 
 /// `85`, or `–`.
@@ -126,8 +160,57 @@ pub fn p50_p95(mut numbers: Vec<u64>) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{about, cost, duration, grouped, p50_p95, percent, plural, verdict_counts};
-    use crate::domain::Counts;
+    use super::{
+        about, cost, duration, grouped, p50_p95, pass_rate, percent, plural, rerun, verdict_counts,
+    };
+    use crate::domain::{Counts, Suite, SuiteStatus};
+
+    fn suite(total: u32, counts: Counts, status: SuiteStatus) -> Suite {
+        serde_json::from_value(serde_json::json!({
+            "id": "0190a000-0000-7000-8000-000000000001",
+            "agent": {"id": "0190a000-0000-7000-8000-000000000002", "revision": 1, "name": "A"},
+            "status": status, "total": total, "counts": counts, "pass_rate": 0.123,
+            "progress": {"done": 0, "total": total, "eta_seconds": null}, "concurrency": 1,
+            "repeats": 1, "parent_id": null, "note": "", "created_at": "2026-11-23T06:38:38.123Z",
+            "started_at": null, "finished_at": null, "cancel_requested_at": null,
+        }))
+        .expect("a suite")
+    }
+
+    #[test]
+    fn pass_rate_has_its_denominator() {
+        use SuiteStatus::{Cancelled, Finished, Running};
+        let counts = |passed, failed| Counts { passed, failed, ..Counts::default() };
+        let other = |inconclusive, error| Counts { inconclusive, error, ..counts(2, 1) };
+        let cases = [
+            (3, counts(2, 1), Finished, "67% (2 of 3)"),
+            (1, counts(1, 0), Finished, "100% (1 of 1)"),
+            (2, counts(0, 2), Finished, "0% (0 of 2)"),
+            (2, counts(0, 0), Finished, "–"),
+            (4, other(1, 0), Finished, "67% (2 of 3 judged, 4 planned)"),
+            (4, other(0, 1), Finished, "67% (2 of 3 judged, 4 planned)"),
+            (9, counts(2, 1), Running, "67% (2 of 3 judged, 9 planned)"),
+            (40, counts(2, 1), Running, "67% (\u{2007}2 of \u{2007}3 judged, 40 planned)"),
+            (3, counts(0, 0), Running, "–"),
+            (4, counts(2, 1), Cancelled, "–"),
+            (3, counts(2, 1), Cancelled, "–"),
+            (3, counts(0, 0), Cancelled, "–"),
+        ];
+        for (total, counts, status, shown) in cases {
+            assert_eq!(pass_rate(&suite(total, counts, status)), shown, "{total} {counts:?}");
+        }
+        let mut cancelling = suite(9, counts(2, 1), Running);
+        cancelling.cancel_requested_at = Some(cancelling.created_at);
+        assert_eq!(pass_rate(&cancelling), "–");
+    }
+
+    #[test]
+    fn rerun_is_marked() {
+        let mut one = suite(9, Counts::default(), SuiteStatus::Pending);
+        assert_eq!(rerun(&one), None);
+        one.parent_id = Some(one.id);
+        assert_eq!(rerun(&one).as_deref(), Some("re-run of 9 runs"));
+    }
 
     #[test]
     fn verdict_counts_lists_nonzero_counts() {

@@ -4,6 +4,7 @@
 
 use super::browser;
 use super::form::Form;
+use super::form_data::field_id;
 use super::title::Announcer;
 use crate::domain::Draft;
 use leptos::ev::KeyboardEvent;
@@ -40,9 +41,7 @@ struct State {
 
 impl State {
     fn new(list: RowList, form: Form) -> Self {
-        let entries: Vec<Value> = form.draft(|draft| {
-            draft.at(list.path).and_then(Value::as_array).cloned().unwrap_or_default()
-        });
+        let entries: Vec<Value> = form.draft(|draft| entries(draft, list.path));
         let mut next = 0;
         let rows = entries.into_iter().map(|value| {
             next += 1;
@@ -53,7 +52,7 @@ impl State {
     }
 
     fn id(self, index: usize, part: &str) -> String {
-        format!("{}-{index}-{part}", self.list.path)
+        format!("{}-{index}-{part}", field_id(self.list.path))
     }
 
     fn add(self) {
@@ -70,7 +69,7 @@ impl State {
         self.rows.update(|rows| drop(rows.remove(index)));
         let remaining = self.rows.with_untracked(Vec::len);
         browser::focus_after_render(if remaining == 0 {
-            format!("{}-add", self.list.path)
+            format!("{}-add", field_id(self.list.path))
         } else {
             self.id(index.min(remaining - 1), "row")
         });
@@ -112,14 +111,28 @@ impl State {
     }
 }
 
-/// Expands the short form of a behavior, a plain text, to an object.
-fn normalize_row(list: RowList, value: Value) -> Value {
-    if value.is_object() || list.path != "expected_behaviors" {
-        return value;
+/// The entries of a list, which may also be text with one entry per line.
+fn entries(draft: &Draft, path: &str) -> Vec<Value> {
+    match draft.at(path) {
+        Some(Value::Array(entries)) => entries.clone(),
+        Some(Value::String(text)) => {
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            lines.map(|line| Value::String(line.to_owned())).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+/// Expands the short form of an entry, a plain text, to an object.
+fn normalize_row(list: RowList, value: Value) -> Value {
     let mut row = (list.blank)(0);
-    row["text"] = value;
-    row
+    match row.get_mut("text") {
+        Some(text) if !value.is_object() => {
+            *text = value;
+            row
+        }
+        _ => value,
+    }
 }
 
 pub fn rows(form: Form, list: RowList) -> AnyView {
@@ -129,11 +142,11 @@ pub fn rows(form: Form, list: RowList) -> AnyView {
         row_view(state, index, fields)
     };
     view! {
-        <div class="rows" id=list.path tabindex="-1">
+        <div class="rows" id=field_id(list.path) tabindex="-1">
             {form.list_problem(list.path)}
             <ForEnumerate each=move || state.rows.get() key=|row| row.key children=children/>
             <button type="submit" name="_action" value=format!("add:{}", list.path)
-                id=format!("{}-add", list.path) formnovalidate
+                id=format!("{}-add", field_id(list.path)) formnovalidate
                 on:click=move |event| {
                     event.prevent_default();
                     state.add();

@@ -3,7 +3,7 @@
 use super::suites::list::suite_table;
 use crate::components::chip::suite_chip;
 use crate::components::form::rejection;
-use crate::components::format::plural;
+use crate::components::format::{plural, rerun};
 use crate::components::page_data::{auto_refresh, load, notice, poll_while, when_loaded};
 use crate::components::title::heading;
 use crate::domain::{Connection, Suite};
@@ -61,6 +61,7 @@ fn live_card(suite: &Suite) -> AnyView {
     view! {
         <a class="card" href=href>
             <strong>{suite.agent.name.clone()}</strong>
+            {rerun(suite).map(|part| view! { <span class="tag">{part}</span> })}
             {suite_chip(suite.status, suite.cancel_requested_at.is_some())}
             <progress max=progress.total.to_string() value=progress.done.to_string()
                 aria-label="Completed runs">

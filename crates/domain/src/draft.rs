@@ -53,6 +53,18 @@ impl Draft {
         parsed.filter(|_| problems.is_empty()).ok_or(problems)
     }
 
+    /// Whether a scenario's draft has nothing to decide a verdict by, also while it is not
+    /// valid: no behavior, failure condition, criterion or rule
+    /// ([`ScenarioSpec::checks_nothing`](super::ScenarioSpec::checks_nothing)).
+    #[must_use]
+    pub fn checks_nothing(&self) -> bool {
+        let rules = ["must_include", "must_not_include", "must_call_tools", "max_response_seconds"];
+        let criteria = self.at("success_criteria");
+        let lists = [self.at("expected_behaviors"), self.at("failure_conditions")];
+        let fields = rules.iter().chain(&["criteria"]).map(|field| criteria?.get(field));
+        !lists.into_iter().chain(fields).any(has_content)
+    }
+
     #[must_use]
     pub fn at(&self, path: &str) -> Option<&Value> {
         let mut value = &self.0;
@@ -68,6 +80,20 @@ impl Draft {
 
 /// Maximum number of unknown fields of one object that are listed.
 const MAX_UNKNOWN_FIELDS: usize = 20;
+
+/// Whether a field of a form is filled in. A row of a list counts by its text.
+fn has_content(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null | Value::Bool(_)) => false,
+        Some(Value::Number(_)) => true,
+        Some(Value::String(text)) => !is_blank(text),
+        Some(Value::Array(entries)) => entries.iter().any(|entry| has_content(Some(entry))),
+        Some(Value::Object(fields)) => match fields.get("text") {
+            Some(text) => has_content(Some(text)),
+            None => fields.values().any(|entry| has_content(Some(entry))),
+        },
+    }
+}
 
 /// Rejected because PostgreSQL cannot store U+0000.
 const NUL: &str = "must not contain the character U+0000";

@@ -65,7 +65,8 @@ pub struct Evidence {
     /// Index of the quoted turn.
     pub turn: u32,
     pub quote: String,
-    /// Whether the quote was found in an agent or tool turn.
+    /// Whether the quote was found in a turn or a tool call of the agent, or for an item with
+    /// `evidence: tool` in a tool result.
     pub verified: bool,
 }
 
@@ -95,6 +96,10 @@ pub struct Check {
     pub check: String,
     /// Whether the check passed.
     pub ok: bool,
+    /// Whether the check was given up because the texts are too large. It is then not `ok`,
+    /// and it does not fail the run.
+    #[serde(default)]
+    pub undecided: bool,
     /// Where the check was decided, or what was missing.
     pub detail: String,
 }
@@ -123,7 +128,8 @@ pub struct Evaluation {
     pub judge_model: String,
     /// Version of the judge prompt.
     pub prompt_version: u32,
-    /// Number of judge calls; 2 if the first reply was unreadable.
+    /// Number of judge calls; 2 if the first reply was unreadable or quoted words that nobody
+    /// said.
     #[serde(default, rename = "asked")]
     pub judge_calls: u32,
     /// The latest reply of the judge, unmodified.

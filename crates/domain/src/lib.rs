@@ -25,6 +25,7 @@ mod start_parse;
 mod string_enum;
 mod suite;
 mod text;
+mod text_item;
 mod timestamp;
 mod tool_name;
 mod turn;
@@ -68,6 +69,7 @@ pub use scenario::{
 pub use settings::{ApiToken, ModelChoice, NewToken, Settings};
 pub use suite::{Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, pass_rate};
 pub use text::{is_blank, replace_nul};
+pub use text_item::{TextItem, TextMatch};
 pub use timestamp::Timestamp;
 pub use turn::{ToolCall, ToolResult, Turn};
 

@@ -46,6 +46,10 @@ pub struct Preflight {
     pub incompatible: Vec<Incompatibility>,
     /// Tools of the agent or required by a scenario that no mock of the scenario answers.
     pub unmocked_tools: Vec<Incompatibility>,
+    /// Scenarios without a behavior, failure condition, criterion or rule: their runs end as
+    /// inconclusive.
+    #[serde(default)]
+    pub nothing_to_check: Vec<Incompatibility>,
     /// Problems that prevent the start, such as a missing API key.
     pub problems: Vec<Problem>,
     /// Problems of the connections that would be used.

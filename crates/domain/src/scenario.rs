@@ -2,6 +2,7 @@
 
 use super::ids::ScenarioId;
 use super::string_enum::string_enum;
+use super::text_item::TextItem;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -117,12 +118,14 @@ string_enum! {
 }
 
 string_enum! {
-    /// Whether a quote must prove the behavior.
+    /// Whether a quote must prove the behavior, and where it may stand.
     EvidenceRule {
         /// The absence of contrary evidence suffices ("did not argue").
         Optional = "optional" / "Quote optional",
-        /// A verified quote is required.
+        /// A verified quote of the agent's turns or tool calls is required.
         Required = "required" / "Quote required",
+        /// A verified quote is required; it may also stand in a tool result.
+        Tool = "tool" / "Quote required, tool results count",
     }
 }
 
@@ -163,10 +166,13 @@ pub struct Behavior {
 pub struct SuccessCriteria {
     /// Minimum score for a pass, 0–100.
     pub min_score: u32,
-    /// Texts that at least one agent turn must contain, compared after normalization.
-    pub must_include: Vec<String>,
-    /// Texts that no agent turn may contain, compared after normalization.
-    pub must_not_include: Vec<String>,
+    /// Texts that at least one agent turn must contain, literally except for case, Unicode
+    /// form, quotation marks, dashes and white space. Matched as `word` unless an item says
+    /// otherwise.
+    pub must_include: Vec<TextItem>,
+    /// Texts that no agent turn may contain, compared in the same way. Matched as `part`
+    /// unless an item says otherwise.
+    pub must_not_include: Vec<TextItem>,
     /// Tools that the agent must call.
     pub must_call_tools: Vec<String>,
     /// Maximum response time of the agent, in seconds.
@@ -194,6 +200,28 @@ pub struct ToolMock {
 }
 
 impl ScenarioSpec {
+    /// Whether a run has nothing to decide its verdict by: no behavior, failure condition,
+    /// criterion or rule. Such a run ends as inconclusive.
+    #[must_use]
+    pub fn checks_nothing(&self) -> bool {
+        let SuccessCriteria {
+            min_score: _,
+            must_include,
+            must_not_include,
+            must_call_tools,
+            max_response_seconds,
+            criteria,
+        } = &self.success_criteria;
+        let has_questions = !self.expected_behaviors.is_empty()
+            || !self.failure_conditions.is_empty()
+            || !criteria.is_empty();
+        let has_rules = !must_include.is_empty()
+            || !must_not_include.is_empty()
+            || !must_call_tools.is_empty()
+            || max_response_seconds.is_some();
+        !has_questions && !has_rules
+    }
+
     /// The user turns of the script, in order.
     pub fn script(&self) -> impl Iterator<Item = &FlowTurn> {
         self.conversation_flow.iter().filter(|turn| turn.speaker == super::Speaker::User)

@@ -7,6 +7,7 @@ use super::scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 use super::text::is_blank;
+use super::text_item::{TextItem, TextMatch};
 use super::tool_name::{MAX_TOOL_NAME, TOOL_NAME_RULE, is_tool_name, read_tool_name};
 use super::{Draft, DraftReader, Speaker, limits};
 use serde_json::{Map, Value};
@@ -215,14 +216,43 @@ fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
     let mut c = r.object("success_criteria");
     let criteria = SuccessCriteria {
         min_score: c.integer("min_score", 70, 0, 100),
-        must_include: c.texts("must_include", limits::ITEMS),
-        must_not_include: c.texts("must_not_include", limits::ITEMS),
+        must_include: text_items(&mut c, "must_include", TextMatch::DEFAULT_OF_MUST_INCLUDE),
+        must_not_include: text_items(
+            &mut c,
+            "must_not_include",
+            TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE,
+        ),
         must_call_tools: c.texts("must_call_tools", limits::ITEMS),
         max_response_seconds: c.optional_number("max_response_seconds", 0.1, 3600.0),
         criteria: c.texts("criteria", limits::ITEMS),
     };
     c.deny_unknown_fields(&[]);
     criteria
+}
+
+/// Texts, or texts with a way of matching. An item with the default way is stored as its
+/// text alone, as are all items of older scenarios.
+fn text_items(r: &mut DraftReader<'_>, field: &'static str, default: TextMatch) -> Vec<TextItem> {
+    if let Some(Value::String(_)) = r.value(field) {
+        return r.texts(field, limits::ITEMS).into_iter().map(TextItem::Text).collect();
+    }
+    let mut items = Vec::new();
+    for (path, value) in r.list(field, limits::ITEMS) {
+        if !value.is_object() {
+            items.extend(r.entry_text(path, value).map(TextItem::Text));
+            continue;
+        }
+        let mut item = r.entry(path, value);
+        let text = item.required_text("text", limits::MESSAGE).trim().to_owned();
+        let matching = item.choice("match", TextMatch::ALL, Some(default)).unwrap_or(default);
+        item.deny_unknown_fields(&[]);
+        items.push(if matching == default {
+            TextItem::Text(text)
+        } else {
+            TextItem::WithMatch { text, matching }
+        });
+    }
+    items
 }
 
 /// Reports names that no tool can have: an agent could never satisfy the list.

@@ -6,11 +6,12 @@ use super::calling::{CallContext, CallInterrupted};
 use super::judge_driver::{
     apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
 };
+use super::judging::judge_step;
 use super::registry::{Stop, StopSignal};
 use super::run_worker::catch_panic;
 use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
-use judge::{Case, JudgeStep, judge_step};
+use judge::{Case, JudgeStep};
 use llm::outbound::CallOrder;
 use std::sync::Arc;
 use store::rows::EvaluationRow;
@@ -124,7 +125,7 @@ async fn judge(
     };
     loop {
         let now = shared.clock.now();
-        match judge_step(&case, &raw_replies(Some(&row.view)), &row.judge.model) {
+        match judge_step(case, raw_replies(Some(&row.view)), &row.judge.model).await {
             JudgeStep::Decided(outcome) => {
                 apply_outcome(&mut row.view, *outcome, now);
                 store(&store_retry, row).await?;

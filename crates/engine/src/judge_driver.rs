@@ -2,13 +2,14 @@
 //! function [`judge_step`] decides what comes next.
 
 use super::conversation_driver::millis;
+use super::judging::{self, judge_step};
 use super::run_steps::{ActiveRun, RunInterrupted, judging_state};
 use conversation::JudgingState;
 use domain::{
     EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp, Turn,
     replace_nul,
 };
-use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION, judge_step};
+use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION};
 use llm::ChatReply;
 use store::rows::Intent;
 use store::transition::{RunChange, RunOutcome};
@@ -41,7 +42,7 @@ pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
 /// Copies the outcome into the evaluation.
 pub(super) fn apply_outcome(evaluation: &mut Evaluation, outcome: EvaluationResult, at: Timestamp) {
     evaluation.status = EvaluationStatus::Done;
-    evaluation.score = Some(outcome.score);
+    evaluation.score = outcome.score;
     evaluation.judge_score = outcome.judge_score;
     evaluation.verdict = Some(outcome.verdict);
     evaluation.summary = outcome.summary;
@@ -52,10 +53,10 @@ pub(super) fn apply_outcome(evaluation: &mut Evaluation, outcome: EvaluationResu
     evaluation.finished_at = Some(at);
 }
 
-/// The error after two unreadable replies.
+/// The error after two replies of which the last is unreadable.
 pub(super) fn unparseable(problem: &str) -> RunError {
     let message = format!(
-        "The judge's reply could not be read, twice: {problem} Rejudge, or choose another judge in the settings."
+        "The judge's replies could not be used. The last one could not be read: {problem} Rejudge, or choose another judge in the settings."
     );
     RunError::new(ErrorKind::EvaluationUnparseable, message)
 }
@@ -83,17 +84,17 @@ fn sentence(text: &str) -> String {
 
 /// The evaluation if the judge is not needed, because there is nothing to judge or
 /// the agent said nothing.
-pub(super) fn decide_without_judge(
+pub(super) async fn decide_without_judge(
     run: &ActiveRun,
     transcript: &[Turn],
     end_reason: Option<EndReason>,
 ) -> Option<Evaluation> {
     let case = Case { agent: &run.agent, scenario: &run.scenario, transcript, end_reason };
     let model = &run.row.model_snapshot.judge.model;
-    let JudgeStep::Decided(outcome) = judge_step(&case, &[], model) else { return None };
+    let outcome = judging::decide_without_judge(case).await?;
     let now = run.shared.clock.now();
     let mut evaluation = fresh(run.shared.clock.uuid().into(), model, now);
-    apply_outcome(&mut evaluation, *outcome, now);
+    apply_outcome(&mut evaluation, outcome, now);
     Some(evaluation)
 }
 
@@ -119,8 +120,8 @@ fn case(run: &ActiveRun) -> Case<'_> {
 pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let evaluation = run.evaluation.as_ref();
     let model = &run.row.model_snapshot.judge.model;
-    let JudgeStep::CallJudge(mut request) = judge_step(&case(run), &raw_replies(evaluation), model)
-    else {
+    let step = judge_step(case(run), raw_replies(evaluation), model).await;
+    let JudgeStep::CallJudge(mut request) = step else {
         // The stored reply is readable: the next step parses it.
         return Ok(RunChange::default());
     };
@@ -163,7 +164,8 @@ pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, Ru
     let Some(mut evaluation) = run.evaluation.clone() else { return Ok(RunChange::default()) };
     let replies = raw_replies(Some(&evaluation));
     let now = run.shared.clock.now();
-    match judge_step(&case(run), &replies, &run.row.model_snapshot.judge.model) {
+    let step = judge_step(case(run), replies, &run.row.model_snapshot.judge.model).await;
+    match step {
         JudgeStep::Decided(outcome) => {
             apply_outcome(&mut evaluation, *outcome, now);
             let mut change = RunChange::default();

@@ -18,6 +18,7 @@ mod evaluation_worker;
 mod gauges;
 mod heartbeat;
 mod judge_driver;
+mod judging;
 mod reaper;
 mod registry;
 mod run_steps;

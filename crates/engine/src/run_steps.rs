@@ -127,7 +127,7 @@ impl ActiveRun {
                 Step::End(reason) => change.end_reason = Some(reason),
                 Step::Judge => {
                     if let Some(decided) =
-                        judge_driver::decide_without_judge(self, &transcript, over)
+                        judge_driver::decide_without_judge(self, &transcript, over).await
                     {
                         judge_driver::finish(change, decided);
                         return Step::Finished;

@@ -1,34 +1,127 @@
 //! Deterministic checks of a transcript.
 
-use super::normalization::contains_normalized;
-use domain::{Check, ScenarioSpec, Speaker, Turn, is_blank};
+use super::budget::Budget;
+use super::text_search::{Message, Term};
+use domain::{Check, FinishReason, ScenarioSpec, Speaker, TextItem, TextMatch, Turn, is_blank};
 
 /// Runs all checks of the scenario.
 #[must_use]
 pub fn run_checks(scenario: &ScenarioSpec, transcript: &[Turn]) -> Vec<Check> {
+    run_checks_within(scenario, transcript, Budget::new())
+}
+
+/// Runs all checks; text checks that exceed the budget are undecided.
+pub(super) fn run_checks_within(
+    scenario: &ScenarioSpec,
+    transcript: &[Turn],
+    mut budget: Budget,
+) -> Vec<Check> {
     let criteria = &scenario.success_criteria;
     let agent: Vec<&Turn> =
         transcript.iter().filter(|turn| turn.speaker == Speaker::Agent).collect();
-    let include = criteria.must_include.iter();
-    let include = include.map(|text| contains_text("must_include", text, &agent, true));
-    let exclude = criteria.must_not_include.iter();
-    let exclude = exclude.map(|text| contains_text("must_not_include", text, &agent, false));
+    let mut texts = text_checks(scenario, &mut budget);
+    search_texts(&mut texts, &agent, &mut budget);
     let tools = criteria.must_call_tools.iter().map(|tool| must_call_tool(tool, &agent));
     let response_time =
         criteria.max_response_seconds.map(|limit| max_response_seconds(limit, &agent));
-    include.chain(exclude).chain(tools).chain(response_time).collect()
+    texts.into_iter().map(TextCheck::into_check).chain(tools).chain(response_time).collect()
 }
 
-/// Checks whether any agent turn contains the text.
-fn contains_text(name: &str, text: &str, agent: &[&Turn], expected: bool) -> Check {
-    let found = agent.iter().find(|turn| contains_normalized(&turn.message, text));
-    Check {
-        check: format!("{name} {text:?}"),
-        ok: found.is_some() == expected,
-        detail: match found {
-            Some(turn) => format!("found in turn {}", turn.index),
-            None => "not found in any agent turn".to_owned(),
-        },
+/// Whether the scenario requires or forbids texts.
+enum TextRule {
+    MustInclude,
+    MustNotInclude,
+}
+
+impl TextRule {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::MustInclude => "must_include",
+            Self::MustNotInclude => "must_not_include",
+        }
+    }
+
+    fn default_match(&self) -> TextMatch {
+        match self {
+            Self::MustInclude => TextMatch::DEFAULT_OF_MUST_INCLUDE,
+            Self::MustNotInclude => TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE,
+        }
+    }
+}
+
+/// Where a text was found.
+enum Found {
+    Nowhere,
+    InTurn(u32),
+    /// The search was too expensive.
+    Undecided,
+}
+
+struct TextCheck<'a> {
+    rule: TextRule,
+    item: &'a TextItem,
+    term: Term<'a>,
+    found: Found,
+}
+
+impl TextCheck<'_> {
+    fn into_check(self) -> Check {
+        let matching = self.item.explicit_match().map(|explicit| format!(" ({explicit})"));
+        let matching = matching.unwrap_or_default();
+        let required = matches!(self.rule, TextRule::MustInclude);
+        Check {
+            check: format!("{} {:?}{matching}", self.rule.name(), self.item.text()),
+            ok: match self.found {
+                Found::InTurn(_) => required,
+                Found::Nowhere => !required,
+                Found::Undecided => false,
+            },
+            undecided: matches!(self.found, Found::Undecided),
+            detail: match self.found {
+                Found::InTurn(turn) => format!("found in turn {turn}"),
+                Found::Nowhere => "not found in any agent turn".to_owned(),
+                Found::Undecided => {
+                    "not decided: the conversation and the texts are too large to search".to_owned()
+                }
+            },
+        }
+    }
+}
+
+fn text_checks<'a>(scenario: &'a ScenarioSpec, budget: &mut Budget) -> Vec<TextCheck<'a>> {
+    let criteria = &scenario.success_criteria;
+    let required = criteria.must_include.iter().map(|item| (TextRule::MustInclude, item));
+    let forbidden = criteria.must_not_include.iter().map(|item| (TextRule::MustNotInclude, item));
+    required
+        .chain(forbidden)
+        .map(|(rule, item)| {
+            let matching = item.explicit_match().unwrap_or(rule.default_match());
+            let term = Term::new(item.text(), matching, budget);
+            TextCheck { rule, item, term, found: Found::Nowhere }
+        })
+        .collect()
+}
+
+/// Finds the first agent turn that contains each text. Each turn is normalized once for all
+/// texts, and only one turn at a time is kept in normalized form.
+fn search_texts(checks: &mut [TextCheck<'_>], agent: &[&Turn], budget: &mut Budget) {
+    for turn in agent {
+        let mut open =
+            checks.iter_mut().filter(|check| matches!(check.found, Found::Nowhere)).peekable();
+        if open.peek().is_none() {
+            return;
+        }
+        let message = (!budget.is_spent()).then(|| Message::new(&turn.message, budget));
+        for check in open {
+            match &message {
+                Some(message) if budget.take(message.size()) => {
+                    if message.contains(&check.term) {
+                        check.found = Found::InTurn(turn.index);
+                    }
+                }
+                _ => check.found = Found::Undecided,
+            }
+        }
     }
 }
 
@@ -37,6 +130,7 @@ fn must_call_tool(tool: &str, agent: &[&Turn]) -> Check {
     Check {
         check: format!("must_call_tools {tool}"),
         ok: found.is_some(),
+        undecided: false,
         detail: match found {
             Some(turn) => format!("called in turn {}", turn.index),
             None => "never called".to_owned(),
@@ -52,6 +146,7 @@ fn max_response_seconds(limit: f64, agent: &[&Turn]) -> Check {
     Check {
         check: format!("max_response_seconds {limit}"),
         ok: slowest.is_none_or(|(latency, _)| seconds(latency) <= limit),
+        undecided: false,
         detail: match slowest {
             Some((latency, turn)) => {
                 format!("slowest reply: {:.1} s in turn {turn}", seconds(latency))
@@ -61,10 +156,34 @@ fn max_response_seconds(limit: f64, agent: &[&Turn]) -> Check {
     }
 }
 
-/// Whether the agent said something or called a tool other than `end_conversation`.
-pub(super) fn agent_did_something(transcript: &[Turn]) -> bool {
-    transcript.iter().filter(|turn| turn.speaker == Speaker::Agent).any(|turn| {
-        let is_other_tool = |name: &str| name != domain::END_CONVERSATION;
-        !is_blank(&turn.message) || turn.tool_calls.iter().any(|call| is_other_tool(&call.name))
-    })
+/// What the agent did in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// The agent said something or called a tool other than `end_conversation`.
+    Active,
+    /// The agent said and did nothing.
+    Silent,
+    /// The agent said and did nothing, and the provider cut off at least one of its answers.
+    CutOff,
+}
+
+impl Activity {
+    pub(super) fn of(transcript: &[Turn]) -> Self {
+        let agent = || transcript.iter().filter(|turn| turn.speaker == Speaker::Agent);
+        let is_active = |turn: &Turn| {
+            let is_other_tool = |name: &str| name != domain::END_CONVERSATION;
+            !is_blank(&turn.message) || turn.tool_calls.iter().any(|call| is_other_tool(&call.name))
+        };
+        let is_cut_off = |turn: &Turn| {
+            use FinishReason::{ContentFilter, Length, Refusal};
+            matches!(turn.finish, Some(Length | ContentFilter | Refusal))
+        };
+        if agent().any(is_active) {
+            Self::Active
+        } else if agent().any(is_cut_off) {
+            Self::CutOff
+        } else {
+            Self::Silent
+        }
+    }
 }

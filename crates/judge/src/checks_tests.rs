@@ -1,3 +1,4 @@
+use super::budget::Budget;
 use super::checks::*;
 use conversation::fixtures::{answers, calls, says, scenario, transcript, user};
 use domain::{Check, ScenarioSpec, Turn};
@@ -22,7 +23,15 @@ fn sample_transcript() -> Vec<Turn> {
 #[case::of_the_user(json!({"must_include": ["user words"]}), false, "not found in any agent turn")]
 #[case::of_a_tool(json!({"must_include": ["tool words"]}), false, "not found in any agent turn")]
 #[case::over_two_turns(json!({"must_include": ["moment your total"]}), false, "not found in any agent turn")]
+#[case::part_of_a_word(json!({"must_include": ["mom"]}), false, "not found in any agent turn")]
+#[case::part_of_a_word_on_request(json!({"must_include": [{"text": "mom", "match": "part"}]}), true, "found in turn 1")]
+#[case::word_by_name(json!({"must_include": [{"text": "moment", "match": "word"}]}), true, "found in turn 1")]
+#[case::digits_of_a_number(json!({"must_include": ["1286"]}), true, "found in turn 3")]
+#[case::some_digits_of_a_number(json!({"must_include": ["286"]}), false, "not found in any agent turn")]
 #[case::forbidden(json!({"must_not_include": ["one MOMENT"]}), false, "found in turn 1")]
+#[case::forbidden_part(json!({"must_not_include": ["mom"]}), false, "found in turn 1")]
+#[case::forbidden_word_only(json!({"must_not_include": [{"text": "mom", "match": "word"}]}), true, "not found in any agent turn")]
+#[case::forbidden_word_found(json!({"must_not_include": [{"text": "final", "match": "word"}]}), false, "found in turn 3")]
 #[case::forbidden_by_user(json!({"must_not_include": ["bye"]}), true, "not found in any agent turn")]
 #[case::called(json!({"must_call_tools": ["find_slot"]}), true, "called in turn 1")]
 #[case::not_called(json!({"must_call_tools": ["transfer"]}), false, "never called")]
@@ -39,13 +48,16 @@ fn run_checks_decides(#[case] criteria: Value, #[case] ok: bool, #[case] detail:
 #[test]
 fn check_names_contain_arguments() {
     let spec = with(json!({
-        "must_include": ["a \"b\""], "must_not_include": ["c"], "must_call_tools": ["d"],
+        "must_include": ["a \"b\"", {"text": "e", "match": "part"}],
+        "must_not_include": ["c", {"text": "f", "match": "word"}], "must_call_tools": ["d"],
         "max_response_seconds": 1.5
     }));
     let names: Vec<_> = run_checks(&spec, &[]).into_iter().map(|check| check.check).collect();
     let expected = [
         "must_include \"a \\\"b\\\"\"",
+        "must_include \"e\" (part)",
         "must_not_include \"c\"",
+        "must_not_include \"f\" (word)",
         "must_call_tools d",
         "max_response_seconds 1.5",
     ];
@@ -57,20 +69,51 @@ fn max_response_seconds_passes_without_latency() {
     let check = Check {
         check: "max_response_seconds 1".to_owned(),
         ok: true,
+        undecided: false,
         detail: "no reply has a measured latency".to_owned(),
     };
     assert_eq!(run_checks(&with(json!({"max_response_seconds": 1})), &[user("x")]), [check]);
     assert_eq!(run_checks(&with(json!({})), &sample_transcript()), []);
 }
 
+/// 200 KB of a character that becomes 18 characters, and as many texts as a scenario may
+/// have, which all are nowhere.
+#[test]
+fn large_text_checks_are_decided_within_the_budget() {
+    let texts: Vec<_> = (0..100).map(|n| format!("missing {n}")).collect();
+    let spec = with(json!({"must_include": texts, "must_not_include": texts}));
+    let turns = transcript(vec![user("x"), says(&"\u{FDFA}".repeat(200 * 1024 / 3))]);
+    let checks = run_checks(&spec, &turns);
+    assert_eq!(checks.len(), 200);
+    assert!(checks.iter().all(|check| !check.undecided));
+    assert_eq!(checks.iter().filter(|check| check.ok).count(), 100);
+}
+
 #[rstest]
-#[case::nothing(vec![], false)]
-#[case::user_only(vec![user("x")], false)]
-#[case::blank(vec![user("x"), says(" \u{200B}\n")], false)]
-#[case::hung_up(vec![user("x"), calls("", &[("c", "end_conversation")])], false)]
-#[case::tool_words(vec![user("x"), says(""), answers("c", "words")], false)]
-#[case::words(vec![user("x"), says(""), user("x"), says("Hi")], true)]
-#[case::call(vec![user("x"), calls("", &[("c", "transfer")])], true)]
-fn agent_did_something_ignores_blank_turns(#[case] turns: Vec<Turn>, #[case] something: bool) {
-    assert_eq!(agent_did_something(&transcript(turns)), something);
+#[case::enough(20_000, [false, false, false])]
+#[case::none(0, [true, true, false])]
+#[case::too_little_to_normalize(100, [true, true, false])]
+// The turn and both texts are normalized and then one text is searched.
+#[case::for_one_text(20 * (100 + 4 + 4) + 150, [false, true, false])]
+fn text_checks_beyond_the_budget_are_undecided(#[case] bytes: u64, #[case] undecided: [bool; 3]) {
+    let spec = with(json!({
+        "must_include": ["late"], "must_not_include": ["evil"], "must_call_tools": ["t"]
+    }));
+    let turns = transcript(vec![user("x"), says(&"words ".repeat(17)), says("late")]);
+    let checks = run_checks_within(&spec, &turns[..2], Budget::of_bytes(bytes));
+    let found: Vec<_> = checks.iter().map(|check| check.undecided).collect();
+    assert_eq!(found, undecided, "{checks:?}");
+    assert!(checks.iter().all(|check| !(check.undecided && check.ok)));
+}
+
+#[rstest]
+#[case::nothing(vec![], Activity::Silent)]
+#[case::user_only(vec![user("x")], Activity::Silent)]
+#[case::blank(vec![user("x"), says(" \u{200B}\n")], Activity::Silent)]
+#[case::hung_up(vec![user("x"), calls("", &[("c", "end_conversation")])], Activity::Silent)]
+#[case::tool_words(vec![user("x"), says(""), answers("c", "words")], Activity::Silent)]
+#[case::words(vec![user("x"), says(""), user("x"), says("Hi")], Activity::Active)]
+#[case::call(vec![user("x"), calls("", &[("c", "transfer")])], Activity::Active)]
+fn activity_ignores_blank_turns(#[case] turns: Vec<Turn>, #[case] activity: Activity) {
+    assert_eq!(Activity::of(&transcript(turns)), activity);
 }

@@ -7,34 +7,39 @@
 //! - [`judge_request`] and [`repair_request`] build the requests. Every evaluation
 //!   stores the [`PROMPT_VERSION`].
 //! - [`parse_reply`] parses the reply strictly.
-//! - [`evaluate`], [`evaluate_checks_only`] and [`fail_if_agent_silent`] compute the
-//!   verdict.
+//! - [`evaluate`] and [`decide_without_judge`] compute the verdict.
 //! - [`parse_prompt`] reads a judge request for the demo model.
 
+mod budget;
 mod checks;
 mod evidence;
+mod markdown;
 mod normalization;
 mod prompt;
 mod reply;
 mod step;
+mod text_search;
 mod verdict;
+mod without_judge;
+mod word_match;
 
 pub use checks::run_checks;
-pub use normalization::{contains_normalized, normalize};
+pub use normalization::normalize;
 pub use prompt::{
     Case, EVALUATION_SCHEMA, PROMPT_VERSION, ParsedPrompt, Question, judge_request, parse_prompt,
     questions, repair_request, reply_schema,
 };
 pub use reply::{ItemAnswer, JudgeReply, Quote, parse_reply};
 pub use step::{JudgeStep, judge_step};
-pub use verdict::{
-    EvaluationResult, evaluate, evaluate_checks_only, fail_if_agent_silent, needs_judge,
-};
+pub use verdict::{EvaluationResult, evaluate};
+pub use without_judge::{decide_without_judge, needs_judge};
 
 #[cfg(test)]
 mod checks_tests;
 #[cfg(test)]
 mod evidence_tests;
+#[cfg(test)]
+mod markdown_tests;
 #[cfg(test)]
 mod normalization_tests;
 #[cfg(test)]
@@ -46,4 +51,8 @@ mod reply_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]
+mod text_search_tests;
+#[cfg(test)]
 mod verdict_tests;
+#[cfg(test)]
+mod without_judge_tests;

@@ -1,41 +1,50 @@
-//! Text normalization, so that a quote is found although the judge changed quotation
-//! marks or omitted Markdown.
+//! Text normalization: case, Unicode forms, quotation marks, dashes and white space do not
+//! tell two texts apart. Everything else counts, also `#`, `*`, `_`, `>`, `|` and `~`.
 
+use super::markdown::strip_markup;
 use unicode_normalization::UnicodeNormalization;
 
-/// Normalizes text: NFKC, lowercase, straight quotation marks, no Markdown markup, no
-/// invisible characters. Dashes become spaces, except a minus sign (before a digit and
-/// not after a letter or digit). Whitespace is collapsed and trimmed.
+/// Normalizes text: NFKC, lowercase, straight quotation marks, no invisible characters.
+/// Dashes become spaces, except a minus sign (before a digit and not after a letter or
+/// digit). Whitespace is collapsed and trimmed.
 ///
 /// The normalized form of a text contains the normalized form of any sequence of its words.
 #[must_use]
 pub fn normalize(text: &str) -> String {
+    collapse(&fold_characters(text))
+}
+
+/// The normalized text, and once more without Markdown markup if there is any.
+pub(super) fn normalize_both(text: &str) -> (String, Option<String>) {
+    let folded = fold_characters(text);
+    let literal = collapse(&folded);
+    let plain = strip_markup(&folded).map(|plain| collapse(&plain));
+    let plain = plain.filter(|plain| *plain != literal);
+    (literal, plain)
+}
+
+/// The steps that apply before markup is recognized: line breaks are kept.
+fn fold_characters(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     // Must run before NFKC, which decomposes some of these characters.
     let straight = text.chars().map(straight_quote);
     let plain: String = straight.nfkc().filter(|c| !is_invisible(*c)).collect();
     let lower = plain.chars().flat_map(char::to_lowercase).map(final_sigma);
-    let lower: String = lower.map(|c| if is_dash(c) { '-' } else { c }).nfkc().collect();
-    let without_markup = strip_markdown(&lower);
-    let spaced = replace_dashes(&without_markup);
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+    lower.map(|c| if is_dash(c) { '-' } else { c }).nfkc().collect()
 }
 
-/// Normalizes text and removes all spaces, so that `{"a": 1}` equals `{"a":1}`.
-#[must_use]
-pub(super) fn normalize_without_spaces(text: &str) -> String {
-    normalize(text).replace(' ', "")
-}
-
-/// Whether `text` contains `needle` after normalization. A needle whose normalized form is
-/// empty (`—`, `**`) is compared literally.
-#[must_use]
-pub fn contains_normalized(text: &str, needle: &str) -> bool {
-    let normalized = normalize(needle);
-    if normalized.is_empty() {
-        text.contains(needle)
-    } else {
-        normalize(text).contains(&normalized)
+fn collapse(folded: &str) -> String {
+    let spaced = replace_dashes(folded);
+    let mut out = String::with_capacity(spaced.len());
+    for word in spaced.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
     }
+    out
 }
 
 fn straight_quote(c: char) -> char {
@@ -71,23 +80,6 @@ fn is_invisible(c: char) -> bool {
 /// Maps the Greek final sigma to sigma, because which of them is used depends on context.
 fn final_sigma(c: char) -> char {
     if c == 'ς' { 'σ' } else { c }
-}
-
-/// Removes markup of emphasis and code. Markup of headings, block quotes and tables
-/// becomes a space because it separates words.
-fn strip_markdown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '*' | '_' | '`' | '~' => {}
-            '#' | '>' | '|' => out.push(' '),
-            // `\*` is an escaped character in Markdown.
-            '\\' if chars.peek().is_some_and(char::is_ascii_punctuation) => {}
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 fn is_dash(c: char) -> bool {

@@ -1,5 +1,6 @@
 //! Tests of prompt and evidence check with recorded conversations, if they are available.
 
+use super::budget::Budget;
 use super::evidence::QuoteIndex;
 use super::prompt::{Case, judge_request, parse_prompt};
 use conversation::fixtures::{agent, call, says, scenario, transcript, user};
@@ -82,11 +83,11 @@ fn parse_prompt_returns_recorded_conversations() {
 fn recorded_agent_sentences_verify_and_user_sentences_do_not() {
     let (mut verified, mut refused) = (0, 0);
     for turns in recordings() {
-        let index = QuoteIndex::new(&turns);
+        let mut index = QuoteIndex::new(&turns, true, Budget::new());
         for turn in &turns {
             let sentences = turn.message.split(". ").filter(|s| s.chars().count() >= 20);
             for sentence in sentences.map(as_quoted_by_judge) {
-                let found = index.find(turn.index, &sentence);
+                let found = index.find(turn.index, &sentence, true);
                 if turn.speaker == Speaker::User {
                     assert_eq!(found, None, "the user said: {sentence}");
                     refused += 1;

@@ -1,16 +1,17 @@
 //! Computes score and verdict from the judge's answers and the checks.
 
-use super::checks::{agent_did_something, run_checks};
+use super::budget::Budget;
+use super::checks::run_checks;
 use super::evidence::QuoteIndex;
 use super::prompt::{Case, Question, questions};
 use super::reply::{ItemAnswer, JudgeReply};
-use domain::{Basis, Check, Evidence, EvidenceRule, Item, ItemKind, ScenarioSpec, Verdict};
+use domain::{Basis, Check, Evidence, EvidenceRule, Item, ItemKind, Verdict};
 
 /// The computed fields of an [`Evaluation`](domain::Evaluation).
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationResult {
-    /// 0–100, rounded to two decimals.
-    pub score: f64,
+    /// 0–100, rounded to two decimals; `None` if there was nothing to compute it from.
+    pub score: Option<f64>,
     /// The judge's own score; informational only.
     pub judge_score: Option<f64>,
     pub verdict: Verdict,
@@ -22,51 +23,17 @@ pub struct EvaluationResult {
     pub recommendations: Vec<String>,
 }
 
-/// Whether the judge must be called. The checks alone decide a scenario without expected
-/// behaviors, criteria and failure conditions.
-#[must_use]
-pub fn needs_judge(scenario: &ScenarioSpec) -> bool {
-    !questions(scenario).is_empty()
-}
-
-/// Fails a conversation in which the agent neither said nor did anything, without calling
-/// the judge. Returns `None` for any other conversation.
-#[must_use]
-pub fn fail_if_agent_silent(case: &Case<'_>) -> Option<EvaluationResult> {
-    if agent_did_something(case.transcript) {
-        return None;
-    }
-    let unanswered = |question: Question| Item {
-        kind: question.kind,
-        text: question.text,
-        required: question.required,
-        met: None,
-        basis: None,
-        reason: "The agent said nothing.".to_owned(),
-        evidence: Vec::new(),
-        verified: false,
-    };
-    Some(EvaluationResult {
-        score: 0.0,
-        judge_score: None,
-        verdict: Verdict::Failed,
-        summary: "The agent said nothing, so the judge was not called.".to_owned(),
-        items: questions(case.scenario).into_iter().map(unanswered).collect(),
-        checks: run_checks(case.scenario, case.transcript),
-        issues: Vec::new(),
-        recommendations: Vec::new(),
-    })
-}
-
 /// Computes the verdict from the judge's answers. The reply must contain one answer per
 /// question, which [`parse_reply`](super::parse_reply) guarantees.
 #[must_use]
 pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
-    let quote_index = QuoteIndex::new(case.transcript);
-    let items: Vec<Item> = questions(case.scenario)
+    let questions = questions(case.scenario);
+    let with_tools = questions.iter().any(|question| question.evidence == EvidenceRule::Tool);
+    let mut quote_index = QuoteIndex::new(case.transcript, with_tools, Budget::new());
+    let items: Vec<Item> = questions
         .into_iter()
         .zip(reply.items)
-        .map(|(question, answer)| verify_item(question, answer, &quote_index))
+        .map(|(question, answer)| verify_item(question, answer, &mut quote_index))
         .collect();
     let outcome = decide(case, items);
     EvaluationResult {
@@ -77,13 +44,8 @@ pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
     }
 }
 
-/// Computes the verdict of a scenario without questions to the judge; the score is 100 or 0.
-#[must_use]
-pub fn evaluate_checks_only(case: &Case<'_>) -> EvaluationResult {
-    decide(case, Vec::new())
-}
-
-fn decide(case: &Case<'_>, items: Vec<Item>) -> EvaluationResult {
+/// Computes the verdict from verified answers and the checks.
+pub(super) fn decide(case: &Case<'_>, items: Vec<Item>) -> EvaluationResult {
     let checks = run_checks(case.scenario, case.transcript);
     let score = score(&items, &checks);
     let min_score = case.scenario.success_criteria.min_score;
@@ -103,16 +65,18 @@ fn decide(case: &Case<'_>, items: Vec<Item>) -> EvaluationResult {
 /// Verifies the quotes of an answer. The resulting `verified` is true if the answer counts:
 ///
 /// - behavior or criterion met: with a verified quote, or by absence if the item allows it;
-/// - failure condition met: with a verified quote;
+/// - failure condition met: with a verified quote. Tool results never prove one, because the
+///   scenario wrote them;
 /// - not met: with a verified quote or by absence ("never greeted"). The verdict accepts such
 ///   answers even if they are not verified.
 /// - undecided: never.
-fn verify_item(question: Question, answer: ItemAnswer, quote_index: &QuoteIndex) -> Item {
+fn verify_item(question: Question, answer: ItemAnswer, quote_index: &mut QuoteIndex) -> Item {
+    let in_tools = question.evidence == EvidenceRule::Tool;
     let evidence: Vec<Evidence> = answer
         .evidence
         .into_iter()
         .map(|quote| {
-            let found = quote_index.find(quote.turn, &quote.quote);
+            let found = quote_index.find(quote.turn, &quote.quote, in_tools);
             let turn = found.unwrap_or(quote.turn);
             Evidence { turn, quote: quote.quote, verified: found.is_some() }
         })
@@ -141,19 +105,24 @@ fn verify_item(question: Question, answer: ItemAnswer, quote_index: &QuoteIndex)
 /// The percentage of behaviors and criteria that are met and verified; required items
 /// count double. Failure conditions affect the verdict but not the score. Without
 /// behaviors and criteria the score is 0 if a check fails or a failure condition is met,
-/// and 100 otherwise.
-fn score(items: &[Item], checks: &[Check]) -> f64 {
+/// absent if a check is undecided, and 100 otherwise.
+fn score(items: &[Item], checks: &[Check]) -> Option<f64> {
     let weight = |item: &Item| if item.required { 2_u32 } else { 1 };
     let scored: Vec<&Item> = items.iter().filter(|item| !is_failure_condition(item)).collect();
     let total: u32 = scored.iter().map(|item| weight(item)).sum();
     if total == 0 {
         let happened = items.iter().any(|item| item.met == Some(true) && item.verified);
-        let clean = !happened && checks.iter().all(|check| check.ok);
-        return if clean { 100.0 } else { 0.0 };
+        let failed = happened || checks.iter().any(has_failed);
+        let undecided = checks.iter().any(|check| check.undecided);
+        return if failed { Some(0.0) } else { (!undecided).then_some(100.0) };
     }
     let met = scored.iter().filter(|item| item.met == Some(true) && item.verified);
     let met: u32 = met.map(|item| weight(item)).sum();
-    (f64::from(met) / f64::from(total) * 10_000.0).round() / 100.0
+    Some((f64::from(met) / f64::from(total) * 10_000.0).round() / 100.0)
+}
+
+fn has_failed(check: &Check) -> bool {
+    !check.ok && !check.undecided
 }
 
 fn is_failure_condition(item: &Item) -> bool {
@@ -161,14 +130,28 @@ fn is_failure_condition(item: &Item) -> bool {
 }
 
 /// The first rule that applies decides the verdict and the summary.
-fn verdict(items: &[Item], checks: &[Check], score: f64, min_score: u32) -> (Verdict, String) {
-    let failed_check = checks.iter().find(|check| !check.ok);
+///
+/// Where a required item is unsupported (the judge says that it is met, but its quote is
+/// nowhere), the judge was wrong, which says nothing about the agent. Then only what is
+/// verified fails the run: a check, a failure condition that is quoted, or another required
+/// item with a verified answer. The score does not, because the unsupported item lowers it.
+fn verdict(
+    items: &[Item],
+    checks: &[Check],
+    score: Option<f64>,
+    min_score: u32,
+) -> (Verdict, String) {
+    let failed_check = checks.iter().find(|check| has_failed(check));
+    let undecided = checks.iter().find(|check| check.undecided);
+    let unsupported = items.iter().find(|item| is_unsupported(item));
     let happened = items
         .iter()
         .find(|item| is_failure_condition(item) && item.met == Some(true) && item.verified);
-    let not_met = items
-        .iter()
-        .find(|item| !is_failure_condition(item) && item.required && item.met == Some(false));
+    let not_met = items.iter().find(|item| {
+        let counts = item.verified || unsupported.is_none();
+        !is_failure_condition(item) && item.required && item.met == Some(false) && counts
+    });
+    let too_low = score.filter(|score| *score < f64::from(min_score) && unsupported.is_none());
     let unclear = items.iter().find(|item| is_inconclusive(item));
     let reason = if let Some(check) = failed_check {
         format!("A check failed: {}, {}.", check.check, check.detail)
@@ -176,10 +159,13 @@ fn verdict(items: &[Item], checks: &[Check], score: f64, min_score: u32) -> (Ver
         format!("The agent did what it must not do: {}.", shorten(&item.text))
     } else if let Some(item) = not_met {
         format!("A required behavior is missing: {}.", shorten(&item.text))
-    } else if score < f64::from(min_score) {
+    } else if let Some(score) = too_low {
         format!("The score of {score} is below the required {min_score}{}.", unverified_note(items))
-    } else if let Some(item) = unclear {
+    } else if let Some(item) = unsupported.or(unclear) {
         return (Verdict::Inconclusive, inconclusive_summary(item));
+    } else if let Some(check) = undecided {
+        let summary = format!("A check could not be decided: {}, {}.", check.check, check.detail);
+        return (Verdict::Inconclusive, summary);
     } else {
         return (Verdict::Passed, pass_summary(items, checks, score));
     };
@@ -188,12 +174,18 @@ fn verdict(items: &[Item], checks: &[Check], score: f64, min_score: u32) -> (Ver
 
 /// Whether a required item prevents a pass: undecided, or met without verification.
 fn is_inconclusive(item: &Item) -> bool {
-    item.required
-        && match item.met {
-            None => true,
-            Some(true) => !item.verified,
-            Some(false) => false,
-        }
+    item.required && (item.met.is_none() || is_unsupported(item))
+}
+
+/// Whether the judge says that a required item is met, but cannot prove it.
+fn is_unsupported(item: &Item) -> bool {
+    item.required && item.met == Some(true) && !item.verified
+}
+
+/// The first quote of a required item that the judge says is met, if none of its quotes was
+/// found and one is needed.
+pub(super) fn misquote(item: &Item) -> Option<&Evidence> {
+    item.evidence.first().filter(|_| is_unsupported(item))
 }
 
 fn inconclusive_summary(item: &Item) -> String {
@@ -218,9 +210,9 @@ fn unverified_note(items: &[Item]) -> String {
     }
 }
 
-fn pass_summary(items: &[Item], checks: &[Check], score: f64) -> String {
+fn pass_summary(items: &[Item], checks: &[Check], score: Option<f64>) -> String {
+    let score = score.unwrap_or_default();
     match (items.len(), checks.len()) {
-        (0, 0) => "The scenario has no criteria, and the agent answered.".to_owned(),
         (0, n) => format!("No criteria for the judge; {} passed.", count(n, "check")),
         (_, 0) => format!("All requirements are met; the score is {score}."),
         (_, n) => format!(
@@ -235,7 +227,7 @@ fn count(n: usize, what: &str) -> String {
 }
 
 /// Shortens a text to one line without a final period, for use within a sentence.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 120;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.chars().count() > MAX_CHARS {

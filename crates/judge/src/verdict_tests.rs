@@ -3,7 +3,7 @@ use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
 use Answer::{Absent, AbsentWrong, No, NotByAbsence, Quoted, Unknown, Wrong};
 use Verdict::{Failed, Inconclusive, Passed};
-use conversation::fixtures::{agent, calls, says, scenario, transcript, user};
+use conversation::fixtures::{agent, answers, calls, says, scenario, transcript, user};
 use domain::{Basis, EvidenceRule, ItemKind, ScenarioSpec, Turn, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -88,7 +88,16 @@ fn mixed_scenario(min_score: u32) -> ScenarioSpec {
 #[case::required_unknown(0, [Unknown, Quoted, NotByAbsence], 33.33, Inconclusive)]
 #[case::required_unverified(0, [Wrong, Quoted, NotByAbsence], 33.33, Inconclusive)]
 #[case::score_goes_before_unclear(34, [Unknown, Quoted, NotByAbsence], 33.33, Failed)]
-#[case::missing_goes_before_unclear(0, [No, Quoted, Wrong], 33.33, Failed)]
+#[case::unverified_missing_beside_misquote(0, [No, Quoted, Wrong], 33.33, Inconclusive)]
+#[case::verified_missing_goes_before_misquote(0, [NotByAbsence, Quoted, Wrong], 33.33, Failed)]
+#[case::happened_goes_before_misquote(0, [Wrong, Quoted, Quoted], 33.33, Failed)]
+#[case::score_beside_misquote(70, [Wrong, Quoted, NotByAbsence], 33.33, Inconclusive)]
+#[case::score_of_nothing_beside_misquote(70, [Wrong, No, NotByAbsence], 0.0, Inconclusive)]
+#[case::score_beside_misquoted_accusation(100, [Quoted, No, Wrong], 66.67, Inconclusive)]
+#[case::score_beside_optional_misquote(70, [Quoted, Wrong, NotByAbsence], 66.67, Failed)]
+#[case::optional_missing_beside_misquote(0, [Wrong, NotByAbsence, NotByAbsence], 0.0, Inconclusive)]
+#[case::two_misquotes(70, [Wrong, Quoted, Wrong], 33.33, Inconclusive)]
+#[case::misquote_beside_unknown(0, [Wrong, Quoted, Unknown], 33.33, Inconclusive)]
 #[case::happened(0, [Quoted, Quoted, Quoted], 100.0, Failed)]
 #[case::happened_goes_before_unclear(0, [Unknown, Quoted, Quoted], 33.33, Failed)]
 #[case::accused_without_proof(0, [Quoted, Quoted, Wrong], 100.0, Inconclusive)]
@@ -104,7 +113,7 @@ fn evaluate_decides_verdict(
     #[case] verdict: Verdict,
 ) {
     let outcome = outcome(&mixed_scenario(min_score), &answers);
-    assert_eq!((outcome.score, outcome.verdict), (score, verdict), "{}", outcome.summary);
+    assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict), "{}", outcome.summary);
 }
 
 #[rstest]
@@ -123,7 +132,7 @@ fn required_evidence_needs_verified_quote(
         "success_criteria": {"min_score": 0}
     }));
     let outcome = outcome(&spec, &[answer]);
-    assert_eq!((outcome.score, outcome.verdict), (score, verdict));
+    assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict));
 }
 
 #[rstest]
@@ -138,7 +147,7 @@ fn checks_take_precedence_over_judge(
 ) {
     let spec = scenario(json!({"expected_behaviors": ["Does it"], "success_criteria": criteria}));
     let outcome = outcome(&spec, &[Quoted]);
-    assert_eq!((outcome.score, outcome.verdict), (100.0, verdict), "{}", outcome.summary);
+    assert_eq!((outcome.score, outcome.verdict), (Some(100.0), verdict), "{}", outcome.summary);
 }
 
 #[test]
@@ -148,7 +157,7 @@ fn criteria_count_once_and_never_fail_run() {
         "success_criteria": {"criteria": ["Polite", "Brief"], "min_score": 50}
     }));
     let half = outcome(&spec, &[Quoted, No, Unknown]);
-    assert_eq!((half.score, half.verdict), (50.0, Passed));
+    assert_eq!((half.score, half.verdict), (Some(50.0), Passed));
     let kinds: Vec<_> = half.items.iter().map(|item| (item.kind, item.required)).collect();
     let criterion = (ItemKind::Criterion, false);
     assert_eq!(kinds, [(ItemKind::Behavior, true), criterion, criterion]);
@@ -172,47 +181,82 @@ fn score_of_failure_conditions_alone_is_0_or_100(
         "success_criteria": {"must_include": [include]}
     }));
     let outcome = outcome(&spec, answers);
-    assert_eq!((outcome.score, outcome.verdict), (score, verdict));
+    assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict));
 }
 
 #[rstest]
 #[case::checks_hold(json!({"must_include": ["very words"]}), 100.0, Passed)]
 #[case::a_check_fails(json!({"must_include": ["nowhere"]}), 0.0, Failed)]
-#[case::no_criteria(json!({"min_score": 100}), 100.0, Passed)]
 fn checks_decide_without_questions(
     #[case] criteria: serde_json::Value,
     #[case] score: f64,
     #[case] verdict: Verdict,
 ) {
     let spec = scenario(json!({"success_criteria": criteria}));
-    assert!(!needs_judge(&spec));
     let (agent, transcript) = (agent(json!({})), sample_transcript());
     let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
-    let outcome = evaluate_checks_only(&case);
-    assert_eq!((outcome.score, outcome.verdict), (score, verdict));
+    let outcome = decide(&case, Vec::new());
+    assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict));
     assert_eq!(outcome.judge_score, None);
 }
 
-#[test]
-fn silent_agent_fails_without_judge() {
-    let spec = mixed_scenario(0);
-    let agent = agent(json!({}));
-    let silent =
-        transcript(vec![user("Hi"), says(" "), user("?"), calls("", &[("c", "end_conversation")])]);
-    let case = Case { agent: &agent, scenario: &spec, transcript: &silent, end_reason: None };
-    let outcome = fail_if_agent_silent(&case).unwrap_or_else(|| unreachable!("it is silent"));
-    assert_eq!((outcome.score, outcome.verdict), (0.0, Failed));
-    assert!(outcome.summary.contains("said nothing"));
-    assert_eq!(outcome.items.len(), 3);
-    assert!(outcome.items.iter().all(|item| item.met.is_none() && !item.verified));
-    let sample_transcript = sample_transcript();
-    assert_eq!(fail_if_agent_silent(&Case { transcript: &sample_transcript, ..case }), None);
+#[rstest]
+// Only a rule that fails beside a misquoted item fails the run.
+#[case::fails(json!({"must_include": ["nowhere"]}), Failed)]
+#[case::forbidden(json!({"must_not_include": ["very words"]}), Failed)]
+#[case::tool(json!({"must_call_tools": ["find_slot"]}), Failed)]
+#[case::holds(json!({"must_include": ["very words"]}), Inconclusive)]
+#[case::minimum(json!({"min_score": 100}), Inconclusive)]
+fn misquoted_item_fails_run_only_with_failed_check(
+    #[case] criteria: serde_json::Value,
+    #[case] verdict: Verdict,
+) {
+    let spec = scenario(json!({"expected_behaviors": ["Does it"], "success_criteria": criteria}));
+    assert_eq!(outcome(&spec, &[Wrong]).verdict, verdict);
+}
+
+#[rstest]
+#[case::behavior(json!({"expected_behaviors": ["b"]}), Inconclusive)]
+#[case::behavior_with_quote(json!({"expected_behaviors": [{"text": "b", "evidence": "required"}]}), Inconclusive)]
+#[case::behavior_with_tools(json!({"expected_behaviors": [{"text": "b", "evidence": "tool"}]}), Passed)]
+#[case::criterion(json!({"success_criteria": {"criteria": ["c"], "min_score": 0}}), Passed)]
+#[case::accusation(json!({"failure_conditions": ["f"]}), Inconclusive)]
+fn mock_result_proves_only_items_marked_with_tool(
+    #[case] draft: serde_json::Value,
+    #[case] verdict: Verdict,
+) {
+    let (agent, spec) = (agent(json!({})), scenario(draft));
+    let transcript = transcript(vec![
+        user("Hi"),
+        calls("", &[("c", "find_slot")]),
+        answers("c", "The account is closed"),
+        says("Nothing to add here."),
+    ]);
+    let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
+    let quote = Quote { turn: 2, quote: "The account is closed".to_owned() };
+    let item = ItemAnswer {
+        reason: String::new(),
+        met: Some(true),
+        basis: Some(Basis::Evidence),
+        evidence: vec![quote],
+    };
+    let reply = JudgeReply {
+        items: vec![item],
+        issues: vec![],
+        recommendations: vec![],
+        score: None,
+        opinion: None,
+    };
+    let outcome = evaluate(&case, reply);
+    assert_eq!(outcome.verdict, verdict, "{}", outcome.summary);
+    let is_marked = spec.expected_behaviors.iter().any(|b| b.evidence == EvidenceRule::Tool);
+    assert_eq!(outcome.items[0].verified, is_marked);
 }
 
 #[test]
 fn judge_score_is_informational() {
     let outcome = outcome(&mixed_scenario(0), &[No, No, NotByAbsence]);
-    assert_eq!((outcome.judge_score, outcome.score), (Some(99.0), 0.0));
+    assert_eq!((outcome.judge_score, outcome.score), (Some(99.0), Some(0.0)));
     assert_eq!(outcome.issues, ["An issue."]);
     assert_eq!(outcome.recommendations, ["A recommendation."]);
 }
@@ -298,14 +342,20 @@ proptest! {
     #[test]
     fn verdict_invariants_hold((spec, answers) in scenario_and_answers()) {
         let outcome = outcome(&spec, &answers);
-        prop_assert!((0.0..=100.0).contains(&outcome.score));
+        prop_assert!(outcome.score.is_some_and(|score| (0.0..=100.0).contains(&score)));
         prop_assert!(!outcome.summary.is_empty() && outcome.summary.ends_with('.'));
         prop_assert_eq!(outcome.items.len(), answers.len());
         let forbidden = |item: &&domain::Item| item.kind == ItemKind::FailureCondition;
         let checks_hold = outcome.checks.iter().all(|check| check.ok);
-        let enough = outcome.score >= f64::from(spec.success_criteria.min_score);
-        if !checks_hold || !enough {
+        let score = outcome.score.unwrap_or_default();
+        let enough = score >= f64::from(spec.success_criteria.min_score);
+        let unsupported = |item: &domain::Item| item.required && item.met == Some(true) && !item.verified;
+        let misquoted = outcome.items.iter().any(unsupported);
+        if !checks_hold || (!enough && !misquoted) {
             prop_assert_eq!(outcome.verdict, Failed);
+        }
+        if misquoted {
+            prop_assert_ne!(outcome.verdict, Passed);
         }
         if outcome.verdict == Passed {
             for item in &outcome.items {

@@ -92,6 +92,10 @@ pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'s
     let choice = json.pointer("/choices/0").ok_or("it has no choices")?;
     let message = choice.get("message").filter(|message| message.is_object());
     let message = message.ok_or("its choice has no message")?;
+    let finish_reason = choice.get("finish_reason").and_then(Value::as_str);
+    if finish_reason == Some("error") {
+        return Err("the provider ended the answer with an error");
+    }
     let refusal = message.get("refusal").and_then(Value::as_str).filter(|text| !text.is_empty());
     let mut text = content(message.get("content"));
     if text.is_empty()
@@ -99,7 +103,7 @@ pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'s
     {
         refusal.clone_into(&mut text);
     }
-    let finish = match choice.get("finish_reason").and_then(Value::as_str) {
+    let finish = match finish_reason {
         _ if refusal.is_some() => FinishReason::Refusal,
         Some("tool_calls" | "function_call") => FinishReason::ToolCalls,
         Some("length" | "max_tokens") => FinishReason::Length,
@@ -248,6 +252,17 @@ mod tests {
     #[case("eos", FinishReason::Stop)]
     fn finish_reasons(#[case] reason: &str, #[case] finish: FinishReason) {
         assert_eq!(reply(json!({ "content": "x" }), reason).finish, finish);
+    }
+
+    #[rstest]
+    #[case::blank(json!(""))]
+    #[case::none(json!(null))]
+    #[case::words(json!("I would sug"))]
+    fn answer_that_ended_with_an_error_is_no_reply(#[case] content: Value) {
+        let json =
+            json!({ "choices": [{ "message": { "content": content }, "finish_reason": "error" }] });
+        let failed = read(&json, &chat_request("hi"));
+        assert_eq!(failed.err(), Some("the provider ended the answer with an error"));
     }
 
     #[test]

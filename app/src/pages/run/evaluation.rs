@@ -11,7 +11,9 @@ use leptos::prelude::*;
 pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
     let items = evaluation.items.iter().enumerate().map(|(i, it)| item(i, it, turns));
     let checks = evaluation.checks.iter().map(|check| {
-        let (tone, icon, word) = if check.ok {
+        let (tone, icon, word) = if check.undecided {
+            ("inconclusive", "?", "Not decided")
+        } else if check.ok {
             ("passed", "✓", "Passed")
         } else {
             ("failed", "✕", failure(&check.check))

@@ -1,7 +1,9 @@
 //! Editor of a scenario.
 
 use super::{fields, read};
-use crate::components::form::{Form, action_button, delete_button, revision_field, revision_hint};
+use crate::components::form::{
+    Form, action_button, delete_button, draft_of, revision_field, revision_hint,
+};
 use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::rows;
@@ -46,11 +48,15 @@ const FIELDS: FieldOrder = &[
     "expected_behaviors.required",
     "failure_conditions",
     "success_criteria.criteria",
-    "success_criteria.must_include",
-    "success_criteria.must_not_include",
     "success_criteria.must_call_tools",
     "success_criteria.min_score",
     "success_criteria.max_response_seconds",
+    "success_criteria.must_include",
+    "success_criteria.must_include.text",
+    "success_criteria.must_include.match",
+    "success_criteria.must_not_include",
+    "success_criteria.must_not_include.text",
+    "success_criteria.must_not_include.match",
     "required_tools",
     "agent_category",
     "on_unmocked",
@@ -125,6 +131,17 @@ fn default_draft() -> Draft {
     }))
 }
 
+/// Tells that a run of the scenario would have no verdict.
+fn nothing_to_check() -> AnyView {
+    view! {
+        <p class="warning" role="status">
+            "This scenario checks nothing: it has no expected behavior, failure condition, "
+            "criterion or rule. Its runs end as inconclusive."
+        </p>
+    }
+    .into_any()
+}
+
 /// The editor. `is_kept` means that it shows input from before a reload.
 fn editor(data: ScenarioData, is_kept: bool) -> AnyView {
     let ScenarioData { scenario, stored, rejected, differs, runs } = data;
@@ -141,6 +158,7 @@ fn editor(data: ScenarioData, is_kept: bool) -> AnyView {
     let keep = scenario.is_none().then_some("");
     let unsaved = is_kept.then_some("");
     let form = Form::new(draft, rejected, check).in_order(FIELDS);
+    let checks_nothing = RwSignal::new(form.draft(Draft::checks_nothing));
     let head = scenario.as_ref().map(|scenario| actions(&scenario.id.to_string(), false));
     let hint = scenario.as_ref().map(|scenario| revision_hint(scenario.revision));
     view! {
@@ -149,7 +167,12 @@ fn editor(data: ScenarioData, is_kept: bool) -> AnyView {
         {hint}
         <form method="post" action=action novalidate class="editor" data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
-            on:input=move |event| form.on_input(&event)>
+            on:input=move |event| {
+                form.on_input(&event);
+                if let Some(draft) = draft_of(&event) {
+                    checks_nothing.set(draft.checks_nothing());
+                }
+            }>
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
             {form.summary()}
             {version}
@@ -159,6 +182,7 @@ fn editor(data: ScenarioData, is_kept: bool) -> AnyView {
                 "Each behavior is judged separately, with quotes as evidence. The run fails if a required one is not met.",
                 rows(form, fields::BEHAVIORS))}
             {fields::criteria(form)}
+            {move || checks_nothing.get().then(nothing_to_check)}
             {fields::section("mocks", "Tools",
                 "Rehearsal never runs your tools. The first mock that matches a call answers it.",
                 view! { {fields::tools(form)} {rows(form, fields::MOCKS)} }.into_any())}

@@ -2,7 +2,9 @@
 
 use crate::components::form::{Control, Field, Form, options};
 use crate::components::rows::{RowList, rows};
-use crate::domain::{Category, Difficulty, EvidenceRule, Mode, OnUnmocked, Speaker};
+use crate::domain::{
+    Category, Difficulty, Draft, EvidenceRule, Mode, OnUnmocked, Speaker, TextMatch,
+};
 use leptos::prelude::*;
 use serde_json::json;
 
@@ -87,14 +89,18 @@ pub fn criteria(form: Form) -> AnyView {
             <h2 id="criteria-head" class="wide">"Pass criteria"</h2>
             {lines("failure_conditions", "Failure conditions", "What the agent must not do, one per line.")}
             {lines("success_criteria.criteria", "Criteria", "Free text for the judge, one per line.")}
-            {lines("success_criteria.must_include", "Must include", "Exact text that the agent must say, one per line.")}
-            {lines("success_criteria.must_not_include", "Must not include", "Exact text that the agent must not say, one per line.")}
             {lines("success_criteria.must_call_tools", "Must call tools", "Tool names, one per line.")}
             {Field::new("success_criteria.min_score", "Minimum score", Control::Number)
                 .hint("0–100.").show(form)}
             {Field::new("success_criteria.max_response_seconds", "Max response time, in seconds",
                 Control::Number).hint("Leave empty for no limit.").show(form)}
         </section>
+        {section("must-include", "Must include",
+            "Text that the agent must say, word for word. Case, quotation marks and dashes do not matter.",
+            rows(form, MUST_INCLUDE))}
+        {section("must-not-include", "Must not include",
+            "Text that the agent must not say.",
+            rows(form, MUST_NOT_INCLUDE))}
     }
     .into_any()
 }
@@ -168,6 +174,32 @@ pub const BEHAVIORS: RowList = RowList {
         .into_any()
     },
 };
+
+const MUST_INCLUDE: RowList = RowList {
+    path: "success_criteria.must_include",
+    noun: "Required text",
+    add: "Add required text",
+    blank: |_| json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_INCLUDE}),
+    row: |form, index, row| text_row("success_criteria.must_include", form, index, row),
+};
+
+const MUST_NOT_INCLUDE: RowList = RowList {
+    path: "success_criteria.must_not_include",
+    noun: "Forbidden text",
+    add: "Add forbidden text",
+    blank: |_| json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE}),
+    row: |form, index, row| text_row("success_criteria.must_not_include", form, index, row),
+};
+
+fn text_row(list: &'static str, form: Form, index: ReadSignal<usize>, row: &Draft) -> AnyView {
+    let field = |name, label, control| Field::of_row(list, index, name, label, control, row);
+    view! {
+        {field("text", "Text", LINE).required().class("grow").show(form)}
+        {field("match", "Matches", options(TextMatch::ALL, TextMatch::label)).class("narrow")
+            .show(form)}
+    }
+    .into_any()
+}
 
 pub const MOCKS: RowList = RowList {
     path: "tool_mocks",

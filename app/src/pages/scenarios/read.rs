@@ -1,7 +1,7 @@
 //! Read-only view of a built-in scenario.
 
 use crate::components::table::table;
-use crate::domain::{Mode, ScenarioSpec, Speaker};
+use crate::domain::{Mode, ScenarioSpec, Speaker, TextItem};
 use crate::pages::run::parts::fact;
 use leptos::prelude::*;
 
@@ -30,8 +30,8 @@ pub fn scenario(spec: &ScenarioSpec) -> AnyView {
         {behaviors(spec)}
         {list("Failure conditions", &spec.failure_conditions)}
         {list("Criteria", &criteria.criteria)}
-        {list("Must include", &criteria.must_include)}
-        {list("Must not include", &criteria.must_not_include)}
+        {list("Must include", &texts(&criteria.must_include))}
+        {list("Must not include", &texts(&criteria.must_not_include))}
         {list("Must call tools", &criteria.must_call_tools)}
         {mocks(spec)}
     }
@@ -50,6 +50,15 @@ fn list(title: &'static str, items: &[String]) -> AnyView {
     }
     let items = items.iter().map(|item| view! { <li>{item.clone()}</li> });
     view! { <section><h2>{title}</h2><ul>{items.collect_view()}</ul></section> }.into_any()
+}
+
+/// Texts, each with its way of matching if that is not the default.
+fn texts(items: &[TextItem]) -> Vec<String> {
+    let text = |item: &TextItem| match item.explicit_match() {
+        None => item.text().to_owned(),
+        Some(matching) => format!("{} ({})", item.text(), matching.label().to_lowercase()),
+    };
+    items.iter().map(text).collect()
 }
 
 fn conversation(spec: &ScenarioSpec) -> AnyView {

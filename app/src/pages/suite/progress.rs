@@ -3,7 +3,7 @@
 use super::live::LiveSuite;
 use super::stream_status::StreamStatus;
 use crate::components::chip::{run_status_style, suite_chip};
-use crate::components::format::{about, percent, plural, seconds, verdict_counts};
+use crate::components::format::{about, padded, pass_rate, plural, seconds, verdict_counts};
 use crate::domain::{RunStatus, Suite, WaitReason, WaitingRuns};
 use crate::pages::run::parts::next_try;
 use leptos::prelude::*;
@@ -21,7 +21,7 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
                 <progress max=total value=done aria-label="Completed runs"></progress>
                 <span class="num rate">
                     <span class="hint">"pass rate "</span>
-                    <strong>{move || percent(suite.with(|s| s.pass_rate))}</strong>
+                    <strong>{move || suite.with(pass_rate)}</strong>
                 </span>
             </div>
             <div class="bar counts">{move || suite.with(counts)}</div>
@@ -36,14 +36,6 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
         </section>
     }
     .into_any()
-}
-
-/// A number padded with figure spaces to the width of the largest value it can
-/// take, so that a growing number does not move what stands beside it.
-fn padded(number: u32, largest: u32) -> String {
-    let digits = largest.to_string().len();
-    let number = number.to_string();
-    format!("{}{number}", "\u{2007}".repeat(digits.saturating_sub(number.len())))
 }
 
 fn counts(suite: &Suite) -> AnyView {

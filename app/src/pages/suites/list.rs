@@ -1,7 +1,7 @@
 //! The list of suites.
 
 use crate::components::chip::suite_chip;
-use crate::components::format::{percent, verdict_counts};
+use crate::components::format::{pass_rate, rerun, verdict_counts};
 use crate::components::page_data::{
     auto_refresh, empty_state, load, next_page_link, notice, poll_while, query_param,
     section_when_loaded, with_query,
@@ -82,13 +82,15 @@ pub fn suite_table(suites: Vec<Suite>) -> AnyView {
     let rows = suites.into_iter().map(|suite| {
         let href = format!("/suites/{}", suite.id);
         let cancelling = suite.cancel_requested_at.is_some();
+        let part = rerun(&suite).map(|part| view! { " " <span class="tag">{part}</span> });
+        let rate = pass_rate(&suite);
         view! {
             <tr>
                 <td>{suite_chip(suite.status, cancelling)}</td>
                 <td class="main"><a href=href data-row="">{suite.agent.name}</a>
-                    <span class="hint">" rev " {suite.agent.revision}</span>
+                    <span class="hint">" rev " {suite.agent.revision}</span> {part}
                     <div class="hint clip">{suite.note}</div></td>
-                <td class="num" data-label="Pass rate">{percent(suite.pass_rate)}</td>
+                <td class="num" data-label="Pass rate">{rate}</td>
                 <td>{verdict_counts(&suite.counts, &[])}</td>
                 <td class="num" data-label="Created">{time(suite.created_at)}</td>
             </tr>

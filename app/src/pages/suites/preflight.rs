@@ -142,6 +142,7 @@ fn body(data: &PreflightData) -> AnyView {
             {found.connections.iter().map(connection_problem).collect_view()}
         </ul>
         {pairs("Tools without a mock", &found.unmocked_tools)}
+        {pairs("Scenarios that check nothing", &found.nothing_to_check)}
         {pairs("Incompatible scenarios", &found.incompatible)}
         {unfinished}
     }

@@ -2,8 +2,10 @@
 //! reply.
 
 use super::fixture::{Fixture, failure, passing_reply, rejected, reply, scripted, space};
-use domain::{ErrorKind, EvaluationStatus, RunStatus};
-use llm::Decision;
+use domain::{ErrorKind, EvaluationStatus, FinishReason, RunStatus};
+use llm::{ChatReply, Decision};
+use mock_provider::judge_reply;
+use rstest::rstest;
 use std::time::Duration;
 use store::suites::SuiteStore;
 
@@ -84,6 +86,59 @@ async fn silent_agent_is_not_sent_to_judge() {
     });
     let run = f.run(scripted(2)).await;
     assert_eq!(run.status, RunStatus::Failed);
+}
+
+#[rstest]
+#[case::length(FinishReason::Length)]
+#[case::filter(FinishReason::ContentFilter)]
+#[case::refusal(FinishReason::Refusal)]
+#[tokio::test(start_paused = true)]
+async fn blank_answer_that_was_cut_off_is_judged(#[case] finish: FinishReason) {
+    let f = Fixture::new(move |_, request| {
+        let judged = request.output.is_some();
+        Box::pin(async move {
+            if judged { reply("{}") } else { Ok(ChatReply { finish, ..reply(" ")? }) }
+        })
+    });
+    let run = f.run(scripted(2)).await;
+    let kind = run.error.as_ref().map(|e| e.kind);
+    assert_eq!(kind, Some(ErrorKind::EvaluationUnparseable), "the judge was called");
+    assert_eq!(f.transcript(run.id).await[1].finish, Some(finish));
+}
+
+#[rstest]
+#[case::corrected("The words of the agent", RunStatus::Passed)]
+#[case::misquoted_again("Words that nobody said", RunStatus::Inconclusive)]
+#[tokio::test(start_paused = true)]
+async fn misquoted_item_is_repaired_once(#[case] second: &'static str, #[case] status: RunStatus) {
+    let f = Fixture::new(move |number, request| {
+        let judged = request.output.is_some();
+        Box::pin(async move {
+            match (judged, number) {
+                (false, _) => reply("The words of the agent."),
+                (true, 1) => reply(judge_reply(true, "Words that nobody said").to_string()),
+                (true, _) => reply(judge_reply(true, second).to_string()),
+            }
+        })
+    });
+    let run = f.run(scripted(1)).await;
+    assert_eq!(run.status, status);
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    assert_eq!(evaluation.judge_calls, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn run_without_criteria_is_inconclusive() {
+    let f = Fixture::new(|_, request| {
+        assert!(request.output.is_none(), "the judge is not called");
+        Box::pin(async { reply("Hello, how can I help you?") })
+    });
+    let mut unchecked = scripted(1);
+    unchecked["expected_behaviors"] = serde_json::json!([]);
+    let run = f.run(unchecked).await;
+    assert_eq!((run.status, run.score), (RunStatus::Inconclusive, None));
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    assert!(evaluation.summary.starts_with("Nothing to check:"), "{}", evaluation.summary);
 }
 
 #[tokio::test(start_paused = true)]

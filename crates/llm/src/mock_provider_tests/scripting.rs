@@ -43,7 +43,7 @@ async fn mock_provider_replies_as_judge_and_simulated_user() {
         let outcome = evaluate(&case, parse_reply(&raw, 4).expect("a judgment"));
         assert_eq!(
             (outcome.verdict, outcome.score),
-            (domain::Verdict::Passed, 100.0),
+            (domain::Verdict::Passed, Some(100.0)),
             "{outcome:#?}"
         );
         let simulated = fixtures::simulated(json!({}));

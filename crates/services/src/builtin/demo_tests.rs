@@ -86,7 +86,7 @@ async fn judged(case: &Case<'_>) -> EvaluationResult {
 
 /// A report for a failed test.
 fn report(slug: &str, said: &[Turn], outcome: &EvaluationResult) -> String {
-    let mut story = format!("\n=== {slug}: {:?} {}\n", outcome.verdict, outcome.score);
+    let mut story = format!("\n=== {slug}: {:?} {:?}\n", outcome.verdict, outcome.score);
     for turn in said {
         story += &format!("{}: {} {:?}\n", turn.speaker, turn.message, turn.tool_calls);
     }

@@ -114,7 +114,9 @@ mod tests {
             (Speaker::User, "Thanks!"),
         ];
         assert_eq!(flow, expected);
-        assert_eq!(scenario.success_criteria.must_include, ["327"]);
+        let texts: Vec<_> =
+            scenario.success_criteria.must_include.iter().map(domain::TextItem::text).collect();
+        assert_eq!(texts, ["327"]);
         assert!(scenario.description.contains("Change a seat."));
     }
 

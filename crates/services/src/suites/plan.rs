@@ -82,6 +82,10 @@ pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool
         }
         runnable += 1;
         preflight.expected_calls += calls(scenario) * repeats;
+        if scenario.spec.checks_nothing() {
+            let reason = "it has no expected behavior, failure condition, criterion or rule, so its runs end as inconclusive";
+            preflight.nothing_to_check.push(entry(reason.to_owned()));
+        }
         let unmocked = unmocked(agent, scenario);
         if !unmocked.is_empty() {
             preflight.unmocked_tools.push(entry(unmocked.join(", ")));

@@ -1,6 +1,6 @@
 //! Buttons that add, remove or move a list item in a form without WASM.
 
-use domain::Draft;
+use domain::{Draft, TextMatch};
 use serde_json::{Map, Value, json};
 use std::str::FromStr;
 
@@ -91,6 +91,12 @@ fn new_item(list: &str, last: Option<&Value>) -> Value {
             json!({"speaker": if user { "user" } else { "agent" }, "message": ""})
         }
         "expected_behaviors" => json!({"text": "", "required": "true"}),
+        "success_criteria.must_include" => {
+            json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_INCLUDE})
+        }
+        "success_criteria.must_not_include" => {
+            json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE})
+        }
         "tools" | "tool_mocks" => json!({}),
         _ => json!(""),
     }

@@ -1,0 +1,78 @@
+//! Results that need no judge: there is nothing to check, rules alone decide, or the agent
+//! did nothing.
+
+use super::checks::{Activity, run_checks};
+use super::prompt::{Case, Question, questions};
+use super::verdict::{EvaluationResult, decide};
+use domain::{Item, ScenarioSpec, Verdict};
+
+/// Whether the judge must be called. The checks alone decide a scenario without expected
+/// behaviors, criteria and failure conditions.
+#[must_use]
+pub fn needs_judge(scenario: &ScenarioSpec) -> bool {
+    !questions(scenario).is_empty()
+}
+
+/// The result of a conversation that the judge need not read; `None` if the judge must be
+/// asked. An agent whose answers were cut off by its provider is never failed here.
+#[must_use]
+pub fn decide_without_judge(case: &Case<'_>) -> Option<EvaluationResult> {
+    if case.scenario.checks_nothing() {
+        return Some(nothing_to_check());
+    }
+    match (Activity::of(case.transcript), needs_judge(case.scenario)) {
+        (Activity::Silent, _) => {
+            let summary = "The agent said nothing, so the judge was not called.";
+            Some(unanswered(case, Verdict::Failed, Some(0.0), "The agent said nothing.", summary))
+        }
+        (Activity::CutOff, false) => {
+            let summary = "The provider cut off every answer of the agent before its first word, so there is nothing to check. Raise the agent's max tokens per reply, or look at the provider's content filter.";
+            Some(unanswered(case, Verdict::Inconclusive, None, "", summary))
+        }
+        (Activity::Active, false) => Some(decide(case, Vec::new())),
+        (Activity::Active | Activity::CutOff, true) => None,
+    }
+}
+
+fn nothing_to_check() -> EvaluationResult {
+    EvaluationResult {
+        score: None,
+        judge_score: None,
+        verdict: Verdict::Inconclusive,
+        summary: "Nothing to check: the scenario has no expected behavior, failure condition, criterion or rule.".to_owned(),
+        items: Vec::new(),
+        checks: Vec::new(),
+        issues: Vec::new(),
+        recommendations: Vec::new(),
+    }
+}
+
+/// A result whose questions to the judge have no answers.
+fn unanswered(
+    case: &Case<'_>,
+    verdict: Verdict,
+    score: Option<f64>,
+    reason: &str,
+    summary: &str,
+) -> EvaluationResult {
+    let item = |question: Question| Item {
+        kind: question.kind,
+        text: question.text,
+        required: question.required,
+        met: None,
+        basis: None,
+        reason: reason.to_owned(),
+        evidence: Vec::new(),
+        verified: false,
+    };
+    EvaluationResult {
+        score,
+        judge_score: None,
+        verdict,
+        summary: summary.to_owned(),
+        items: questions(case.scenario).into_iter().map(item).collect(),
+        checks: run_checks(case.scenario, case.transcript),
+        issues: Vec::new(),
+        recommendations: Vec::new(),
+    }
+}
