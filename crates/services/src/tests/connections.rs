@@ -4,6 +4,7 @@ use super::{agent, connection, fixture, paths, status, text};
 use domain::services::{AgentService, ConnectionService, SettingsService};
 use domain::{BreakerState, Draft, MASKED_VALUE, ModelChoice, Settings};
 use serde_json::json;
+use std::sync::atomic::Ordering;
 use store::catalog::KeyEdit;
 
 const URL: &str = "https://models.example.org/v1";
@@ -75,12 +76,13 @@ async fn edit_without_key_keeps_concurrently_saved_key() {
     let id = fixture.connect(&fixture.anna, "sk-of-long-ago").await;
     let slow = "https://slow.example.org/v1";
     let moved = connection("Mine", slow, "sk-of-long-ago");
-    fixture.tester.seen.notify_one();
     fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
+    fixture.tester.is_slow.store(true, Ordering::SeqCst);
     let renamed = connection("Renamed", slow, "");
     let rekeyed = connection("Mine", slow, "sk-brand-new");
     let other_tab = async {
-        fixture.tester.seen.notify_one();
+        fixture.tester.checking.notified().await;
+        fixture.tester.is_slow.store(false, Ordering::SeqCst);
         fixture.catalog.update_connection(&fixture.anna, id, &rekeyed).await.unwrap();
         fixture.tester.seen.notify_one();
     };

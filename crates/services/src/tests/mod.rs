@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -34,6 +35,10 @@ struct RecordingTester {
     saved: Mutex<Vec<ConnectionId>>,
     /// Releases the check of a slow address.
     seen: tokio::sync::Notify,
+    /// Notified when the check of a slow address has begun.
+    checking: tokio::sync::Notify,
+    /// Whether checks of addresses with "slow" wait.
+    is_slow: AtomicBool,
 }
 
 #[async_trait]
@@ -55,7 +60,8 @@ impl ConnectionTester for RecordingTester {
     }
 
     async fn check_base_url(&self, base_url: &str) -> Option<String> {
-        if base_url.contains("slow") {
+        if base_url.contains("slow") && self.is_slow.load(Ordering::SeqCst) {
+            self.checking.notify_one();
             self.seen.notified().await;
         }
         base_url.contains("127.0.0.1").then(|| "is an address of a private network".to_owned())
