@@ -9,9 +9,9 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// A connection starts with a limit of eight concurrent calls.
-const CONNECTIONS: usize = 13;
-const RUNS: usize = CONNECTIONS * 8;
+/// A connection starts with a limit of four concurrent calls.
+const CONNECTIONS: usize = 26;
+const RUNS: usize = CONNECTIONS * 4;
 /// Generous, so that a busy machine does not fail the test.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,12 +25,12 @@ async fn hundred_runs_in_calls_do_not_block_pages() {
         .started()
         .await;
     let user = server.create_user("held@example.org");
-    let held = user.create_scenarios("Hold", 8, 1).await;
+    let held = user.create_scenarios("Hold", 4, 1).await;
     let quick = user.create_scenarios("Quick", 2, 2).await;
     let mut suites = Vec::new();
     for _ in 0..CONNECTIONS {
         let agent = user.create_agent("openai", &provider.openai_url()).await;
-        suites.push(user.start_suite(&agent, &held, json!({"concurrency": 8})).await);
+        suites.push(user.start_suite(&agent, &held, json!({"concurrency": 4})).await);
     }
     let agent = user.create_agent("openai", &provider.openai_url()).await;
     let in_flight =
