@@ -31,7 +31,7 @@ pub fn with_kept_input(
 fn notice() -> AnyView {
     view! {
         <p class="notice" role="status">
-            "Your input from before the reload was restored. It is not saved yet. "
+            "Your input from before the reload was restored, except for keys. It is not saved yet. "
             <a href=browser::current_path() rel="external">"Discard it"</a>
         </p>
     }

@@ -260,7 +260,7 @@ test("new simulated scenario is saved", async ({ page, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");
   await page.locator("#name").fill("Moves an appointment");
-  await page.getByLabel("User turns").selectOption("simulated");
+  await page.locator("#mode").selectOption("simulated");
   await expect(page.getByRole("group", { name: "Turn 1" })).toBeHidden();
   await page.getByLabel("Goal").fill("Move the appointment to Tuesday");
   await page.getByRole("button", { name: "Save scenario" }).click();
@@ -272,7 +272,7 @@ test("problems are listed in the order of the form and lead to visible fields", 
   await createAccount(page);
   await visit("/scenarios/new");
   await page.getByLabel("Message").fill("x".repeat(33 * 1024));
-  await page.getByLabel("User turns").selectOption("simulated");
+  await page.locator("#mode").selectOption("simulated");
   await page.getByLabel("Required tools").fill("find slot");
   await page.getByRole("button", { name: "Add mock" }).click();
   const mock = page.getByRole("group", { name: "Mock 1" });

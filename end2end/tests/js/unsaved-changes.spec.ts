@@ -111,6 +111,26 @@ for (const [path, label, add, row] of [
   });
 }
 
+test("input of a new connection survives a reload, but its key is not kept", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/settings/connections/new");
+  handleLeaveDialog(page, true);
+  await page.locator("#name").fill("Ours");
+  await page.locator("#kind").selectOption("openai");
+  await page.locator("#api_key").fill("sk-1234567890");
+  await page.locator("#headers").fill("x-team: secret-value");
+  await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent("pagehide")));
+  const kept = await page.evaluate(() => JSON.stringify({ ...sessionStorage }));
+  expect(kept).toContain("Ours");
+  expect(kept).not.toMatch(/sk-1234567890|secret-value/);
+  await page.reload();
+  await hydrated(page);
+  await expect(page.getByText("was restored, except for keys")).toBeVisible();
+  await expect(page.locator("#name")).toHaveValue("Ours");
+  await expect(page.locator("#kind")).toHaveValue("openai");
+  await expect(page.locator("#api_key")).toHaveValue("");
+});
+
 test("theme changes without leaving the page", async ({ page, context, visit }) => {
   await createAccount(page);
   await visit("/scenarios/new");

@@ -7,11 +7,13 @@ use crate::components::form::{Control, Field, Form, delete_button, options, vers
 use crate::components::format::duration;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::title::heading;
+use crate::components::unsaved::with_kept_input;
 use crate::domain::{
     BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
 };
 use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
+use crate::services::RejectedForm;
 use leptos::prelude::*;
 use serde_json::json;
 
@@ -75,21 +77,25 @@ fn show(data: ConnectionData) -> AnyView {
                     aria-hidden="true">"Save"</button>
                 {status_panel(&connection)}
                 {test_panel(&connection, tested, model)}
-                {editor(form, action, key, version, remove)}
+                {editor(form, action, key, version, remove, None)}
             }
             .into_any()
         }
-        None => {
-            let draft = Draft(json!({"kind": "anthropic"}));
-            let form = Form::new(draft, rejected, check);
-            let key = "Stored encrypted and never shown again. A local server may not need one.".to_owned();
-            view! {
-                {heading("New connection")}
-                {editor(form, "/forms/connections".to_owned(), key, ().into_any(), None)}
-            }
-            .into_any()
-        }
+        None => with_kept_input(move |kept| new_connection(kept, rejected.clone())),
     }
+}
+
+/// The editor of a new connection. `kept` is the input from before a reload.
+fn new_connection(kept: Option<RejectedForm>, rejected: Option<RejectedForm>) -> AnyView {
+    let is_kept = kept.is_some();
+    let draft = Draft(json!({"kind": "anthropic"}));
+    let form = Form::new(draft, kept.or(rejected), check);
+    let key = "Stored encrypted and never shown again. A local server may not need one.".to_owned();
+    view! {
+        {heading("New connection")}
+        {editor(form, "/forms/connections".to_owned(), key, ().into_any(), None, Some(is_kept))}
+    }
+    .into_any()
 }
 
 /// Status of the circuit breaker and, unless it is closed, a button to retry.
@@ -129,15 +135,21 @@ fn stored(connection: &Connection) -> Draft {
     }))
 }
 
+/// The editor. `is_kept` is set for a new connection: whether it shows input from before a
+/// reload.
 fn editor(
     form: Form,
     action: String,
     key: String,
     version: AnyView,
     remove: Option<AnyView>,
+    is_kept: Option<bool>,
 ) -> AnyView {
+    let keep = is_kept.map(|_| "");
+    let unsaved = is_kept.unwrap_or(false).then_some("");
     view! {
         <form method="post" action=action novalidate class="editor" id=FORM
+            data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
             on:input=move |event| form.on_input(&event)>
             {form.summary()}
