@@ -46,8 +46,8 @@ fn position(order: FieldOrder, path: &str) -> (usize, u32, usize) {
     }
     let name = names.join(".");
     let field = order.iter().position(|known| *known == name);
-    let list = names.first().map(|root| format!("{root}."));
-    let list = list.and_then(|root| order.iter().position(|known| known.starts_with(&root)));
+    let list = format!("{}.", path.split('[').next().unwrap_or(path));
+    let list = order.iter().position(|known| known.starts_with(&list));
     // Position 0 is the whole form.
     let (field, list) = (field.map(|at| at + 1), list.map(|at| at + 1));
     match (row, field, list) {
@@ -55,7 +55,7 @@ fn position(order: FieldOrder, path: &str) -> (usize, u32, usize) {
         (None, Some(field), _) => (field, 0, 0),
         // An entry that is no row, a field that no row has, or a problem of a list.
         (Some(row), None, Some(list)) => (list, row + 1, NO_FIELD),
-        (None, None, Some(list)) if names.len() == 1 => (list, 0, 0),
+        (None, None, Some(list)) => (list, 0, 0),
         _ => (NO_FIELD, 0, 0),
     }
 }
@@ -65,7 +65,16 @@ mod tests {
     use super::{FieldOrder, link_target, sort_problems};
     use crate::domain::Problem;
 
-    const ORDER: FieldOrder = &["name", "tags", "flow.speaker", "flow.message", "limits.max"];
+    const ORDER: FieldOrder = &[
+        "name",
+        "tags",
+        "flow.speaker",
+        "flow.message",
+        "limits.max",
+        "limits.texts",
+        "limits.texts.text",
+        "limits.texts.match",
+    ];
 
     #[test]
     fn problems_are_sorted_as_the_fields_of_the_form() {
@@ -80,6 +89,9 @@ mod tests {
             "flow[2].message",
             "flow[10].speaker",
             "limits.max",
+            "limits.texts",
+            "limits.texts[0].match",
+            "limits.texts[1].text",
             "surprise",
         ];
         let mut problems: Vec<_> = expected.iter().rev().map(|p| Problem::new(*p, "x")).collect();
@@ -97,6 +109,7 @@ mod tests {
             ("flow[2]", Some("flow")),
             ("flow[2].message", Some("flow-2-message")),
             ("limits.max", Some("limits-max")),
+            ("limits.texts[1].text", Some("limits-texts-1-text")),
             ("limits.min", None),
             ("surprise", None),
         ] {
