@@ -124,9 +124,7 @@ impl<'a> Measuring<'a> {
                 Ok(measure)
             }
             (keyword, value) if DATA.contains(&keyword) => {
-                let mut measure = Measure::default();
-                measure.parts = parts(value);
-                Ok(measure)
+                Ok(Measure { parts: parts(value), ..Measure::default() })
             }
             (_, value) => self.schema(value, depth),
         }
