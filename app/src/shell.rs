@@ -199,6 +199,7 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/settings/connections/:id")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/models")) view=P::Setup(SetupRoute::Models) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/tokens")) view=P::Setup(SetupRoute::Tokens) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/account")) view=P::Setup(SetupRoute::Account) ssr=ASYNC/>
         </Routes>
     }
 }

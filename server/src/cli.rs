@@ -2,6 +2,7 @@
 
 use crate::config::{DataArgs, LogArgs, ProviderArgs, ServeArgs};
 use clap::{Args, Parser, Subcommand};
+use domain::limits;
 use std::path::PathBuf;
 
 /// Tests conversational agents: runs scenarios against them and judges the transcripts
@@ -44,6 +45,17 @@ pub enum UserCommand {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
+    /// Replace a forgotten password and end all sessions of the user
+    ResetPassword {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Email address of the account
+        #[arg(long)]
+        email: String,
+        /// Read the new password from standard input
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
 }
 
 #[derive(Args, Clone, Debug)]
@@ -64,6 +76,10 @@ pub enum TokenCommand {
         /// Name of the token
         #[arg(long)]
         name: String,
+        /// Days until the token stops working
+        #[arg(long, value_name = "DAYS", default_value_t = limits::TOKEN_DAYS,
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(limits::TOKEN_MAX_DAYS)))]
+        expires_in_days: u32,
     },
 }
 
@@ -113,7 +129,11 @@ mod tests {
     #[case("serve", true)]
     #[case("user create --email a@b.c --password-stdin", true)]
     #[case("user create --email a@b.c", false)]
+    #[case("user reset-password --email a@b.c --password-stdin", true)]
+    #[case("user reset-password --email a@b.c", false)]
     #[case("token create --email a@b.c --name ci", true)]
+    #[case("token create --email a@b.c --name ci --expires-in-days 7", true)]
+    #[case("token create --email a@b.c --name ci --expires-in-days 0", false)]
     #[case("token create --email a@b.c", false)]
     #[case("import a.yaml b.json --email a@b.c", true)]
     #[case("import a.md --connection Mine --model m", true)]

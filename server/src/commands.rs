@@ -5,6 +5,7 @@ use crate::config::{DataArgs, LogArgs, LogFormat};
 use crate::{lock, private_files};
 use clock::{SharedClock, SystemClock};
 use demo_model::DemoModel;
+use domain::TokenRequest;
 use domain::services::ImportService;
 use llm::outbound::Outbound;
 use services::connection_test::OutboundTester;
@@ -33,9 +34,12 @@ pub async fn run(cli: Cli) -> Result<(), String> {
         }
         Command::User(args) => match args.command {
             UserCommand::Create { data, email, .. } => create_user(&data, &email).await,
+            UserCommand::ResetPassword { data, email, .. } => reset_password(&data, &email).await,
         },
         Command::Token(args) => match args.command {
-            TokenCommand::Create { data, email, name } => create_token(&data, &email, &name).await,
+            TokenCommand::Create { data, email, name, expires_in_days } => {
+                create_token(&data, &email, &TokenRequest { name, expires_in_days }).await
+            }
         },
         Command::Import(args) => import(*args).await,
     }
@@ -180,21 +184,35 @@ fn message(error: &domain::error::AppError) -> String {
     format!("{}{}", error.detail, problems.concat())
 }
 
-async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
+/// The password on standard input, without its line break.
+fn read_password() -> Result<String, String> {
     let mut password = String::new();
     let read = std::io::stdin().read_to_string(&mut password);
     read.map_err(|error| format!("cannot read the password: {error}"))?;
-    let password = password.trim_end_matches(['\r', '\n']);
+    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn create_user(data: &DataArgs, email: &str) -> Result<(), String> {
+    let password = read_password()?;
     let (accounts, _, store) = open_services(data, Vec::new()).await?;
-    let result = accounts.create_user(email, password).await.map_err(|error| message(&error));
+    let result = accounts.create_user(email, &password).await.map_err(|error| message(&error));
     store.close().await;
     println!("{}", result?.email);
     Ok(())
 }
 
-async fn create_token(data: &DataArgs, email: &str, name: &str) -> Result<(), String> {
+async fn reset_password(data: &DataArgs, email: &str) -> Result<(), String> {
+    let password = read_password()?;
     let (accounts, _, store) = open_services(data, Vec::new()).await?;
-    let result = accounts.create_token_for(email, name).await.map_err(|error| message(&error));
+    let result = accounts.reset_password(email, &password).await.map_err(|error| message(&error));
+    store.close().await;
+    println!("{}", result?.email);
+    Ok(())
+}
+
+async fn create_token(data: &DataArgs, email: &str, request: &TokenRequest) -> Result<(), String> {
+    let (accounts, _, store) = open_services(data, Vec::new()).await?;
+    let result = accounts.create_token_for(email, request).await.map_err(|error| message(&error));
     store.close().await;
     println!("{}", result?.token);
     Ok(())

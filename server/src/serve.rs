@@ -147,6 +147,7 @@ fn suites(
         limits: SuiteLimits {
             runs_per_suite: args.limits.runs_per_suite,
             queue_per_user: args.limits.queue_per_user,
+            transcript_bytes_per_user: args.limits.transcript_mb_per_user * 1_000_000,
         },
     }
 }

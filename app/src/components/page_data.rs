@@ -282,7 +282,9 @@ fn notice_text(code: &str) -> Option<&'static str> {
         }
         "cancelled" | "cancelling" => "Cancellation requested. The transcript so far is kept.",
         "evaluating" | "judging" => "Rejudging the transcript. The run keeps its original verdict.",
+        "password_changed" => "Password changed. All other sessions were signed out.",
         "signed_out" | "signed-out" => "You are signed out.",
+        "signed_out_everywhere" => "You are signed out everywhere.",
         "signed_up" | "signed-up" => "Welcome. Your account is ready.",
         "replayed" => "Already started: this is the existing suite.",
         _ => return None,

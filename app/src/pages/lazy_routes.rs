@@ -11,6 +11,7 @@ use super::agents::edit::AgentPage;
 use super::agents::list::AgentsPage;
 use super::scenarios::edit::ScenarioPage;
 use super::scenarios::list::ScenariosPage;
+use super::settings::account::AccountPage;
 use super::settings::connection::ConnectionPage;
 use super::settings::connections::ConnectionsPage;
 use super::settings::models::ModelsPage;
@@ -39,6 +40,7 @@ pub enum SetupRoute {
     Connection,
     Models,
     Tokens,
+    Account,
 }
 
 /// A chunk failed to load.
@@ -72,6 +74,7 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
         SetupRoute::Connection => ConnectionPage().into_any(),
         SetupRoute::Models => ModelsPage().into_any(),
         SetupRoute::Tokens => TokensPage().into_any(),
+        SetupRoute::Account => AccountPage().into_any(),
     })
 }
 

@@ -112,6 +112,8 @@ page_queries! {
     Models(ModelsQuery { draft: Option<String> }) -> settings::ModelsData = settings::models_form;
     /// API tokens.
     Tokens(TokensQuery { draft: Option<String> }) -> settings::TokensData = settings::tokens_form;
+    /// The account of the user.
+    AccountSettings(AccountSettingsQuery { draft: Option<String> }) -> settings::AccountSettingsData = settings::account_settings;
 }
 
 /// What to cancel.

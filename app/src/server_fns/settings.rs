@@ -1,14 +1,16 @@
-//! Connections, models and tokens.
+//! Connections, models, tokens and the account.
 
 use super::Choice;
-use crate::domain::{ApiToken, Connection, ConnectionTest, Draft};
+use crate::domain::{ApiToken, BrowserSession, Connection, ConnectionTest, Draft};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 use crate::services::RejectedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{ConnectionQuery, ConnectionsQuery, ModelsQuery, TokensQuery, request};
+use super::{
+    AccountSettingsQuery, ConnectionQuery, ConnectionsQuery, ModelsQuery, TokensQuery, request,
+};
 
 /// The data of the connection editor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,15 @@ pub struct TokensData {
     pub secret: Option<String>,
     /// Whether the secret was already shown, or expired.
     pub too_late: bool,
+}
+
+/// The data of the account page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AccountSettingsData {
+    pub email: String,
+    pub sessions: Vec<BrowserSession>,
+    /// The rejected input to restore; never a password.
+    pub rejected: Option<RejectedForm>,
 }
 
 /// The user's and the server-wide connections.
@@ -108,4 +119,15 @@ pub(super) async fn tokens_form(
     let secret = new_token.and_then(|id| services.accounts.take_new_token(&caller, id));
     let too_late = new_token.is_some() && secret.is_none() && rejected.is_none();
     Ok(TokensData { tokens, rejected, secret, too_late })
+}
+
+/// The account of the user.
+#[cfg(feature = "ssr")]
+pub(super) async fn account_settings(
+    AccountSettingsQuery { draft }: AccountSettingsQuery,
+) -> Result<AccountSettingsData, AppError> {
+    let (services, caller) = (request::services(), request::caller()?);
+    let sessions = services.accounts.sessions(&caller).await?;
+    let rejected = request::rejected(draft.as_deref()).await;
+    Ok(AccountSettingsData { email: caller.email, sessions, rejected })
 }

@@ -20,7 +20,14 @@ pub(crate) async fn create_user(store: &SqliteStore, n: u128) -> Result<(UserId,
     let (id, space_id) = (UserId(Uuid::from_u128(n)), SpaceId(Uuid::from_u128(1000 + n)));
     let email = format!("{n}@example.org");
     let created_at = SystemClock.now();
-    let row = UserRow { id, space_id, email, password_hash: "hash".into(), created_at };
+    let row = UserRow {
+        id,
+        space_id,
+        email,
+        password_hash: "hash".into(),
+        created_at,
+        sessions_valid_from: Timestamp(0),
+    };
     store.create_user(&row, false).await?;
     Ok((id, space_id))
 }

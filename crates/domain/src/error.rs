@@ -12,7 +12,7 @@ pub enum ErrorCode {
     Malformed,
     /// 401: not signed in.
     Unauthenticated,
-    /// 403: cross-site request.
+    /// 403: a cross-site request, or not allowed with an API token.
     Forbidden,
     /// 404: does not exist or belongs to another user.
     NotFound,
@@ -53,7 +53,7 @@ impl ErrorCode {
         match self {
             Self::Malformed => "Malformed request",
             Self::Unauthenticated => "Not signed in",
-            Self::Forbidden => "Cross-site request not allowed",
+            Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::Conflict => "Conflict with the current state",
             Self::TooLarge => "Request body too large",

@@ -66,7 +66,7 @@ pub use scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona, Scenario,
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
-pub use settings::{ApiToken, ModelChoice, NewToken, Settings};
+pub use settings::{ApiToken, BrowserSession, ModelChoice, NewToken, Settings, TokenRequest};
 pub use suite::{Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, pass_rate};
 pub use text::{is_blank, replace_nul};
 pub use text_item::{TextItem, TextMatch};
@@ -100,4 +100,20 @@ pub mod limits {
     pub const PROBLEMS: usize = 100;
     /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
+    /// Days until a new API token expires, unless the request says otherwise.
+    pub const TOKEN_DAYS: u32 = 90;
+    /// Maximum days until a new API token expires.
+    pub const TOKEN_MAX_DAYS: u32 = 3650;
+    /// Maximum number of API tokens of one user.
+    pub const TOKENS_PER_USER: u32 = 50;
+    /// Maximum number of connections of one user.
+    pub const CONNECTIONS_PER_USER: u32 = 100;
+    /// Maximum number of agents of one user.
+    pub const AGENTS_PER_USER: u32 = 1000;
+    /// Maximum number of scenarios of one user, without the built-in ones.
+    pub const SCENARIOS_PER_USER: u32 = 10_000;
+    /// Maximum number of rejected forms of one user that are kept.
+    pub const DRAFTS_PER_USER: u32 = 200;
+    /// Maximum size of all rejected forms of one user that are kept, in bytes.
+    pub const DRAFT_BYTES_PER_USER: u32 = 32 * 1024 * 1024;
 }

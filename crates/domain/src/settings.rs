@@ -76,6 +76,45 @@ pub struct ApiToken {
     pub name: String,
     pub created_at: Timestamp,
     pub last_used_at: Option<Timestamp>,
+    /// When the token stops working; `null` for a token that was created before tokens
+    /// had an expiry.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What a new API token is for, and how long it works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    pub name: String,
+    pub expires_in_days: u32,
+}
+
+impl TokenRequest {
+    /// Validates the draft.
+    ///
+    /// # Errors
+    /// All problems of the draft.
+    pub fn parse(draft: &Draft) -> Result<Self, Problems> {
+        draft.parse(Self::read)
+    }
+
+    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
+        let name = reader.name("name", limits::NAME, true);
+        let days = reader.optional_integer("expires_in_days", 1, limits::TOKEN_MAX_DAYS);
+        reader.deny_unknown_fields(&["idempotency_key"]);
+        Some(Self { name, expires_in_days: days.unwrap_or(limits::TOKEN_DAYS) })
+    }
+}
+
+/// A session of a browser in which the user is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserSession {
+    pub signed_in_at: Timestamp,
+    /// Accurate to a few minutes.
+    pub last_used_at: Timestamp,
+    /// The address from which the user signed in; empty if unknown.
+    pub address: String,
+    /// The name that the browser gave itself; empty if unknown.
+    pub browser: String,
 }
 
 /// A new API token with its secret. The secret is shown only once.

@@ -1,17 +1,24 @@
 //! Accounts and API tokens.
 
 use super::{Accounts, SignUp};
+use crate::account_log::{AccountEvent, log_event};
 use crate::errors::{StoreResultExt, app_error, internal, reject_if_any};
-use crate::secrets::{new_token, password_problem, token_hash};
+use crate::secrets::{PasswordError, new_token, password_problem, token_hash};
 use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AccountService, AppResult, Caller};
-use domain::{ApiToken, DraftId, NewToken, Problem, Problems, TokenId, UserId, is_blank, limits};
+use domain::services::{AccountService, AppResult, AuthMethod, Caller};
+use domain::{
+    ApiToken, BrowserSession, DraftId, NewToken, Problem, Problems, Timestamp, TokenId,
+    TokenRequest, UserId, is_blank, limits,
+};
+use std::time::Duration;
 use store::StoreError;
 use store::accounts::UserRow;
 
 /// The maximum length of an email address in bytes (RFC 5321).
 const MAX_EMAIL: usize = 254;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Normalizes an email address: trimmed, in lower case. Rejects what cannot be an
 /// address; whether it exists is not checked.
@@ -32,6 +39,25 @@ fn email_of(text: &str, problems: &mut Problems) -> String {
 
 fn closed() -> AppError {
     AppError::conflict("Sign-up is closed on this server. Ask its operator for an account.")
+}
+
+/// Refuses what a stolen token must not be able to do: to outlive its own deletion.
+fn reject_token(caller: &Caller, detail: &str) -> AppResult<()> {
+    match caller.auth {
+        AuthMethod::Password => Ok(()),
+        AuthMethod::Token => Err(AppError::new(ErrorCode::Forbidden, detail)),
+    }
+}
+
+fn password_error(error: &PasswordError, doing: &str) -> AppError {
+    match error {
+        PasswordError::Busy => {
+            let detail = "Many people are signing in at this moment, so your password was not \
+                          checked. Please try again in a second.";
+            AppError { retry_after: Some(1), ..AppError::new(ErrorCode::Unavailable, detail) }
+        }
+        PasswordError::Internal(_) => internal(error, doing),
+    }
 }
 
 #[async_trait]
@@ -58,18 +84,21 @@ impl AccountService for Accounts {
         if !self.sign_up_open().await? {
             return Err(closed());
         }
-        self.insert_user(email, password, self.sign_up == SignUp::First).await
+        let caller = self.insert_user(email, password, self.sign_up == SignUp::First).await?;
+        log_event(AccountEvent::SignedUp, Some(caller.user_id), None);
+        Ok(caller)
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller> {
         let user = self.store.user_by_email(email.trim()).await.or_app_error()?;
-        let stored = user.as_ref().map(|user| user.password_hash.as_str());
-        let matches = self.passwords.verify(password, stored).await;
-        let matches = matches.map_err(|error| internal(&error, "check a password"))?;
-        user.filter(|_| matches).map(|user| user.caller()).ok_or_else(|| {
+        let actor = user.as_ref().map(|user| user.id);
+        let Some(user) = self.with_password(user, password).await? else {
+            log_event(AccountEvent::SignInFailed, actor, None);
             let detail = "No account has this email address and password.";
-            AppError::new(ErrorCode::Unauthenticated, detail)
-        })
+            return Err(AppError::new(ErrorCode::Unauthenticated, detail));
+        };
+        log_event(AccountEvent::SignedIn, actor, None);
+        Ok(user.caller())
     }
 
     async fn caller_of_token(&self, token: &str) -> AppResult<Caller> {
@@ -77,22 +106,58 @@ impl AccountService for Accounts {
             let detail = "This token is not valid. Create a new one on the settings page.";
             AppError::new(ErrorCode::Unauthenticated, detail)
         };
-        let hash = token_hash(token).ok_or_else(unknown)?;
-        let user = self.store.user_by_token(&hash, self.clock.now()).await.or_app_error()?;
-        user.map(|user| user.caller()).ok_or_else(unknown)
+        let user = match token_hash(token) {
+            Some(hash) => self.store.user_by_token(&hash, self.clock.now()).await.or_app_error()?,
+            None => None,
+        };
+        let Some(user) = user else {
+            log_event(AccountEvent::TokenRejected, None, None);
+            return Err(unknown());
+        };
+        Ok(Caller { auth: AuthMethod::Token, ..user.caller() })
     }
 
-    async fn caller_of_user(&self, user: UserId) -> AppResult<Caller> {
+    async fn caller_of_session(&self, user: UserId, signed_in_at: Timestamp) -> AppResult<Caller> {
         let user = self.store.user(user).await.or_app_error()?;
-        user.map(|user| user.caller()).ok_or_else(AppError::unauthenticated)
+        let valid = user.filter(|user| signed_in_at >= user.sessions_valid_from);
+        valid.map(|user| user.caller()).ok_or_else(AppError::unauthenticated)
+    }
+
+    async fn change_password(&self, caller: &Caller, current: &str, new: &str) -> AppResult<()> {
+        reject_token(caller, "The password cannot be changed with an API token.")?;
+        let known = self.store.user(caller.user_id).await.or_app_error()?;
+        if self.with_password(known, current).await?.is_none() {
+            log_event(AccountEvent::PasswordChangeFailed, Some(caller.user_id), None);
+            return Err(AppError::problem("current_password", "is not your current password"));
+        }
+        if current == new {
+            return Err(AppError::problem("new_password", "must differ from the current one"));
+        }
+        self.set_password(caller.user_id, "new_password", new).await?;
+        log_event(AccountEvent::PasswordChanged, Some(caller.user_id), None);
+        Ok(())
+    }
+
+    async fn sessions(&self, caller: &Caller) -> AppResult<Vec<BrowserSession>> {
+        self.store.sessions(caller.user_id, self.clock.now()).await.or_app_error()
+    }
+
+    async fn end_sessions(&self, caller: &Caller) -> AppResult<()> {
+        reject_token(caller, "Sessions cannot be ended with an API token.")?;
+        self.store.end_sessions(caller.user_id, self.clock.now()).await.or_app_error()?;
+        log_event(AccountEvent::SessionsEnded, Some(caller.user_id), None);
+        Ok(())
     }
 
     async fn tokens(&self, caller: &Caller) -> AppResult<Vec<ApiToken>> {
         Ok(self.store.tokens(caller.user_id).await.or_app_error()?)
     }
 
-    async fn create_token(&self, caller: &Caller, name: &str) -> AppResult<NewToken> {
-        let name = name.trim();
+    async fn create_token(&self, caller: &Caller, request: &TokenRequest) -> AppResult<NewToken> {
+        let why = "Tokens cannot be created with an API token. Sign in, and create it on the \
+                   settings page.";
+        reject_token(caller, why)?;
+        let name = request.name.trim();
         if is_blank(name) {
             return Err(AppError::problem("name", "must not be empty"));
         }
@@ -100,20 +165,32 @@ impl AccountService for Accounts {
             let message = format!("must be at most {} characters on one line", limits::NAME);
             return Err(AppError::problem("name", message));
         }
+        if !(1..=limits::TOKEN_MAX_DAYS).contains(&request.expires_in_days) {
+            let message = format!("must be from 1 to {}", limits::TOKEN_MAX_DAYS);
+            return Err(AppError::problem("expires_in_days", message));
+        }
         let (token, hash) = new_token();
+        let now = self.clock.now();
         let listed = ApiToken {
             id: self.clock.uuid().into(),
             name: name.to_owned(),
-            created_at: self.clock.now(),
+            created_at: now,
             last_used_at: None,
+            expires_at: Some(now.plus(DAY * request.expires_in_days)),
         };
-        self.store.create_token(caller.user_id, &listed, &hash).await.or_app_error()?;
+        let (user, max) = (caller.user_id, limits::TOKENS_PER_USER);
+        self.store.create_token(user, &listed, &hash, max).await.or_app_error()?;
+        log_event(AccountEvent::TokenCreated, Some(user), Some(listed.id.0));
         Ok(NewToken { listed, token })
     }
 
     async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()> {
         let deleted = self.store.delete_token(caller.user_id, id).await.or_app_error()?;
-        if deleted { Ok(()) } else { Err(AppError::not_found("token")) }
+        if !deleted {
+            return Err(AppError::not_found("token"));
+        }
+        log_event(AccountEvent::TokenDeleted, Some(caller.user_id), Some(id.0));
+        Ok(())
     }
 }
 
@@ -121,6 +198,38 @@ impl Accounts {
     /// Creates an account even if sign-up is closed. For the command line.
     pub async fn create_user(&self, email: &str, password: &str) -> AppResult<Caller> {
         self.insert_user(email, password, false).await
+    }
+
+    /// Replaces a forgotten password and ends all sessions of the user. For the command
+    /// line.
+    pub async fn reset_password(&self, email: &str, new: &str) -> AppResult<Caller> {
+        let caller = self.caller_of_email(email).await?;
+        self.set_password(caller.user_id, "password", new).await?;
+        log_event(AccountEvent::PasswordReset, Some(caller.user_id), None);
+        Ok(caller)
+    }
+
+    /// The user, if the password is right. Takes as long without a user.
+    async fn with_password(
+        &self,
+        user: Option<UserRow>,
+        password: &str,
+    ) -> AppResult<Option<UserRow>> {
+        let stored = user.as_ref().map(|user| user.password_hash.as_str());
+        let matches = self.passwords.verify(password, stored).await;
+        let matches = matches.map_err(|error| password_error(&error, "check a password"))?;
+        Ok(user.filter(|_| matches))
+    }
+
+    /// Checks and stores a new password, which came in `field`, and ends all sessions.
+    async fn set_password(&self, user: UserId, field: &str, new: &str) -> AppResult<()> {
+        if let Some(problem) = password_problem(new) {
+            return Err(AppError::problem(field, problem));
+        }
+        let hashed = self.passwords.hash(new).await;
+        let hashed = hashed.map_err(|error| password_error(&error, "hash a password"))?;
+        let known = self.store.set_password(user, &hashed, self.clock.now()).await;
+        if known.or_app_error()? { Ok(()) } else { Err(AppError::not_found("user")) }
     }
 
     async fn insert_user(
@@ -140,8 +249,9 @@ impl Accounts {
             id: self.clock.uuid().into(),
             space_id: self.clock.uuid().into(),
             email,
-            password_hash: hashed.map_err(|error| internal(&error, "hash a password"))?,
+            password_hash: hashed.map_err(|error| password_error(&error, "hash a password"))?,
             created_at: self.clock.now(),
+            sessions_valid_from: Timestamp(0),
         };
         match self.store.create_user(&user, only_first).await {
             Ok(()) => Ok(user.caller()),
@@ -171,8 +281,12 @@ impl Accounts {
     }
 
     /// Creates a token for the user with this email address. For the command line.
-    pub async fn create_token_for(&self, email: &str, name: &str) -> AppResult<NewToken> {
+    pub async fn create_token_for(
+        &self,
+        email: &str,
+        request: &TokenRequest,
+    ) -> AppResult<NewToken> {
         let caller = self.caller_of_email(email).await?;
-        self.create_token(&caller, name).await
+        self.create_token(&caller, request).await
     }
 }

@@ -1,6 +1,7 @@
 //! Agents.
 
 use super::{Catalog, cursor, naming};
+use crate::account_log::{AccountEvent, log_event};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use conversation::check_tool_schema;
@@ -66,7 +67,11 @@ impl AgentService for Catalog {
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()> {
         let now = self.clock.now();
         let deleted = self.store.delete_agent(caller.space_id, id, now).await.or_app_error()?;
-        if deleted { Ok(()) } else { Err(agent_not_found()) }
+        if !deleted {
+            return Err(agent_not_found());
+        }
+        log_event(AccountEvent::AgentDeleted, Some(caller.user_id), Some(id.0));
+        Ok(())
     }
 
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {

@@ -196,7 +196,12 @@ mod tests {
 
     fn caller(n: u128) -> Caller {
         let id = Uuid::from_u128(n);
-        Caller { user_id: UserId(id), space_id: SpaceId(id), email: String::new() }
+        Caller {
+            user_id: UserId(id),
+            space_id: SpaceId(id),
+            email: String::new(),
+            auth: domain::services::AuthMethod::Password,
+        }
     }
 
     #[tokio::test]

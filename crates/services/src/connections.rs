@@ -2,6 +2,7 @@
 
 use super::Catalog;
 use super::connection_edit::ConnectionEdit;
+use crate::account_log::{AccountEvent, log_event};
 use crate::errors::{StoreResultExt, app_error};
 use async_trait::async_trait;
 use domain::error::AppError;
@@ -99,6 +100,7 @@ impl ConnectionService for Catalog {
         let edit = self.edit_of(None, spec)?;
         self.put_secrets(&mut row, &edit)?;
         self.store.create_connection(&row).await.or_app_error()?;
+        log_event(AccountEvent::ConnectionCreated, Some(caller.user_id), Some(row.id.0));
         Ok(self.view(caller, row))
     }
 
@@ -124,6 +126,7 @@ impl ConnectionService for Catalog {
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);
         let stored = self.store.update_connection(&row, key, based_on).await.or_app_error()?;
         let stored = stored.ok_or_else(connection_not_found)?;
+        log_event(AccountEvent::ConnectionChanged, Some(caller.user_id), Some(id.0));
         if edit.is_same_endpoint {
             self.tester.connection_saved(id);
         } else {
@@ -136,6 +139,7 @@ impl ConnectionService for Catalog {
         self.reject_server_wide(id)?;
         match self.store.delete_connection(caller.space_id, id).await {
             Ok(true) => {
+                log_event(AccountEvent::ConnectionDeleted, Some(caller.user_id), Some(id.0));
                 self.tester.connection_changed(id);
                 Ok(())
             }

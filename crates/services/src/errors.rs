@@ -50,6 +50,10 @@ pub(crate) fn app_error(error: StoreError) -> AppError {
         ),
         StoreError::InUse(why) => AppError::conflict(format!("It cannot be deleted now: {why}.")),
         StoreError::Duplicate(_) => AppError::conflict("It already exists."),
+        StoreError::QuotaExceeded { objects, max } => AppError::conflict(format!(
+            "You have {max} {objects}, the most that one user may have. Delete some that you no \
+             longer need, then try again."
+        )),
         StoreError::Corrupt { .. } => {
             let id = log_id();
             tracing::error!(log_id = %id, %error, "a corrupt row was requested");
@@ -84,6 +88,7 @@ mod tests {
             (StoreError::Stale, 409),
             (StoreError::InUse("the agent “Desk” uses it".into()), 409),
             (StoreError::Duplicate("users.email"), 409),
+            (StoreError::QuotaExceeded { objects: "tokens", max: 50 }, 409),
             (StoreError::Corrupt { table: "users", row: secret.into(), column: "email" }, 500),
             (StoreError::Unavailable(secret.into()), 503),
             (StoreError::Internal(secret.into()), 500),

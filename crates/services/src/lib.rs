@@ -2,9 +2,11 @@
 //! owner and the input, then calls the store. Ownership rules are enforced here and
 //! in the queries, and nowhere else.
 
+pub mod account_log;
 mod accounts;
 mod agents;
 pub mod builtin;
+mod client_network;
 mod connection_check;
 mod connection_edit;
 pub mod connection_test;
@@ -27,6 +29,7 @@ pub mod suites;
 #[cfg(test)]
 mod tests;
 
+pub use client_network::client_network;
 pub use connections::ConnectionTester;
 pub use errors::internal;
 

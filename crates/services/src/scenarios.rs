@@ -1,6 +1,7 @@
 //! Scenarios: the caller's own, and built-in ones that every user can read.
 
 use super::{Catalog, cursor, naming};
+use crate::account_log::{AccountEvent, log_event};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
@@ -87,7 +88,11 @@ impl ScenarioService for Catalog {
         self.check_scenario_owner(caller, id).await?;
         let now = self.clock.now();
         let deleted = self.store.delete_scenario(caller.space_id, id, now).await.or_app_error()?;
-        if deleted { Ok(()) } else { Err(scenario_not_found()) }
+        if !deleted {
+            return Err(scenario_not_found());
+        }
+        log_event(AccountEvent::ScenarioDeleted, Some(caller.user_id), Some(id.0));
+        Ok(())
     }
 
     async fn duplicate_scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario> {

@@ -4,10 +4,11 @@ use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{ApiToken, Timestamp, TokenId, UserId};
+use domain::{ApiToken, BrowserSession, Timestamp, TokenId, UserId};
 use futures::FutureExt;
+use sqlx::SqliteConnection;
 use std::time::Duration;
-use store::accounts::{AccountStore, LAST_USED_UPDATE_INTERVAL, UserRow};
+use store::accounts::{AccountStore, LAST_USED_UPDATE_INTERVAL, MAX_LISTED_SESSIONS, UserRow};
 use store::{StoreError, StoreResult};
 
 /// How long a request waits until the use of its token or session is stored. The
@@ -20,6 +21,7 @@ struct RawUser {
     email: Cell<String>,
     password_hash: Cell<String>,
     created_at: Cell<i64>,
+    sessions_valid_from: Cell<i64>,
 }
 
 /// Users with their personal spaces.
@@ -27,8 +29,8 @@ macro_rules! select_users {
     ($tail:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             RawUser,
-            "SELECT u.id, u.email, u.password_hash, u.created_at, s.id AS space_id \
-             FROM users u JOIN spaces s ON s.user_id = u.id " + $tail
+            "SELECT u.id, u.email, u.password_hash, u.created_at, u.sessions_valid_from, \
+             s.id AS space_id FROM users u JOIN spaces s ON s.user_id = u.id " + $tail
             $(, $argument)*
         )
     };
@@ -43,6 +45,7 @@ impl RawUser {
             email: row.get("email", self.email)?,
             password_hash: row.get("password_hash", self.password_hash)?,
             created_at: row.get("created_at", self.created_at)?,
+            sessions_valid_from: row.get("sessions_valid_from", self.sessions_valid_from)?,
         })
     }
 }
@@ -112,18 +115,69 @@ impl AccountStore for SqliteStore {
         user.map(RawUser::read).transpose()
     }
 
-    async fn create_token(&self, user: UserId, token: &ApiToken, hash: &[u8]) -> StoreResult<()> {
-        let (token, hash) = (token.clone(), hash.to_vec());
+    async fn set_password(&self, user: UserId, hash: &str, now: Timestamp) -> StoreResult<bool> {
+        let hash = hash.to_owned();
         let written = self.writer.write(move |c| {
             async move {
+                let update =
+                    sqlx::query!("UPDATE users SET password_hash = ? WHERE id = ?", hash, user.0);
+                let known = update.execute(&mut *c).await.db()?.rows_affected() > 0;
+                end_sessions(c, user, now).await.map(|()| known)
+            }
+            .boxed()
+        });
+        written.await
+    }
+
+    async fn end_sessions(&self, user: UserId, now: Timestamp) -> StoreResult<()> {
+        self.writer.write(move |c| end_sessions(c, user, now).boxed()).await
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> StoreResult<Vec<BrowserSession>> {
+        let sessions = sqlx::query!(
+            "SELECT data FROM sessions WHERE user_id = ? AND expires_at > ? \
+             ORDER BY expires_at DESC LIMIT ?",
+            user.0,
+            now.0,
+            MAX_LISTED_SESSIONS,
+        )
+        .fetch_all(&self.read)
+        .await
+        .db()?;
+        let data = sessions.into_iter().filter_map(|session| session.data.value());
+        let mut sessions: Vec<_> =
+            data.filter_map(|data| crate::sessions::summary(&data)).collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.last_used_at));
+        Ok(sessions)
+    }
+
+    async fn create_token(
+        &self,
+        user: UserId,
+        token: &ApiToken,
+        hash: &[u8],
+        max: u32,
+    ) -> StoreResult<()> {
+        let (token, hash) = (token.clone(), hash.to_vec());
+        let expires_at = token.expires_at.map(|at| at.0);
+        let written = self.writer.write(move |c| {
+            async move {
+                let count = sqlx::query_scalar!(
+                    r#"SELECT COUNT(*) AS "count!: u32" FROM tokens WHERE user_id = ?"#,
+                    user.0,
+                );
+                if count.fetch_one(&mut *c).await.db()? >= max {
+                    return Err(StoreError::QuotaExceeded { objects: "tokens", max });
+                }
                 sqlx::query!(
-                    "INSERT INTO tokens (id, user_id, name, hash, created_at) \
-                     VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO tokens (id, user_id, name, hash, created_at, expires_at) \
+                     VALUES (?, ?, ?, ?, ?, ?)",
                     token.id.0,
                     user.0,
                     token.name,
                     hash,
                     token.created_at.0,
+                    expires_at,
                 )
                 .execute(c)
                 .await
@@ -137,7 +191,7 @@ impl AccountStore for SqliteStore {
 
     async fn tokens(&self, user: UserId) -> StoreResult<Vec<ApiToken>> {
         let tokens = sqlx::query!(
-            "SELECT id, name, created_at, last_used_at FROM tokens \
+            "SELECT id, name, created_at, last_used_at, expires_at FROM tokens \
              WHERE user_id = ? ORDER BY created_at DESC, id DESC",
             user.0,
         )
@@ -151,6 +205,7 @@ impl AccountStore for SqliteStore {
                 name: row.get("name", token.name)?,
                 created_at: row.get("created_at", token.created_at)?,
                 last_used_at: row.optional("last_used_at", token.last_used_at)?,
+                expires_at: row.optional("expires_at", token.expires_at)?,
             })
         });
         Ok(crate::rows::readable(read))
@@ -158,11 +213,12 @@ impl AccountStore for SqliteStore {
 
     async fn user_by_token(&self, hash: &[u8], now: Timestamp) -> StoreResult<Option<UserRow>> {
         let found = sqlx::query!(
-            "SELECT u.id, u.email, u.password_hash, u.created_at, s.id AS space_id, \
-             t.id AS token_id, t.last_used_at \
+            "SELECT u.id, u.email, u.password_hash, u.created_at, u.sessions_valid_from, \
+             s.id AS space_id, t.id AS token_id, t.last_used_at \
              FROM tokens t JOIN users u ON u.id = t.user_id JOIN spaces s ON s.user_id = u.id \
-             WHERE t.hash = ?",
+             WHERE t.hash = ? AND (t.expires_at IS NULL OR t.expires_at > ?)",
             hash,
+            now.0,
         )
         .fetch_optional(&self.read)
         .await
@@ -186,6 +242,7 @@ impl AccountStore for SqliteStore {
             email: found.email,
             password_hash: found.password_hash,
             created_at: found.created_at,
+            sessions_valid_from: found.sessions_valid_from,
         };
         user.read().map(Some)
     }
@@ -194,6 +251,13 @@ impl AccountStore for SqliteStore {
         let deleted = sqlx::query!("DELETE FROM tokens WHERE id = ? AND user_id = ?", id.0, user.0);
         Ok(self.writer.execute(deleted).await? > 0)
     }
+}
+
+async fn end_sessions(c: &mut SqliteConnection, user: UserId, now: Timestamp) -> StoreResult<()> {
+    sqlx::query!("UPDATE users SET sessions_valid_from = ? WHERE id = ?", now.0, user.0)
+        .run(&mut *c)
+        .await?;
+    sqlx::query!("DELETE FROM sessions WHERE user_id = ?", user.0).run(c).await
 }
 
 async fn count_users(executor: impl sqlx::SqliteExecutor<'_>) -> StoreResult<u32> {

@@ -6,7 +6,7 @@ use crate::cell::{Cell, RowReader};
 use crate::rows::{document, readable};
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{Agent, AgentId, AgentSpec, SpaceId, Timestamp};
+use domain::{Agent, AgentId, AgentSpec, SpaceId, Timestamp, limits};
 use futures::FutureExt;
 use sqlx::SqliteConnection;
 use store::catalog::{AgentStore, NameCursor};
@@ -70,6 +70,25 @@ async fn save_revision(
     .await
 }
 
+/// Fails if the space would have too many agents with `new` more of them.
+pub(super) async fn check_quota(
+    c: &mut SqliteConnection,
+    space: SpaceId,
+    new: usize,
+) -> StoreResult<()> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT COUNT(*) AS "count!: u32" FROM agents
+           WHERE space_id = ? AND deleted_at IS NULL"#,
+        space.0,
+    );
+    let count = count.fetch_one(c).await.db()? as usize;
+    let max = limits::AGENTS_PER_USER;
+    if new > 0 && count + new > max as usize {
+        return Err(StoreError::QuotaExceeded { objects: "agents", max });
+    }
+    Ok(())
+}
+
 /// Inserts a new agent with its first revision.
 pub(super) async fn insert(
     c: &mut SqliteConnection,
@@ -104,9 +123,13 @@ impl AgentStore for SqliteStore {
     ) -> StoreResult<Agent> {
         let created = Agent { id, revision: 1, updated_at: now, spec: spec.clone() };
         let spec = spec.clone();
-        let written = self
-            .writer
-            .write(move |c| async move { insert(c, space, id, &spec, now).await }.boxed());
+        let written = self.writer.write(move |c| {
+            async move {
+                check_quota(&mut *c, space, 1).await?;
+                insert(c, space, id, &spec, now).await
+            }
+            .boxed()
+        });
         written.await.map(|()| created)
     }
 

@@ -3,9 +3,9 @@
 use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
 use crate::rows::{document, readable};
-use crate::sqlite_error::DbResult;
+use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp};
+use domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp, limits};
 use futures::FutureExt;
 use sqlx::SqliteConnection;
 use store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
@@ -107,24 +107,40 @@ async fn used_by(c: &mut SqliteConnection, id: ConnectionId) -> StoreResult<Opti
 #[async_trait]
 impl ConnectionStore for SqliteStore {
     async fn create_connection(&self, row: &ConnectionRow) -> StoreResult<()> {
-        let (kind, headers) = (row.kind.as_str(), document(&row.headers)?);
-        let statement = sqlx::query!(
-            "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
-             secret_headers, key_ciphertext, key_last4, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            row.id.0,
-            row.space_id.0,
-            row.name,
-            kind,
-            row.base_url,
-            headers,
-            row.secret_headers,
-            row.key_ciphertext,
-            row.key_last4,
-            row.created_at.0,
-            row.updated_at.0,
-        );
-        self.writer.execute(statement).await.map(|_| ())
+        let (row, headers) = (row.clone(), document(&row.headers)?);
+        let written = self.writer.write(move |c| {
+            async move {
+                let count = sqlx::query_scalar!(
+                    r#"SELECT COUNT(*) AS "count!: u32" FROM connections WHERE space_id = ?"#,
+                    row.space_id.0,
+                );
+                let max = limits::CONNECTIONS_PER_USER;
+                if count.fetch_one(&mut *c).await.db()? >= max {
+                    return Err(StoreError::QuotaExceeded { objects: "connections", max });
+                }
+                let kind = row.kind.as_str();
+                sqlx::query!(
+                    "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
+                     secret_headers, key_ciphertext, key_last4, created_at, updated_at) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    row.id.0,
+                    row.space_id.0,
+                    row.name,
+                    kind,
+                    row.base_url,
+                    headers,
+                    row.secret_headers,
+                    row.key_ciphertext,
+                    row.key_last4,
+                    row.created_at.0,
+                    row.updated_at.0,
+                )
+                .run(c)
+                .await
+            }
+            .boxed()
+        });
+        written.await
     }
 
     async fn update_connection(

@@ -17,6 +17,11 @@ impl ImportStore for SqliteStore {
     ) -> StoreResult<()> {
         let written = self.writer.write(move |c| {
             async move {
+                let is_agent = |new: &&NewDocument| matches!(new, NewDocument::Agent(..));
+                let new_agents = documents.iter().filter(is_agent).count();
+                agents::check_quota(&mut *c, space, new_agents).await?;
+                let new_scenarios = documents.len() - new_agents;
+                scenario_rows::check_quota(&mut *c, space, new_scenarios).await?;
                 for document in &documents {
                     match document {
                         NewDocument::Agent(id, spec) => {

@@ -26,7 +26,10 @@ mod imports;
 mod migration_tests;
 mod queue;
 mod queue_stats;
+#[cfg(test)]
+mod quota_tests;
 mod retention;
+mod retention_catalog;
 #[cfg(test)]
 mod retention_tests;
 mod rows;

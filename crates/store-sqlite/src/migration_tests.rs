@@ -2,9 +2,10 @@
 
 use super::SqliteStore;
 use domain::services::HistoryFilter;
-use domain::{Evaluation, RunStatus, SpaceId, SuiteId, SuiteStatus, Timestamp};
+use domain::{Evaluation, RunStatus, SpaceId, SuiteId, SuiteStatus, Timestamp, UserId};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use store::accounts::AccountStore;
 use store::catalog::SettingStore;
 use store::rows::ModelSnapshot;
 use store::suites::SuiteStore;
@@ -17,6 +18,9 @@ const FIRST_ROWS: &str = "
 INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a@example.org', 'h', 0);
 INSERT INTO spaces VALUES (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0);
 INSERT INTO facts VALUES ('canary', x'0102');
+INSERT INTO sessions VALUES (x'0a', '{\"user_id\":\"00000000-0000-0000-0000-000000000001\",\"touched_at\":8}', 99);
+INSERT INTO sessions VALUES (x'0b', 'damaged', 99);
+INSERT INTO tokens VALUES (x'0000000000000000000000000000000a', x'00000000000000000000000000000001', 'CI', x'0c', 1, NULL);
 INSERT INTO suites VALUES (x'00000000000000000000000000000003', x'00000000000000000000000000000002',
   x'00000000000000000000000000000001', x'00000000000000000000000000000004', 1, 'Desk',
   '{\"agent\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"},\"judge\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"},\"simulated_user\":{\"connection_id\":\"00000000-0000-0000-0000-000000000009\",\"model\":\"m\"}}',
@@ -86,6 +90,15 @@ async fn database_of_first_schema_migrates_with_its_rows() {
     let message = events[0].2.as_ref().map(|turn| turn.message.as_str());
     assert_eq!(message, Some("I want my money back"));
     assert_eq!(store.metadata("canary").await.unwrap(), Some(vec![1, 2]));
+    let sessions = store.sessions(UserId(Uuid::from_u128(1)), Timestamp(9)).await.unwrap();
+    assert_eq!((sessions.len(), sessions[0].last_used_at), (1, Timestamp(8)));
+    let user = store.user_by_token(&[0x0c], Timestamp(i64::MAX)).await.unwrap();
+    assert!(user.is_some(), "an old token works without an expiry");
+    let bytes: i64 = sqlx::query_scalar("SELECT transcript_bytes FROM spaces")
+        .fetch_one(&store.read)
+        .await
+        .unwrap();
+    assert_eq!(bytes, 20, "the bytes of the stored turn");
     let check: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.read).await.unwrap();
     assert_eq!(check, "ok");

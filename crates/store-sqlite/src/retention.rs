@@ -35,10 +35,10 @@ impl RetentionStore for SqliteStore {
     }
 }
 
-struct Step {
-    before: i64,
+pub(super) struct Step {
+    pub(super) before: i64,
     /// The number of rows that the step may still delete.
-    left: u32,
+    pub(super) left: u32,
     deleted: DeletedRows,
 }
 
@@ -73,6 +73,18 @@ impl Step {
                 );
                 self.delete(c, "sessions", delete).await?
             }
+            Expired::Tokens => {
+                let delete = sqlx::query!(
+                    "DELETE FROM tokens WHERE id IN \
+                     (SELECT id FROM tokens WHERE expires_at <= ? LIMIT ?)",
+                    before,
+                    left,
+                );
+                self.delete(c, "tokens", delete).await?
+            }
+            Expired::DeletedObjects => {
+                self.delete_agents(c).await? && self.delete_scenarios(c).await?
+            }
             Expired::Events => self.delete_events(c).await?,
             Expired::Suites => self.delete_suites(c).await?,
         };
@@ -80,7 +92,7 @@ impl Step {
         Ok(self.deleted)
     }
 
-    fn count(&mut self, table: &'static str, rows: u64) {
+    pub(super) fn count(&mut self, table: &'static str, rows: u64) {
         self.left = self.left.saturating_sub(u32::try_from(rows).unwrap_or(u32::MAX));
         if rows == 0 {
             return;
@@ -92,7 +104,7 @@ impl Step {
     }
 
     /// Runs a delete whose limit is `left`. Returns whether no more rows match.
-    async fn delete(
+    pub(super) async fn delete(
         &mut self,
         c: &mut SqliteConnection,
         table: &'static str,

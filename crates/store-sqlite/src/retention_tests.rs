@@ -30,8 +30,8 @@ async fn count(store: &SqliteStore, sql: &'static str) -> i64 {
 
 /// One finished suite of one run with 3,000 turns, calls and events.
 const LONG_SUITE: &[&str] = &[
-    "INSERT INTO users VALUES (x'00000000000000000000000000000001', 'a@example.org', 'h', 0)",
-    "INSERT INTO spaces VALUES (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0)",
+    "INSERT INTO users (id, email, password_hash, created_at) VALUES (x'00000000000000000000000000000001', 'a@example.org', 'h', 0)",
+    "INSERT INTO spaces (id, user_id, created_at) VALUES (x'00000000000000000000000000000002', x'00000000000000000000000000000001', 0)",
     "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, model_snapshot, status, total, \
      concurrency, repeats, note, seq, created_at, finished_at) VALUES (x'00000000000000000000000000000003', \
      x'00000000000000000000000000000002', x'00000000000000000000000000000001', x'00000000000000000000000000000004', \
@@ -158,4 +158,98 @@ async fn drafts_and_sessions_are_deleted_by_age() {
         assert_eq!((second.total(), second.more), (100, false));
         assert_eq!(count(&store, left).await, 100, "{what:?}");
     }
+}
+
+/// Deleted objects with the revisions 1 to 3. Runs refer to revision 2, in the agent's
+/// case through their suite.
+const DELETED_OBJECTS: &[&str] = &[
+    "UPDATE suites SET agent_revision = 2",
+    "UPDATE runs SET agent_revision = 2, scenario_revision = 2",
+    "INSERT INTO agents (id, space_id, name, connection_id, revision, created_at, deleted_at) VALUES \
+     (x'00000000000000000000000000000004', x'00000000000000000000000000000002', 'A', x'09', 3, 1, 50), \
+     (x'00000000000000000000000000000014', x'00000000000000000000000000000002', 'B', x'09', 3, 1, 50), \
+     (x'00000000000000000000000000000024', x'00000000000000000000000000000002', 'C', x'09', 3, 1, 90), \
+     (x'00000000000000000000000000000034', x'00000000000000000000000000000002', 'D', x'09', 3, 1, NULL)",
+    "INSERT INTO agent_revisions (agent_id, revision, body, created_at) \
+     SELECT id, n, '{}', 1 FROM agents, (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3)",
+    "INSERT INTO scenarios (id, space_id, name, description, category, difficulty, tags, is_active, \
+     revision, created_at, deleted_at) VALUES \
+     (x'00000000000000000000000000000006', x'00000000000000000000000000000002', 'S', '', 'booking', 0, '[]', 1, 3, 1, 50), \
+     (x'00000000000000000000000000000016', x'00000000000000000000000000000002', 'T', '', 'booking', 0, '[]', 1, 3, 1, 50)",
+    "INSERT INTO scenario_revisions (scenario_id, revision, body, created_at) \
+     SELECT id, n, '{}', 1 FROM scenarios, (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3)",
+];
+
+#[tokio::test]
+async fn unused_revisions_of_deleted_objects_are_deleted() {
+    let (_folder, store) = open().await;
+    sql(&store, LONG_SUITE).await;
+    sql(&store, DELETED_OBJECTS).await;
+    let clean = async |before| {
+        let mut steps = 0;
+        loop {
+            let step = store.delete_expired(Expired::DeletedObjects, Timestamp(before), 2).await;
+            let step = step.unwrap();
+            assert!(step.total() <= 3, "a step is small: {step:?}");
+            steps += 1;
+            assert!(steps < 50, "it ends");
+            if !step.more {
+                break;
+            }
+        }
+    };
+    let agent_revisions = "SELECT COUNT(*) FROM agent_revisions";
+    let scenario_revisions = "SELECT COUNT(*) FROM scenario_revisions";
+    clean(60).await;
+    assert_eq!(count(&store, agent_revisions).await, 1 + 3 + 3, "used, deleted later, and not");
+    assert_eq!(count(&store, scenario_revisions).await, 1);
+    let kept = "SELECT SUM(revision) FROM agent_revisions WHERE agent_id = \
+                x'00000000000000000000000000000004'";
+    assert_eq!(count(&store, kept).await, 2);
+    assert_eq!(count(&store, "SELECT COUNT(*) FROM agents").await, 3);
+    assert_eq!(count(&store, "SELECT COUNT(*) FROM scenarios").await, 1);
+
+    // When the suite is gone, the rest goes at the next check, a day later.
+    while store.delete_expired(Expired::Suites, Timestamp(10), 5000).await.unwrap().more {}
+    clean(100).await;
+    let first = "SELECT COUNT(*) FROM agents WHERE id = x'00000000000000000000000000000004'";
+    assert_eq!(count(&store, first).await, 1, "checked once a day");
+    clean(60 + 24 * 3600 * 1000).await;
+    assert_eq!(count(&store, agent_revisions).await, 3, "of the agent that is not deleted");
+    assert_eq!(count(&store, "SELECT COUNT(*) FROM agents").await, 1);
+    for table in [scenario_revisions, "SELECT COUNT(*) FROM scenarios"] {
+        assert_eq!(count(&store, table).await, 0, "{table}");
+    }
+}
+
+const TOOL_TURN: &[&str] =
+    &["INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, at) VALUES \
+     (x'00000000000000000000000000000005', 3000, 'tool', 'a\u{fc}', '[1]', '{}', 1)"];
+
+#[tokio::test]
+async fn transcript_bytes_follow_the_turns() {
+    let (_folder, store) = open().await;
+    sql(&store, LONG_SUITE).await;
+    let space = SpaceId(Uuid::from_u128(2));
+    assert_eq!(store.transcript_bytes(space).await.unwrap(), 3000 * 5);
+    sql(&store, TOOL_TURN).await;
+    assert_eq!(store.transcript_bytes(space).await.unwrap(), 3000 * 5 + 3 + 3 + 2);
+    assert_eq!(store.transcript_bytes(SpaceId(Uuid::from_u128(9))).await.unwrap(), 0);
+    while store.delete_expired(Expired::Suites, Timestamp(10), 5000).await.unwrap().more {}
+    assert_eq!(store.transcript_bytes(space).await.unwrap(), 0);
+}
+
+const TOKENS: &[&str] =
+    &["INSERT INTO tokens (id, user_id, name, hash, created_at, expires_at) VALUES \
+     (x'01', x'00000000000000000000000000000001', 'a', x'01', 1, 10), \
+     (x'02', x'00000000000000000000000000000001', 'b', x'02', 1, 11), \
+     (x'03', x'00000000000000000000000000000001', 'c', x'03', 1, NULL)"];
+
+#[tokio::test]
+async fn expired_tokens_are_deleted() {
+    let (_folder, store) = open().await;
+    sql(&store, LONG_SUITE).await;
+    sql(&store, TOKENS).await;
+    store.delete_expired(Expired::Tokens, Timestamp(10), 500).await.unwrap();
+    assert_eq!(count(&store, "SELECT COUNT(*) FROM tokens").await, 2);
 }

@@ -3,11 +3,11 @@
 use crate::accounts::unique;
 use crate::cell::{Cell, RowReader};
 use crate::rows::document;
-use crate::sqlite_error::RunStatement;
-use domain::{Scenario, ScenarioId, ScenarioSpec, SpaceId, Timestamp};
+use crate::sqlite_error::{DbResult, RunStatement};
+use domain::{Scenario, ScenarioId, ScenarioSpec, SpaceId, Timestamp, limits};
 use sqlx::SqliteConnection;
-use store::StoreResult;
 use store::catalog::{OrderKey, difficulty_rank};
+use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
 pub(super) struct RawScenario {
@@ -110,6 +110,25 @@ pub(super) async fn save(
     )
     .run(c)
     .await
+}
+
+/// Fails if the space would have too many scenarios with `new` more of them.
+pub(super) async fn check_quota(
+    c: &mut SqliteConnection,
+    space: SpaceId,
+    new: usize,
+) -> StoreResult<()> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT COUNT(*) AS "count!: u32" FROM scenarios
+           WHERE space_id = ? AND deleted_at IS NULL"#,
+        space.0,
+    );
+    let count = count.fetch_one(c).await.db()? as usize;
+    let max = limits::SCENARIOS_PER_USER;
+    if new > 0 && count + new > max as usize {
+        return Err(StoreError::QuotaExceeded { objects: "scenarios", max });
+    }
+    Ok(())
 }
 
 /// Inserts a scenario of a space, or a built-in one with a slug. [`save`] fills

@@ -3,7 +3,7 @@
 use crate::SqliteStore;
 use crate::cell::RowReader;
 use crate::rows::{document, readable};
-use crate::scenario_rows::{RawScenario, insert, save, select_scenarios};
+use crate::scenario_rows::{RawScenario, check_quota, insert, save, select_scenarios};
 use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
 use domain::{Scenario, ScenarioFilter, ScenarioId, ScenarioSpec, SpaceId, Timestamp};
@@ -72,6 +72,7 @@ impl ScenarioStore for SqliteStore {
         let spec = spec.clone();
         let written = self.writer.write(move |c| {
             async move {
+                check_quota(&mut *c, space, 1).await?;
                 insert(c, id, Some(space), None, now).await?;
                 save(c, id, 1, &spec, now).await
             }

@@ -8,6 +8,7 @@ use super::accounts::NOTE_WAIT;
 use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
 use clock::SharedClock;
+use domain::{BrowserSession, Timestamp};
 use futures::FutureExt;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -15,12 +16,13 @@ use sqlx::SqliteConnection;
 use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
-use store::accounts::LAST_USED_UPDATE_INTERVAL;
+use store::accounts::{LAST_USED_UPDATE_INTERVAL, session_fields};
 use store::{StoreError, StoreResult};
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
+use uuid::Uuid;
 
 /// The limit of expired sessions in one transaction, which bounds its duration.
 const DELETE_LIMIT: u32 = 100;
@@ -111,6 +113,26 @@ fn millis(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
 }
 
+/// The user who is signed in.
+fn user_of(data: &HashMap<String, Value>) -> Option<Uuid> {
+    data.get(session_fields::USER)?.as_str()?.parse().ok()
+}
+
+/// What a list of sessions shows. `None` for a corrupt session, which is ignored
+/// everywhere.
+pub(super) fn summary(data: &str) -> Option<BrowserSession> {
+    let data: HashMap<String, Value> = serde_json::from_str(data).ok()?;
+    let time = |field| data.get(field).and_then(Value::as_i64).map(Timestamp);
+    let text = |field| data.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let last_used_at = time(session_fields::TOUCHED_AT)?;
+    Some(BrowserSession {
+        signed_in_at: time(session_fields::SIGNED_IN_AT).unwrap_or(last_used_at),
+        last_used_at,
+        address: text(session_fields::ADDRESS),
+        browser: text(session_fields::BROWSER),
+    })
+}
+
 fn encode(record: &Record) -> Result<String> {
     serde_json::to_string(&record.data).map_err(|error| Error::Encode(error.to_string()))
 }
@@ -125,17 +147,20 @@ impl SessionStore for SqliteSessions {
         let (data, expires_at, now) =
             (encode(record)?, millis(record.expiry_date), self.clock.now().0);
         let mut id = record.id;
+        let user = user_of(&record.data);
         let written = self.store.writer.write(move |c| {
             async move {
                 delete_some_expired(&mut *c, now).await?;
                 loop {
                     let hash = hash(&id);
                     let inserted = sqlx::query!(
-                        "INSERT INTO sessions (id_hash, data, expires_at) VALUES (?, ?, ?) \
+                        "INSERT INTO sessions (id_hash, data, expires_at, user_id) \
+                         VALUES (?, ?, ?, ?) \
                          ON CONFLICT (id_hash) DO NOTHING",
                         hash,
                         data,
                         expires_at,
+                        user,
                     )
                     .execute(&mut *c)
                     .await
@@ -162,10 +187,12 @@ impl SessionStore for SqliteSessions {
             return Ok(());
         }
         let id = hash(&record.id);
+        let user = user_of(&record.data);
         let statement = sqlx::query!(
-            "UPDATE sessions SET data = ?, expires_at = ? WHERE id_hash = ?",
+            "UPDATE sessions SET data = ?, expires_at = ?, user_id = ? WHERE id_hash = ?",
             data,
             expires_at,
+            user,
             id,
         );
         let written = self.store.writer.execute(statement);

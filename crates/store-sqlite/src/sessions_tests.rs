@@ -4,16 +4,18 @@ use crate::SqliteStore;
 use crate::sessions::SqliteSessions;
 use crate::testing::open as open_sqlite;
 use clock::Clock;
-use domain::Timestamp;
+use domain::{Timestamp, UserId};
 use serde_json::json;
 use sqlx::Row;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use store::contract::at;
+use store::accounts::{AccountStore, session_fields};
+use store::contract::{at, person};
 use time::OffsetDateTime;
 use tower_sessions::SessionStore;
 use tower_sessions::session::{Id, Record};
+use uuid::Uuid;
 
 #[derive(Default)]
 struct ManualClock(AtomicI64);
@@ -110,4 +112,51 @@ async fn expired_sessions_are_not_loaded_and_are_deleted() {
     assert_eq!(left().await, 151, "one step of 100, and the new one");
     assert_eq!(sessions.delete_expired().await.unwrap(), 150);
     assert!(sessions.load(&Id(1000)).await.unwrap().is_some());
+}
+
+/// A session of a user as a sign-in writes it.
+fn session_of(id: i128, user: UserId, used: Timestamp) -> Record {
+    let mut session = record(id, at(1000));
+    let fields = [
+        (session_fields::USER, json!(user)),
+        (session_fields::SIGNED_IN_AT, json!(at(1).0)),
+        (session_fields::TOUCHED_AT, json!(used.0)),
+        (session_fields::ADDRESS, json!("203.0.113.9")),
+        (session_fields::BROWSER, json!("Firefox")),
+    ];
+    session.data = fields.map(|(name, value)| (name.to_owned(), value)).into();
+    session
+}
+
+#[tokio::test]
+async fn sessions_of_a_user_are_listed_and_end_together() {
+    let (_folder, store, sessions, _) = sessions().await;
+    for (n, email) in [(1, "anna@example.org"), (2, "ben@example.org")] {
+        store.create_user(&person(n, email), false).await.unwrap();
+    }
+    let (anna, ben) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+    for (id, user, used) in [(1, anna, 10), (2, anna, 20), (3, ben, 30)] {
+        sessions.create(&mut session_of(id, user, at(used))).await.unwrap();
+    }
+    // A visitor who signs in later gets a user.
+    sessions.create(&mut record(4, at(1000))).await.unwrap();
+    sessions.save(&session_of(4, anna, at(5))).await.unwrap();
+    let listed = store.sessions(anna, at(40)).await.unwrap();
+    let used: Vec<_> = listed.iter().map(|session| session.last_used_at).collect();
+    assert_eq!(used, [at(20), at(10), at(5)]);
+    assert_eq!(
+        (listed[0].address.as_str(), listed[0].browser.as_str()),
+        ("203.0.113.9", "Firefox")
+    );
+    assert_eq!(listed[0].signed_in_at, at(1));
+    assert!(store.sessions(anna, at(1000)).await.unwrap().is_empty(), "they expired");
+
+    store.set_password(anna, "a new hash", at(50)).await.unwrap();
+    assert!(store.sessions(anna, at(50)).await.unwrap().is_empty());
+    for id in [1, 2, 4] {
+        assert_eq!(sessions.load(&Id(id)).await.unwrap(), None, "{id}");
+    }
+    assert!(sessions.load(&Id(3)).await.unwrap().is_some(), "the session of another user");
+    store.end_sessions(ben, at(60)).await.unwrap();
+    assert_eq!(sessions.load(&Id(3)).await.unwrap(), None);
 }

@@ -5,13 +5,16 @@ use crate::cell::RowReader;
 use crate::rows::document;
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{DraftId, Settings, SpaceId, Timestamp};
+use domain::{DraftId, Settings, SpaceId, Timestamp, limits};
 use futures::FutureExt;
 use store::StoreResult;
 use store::catalog::{DRAFT_TTL, SettingStore};
 
 /// The metadata that the readiness check writes.
 const HEARTBEAT: &str = "last_write_check";
+
+/// The maximum number of drafts of visitors who are not signed in.
+const MAX_ANONYMOUS_DRAFTS: u32 = 2000;
 
 #[async_trait]
 impl SettingStore for SqliteStore {
@@ -47,6 +50,8 @@ impl SettingStore for SqliteStore {
         let body = body.to_owned();
         let space = space.map(|space| space.0);
         let expired = now.minus(DRAFT_TTL).0;
+        let max_drafts =
+            if space.is_some() { limits::DRAFTS_PER_USER } else { MAX_ANONYMOUS_DRAFTS };
         let written = self.writer.write(move |c| {
             async move {
                 // Each new draft deletes a few expired ones, so that they never pile up.
@@ -63,6 +68,21 @@ impl SettingStore for SqliteStore {
                     space,
                     body,
                     now.0,
+                )
+                .run(&mut *c)
+                .await?;
+                // The newest drafts stay, as many as the limits allow. Visitors who are
+                // not signed in share one set of limits.
+                sqlx::query!(
+                    "DELETE FROM drafts WHERE id IN (SELECT id FROM \
+                     (SELECT id, ROW_NUMBER() OVER newest AS number, \
+                      SUM(octet_length(body)) OVER newest AS bytes FROM drafts \
+                      WHERE space_id IS ?1 WINDOW newest AS \
+                      (ORDER BY created_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) \
+                     WHERE number > ?2 OR bytes > ?3)",
+                    space,
+                    max_drafts,
+                    limits::DRAFT_BYTES_PER_USER,
                 )
                 .run(c)
                 .await

@@ -45,6 +45,13 @@ pub enum StoreError {
     /// The object cannot be deleted because it is in use.
     #[error("in use: {0}")]
     InUse(String),
+    /// The user has as many of these objects as one user may have.
+    #[error("no more than {max} {objects}")]
+    QuotaExceeded {
+        /// What they are called on pages, in the plural.
+        objects: &'static str,
+        max: u32,
+    },
     /// A stored row cannot be read: this column does not have a valid value.
     #[error("corrupt row: {table}.{column} of {row}")]
     Corrupt {

@@ -18,6 +18,8 @@ const MAX_ROWS_PER_STEP: u32 = 250;
 const PAUSE_BETWEEN_STEPS: Duration = Duration::from_millis(200);
 /// How long events are kept after the end of their suite.
 const EVENT_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long an expired token is still listed, so that its user sees why it stopped working.
+const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,12 @@ pub enum Expired {
     Drafts,
     /// Browser sessions, by their expiry time.
     Sessions,
+    /// API tokens, by their expiry time.
+    Tokens,
+    /// Revisions of deleted agents and scenarios that no suite or run refers to, by the
+    /// time of the deletion; also the agents and scenarios, after their last revision.
+    /// An object is checked once a day, because most of its revisions may stay.
+    DeletedObjects,
     /// Events of finished suites, by the finish time. Readers get a snapshot of
     /// the suite instead of the events that they missed.
     Events,
@@ -95,6 +103,8 @@ fn due(now: Timestamp, keep_days: Option<u32>) -> Vec<(Expired, Timestamp)> {
         (Expired::Keys, now.minus(IDEMPOTENCY_KEY_TTL)),
         (Expired::Drafts, now.minus(DRAFT_TTL)),
         (Expired::Sessions, now),
+        (Expired::Tokens, now.minus(TOKEN_TTL)),
+        (Expired::DeletedObjects, now.minus(DAY)),
         (Expired::Events, now.minus(EVENT_TTL)),
     ];
     due.extend(keep_days.map(|days| (Expired::Suites, now.minus(DAY * days))));

@@ -136,6 +136,8 @@ pub trait SuiteStore: Send + Sync + 'static {
     /// unfinished or the run was deleted.
     async fn create_evaluation(&self, evaluation: NewEvaluation) -> StoreResult<CreateOutcome>;
 
+    /// The bytes of all transcripts of the space.
+    async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64>;
     /// Whether the suite exists in the space.
     async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool>;
     /// The suite and its runs in one consistent read.

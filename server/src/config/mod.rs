@@ -109,6 +109,11 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_per_user: u32,
 
+    /// Megabytes of transcripts per user from which on nothing new is started
+    #[arg(long, env = "REHEARSAL_TRANSCRIPT_MB_PER_USER", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub transcript_mb_per_user: u64,
+
     /// Timeout of a model call, like `120s`
     #[arg(long, env = "REHEARSAL_CALL_TIMEOUT", default_value = "120s", value_parser = duration)]
     pub call_timeout: Duration,

@@ -60,6 +60,7 @@ fn defaults_match_the_manual() {
     let counts =
         [limits.runs_per_suite, limits.runs_per_user, limits.max_calls, limits.queue_per_user];
     assert_eq!(counts, [3, 8, 64, 500]);
+    assert_eq!(limits.transcript_mb_per_user, 10_000);
     let times = [limits.call_timeout, limits.circuit_wait, limits.max_wait];
     assert_eq!(times.map(|time| time.as_secs()), [120, 60, 600]);
     let clients = &args.clients;

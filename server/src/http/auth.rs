@@ -115,10 +115,10 @@ fn invalid_token(error: AppError) -> AppError {
 
 async fn session_caller(state: &HttpState, session: Option<Session>) -> AppResult<Option<Caller>> {
     let Some(session) = session else { return Ok(None) };
-    let Some(user) = sessions::user_id(&session, &state.clock).await? else { return Ok(None) };
-    match state.services.accounts.caller_of_user(user).await {
+    let Some(user) = sessions::user(&session, &state.clock).await? else { return Ok(None) };
+    match state.services.accounts.caller_of_session(user.id, user.signed_in_at).await {
         Ok(caller) => Ok(Some(caller)),
-        // The account was deleted.
+        // The account was deleted, or its sessions were ended.
         Err(error) if matches!(error.code, ErrorCode::NotFound | ErrorCode::Unauthenticated) => {
             sessions::end(&session).await?;
             Ok(None)

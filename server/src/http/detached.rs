@@ -35,7 +35,7 @@ async fn run_detached<T: Send + 'static>(
     clock: &SharedClock,
     work: impl Future<Output = AppResult<T>> + Send + 'static,
 ) -> AppResult<T> {
-    let work = request::carried(request::current(), work).in_current_span();
+    let work = request::carried(request::context(), work).in_current_span();
     match tokio::spawn(work).await {
         Ok(result) => result,
         Err(error) => {

@@ -2,13 +2,14 @@
 //! the same ID, so that support finds the log lines of a reported error.
 
 use super::HttpState;
+use super::client_ip::client_ip;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use clock::SharedClock;
 use std::fmt;
-use telemetry::request::within;
+use telemetry::request::{RequestContext, within};
 use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Span;
 use uuid::Uuid;
@@ -49,7 +50,8 @@ pub(super) async fn remove_client_id(mut request: Request, next: Next) -> Respon
     next.run(request).await
 }
 
-/// Adds the request ID as [`LogId`] to the request and to the task.
+/// Adds the request ID as [`LogId`] to the request, and the ID and the address of the
+/// client to the task.
 pub(super) async fn set_log_id(
     State(state): State<HttpState>,
     mut request: Request,
@@ -62,7 +64,9 @@ pub(super) async fn set_log_id(
         .and_then(|text| Uuid::parse_str(text).ok())
         .map_or_else(|| LogId::new(&state.clock), LogId);
     request.extensions_mut().insert(id);
-    within(id.0, next.run(request)).await
+    let proxies = &state.settings.trusted_proxies;
+    let client = client_ip(request.headers(), request.extensions(), proxies);
+    within(RequestContext { id: id.0, client }, next.run(request)).await
 }
 
 /// The log span of one request. Omits the query, which may contain private search

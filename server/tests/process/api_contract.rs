@@ -191,7 +191,7 @@ async fn evaluate_validates_its_body_and_replays_its_key() {
 
 #[tokio::test]
 async fn pending_run_shows_that_it_waits_for_a_slot() {
-    let Setup { provider: _provider, server: _server, user, agent } =
+    let Setup { provider: _provider, server, user, agent } =
         Setup::start(new_server(), Script { latency_ms: 60_000, ..Script::default() }).await;
     let scenario = user.create_scenario("S", 1).await;
     let start = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]], "repeats": 2,
@@ -215,13 +215,17 @@ async fn pending_run_shows_that_it_waits_for_a_slot() {
 
 #[tokio::test]
 async fn stream_ends_when_its_token_is_revoked() {
-    let Setup { provider: _provider, server: _server, user, agent } =
+    let Setup { provider: _provider, server, user, agent } =
         Setup::start(new_server(), Script { latency_ms: 60_000, ..Script::default() }).await;
     let scenario = user.create_scenario("S", 1).await;
     let start = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
     let suite = id(&user.create("/suites", &start).await);
-    let token = user.create("/tokens", &json!({"name": "leaves"})).await;
-    let program = user.with_token(token["token"].as_str().unwrap());
+    let create = ["token", "create", "--email", &user.email, "--name", "leaves"];
+    let (created, secret) = server.run_command(&create, "");
+    assert!(created, "{secret}");
+    let program = user.with_token(&secret);
+    let token = user.get("/tokens").await["items"][0].clone();
+    assert_eq!(token["name"], "leaves", "the newest token");
     let stream =
         program.request(Method::GET, &format!("/suites/{suite}/events")).send().await.unwrap();
     assert_eq!(stream.status(), 200);

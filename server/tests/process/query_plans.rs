@@ -112,9 +112,17 @@ fn claim(most: u32) -> Claim {
 async fn work(store: &SqliteStore) {
     let now = SystemClock.now();
     let email = "a@example.org".to_owned();
-    let user =
-        UserRow { id: USER, space_id: SPACE, email, password_hash: "h".into(), created_at: now };
+    let user = UserRow {
+        id: USER,
+        space_id: SPACE,
+        email,
+        password_hash: "h".into(),
+        created_at: now,
+        sessions_valid_from: Timestamp(0),
+    };
     store.create_user(&user, false).await.unwrap();
+    store.set_password(USER, "new", now).await.unwrap();
+    store.sessions(USER, now).await.unwrap();
     for n in [1, 2, 3] {
         store.create_suite(NewSuite { allow_parallel: n > 1, ..suite(n) }).await.unwrap();
     }
@@ -168,9 +176,15 @@ async fn work(store: &SqliteStore) {
     read(store, now, runs[1].suite_id, runs[1].id).await;
     store.cancel_run(SPACE, runs[0].id, now).await.unwrap();
     store.cancel_suite(SPACE, SuiteId(Uuid::from_u128(3)), now).await.unwrap();
-    for what in
-        [Expired::Keys, Expired::Drafts, Expired::Sessions, Expired::Events, Expired::Suites]
-    {
+    for what in [
+        Expired::Keys,
+        Expired::Drafts,
+        Expired::Sessions,
+        Expired::Tokens,
+        Expired::DeletedObjects,
+        Expired::Events,
+        Expired::Suites,
+    ] {
         store.delete_expired(what, now.plus(Duration::from_secs(200_000)), 1000).await.unwrap();
     }
 }

@@ -1,5 +1,6 @@
-//! Settings: connections, models, tokens.
+//! Settings: connections, models, tokens, the account.
 
+pub mod account;
 pub mod connection;
 pub mod connections;
 pub mod models;
@@ -9,7 +10,12 @@ use leptos::prelude::*;
 
 /// Navigation between the settings pages.
 pub fn tabs(current: &'static str) -> AnyView {
-    let pages = [("connections", "Connections"), ("models", "Models"), ("tokens", "Tokens")];
+    let pages = [
+        ("connections", "Connections"),
+        ("models", "Models"),
+        ("tokens", "Tokens"),
+        ("account", "Account"),
+    ];
     let links = pages.into_iter().map(|(page, label)| {
         let href = format!("/settings/{page}");
         view! { <a href=href aria-current=(page == current).then_some("page")>{label}</a> }

@@ -6,7 +6,7 @@ use crate::components::page_data::{load, notice, query_param, section_when_loade
 use crate::components::table::table;
 use crate::components::time::{maybe_time, time};
 use crate::components::title::heading;
-use crate::domain::{ApiToken, Draft};
+use crate::domain::{ApiToken, Draft, limits};
 use crate::server_fns::TokensQuery;
 use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
@@ -20,6 +20,9 @@ pub fn TokensPage() -> impl IntoView {
 
 fn show(data: TokensData) -> AnyView {
     let TokensData { tokens, rejected, secret, too_late } = data;
+    let days = rejected.as_ref().map(|rejected| rejected.draft.text("expires_in_days"));
+    let days =
+        days.filter(|days| !days.is_empty()).unwrap_or_else(|| limits::TOKEN_DAYS.to_string());
     let form = Form::new(Draft::default(), rejected, skip_validation);
     let secret = secret.map(|secret| {
         view! {
@@ -41,6 +44,8 @@ fn show(data: TokensData) -> AnyView {
             <section class="fields" aria-label="New token">
                 {Field::new("name", "Name", Control::Input("text"))
                     .hint("What the token is for.").required().show(form)}
+                {Field::new("expires_in_days", "Days until it expires", Control::Number)
+                    .hint("From 1 to 3650.").value(days).show(form)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Create token"</button></div>
         </form>
@@ -59,10 +64,13 @@ fn token_table(tokens: Vec<ApiToken>) -> AnyView {
         view! {
             <tr><td>{token.name}</td><td class="num" data-label="Created">{time(token.created_at)}</td>
                 <td class="num" data-label="Last used">{maybe_time(token.last_used_at)}</td>
+                <td class="num" data-label="Expires">
+                    {token.expires_at.map_or_else(|| "Never".into_any(), time)}</td>
                 <td class="end">{delete_button(delete, "Delete this token", hint)}</td></tr>
         }
         .into_any()
     });
-    let columns = [("Token", ""), ("Created", "num"), ("Last used", "num"), ("", "")];
+    let columns =
+        [("Token", ""), ("Created", "num"), ("Last used", "num"), ("Expires", "num"), ("", "")];
     table("Tokens", "list", &columns, rows.collect())
 }

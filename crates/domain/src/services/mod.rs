@@ -22,6 +22,17 @@ pub struct Caller {
     /// The space whose data the user may access.
     pub space_id: SpaceId,
     pub email: String,
+    pub auth: AuthMethod,
+}
+
+/// How a caller proved who they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthMethod {
+    /// With a password, in this session of a browser or on the command line.
+    #[default]
+    Password,
+    /// With an API token, which may not create further tokens or change the password.
+    Token,
 }
 
 /// One page of a list.

@@ -9,9 +9,9 @@ use super::{
     RejectedForm, RerunScope, StartResponse,
 };
 use crate::{
-    Agent, AgentId, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId, Evaluation,
-    NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite,
-    Suite, SuiteId, SuiteSnapshot, TokenId, UserId,
+    Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
+    DraftId, Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId,
+    Settings, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, TokenRequest, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -38,12 +38,21 @@ pub trait AccountService: Send + Sync + 'static {
     async fn sign_in(&self, email: &str, password: &str) -> AppResult<Caller>;
     /// Authenticates an API token.
     async fn caller_of_token(&self, token: &str) -> AppResult<Caller>;
-    /// Loads the user of a session, whose account may have been deleted.
-    async fn caller_of_user(&self, user: UserId) -> AppResult<Caller>;
+    /// Loads the user of a session that began at `signed_in_at`. The account may have been
+    /// deleted, and all of its sessions may have been ended since then.
+    async fn caller_of_session(&self, user: UserId, signed_in_at: Timestamp) -> AppResult<Caller>;
+    /// Replaces the password after checking the current one. Ends all sessions of the
+    /// user: a new one may begin after this.
+    async fn change_password(&self, caller: &Caller, current: &str, new: &str) -> AppResult<()>;
+    /// The sessions in which the user is signed in, the last used first.
+    async fn sessions(&self, caller: &Caller) -> AppResult<Vec<BrowserSession>>;
+    /// Ends all sessions of the user.
+    async fn end_sessions(&self, caller: &Caller) -> AppResult<()>;
     /// Newest first.
     async fn tokens(&self, caller: &Caller) -> AppResult<Vec<ApiToken>>;
-    /// Only this response contains the secret.
-    async fn create_token(&self, caller: &Caller, name: &str) -> AppResult<NewToken>;
+    /// Only this response contains the secret. Not allowed with a token, and limited per
+    /// user.
+    async fn create_token(&self, caller: &Caller, request: &TokenRequest) -> AppResult<NewToken>;
     /// Revokes a token.
     async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()>;
     /// Keeps the secret of a new token in memory for a few minutes, for the page that shows it.

@@ -5,11 +5,13 @@
 //! XChaCha20-Poly1305 with space and connection as associated data, so that a
 //! ciphertext copied to another row cannot be decrypted.
 
+mod common_passwords;
+mod hash_queue;
 mod key_file;
 mod passwords;
 mod tokens;
 
-pub use passwords::{Passwords, password_problem};
+pub use passwords::{PasswordError, Passwords, password_problem};
 pub use tokens::{new_token, token_hash};
 
 use base64::Engine;

@@ -1,16 +1,16 @@
 //! Passwords: argon2id with OWASP's parameters, off the async threads.
 
+use super::common_passwords::is_common;
+use super::hash_queue::{HashQueue, Limits};
 use super::random;
+use crate::client_network::client_network;
 use argon2::Argon2;
 use argon2::{PasswordHash, PasswordHasher, PasswordVerifier};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// The allowed length of a password in characters.
 const MIN_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 1000;
-/// The maximum number of concurrent hashes; each uses 19 MiB.
-const CONCURRENCY: usize = 4;
 
 /// The problem of a new password; the message follows "password".
 #[must_use]
@@ -22,13 +22,28 @@ pub fn password_problem(password: &str) -> Option<String> {
     if length > MAX_LENGTH {
         return Some(format!("must have at most {MAX_LENGTH} characters, has {length}"));
     }
-    domain::is_blank(password).then(|| "must not be blank".to_owned())
+    if domain::is_blank(password) {
+        return Some("must not be blank".to_owned());
+    }
+    let common = "is one of the most common passwords, which attackers try first; choose another";
+    is_common(password).then(|| common.to_owned())
 }
 
-/// Hashes and verifies passwords, a few at a time.
+/// Why a password was neither hashed nor verified.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many passwords wait to be hashed; the caller may retry.
+    #[error("too many passwords wait to be hashed")]
+    Busy,
+    /// An internal error, for the log.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Hashes and verifies passwords, a few at a time. Each hash uses 19 MiB.
 #[derive(Clone)]
 pub struct Passwords {
-    slots: Arc<Semaphore>,
+    queue: HashQueue,
     /// Verified when there is no such user, so that both cases take as long.
     dummy_hash: Arc<str>,
 }
@@ -36,7 +51,8 @@ pub struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         let dummy_hash = hash(&random::<16>()).unwrap_or_default().into();
-        Self { slots: Arc::new(Semaphore::new(CONCURRENCY)), dummy_hash }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { queue: HashQueue::new(Limits::for_cores(cores)), dummy_hash }
     }
 }
 
@@ -51,18 +67,23 @@ impl Passwords {
     /// The hash of a new password in PHC format.
     ///
     /// # Errors
-    /// An internal error, for the log.
-    pub async fn hash(&self, password: &str) -> Result<String, String> {
+    /// [`PasswordError`].
+    pub async fn hash(&self, password: &str) -> Result<String, PasswordError> {
         let password = password.to_owned();
-        self.run_blocking(move || hash(password.as_bytes())).await?
+        let hashed = self.run_blocking(move || hash(password.as_bytes())).await?;
+        hashed.map_err(PasswordError::Internal)
     }
 
     /// Whether a password matches the hash `stored`. `None` (no such user) never
     /// matches and takes just as long.
     ///
     /// # Errors
-    /// An internal error, for the log.
-    pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, String> {
+    /// [`PasswordError`].
+    pub async fn verify(
+        &self,
+        password: &str,
+        stored: Option<&str>,
+    ) -> Result<bool, PasswordError> {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy_hash).to_owned();
         let password = password.to_owned();
@@ -71,17 +92,20 @@ impl Passwords {
         Ok(self.run_blocking(verify).await?.is_ok() && known)
     }
 
-    /// Runs `work` on a thread for blocking work once a slot is free.
+    /// Runs `work` on a thread for blocking work when it is the turn of the client of
+    /// the current request.
     async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, String> {
-        let slot = self.slots.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+    ) -> Result<T, PasswordError> {
+        let client = telemetry::request::client().map(client_network);
+        let permit = self.queue.acquire(client).await.map_err(|_| PasswordError::Busy)?;
         let work = move || {
-            let _slot = slot;
+            let _permit = permit;
             work()
         };
-        tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| PasswordError::Internal(error.to_string()))
     }
 }
 
@@ -113,7 +137,7 @@ mod tests {
 
     #[test]
     fn passwords_have_10_to_1000_characters() {
-        for bad in ["", "ninechars", &" ".repeat(20), &"x".repeat(1001)] {
+        for bad in ["", "ninechars", &" ".repeat(20), &"x".repeat(1001), "Password123"] {
             assert!(password_problem(bad).is_some(), "{bad:?}");
         }
         for good in ["ten chars!", "ääääääääää", &"x".repeat(1000)] {

@@ -60,11 +60,13 @@ pub struct SuiteLimits {
     pub runs_per_suite: u32,
     /// The maximum number of unfinished runs of a user.
     pub queue_per_user: u32,
+    /// The bytes of transcripts of a user from which on nothing new is started.
+    pub transcript_bytes_per_user: u64,
 }
 
 impl Default for SuiteLimits {
     fn default() -> Self {
-        Self { runs_per_suite: 3, queue_per_user: 500 }
+        Self { runs_per_suite: 3, queue_per_user: 500, transcript_bytes_per_user: 10_000_000_000 }
     }
 }
 

@@ -10,7 +10,7 @@ use domain::services::{
 };
 use domain::{
     Agent, AgentRef, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, RunError,
-    Scenario, ScenarioFilter, ScenarioRef, StartSuite, Suite, SuiteId,
+    Scenario, ScenarioFilter, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
 };
 use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RunRow};
 use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
@@ -93,6 +93,7 @@ impl Suites {
     ) -> AppResult<StartResponse> {
         let jobs = plan::count(suite.runs.len());
         reject_if_any(self.exceeds_queue(jobs).into_iter().collect())?;
+        self.check_transcript_quota(suite.space_id).await?;
         let body = encode(&view(&suite))?;
         suite.key = idempotency_key(keyed, body.clone());
         let id = suite.id;
@@ -102,6 +103,26 @@ impl Suites {
         }
         self.executor.wake();
         self.response(created, Some(StartResponse { suite_id: id, body, replayed: false }))
+    }
+
+    /// Refuses a start when the user's transcripts take too much space. Suites that began
+    /// are finished.
+    async fn check_transcript_quota(&self, space: SpaceId) -> AppResult<()> {
+        let (used, max) = (
+            self.store.transcript_bytes(space).await.or_app_error()?,
+            self.limits.transcript_bytes_per_user,
+        );
+        if used < max {
+            return Ok(());
+        }
+        let mb = |bytes: u64| bytes / 1_000_000;
+        Err(AppError::conflict(format!(
+            "Your transcripts take {} MB, and this server keeps at most {} MB per user, so \
+             nothing was started. Ask its operator to raise REHEARSAL_TRANSCRIPT_MB_PER_USER, or \
+             to set REHEARSAL_KEEP_DAYS, which deletes old suites.",
+            mb(used),
+            mb(max),
+        )))
     }
 
     /// A start that exceeds the queue limit by itself can never succeed.

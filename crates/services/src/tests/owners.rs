@@ -13,7 +13,7 @@ async fn foreign_objects_are_not_found() {
     let wire = fixture.connect(anna, "sk-1234567890").await;
     let desk = it.create_agent(anna, &agent("Desk", wire)).await.unwrap();
     let bus = it.create_scenario(anna, &scenario("Late bus")).await.unwrap();
-    let token = fixture.accounts.create_token(anna, "CI").await.unwrap();
+    let token = fixture.accounts.create_token(anna, &super::accounts::token("CI")).await.unwrap();
 
     for (wire_id, desk_id, bus_id, token_id) in [
         (wire, desk.id, bus.id, token.listed.id),
@@ -55,5 +55,6 @@ async fn foreign_objects_are_not_found() {
     assert_eq!(it.agent(anna, desk.id).await.unwrap(), desk);
     assert_eq!(it.scenario(anna, bus.id).await.unwrap(), bus);
     assert_eq!(it.connection(anna, wire).await.unwrap().name, "Mine");
-    assert_eq!(fixture.accounts.caller_of_token(&token.token).await.unwrap(), *anna);
+    let by_token = fixture.accounts.caller_of_token(&token.token).await.unwrap();
+    assert_eq!((by_token.user_id, by_token.space_id), (anna.user_id, anna.space_id));
 }

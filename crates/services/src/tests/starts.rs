@@ -307,6 +307,19 @@ async fn start_of_another_number_of_runs_than_expected_is_refused() {
 }
 
 #[tokio::test]
+async fn start_is_refused_when_transcripts_exceed_their_quota() {
+    let mut fixture = fixture().await;
+    fixture.suites.limits = SuiteLimits { transcript_bytes_per_user: 0, ..SuiteLimits::default() };
+    let request = fixture.request();
+    let started = fixture.suites.start(&fixture.anna, &request, &unkeyed("/suites")).await;
+    let refused = started.expect_err("no space");
+    assert_eq!(refused.code.status(), 409);
+    assert!(refused.detail.contains("REHEARSAL_TRANSCRIPT_MB_PER_USER"), "{}", refused.detail);
+    fixture.suites.limits = SuiteLimits { transcript_bytes_per_user: 1, ..SuiteLimits::default() };
+    fixture.suites.start(&fixture.anna, &request, &unkeyed("/suites")).await.unwrap();
+}
+
+#[tokio::test]
 async fn connection_of_several_roles_is_dialed_once() {
     let fixture = fixture().await;
     let another = |model: &str| {

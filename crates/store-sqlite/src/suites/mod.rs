@@ -10,6 +10,7 @@ pub(crate) use state::transition_suite;
 
 use crate::SqliteStore;
 use crate::cell::Cell;
+use crate::cell::RowReader;
 use crate::rows::{RawEvaluation, RawRun, RawSuite, readable, select_evaluations, select_runs};
 use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
@@ -53,6 +54,17 @@ impl SuiteStore for SqliteStore {
 
     async fn create_evaluation(&self, new: NewEvaluation) -> StoreResult<CreateOutcome> {
         self.writer.write(move |c| start::create_evaluation(c, new).boxed()).await
+    }
+
+    async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64> {
+        let bytes =
+            sqlx::query_scalar!("SELECT transcript_bytes FROM spaces WHERE id = ?", space.0)
+                .fetch_optional(&self.read)
+                .await
+                .db()?;
+        let bytes: Option<i64> =
+            RowReader::new("spaces", &space).optional("transcript_bytes", bytes)?;
+        Ok(bytes.map_or(0, |bytes| u64::try_from(bytes).unwrap_or(0)))
     }
 
     async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool> {

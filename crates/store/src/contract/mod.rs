@@ -71,6 +71,7 @@ pub fn person(n: u128, email: &str) -> UserRow {
         email: email.into(),
         password_hash: format!("hash of {n}"),
         created_at: at(0),
+        sessions_valid_from: Timestamp(0),
     }
 }
 
@@ -103,6 +104,9 @@ macro_rules! catalog_contract {
                 user_is_found_by_email_and_id,
                 token_use_is_recorded_every_five_minutes,
                 tokens_belong_to_their_user,
+                expired_token_is_not_accepted,
+                number_of_tokens_is_limited,
+                new_password_ends_sessions,
             ]
         );
         $crate::contract_tests!(

@@ -1,4 +1,4 @@
-//! Deletion of expired data. Drafts and sessions are not part of this store.
+//! Deletion of expired data. Accounts and the catalog are not part of this store.
 
 use super::InMemoryQueue;
 use super::state::State;
@@ -24,7 +24,9 @@ impl RetentionStore for InMemoryQueue {
                 let deleted = state.delete_keys(before, most);
                 deleted_rows("idempotency_keys", deleted, deleted >= most)
             }
-            Expired::Drafts | Expired::Sessions => DeletedRows::default(),
+            Expired::Drafts | Expired::Sessions | Expired::Tokens | Expired::DeletedObjects => {
+                DeletedRows::default()
+            }
             Expired::Events => {
                 let (deleted, more) = state.delete_events(before, most);
                 deleted_rows("events", deleted, more)

@@ -125,6 +125,11 @@ impl SuiteStore for InMemoryQueue {
         })
     }
 
+    /// Zero, because this store is for tests of the engine and has no quota.
+    async fn transcript_bytes(&self, _: SpaceId) -> StoreResult<u64> {
+        Ok(0)
+    }
+
     async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool> {
         Ok(self.state.lock().suites.get(&id).is_some_and(|(row, _)| row.space_id == space))
     }

@@ -18,7 +18,6 @@ mod tokens;
 
 pub(crate) use connections::test_model;
 pub(crate) use suites::rerun_scope;
-pub(crate) use tokens::token_name;
 
 use super::problem::ErrorResponse;
 use super::{HttpState, detached};

@@ -3,11 +3,12 @@
 use super::{ApiResult, PREFIX, created};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
-use crate::http::extract::{Id, JsonBody, read_fields};
+use crate::http::extract::{Id, JsonBody};
 use axum::Json;
 use axum::http::StatusCode;
-use domain::services::{AppResult, Page};
-use domain::{ApiToken, Draft, NewToken, TokenId, limits};
+use domain::error::AppError;
+use domain::services::Page;
+use domain::{ApiToken, NewToken, TokenId, TokenRequest};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,10 +17,12 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 }
 
 #[derive(utoipa::ToSchema)]
-#[allow(dead_code)] // describes the body; `token_name` reads it
+#[allow(dead_code)] // describes the body; `TokenRequest::parse` reads it
 struct TokenInput {
     /// 1–200 characters.
     name: String,
+    /// Days until the token stops working, 1–3650; default 90.
+    expires_in_days: Option<u32>,
 }
 
 /// List tokens, newest first
@@ -32,11 +35,16 @@ async fn list(user: SignedIn) -> ApiResult<Json<Page<ApiToken>>> {
 }
 
 /// Create a token; only this response contains its secret
+///
+/// Needs the session cookie of a browser: a token cannot create tokens. A user has at most
+/// 50 tokens.
 #[utoipa::path(post, path = "/tokens", tag = "tokens", request_body = TokenInput,
-    responses((status = 201, description = "The token with its secret", body = NewToken)))]
+    responses((status = 201, description = "The token with its secret", body = NewToken),
+        (status = 403, description = "The request was authenticated with a token"),
+        (status = 409, description = "The user has too many tokens")))]
 async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
-    let name = token_name(&draft)?;
-    let token = user.services.accounts.create_token(&user.caller, &name).await?;
+    let request = TokenRequest::parse(&draft).map_err(AppError::invalid)?;
+    let token = user.services.accounts.create_token(&user.caller, &request).await?;
     Ok(created(format!("{PREFIX}/tokens/{}", token.listed.id), token))
 }
 
@@ -46,14 +54,4 @@ async fn create(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult {
 async fn delete(user: SignedIn, Id(id): Id<TokenId>) -> ApiResult<StatusCode> {
     user.services.accounts.delete_token(&user.caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The name of a new token.
-///
-/// # Errors
-/// 422.
-pub(crate) fn token_name(draft: &Draft) -> AppResult<String> {
-    read_fields(draft, &["idempotency_key"], |reader| {
-        if reader.is_object() { reader.name("name", limits::NAME, true) } else { String::new() }
-    })
 }

@@ -1,22 +1,24 @@
 //! Forms for sign-up, sign-in, sign-out and the theme.
 
 use super::session_ended::{self, PendingForm};
-use super::{PostedForm, see_other, store_problems};
-use crate::http::client_ip::client_ip;
+use super::{PostedForm, redirect_after, see_other, store_problems, with_notice};
+use crate::http::HttpState;
+use crate::http::auth::{Identity, SignedIn};
 use crate::http::problem::ErrorResponse;
-use crate::http::{HttpState, sessions};
-use axum::Router;
+use crate::http::sessions::{self, SignInContext};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use domain::error::AppError;
 use domain::services::{AppResult, Caller};
-use std::net::IpAddr;
+use services::account_log::{AccountEvent, log_event};
 use tower_sessions::Session;
 
+const ACCOUNT_PAGE: &str = "/settings/account";
 /// Maximum number of characters of an email in a rejected form.
 const MAX_EMAIL: usize = 320;
 
@@ -33,7 +35,7 @@ struct Credentials {
     email: String,
     password: String,
     session: Session,
-    ip: IpAddr,
+    context: SignInContext,
     /// The request without its body, to render a page.
     parts: Parts,
 }
@@ -45,18 +47,18 @@ impl FromRequest<HttpState> for Credentials {
         let (mut parts, body) = request.into_parts();
         let session = Session::from_request_parts(&mut parts, state).await;
         let session = session.map_err(IntoResponse::into_response)?;
-        let ip = client_ip(&parts.headers, &parts.extensions, &state.settings.trusted_proxies);
+        let Ok(context) = SignInContext::from_request_parts(&mut parts, state).await;
         let request = Request::from_parts(parts.clone(), body);
         let posted = PostedForm::from_request(request, state).await;
         let posted = posted.map_err(IntoResponse::into_response)?;
         let email = posted.text("email").trim().to_owned();
         let password = posted.text("password");
-        Ok(Self { posted, email, password, session, ip, parts })
+        Ok(Self { posted, email, password, session, context, parts })
     }
 }
 
 async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.record_attempt(form.ip, &form.email) {
+    if let Err(error) = state.sign_ins.record_attempt(form.context.address, &form.email) {
         return ErrorResponse::from(error).into_response();
     }
     let result = state.services.accounts.sign_up(&form.email, &form.password).await;
@@ -64,7 +66,7 @@ async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response 
 }
 
 async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.record_attempt(form.ip, &form.email) {
+    if let Err(error) = state.sign_ins.record_attempt(form.context.address, &form.email) {
         return match PendingForm::of(&form.posted) {
             Some(_) => sign_in_again(&state, form, error).await,
             None => ErrorResponse::from(error).into_response(),
@@ -84,10 +86,13 @@ async fn start_session(
     let pending = PendingForm::of(&form.posted);
     let signed_in = match result {
         Ok(caller) => {
-            sessions::start(&form.session, caller.user_id, &state.clock).await.map(|()| caller)
+            sessions::start(&form.session, caller.user_id, &form.context).await.map(|()| caller)
         }
         Err(error) => Err(error),
     };
+    if let Ok(caller) = &signed_in {
+        state.sign_ins.record_success(form.context.address, &caller.email);
+    }
     match signed_in {
         Ok(caller) => match pending {
             Some(pending) => match pending.store(state, &caller).await {
@@ -114,11 +119,61 @@ async fn sign_in_again(state: &HttpState, form: Credentials, error: AppError) ->
     session_ended::sign_in_failed(state, form.parts, &form.posted, email, error).await
 }
 
-async fn sign_out(session: Session) -> Response {
+async fn sign_out(Extension(identity): Extension<Identity>, session: Session) -> Response {
     match sessions::end(&session).await {
-        Ok(()) => see_other("/sign-in?notice=signed_out"),
+        Ok(()) => {
+            if let Some(caller) = identity.0 {
+                log_event(AccountEvent::SignedOut, Some(caller.user_id), None);
+            }
+            see_other("/sign-in?notice=signed_out")
+        }
         Err(error) => ErrorResponse::from(error).into_response(),
     }
+}
+
+/// The forms of the account page. Only signed-in users reach them.
+pub(super) fn account_routes() -> Router<HttpState> {
+    Router::new()
+        .route("/forms/password", post(change_password))
+        .route("/forms/sessions/end", post(end_sessions))
+}
+
+/// Changes the password. All sessions end, and this browser gets a new one.
+async fn change_password(
+    State(state): State<HttpState>,
+    user: SignedIn,
+    session: Session,
+    context: SignInContext,
+    form: PostedForm,
+) -> Response {
+    let (current, new) = (form.text("current_password"), form.text("new_password"));
+    // The current password can be guessed here as well as on the sign-in page.
+    let result = match state.sign_ins.record_attempt(context.address, &user.caller.email) {
+        Ok(()) => user.services.accounts.change_password(&user.caller, &current, &new).await,
+        Err(error) => Err(error),
+    };
+    let result = match result {
+        Ok(()) => {
+            let context = SignInContext { began_at: state.clock.now(), ..context };
+            sessions::start(&session, user.caller.user_id, &context).await
+        }
+        Err(error) => Err(error),
+    };
+    redirect_after(&user, form, ACCOUNT_PAGE, result, |()| {
+        with_notice(ACCOUNT_PAGE, "password_changed")
+    })
+    .await
+}
+
+async fn end_sessions(user: SignedIn, session: Session, form: PostedForm) -> Response {
+    let result = match user.services.accounts.end_sessions(&user.caller).await {
+        Ok(()) => sessions::end(&session).await,
+        Err(error) => Err(error),
+    };
+    redirect_after(&user, form, ACCOUNT_PAGE, result, |()| {
+        "/sign-in?notice=signed_out_everywhere".to_owned()
+    })
+    .await
 }
 
 /// Stores the theme in a cookie, so that the server renders the right one. Unknown

@@ -34,6 +34,7 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .merge(connections::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
+        .merge(accounts::account_routes())
         .merge(suites::routes())
         .route_layer(from_fn_with_state(state.clone(), session_ended::require_session));
     accounts::routes()

@@ -30,6 +30,7 @@ pub(super) fn default_page(path: &str) -> String {
         ("connections", Some(id)) => format!("/settings/connections/{id}"),
         ("settings", _) => "/settings/models".to_owned(),
         ("tokens", _) => "/settings/tokens".to_owned(),
+        ("password" | "sessions", _) => "/settings/account".to_owned(),
         _ => "/".to_owned(),
     }
 }

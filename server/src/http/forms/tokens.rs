@@ -2,13 +2,13 @@
 
 use super::{PostedForm, redirect_after, redirect_with_problems, see_other, with_notice};
 use crate::http::HttpState;
-use crate::http::api::token_name;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::post;
-use domain::TokenId;
+use domain::error::AppError;
+use domain::{TokenId, TokenRequest};
 
 const PAGE: &str = "/settings/tokens";
 
@@ -21,9 +21,9 @@ pub(super) fn routes() -> Router<HttpState> {
 /// Creates a token. The secret must be neither in the URL nor in the database, so
 /// the server holds it in memory until the page shows it.
 async fn create(user: SignedIn, form: PostedForm) -> Response {
-    let result = match token_name(&form.draft) {
-        Ok(name) => user.services.accounts.create_token(&user.caller, &name).await,
-        Err(error) => Err(error),
+    let result = match TokenRequest::parse(&form.draft) {
+        Ok(request) => user.services.accounts.create_token(&user.caller, &request).await,
+        Err(problems) => Err(AppError::invalid(problems)),
     };
     let token = match result {
         Ok(token) => token,

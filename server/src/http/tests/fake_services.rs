@@ -3,15 +3,16 @@
 use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
-    AccountService, AgentService, AppResult, Caller, ConnectionService, Cursor, Dashboard,
-    DraftService, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page,
+    AccountService, AgentService, AppResult, AuthMethod, Caller, ConnectionService, Cursor,
+    Dashboard, DraftService, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page,
     RejectedForm, RerunScope, ResultService, ScenarioService, Services, SettingsService,
     StartResponse, SuiteService,
 };
 use domain::{
-    Agent, AgentId, AgentSpec, ApiToken, Connection, ConnectionId, ConnectionTest, Draft, DraftId,
-    Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId, Settings,
-    SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, UserId,
+    Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
+    Draft, DraftId, Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter,
+    ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId,
+    TokenRequest, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub(super) fn id(n: u64) -> Uuid {
 
 pub(super) fn caller() -> Caller {
     let (user_id, space_id) = (UserId(id(1)), SpaceId(id(2)));
-    Caller { user_id, space_id, email: "ada@example.com".to_owned() }
+    let email = "ada@example.com".to_owned();
+    Caller { user_id, space_id, email, auth: AuthMethod::Password }
 }
 
 fn not_found<T>() -> AppResult<T> {
@@ -130,20 +132,36 @@ impl AccountService for FakeServices {
         }
     }
 
-    async fn caller_of_user(&self, user: UserId) -> AppResult<Caller> {
+    async fn caller_of_session(&self, user: UserId, _: Timestamp) -> AppResult<Caller> {
         if user == caller().user_id { Ok(caller()) } else { not_found() }
+    }
+
+    async fn change_password(&self, _: &Caller, current: &str, _: &str) -> AppResult<()> {
+        match current {
+            "right" => Ok(()),
+            _ => Err(AppError::problem("current_password", "is not your current password")),
+        }
+    }
+
+    async fn sessions(&self, _: &Caller) -> AppResult<Vec<BrowserSession>> {
+        Ok(Vec::new())
+    }
+
+    async fn end_sessions(&self, _: &Caller) -> AppResult<()> {
+        Ok(())
     }
 
     async fn tokens(&self, _: &Caller) -> AppResult<Vec<ApiToken>> {
         Ok(Vec::new())
     }
 
-    async fn create_token(&self, _: &Caller, name: &str) -> AppResult<NewToken> {
+    async fn create_token(&self, _: &Caller, request: &TokenRequest) -> AppResult<NewToken> {
         let listed = ApiToken {
             id: TokenId(id(30)),
-            name: name.to_owned(),
+            name: request.name.clone(),
             created_at: Timestamp(0),
             last_used_at: None,
+            expires_at: None,
         };
         Ok(NewToken { listed, token: "rhs_secret".to_owned() })
     }

@@ -1,5 +1,6 @@
 //! Tests of the router: requests and responses.
 
+mod account_page;
 mod api;
 mod client_limits;
 mod detached;

@@ -1,6 +1,6 @@
 //! The router with real services on a temporary database.
 
-use super::support::{MemorySessions, TestClock, TestRequest, TestResponse, router_with};
+use super::support::{TestClock, TestRequest, TestResponse, router_with};
 use async_trait::async_trait;
 use axum::Router;
 use domain::services::Caller;
@@ -12,6 +12,7 @@ use services::secrets::Secrets;
 use services::suites::{Executor, SuiteLimits, Suites};
 use services::{Accounts, Catalog, ConnectionTester, Drafts, SignUp};
 use std::sync::Arc;
+use store_sqlite::sessions::SqliteSessions;
 use tower::ServiceExt;
 
 /// Returns the URL, the key and the model of the test call.
@@ -60,6 +61,7 @@ impl RealServer {
         let catalog = Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, tester));
         let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Open);
         let drafts = Drafts::new(store.clone(), clock.clone());
+        let sessions = Arc::new(SqliteSessions::new((*store).clone(), clock.clone()));
         let suites = Suites {
             store,
             catalog: catalog.clone(),
@@ -70,7 +72,6 @@ impl RealServer {
         };
         let events = Arc::new(suites.clone());
         let services = services::all(accounts, drafts, &catalog, &suites);
-        let sessions = Arc::new(MemorySessions::default());
         Self {
             router: router_with(services, events, sessions, clock.clone()),
             clock,

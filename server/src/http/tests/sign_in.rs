@@ -148,3 +148,54 @@ async fn password_guessing_is_rate_limited() {
     let response = server.send(TestRequest::form("/forms/sign-in", RIGHT)).await;
     assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
 }
+
+#[tokio::test]
+async fn session_ends_after_90_days_of_use() {
+    let server = TestServer::new();
+    let cookie = server.cookie().await;
+    let status =
+        async || server.send(TestRequest::get("/api/v1/agents").header("cookie", &cookie)).await;
+    for _ in 0..89 {
+        server.clock.advance(24 * 3600);
+        assert_eq!(status().await.status, StatusCode::OK);
+    }
+    let last = status().await;
+    assert_eq!(last.status, StatusCode::OK);
+    server.clock.advance(23 * 3600);
+    let last = status().await;
+    let cookie = last.set_cookie("rehearsal_session").expect("a shorter cookie");
+    assert!(cookie.contains("Max-Age=3600") || cookie.contains("Max-Age=3599"), "{cookie}");
+    server.clock.advance(3600);
+    assert_eq!(status().await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn wrong_current_password_is_reported_and_not_stored() {
+    let server = TestServer::new();
+    let cookie = server.cookie().await;
+    let form = "current_password=wrong&new_password=something+new";
+    let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
+    let location = server.send(request).await.location().to_owned();
+    assert!(location.starts_with("/settings/account?draft="), "{location}");
+    let stored = server.fake.drafts.lock().remove(0);
+    assert_eq!(stored.problems[0].path, "current_password");
+    assert!(!format!("{stored:?}").contains("something"), "{stored:?}");
+    let form = "current_password=right&new_password=something+new";
+    let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
+    let response = server.send(request).await;
+    assert_eq!(response.location(), "/settings/account?notice=password_changed");
+    assert_ne!(response.cookie("rehearsal_session"), Some(cookie), "a new session");
+}
+
+#[tokio::test]
+async fn guesses_of_the_current_password_are_rate_limited() {
+    let server = TestServer::new();
+    let cookie = server.cookie().await;
+    let form = "current_password=wrong&new_password=something+new";
+    for _ in 0..10 {
+        let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
+        server.send(request).await.location();
+    }
+    let last = server.fake.drafts.lock().pop().expect("a rejected form");
+    assert!(last.detail.starts_with("Too many attempts"), "{last:?}");
+}

@@ -88,7 +88,7 @@ impl Readiness for NotReady {
 fn state(
     services: Services,
     event_source: Arc<dyn EventSource>,
-    sessions: Arc<MemorySessions>,
+    sessions: Arc<dyn SessionStore>,
     clock: Arc<TestClock>,
 ) -> HttpState {
     HttpState {
@@ -108,14 +108,15 @@ fn state(
 /// State with fake services.
 pub(super) fn fake_state() -> HttpState {
     let services = Arc::new(FakeServices::default()).services();
-    state(services, Arc::new(FakeEventSource::default()), Arc::default(), Arc::default())
+    let sessions = Arc::new(MemorySessions::default());
+    state(services, Arc::new(FakeEventSource::default()), sessions, Arc::default())
 }
 
 /// The router with the given services.
 pub(super) fn router_with(
     services: Services,
     event_source: Arc<dyn EventSource>,
-    sessions: Arc<MemorySessions>,
+    sessions: Arc<dyn SessionStore>,
     clock: Arc<TestClock>,
 ) -> Router {
     router(state(services, event_source, sessions, clock))

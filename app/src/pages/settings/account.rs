@@ -1,0 +1,63 @@
+//! The account: password and sessions.
+
+use super::tabs;
+use crate::components::form::{Control, Field, Form, action_button, skip_validation};
+use crate::components::page_data::{load, notice, query_param, section_when_loaded};
+use crate::components::table::table;
+use crate::components::time::time;
+use crate::components::title::heading;
+use crate::domain::{BrowserSession, Draft};
+use crate::server_fns::AccountSettingsQuery;
+use crate::server_fns::settings::AccountSettingsData;
+use leptos::prelude::*;
+
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    let draft = query_param("draft");
+    let data = load(move || AccountSettingsQuery { draft: draft.get() });
+    view! { {notice()} {tabs("account")} {heading("Account")} {section_when_loaded(data, show)} }
+}
+
+fn show(data: AccountSettingsData) -> AnyView {
+    let AccountSettingsData { email, sessions, rejected } = data;
+    let form = Form::new(Draft::default(), rejected, skip_validation);
+    let field = |name, label| Field::new(name, label, Control::Input("password")).required();
+    view! {
+        <p class="hint">"Signed in as " {email.clone()} "."</p>
+        <form method="post" action="/forms/password" novalidate class="editor">
+            {form.summary()}
+            <section class="fields" aria-label="Change password">
+                // Password managers save the new password under this name.
+                <input type="hidden" autocomplete="username" value=email/>
+                {field("current_password", "Current password")
+                    .autocomplete("current-password").value(String::new()).show(form)}
+                {field("new_password", "New password")
+                    .hint("At least 10 characters. All other sessions end.")
+                    .autocomplete("new-password").value(String::new()).show(form)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Change password"</button></div>
+        </form>
+        <section aria-labelledby="sessions-head">
+            <h2 id="sessions-head">"Sessions"</h2>
+            {session_table(sessions)}
+            <p class="hint">"API tokens keep working until you delete them."</p>
+            {action_button("/forms/sessions/end".to_owned(), "Sign out everywhere", "", Vec::new())}
+        </section>
+    }
+    .into_any()
+}
+
+fn session_table(sessions: Vec<BrowserSession>) -> AnyView {
+    let or_unknown = |text: String| if text.is_empty() { "Unknown".to_owned() } else { text };
+    let rows = sessions.into_iter().map(|session| {
+        view! {
+            <tr><td>{or_unknown(session.browser)}</td>
+                <td data-label="Address">{or_unknown(session.address)}</td>
+                <td class="num" data-label="Signed in">{time(session.signed_in_at)}</td>
+                <td class="num" data-label="Last used">{time(session.last_used_at)}</td></tr>
+        }
+        .into_any()
+    });
+    let columns = [("Browser", ""), ("Address", ""), ("Signed in", "num"), ("Last used", "num")];
+    table("Sessions", "list", &columns, rows.collect())
+}
