@@ -191,7 +191,7 @@ async fn evaluate_validates_its_body_and_replays_its_key() {
 
 #[tokio::test]
 async fn pending_run_shows_that_it_waits_for_a_slot() {
-    let Setup { provider: _provider, server, user, agent } =
+    let Setup { provider: _provider, server: _server, user, agent } =
         Setup::start(new_server(), Script { latency_ms: 60_000, ..Script::default() }).await;
     let scenario = user.create_scenario("S", 1).await;
     let start = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]], "repeats": 2,
