@@ -128,6 +128,7 @@ fn engine_settings(args: &ServeArgs) -> EngineSettings {
         call_timeout: limits.call_timeout,
         max_wait: limits.max_wait,
         circuit_wait: limits.circuit_wait,
+        outage_wait: limits.outage_wait,
     }
 }
 

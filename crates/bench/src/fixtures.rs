@@ -10,6 +10,7 @@ use std::time::Duration;
 use store::accounts::{AccountStore, UserRow};
 use store::queue::Claim;
 use store::rows::{CallDone, Intent, ModelRef, ModelSnapshot, Role};
+use store::scheduler::Capacity;
 use store::suites::{CreateOutcome, NewRun, NewSuite, SuiteStore};
 use store::transition::RunChange;
 use store_sqlite::SqliteStore;
@@ -85,6 +86,7 @@ pub(crate) fn claim(most: u32, runs_per_user: u32) -> Claim {
         max_wait: Duration::from_secs(600),
         most,
         admission_limits: Vec::new(),
+        capacity: Capacity::unlimited(),
         now: SystemClock.now(),
     }
 }

@@ -136,6 +136,20 @@ impl ErrorKind {
     pub fn rerun_may_help(self) -> bool {
         !matches!(self, Self::Incompatible | Self::InvalidScenario | Self::InvalidAgent)
     }
+
+    /// Whether the provider let no call through: the run itself is not the cause, so that
+    /// its conversation can be continued later.
+    #[must_use]
+    pub fn is_provider_outage(self) -> bool {
+        matches!(
+            self,
+            Self::CircuitOpen
+                | Self::RateLimited
+                | Self::ProviderUnavailable
+                | Self::CredentialInvalid
+                | Self::QuotaExhausted
+        )
+    }
 }
 
 string_enum! {
@@ -258,7 +272,7 @@ pub struct Run {
     pub scenario: ScenarioRef,
     /// Repetition of the scenario within the suite, from 1.
     pub repetition: u32,
-    /// The run whose conversation this run copied for judging again.
+    /// The run whose conversation this run copied, to continue or to judge it.
     pub source_run_id: Option<RunId>,
     pub status: RunStatus,
     /// Set while the run is running.

@@ -1,6 +1,7 @@
 //! Limits the concurrent calls of this process. The next slot goes to the waiting
-//! user whose last call began longest ago; calls of one user are served in order.
-//! A user with hundreds of runs delays another user by one call at most.
+//! user whose last call began longest ago. Of one user's calls, those of the run that
+//! began first go first, so that it finishes. A user with hundreds of runs delays
+//! another user by one call at most.
 
 use domain::UserId;
 use llm::outbound::fair_queue::{CallOrder, FairQueue};
@@ -35,7 +36,7 @@ impl Slots {
     }
 
     /// Waits for a slot. Dropping the future leaves the queue.
-    pub(super) async fn acquire(&self, user: UserId) -> Slot {
+    pub(super) async fn acquire(&self, user: UserId, order: CallOrder) -> Slot {
         let receiver = {
             let mut state = self.state.lock();
             if state.free > 0 {
@@ -44,7 +45,7 @@ impl Slots {
                 return Slot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
-            state.queue.push(user, CallOrder::default(), sender);
+            state.queue.push(user, order, sender);
             receiver
         };
         // The sender is dropped only with its slot, or with the process.
@@ -91,13 +92,13 @@ mod tests {
     #[tokio::test]
     async fn slots_alternate_between_users_in_order() {
         let slots = Slots::new(1);
-        let first = slots.acquire(user(1)).await;
+        let first = slots.acquire(user(1), CallOrder::default()).await;
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
         for who in [1, 1, 1, 1, 2, 3] {
             let (slots, order) = (slots.clone(), order.clone());
             tasks.push(tokio::spawn(async move {
-                let slot = slots.acquire(user(who)).await;
+                let slot = slots.acquire(user(who), CallOrder::default()).await;
                 order.lock().push(who);
                 drop(slot);
             }));
@@ -113,13 +114,19 @@ mod tests {
     #[tokio::test]
     async fn dropped_waiter_takes_no_slot() {
         let slots = Slots::new(1);
-        let held = slots.acquire(user(1)).await;
+        let held = slots.acquire(user(1), CallOrder::default()).await;
         for who in 2..50 {
-            assert!(slots.acquire(user(who)).now_or_never().is_none(), "left at once");
+            assert!(
+                slots.acquire(user(who), CallOrder::default()).now_or_never().is_none(),
+                "left at once"
+            );
         }
         drop(held);
-        let again = slots.acquire(user(9)).now_or_never();
+        let again = slots.acquire(user(9), CallOrder::default()).now_or_never();
         assert!(again.is_some(), "the slot came back");
-        assert!(slots.acquire(user(9)).now_or_never().is_none(), "and there is one only");
+        assert!(
+            slots.acquire(user(9), CallOrder::default()).now_or_never().is_none(),
+            "and there is one only"
+        );
     }
 }

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
-use store::transition::{Lease, RunChange};
+use store::transition::{LEASE_DURATION, Lease, RunChange};
 use tracing::Instrument;
 
 /// Shorter waits are not stored.
@@ -50,12 +50,14 @@ pub(super) struct CallContext<'a> {
     pub(super) order: CallOrder,
     /// The run whose waits are stored; `None` for a rejudge.
     pub(super) lease: Option<Lease>,
+    /// When the run or the rejudge was requested.
+    pub(super) requested_at: Timestamp,
     /// The reaper ends the run after this time.
     pub(super) deadline: Option<Timestamp>,
     /// The remaining active time.
     pub(super) active_left: Duration,
-    /// The remaining parked time.
-    pub(super) wait_left: Duration,
+    /// How long the call may wait for a rate limit that lets no call through.
+    pub(super) max_wait: Duration,
     /// The remaining time behind open circuits.
     pub(super) circuit_left: Duration,
 }
@@ -81,15 +83,12 @@ impl CallContext<'_> {
         request: &ChatRequest,
     ) -> CallOutcome<CallInterrupted> {
         let watcher = Watcher { context: self, slot: Mutex::new(None) };
-        let waited = match watcher.first_slot().await {
-            Ok(waited) => waited,
-            Err(error) => return failed(error.into()),
-        };
+        watcher.acquire_call_slot().await;
         let limits = CallLimits {
             call_timeout: self.shared.settings.call_timeout,
             active_left: self.active_left,
-            max_wait: self.wait_left.saturating_sub(waited),
-            circuit_wait: self.circuit_left,
+            max_wait: self.max_wait,
+            circuit_wait: self.circuit_left.min(self.outage_left(connection)),
         };
         let call = Call {
             user_id: self.user_id,
@@ -100,8 +99,15 @@ impl CallContext<'_> {
             limits,
             watcher: &watcher,
         };
-        let CallOutcome { result, times } = self.shared.outbound.call(call).await;
-        CallOutcome { result, times: CallTimes { parked: times.parked + waited, ..times } }
+        self.shared.outbound.call(call).await
+    }
+
+    /// How long the current outage of the connection may still last.
+    fn outage_left(&self, connection: ConnectionId) -> Duration {
+        let (shared, now) = (self.shared, self.shared.clock.now());
+        let (key, limit) = ((self.user_id, connection), shared.settings.outage_wait);
+        let left = shared.outages.time_left(key, self.requested_at, limit, now);
+        left.unwrap_or(Duration::MAX)
     }
 
     /// Stores what the run waits for; see [`store`](Self::store).
@@ -109,7 +115,8 @@ impl CallContext<'_> {
         self.store(RunChange { waiting: Some(waiting), ..RunChange::default() }).await
     }
 
-    /// Stores a change in its own task. Returns whether it was stored.
+    /// Stores a change in its own task. Returns whether it was stored. If the lease is
+    /// lost, it never returns, so that the run makes no further call.
     async fn store(&self, change: RunChange) -> bool {
         let Some(lease) = self.lease.clone() else { return false };
         let shared = self.shared.clone();
@@ -119,10 +126,18 @@ impl CallContext<'_> {
         );
         match stored.await {
             Ok(Ok(_)) => return true,
+            Ok(Err(StoreError::LeaseLost)) => self.stop_without_lease().await,
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
             Err(error) => tracing::error!(%error, "storing a wait failed"),
         }
         false
+    }
+
+    /// Stops the run, because another worker may hold its lease. [`call`](Self::call)
+    /// drops the future that waits for this.
+    async fn stop_without_lease(&self) {
+        self.stop_signal.stop(Stop::Lost);
+        std::future::pending().await
     }
 }
 
@@ -170,26 +185,22 @@ struct Watcher<'a> {
 }
 
 impl Watcher<'_> {
-    /// Waits for the first call slot. Returns the time waited.
-    async fn first_slot(&self) -> Result<Duration, CallError> {
-        let began = tokio::time::Instant::now();
-        let acquire = self.context.shared.slots.acquire(self.context.user_id);
+    /// Waits for a call slot of this server, however long that takes: the wait is not
+    /// counted, and the deadline of the run moves by the time that it is stored.
+    async fn acquire_call_slot(&self) {
+        let CallContext { shared, user_id, order, .. } = *self.context;
+        let acquire = shared.slots.acquire(user_id, order);
         tokio::pin!(acquire);
         let slot = match tokio::time::timeout(MIN_STORED_WAIT, &mut acquire).await {
             Ok(slot) => slot,
             Err(_) => {
                 self.context.store_waiting(Some(Waiting::SLOT)).await;
-                let left = self.context.wait_left.saturating_sub(began.elapsed());
-                let slot = tokio::time::timeout(left, acquire).await.map_err(|_| {
-                    let message = "Gave up waiting for a free call slot of this server. Re-run it.";
-                    CallError::new(Decision::GiveUp(ErrorKind::RateLimited), message)
-                })?;
+                let slot = acquire.await;
                 self.context.store_waiting(None).await;
                 slot
             }
         };
         *self.slot.lock() = Some(slot);
-        Ok(began.elapsed())
     }
 }
 
@@ -222,13 +233,24 @@ impl CallWatcher for Watcher<'_> {
                     }
                     // The store is unavailable: retry.
                     Ok(Ok(false) | Err(StoreError::Unavailable(_))) => {}
-                    // Acquired, or the lease is lost, which the next commit detects.
+                    Ok(Err(StoreError::LeaseLost)) => self.context.stop_without_lease().await,
+                    // Acquired, or the row is corrupt, which the next commit detects.
                     _ => break,
                 }
                 tokio::time::sleep(SLOT_POLL_INTERVAL).await;
             }
         }
-        let slot = shared.slots.acquire(self.context.user_id).await;
-        *self.slot.lock() = Some(slot);
+        self.acquire_call_slot().await;
+    }
+
+    /// The lease may have expired while the machine was suspended. Then the next
+    /// heartbeat decides whether the run continues.
+    async fn attempt_started(&self, _: u32) {
+        let CallContext { shared, stop_signal, .. } = *self.context;
+        while stop_signal.stopped().is_some()
+            || shared.clock.now().since(shared.last_heartbeat()) >= LEASE_DURATION
+        {
+            tokio::time::sleep(SLOT_POLL_INTERVAL).await;
+        }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::StoreResult;
 use store::queue::Claim;
-use store::rows::RunRow;
-use store::scheduler::AdmissionLimit;
+use store::rows::{ModelRef, RunRow};
+use store::scheduler::{AdmissionLimit, Capacity};
 
 /// The poll interval, in case a wake-up was lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +41,23 @@ fn claim_request(shared: &Shared, which: fn(&Backpressure) -> bool) -> Claim {
             .filter(which)
             .map(admission_limit)
             .collect(),
+        capacity: capacity(shared),
         now: shared.clock.now(),
+    }
+}
+
+/// The runs that the possible calls can serve. A few more than calls, because a run does
+/// not call while it stores a turn; otherwise no model would ever be used to its limit.
+fn capacity(shared: &Shared) -> Capacity {
+    let max_calls = shared.settings.max_calls;
+    let learned = shared.outbound.learned_concurrency().into_iter();
+    Capacity {
+        active_runs: max_calls.saturating_add(max_calls / 4),
+        runs_by_model: learned
+            .map(|(connection_id, model, calls)| {
+                (ModelRef { connection_id, model }, calls.saturating_add(calls / 2 + 1))
+            })
+            .collect(),
     }
 }
 
@@ -71,10 +87,11 @@ async fn claim_runs(shared: &Arc<Shared>) -> usize {
 
 /// A rejudge waits for a rate limit after it started, and fails at once if the limit
 /// lasts too long. Behind an open circuit it does not start, because an outage lasts
-/// longer than a call may wait.
+/// longer than a call may wait. On a suspended connection it starts and fails at once.
 async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
-    let claim =
-        claim_request(shared, |backpressure| backpressure.waiting.what == WaitReason::Circuit);
+    let claim = claim_request(shared, |backpressure| {
+        backpressure.waiting.what == WaitReason::Circuit && !backpressure.is_suspended
+    });
     let rows = rows(shared.queue.claim_evaluations(claim).await);
     let count = rows.len();
     for row in rows {

@@ -171,9 +171,10 @@ fn call_context<'a>(
         // Before all runs, because a user waits for the result.
         order: CallOrder::default(),
         lease: None,
+        requested_at: row.view.created_at,
         deadline: row.deadline_at,
         active_left: EVALUATION_ALLOWANCE.min(left),
-        wait_left: shared.settings.max_wait.min(left),
+        max_wait: shared.settings.max_wait.min(left),
         circuit_left: shared.settings.circuit_wait,
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn judge_unavailable(error: &RunError) -> RunError {
 }
 
 /// Adds a final period.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let text = text.trim();
     if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }

@@ -6,6 +6,7 @@
 //! - `evaluation_worker`: executes a claimed rejudge.
 //! - `calling`: one model call, with its slot, its waits and its cancellation.
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
+//! - `outages`: ends pending runs of connections that fail for too long.
 //! - `call_slots`: the concurrent calls of this process, fair between users.
 //! - `store_retry`: retries while the store is unavailable.
 //! - `registry`: the tasks of this process, and their stop signals.
@@ -19,6 +20,7 @@ mod gauges;
 mod heartbeat;
 mod judge_driver;
 mod judging;
+mod outages;
 mod reaper;
 mod registry;
 mod run_steps;
@@ -33,6 +35,7 @@ use clock::SharedClock;
 use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
 use llm::Endpoint;
 use llm::outbound::Outbound;
+use outages::Outages;
 use registry::{Registration, Registry, Stop, StopSignal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -67,10 +70,12 @@ pub struct EngineSettings {
     pub max_calls: u32,
     /// The timeout of one attempt.
     pub call_timeout: Duration,
-    /// The longest time that a run may be parked.
+    /// How long a run may wait while a rate limit lets no call through.
     pub max_wait: Duration,
-    /// The part of `max_wait` that may be spent behind an open circuit.
+    /// How long a run that has begun may wait behind open circuits, at most `max_wait`.
     pub circuit_wait: Duration,
+    /// How long a connection may fail before the runs that have not begun end.
+    pub outage_wait: Duration,
 }
 
 impl Default for EngineSettings {
@@ -82,6 +87,7 @@ impl Default for EngineSettings {
             call_timeout: Duration::from_secs(120),
             max_wait: Duration::from_secs(600),
             circuit_wait: Duration::from_secs(60),
+            outage_wait: Duration::from_secs(900),
         }
     }
 }
@@ -95,6 +101,7 @@ pub(crate) struct Shared {
     settings: EngineSettings,
     registry: Registry,
     slots: Slots,
+    outages: Outages,
     wake: Notify,
     /// Cancelled when no more runs may be claimed.
     closing: CancellationToken,
@@ -170,11 +177,13 @@ impl Engine {
         if recovered + ended > 0 {
             tracing::info!(recovered, ended, "recovered runs at boot");
         }
+        let outages = Outages::stored(queue.outages().await?);
         let shared = Arc::new(Shared {
             queue,
             outbound,
             endpoints,
             slots: Slots::new(settings.max_calls),
+            outages,
             registry: Registry::default(),
             wake: Notify::new(),
             closing: CancellationToken::new(),
@@ -190,6 +199,7 @@ impl Engine {
         shared.spawn(&background_tasks, dispatcher::run(shared.clone()));
         shared.spawn(&background_tasks, heartbeat::run(shared.clone()));
         shared.spawn(&background_tasks, reaper::run(shared.clone()));
+        shared.spawn(&background_tasks, outages::run(shared.clone()));
         shared.spawn(&background_tasks, gauges::run(shared.clone()));
         background_tasks.close();
         Ok(Self { shared, background_tasks })

@@ -56,9 +56,24 @@ impl StopSignal {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     tasks: Mutex<HashMap<Uuid, StopSignal>>,
-    /// Stopped before their task started: claimed in the database, but not yet
+    /// Cancelled before their task started: claimed in the database, but not yet
     /// registered here.
-    early: Mutex<HashSet<Uuid>>,
+    early: Mutex<EarlyCancellations>,
+}
+
+/// Runs that were cancelled before their task started.
+#[derive(Debug, Default)]
+struct EarlyCancellations {
+    /// Since the last heartbeat.
+    recent: HashSet<Uuid>,
+    /// Between the last two heartbeats.
+    older: HashSet<Uuid>,
+}
+
+impl EarlyCancellations {
+    fn take(&mut self, id: Uuid) -> bool {
+        self.recent.remove(&id) | self.older.remove(&id)
+    }
 }
 
 /// Removes its entry when it is dropped, however the task ended. The entry of a
@@ -84,7 +99,7 @@ impl Registry {
         let stop_signal = StopSignal::default();
         // Locks in the same order as `stop`, so that no signal is lost in between.
         let mut tasks = self.tasks.lock();
-        if self.early.lock().remove(&id) {
+        if self.early.lock().take(id) {
             stop_signal.stop(Stop::Cancelled);
         }
         if let Some(displaced) = tasks.insert(id, stop_signal.clone()) {
@@ -101,14 +116,16 @@ impl Registry {
         if let Some(stop_signal) = tasks.get(&run.0) {
             stop_signal.stop(why);
         } else if why == Stop::Cancelled {
-            self.early.lock().insert(run.0);
+            self.early.lock().recent.insert(run.0);
         }
     }
 
-    /// Forgets early cancellations; by now their tasks are registered, or belong to
-    /// another process.
+    /// Forgets early cancellations that were there at the previous heartbeat too: by now
+    /// their tasks are registered, or belong to another process. A newer one may belong to
+    /// a claim that is in progress.
     pub(super) fn forget_early(&self) {
-        self.early.lock().clear();
+        let mut early = self.early.lock();
+        early.older = std::mem::take(&mut early.recent);
     }
 
     pub(super) fn stop_all(&self, why: Stop) {
@@ -159,6 +176,18 @@ mod tests {
         assert_eq!(new.stopped(), Some(Stop::Cancelled), "the newer task is stopped");
         drop(new_registration);
         assert_eq!(registry.len(), 0);
+    }
+
+    #[test]
+    fn early_cancellation_outlives_a_heartbeat() {
+        let registry = Registry::default();
+        for heartbeats in 0..3 {
+            registry.stop(RUN, Stop::Cancelled);
+            (0..heartbeats).for_each(|_| registry.forget_early());
+            let (stop_signal, _registration) = registry.register(RUN.0);
+            let expected = (heartbeats < 2).then_some(Stop::Cancelled);
+            assert_eq!(stop_signal.stopped(), expected, "after {heartbeats} heartbeats");
+        }
     }
 
     #[test]

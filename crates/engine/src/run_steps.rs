@@ -195,7 +195,6 @@ impl ActiveRun {
         let conversation_left = Duration::from_millis(self.row.timeout_ms).saturating_sub(used);
         let deadline = self.row.deadline_at.unwrap_or_default();
         let left = deadline.since(self.shared.clock.now());
-        let parked = Duration::from_millis(self.row.parked_ms);
         CallContext {
             shared: &self.shared,
             stop_signal: &self.stop_signal,
@@ -205,13 +204,14 @@ impl ActiveRun {
                 id: self.row.id.0,
             },
             lease: Some(self.lease.clone()),
+            requested_at: self.row.created_at,
             deadline: self.row.deadline_at,
             active_left: if judging {
                 EVALUATION_ALLOWANCE.min(left)
             } else {
                 conversation_left.min(left)
             },
-            wait_left: settings.max_wait.saturating_sub(parked).min(left),
+            max_wait: settings.max_wait,
             circuit_left: settings
                 .circuit_wait
                 .saturating_sub(Duration::from_millis(self.row.circuit_ms)),

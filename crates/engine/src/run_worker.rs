@@ -59,6 +59,10 @@ async fn execute(
     stop_signal: &StopSignal,
     row: RunRow,
 ) -> Result<(), RunInterrupted> {
+    // Cancelled between its claim and its start.
+    if let Some(why) = stop_signal.stopped() {
+        return Err(RunInterrupted::Stopped(why));
+    }
     let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
     let input = store_retry.retry_while_unavailable(|| shared.queue.run_input(&row)).await;
     let input = input.map_err(|error| interruption_of(&error))?;

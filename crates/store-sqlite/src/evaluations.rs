@@ -7,7 +7,7 @@ use domain::{ConnectionId, EvaluationId, EvaluationStatus, Timestamp};
 use sqlx::SqliteConnection;
 use store::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
 use store::queue::Claim;
-use store::rows::{EvaluationRow, ModelRef};
+use store::rows::{EvaluationRow, ModelRef, RunRow};
 use store::transition::{EvaluationTransition, corrupt_evaluation};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
@@ -104,6 +104,27 @@ pub(super) async fn recover_evaluations(
     for evaluation in evaluations.fetch_all(&mut *c).await.db()? {
         if let Some(mut row) = read_or_fail(c, &evaluation, now).await? {
             row.transition(EvaluationTransition::Recover, now)?;
+            save_evaluation(c, &row).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the first evaluation of a run that ended before it.
+pub(super) async fn end_first_evaluation(
+    c: &mut SqliteConnection,
+    run: &RunRow,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let evaluations = select_evaluations!(
+        "evaluations e WHERE e.run_id = ? AND e.is_first = 1 \
+         AND e.status IN ('pending', 'running')",
+        run.id.0,
+    );
+    for evaluation in evaluations.fetch_all(&mut *c).await.db()? {
+        if let Some(mut row) = read_or_fail(c, &evaluation, now).await?
+            && row.end_with_run(run, now)
+        {
             save_evaluation(c, &row).await?;
         }
     }

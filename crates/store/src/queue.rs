@@ -4,10 +4,10 @@
 use super::StoreResult;
 use super::queue_stats::QueueStats;
 use super::rows::{EvaluationRow, RunRow, Transcript};
-use super::scheduler::AdmissionLimit;
+use super::scheduler::{AdmissionLimit, Capacity};
 use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use domain::{ConnectionId, Evaluation, EvaluationId, RunId, Timestamp, UserId};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ pub struct Claim {
     /// Limits on new runs and, for `max_wait`, on new rejudges. They do
     /// not apply to orphaned runs.
     pub admission_limits: Vec<AdmissionLimit>,
+    /// How many runs the possible calls can serve. Orphaned runs are claimed
+    /// nevertheless.
+    pub capacity: Capacity,
     pub now: Timestamp,
 }
 
@@ -57,6 +60,27 @@ pub struct RecoverySummary {
     pub recovered: u32,
     /// Ended: past the deadline, cancelled, or recovered too often.
     pub ended: u32,
+}
+
+/// A connection on which the calls of a user fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub user_id: UserId,
+    pub connection_id: ConnectionId,
+    /// No call has succeeded since.
+    pub began_at: Timestamp,
+}
+
+/// Pending runs of a user that give up, because their connection fails for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GiveUp {
+    pub user_id: UserId,
+    /// The connection of the model under test.
+    pub connection_id: ConnectionId,
+    /// Runs that were created later wait on.
+    pub created_by: Timestamp,
+    /// The message of their error.
+    pub message: String,
 }
 
 #[async_trait]
@@ -118,5 +142,15 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary>;
     /// Recovers all leases, because the only engine starts.
     async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary>;
+    /// The stored outages.
+    async fn outages(&self) -> StoreResult<Vec<Outage>>;
+    /// Stores outages, and deletes those that ended.
+    async fn save_outages(
+        &self,
+        began: Vec<Outage>,
+        ended: Vec<(UserId, ConnectionId)>,
+    ) -> StoreResult<()>;
+    /// Ends pending runs as `circuit_open`, together. Returns their number.
+    async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32>;
     async fn queue_stats(&self) -> StoreResult<QueueStats>;
 }

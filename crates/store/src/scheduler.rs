@@ -1,10 +1,12 @@
 //! Selects the suite that gets the next free slot: orphaned runs first, then
 //! the user with the fewest active runs, then the oldest suite. No run starts
-//! where its first provider call would only wait.
+//! where its first provider call would only wait, or beyond the calls that are
+//! possible at the same time: a run that has begun should finish instead of
+//! sharing the throughput with more runs.
 
 use super::rows::ModelRef;
 use domain::{ConnectionId, SuiteId, Timestamp, UserId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A limit on new runs to a connection whose calls have to wait (open circuit,
 /// rate limit).
@@ -32,6 +34,40 @@ impl AdmissionLimit {
 
     fn applies_to_suite(&self, load: &SuiteLoad) -> bool {
         self.applies_to(load.user_id, load.agent.as_ref())
+    }
+}
+
+/// How many runs the calls that are possible at the same time can serve. More do not
+/// start, except that every user may use an equal part: nobody waits for whole runs of
+/// others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Active runs that the call slots of the server can serve.
+    pub active_runs: u32,
+    /// Started runs that a model can serve, where its limit is known.
+    pub runs_by_model: HashMap<ModelRef, u32>,
+}
+
+impl Capacity {
+    /// No limit is known.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self { active_runs: u32::MAX, runs_by_model: HashMap::new() }
+    }
+}
+
+/// The use of a capacity by one user and by all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    /// Users with unfinished runs.
+    users: u32,
+    total: u32,
+    of_user: u32,
+}
+
+impl Usage {
+    fn has_room(self, capacity: u32) -> bool {
+        self.total < capacity || self.of_user < (capacity / self.users.max(1)).max(1)
     }
 }
 
@@ -71,6 +107,7 @@ pub fn next_run(
     loads: &[SuiteLoad],
     runs_per_user: u32,
     limits: &[AdmissionLimit],
+    capacity: &Capacity,
 ) -> Option<NextRun> {
     let mut used_slots: HashMap<UserId, u32> = HashMap::new();
     for load in loads {
@@ -88,6 +125,7 @@ pub fn next_run(
         .filter(|load| load.pending > 0 && load.running < load.concurrency)
         .filter(has_slot)
         .filter(|load| !is_limited(loads, load, limits))
+        .filter(|load| has_capacity(loads, load, capacity))
         .min_by_key(order)
         .map(|load| NextRun::Pending(load.suite_id))
 }
@@ -99,6 +137,36 @@ fn is_limited(loads: &[SuiteLoad], load: &SuiteLoad, limits: &[AdmissionLimit]) 
             |other: &&SuiteLoad| other.user_id == load.user_id && limit.applies_to_suite(other);
         loads.iter().filter(limited).map(|other| other.running).sum::<u32>() >= limit.max_running
     })
+}
+
+/// Whether the call slots and the model can carry another run of this suite.
+fn has_capacity(loads: &[SuiteLoad], load: &SuiteLoad, capacity: &Capacity) -> bool {
+    let active = usage(loads, load.user_id, |_| true, |load| load.active);
+    if !active.has_room(capacity.active_runs) {
+        return false;
+    }
+    let of_model = |model| capacity.runs_by_model.get(model);
+    load.agent.as_ref().and_then(of_model).is_none_or(|runs| {
+        let same_model = |other: &SuiteLoad| other.agent == load.agent;
+        usage(loads, load.user_id, same_model, |load| load.running).has_room(*runs)
+    })
+}
+
+fn usage(
+    loads: &[SuiteLoad],
+    user: UserId,
+    counts: impl Fn(&SuiteLoad) -> bool,
+    used: impl Fn(&SuiteLoad) -> u32,
+) -> Usage {
+    let mut usage = Usage::default();
+    let mut users = HashSet::new();
+    for load in loads.iter().filter(|load| counts(load)) {
+        users.insert(load.user_id);
+        usage.total += used(load);
+        usage.of_user += if load.user_id == user { used(load) } else { 0 };
+    }
+    usage.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
+    usage
 }
 
 #[cfg(test)]
@@ -142,9 +210,17 @@ mod tests {
     }
 
     /// The suites in the order in which their pending runs start, until none may.
-    fn started(mut loads: Vec<SuiteLoad>, limits: &[AdmissionLimit]) -> Vec<u128> {
+    fn started(loads: Vec<SuiteLoad>, limits: &[AdmissionLimit]) -> Vec<u128> {
+        started_within(loads, limits, &Capacity::unlimited())
+    }
+
+    fn started_within(
+        mut loads: Vec<SuiteLoad>,
+        limits: &[AdmissionLimit],
+        capacity: &Capacity,
+    ) -> Vec<u128> {
         let mut started = Vec::new();
-        while let Some(NextRun::Pending(suite)) = next_run(&loads, 8, limits) {
+        while let Some(NextRun::Pending(suite)) = next_run(&loads, 8, limits, capacity) {
             for load in loads.iter_mut().filter(|load| load.suite_id == suite) {
                 (load.pending, load.running, load.active) =
                     (load.pending - 1, load.running + 1, load.active + 1);
@@ -174,17 +250,50 @@ mod tests {
     }
 
     #[test]
+    fn no_more_runs_start_than_the_call_slots_serve() {
+        let capacity = |active_runs| Capacity { active_runs, ..Capacity::unlimited() };
+        let loads = |first| vec![load(1, 1, 7, first), load(2, 2, 8, 0)];
+        assert_eq!(started_within(vec![load(1, 1, 7, 0)], &[], &capacity(2)), [1, 1]);
+        assert_eq!(started_within(loads(0), &[], &capacity(4)), [1, 2, 1, 2]);
+        let late = started_within(loads(3), &[], &capacity(3));
+        assert_eq!(late, [2], "another user gets an equal part at once");
+        let parked = SuiteLoad { active: 0, ..load(1, 1, 7, 2) };
+        assert_eq!(
+            started_within(vec![parked], &[], &capacity(1)),
+            [1],
+            "parked runs make no call"
+        );
+    }
+
+    #[test]
+    fn no_more_runs_start_than_their_model_serves() {
+        let model = ModelRef { connection_id: connection(7), model: "m".into() };
+        let runs_by_model = [(model, 2)].into();
+        let capacity = Capacity { runs_by_model, ..Capacity::unlimited() };
+        let loads = vec![load(1, 1, 7, 0), load(2, 1, 8, 0), load(3, 2, 7, 0)];
+        assert_eq!(started_within(loads, &[], &capacity), [1, 3, 2, 2, 2]);
+        let late = vec![load(1, 1, 7, 2), load(3, 2, 7, 0)];
+        assert_eq!(started_within(late, &[], &capacity), [3], "each user may start one");
+        let unreadable = SuiteLoad { agent: None, ..load(1, 1, 7, 0) };
+        assert_eq!(started_within(vec![unreadable], &[], &capacity).len(), 3);
+    }
+
+    #[test]
     fn free_slot_is_reserved_for_a_parked_run_that_waits_for_it() {
         let parked = SuiteLoad { active: 0, awaiting_slot: 1, ..load(1, 1, 7, 1) };
         let loads = |active| [parked.clone(), SuiteLoad { active, ..load(2, 1, 8, 0) }];
-        assert_eq!(next_run(&loads(7), 8, &[]), None, "the last free slot is reserved");
-        assert!(next_run(&loads(6), 8, &[]).is_some());
+        assert_eq!(
+            next_run(&loads(7), 8, &[], &Capacity::unlimited()),
+            None,
+            "the last free slot is reserved"
+        );
+        assert!(next_run(&loads(6), 8, &[], &Capacity::unlimited()).is_some());
     }
 
     #[test]
     fn orphaned_run_is_claimed_despite_limits() {
         let orphaned = SuiteLoad { orphaned: 1, running: 1, active: 0, ..load(1, 1, 7, 0) };
-        let next = next_run(&[orphaned], 8, &[limit(None, 7, None, 0)]);
+        let next = next_run(&[orphaned], 8, &[limit(None, 7, None, 0)], &Capacity::unlimited());
         assert_eq!(next, Some(NextRun::Orphaned(SuiteId(Uuid::from_u128(1)))));
     }
 

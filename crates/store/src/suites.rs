@@ -22,7 +22,8 @@ pub struct NewRun {
     pub timeout_ms: u64,
     /// The number of user turns of the script, or their limit.
     pub user_turns_planned: u32,
-    /// A run whose finished conversation is copied; only the evaluation is left.
+    /// A run whose conversation is copied. An unfinished one is continued; of a finished one
+    /// only the evaluation is left.
     pub source_run_id: Option<RunId>,
     /// The run ends with this error at once (an incompatible pair).
     pub error: Option<RunError>,

@@ -122,7 +122,11 @@ pub struct LimitArgs {
     #[arg(long, env = "REHEARSAL_CIRCUIT_WAIT", default_value = "60s", value_parser = duration)]
     pub circuit_wait: Duration,
 
-    /// Maximum total waiting time of a run, like `10m`
+    /// How long a connection may fail before runs that have not begun end, like `15m`
+    #[arg(long, env = "REHEARSAL_OUTAGE_WAIT", default_value = "15m", value_parser = duration)]
+    pub outage_wait: Duration,
+
+    /// How long a run waits while a rate limit lets no call through, like `10m`
     #[arg(long, env = "REHEARSAL_MAX_WAIT", default_value = "10m", value_parser = duration)]
     pub max_wait: Duration,
 }

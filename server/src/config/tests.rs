@@ -61,8 +61,8 @@ fn defaults_match_the_manual() {
         [limits.runs_per_suite, limits.runs_per_user, limits.max_calls, limits.queue_per_user];
     assert_eq!(counts, [3, 8, 64, 500]);
     assert_eq!(limits.transcript_mb_per_user, 10_000);
-    let times = [limits.call_timeout, limits.circuit_wait, limits.max_wait];
-    assert_eq!(times.map(|time| time.as_secs()), [120, 60, 600]);
+    let times = [limits.call_timeout, limits.circuit_wait, limits.outage_wait, limits.max_wait];
+    assert_eq!(times.map(|time| time.as_secs()), [120, 60, 900, 600]);
     let clients = &args.clients;
     let counts = [
         clients.max_connections,

@@ -18,7 +18,7 @@ use store::accounts::{AccountStore, UserRow};
 use store::queue::{Claim, QueueStore};
 use store::retention::{Expired, RetentionStore};
 use store::rows::{CallDone, EvaluationRow, Intent, ModelRef, ModelSnapshot, Role};
-use store::scheduler::AdmissionLimit;
+use store::scheduler::{AdmissionLimit, Capacity};
 use store::suites::{IdempotencyRecord, NewEvaluation, NewRun, NewSuite, SuiteStore, TimeCursor};
 use store::transition::{RunChange, RunOutcome};
 use store_sqlite::SqliteStore;
@@ -104,6 +104,7 @@ fn claim(most: u32) -> Claim {
         max_wait,
         most,
         admission_limits: Vec::new(),
+        capacity: Capacity::unlimited(),
         now: SystemClock.now(),
     }
 }

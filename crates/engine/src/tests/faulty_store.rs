@@ -2,12 +2,12 @@
 
 use super::fixture::Fixture;
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use domain::{ConnectionId, Evaluation, EvaluationId, RunId, Timestamp, UserId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use store::memory::InMemoryQueue;
-use store::queue::{Claim, Heartbeat, QueueStore, RecoverySummary, RunInput};
+use store::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
 use store::transition::{Lease, RunChange};
@@ -127,6 +127,19 @@ impl QueueStore for FaultyStore {
     }
     async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
         self.available()?.recover_at_boot(now).await
+    }
+    async fn outages(&self) -> StoreResult<Vec<Outage>> {
+        self.available()?.outages().await
+    }
+    async fn save_outages(
+        &self,
+        began: Vec<Outage>,
+        ended: Vec<(UserId, ConnectionId)>,
+    ) -> StoreResult<()> {
+        self.available()?.save_outages(began, ended).await
+    }
+    async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32> {
+        self.available()?.give_up_pending(give_up, now).await
     }
     async fn queue_stats(&self) -> StoreResult<QueueStats> {
         self.available()?.queue_stats().await

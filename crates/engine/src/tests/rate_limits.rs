@@ -20,7 +20,7 @@ const LATENCY: Duration = Duration::from_secs(1);
 
 /// A provider that limits the requests within any minute.
 #[derive(Default)]
-struct SlidingWindow {
+pub(super) struct SlidingWindow {
     recent: Mutex<VecDeque<Timestamp>>,
     refused: AtomicU32,
 }
@@ -47,7 +47,7 @@ impl SlidingWindow {
 type Answer = BoxFuture<'static, Result<ChatReply, CallError>>;
 
 /// The script of such a provider; with `headers` it reports its limit.
-fn limited(
+pub(super) fn limited(
     window: Arc<SlidingWindow>,
     clock: TokioClock,
     allowed: usize,

@@ -2,7 +2,7 @@
 
 use super::Outbound;
 use super::timer::reported;
-use domain::{BreakerState, ConnectionId, UserId, WaitReason, Waiting};
+use domain::{BreakerState, ConnectionId, Timestamp, UserId, WaitReason, Waiting};
 use std::time::Duration;
 
 /// No run starts before a rate limit that lasts longer. A run that has started waits
@@ -18,9 +18,22 @@ pub struct Backpressure {
     /// The affected model; `None` for all models.
     pub model: Option<String>,
     pub waiting: Waiting,
+    /// The connection is suspended: its calls are rejected at once instead of waiting.
+    pub is_suspended: bool,
     /// No call passes before `waiting.until`. If false, one call per user may be in
     /// progress, as a probe or as the next one in the queue.
     pub blocks_all: bool,
+}
+
+/// A connection on which the calls of a user fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingConnection {
+    pub user_id: UserId,
+    pub connection_id: ConnectionId,
+    /// A sentence about the last failures. Contains text of the provider.
+    pub reason: String,
+    /// The last success, if this process saw one.
+    pub last_success: Option<Timestamp>,
 }
 
 impl Outbound {
@@ -37,6 +50,9 @@ impl Outbound {
         if [BreakerState::Open, BreakerState::HalfOpen].contains(&circuit.state) {
             return Some(Waiting { what: WaitReason::Circuit, until: circuit.until });
         }
+        if let Some((until, true)) = self.breakers.suspension(user, connection, now) {
+            return Some(Waiting { what: WaitReason::Circuit, until: Some(until) });
+        }
         let until = reported(self.limiter.exhausted(connection, model, now)?, now);
         Some(Waiting { what: WaitReason::RateLimit, until })
     }
@@ -47,8 +63,14 @@ impl Outbound {
         self.limiter.learned_concurrency()
     }
 
-    /// All circuits and rate limits that make calls wait now. A suspended circuit is
-    /// not among them, because it rejects calls at once.
+    /// All connections whose circuit is not closed.
+    #[must_use]
+    pub fn failing_connections(&self) -> Vec<FailingConnection> {
+        self.breakers.all_failing()
+    }
+
+    /// All circuits and rate limits that make calls wait now, and the suspended
+    /// connections, on which calls are rejected at once.
     #[must_use]
     pub fn backpressure(&self) -> Vec<Backpressure> {
         let now = self.clock.now();
@@ -61,15 +83,27 @@ impl Outbound {
                     connection_id,
                     model: None,
                     waiting,
+                    is_suspended: false,
                     blocks_all,
                 }
             });
+        let suspended = self.breakers.all_suspended(now).into_iter();
+        let suspended = suspended.map(|(user, connection_id, until, blocks_all)| Backpressure {
+            user_id: Some(user),
+            connection_id,
+            model: None,
+            waiting: Waiting { what: WaitReason::Circuit, until: Some(until) },
+            is_suspended: true,
+            blocks_all,
+        });
         let buckets = self.limiter.all_exhausted(now).into_iter();
         let rate_limits = buckets.map(|(connection_id, model, until)| {
             let waiting = Waiting { what: WaitReason::RateLimit, until };
             let blocks_all = until.is_some_and(|until| until.since(now) > MAX_WAIT_BEFORE_START);
-            Backpressure { user_id: None, connection_id, model: Some(model), waiting, blocks_all }
+            let (user_id, model) = (None, Some(model));
+            let is_suspended = false;
+            Backpressure { user_id, connection_id, model, waiting, is_suspended, blocks_all }
         });
-        circuits.chain(rate_limits).collect()
+        circuits.chain(suspended).chain(rate_limits).collect()
     }
 }

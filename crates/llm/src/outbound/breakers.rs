@@ -1,5 +1,6 @@
 //! The circuits of all users and connections, as a gate.
 
+use super::backpressure::FailingConnection;
 use super::breaker::{Acquire, Circuit, Outcome, Ticket};
 use super::eviction::EvictionSchedule;
 use super::gate::{Admission, CallKey, Gate, Permit};
@@ -75,6 +76,48 @@ impl Breakers {
         });
         let open = [BreakerState::Open, BreakerState::HalfOpen];
         views.filter(|(_, _, breaker)| open.contains(&breaker.state)).collect()
+    }
+
+    /// All connections whose calls fail: open, half-open and suspended circuits.
+    pub(super) fn all_failing(&self) -> Vec<FailingConnection> {
+        let circuits = self.circuits.lock();
+        let failing = circuits.iter().filter_map(|((user_id, connection_id), shared)| {
+            let circuit = shared.circuit.lock();
+            let (reason, last_success) = circuit.failure()?;
+            Some(FailingConnection {
+                user_id: *user_id,
+                connection_id: *connection_id,
+                reason: reason.to_owned(),
+                last_success,
+            })
+        });
+        failing.collect()
+    }
+
+    /// The suspension of a user's connection: until when its calls are rejected, and
+    /// whether they are rejected now.
+    pub(super) fn suspension(
+        &self,
+        user: UserId,
+        connection: ConnectionId,
+        now: Timestamp,
+    ) -> Option<(Timestamp, bool)> {
+        let shared = self.circuits.lock().get(&(user, connection)).cloned();
+        shared.and_then(|shared| shared.circuit.lock().suspension(now))
+    }
+
+    /// All suspended connections, with the time until which their calls are rejected, and
+    /// whether they are rejected now.
+    pub(super) fn all_suspended(
+        &self,
+        now: Timestamp,
+    ) -> Vec<(UserId, ConnectionId, Timestamp, bool)> {
+        let circuits = self.circuits.lock();
+        let suspended = circuits.iter().filter_map(|((user, connection), shared)| {
+            let (until, rejects) = shared.circuit.lock().suspension(now)?;
+            Some((*user, *connection, until, rejects))
+        });
+        suspended.collect()
     }
 
     /// Resets the circuits of an edited connection for all users.

@@ -50,7 +50,7 @@ mod token_estimate;
 mod types;
 mod window;
 
-pub use backpressure::Backpressure;
+pub use backpressure::{Backpressure, FailingConnection};
 pub use fair_queue::CallOrder;
 pub use types::{
     Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver, NoopWatcher,

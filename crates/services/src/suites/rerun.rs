@@ -30,12 +30,20 @@ impl Suites {
             };
         };
         let unchanged = agent.revision == revision && scenario.revision == row.scenario.revision;
-        let only_judging_failed = row.status == RunStatus::Error && row.end_reason.is_some();
         NewRun {
-            source_run_id: (unchanged && only_judging_failed).then_some(row.id),
+            source_run_id: (unchanged && has_reusable_conversation(row)).then_some(row.id),
             ..self.new_run(agent, scenario, row.repetition)
         }
     }
+}
+
+/// Whether a rerun continues the stored conversation: it finished and only the judging
+/// failed, or it stopped because the provider let no call through.
+fn has_reusable_conversation(row: &RunRow) -> bool {
+    let stopped_by_provider =
+        row.error.as_ref().is_some_and(|error| error.kind.is_provider_outage());
+    row.status == RunStatus::Error
+        && (row.end_reason.is_some() || (stopped_by_provider && row.turns > 0))
 }
 
 /// The judge and the simulated user that the suite of a run selected itself.
@@ -56,5 +64,52 @@ pub(super) fn matches(row: &RunRow, which: RerunScope) -> bool {
         RerunScope::Errors => row.status == RunStatus::Error,
         RerunScope::Failed => row.status == RunStatus::Failed,
         RerunScope::All => row.status.is_final(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_reusable_conversation;
+    use domain::{EndReason, ErrorKind};
+    use std::time::Duration;
+    use store::contract::queue::{T0, at, finish, new_run, suite, turns};
+    use store::rows::RunRow;
+    use store::transition::{RunChange, RunOutcome, RunTransition};
+
+    /// A run that ended with this error after these turns.
+    fn failed(kind: ErrorKind, messages: &[&str], end_reason: Option<EndReason>) -> RunRow {
+        let mut run = RunRow::new(&suite(1, 1, 1), &new_run(1), 0);
+        let claim = RunTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
+        run.transition(claim, T0).unwrap();
+        let end = finish(RunOutcome::error(kind, "fault"));
+        let change = RunChange { end_reason, finish: end.finish, ..turns(messages) };
+        let lease_epoch = run.lease_epoch;
+        let commit = RunTransition::Commit { lease_epoch, change: Box::new(change) };
+        run.transition(commit, at(1)).unwrap();
+        run
+    }
+
+    #[test]
+    fn conversation_continues_only_after_provider_outages() {
+        let cases = [
+            (ErrorKind::CircuitOpen, true),
+            (ErrorKind::RateLimited, true),
+            (ErrorKind::ProviderUnavailable, true),
+            (ErrorKind::CredentialInvalid, true),
+            (ErrorKind::QuotaExhausted, true),
+            (ErrorKind::ProviderRejected, false),
+            (ErrorKind::Timeout, false),
+            (ErrorKind::Abandoned, false),
+            (ErrorKind::Internal, false),
+            (ErrorKind::InvalidScenario, false),
+        ];
+        for (kind, expected) in cases {
+            let run = failed(kind, &["a"], None);
+            assert_eq!(has_reusable_conversation(&run), expected, "{kind:?}");
+            let finished = failed(kind, &["a"], Some(EndReason::ScriptFinished));
+            assert!(has_reusable_conversation(&finished), "{kind:?}: only the judging is left");
+        }
+        let empty = failed(ErrorKind::CircuitOpen, &[], None);
+        assert!(!has_reusable_conversation(&empty), "there is nothing to continue");
     }
 }

@@ -124,9 +124,8 @@ pub(super) async fn claim(tx: &mut WriteTransaction, claim: Claim) -> StoreResul
     let mut claimed = Vec::new();
     let mut loads = claimable_loads(tx, claim.now).await?;
     while claimed.len() < claim.most as usize {
-        let Some(next) = next_run(&loads, claim.runs_per_user, &claim.admission_limits) else {
-            break;
-        };
+        let next = next_run(&loads, claim.runs_per_user, &claim.admission_limits, &claim.capacity);
+        let Some(next) = next else { break };
         let Some(candidate) = candidate(tx, next).await? else { break };
         let (mut readable, failed) = read_or_fail(tx, vec![candidate], claim.now).await?;
         let Some(mut row) = readable.pop() else {

@@ -2,6 +2,7 @@
 
 use super::read_run;
 use crate::cell::{Cell, MAX_MILLIS};
+use crate::evaluations::end_first_evaluation;
 use crate::events::{append, finish_suite};
 use crate::rows::{RawRun, document};
 use crate::sqlite_error::DbResult;
@@ -78,6 +79,7 @@ pub(super) async fn fail_corrupt_run(
          created_at = iif(created_at BETWEEN 0 AND ?9, created_at, ?5), \
          started_at = iif(started_at BETWEEN 0 AND ?9, started_at, NULL), \
          deadline_at = iif(deadline_at BETWEEN 0 AND ?9, deadline_at, NULL), \
+         deadline_paused_at = NULL, \
          cancel_requested_at = iif(cancel_requested_at BETWEEN 0 AND ?9, \
          cancel_requested_at, NULL) \
          WHERE id = ?6 AND status IN ('pending', 'running') \
@@ -96,7 +98,12 @@ pub(super) async fn fail_corrupt_run(
     let suite = suite.fetch_optional(&mut **tx).await.db()?.ok_or(StoreError::LeaseLost)?;
     let suite = suite.uuid().into();
     let events = match read_run(tx, RunId(id.uuid())).await {
-        Ok(run) => run.iter().map(RunRow::event).collect(),
+        Ok(run) => {
+            if let Some(run) = &run {
+                end_first_evaluation(tx, run, now).await?;
+            }
+            run.iter().map(RunRow::event).collect()
+        }
         // A column without a replacement is corrupt too: the run ends unseen.
         Err(StoreError::Corrupt { .. }) => {
             finish_suite(tx, suite, now).await?.into_iter().collect()

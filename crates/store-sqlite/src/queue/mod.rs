@@ -5,23 +5,26 @@
 mod claim;
 mod corrupt;
 mod lease;
+mod outages;
 mod recover;
 
 pub(crate) use corrupt::read_or_fail;
 
 use crate::SqliteStore;
 use crate::cell::Cell;
-use crate::evaluations::{apply_to_evaluation, claim_evaluations, read_evaluation};
+use crate::evaluations::{
+    apply_to_evaluation, claim_evaluations, end_first_evaluation, read_evaluation,
+};
 use crate::events::append;
 use crate::rows::{RawEvaluation, RawRun, save_run, select_evaluations, select_runs};
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use domain::{ConnectionId, Evaluation, EvaluationId, RunId, RunStatus, Timestamp, UserId};
 use futures::FutureExt;
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use store::queue::{Claim, Heartbeat, QueueStore, RecoverySummary, RunInput};
+use store::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
 use store::transition::{EvaluationTransition, Lease, RunChange, RunTransition};
@@ -38,6 +41,10 @@ pub(super) async fn apply(
     let was = row.lease();
     let events = row.transition(transition, now)?;
     save_run(tx, row, &was).await?;
+    let no_verdict = matches!(row.status, RunStatus::Error | RunStatus::Cancelled);
+    if no_verdict && row.end_reason.is_some() {
+        end_first_evaluation(tx, row, now).await?;
+    }
     append(tx, row.suite_id, events, now).await
 }
 
@@ -182,6 +189,22 @@ impl QueueStore for SqliteStore {
 
     async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
         self.writer.transaction(move |tx| recover::recover_at_boot(tx, now).boxed()).await
+    }
+
+    async fn outages(&self) -> StoreResult<Vec<Outage>> {
+        outages::outages(&self.read).await
+    }
+
+    async fn save_outages(
+        &self,
+        began: Vec<Outage>,
+        ended: Vec<(UserId, ConnectionId)>,
+    ) -> StoreResult<()> {
+        self.writer.write(move |c| outages::save(c, began, ended).boxed()).await
+    }
+
+    async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32> {
+        self.writer.transaction(move |tx| outages::give_up_pending(tx, give_up, now).boxed()).await
     }
 
     async fn queue_stats(&self) -> StoreResult<QueueStats> {

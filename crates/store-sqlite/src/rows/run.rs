@@ -42,6 +42,7 @@ pub(crate) struct RawRun {
     pub(crate) lease_owner: Option<Cell<String>>,
     pub(crate) lease_until: Option<Cell<i64>>,
     pub(crate) deadline_at: Option<Cell<i64>>,
+    pub(crate) deadline_paused_at: Option<Cell<i64>>,
     pub(crate) active_ms: Cell<i64>,
     pub(crate) parked_ms: Cell<i64>,
     pub(crate) circuit_ms: Cell<i64>,
@@ -118,6 +119,7 @@ impl RawRun {
                 lease_owner: row.optional("lease_owner", self.lease_owner)?,
                 lease_until: row.optional("lease_until", self.lease_until)?,
                 deadline_at: row.optional("deadline_at", self.deadline_at)?,
+                deadline_paused_at: row.optional("deadline_paused_at", self.deadline_paused_at)?,
                 active_ms: row.millis("active_ms", self.active_ms)?,
                 parked_ms: row.millis("parked_ms", self.parked_ms)?,
                 circuit_ms: row.millis("circuit_ms", self.circuit_ms)?,
@@ -150,6 +152,7 @@ pub(crate) async fn save_run(
     let end_reason = run.end_reason.map(EndReason::as_str);
     let lease_until = run.lease_until.map(|at| at.0);
     let deadline_at = run.deadline_at.map(|at| at.0);
+    let deadline_paused_at = run.deadline_paused_at.map(|at| at.0);
     let (active_ms, parked_ms) = (integer(run.active_ms)?, integer(run.parked_ms)?);
     let circuit_ms = integer(run.circuit_ms)?;
     let cancel_requested_at = run.cancel_requested_at.map(|at| at.0);
@@ -160,7 +163,7 @@ pub(crate) async fn save_run(
         "UPDATE runs SET status = ?, stage = ?, waiting = ?, parked = ?, score = ?, \
          error_kind = ?, error_message = ?, end_reason = ?, lease_epoch = ?, recoveries = ?, \
          recoveries_without_progress = ?, lease_owner = ?, lease_until = ?, deadline_at = ?, \
-         active_ms = ?, parked_ms = ?, circuit_ms = ?, cancel_requested_at = ?, started_at = ?, \
+         deadline_paused_at = ?, active_ms = ?, parked_ms = ?, circuit_ms = ?, cancel_requested_at = ?, started_at = ?, \
          finished_at = ?, usage = ?, user_turns = ?, turns = ? \
          WHERE id = ? AND lease_epoch = ? AND status IN ('pending', 'running')",
         status,
@@ -177,6 +180,7 @@ pub(crate) async fn save_run(
         run.lease_owner,
         lease_until,
         deadline_at,
+        deadline_paused_at,
         active_ms,
         parked_ms,
         circuit_ms,

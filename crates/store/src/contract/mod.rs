@@ -190,10 +190,17 @@ macro_rules! queue_contract {
             $crate::contract::queue::cancel_and_expiry,
             [
                 leased_run_ends_at_its_deadline,
+                deadline_stands_still_while_a_run_waits,
+                first_evaluation_ends_with_its_run,
                 pending_run_is_abandoned_after_a_day,
                 cancel_ends_pending_runs_and_returns_leased_ones,
                 cancelled_run_ends_on_release,
             ]
+        );
+        $crate::contract_tests!(
+            $open,
+            $crate::contract::queue::outages,
+            [outages_are_stored_until_they_end, pending_runs_give_up_together,]
         );
         $crate::contract_tests!(
             $open,
@@ -233,6 +240,7 @@ macro_rules! queue_contract {
                 full_queue_refuses_suite,
                 incompatible_runs_are_final_from_the_start,
                 finished_conversation_is_copied,
+                unfinished_conversation_is_copied,
             ]
         );
         $crate::contract_tests!(

@@ -3,7 +3,7 @@
 use super::InMemoryQueue;
 use super::state::State;
 use crate::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
-use crate::queue::{Claim, Heartbeat, QueueStore, RecoverySummary, RunInput};
+use crate::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
 use crate::queue_stats::QueueStats;
 use crate::rows::{EvaluationRow, Intent, Role, RunRow};
 use crate::scheduler::next_run;
@@ -12,7 +12,10 @@ use crate::transition::{
 };
 use crate::{StoreError, StoreResult};
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, Timestamp, Turn, UserId};
+use domain::{
+    ConnectionId, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp, Turn,
+    UserId,
+};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -22,7 +25,12 @@ impl QueueStore for InMemoryQueue {
         self.write(|state| {
             let mut claimed = Vec::new();
             while claimed.len() < claim.most as usize {
-                let next = next_run(&state.loads(), claim.runs_per_user, &claim.admission_limits);
+                let next = next_run(
+                    &state.loads(),
+                    claim.runs_per_user,
+                    &claim.admission_limits,
+                    &claim.capacity,
+                );
                 let Some(id) = next.and_then(|next| state.candidate(next)) else { break };
                 let transition =
                     RunTransition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };
@@ -164,6 +172,41 @@ impl QueueStore for InMemoryQueue {
 
     async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
         self.write(|state| Ok(state.recover(|_| true, Vec::new(), now)))
+    }
+
+    async fn outages(&self) -> StoreResult<Vec<Outage>> {
+        Ok(self.state.lock().outages.values().copied().collect())
+    }
+
+    async fn save_outages(
+        &self,
+        began: Vec<Outage>,
+        ended: Vec<(UserId, ConnectionId)>,
+    ) -> StoreResult<()> {
+        self.write(|state| {
+            let began = began.into_iter();
+            state.outages.extend(began.map(|new| ((new.user_id, new.connection_id), new)));
+            state.outages.retain(|key, _| !ended.contains(key));
+            Ok(())
+        })
+    }
+
+    async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32> {
+        let GiveUp { user_id, connection_id, created_by, message } = give_up;
+        self.write(|state| {
+            let is_due = |run: &&RunRow| {
+                run.status == RunStatus::Pending
+                    && run.user_id == user_id
+                    && run.model_snapshot.agent.connection_id == connection_id
+                    && run.created_at <= created_by
+            };
+            let due: Vec<_> = state.runs.values().filter(is_due).map(|run| run.id).collect();
+            for id in &due {
+                let message = message.clone();
+                state.apply(*id, RunTransition::GiveUp { message }, now)?;
+            }
+            Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
+        })
     }
 
     async fn queue_stats(&self) -> StoreResult<QueueStats> {

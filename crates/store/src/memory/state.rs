@@ -2,14 +2,15 @@
 
 use super::StoredCall;
 use crate::commit_effects::CommitEffects;
+use crate::queue::Outage;
 use crate::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
 use crate::scheduler::{NextRun, SuiteLoad};
 use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord, NewSuite};
 use crate::transition::{RunTransition, SuiteTransition};
 use crate::{StoreError, StoreResult};
 use domain::{
-    AgentId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp,
-    UserId, WaitReason,
+    AgentId, ConnectionId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId,
+    Timestamp, UserId, WaitReason,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,6 +25,7 @@ pub(super) struct State {
     pub(super) evaluations: BTreeMap<EvaluationId, EvaluationRow>,
     pub(super) events: HashMap<SuiteId, Vec<EventRow>>,
     pub(super) keys: Keys,
+    pub(super) outages: HashMap<(UserId, ConnectionId), Outage>,
     /// Suites with deleted events: readers get none of them.
     pub(super) pruned: HashSet<SuiteId>,
     /// Effects of the current change.
@@ -43,6 +45,10 @@ impl State {
         let mut events = row.transition(transition, now)?;
         let row = row.clone();
         if row.status.is_final() {
+            let evaluations = self.evaluations.values_mut();
+            for first in evaluations.filter(|of| of.run_id == id && of.view.is_first) {
+                first.end_with_run(&row, now);
+            }
             events.extend(self.transition_suite(
                 row.suite_id,
                 SuiteTransition::Finish { counts: self.counts(row.suite_id) },

@@ -13,7 +13,7 @@ use domain::{ConnectionId, FinishedEvent, Run, RunId, Turn};
 use serde::{Deserialize, Serialize};
 
 /// A model and the connection that serves it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ModelRef {
     pub connection_id: ConnectionId,
     pub model: String,

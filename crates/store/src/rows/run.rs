@@ -34,6 +34,9 @@ pub struct RunState {
     pub status: RunStatus,
     pub stage: Option<Stage>,
     pub waiting: Option<Waiting>,
+    /// Since when the run waits for a slot or a rate limit. Meanwhile its deadline does
+    /// not pass; when the wait ends, the deadline moves by it.
+    pub deadline_paused_at: Option<Timestamp>,
     /// The run gave back its user slot and call slot while it waits.
     pub parked: bool,
     pub score: Option<f64>,

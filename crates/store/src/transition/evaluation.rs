@@ -5,7 +5,9 @@ use super::{
     EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
 };
 use crate::rows::{EvaluationRow, ModelRef, RunRow};
-use domain::{ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp};
+use domain::{
+    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, RunStatus, Timestamp,
+};
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +139,25 @@ impl EvaluationRow {
             lease.recoveries += 1;
             lease.recoveries_without_progress += 1;
         }
+    }
+}
+
+impl EvaluationRow {
+    /// Ends the first evaluation of a run that ended without a verdict, so that the run
+    /// can be rejudged. Returns whether it was unfinished.
+    pub fn end_with_run(&mut self, run: &RunRow, now: Timestamp) -> bool {
+        if !is_unfinished(self.view.status) {
+            return false;
+        }
+        match (run.status, &run.error) {
+            (RunStatus::Error, Some(error)) => fail(&mut self.view, error.clone(), now),
+            (RunStatus::Cancelled, _) => {
+                self.view.status = EvaluationStatus::Cancelled;
+                self.view.finished_at = Some(now);
+            }
+            _ => return false,
+        }
+        true
     }
 }
 

@@ -7,11 +7,11 @@ use super::{
 };
 use crate::rows::{EventRow, RunRow, RunState};
 use crate::suites::{NewRun, NewSuite};
-use domain::{ErrorKind, RunStatus, Speaker, Stage, Timestamp, Usage};
+use domain::{ErrorKind, RunStatus, Speaker, Stage, Timestamp, Usage, WaitReason, Waiting};
 use std::time::Duration;
 
-/// A run that stays pending for this time is abandoned.
-const MAX_PENDING_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A run ends this long after it was requested, whatever it waits for.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunTransition {
@@ -34,6 +34,11 @@ pub enum RunTransition {
     Cancel,
     /// The deadline passed, or the run stayed pending for too long.
     Expire,
+    /// The connection of a pending run fails for too long.
+    GiveUp {
+        /// The message of the error.
+        message: String,
+    },
 }
 
 impl RunRow {
@@ -58,6 +63,7 @@ impl RunRow {
                 status: if run.error.is_some() { RunStatus::Error } else { RunStatus::Pending },
                 stage: None,
                 waiting: None,
+                deadline_paused_at: None,
                 parked: false,
                 score: None,
                 error: run.error.clone(),
@@ -125,7 +131,7 @@ impl RunRow {
             }
             RunTransition::Release { lease_epoch } => {
                 self.check_lease(lease_epoch)?;
-                self.release();
+                self.release(now);
                 // No worker claims a cancelled run, so it ends here.
                 if self.cancel_requested_at.is_some() {
                     self.finish(RunOutcome::cancelled(), now);
@@ -135,7 +141,7 @@ impl RunRow {
                 if !self.is_leased() {
                     return Err(Refused::NotApplicable);
                 }
-                self.release();
+                self.release(now);
                 self.recover(now);
             }
             RunTransition::Cancel => {
@@ -148,8 +154,14 @@ impl RunRow {
             }
             RunTransition::Expire => {
                 let outcome = self.expired(now).ok_or(Refused::NotApplicable)?;
-                self.release();
+                self.release(now);
                 self.finish(outcome, now);
+            }
+            RunTransition::GiveUp { message } => {
+                if self.status != RunStatus::Pending {
+                    return Err(Refused::NotApplicable);
+                }
+                self.finish(RunOutcome::error(ErrorKind::CircuitOpen, message), now);
             }
         }
         Ok(vec![self.event()])
@@ -165,17 +177,18 @@ impl RunRow {
     }
 
     fn claim(&mut self, owner: String, max_wait: Duration, now: Timestamp) {
+        self.set_waiting(None, now);
+        let end = self.created_at.plus(MAX_AGE);
         let state = &mut self.state.0;
         state.lease_epoch += 1;
         state.lease_owner = Some(owner);
         state.lease_until = Some(now.plus(LEASE_DURATION));
-        state.waiting = None;
         state.parked = false;
         if state.status == RunStatus::Pending {
             state.status = RunStatus::Running;
             state.started_at = Some(now);
             let active = Duration::from_millis(self.timeout_ms);
-            state.deadline_at = Some(now.plus(active + max_wait + EVALUATION_ALLOWANCE));
+            state.deadline_at = Some(now.plus(active + max_wait + EVALUATION_ALLOWANCE).min(end));
         }
         let conversing = state.end_reason.is_none();
         state.stage = Some(if conversing { Stage::Conversing } else { Stage::Evaluating });
@@ -210,8 +223,8 @@ impl RunRow {
             state.parked = parked;
         }
         if let Some(waiting) = change.waiting {
-            changed |= state.waiting != waiting;
-            state.waiting = waiting;
+            changed |= self.waiting != waiting;
+            self.set_waiting(waiting, now);
         }
         if let Some(outcome) = change.finish {
             self.finish(outcome, now);
@@ -223,14 +236,32 @@ impl RunRow {
         events
     }
 
+    /// Stores what the run waits for. The deadline stands still while it waits for a slot
+    /// of the server or for a rate limit, because such a wait says nothing about the run.
+    /// A wait behind an open circuit is part of the time before the deadline.
+    fn set_waiting(&mut self, waiting: Option<Waiting>, now: Timestamp) {
+        let end = self.created_at.plus(MAX_AGE);
+        let state = &mut self.state.0;
+        if let Some(since) = state.deadline_paused_at.take() {
+            let paused = now.since(since);
+            state.deadline_at = state.deadline_at.map(|at| at.plus(paused).min(end));
+        }
+        let pauses = |waiting: &Waiting| match waiting.what {
+            WaitReason::Slot | WaitReason::RateLimit => true,
+            WaitReason::Circuit => false,
+        };
+        state.deadline_paused_at = waiting.as_ref().filter(|waiting| pauses(waiting)).map(|_| now);
+        state.waiting = waiting;
+    }
+
     /// Releases the lease and fences the previous holder.
-    fn release(&mut self) {
+    fn release(&mut self, now: Timestamp) {
+        self.set_waiting(None, now);
         let state = &mut self.state.0;
         state.lease_epoch += 1;
         state.lease_owner = None;
         state.lease_until = None;
         state.parked = false;
-        state.waiting = None;
     }
 
     fn recover(&mut self, now: Timestamp) {
@@ -252,10 +283,16 @@ impl RunRow {
     /// The outcome of a run whose time is up.
     fn expired(&self, now: Timestamp) -> Option<RunOutcome> {
         let message = match self.status {
-            RunStatus::Pending if now.since(self.created_at) >= MAX_PENDING_AGE => {
+            RunStatus::Pending if now.since(self.created_at) >= MAX_AGE => {
                 "The run stayed in the queue for 24 hours. Run it again."
             }
-            RunStatus::Running if self.deadline_at.is_some_and(|deadline| deadline <= now) => {
+            RunStatus::Running if now.since(self.created_at) >= MAX_AGE => {
+                "The run was not finished within 24 hours. Run it again."
+            }
+            RunStatus::Running
+                if self.deadline_paused_at.is_none()
+                    && self.deadline_at.is_some_and(|deadline| deadline <= now) =>
+            {
                 "No server finished the run before its deadline. Run it again."
             }
             _ => return None,
@@ -271,6 +308,7 @@ impl RunRow {
         state.error = outcome.error;
         state.stage = None;
         state.waiting = None;
+        state.deadline_paused_at = None;
         state.parked = false;
         state.lease_owner = None;
         state.lease_until = None;

@@ -3,7 +3,7 @@
 use super::{MAX_RECOVERIES_WITHOUT_PROGRESS, Refused, RunChange, RunOutcome, RunTransition};
 use crate::contract::queue::{T0, new_run, suite};
 use crate::rows::{EventRow, RunRow};
-use domain::{EndReason, ErrorKind, RunStatus, Speaker, Turn, WaitReason, Waiting};
+use domain::{EndReason, ErrorKind, RunStatus, Speaker, Timestamp, Turn, WaitReason, Waiting};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -101,6 +101,11 @@ fn step() -> impl Strategy<Value = Step> {
     (action, 0..200_u64).prop_map(|(action, after)| Step { action, after })
 }
 
+/// A day after the request.
+fn latest_end(run: &RunRow) -> Timestamp {
+    run.created_at.plus(Duration::from_secs(24 * 3600))
+}
+
 fn check(
     before: &RunRow,
     after: &RunRow,
@@ -111,7 +116,12 @@ fn check(
     prop_assert!(after.lease_epoch >= before.lease_epoch);
     prop_assert!(after.turns >= before.turns && after.active_ms >= before.active_ms);
     if let Some(deadline) = before.deadline_at {
-        prop_assert_eq!(after.deadline_at, Some(deadline), "the deadline never changes");
+        let moved = after.deadline_at.expect("a deadline stays");
+        prop_assert!(moved >= deadline && moved <= latest_end(after));
+        prop_assert!(
+            moved == deadline || before.deadline_paused_at.is_some(),
+            "the deadline moves only by waits"
+        );
         prop_assert_eq!(after.started_at, before.started_at);
     }
     let leased = after.lease_owner.is_some();
@@ -122,6 +132,8 @@ fn check(
         matches!(after.status, RunStatus::Passed | RunStatus::Failed | RunStatus::Inconclusive);
     prop_assert!(after.score.is_none() || verdict, "only a verdict has a score");
     prop_assert_eq!(after.status == RunStatus::Error, after.error.is_some());
+    let waits = after.waiting.is_some_and(|waiting| waiting.what != WaitReason::Circuit);
+    prop_assert_eq!(after.deadline_paused_at.is_some(), waits);
     if after.status.is_final() {
         prop_assert!(after.stage.is_none() && after.waiting.is_none() && !after.parked);
     }
@@ -178,7 +190,8 @@ proptest! {
         }
     }
 
-    /// From every state, the reaper alone ends the run at its deadline.
+    /// From every state, the reaper alone ends the run at its deadline; a run that waits, a
+    /// day after the request.
     #[test]
     fn every_run_ends_by_its_deadline(steps in prop::collection::vec(step(), 0..40)) {
         let (mut run, mut now) = (RunRow::new(&suite(1, 1, 1), &new_run(1), 0), T0);
@@ -186,7 +199,8 @@ proptest! {
             now = now.plus(Duration::from_secs(after));
             let _ = run.transition(action.transition(&run.clone()), now);
         }
-        let end = run.deadline_at.unwrap_or(run.created_at.plus(Duration::from_secs(24 * 3600))).max(now);
+        let deadline = run.deadline_at.filter(|_| run.deadline_paused_at.is_none());
+        let end = deadline.unwrap_or(latest_end(&run)).max(now);
         let _ = run.transition(RunTransition::Recover, end);
         let _ = run.transition(RunTransition::Expire, end);
         prop_assert!(run.status.is_final(), "{run:?}");

@@ -119,6 +119,8 @@ pub(super) struct Circuit {
     edition: u64,
     /// The time of the last success, or of the first call.
     last_success: Option<Timestamp>,
+    /// The time of the last success.
+    succeeded_at: Option<Timestamp>,
     suspended_models: HashMap<String, Suspension>,
 }
 
@@ -129,6 +131,7 @@ impl Default for Circuit {
             epoch: 0,
             edition: 0,
             last_success: None,
+            succeeded_at: None,
             suspended_models: HashMap::new(),
         }
     }
@@ -258,6 +261,7 @@ impl Circuit {
         let error = match outcome {
             Outcome::Success => {
                 self.last_success = Some(now);
+                self.succeeded_at = Some(now);
                 return Signal::Success;
             }
             Outcome::Cancelled => return Signal::Cancelled,

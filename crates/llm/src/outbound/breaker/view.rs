@@ -42,6 +42,26 @@ impl Circuit {
         }
     }
 
+    /// Why the calls of the connection fail, unless the circuit is closed. A suspension of
+    /// single models is not a failure of the connection.
+    pub(in crate::outbound) fn failure(&self) -> Option<(&str, Option<Timestamp>)> {
+        let reason = match &self.state {
+            State::Closed(_) => return None,
+            State::Open { reason, .. } | State::HalfOpen { reason, .. } => reason,
+            State::Suspended(suspension) => &suspension.reason,
+        };
+        Some((reason, self.succeeded_at))
+    }
+
+    /// The suspension of the connection: until when its calls are rejected, and whether
+    /// they are rejected now.
+    pub(in crate::outbound) fn suspension(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
+        match &self.state {
+            State::Suspended(suspension) => Some((suspension.probe_at, suspension.rejects(now))),
+            State::Closed(_) | State::Open { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
     /// The state in metrics and logs, consistent with [`Self::view`]. The word for
     /// suspended is `latched`, because alert rules depend on it.
     pub(in crate::outbound) fn metric_state(&self) -> &'static str {

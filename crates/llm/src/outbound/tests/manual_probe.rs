@@ -71,7 +71,8 @@ async fn suspended_connection_rejects_calls_until_edit() {
     assert_eq!((kind(&result), env.begun()), (Some(ErrorKind::QuotaExhausted), 1));
     assert_eq!((env.origin.elapsed(), times), (before, CallTimes::default()));
     assert_eq!(env.circuit().state, BreakerState::Suspended);
-    assert!(env.outbound.backpressure().is_empty(), "there is nothing to wait for");
+    let limits = env.outbound.backpressure();
+    assert!(limits.len() == 1 && limits[0].is_suspended && limits[0].blocks_all, "{limits:?}");
     env.outbound.reset_connection(endpoint("x").connection_id);
     assert_eq!(env.circuit(), Breaker::default());
     env.call().await.0.expect("a reply");

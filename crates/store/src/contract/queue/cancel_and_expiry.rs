@@ -1,9 +1,13 @@
 //! Cancel requests, deadlines, and runs that stay pending.
 
-use super::{QueueFixture, T0, at, claim, finish, id, lost, passed, space, suite};
-use crate::rows::EventRow;
-use crate::transition::RunOutcome;
-use domain::{ErrorKind, RunId, RunStatus, SuiteId, SuiteStatus};
+use super::{QueueFixture, T0, at, claim, finish, id, lost, passed, rejudge, space, suite};
+use crate::rows::{EventRow, RunRow};
+use crate::suites::{CreateOutcome, NewEvaluation};
+use crate::transition::{RunChange, RunOutcome};
+use domain::{
+    EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, SuiteId,
+    SuiteStatus, WaitReason, Waiting,
+};
 use std::time::Duration;
 
 pub async fn leased_run_ends_at_its_deadline(f: QueueFixture) {
@@ -17,6 +21,83 @@ pub async fn leased_run_ends_at_its_deadline(f: QueueFixture) {
     let row = f.suites.run(space(1), run.id).await.unwrap().unwrap();
     assert_eq!(row.error.as_ref().map(|error| error.kind), Some(ErrorKind::Abandoned));
     assert!(lost(f.queue.commit(&run.lease(), finish(passed()), deadline).await));
+}
+
+pub async fn deadline_stands_still_while_a_run_waits(f: QueueFixture) {
+    let run = f.leased_run().await;
+    let (lease, deadline) = (run.lease(), run.deadline_at.unwrap());
+    let wait = |what| RunChange {
+        waiting: Some(Some(Waiting { what, until: None })),
+        ..RunChange::default()
+    };
+    let resume = RunChange { waiting: Some(None), ..RunChange::default() };
+    let deadline_at = |row: RunRow| row.deadline_at.unwrap().since(deadline).as_secs();
+    // Behind a circuit it passes.
+    f.queue.commit(&lease, wait(WaitReason::Circuit), at(10)).await.unwrap();
+    f.queue.commit(&lease, wait(WaitReason::RateLimit), at(20)).await.unwrap();
+    let moved = f.queue.commit(&lease, wait(WaitReason::Slot), at(50)).await.unwrap();
+    assert_eq!(deadline_at(moved), 30);
+    let late = deadline.plus(Duration::from_secs(7200));
+    f.queue.heartbeat("worker", late).await.unwrap();
+    f.queue.reap(late).await.unwrap();
+    let moved = f.queue.commit(&lease, resume.clone(), late).await.unwrap();
+    assert_eq!(deadline_at(moved), 30 + late.since(at(50)).as_secs());
+    // It moves when the lease is lost during the wait, too.
+    f.queue.commit(&lease, wait(WaitReason::Slot), late).await.unwrap();
+    let later = late.plus(Duration::from_secs(20_000));
+    f.queue.recover_at_boot(later).await.unwrap();
+    let again = f.claim_run(later).await;
+    assert!(again.deadline_at.unwrap() > later, "{again:?}");
+    // A day after the request everything ends.
+    f.queue.commit(&again.lease(), wait(WaitReason::Slot), later).await.unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    f.queue.heartbeat("worker", T0.plus(day)).await.unwrap();
+    f.queue.reap(T0.plus(day)).await.unwrap();
+    let row = f.suites.run(space(1), run.id).await.unwrap().unwrap();
+    assert_eq!(row.error.as_ref().map(|error| error.kind), Some(ErrorKind::Abandoned));
+    assert!(row.deadline_at.unwrap() <= T0.plus(day));
+}
+
+pub async fn first_evaluation_ends_with_its_run(f: QueueFixture) {
+    f.suites.create_suite(suite(1, 1, 3)).await.unwrap();
+    let runs = f.queue.claim(claim(3, T0)).await.unwrap();
+    for (n, run) in (0..).zip(&runs) {
+        let view = Evaluation::pending(EvaluationId(id(7000 + n)), "m", 1, at(1));
+        let view = Evaluation {
+            status: EvaluationStatus::Running,
+            is_first: true,
+            raw_reply: Some("{}".into()),
+            ..view
+        };
+        let judging = RunChange {
+            end_reason: Some(EndReason::ScriptFinished),
+            evaluation: Some(Box::new(view)),
+            ..RunChange::default()
+        };
+        f.queue.commit(&run.lease(), judging, at(2)).await.unwrap();
+    }
+    // The first is cancelled, the second fails, the third is past its deadline.
+    f.suites.cancel_run(space(1), runs[0].id, at(3)).await.unwrap();
+    f.queue.commit(&runs[0].lease(), finish(RunOutcome::cancelled()), at(3)).await.unwrap();
+    let internal = RunOutcome::error(ErrorKind::Internal, "fault");
+    f.queue.commit(&runs[1].lease(), finish(internal), at(3)).await.unwrap();
+    let deadline = runs[2].deadline_at.unwrap();
+    f.queue.heartbeat("worker", deadline).await.unwrap();
+    f.queue.reap(deadline).await.unwrap();
+    let expected = [
+        (EvaluationStatus::Cancelled, None),
+        (EvaluationStatus::Error, Some(ErrorKind::Internal)),
+        (EvaluationStatus::Error, Some(ErrorKind::Abandoned)),
+    ];
+    for (n, (run, expected)) in (0..).zip(runs.iter().zip(expected)) {
+        let first = f.suites.evaluations(run.id).await.unwrap().remove(0).view;
+        assert_eq!((first.status, first.error.map(|error| error.kind)), expected);
+        assert!(first.finished_at.is_some() && first.raw_reply.is_some());
+        let run = f.suites.run(space(1), run.id).await.unwrap().unwrap();
+        let new = NewEvaluation { row: rejudge(&run, n), key: None };
+        let created = f.suites.create_evaluation(new).await.unwrap();
+        assert_eq!(created, CreateOutcome::New, "it can be rejudged");
+    }
 }
 
 pub async fn pending_run_is_abandoned_after_a_day(f: QueueFixture) {

@@ -86,6 +86,23 @@ pub async fn incompatible_runs_are_final_from_the_start(f: QueueFixture) {
     assert_eq!(runs[0].error.as_ref().unwrap().message, "needs a tool");
 }
 
+pub async fn unfinished_conversation_is_copied(f: QueueFixture) {
+    let run = f.leased_run().await;
+    f.queue.commit(&run.lease(), turns(&["a", "b", "c"]), at(1)).await.unwrap();
+    let outage = RunOutcome::error(ErrorKind::CircuitOpen, "no call succeeds");
+    f.queue.commit(&run.lease(), finish(outage), at(2)).await.unwrap();
+    let mut again = suite(2, 1, 1);
+    again.runs[0].source_run_id = Some(run.id);
+    f.suites.create_suite(again).await.unwrap();
+    let copy = f.claim_run(at(3)).await;
+    assert_eq!((copy.stage, copy.end_reason), (Some(Stage::Conversing), None));
+    assert_eq!((copy.turns, copy.user_turns, copy.active_ms), (3, 3, 0));
+    let next = f.queue.commit(&copy.lease(), turns(&["d"]), at(4)).await.unwrap();
+    assert_eq!(next.turns, 4, "it continues after the copied turns");
+    let input = f.queue.run_input(&next).await.unwrap();
+    assert_eq!(input.transcript.len(), 4);
+}
+
 pub async fn finished_conversation_is_copied(f: QueueFixture) {
     let run = f.leased_run().await;
     let lease = run.lease();

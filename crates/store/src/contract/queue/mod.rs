@@ -5,6 +5,7 @@ pub mod claims;
 pub mod create_suite;
 pub mod evaluation_limits;
 pub mod lists;
+pub mod outages;
 pub mod queue_metrics;
 pub mod rejudges;
 pub mod retention;
@@ -14,6 +15,7 @@ use crate::StoreError;
 use crate::queue::{Claim, QueueStore};
 use crate::retention::RetentionStore;
 use crate::rows::{EvaluationRow, ModelRef, ModelSnapshot, RunRow};
+use crate::scheduler::Capacity;
 use crate::suites::{NewRun, NewSuite, SuiteStore};
 use crate::transition::{RunChange, RunOutcome};
 use domain::{
@@ -115,6 +117,7 @@ pub fn claim(most: u32, now: Timestamp) -> Claim {
         max_wait,
         most,
         admission_limits: Vec::new(),
+        capacity: Capacity::unlimited(),
         now,
     }
 }
