@@ -46,8 +46,9 @@ fn claim_request(shared: &Shared, which: fn(&Backpressure) -> bool) -> Claim {
     }
 }
 
-/// The runs that the possible calls can serve. A few more than calls, because a run does
-/// not call while it stores a turn; otherwise no model would ever be used to its limit.
+/// The runs that the possible calls can serve: more than calls, because a run does not
+/// call while it stores a turn, runs the delay of a mock or waits after a refusal. With
+/// fewer, no model would be used to its limit.
 fn capacity(shared: &Shared) -> Capacity {
     let max_calls = shared.settings.max_calls;
     let learned = shared.outbound.learned_concurrency().into_iter();
@@ -55,7 +56,7 @@ fn capacity(shared: &Shared) -> Capacity {
         active_runs: max_calls.saturating_add(max_calls / 4),
         runs_by_model: learned
             .map(|(connection_id, model, calls)| {
-                (ModelRef { connection_id, model }, calls.saturating_add(calls / 2 + 1))
+                (ModelRef { connection_id, model }, calls.saturating_mul(4).saturating_add(8))
             })
             .collect(),
     }

@@ -99,6 +99,8 @@ test("connection test uses unsaved values and keeps them", async ({
   await page.getByLabel("Name").fill("Renamed");
   await page.getByLabel("Base URL").fill("http://127.0.0.1:9/v2");
   await page.locator("#test-model").fill("gpt");
+  // The stored key is not sent to another address.
+  await page.getByLabel("API key").fill("short");
   await page.getByRole("button", { name: "Test connection" }).click();
   const result = page.getByRole("status").filter({ hasText: "Connection failed" });
   await expect(result).toContainText("http://127.0.0.1:9/v2");
@@ -107,7 +109,8 @@ test("connection test uses unsaved values and keeps them", async ({
   await expect(page.getByLabel("Base URL")).toHaveValue("http://127.0.0.1:9/v2");
   await expect(page.locator("#test-model")).toHaveValue("gpt");
   await expectAccessible(page);
-  // Enter saves the form.
+  // Enter saves the form. Keys are never sent back to the page.
+  await page.getByLabel("API key").fill("short");
   await page.getByLabel("Name").press("Enter");
   await expect(page).toHaveURL(/notice=saved/);
   await expect(page.getByLabel("Name")).toHaveValue("Renamed");

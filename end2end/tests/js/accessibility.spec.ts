@@ -50,6 +50,7 @@ test("pages of a new account", async ({ page }) => {
     ["/settings/connections/new", /New connection/],
     ["/settings/models", /models/i],
     ["/settings/tokens", /Tokens/],
+    ["/settings/account", /Account/],
     ["/runs/0190a000-0000-7000-8000-000000000001", /Not found/],
   ]);
 });

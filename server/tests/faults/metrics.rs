@@ -100,6 +100,7 @@ async fn labels_contain_no_user_data() {
         "what",
         "status",
         "error_kind",
+        "limit",
         "version",
         "le",
         "quantile",

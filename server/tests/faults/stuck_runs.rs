@@ -77,9 +77,12 @@ fn overdue_run_is_final_two_seconds_after_boot() {
 
 #[test]
 fn pending_run_is_abandoned_after_a_day() {
-    let mut simulation = Simulation::new(|_, _| Box::pin(std::future::pending()));
+    // One run at a time takes nearly an hour, so some do not start within a day.
+    let mut simulation = Simulation::new(|_, request| {
+        let is_judge = request.output.is_some();
+        helpful_reply(if is_judge { SECOND } else { SECOND * 3500 }, request)
+    });
     simulation.settings.call_timeout = HOUR * 2;
-    // One run at a time takes an hour each, so some do not start within a day.
     let all: Vec<_> = (0..30).map(|_| scripted_scenario(1, 3600)).collect();
     let suite = simulation.create_suite(T0, 1, &all);
     let runs = simulation.run_server(T0, Boot::Single, async |server| {
@@ -92,7 +95,7 @@ fn pending_run_is_abandoned_after_a_day() {
         let waited = run.finished_at.unwrap().since(T0);
         assert!(waited >= HOUR * 24 && waited <= HOUR * 24 + SECOND * 6, "{waited:?}");
     }
-    assert!(runs.iter().filter(|run| error_kind(run) == Some(ErrorKind::Timeout)).count() >= 23);
+    assert!(runs.iter().filter(|run| run.status == RunStatus::Passed).count() >= 23);
 }
 
 #[test]

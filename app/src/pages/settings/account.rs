@@ -37,8 +37,8 @@ fn show(data: AccountSettingsData) -> AnyView {
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Change password"</button></div>
         </form>
-        <section aria-labelledby="sessions-head">
-            <h2 id="sessions-head">"Sessions"</h2>
+        <section>
+            <h2>"Sessions"</h2>
             {session_table(sessions)}
             <p class="hint">"API tokens keep working until you delete them."</p>
             {action_button("/forms/sessions/end".to_owned(), "Sign out everywhere", "", Vec::new())}

@@ -25,10 +25,13 @@ pub(super) fn panel(live: LiveSuite) -> AnyView {
                 </span>
             </div>
             <div class="bar counts">{move || suite.with(counts)}</div>
-            <p class="hint">{move || sentence(live)}</p>
-            {move || live.waiting.with(|all| {
-                all.iter().map(|waiting| wait_notice(waiting, live.now)).collect_view()
-            })}
+            // One line, so that a notice that appears or disappears moves nothing below it.
+            <div class="bar">
+                <p class="hint">{move || sentence(live)}</p>
+                {move || live.waiting.with(|all| {
+                    all.iter().map(|waiting| wait_notice(waiting, live.now)).collect_view()
+                })}
+            </div>
             {move || stream_notice(live.stream_status.get())}
             {move || live.problem.get().map(|text| view! {
                 <p class="problem" role="alert">{text}</p>
