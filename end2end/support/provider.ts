@@ -7,8 +7,8 @@ export class Provider {
   isDown = true;
   /** Responds with 401 to every request. */
   rejectsKeys = false;
-  /** Time before each response, in milliseconds. */
-  delay = 0;
+  /** The responses that are held back; `undefined` responds at once. */
+  private held?: (() => void)[];
 
   private constructor(
     private readonly http: HttpServer,
@@ -23,14 +23,30 @@ export class Provider {
     const provider = new Provider(http, `http://127.0.0.1:${port}/v1`);
     http.on("request", (request, response) => {
       request.resume().on("end", () => {
-        setTimeout(() => {
+        const respond = () => {
           const [status, body] = provider.response();
           response.writeHead(status, { "content-type": "application/json" });
           response.end(JSON.stringify(body));
-        }, provider.delay);
+        };
+        if (provider.held) {
+          provider.held.push(respond);
+        } else {
+          respond();
+        }
       });
     });
     return provider;
+  }
+
+  /** Holds back all responses until `release`. */
+  hold(): void {
+    this.held = [];
+  }
+
+  release(): void {
+    const held = this.held ?? [];
+    this.held = undefined;
+    held.forEach((respond) => respond());
   }
 
   private response(): [number, object] {
