@@ -37,8 +37,8 @@ pub fn pass_rate(suite: &Suite) -> String {
     format!("{rate} ({passed} of {judged} judged, {} planned)", suite.total)
 }
 
-/// A number padded with figure spaces to the width of the largest value it can
-/// take, so that a growing number does not move what stands beside it.
+/// A number padded with figure spaces to the width of the largest value that it can
+/// take, so that the layout does not shift while the number grows.
 #[must_use]
 pub fn padded(number: u32, largest: u32) -> String {
     let digits = largest.to_string().len();

@@ -1,8 +1,8 @@
 //! What an edit of a connection does with its secrets.
 //!
 //! A stored key or secret header is sent only to the base URL that it was entered for.
-//! Otherwise whoever may edit a connection could read its key: they would change the
-//! base URL to a server of their own and press "Test connection".
+//! Otherwise a user who may edit a connection could read its key, by changing the base
+//! URL to their own server and pressing "Test connection".
 
 use super::Catalog;
 use crate::endpoints::last4;

@@ -2,6 +2,7 @@
 
 use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
+use crate::quota::require_room;
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
 use domain::{ApiToken, BrowserSession, Timestamp, TokenId, UserId};
@@ -166,9 +167,7 @@ impl AccountStore for SqliteStore {
                     r#"SELECT COUNT(*) AS "count!: u32" FROM tokens WHERE user_id = ?"#,
                     user.0,
                 );
-                if count.fetch_one(&mut *c).await.db()? >= max {
-                    return Err(StoreError::QuotaExceeded { objects: "tokens", max });
-                }
+                require_room(count.fetch_one(&mut *c).await.db()?, 1, max, "tokens")?;
                 sqlx::query!(
                     "INSERT INTO tokens (id, user_id, name, hash, created_at, expires_at) \
                      VALUES (?, ?, ?, ?, ?, ?)",

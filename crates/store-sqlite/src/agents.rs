@@ -3,6 +3,7 @@
 use crate::SqliteStore;
 use crate::accounts::unique;
 use crate::cell::{Cell, RowReader};
+use crate::quota::require_room;
 use crate::rows::{document, readable};
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
@@ -81,12 +82,8 @@ pub(super) async fn check_quota(
            WHERE space_id = ? AND deleted_at IS NULL"#,
         space.0,
     );
-    let count = count.fetch_one(c).await.db()? as usize;
-    let max = limits::AGENTS_PER_USER;
-    if new > 0 && count + new > max as usize {
-        return Err(StoreError::QuotaExceeded { objects: "agents", max });
-    }
-    Ok(())
+    let count = count.fetch_one(c).await.db()?;
+    require_room(count, new, limits::AGENTS_PER_USER, "agents")
 }
 
 /// Inserts a new agent with its first revision.

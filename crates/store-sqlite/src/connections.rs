@@ -2,6 +2,7 @@
 
 use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
+use crate::quota::require_room;
 use crate::rows::{document, readable};
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
@@ -114,10 +115,8 @@ impl ConnectionStore for SqliteStore {
                     r#"SELECT COUNT(*) AS "count!: u32" FROM connections WHERE space_id = ?"#,
                     row.space_id.0,
                 );
-                let max = limits::CONNECTIONS_PER_USER;
-                if count.fetch_one(&mut *c).await.db()? >= max {
-                    return Err(StoreError::QuotaExceeded { objects: "connections", max });
-                }
+                let count = count.fetch_one(&mut *c).await.db()?;
+                require_room(count, 1, limits::CONNECTIONS_PER_USER, "connections")?;
                 let kind = row.kind.as_str();
                 sqlx::query!(
                     "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \

@@ -26,6 +26,7 @@ mod imports;
 mod migration_tests;
 mod queue;
 mod queue_stats;
+mod quota;
 #[cfg(test)]
 mod quota_tests;
 mod retention;

@@ -2,12 +2,13 @@
 
 use crate::accounts::unique;
 use crate::cell::{Cell, RowReader};
+use crate::quota::require_room;
 use crate::rows::document;
 use crate::sqlite_error::{DbResult, RunStatement};
 use domain::{Scenario, ScenarioId, ScenarioSpec, SpaceId, Timestamp, limits};
 use sqlx::SqliteConnection;
+use store::StoreResult;
 use store::catalog::{OrderKey, difficulty_rank};
-use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
 pub(super) struct RawScenario {
@@ -123,12 +124,8 @@ pub(super) async fn check_quota(
            WHERE space_id = ? AND deleted_at IS NULL"#,
         space.0,
     );
-    let count = count.fetch_one(c).await.db()? as usize;
-    let max = limits::SCENARIOS_PER_USER;
-    if new > 0 && count + new > max as usize {
-        return Err(StoreError::QuotaExceeded { objects: "scenarios", max });
-    }
-    Ok(())
+    let count = count.fetch_one(c).await.db()?;
+    require_room(count, new, limits::SCENARIOS_PER_USER, "scenarios")
 }
 
 /// Inserts a scenario of a space, or a built-in one with a slug. [`save`] fills

@@ -38,8 +38,8 @@ impl AdmissionLimit {
 }
 
 /// How many runs the calls that are possible at the same time can serve. More do not
-/// start, except that every user may use an equal part: nobody waits for whole runs of
-/// others.
+/// start, except that every user may have an equal share, so that no user waits until
+/// runs of other users end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Active runs that the call slots of the server can serve.

@@ -10,7 +10,7 @@ use crate::suites::{NewRun, NewSuite};
 use domain::{ErrorKind, RunStatus, Speaker, Stage, Timestamp, Usage, WaitReason, Waiting};
 use std::time::Duration;
 
-/// A run ends this long after it was requested, whatever it waits for.
+/// A run ends this long after it was requested, even while it waits.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, PartialEq)]
