@@ -8,7 +8,7 @@ use demo_model::DemoModel;
 use domain::TokenRequest;
 use domain::services::ImportService;
 use llm::outbound::Outbound;
-use services::connection_test::OutboundTester;
+use services::connection_test::OutboundAccess;
 use services::endpoints::{Endpoints, ServerConnection};
 use services::secrets::Secrets;
 use services::{Accounts, Catalog, SignUp};
@@ -132,8 +132,8 @@ pub fn catalog(
     allow_private_urls: bool,
 ) -> Arc<Catalog> {
     let endpoints = Endpoints::new(store.clone(), secrets, server_connections);
-    let tester = Arc::new(OutboundTester { outbound, allow_private_urls });
-    Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, tester))
+    let provider_access = Arc::new(OutboundAccess { outbound, allow_private_urls });
+    Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, provider_access))
 }
 
 fn cannot_open(file: &Path, error: &impl Display) -> String {

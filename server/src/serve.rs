@@ -11,7 +11,7 @@ use crate::site::Site;
 use clock::{Clock, SharedClock, SystemClock};
 use engine::{Engine, EngineSettings};
 use services::suites::{SuiteLimits, Suites};
-use services::{Accounts, Catalog, Drafts, SignUp};
+use services::{Accounts, Catalog, SavedForms, SignUp};
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         commands::catalog(&store, &clock, secrets, server_connections, outbound.clone(), private);
     catalog.endpoints().encrypt_stored_headers(store.as_ref()).await?;
     let accounts = Accounts::new(store.clone(), clock.clone(), sign_up(args.sign_up));
-    let drafts = Drafts::new(store.clone(), clock.clone());
+    let saved_forms = SavedForms::new(store.clone(), clock.clone());
     let settings = engine_settings(&args);
     let recorder = scrape::install();
     let listener = bind(args.addr).await?;
@@ -63,7 +63,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     }
     let readiness = Arc::new(ServerReadiness::new(store.clone(), engine.clone(), clock.clone()));
     let state = HttpState {
-        services: services::all(accounts, drafts, &catalog, &suites),
+        services: services::all(accounts, saved_forms, &catalog, &suites),
         event_source: Arc::new(suites),
         readiness,
         sessions: SharedSessions(Arc::new(sessions)),

@@ -10,7 +10,7 @@ use super::form_order::{FieldOrder, link_target, sort_problems};
 use super::page_data::{load, query_param};
 use crate::domain::{Draft, Problem, Problems, form};
 use crate::server_fns::RejectionQuery;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use leptos::ev::{Event, SubmitEvent};
 use leptos::prelude::*;
 
@@ -35,7 +35,7 @@ pub struct Form {
 impl Form {
     /// A form that shows `draft`, or the rejected draft instead.
     #[must_use]
-    pub fn new(draft: Draft, rejected: Option<RejectedForm>, validate: Validator) -> Self {
+    pub fn new(draft: Draft, rejected: Option<SavedForm>, validate: Validator) -> Self {
         let rejected = rejected.unwrap_or_default();
         let validates_input = !rejected.problems.is_empty();
         let draft = if is_of_form(&rejected.draft) { rejected.draft } else { draft };
@@ -191,8 +191,8 @@ pub fn skip_validation(_: &Draft) -> Problems {
 
 /// The reason why a button of this page was rejected, for pages without a form.
 pub fn rejection() -> AnyView {
-    let draft = query_param("draft");
-    let data = load(move || RejectionQuery { draft: draft.get() });
+    let saved_form = query_param("draft");
+    let data = load(move || RejectionQuery { saved_form: saved_form.get() });
     view! {
         <Transition>
             {move || Suspend::new(async move {
@@ -239,7 +239,7 @@ pub fn version_field(
 /// revision it was based on, so that a conflict shows.
 pub fn revision_field(
     newest: u32,
-    rejected: Option<&RejectedForm>,
+    rejected: Option<&SavedForm>,
     url: String,
     differs: String,
 ) -> AnyView {

@@ -77,7 +77,7 @@ fn selection() -> Value {
     let filter = json!({"q": "", "category": "c", "difficulty": "d", "tag": "t", "built_in": ""});
     json!({"agent": "a", "scenarios": ["s"], "all": true, "filter": filter, "repeats": "1",
         "concurrency": "", "note": "", "allow_parallel": false, "skip_incompatible": false,
-        "draft": "d"})
+        "saved_form": "d"})
 }
 
 /// Asserts that both parsers agree, and returns whether they succeeded.

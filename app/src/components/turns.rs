@@ -18,7 +18,7 @@ pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
         (Speaker::Tool, Some(tool)) if tool.is_error => "turn tool bad",
         (Speaker::Tool, _) => "turn tool",
     };
-    let unmocked = turn.tool.as_ref().is_some_and(|tool| !tool.mocked);
+    let unmocked = turn.tool.as_ref().is_some_and(|tool| !tool.from_mock);
     let body = if turn.message.trim().is_empty() {
         let is_empty = turn.tool_calls.is_empty();
         is_empty.then(|| view! { <p class="message-text hint">"(empty message)"</p> }).into_any()

@@ -4,13 +4,13 @@
 
 use super::browser;
 use crate::domain::{Draft, form};
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use leptos::prelude::*;
 
 /// Shows the form of a new object, and again with the kept input after a reload. A form
 /// with kept input has the attribute `data-unsaved`, so that leaving it asks first.
 pub fn with_kept_input(
-    view: impl Fn(Option<RejectedForm>) -> AnyView + Send + Sync + 'static,
+    view: impl Fn(Option<SavedForm>) -> AnyView + Send + Sync + 'static,
 ) -> AnyView {
     let kept = RwSignal::new(None);
     Effect::new(move |before: Option<()>| {
@@ -22,7 +22,7 @@ pub fn with_kept_input(
     });
     let shown = move || {
         let notice = kept.with(Option::is_some).then(notice);
-        let input = kept.get().map(|draft: Draft| RejectedForm { draft, ..Default::default() });
+        let input = kept.get().map(|draft: Draft| SavedForm { draft, ..Default::default() });
         view! { {notice} {view(input)} }
     };
     shown.into_any()

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -20,7 +20,7 @@ pub struct AccountData {
     /// Whether sign-up is open.
     pub sign_up_open: bool,
     /// The rejected input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
 }
 
 /// The signed-in user.
@@ -32,19 +32,19 @@ pub(super) async fn session(_: SessionQuery) -> Result<Visitor, AppError> {
 /// Why a form was rejected.
 #[cfg(feature = "ssr")]
 pub(super) async fn rejection(
-    RejectionQuery { draft }: RejectionQuery,
-) -> Result<Option<RejectedForm>, AppError> {
-    Ok(request::rejected(draft.as_deref()).await)
+    RejectionQuery { saved_form }: RejectionQuery,
+) -> Result<Option<SavedForm>, AppError> {
+    Ok(request::rejected(saved_form.as_deref()).await)
 }
 
 /// The sign-in and sign-up forms.
 #[cfg(feature = "ssr")]
 pub(super) async fn account_form(
-    AccountQuery { draft }: AccountQuery,
+    AccountQuery { saved_form }: AccountQuery,
 ) -> Result<AccountData, AppError> {
     if request::visitor().is_some() {
         request::past_sign_in();
     }
     let sign_up_open = request::services().accounts.sign_up_open().await?;
-    Ok(AccountData { sign_up_open, rejected: request::rejected(draft.as_deref()).await })
+    Ok(AccountData { sign_up_open, rejected: request::rejected(saved_form.as_deref()).await })
 }

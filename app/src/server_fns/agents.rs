@@ -8,7 +8,7 @@ use crate::domain::{AgentId, Draft, Suite, Timestamp};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -21,7 +21,7 @@ pub struct AgentData {
     /// The stored object in the shape of the form.
     pub stored: Draft,
     /// The rejected or unfinished input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
     /// The differences between `rejected` and the stored object, as text.
     pub differs: String,
     /// The connections to select from.
@@ -72,13 +72,13 @@ pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<Ag
 /// The editor of an agent, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn agent_form(
-    AgentQuery { id, draft }: AgentQuery,
+    AgentQuery { id, saved_form }: AgentQuery,
 ) -> Result<AgentData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let mut form = AgentData {
         agent: None,
         stored: Draft::default(),
-        rejected: request::rejected(draft.as_deref()).await,
+        rejected: request::rejected(saved_form.as_deref()).await,
         differs: String::new(),
         connections: super::settings::choices(&caller).await?,
         suites: Vec::new(),

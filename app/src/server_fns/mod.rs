@@ -18,7 +18,7 @@ pub(crate) mod request;
 
 use crate::domain::{Connection, Suite};
 use crate::error::{AppError, ErrorCode};
-use crate::services::{Page, RejectedForm};
+use crate::services::{Page, SavedForm};
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, JsonEncoding};
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -81,19 +81,19 @@ macro_rules! page_queries {
 page_queries! {
     Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
     /// The sign-in and sign-up forms.
-    Account(AccountQuery { draft: Option<String> }) -> accounts::AccountData = accounts::account_form;
+    Account(AccountQuery { saved_form: Option<String> }) -> accounts::AccountData = accounts::account_form;
     /// Why a form was rejected, for pages that do not contain this form.
-    Rejection(RejectionQuery { draft: Option<String> }) -> Option<RejectedForm> = accounts::rejection;
+    Rejection(RejectionQuery { saved_form: Option<String> }) -> Option<SavedForm> = accounts::rejection;
     /// The overview.
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
     Agents(AgentsQuery { after: Option<String> }) -> Page<agents::AgentRow> = agents::agents;
     /// The editor of an agent; without an id, of a new one.
-    Agent(AgentQuery { id: Option<String>, draft: Option<String> }) -> agents::AgentData = agents::agent_form;
+    Agent(AgentQuery { id: Option<String>, saved_form: Option<String> }) -> agents::AgentData = agents::agent_form;
     /// Scenarios that match a filter.
     Scenarios(ScenariosQuery { params: ScenarioFilterParams, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
     /// The editor of a scenario; without an id, of a new one.
-    Scenario(ScenarioQuery { id: Option<String>, draft: Option<String> }) -> scenarios::ScenarioData = scenarios::scenario_form;
+    Scenario(ScenarioQuery { id: Option<String>, saved_form: Option<String> }) -> scenarios::ScenarioData = scenarios::scenario_form;
     /// Suites, newest first.
     Suites(SuitesQuery { agent: Option<String>, status: Option<String>, after: Option<String> }) -> Page<Suite> = suites::suites;
     /// The form that starts a suite.
@@ -107,13 +107,13 @@ page_queries! {
     /// Connections of the user and of the server.
     Connections(ConnectionsQuery {}) -> Vec<Connection> = settings::connections;
     /// The editor of a connection; without an id, of a new one.
-    Connection(ConnectionQuery { id: Option<String>, draft: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
+    Connection(ConnectionQuery { id: Option<String>, saved_form: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
     /// The models that judge and that simulate users.
-    Models(ModelsQuery { draft: Option<String> }) -> settings::ModelsData = settings::models_form;
+    Models(ModelsQuery { saved_form: Option<String> }) -> settings::ModelsData = settings::models_form;
     /// API tokens.
-    Tokens(TokensQuery { draft: Option<String> }) -> settings::TokensData = settings::tokens_form;
+    Tokens(TokensQuery { saved_form: Option<String> }) -> settings::TokensData = settings::tokens_form;
     /// The account of the user.
-    AccountSettings(AccountSettingsQuery { draft: Option<String> }) -> settings::AccountSettingsData = settings::account_settings;
+    AccountSettings(AccountSettingsQuery { saved_form: Option<String> }) -> settings::AccountSettingsData = settings::account_settings;
 }
 
 /// What to cancel.

@@ -3,7 +3,7 @@
 
 use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
-use crate::services::{Caller, RejectedForm, Services};
+use crate::services::{Caller, SavedForm, Services};
 use crate::url::{local_path, percent_encode};
 use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
@@ -87,10 +87,10 @@ pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
 }
 
 /// The rejected input of `?draft=`, unless it expired.
-pub(crate) async fn rejected(draft: Option<&str>) -> Option<RejectedForm> {
-    let id = draft?.parse().ok()?;
+pub(crate) async fn rejected(saved_form: Option<&str>) -> Option<SavedForm> {
+    let id = saved_form?.parse().ok()?;
     let visitor = visitor();
-    services().drafts.draft(visitor.as_ref(), id).await.ok()
+    services().saved_forms.saved_form(visitor.as_ref(), id).await.ok()
 }
 
 /// Describes the differences between the input and the stored object. Empty if the

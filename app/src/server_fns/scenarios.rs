@@ -7,7 +7,7 @@ use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -69,7 +69,7 @@ pub struct ScenarioData {
     /// The stored object in the shape of the form.
     pub stored: Draft,
     /// The rejected or unfinished input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
     /// The differences between `rejected` and the stored object, as text.
     pub differs: String,
     pub runs: Vec<Run>,
@@ -136,10 +136,10 @@ fn row(scenario: crate::domain::Scenario) -> ScenarioRow {
 /// The editor of a scenario, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn scenario_form(
-    ScenarioQuery { id, draft }: ScenarioQuery,
+    ScenarioQuery { id, saved_form }: ScenarioQuery,
 ) -> Result<ScenarioData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let rejected = request::rejected(draft.as_deref()).await;
+    let rejected = request::rejected(saved_form.as_deref()).await;
     let mut form = ScenarioData {
         scenario: None,
         stored: Draft::default(),

@@ -4,7 +4,7 @@ use super::Choice;
 use crate::domain::{ApiToken, BrowserSession, Connection, ConnectionTest, Draft};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -18,7 +18,7 @@ pub struct ConnectionData {
     /// `None` for a new connection.
     pub connection: Option<Connection>,
     /// The rejected input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
     /// The result of the last test.
     pub tested: Option<ConnectionTest>,
     /// The model of the last test.
@@ -33,7 +33,7 @@ pub struct ModelsData {
     /// The connections to select from.
     pub connections: Vec<Choice>,
     /// The rejected input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
 }
 
 /// The data of the tokens page.
@@ -41,7 +41,7 @@ pub struct ModelsData {
 pub struct TokensData {
     pub tokens: Vec<ApiToken>,
     /// The rejected input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
     /// The secret of the new token, which is shown once.
     pub secret: Option<String>,
     /// Whether the secret was already shown, or expired.
@@ -54,7 +54,7 @@ pub struct AccountSettingsData {
     pub email: String,
     pub sessions: Vec<BrowserSession>,
     /// The rejected input to restore; never a password.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
 }
 
 /// The user's and the server-wide connections.
@@ -75,10 +75,10 @@ pub(super) async fn choices(caller: &crate::services::Caller) -> Result<Vec<Choi
 /// The editor of a connection, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn connection_form(
-    ConnectionQuery { id, draft, tested }: ConnectionQuery,
+    ConnectionQuery { id, saved_form, tested }: ConnectionQuery,
 ) -> Result<ConnectionData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
-    let rejected = request::rejected(draft.as_deref()).await;
+    let rejected = request::rejected(saved_form.as_deref()).await;
     let connection = match id {
         Some(id) => {
             let id = request::id(&id, "connection")?;
@@ -96,26 +96,26 @@ pub(super) async fn connection_form(
 /// The models that judge and that simulate users.
 #[cfg(feature = "ssr")]
 pub(super) async fn models_form(
-    ModelsQuery { draft }: ModelsQuery,
+    ModelsQuery { saved_form }: ModelsQuery,
 ) -> Result<ModelsData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let settings = services.settings.settings(&caller).await?;
     Ok(ModelsData {
         stored: Draft(serde_json::to_value(settings).unwrap_or_default()),
         connections: choices(&caller).await?,
-        rejected: request::rejected(draft.as_deref()).await,
+        rejected: request::rejected(saved_form.as_deref()).await,
     })
 }
 
 /// API tokens.
 #[cfg(feature = "ssr")]
 pub(super) async fn tokens_form(
-    TokensQuery { draft }: TokensQuery,
+    TokensQuery { saved_form }: TokensQuery,
 ) -> Result<TokensData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let tokens = services.accounts.tokens(&caller).await?;
-    let rejected = request::rejected(draft.as_deref()).await;
-    let new_token = draft.as_deref().and_then(|id| id.parse().ok());
+    let rejected = request::rejected(saved_form.as_deref()).await;
+    let new_token = saved_form.as_deref().and_then(|id| id.parse().ok());
     let secret = new_token.and_then(|id| services.accounts.take_new_token(&caller, id));
     let too_late = new_token.is_some() && secret.is_none() && rejected.is_none();
     Ok(TokensData { tokens, rejected, secret, too_late })
@@ -124,10 +124,10 @@ pub(super) async fn tokens_form(
 /// The account of the user.
 #[cfg(feature = "ssr")]
 pub(super) async fn account_settings(
-    AccountSettingsQuery { draft }: AccountSettingsQuery,
+    AccountSettingsQuery { saved_form }: AccountSettingsQuery,
 ) -> Result<AccountSettingsData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let sessions = services.accounts.sessions(&caller).await?;
-    let rejected = request::rejected(draft.as_deref()).await;
+    let rejected = request::rejected(saved_form.as_deref()).await;
     Ok(AccountSettingsData { email: caller.email, sessions, rejected })
 }

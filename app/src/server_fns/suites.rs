@@ -8,7 +8,7 @@ use crate::domain::{Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
@@ -31,7 +31,7 @@ pub struct StartParams {
     /// Record incompatible scenarios as errors.
     pub skip_incompatible: bool,
     /// The rejected input that replaces the selection.
-    pub draft: Option<String>,
+    pub saved_form: Option<String>,
 }
 
 #[cfg(any(feature = "ssr", test))]
@@ -78,7 +78,7 @@ pub struct StartData {
     /// The scenarios to select from; selected ones come first.
     pub scenarios: Vec<Choice>,
     /// The rejected input to restore.
-    pub rejected: Option<RejectedForm>,
+    pub rejected: Option<SavedForm>,
 }
 
 /// What a start would do.
@@ -132,7 +132,7 @@ pub(super) async fn start_form(StartQuery { params }: StartQuery) -> Result<Star
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = Cursor { after: None, limit: Some(200) };
     let agents = services.agents.agents(&caller, &cursor).await?.items;
-    let rejected = request::rejected(params.draft.as_deref()).await;
+    let rejected = request::rejected(params.saved_form.as_deref()).await;
     let params = resolve(params, rejected.as_ref(), &agents);
     let mut scenarios = Vec::new();
     let mut after = None;
@@ -171,7 +171,7 @@ pub(super) async fn check_start(
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after: None, limit: Some(2) };
     let agents = services.agents.agents(&caller, &cursor).await?.items;
-    let rejected = request::rejected(params.draft.as_deref()).await;
+    let rejected = request::rejected(params.saved_form.as_deref()).await;
     let checked = params.clone();
     let params = resolve(params, rejected.as_ref(), &agents);
     let mut data = PreflightData {
@@ -196,7 +196,7 @@ pub(super) async fn check_start(
 /// The selection: from the rejected input, else from the address. A single agent is
 /// selected automatically.
 #[cfg(feature = "ssr")]
-fn resolve(params: StartParams, rejected: Option<&RejectedForm>, agents: &[Agent]) -> StartParams {
+fn resolve(params: StartParams, rejected: Option<&SavedForm>, agents: &[Agent]) -> StartParams {
     let mut params = match rejected {
         Some(rejected) if rejected.draft.at("agent_id").is_some() => from_draft(&rejected.draft),
         _ => params,
@@ -235,7 +235,7 @@ fn from_draft(draft: &crate::domain::Draft) -> StartParams {
         note: draft.text("note"),
         allow_parallel: draft.flag("allow_parallel", false),
         skip_incompatible: draft.flag("skip_incompatible", false),
-        draft: None,
+        saved_form: None,
     }
 }
 

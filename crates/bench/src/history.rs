@@ -177,7 +177,7 @@ async fn queue(store: &SqliteStore, owner: (UserId, SpaceId), table: &mut Table)
     measure!(
         table,
         "claim of evaluations, none pending",
-        store.claim_evaluations(claim(64, 8)).await?
+        store.claim_rejudges(claim(64, 8)).await?
     );
     measure!(table, "heartbeat of 64 runs", store.heartbeat("bench", SystemClock.now()).await?);
     measure!(table, "reaper pass", store.reap(SystemClock.now()).await?);

@@ -87,7 +87,7 @@ pub fn answers(call_id: &str, message: &str) -> Turn {
         call_id: call_id.to_owned(),
         name: "find_slot".to_owned(),
         is_error: false,
-        mocked: true,
+        from_mock: true,
     };
     Turn { tool: Some(tool), ..turn(Speaker::Tool, message) }
 }

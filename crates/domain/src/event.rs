@@ -46,8 +46,8 @@ pub struct ProgressEvent {
     pub waiting: Vec<WaitingRuns>,
     /// What all queued runs wait for: a slot, or whatever blocks their first call. The
     /// runs share an agent, so one value covers them all.
-    #[serde(default)]
-    pub held: Option<Waiting>,
+    #[serde(default, rename = "held")]
+    pub pending_waiting_on: Option<Waiting>,
 }
 
 /// Runs that wait for the same reason.

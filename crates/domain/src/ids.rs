@@ -51,6 +51,8 @@ ids! {
     RunId,
     EvaluationId,
     TokenId,
-    /// Rejected form input, stored so that the form can show it again.
-    DraftId,
+    /// Form input that is stored so that the form can show it again.
+    SavedFormId,
+    /// The secret of a new token, kept in memory until a page shows it once.
+    NewTokenId,
 }

@@ -53,10 +53,10 @@ pub use event::{
     FinishedEvent, ProgressEvent, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent, WaitingRuns,
 };
 pub use ids::{
-    AgentId, ConnectionId, DraftId, EvaluationId, RunId, ScenarioId, SpaceId, SuiteId, TokenId,
-    UserId,
+    AgentId, ConnectionId, EvaluationId, NewTokenId, RunId, SavedFormId, ScenarioId, SpaceId,
+    SuiteId, TokenId, UserId,
 };
-pub use preflight::{ConnectionWarning, Incompatibility, Preflight};
+pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
 pub use problem::{Problem, Problems};
 pub use run::{
     AgentRef, EndReason, ErrorKind, FinishReason, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
@@ -113,7 +113,7 @@ pub mod limits {
     /// Maximum number of scenarios of one user, without the built-in ones.
     pub const SCENARIOS_PER_USER: u32 = 10_000;
     /// Maximum number of rejected forms of one user that are kept.
-    pub const DRAFTS_PER_USER: u32 = 200;
+    pub const SAVED_FORMS_PER_USER: u32 = 200;
     /// Maximum size of all rejected forms of one user that are kept, in bytes.
-    pub const DRAFT_BYTES_PER_USER: u32 = 32 * 1024 * 1024;
+    pub const SAVED_FORM_BYTES_PER_USER: u32 = 32 * 1024 * 1024;
 }

@@ -5,14 +5,14 @@ use super::problem::Problem;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A scenario that does not fit the agent.
+/// A scenario of a preflight, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct Incompatibility {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Incompatibility))]
+pub struct ScenarioFinding {
     pub scenario_id: ScenarioId,
     /// Name of the scenario.
     pub scenario: String,
-    /// The reason, as a sentence.
+    /// What was found: a sentence, or the names of the tools.
     pub reason: String,
 }
 
@@ -30,7 +30,8 @@ pub struct ConnectionWarning {
     pub message: String,
     /// Whether the problem prevents the start; if so, `problems` contains it too.
     /// Otherwise runs start and wait or retry.
-    pub stops: bool,
+    #[serde(rename = "stops")]
+    pub prevents_start: bool,
     /// When the next call is allowed, if known.
     pub until: Option<Timestamp>,
 }
@@ -39,24 +40,26 @@ pub struct ConnectionWarning {
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Preflight {
     /// Number of runs that would be created.
-    pub jobs: u32,
+    #[serde(rename = "jobs")]
+    pub runs: u32,
     /// Number of selected scenarios.
     pub scenarios: u32,
     /// Scenarios that do not fit the agent.
-    pub incompatible: Vec<Incompatibility>,
+    pub incompatible: Vec<ScenarioFinding>,
     /// Tools of the agent or required by a scenario that no mock of the scenario answers.
-    pub unmocked_tools: Vec<Incompatibility>,
+    pub unmocked_tools: Vec<ScenarioFinding>,
     /// Scenarios without a behavior, failure condition, criterion or rule: their runs end as
     /// inconclusive.
     #[serde(default)]
-    pub nothing_to_check: Vec<Incompatibility>,
+    pub nothing_to_check: Vec<ScenarioFinding>,
     /// Problems that prevent the start, such as a missing API key.
     pub problems: Vec<Problem>,
     /// Problems of the connections that would be used.
     #[serde(default)]
     pub connections: Vec<ConnectionWarning>,
     /// Upper bound of model calls.
-    pub expected_calls: u32,
+    #[serde(rename = "expected_calls")]
+    pub max_model_calls: u32,
     /// Expected duration, derived from past runs; `None` without past runs.
     pub expected_seconds: Option<u32>,
     /// Expected cost in US dollars; `None` if a price is unknown.

@@ -287,7 +287,8 @@ pub struct Run {
     pub error: Option<RunError>,
     pub end_reason: Option<EndReason>,
     /// Lease epoch: rises with every claim, release and recovery of the run.
-    pub attempt: u32,
+    #[serde(rename = "attempt")]
+    pub lease_epoch: u32,
     /// Number of recoveries after a crash.
     pub recoveries: u32,
     /// A run that is unfinished at this time ends as `abandoned`.

@@ -30,7 +30,8 @@ pub struct ToolResult {
     pub is_error: bool,
     /// False if the call needed a mock and the scenario has none. True also for results
     /// that need no mock (rejected calls, `end_conversation`).
-    pub mocked: bool,
+    #[serde(rename = "mocked")]
+    pub from_mock: bool,
 }
 
 /// One entry of a transcript.

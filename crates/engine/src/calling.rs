@@ -10,7 +10,7 @@ use super::store_retry::StoreRetry;
 use async_trait::async_trait;
 use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting};
 use llm::outbound::{
-    Call, CallLimits, CallOrder, CallOutcome, CallTimes, CallWatcher, EndpointResolver,
+    Call, CallHooks, CallLimits, CallOrder, CallOutcome, CallTimes, EndpointResolver,
 };
 use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
@@ -32,12 +32,12 @@ pub(super) enum CallInterrupted {
     /// The endpoint could not be read, because the store stayed unavailable.
     Store(StoreError),
     /// The call failed finally.
-    Failed(CallError),
+    CallError(CallError),
 }
 
 impl From<CallError> for CallInterrupted {
     fn from(error: CallError) -> Self {
-        Self::Failed(error)
+        Self::CallError(error)
     }
 }
 
@@ -82,8 +82,8 @@ impl CallContext<'_> {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> CallOutcome<CallInterrupted> {
-        let watcher = Watcher { context: self, slot: Mutex::new(None) };
-        watcher.acquire_call_slot().await;
+        let hooks = RunHooks { context: self, slot: Mutex::new(None) };
+        hooks.acquire_call_slot().await;
         let limits = CallLimits {
             call_timeout: self.shared.settings.call_timeout,
             active_left: self.active_left,
@@ -97,7 +97,7 @@ impl CallContext<'_> {
             resolver: &StoredEndpoint { context: self, connection },
             request,
             limits,
-            watcher: &watcher,
+            hooks: &hooks,
         };
         self.shared.outbound.call(call).await
     }
@@ -179,12 +179,12 @@ impl EndpointResolver for StoredEndpoint<'_> {
 }
 
 /// Releases the slots while a call waits, and acquires them again.
-struct Watcher<'a> {
+struct RunHooks<'a> {
     context: &'a CallContext<'a>,
     slot: Mutex<Option<Slot>>,
 }
 
-impl Watcher<'_> {
+impl RunHooks<'_> {
     /// Waits for a call slot of this server, however long that takes: the wait is not
     /// counted, and the deadline of the run moves by the time that it is stored.
     async fn acquire_call_slot(&self) {
@@ -205,7 +205,7 @@ impl Watcher<'_> {
 }
 
 #[async_trait]
-impl CallWatcher for Watcher<'_> {
+impl CallHooks for RunHooks<'_> {
     async fn waiting(&self, waiting: Waiting) {
         drop(self.slot.lock().take());
         let change =

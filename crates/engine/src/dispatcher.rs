@@ -1,6 +1,6 @@
 //! Claims runs and rejudges, and starts their tasks.
 
-use super::{Shared, evaluation_worker, run_worker};
+use super::{Shared, rejudge_worker, run_worker};
 use domain::WaitReason;
 use llm::outbound::Backpressure;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const BATCH: u32 = 64;
 /// Claims until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
     while !shared.closing.is_cancelled() {
-        let claimed = claim_runs(&shared).await + claim_evaluations(&shared).await;
+        let claimed = claim_runs(&shared).await + claim_rejudges(&shared).await;
         if claimed == 0 {
             tokio::select! {
                 () = shared.wake.notified() => {}
@@ -89,14 +89,14 @@ async fn claim_runs(shared: &Arc<Shared>) -> usize {
 /// A rejudge waits for a rate limit after it started, and fails at once if the limit
 /// lasts too long. Behind an open circuit it does not start, because an outage lasts
 /// longer than a call may wait. On a suspended connection it starts and fails at once.
-async fn claim_evaluations(shared: &Arc<Shared>) -> usize {
+async fn claim_rejudges(shared: &Arc<Shared>) -> usize {
     let claim = claim_request(shared, |backpressure| {
         backpressure.waiting.what == WaitReason::Circuit && !backpressure.is_suspended
     });
-    let rows = rows(shared.queue.claim_evaluations(claim).await);
+    let rows = rows(shared.queue.claim_rejudges(claim).await);
     let count = rows.len();
     for row in rows {
-        shared.spawn(&shared.tasks, evaluation_worker::run(shared.clone(), row));
+        shared.spawn(&shared.tasks, rejudge_worker::run(shared.clone(), row));
     }
     count
 }

@@ -31,6 +31,6 @@ async fn update(shared: &Shared) {
     let now = shared.clock.now();
     // The age of a lease is derived from its expiry.
     let oldest =
-        queue_stats.earliest_lease_expiry.map(|lapse| now.plus(LEASE_DURATION).since(lapse));
+        queue_stats.earliest_lease_expiry.map(|expiry| now.plus(LEASE_DURATION).since(expiry));
     metrics::gauge!("rehearsal_oldest_lease_seconds").set(oldest.unwrap_or_default().as_secs_f64());
 }

@@ -56,7 +56,7 @@ fn deliver_stops(shared: &Shared, heartbeat: &Heartbeat, registered: &[Uuid]) {
     let leased: HashSet<Uuid> = runs.chain(evaluations).collect();
     // A task that was registered before the heartbeat and has no lease now lost it.
     shared.registry.stop_others(&leased, registered);
-    shared.registry.forget_early();
+    shared.registry.forget_early_cancellations();
     for run in &heartbeat.cancel_requested {
         shared.registry.stop(*run, Stop::Cancelled);
     }
@@ -79,7 +79,7 @@ async fn release_leaked(shared: &Shared, heartbeat: &Heartbeat, leaked: &mut Has
     for (id, lease_epoch) in heartbeat.evaluations.iter().filter(|(id, _)| is_due(id.0)) {
         tracing::warn!(evaluation = %id, "releasing a lease that has no task in this process");
         let now = shared.clock.now();
-        released.push(shared.queue.release_evaluation(*id, *lease_epoch, now).await);
+        released.push(shared.queue.release_rejudge(*id, *lease_epoch, now).await);
     }
     for error in released.iter().filter_map(|result| result.as_ref().err()) {
         tracing::warn!(%error, "could not be released");

@@ -132,7 +132,7 @@ pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let connection = run.row.model_snapshot.judge.connection_id;
     let (reply, mut change) = match run.call(true, connection, &request).await {
         Ok(called) => called,
-        Err(RunInterrupted::Failed(error, usage)) => {
+        Err(RunInterrupted::CallError(error, usage)) => {
             let end = ended(evaluation, judge_unavailable(&error), now);
             let RunChange { active, parked_time, circuit_time, calls_done, .. } = *usage;
             return Ok(RunChange { active, parked_time, circuit_time, calls_done, ..end });

@@ -3,7 +3,7 @@
 //! - `dispatcher`: claims runs and starts their tasks.
 //! - `run_worker`: executes a claimed run; `run_steps`: its loop of steps;
 //!   `conversation_driver` and `judge_driver`: the steps.
-//! - `evaluation_worker`: executes a claimed rejudge.
+//! - `rejudge_worker`: executes a claimed rejudge.
 //! - `calling`: one model call, with its slot, its waits and its cancellation.
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
 //! - `outages`: ends pending runs of connections that fail for too long.
@@ -15,7 +15,6 @@ mod call_slots;
 mod calling;
 mod conversation_driver;
 mod dispatcher;
-mod evaluation_worker;
 mod gauges;
 mod heartbeat;
 mod judge_driver;
@@ -23,6 +22,7 @@ mod judging;
 mod outages;
 mod reaper;
 mod registry;
+mod rejudge_worker;
 mod run_steps;
 mod run_worker;
 mod store_retry;
@@ -161,13 +161,13 @@ impl Engine {
         endpoints: Arc<dyn Endpoints>,
         clock: SharedClock,
         settings: EngineSettings,
-        alone: bool,
+        is_only_engine: bool,
     ) -> StoreResult<Self> {
         let now = clock.now();
         // Runs that expired while no server was running end before they can be
         // claimed.
         let mut summary = queue.reap(now).await?;
-        if alone {
+        if is_only_engine {
             let recovered = queue.recover_at_boot(now).await?;
             summary.recovered += recovered.recovered;
             summary.ended += recovered.ended;

@@ -18,7 +18,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         match shared.queue.reap(shared.clock.now()).await {
             Ok(reaped) if reaped.recovered + reaped.ended > 0 => {
                 let (recovered, ended) = (reaped.recovered, reaped.ended);
-                tracing::warn!(recovered, ended, "leases lapsed or deadlines passed");
+                tracing::warn!(recovered, ended, "leases expired or deadlines passed");
                 count(&reaped);
                 shared.wake.notify_one();
             }

@@ -58,7 +58,7 @@ pub(super) struct Registry {
     tasks: Mutex<HashMap<Uuid, StopSignal>>,
     /// Cancelled before their task started: claimed in the database, but not yet
     /// registered here.
-    early: Mutex<EarlyCancellations>,
+    early_cancellations: Mutex<EarlyCancellations>,
 }
 
 /// Runs that were cancelled before their task started.
@@ -99,7 +99,7 @@ impl Registry {
         let stop_signal = StopSignal::default();
         // Locks in the same order as `stop`, so that no signal is lost in between.
         let mut tasks = self.tasks.lock();
-        if self.early.lock().take(id) {
+        if self.early_cancellations.lock().take(id) {
             stop_signal.stop(Stop::Cancelled);
         }
         if let Some(displaced) = tasks.insert(id, stop_signal.clone()) {
@@ -116,16 +116,16 @@ impl Registry {
         if let Some(stop_signal) = tasks.get(&run.0) {
             stop_signal.stop(why);
         } else if why == Stop::Cancelled {
-            self.early.lock().recent.insert(run.0);
+            self.early_cancellations.lock().recent.insert(run.0);
         }
     }
 
     /// Forgets early cancellations that were there at the previous heartbeat too: by now
     /// their tasks are registered, or belong to another process. A newer one may belong to
     /// a claim that is in progress.
-    pub(super) fn forget_early(&self) {
-        let mut early = self.early.lock();
-        early.older = std::mem::take(&mut early.recent);
+    pub(super) fn forget_early_cancellations(&self) {
+        let mut early_cancellations = self.early_cancellations.lock();
+        early_cancellations.older = std::mem::take(&mut early_cancellations.recent);
     }
 
     pub(super) fn stop_all(&self, why: Stop) {
@@ -183,7 +183,7 @@ mod tests {
         let registry = Registry::default();
         for heartbeats in 0..3 {
             registry.stop(RUN, Stop::Cancelled);
-            (0..heartbeats).for_each(|_| registry.forget_early());
+            (0..heartbeats).for_each(|_| registry.forget_early_cancellations());
             let (stop_signal, _registration) = registry.register(RUN.0);
             let expected = (heartbeats < 2).then_some(Stop::Cancelled);
             assert_eq!(stop_signal.stopped(), expected, "after {heartbeats} heartbeats");

@@ -25,7 +25,7 @@ pub(super) enum RunInterrupted {
     /// The run ends with this error.
     Error(RunError),
     /// The run ends with this error, and the failed call left a change to commit.
-    Failed(RunError, Box<RunChange>),
+    CallError(RunError, Box<RunChange>),
     /// Another worker holds the run: nothing more is stored.
     LeaseLost,
     /// The store stayed unavailable; the run is resumed later from its stored
@@ -230,15 +230,15 @@ impl ActiveRun {
         let CallOutcome { result, times } = outcome;
         match result {
             Ok(reply) => {
-                let usage = self.usage_of_call(&times, Ok(&reply));
+                let usage = self.call_change(&times, Ok(&reply));
                 Ok((reply, usage))
             }
             Err(CallInterrupted::Stopped(why)) => Err(RunInterrupted::Stopped(why)),
             Err(CallInterrupted::Store(error)) => Err(interruption_of(&error)),
-            Err(CallInterrupted::Failed(error)) => {
-                let usage = self.usage_of_call(&times, Err(&error));
+            Err(CallInterrupted::CallError(error)) => {
+                let usage = self.call_change(&times, Err(&error));
                 let error = RunError::new(error.kind(), error.message);
-                Err(RunInterrupted::Failed(error, Box::new(usage)))
+                Err(RunInterrupted::CallError(error, Box::new(usage)))
             }
         }
     }
@@ -249,7 +249,7 @@ impl ActiveRun {
     }
 
     /// The change that records the time and the outcome of a call.
-    fn usage_of_call(&self, times: &CallTimes, done: Result<&ChatReply, &CallError>) -> RunChange {
+    fn call_change(&self, times: &CallTimes, done: Result<&ChatReply, &CallError>) -> RunChange {
         let call = self.intent.as_ref().map(|intent| conversation_driver::call_done(intent, done));
         RunChange {
             active: times.active,

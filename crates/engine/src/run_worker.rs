@@ -116,7 +116,7 @@ async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, interrupted: RunInterr
         }
         RunInterrupted::Stopped(Stop::Cancelled) => RunOutcome::cancelled(),
         RunInterrupted::Error(error) => RunOutcome::error(error.kind, error.message),
-        RunInterrupted::Failed(error, failed) => {
+        RunInterrupted::CallError(error, failed) => {
             change = *failed;
             RunOutcome::error(error.kind, error.message)
         }

@@ -38,7 +38,7 @@ fn turn(recorded: &Value) -> Turn {
                 call_id: text(&recorded["tool_call_id"]),
                 name: text(&recorded["name"]),
                 is_error: false,
-                mocked: true,
+                from_mock: true,
             }),
             ..user(&said)
         },

@@ -3,7 +3,7 @@
 
 use super::http::{HttpClient, HttpOptions};
 use super::openai::OpenAi;
-use super::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
+use super::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use super::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ErrorKind, UserId};
@@ -67,7 +67,7 @@ async fn ends_in_time(url: &str) {
         resolver: &endpoint(url),
         request: &chat_request("hi"),
         limits,
-        watcher: &NoopWatcher,
+        hooks: &NoHooks,
     };
     let began = Instant::now();
     let error = outbound.call(call).await.result.expect_err("no reply");

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{AccountService, AppResult, AuthMethod, Caller};
 use domain::{
-    ApiToken, BrowserSession, DraftId, NewToken, Problem, Problems, Timestamp, TokenId,
+    ApiToken, BrowserSession, NewToken, NewTokenId, Problem, Problems, Timestamp, TokenId,
     TokenRequest, UserId, is_blank, limits,
 };
 use std::time::Duration;
@@ -62,13 +62,13 @@ fn password_error(error: &PasswordError, doing: &str) -> AppError {
 
 #[async_trait]
 impl AccountService for Accounts {
-    fn hold_new_token(&self, caller: &Caller, secret: &str) -> DraftId {
-        let id = DraftId::from(self.clock.uuid());
+    fn hold_new_token(&self, caller: &Caller, secret: &str) -> NewTokenId {
+        let id = NewTokenId::from(self.clock.uuid());
         self.new_tokens.insert(id, caller.space_id, secret, self.clock.now());
         id
     }
 
-    fn take_new_token(&self, caller: &Caller, id: DraftId) -> Option<String> {
+    fn take_new_token(&self, caller: &Caller, id: NewTokenId) -> Option<String> {
         self.new_tokens.take(id, caller.space_id, self.clock.now())
     }
 

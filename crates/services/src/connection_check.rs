@@ -57,7 +57,7 @@ impl Catalog {
 
     /// Whether the caller's circuit would let a call to this model through.
     pub(crate) fn check_circuit(&self, caller: &Caller, model: &ModelRef) -> Reachability {
-        let breaker = self.tester.model_breaker(caller, model.connection_id, &model.model);
+        let breaker = self.provider_access.model_breaker(caller, model.connection_id, &model.model);
         circuit_reachability(breaker, self.clock.now())
     }
 
@@ -72,10 +72,10 @@ impl Catalog {
         if endpoint.key.is_none() && is_vendor {
             return Reachability::Unusable("has no key; add one in the settings".to_owned());
         }
-        if let Some(problem) = self.tester.check_base_url(&endpoint.base_url).await {
+        if let Some(problem) = self.provider_access.check_base_url(&endpoint.base_url).await {
             return Reachability::Unusable(format!("base_url {problem}"));
         }
-        let reachable = self.tester.check_reachable(&endpoint.base_url).await;
+        let reachable = self.provider_access.check_reachable(&endpoint.base_url).await;
         reachable.map_or_else(Reachability::Unusable, |()| Reachability::Ready)
     }
 }

@@ -1,11 +1,11 @@
 //! Tests connections through the outbound path: whether the address accepts
 //! connections, and how a model answers one short question.
 
-use super::connections::ConnectionTester;
+use super::connections::ProviderAccess;
 use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
-use llm::outbound::{Call, CallLimits, CallOrder, CallWatcher, Outbound};
+use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
 use std::sync::Arc;
@@ -20,14 +20,14 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REPLY_CHARS: usize = 500;
 
 /// Tests connections over the same outbound path as runs.
-pub struct OutboundTester {
+pub struct OutboundAccess {
     pub outbound: Arc<Outbound>,
     /// Whether private networks may be called.
     pub allow_private_urls: bool,
 }
 
 #[async_trait]
-impl ConnectionTester for OutboundTester {
+impl ProviderAccess for OutboundAccess {
     async fn test(
         &self,
         caller: &Caller,
@@ -46,7 +46,7 @@ impl ConnectionTester for OutboundTester {
             max_wait: Duration::ZERO,
             circuit_wait: Duration::ZERO,
         };
-        let attempt = AttemptWatcher::default();
+        let attempt = AttemptRecorder::default();
         let call = Call {
             user_id: caller.user_id,
             order: CallOrder::default(),
@@ -54,7 +54,7 @@ impl ConnectionTester for OutboundTester {
             resolver: &endpoint,
             request: &request,
             limits,
-            watcher: &attempt,
+            hooks: &attempt,
         };
         let outcome = self.outbound.call(call).await;
         let line = || request_line(&endpoint, &request.model);
@@ -104,16 +104,16 @@ impl ConnectionTester for OutboundTester {
 
 /// Records whether an attempt began.
 #[derive(Default)]
-struct AttemptWatcher(AtomicBool);
+struct AttemptRecorder(AtomicBool);
 
 #[async_trait]
-impl CallWatcher for AttemptWatcher {
+impl CallHooks for AttemptRecorder {
     async fn attempt_started(&self, _: u32) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl AttemptWatcher {
+impl AttemptRecorder {
     /// Whether a request was sent before this error: not if a limit delayed the call
     /// or the call failed on our side.
     fn was_sent(&self, error: &CallError) -> bool {
@@ -209,30 +209,34 @@ mod tests {
         let provider = Arc::new(KeyCheckingProvider(Mutex::new(false)));
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Arc::new(Outbound::new(provider.clone(), Arc::new(SystemClock), rng));
-        let tester = OutboundTester { outbound, allow_private_urls: true };
+        let provider_access = OutboundAccess { outbound, allow_private_urls: true };
         let (anna, ben, at) = (caller(1), caller(2), endpoint("http://x"));
         let id = at.connection_id;
         let suspend = async || {
             *provider.0.lock() = false;
-            let tested = tester.test(&anna, at.clone(), None).await;
+            let tested = provider_access.test(&anna, at.clone(), None).await;
             assert!(!tested.ok && tested.answer == "HTTP 401\nno such key", "{tested:?}");
             assert!(tested.request.starts_with("POST "), "{tested:?}");
-            let breaker = tester.breaker(&anna, id);
+            let breaker = provider_access.breaker(&anna, id);
             assert_eq!(breaker.state, BreakerState::Suspended);
             assert_eq!(breaker.reason.as_deref(), Some("No such key (401)."));
             assert!(breaker.until.is_some());
-            assert_eq!(tester.breaker(&ben, id), Breaker::default());
+            assert_eq!(provider_access.breaker(&ben, id), Breaker::default());
             *provider.0.lock() = true;
         };
         suspend().await;
-        assert!(tester.test(&anna, at.clone(), None).await.ok);
-        assert_eq!(tester.breaker(&anna, id), Breaker::default());
+        assert!(provider_access.test(&anna, at.clone(), None).await.ok);
+        assert_eq!(provider_access.breaker(&anna, id), Breaker::default());
         suspend().await;
-        tester.connection_changed(id);
-        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "an edit ends it");
+        provider_access.connection_changed(id);
+        assert_eq!(provider_access.breaker(&anna, id), Breaker::default(), "an edit ends it");
         suspend().await;
-        tester.connection_saved(id);
-        assert_eq!(tester.breaker(&anna, id), Breaker::default(), "an unchanged save ends it");
+        provider_access.connection_saved(id);
+        assert_eq!(
+            provider_access.breaker(&anna, id),
+            Breaker::default(),
+            "an unchanged save ends it"
+        );
     }
 
     #[tokio::test]
@@ -253,13 +257,13 @@ mod tests {
         }
         let rng = rand::rngs::SmallRng::seed_from_u64(1);
         let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
-        let tester = OutboundTester { outbound, allow_private_urls: true };
+        let provider_access = OutboundAccess { outbound, allow_private_urls: true };
         // The third refusal in a row stops the calls to this model.
         for _ in 0..3 {
-            let sent = tester.test(&caller(1), endpoint("http://x"), None).await;
+            let sent = provider_access.test(&caller(1), endpoint("http://x"), None).await;
             assert!(sent.request.starts_with("POST "), "{sent:?}");
         }
-        let unsent = tester.test(&caller(1), endpoint("http://x"), None).await;
+        let unsent = provider_access.test(&caller(1), endpoint("http://x"), None).await;
         assert_eq!((unsent.ok, unsent.request.as_str(), unsent.answer.as_str()), (false, "", ""));
         let (_, until) = unsent.message.split_once("(until ").expect("a time");
         let (until, _) = until.split_once(')').expect("a time");

@@ -18,7 +18,7 @@ use store::catalog::ConnectionRow;
 
 /// The outbound path, as far as it concerns connections.
 #[async_trait]
-pub trait ConnectionTester: Send + Sync + 'static {
+pub trait ProviderAccess: Send + Sync + 'static {
     /// Calls the provider once. A success ends a suspension and closes an open
     /// circuit of this caller.
     async fn test(
@@ -70,13 +70,14 @@ impl ConnectionService for Catalog {
         let own = self.store.connections(caller.space_id).await.or_app_error()?;
         let own = own.into_iter().map(|row| self.view(caller, row));
         let server_wide = self.endpoints.server_wide().iter();
-        let server_wide = server_wide.map(|one| one.view(self.tester.breaker(caller, one.id)));
+        let server_wide =
+            server_wide.map(|one| one.view(self.provider_access.breaker(caller, one.id)));
         Ok(own.chain(server_wide).collect())
     }
 
     async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection> {
         if let Some(server_wide) = self.endpoints.server_wide_connection(id) {
-            return Ok(server_wide.view(self.tester.breaker(caller, id)));
+            return Ok(server_wide.view(self.provider_access.breaker(caller, id)));
         }
         Ok(self.view(caller, self.own_connection(caller, id).await?))
     }
@@ -128,9 +129,9 @@ impl ConnectionService for Catalog {
         let stored = stored.ok_or_else(connection_not_found)?;
         log_event(AccountEvent::ConnectionChanged, Some(caller.user_id), Some(id.0));
         if edit.is_same_endpoint {
-            self.tester.connection_saved(id);
+            self.provider_access.connection_saved(id);
         } else {
-            self.tester.connection_changed(id);
+            self.provider_access.connection_changed(id);
         }
         Ok(self.view(caller, stored))
     }
@@ -140,7 +141,7 @@ impl ConnectionService for Catalog {
         match self.store.delete_connection(caller.space_id, id).await {
             Ok(true) => {
                 log_event(AccountEvent::ConnectionDeleted, Some(caller.user_id), Some(id.0));
-                self.tester.connection_changed(id);
+                self.provider_access.connection_changed(id);
                 Ok(())
             }
             Ok(false) => Err(connection_not_found()),
@@ -203,7 +204,7 @@ impl ConnectionService for Catalog {
         };
         let temporary_id = endpoint.connection_id;
         let mut tested = self.call_once(caller, id, endpoint, model).await?;
-        self.tester.connection_changed(temporary_id);
+        self.provider_access.connection_changed(temporary_id);
         tested.message.push_str(" This tested the unsaved values of the form.");
         if let Some(secrets) = typed_secrets {
             tested.message.push_str(&format!(" Enter {secrets} again before you save."));
@@ -215,7 +216,7 @@ impl ConnectionService for Catalog {
 impl Catalog {
     fn view(&self, caller: &Caller, row: ConnectionRow) -> Connection {
         Connection {
-            breaker: self.tester.breaker(caller, row.id),
+            breaker: self.provider_access.breaker(caller, row.id),
             id: row.id,
             name: row.name,
             kind: row.kind,
@@ -254,7 +255,7 @@ impl Catalog {
     async fn connection_spec(&self, draft: &Draft) -> AppResult<ConnectionSpec> {
         let spec = ConnectionSpec::parse(draft).map_err(AppError::invalid)?;
         if spec.kind != ConnectionKind::Demo
-            && let Some(why) = self.tester.check_base_url(&spec.base_url).await
+            && let Some(why) = self.provider_access.check_base_url(&spec.base_url).await
         {
             return Err(AppError::problem("base_url", why));
         }
@@ -279,6 +280,6 @@ impl Catalog {
             let message = "Enter a model: none of your agents uses this connection yet.";
             return Ok(failed_test(message.to_owned()));
         }
-        Ok(self.tester.test(caller, endpoint, model).await)
+        Ok(self.provider_access.test(caller, endpoint, model).await)
     }
 }

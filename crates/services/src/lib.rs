@@ -14,7 +14,6 @@ mod connections;
 mod cursor;
 mod demo;
 pub mod document_import;
-mod drafts;
 pub mod endpoints;
 mod errors;
 pub mod event_source;
@@ -22,6 +21,7 @@ mod import;
 mod import_connection;
 mod naming;
 mod new_tokens;
+mod saved_forms;
 mod scenarios;
 pub mod secrets;
 mod settings;
@@ -30,7 +30,7 @@ pub mod suites;
 mod tests;
 
 pub use client_network::client_network;
-pub use connections::ConnectionTester;
+pub use connections::ProviderAccess;
 pub use errors::internal;
 
 use crate::endpoints::Endpoints;
@@ -103,7 +103,7 @@ pub struct Catalog {
     pub(crate) store: Arc<dyn CatalogStore>,
     pub(crate) clock: SharedClock,
     pub(crate) endpoints: Endpoints,
-    pub(crate) tester: Arc<dyn ConnectionTester>,
+    pub(crate) provider_access: Arc<dyn ProviderAccess>,
     /// Two demo starts at once create one agent.
     demo_creation: tokio::sync::Mutex<()>,
 }
@@ -114,9 +114,15 @@ impl Catalog {
         store: Arc<dyn CatalogStore>,
         clock: SharedClock,
         endpoints: Endpoints,
-        tester: Arc<dyn ConnectionTester>,
+        provider_access: Arc<dyn ProviderAccess>,
     ) -> Self {
-        Self { store, clock, endpoints, tester, demo_creation: tokio::sync::Mutex::default() }
+        Self {
+            store,
+            clock,
+            endpoints,
+            provider_access,
+            demo_creation: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Connections with their decrypted keys, for the engine.
@@ -127,12 +133,12 @@ impl Catalog {
 }
 
 /// Rejected form input.
-pub struct Drafts {
+pub struct SavedForms {
     store: Arc<dyn SettingStore>,
     clock: SharedClock,
 }
 
-impl Drafts {
+impl SavedForms {
     #[must_use]
     pub fn new(store: Arc<dyn SettingStore>, clock: SharedClock) -> Self {
         Self { store, clock }
@@ -143,7 +149,7 @@ impl Drafts {
 #[must_use]
 pub fn all(
     accounts: Accounts,
-    drafts: Drafts,
+    saved_forms: SavedForms,
     catalog: &Arc<Catalog>,
     suites: &Suites,
 ) -> Services {
@@ -157,6 +163,6 @@ pub fn all(
         settings: catalog.clone(),
         suites: suites.clone(),
         results: suites,
-        drafts: Arc::new(drafts),
+        saved_forms: Arc::new(saved_forms),
     }
 }

@@ -13,7 +13,7 @@ use store::catalog::{AgentStore, ConnectionRow, ConnectionStore, NameCursor, Sce
 use store::contract::queue::{T0, claim, finished_runs, rejudge, suite};
 use store::contract::{ANNA, at, person};
 use store::queue::QueueStore;
-use store::suites::{NewEvaluation, SuiteStore};
+use store::suites::{NewRejudge, SuiteStore};
 use store::transition::{LEASE_DURATION, Lease};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
@@ -96,27 +96,27 @@ async fn corrupt_scenario_does_not_hide_others() {
 }
 
 #[tokio::test]
-async fn corrupt_evaluation_fails_without_holding_up_others() {
+async fn corrupt_evaluation_ends_as_error_without_holding_up_others() {
     let (_folder, store) = open_with_user().await;
     let runs = finished_runs(&store, &store, suite(1, 1, 5)).await;
     let mut ids = Vec::new();
     for (n, run) in (1..).zip(&runs) {
         let row = rejudge(run, n);
-        ids.push(row.view.id);
-        store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+        ids.push(row.evaluation.id);
+        store.create_rejudge(NewRejudge { row, key: None }).await.unwrap();
     }
     let corrupt = async |n: usize, how| sql(&store, how, ids[n].0).await.unwrap();
     let failed_at = async |n: usize| {
-        let view = store.evaluations(runs[n].id).await.unwrap().remove(0).view;
-        assert_eq!((view.id, view.status), (ids[n], EvaluationStatus::Error));
-        assert!(view.error.unwrap().message.contains("damaged"));
-        view.finished_at
+        let evaluation = store.evaluations(runs[n].id).await.unwrap().remove(0).evaluation;
+        assert_eq!((evaluation.id, evaluation.status), (ids[n], EvaluationStatus::Error));
+        assert!(evaluation.error.unwrap().message.contains("damaged"));
+        evaluation.finished_at
     };
 
     corrupt(0, "UPDATE evaluations SET body = '{' WHERE id = ?").await;
     corrupt(1, "UPDATE evaluations SET judge = 'x' WHERE id = ?").await;
-    let claimed = store.claim_evaluations(claim(2, at(3))).await.unwrap();
-    let claimed: Vec<_> = claimed.iter().map(|row| row.view.id).collect();
+    let claimed = store.claim_rejudges(claim(2, at(3))).await.unwrap();
+    let claimed: Vec<_> = claimed.iter().map(|row| row.evaluation.id).collect();
     assert_eq!(claimed, ids[2..4], "corrupt ones do not count against the limit");
     assert_eq!([failed_at(0).await, failed_at(1).await], [Some(at(3)); 2]);
 
@@ -125,14 +125,14 @@ async fn corrupt_evaluation_fails_without_holding_up_others() {
     let expired = at(3).plus(LEASE_DURATION * 2);
     store.reap(expired).await.unwrap();
     assert_eq!(failed_at(2).await, Some(expired));
-    let claimed = store.claim_evaluations(claim(9, expired)).await.unwrap();
-    let claimed: Vec<_> = claimed.iter().map(|row| (row.view.id, row.recoveries)).collect();
+    let claimed = store.claim_rejudges(claim(9, expired)).await.unwrap();
+    let claimed: Vec<_> = claimed.iter().map(|row| (row.evaluation.id, row.recoveries)).collect();
     assert_eq!(claimed, [(ids[3], 1), (ids[4], 0)], "the other one was recovered");
     corrupt(3, "UPDATE evaluations SET judge = '{' WHERE id = ?").await;
     store.recover_at_boot(at(90)).await.unwrap();
     assert_eq!(failed_at(3).await, Some(at(90)));
-    let claimed = store.claim_evaluations(claim(9, at(91))).await.unwrap();
-    assert_eq!((claimed.len(), claimed[0].view.id), (1, ids[4]));
+    let claimed = store.claim_rejudges(claim(9, at(91))).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].evaluation.id), (1, ids[4]));
 }
 
 #[tokio::test]
@@ -294,19 +294,19 @@ async fn cancelled_suite_ends_with_its_corrupt_run() {
 }
 
 #[tokio::test]
-async fn evaluation_with_corrupt_lease_epoch_fails_at_heartbeat() {
+async fn evaluation_with_corrupt_lease_epoch_ends_as_error_at_heartbeat() {
     let (_folder, store) = open_with_user().await;
     let runs = finished_runs(&store, &store, suite(1, 1, 2)).await;
     for (n, run) in (1..).zip(&runs) {
         let row = rejudge(run, n);
-        store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+        store.create_rejudge(NewRejudge { row, key: None }).await.unwrap();
     }
     let order = claim(2, at(3));
-    let claimed = store.claim_evaluations(order.clone()).await.unwrap();
+    let claimed = store.claim_rejudges(order.clone()).await.unwrap();
     let (bad, good) = (claimed[0].id(), claimed[1].id());
     sql(&store, "UPDATE evaluations SET lease_epoch = -1 WHERE id = ?", bad.0).await.unwrap();
     let heartbeat = store.heartbeat(&order.owner, at(4)).await.unwrap();
     assert_eq!(heartbeat.evaluations, [(good, claimed[1].lease_epoch)]);
     let stored = store.evaluations(claimed[0].run_id).await.unwrap().remove(0);
-    assert_eq!((stored.id(), stored.view.status), (bad, EvaluationStatus::Error));
+    assert_eq!((stored.id(), stored.evaluation.status), (bad, EvaluationStatus::Error));
 }

@@ -19,7 +19,6 @@ mod contract_tests;
 mod corrupt_run_tests;
 #[cfg(test)]
 mod corrupt_tests;
-mod evaluations;
 mod events;
 mod imports;
 #[cfg(test)]
@@ -29,6 +28,7 @@ mod queue_stats;
 mod quota;
 #[cfg(test)]
 mod quota_tests;
+mod rejudges;
 mod retention;
 mod retention_catalog;
 #[cfg(test)]

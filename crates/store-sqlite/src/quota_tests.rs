@@ -3,7 +3,7 @@
 use super::SqliteStore;
 use crate::testing::open;
 use domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, DraftId, ScenarioId, ScenarioSpec,
+    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, SavedFormId, ScenarioId, ScenarioSpec,
     SpaceId, limits,
 };
 use serde_json::json;
@@ -109,21 +109,25 @@ async fn number_of_connections_is_limited_per_user() {
 }
 
 #[tokio::test]
-async fn oldest_drafts_make_room_for_new_ones() {
+async fn oldest_saved_forms_make_room_for_new_ones() {
     let (_folder, store) = open_with_users().await;
-    let id = |n: u32| DraftId(Uuid::from_u128(u128::from(n)));
-    let kept = async |space, n| store.draft(Some(space), id(n), at(0)).await.unwrap().is_some();
-    store.put_draft(Some(BEN), id(9999), "ben", at(0)).await.unwrap();
-    let max = limits::DRAFTS_PER_USER;
+    let id = |n: u32| SavedFormId(Uuid::from_u128(u128::from(n)));
+    let kept =
+        async |space, n| store.saved_form(Some(space), id(n), at(0)).await.unwrap().is_some();
+    store.put_saved_form(Some(BEN), id(9999), "ben", at(0)).await.unwrap();
+    let max = limits::SAVED_FORMS_PER_USER;
     for n in 1..=max + 2 {
-        store.put_draft(Some(ANNA), id(n), "short", at(u64::from(n))).await.unwrap();
+        store.put_saved_form(Some(ANNA), id(n), "short", at(u64::from(n))).await.unwrap();
     }
     assert!(!kept(ANNA, 2).await && kept(ANNA, 3).await && kept(ANNA, max + 2).await);
     // Few large ones take as much space as many small ones.
-    let large = "x".repeat(limits::DRAFT_BYTES_PER_USER as usize / 3);
+    let large = "x".repeat(limits::SAVED_FORM_BYTES_PER_USER as usize / 3);
     for n in 1..=4 {
-        store.put_draft(Some(ANNA), id(1000 + n), &large, at(1000 + u64::from(n))).await.unwrap();
+        store
+            .put_saved_form(Some(ANNA), id(1000 + n), &large, at(1000 + u64::from(n)))
+            .await
+            .unwrap();
     }
     assert!(!kept(ANNA, 1001).await && kept(ANNA, 1002).await && kept(ANNA, 1004).await);
-    assert!(kept(BEN, 9999).await, "the draft of another user");
+    assert!(kept(BEN, 9999).await, "the form of another user");
 }

@@ -55,7 +55,7 @@ impl Step {
                 );
                 self.delete(c, "idempotency_keys", delete).await?
             }
-            Expired::Drafts => {
+            Expired::SavedForms => {
                 let delete = sqlx::query!(
                     "DELETE FROM drafts WHERE rowid IN \
                      (SELECT rowid FROM drafts WHERE created_at <= ? LIMIT ?)",

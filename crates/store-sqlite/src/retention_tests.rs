@@ -8,7 +8,7 @@ use domain::{RunId, SpaceId, SuiteId, Timestamp};
 use futures::FutureExt;
 use store::contract::queue::{new_run, rejudge, suite};
 use store::retention::{Expired, RetentionStore};
-use store::suites::{CreateOutcome, NewEvaluation, NewRun, NewSuite, SuiteStore};
+use store::suites::{CreateOutcome, NewRejudge, NewRun, NewSuite, SuiteStore};
 use uuid::Uuid;
 
 async fn sql(store: &SqliteStore, statements: &'static [&'static str]) {
@@ -118,8 +118,8 @@ async fn run_of_deleted_suite_is_neither_copied_nor_rejudged() {
         store.transcript(copy.id).await.unwrap().is_empty(),
         "no partial conversation is copied"
     );
-    let new = NewEvaluation { row: rejudge(&source, 60), key: None };
-    let judged = store.create_evaluation(new).await.unwrap();
+    let new = NewRejudge { row: rejudge(&source, 60), key: None };
+    let judged = store.create_rejudge(new).await.unwrap();
     assert_eq!(judged, CreateOutcome::Gone);
 }
 
@@ -136,7 +136,7 @@ async fn unfinished_suite_is_never_deleted() {
 }
 
 #[tokio::test]
-async fn drafts_and_sessions_are_deleted_by_age() {
+async fn saved_forms_and_sessions_are_deleted_by_age() {
     let (_folder, store) = open().await;
     sql(
         &store,
@@ -149,7 +149,7 @@ async fn drafts_and_sessions_are_deleted_by_age() {
     )
     .await;
     for (what, left) in [
-        (Expired::Drafts, "SELECT COUNT(*) FROM drafts"),
+        (Expired::SavedForms, "SELECT COUNT(*) FROM drafts"),
         (Expired::Sessions, "SELECT COUNT(*) FROM sessions"),
     ] {
         let first = store.delete_expired(what, Timestamp(600), 500).await.unwrap();

@@ -5,16 +5,16 @@ use crate::cell::RowReader;
 use crate::rows::document;
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{DraftId, Settings, SpaceId, Timestamp, limits};
+use domain::{SavedFormId, Settings, SpaceId, Timestamp, limits};
 use futures::FutureExt;
 use store::StoreResult;
-use store::catalog::{DRAFT_TTL, SettingStore};
+use store::catalog::{SAVED_FORM_TTL, SettingStore};
 
 /// The metadata that the readiness check writes.
 const HEARTBEAT: &str = "last_write_check";
 
 /// The maximum number of drafts of visitors who are not signed in.
-const MAX_ANONYMOUS_DRAFTS: u32 = 2000;
+const MAX_ANONYMOUS_FORMS: u32 = 2000;
 
 #[async_trait]
 impl SettingStore for SqliteStore {
@@ -40,18 +40,18 @@ impl SettingStore for SqliteStore {
         self.writer.execute(statement).await.map(|_| ())
     }
 
-    async fn put_draft(
+    async fn put_saved_form(
         &self,
         space: Option<SpaceId>,
-        id: DraftId,
+        id: SavedFormId,
         body: &str,
         now: Timestamp,
     ) -> StoreResult<()> {
         let body = body.to_owned();
         let space = space.map(|space| space.0);
-        let expired = now.minus(DRAFT_TTL).0;
-        let max_drafts =
-            if space.is_some() { limits::DRAFTS_PER_USER } else { MAX_ANONYMOUS_DRAFTS };
+        let expired = now.minus(SAVED_FORM_TTL).0;
+        let max_forms =
+            if space.is_some() { limits::SAVED_FORMS_PER_USER } else { MAX_ANONYMOUS_FORMS };
         let written = self.writer.write(move |c| {
             async move {
                 // Each new draft deletes a few expired ones, so that they never pile up.
@@ -81,8 +81,8 @@ impl SettingStore for SqliteStore {
                       (ORDER BY created_at DESC, id DESC ROWS UNBOUNDED PRECEDING)) \
                      WHERE number > ?2 OR bytes > ?3)",
                     space,
-                    max_drafts,
-                    limits::DRAFT_BYTES_PER_USER,
+                    max_forms,
+                    limits::SAVED_FORM_BYTES_PER_USER,
                 )
                 .run(c)
                 .await
@@ -92,14 +92,14 @@ impl SettingStore for SqliteStore {
         written.await
     }
 
-    async fn draft(
+    async fn saved_form(
         &self,
         space: Option<SpaceId>,
-        id: DraftId,
+        id: SavedFormId,
         now: Timestamp,
     ) -> StoreResult<Option<String>> {
         let space = space.map(|space| space.0);
-        let expired = now.minus(DRAFT_TTL).0;
+        let expired = now.minus(SAVED_FORM_TTL).0;
         let body = sqlx::query_scalar!(
             "SELECT body FROM drafts WHERE id = ? AND space_id IS ? AND created_at > ?",
             id.0,

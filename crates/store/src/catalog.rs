@@ -1,9 +1,9 @@
-//! What users write: connections, agents, scenarios, settings, drafts.
+//! What users write: connections, agents, scenarios, settings, saved forms.
 
 use super::StoreResult;
 use async_trait::async_trait;
 use domain::{
-    Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Difficulty, DraftId, Scenario,
+    Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Difficulty, SavedFormId, Scenario,
     ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId, Timestamp,
 };
 use std::collections::BTreeMap;
@@ -246,7 +246,7 @@ pub trait ScenarioStore: Send + Sync + 'static {
 }
 
 /// How long rejected form input is kept.
-pub const DRAFT_TTL: Duration = Duration::from_secs(24 * 3600);
+pub const SAVED_FORM_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// Settings, rejected form input, and metadata of the database.
 #[async_trait]
@@ -255,18 +255,18 @@ pub trait SettingStore: Send + Sync + 'static {
     async fn settings(&self, space: SpaceId) -> StoreResult<Settings>;
     async fn put_settings(&self, space: SpaceId, settings: &Settings) -> StoreResult<()>;
     /// Stores rejected form input. `space` is `None` before sign-in.
-    async fn put_draft(
+    async fn put_saved_form(
         &self,
         space: Option<SpaceId>,
-        id: DraftId,
+        id: SavedFormId,
         body: &str,
         now: Timestamp,
     ) -> StoreResult<()>;
-    /// A draft of the space that is younger than [`DRAFT_TTL`].
-    async fn draft(
+    /// A form of the space that is younger than [`SAVED_FORM_TTL`].
+    async fn saved_form(
         &self,
         space: Option<SpaceId>,
-        id: DraftId,
+        id: SavedFormId,
         now: Timestamp,
     ) -> StoreResult<Option<String>>;
     async fn metadata(&self, name: &str) -> StoreResult<Option<Vec<u8>>>;

@@ -30,7 +30,7 @@ fn record_run(run: &Run) {
         suite = %run.suite_id,
         status,
         kind,
-        attempt = run.attempt,
+        attempt = run.lease_epoch,
         recoveries = run.recoveries,
         duration_ms = run.duration_ms,
         "run ended"

@@ -3,7 +3,7 @@
 //!
 //! - [`rows`]: what a store keeps.
 //! - [`transition`]: the lifecycles of runs, suites and evaluations.
-//! - [`scheduler`], [`evaluation_scheduler`]: which run or rejudge starts next.
+//! - [`scheduler`], [`rejudge_scheduler`]: which run or rejudge starts next.
 //! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
 //! - [`commit_effects`]: what a store publishes after a commit.
 //! - `contract`: the tests that the implementations of a trait share.
@@ -15,12 +15,12 @@ pub mod commit_effects;
 mod completion_metrics;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-pub mod evaluation_scheduler;
 pub mod event_notifier;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod queue;
 pub mod queue_stats;
+pub mod rejudge_scheduler;
 pub mod retention;
 pub mod rows;
 pub mod scheduler;

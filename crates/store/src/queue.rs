@@ -107,13 +107,13 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()>;
 
     /// Leases pending rejudges; users take turns.
-    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>>;
+    async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>>;
     /// Stores the result of a rejudge so far, or the final one.
-    async fn commit_evaluation(
+    async fn commit_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
-        view: Evaluation,
+        evaluation: Evaluation,
         now: Timestamp,
     ) -> StoreResult<()>;
     /// A run and its input, for a rejudge.
@@ -128,7 +128,7 @@ pub trait QueueStore: Send + Sync + 'static {
         call: uuid::Uuid,
         now: Timestamp,
     ) -> StoreResult<()>;
-    async fn release_evaluation(
+    async fn release_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,

@@ -2,7 +2,7 @@
 //! waits long behind one.
 
 use super::StoreResult;
-use super::catalog::DRAFT_TTL;
+use super::catalog::SAVED_FORM_TTL;
 use super::suites::IDEMPOTENCY_KEY_TTL;
 use async_trait::async_trait;
 use clock::SharedClock;
@@ -27,7 +27,7 @@ pub enum Expired {
     /// Idempotency keys, by their creation time.
     Keys,
     /// Rejected form input, by its creation time.
-    Drafts,
+    SavedForms,
     /// Browser sessions, by their expiry time.
     Sessions,
     /// API tokens, by their expiry time.
@@ -101,7 +101,7 @@ pub async fn run(
 fn due(now: Timestamp, keep_days: Option<u32>) -> Vec<(Expired, Timestamp)> {
     let mut due = vec![
         (Expired::Keys, now.minus(IDEMPOTENCY_KEY_TTL)),
-        (Expired::Drafts, now.minus(DRAFT_TTL)),
+        (Expired::SavedForms, now.minus(SAVED_FORM_TTL)),
         (Expired::Sessions, now),
         (Expired::Tokens, now.minus(TOKEN_TTL)),
         (Expired::DeletedObjects, now.minus(DAY)),
@@ -219,7 +219,7 @@ mod tests {
         };
         assert_eq!(age(Expired::Suites), 30 * 24 * 3600);
         assert_eq!(age(Expired::Events), 7 * 24 * 3600);
-        assert_eq!((age(Expired::Keys), age(Expired::Drafts)), (24 * 3600, 24 * 3600));
+        assert_eq!((age(Expired::Keys), age(Expired::SavedForms)), (24 * 3600, 24 * 3600));
         assert_eq!(age(Expired::Sessions), 0, "sessions store their expiry time");
     }
 

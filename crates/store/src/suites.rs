@@ -94,7 +94,7 @@ pub enum CreateOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct NewEvaluation {
+pub struct NewRejudge {
     pub row: EvaluationRow,
     pub key: Option<IdempotencyRecord>,
 }
@@ -135,7 +135,7 @@ pub trait SuiteStore: Send + Sync + 'static {
     ) -> StoreResult<Option<SuiteId>>;
     /// Inserts a rejudge, unless another evaluation of the run is
     /// unfinished or the run was deleted.
-    async fn create_evaluation(&self, evaluation: NewEvaluation) -> StoreResult<CreateOutcome>;
+    async fn create_rejudge(&self, evaluation: NewRejudge) -> StoreResult<CreateOutcome>;
 
     /// The bytes of all transcripts of the space.
     async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64>;

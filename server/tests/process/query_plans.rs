@@ -19,7 +19,7 @@ use store::queue::{Claim, QueueStore};
 use store::retention::{Expired, RetentionStore};
 use store::rows::{CallDone, EvaluationRow, Intent, ModelRef, ModelSnapshot, Role};
 use store::scheduler::{AdmissionLimit, Capacity};
-use store::suites::{IdempotencyRecord, NewEvaluation, NewRun, NewSuite, SuiteStore, TimeCursor};
+use store::suites::{IdempotencyRecord, NewRejudge, NewRun, NewSuite, SuiteStore, TimeCursor};
 use store::transition::{RunChange, RunOutcome};
 use store_sqlite::SqliteStore;
 use tracing::field::{Field, Visit};
@@ -158,7 +158,7 @@ async fn work(store: &SqliteStore) {
     store.claim(claim(5)).await.unwrap();
     let asked = Evaluation::pending(Uuid::from_u128(200).into(), "m", 1, now);
     let row = EvaluationRow::requested(&runs[1], runs[1].model_snapshot.judge.clone(), asked);
-    store.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+    store.create_rejudge(NewRejudge { row, key: None }).await.unwrap();
     let circuit = AdmissionLimit {
         user_id: Some(USER),
         connection_id: ConnectionId(Uuid::from_u128(7)),
@@ -166,12 +166,12 @@ async fn work(store: &SqliteStore) {
         max_running: 0,
     };
     let held = Claim { admission_limits: vec![circuit], ..claim(5) };
-    assert!(store.claim_evaluations(held).await.unwrap().is_empty());
-    let judging = store.claim_evaluations(claim(5)).await.unwrap().remove(0);
+    assert!(store.claim_rejudges(held).await.unwrap().is_empty());
+    let judging = store.claim_rejudges(claim(5)).await.unwrap().remove(0);
     store.run_with_input(judging.run_id).await.unwrap();
     store.record_judge_call(&judging, Uuid::from_u128(300), now).await.unwrap();
     store.heartbeat("w", now).await.unwrap();
-    store.release_evaluation(judging.id(), judging.lease_epoch, now).await.unwrap();
+    store.release_rejudge(judging.id(), judging.lease_epoch, now).await.unwrap();
     store.reap(now.plus(Duration::from_secs(100_000))).await.unwrap();
     store.recover_at_boot(now).await.unwrap();
     read(store, now, runs[1].suite_id, runs[1].id).await;
@@ -179,7 +179,7 @@ async fn work(store: &SqliteStore) {
     store.cancel_suite(SPACE, SuiteId(Uuid::from_u128(3)), now).await.unwrap();
     for what in [
         Expired::Keys,
-        Expired::Drafts,
+        Expired::SavedForms,
         Expired::Sessions,
         Expired::Tokens,
         Expired::DeletedObjects,

@@ -19,9 +19,9 @@ pub fn SignUpPage() -> impl IntoView {
 }
 
 fn page(is_sign_up: bool) -> AnyView {
-    let (next, draft) = (query_param("next").get_untracked(), query_param("draft"));
+    let (next, saved_form) = (query_param("next").get_untracked(), query_param("draft"));
     let next = next.unwrap_or_default();
-    let data = load(move || AccountQuery { draft: draft.get() });
+    let data = load(move || AccountQuery { saved_form: saved_form.get() });
     view! {
         {notice()}
         <div class="account">{when_loaded(data, move |form| show(form, is_sign_up, next.clone()))}</div>

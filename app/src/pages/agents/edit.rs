@@ -18,8 +18,8 @@ use serde_json::json;
 /// The editor of an agent; without an ID in the path, of a new one.
 #[component]
 pub fn AgentPage() -> impl IntoView {
-    let (id, draft) = (route_param("id"), query_param("draft"));
-    let data = load(move || AgentQuery { id: id.get(), draft: draft.get() });
+    let (id, saved_form) = (route_param("id"), query_param("draft"));
+    let data = load(move || AgentQuery { id: id.get(), saved_form: saved_form.get() });
     view! { {notice()} {when_loaded(data, show)} }
 }
 

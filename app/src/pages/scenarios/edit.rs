@@ -20,8 +20,8 @@ use serde_json::json;
 /// the path, the editor of a new one.
 #[component]
 pub fn ScenarioPage() -> impl IntoView {
-    let (id, draft) = (route_param("id"), query_param("draft"));
-    let data = load(move || ScenarioQuery { id: id.get(), draft: draft.get() });
+    let (id, saved_form) = (route_param("id"), query_param("draft"));
+    let data = load(move || ScenarioQuery { id: id.get(), saved_form: saved_form.get() });
     view! { {notice()} {when_loaded(data, show)} }
 }
 

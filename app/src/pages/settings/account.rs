@@ -13,8 +13,8 @@ use leptos::prelude::*;
 
 #[component]
 pub fn AccountPage() -> impl IntoView {
-    let draft = query_param("draft");
-    let data = load(move || AccountSettingsQuery { draft: draft.get() });
+    let saved_form = query_param("draft");
+    let data = load(move || AccountSettingsQuery { saved_form: saved_form.get() });
     view! { {notice()} {tabs("account")} {heading("Account")} {section_when_loaded(data, show)} }
 }
 

@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
-use crate::services::RejectedForm;
+use crate::services::SavedForm;
 use leptos::prelude::*;
 use serde_json::json;
 
@@ -23,9 +23,12 @@ const FORM: &str = "connection";
 /// The editor of a connection; without an ID in the path, of a new one.
 #[component]
 pub fn ConnectionPage() -> impl IntoView {
-    let (id, draft, tested) = (route_param("id"), query_param("draft"), query_param("tested"));
-    let data =
-        load(move || ConnectionQuery { id: id.get(), draft: draft.get(), tested: tested.get() });
+    let (id, saved_form, tested) = (route_param("id"), query_param("draft"), query_param("tested"));
+    let data = load(move || ConnectionQuery {
+        id: id.get(),
+        saved_form: saved_form.get(),
+        tested: tested.get(),
+    });
     view! { {notice()} {tabs("connections")} {when_loaded(data, show)} }
 }
 
@@ -86,7 +89,7 @@ fn show(data: ConnectionData) -> AnyView {
 }
 
 /// The editor of a new connection. `kept` is the input from before a reload.
-fn new_connection(kept: Option<RejectedForm>, rejected: Option<RejectedForm>) -> AnyView {
+fn new_connection(kept: Option<SavedForm>, rejected: Option<SavedForm>) -> AnyView {
     let is_kept = kept.is_some();
     let draft = Draft(json!({"kind": "anthropic"}));
     let form = Form::new(draft, kept.or(rejected), check);

@@ -10,8 +10,8 @@ use leptos::prelude::*;
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
-    let draft = query_param("draft");
-    let data = load(move || ModelsQuery { draft: draft.get() });
+    let saved_form = query_param("draft");
+    let data = load(move || ModelsQuery { saved_form: saved_form.get() });
     view! { {notice()} {tabs("models")} {heading("Models")} {section_when_loaded(data, show)} }
 }
 

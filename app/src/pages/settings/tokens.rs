@@ -13,8 +13,8 @@ use leptos::prelude::*;
 
 #[component]
 pub fn TokensPage() -> impl IntoView {
-    let draft = query_param("draft");
-    let data = load(move || TokensQuery { draft: draft.get() });
+    let saved_form = query_param("draft");
+    let data = load(move || TokensQuery { saved_form: saved_form.get() });
     view! { {notice()} {tabs("tokens")} {heading("Tokens")} {section_when_loaded(data, show)} }
 }
 

@@ -227,8 +227,8 @@ impl LiveState {
         // Queued runs emit no events, so their wait arrives with the progress.
         let mut runs = BTreeSet::new();
         for (at, run) in self.runs.iter_mut().enumerate() {
-            if run.status == RunStatus::Pending && run.waiting_on != progress.held {
-                run.waiting_on = progress.held;
+            if run.status == RunStatus::Pending && run.waiting_on != progress.pending_waiting_on {
+                run.waiting_on = progress.pending_waiting_on;
                 runs.insert(at);
             }
         }

@@ -182,7 +182,7 @@ fn rows_and_notice_agree_on_the_next_retry() {
         eta_seconds: None,
         current: Vec::new(),
         waiting: vec![group],
-        held: Some(held),
+        pending_waiting_on: Some(held),
     };
     let changes = state.apply(None, SuiteEvent::Progress(progress));
     assert_eq!(retries(&state), [Some(70_000), Some(70_000), Some(99_000), Some(70_000)]);
@@ -261,7 +261,7 @@ fn progress_never_decreases() {
         eta_seconds: Some(99),
         current: vec![],
         waiting: vec![],
-        held: None,
+        pending_waiting_on: None,
     };
     state.apply(None, SuiteEvent::Progress(late.clone()));
     assert_eq!((state.suite.progress.done, state.suite.progress.eta_seconds), (1, None));
@@ -296,7 +296,7 @@ fn waits_are_grouped_by_reason_with_the_earliest_end() {
         eta_seconds: None,
         current: vec![],
         waiting: vec![circuit],
-        held: None,
+        pending_waiting_on: None,
     };
     assert!(state.apply(None, SuiteEvent::Progress(progress)).suite);
     assert_eq!(state.waiting, [circuit]);
@@ -326,15 +326,23 @@ fn wait_of_queued_runs_follows_the_progress_event() {
     let until = Some(Timestamp(9));
     let held = Some(Waiting { what: WaitReason::Circuit, until });
     let (eta_seconds, current, waiting) = (None, vec![], vec![]);
-    let progress =
-        ProgressEvent { done: 0, total: 2, by_status: counts, eta_seconds, current, waiting, held };
+    let progress = ProgressEvent {
+        done: 0,
+        total: 2,
+        by_status: counts,
+        eta_seconds,
+        current,
+        waiting,
+        pending_waiting_on: held,
+    };
     let waits = |state: &LiveState| state.runs.iter().map(|run| run.waiting_on).collect::<Vec<_>>();
     let changes = state.apply(None, SuiteEvent::Progress(progress.clone()));
     assert_eq!(waits(&state), [None, held], "running runs report their own waits");
     assert_eq!(changes.runs, BTreeSet::from([1]));
     let changes = state.apply(None, SuiteEvent::Progress(progress.clone()));
     assert!(changes.runs.is_empty(), "unchanged runs are not rendered: {changes:?}");
-    let changes = state.apply(None, SuiteEvent::Progress(ProgressEvent { held: None, ..progress }));
+    let changes = state
+        .apply(None, SuiteEvent::Progress(ProgressEvent { pending_waiting_on: None, ..progress }));
     assert_eq!(waits(&state), [None, None]);
     assert_eq!(changes.runs, BTreeSet::from([1]));
 }

@@ -75,7 +75,7 @@ fn params_of(query: &ParamsMap) -> StartParams {
         note: value("note"),
         allow_parallel: is_true(query, "allow_parallel"),
         skip_incompatible: is_true(query, "skip_incompatible"),
-        draft: query.get("draft"),
+        saved_form: query.get("draft"),
     }
 }
 

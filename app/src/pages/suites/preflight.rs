@@ -5,7 +5,7 @@ use crate::components::form_data::display_path;
 use crate::components::format::{about, cost, plural};
 use crate::components::page_data::QueryResource;
 use crate::components::time::clock;
-use crate::domain::{ConnectionWarning, Incompatibility, Preflight, Problem};
+use crate::domain::{ConnectionWarning, Preflight, Problem, ScenarioFinding};
 use crate::pages::run::parts::fact;
 use crate::server_fns::suites::{PreflightData, StartParams};
 use leptos::prelude::*;
@@ -34,7 +34,7 @@ fn disabled_reason(data: &PreflightData) -> Option<String> {
     if !found.incompatible.is_empty() && !data.skip_incompatible {
         return Some(misfit(found.incompatible.len()));
     }
-    (found.jobs == 0).then(|| "There is nothing to run.".to_owned())
+    (found.runs == 0).then(|| "There is nothing to run.".to_owned())
 }
 
 fn misfit(scenarios: usize) -> String {
@@ -80,14 +80,14 @@ pub fn panel(form: Form, check: PreflightCheck) -> AnyView {
     let has_unfinished = move || preflight_has(|found| found.unfinished_suite.is_some());
     let has_misfits = move || preflight_has(|found| !found.incompatible.is_empty());
     let reason = move || disabled_reason(&current());
-    let jobs = move || current().found.map(|found| found.jobs).filter(|jobs| *jobs > 0);
-    let label = move || match jobs() {
+    let runs = move || current().found.map(|found| found.runs).filter(|runs| *runs > 0);
+    let label = move || match runs() {
         _ if check.is_outdated() => "Checking…".to_owned(),
-        Some(jobs) => format!("Run {}", plural(jobs, "conversation")),
+        Some(runs) => format!("Run {}", plural(runs, "conversation")),
         None => "Run".to_owned(),
     };
     // Without WASM the form can be changed after the check, so the server compares.
-    let expected = move || jobs().map(|jobs| jobs.to_string()).unwrap_or_default();
+    let expected = move || runs().map(|runs| runs.to_string()).unwrap_or_default();
     let check_again = "<button type=\"submit\" formmethod=\"get\" formaction=\"/suites/new\">\
         Check again</button>";
     view! {
@@ -152,9 +152,9 @@ fn body(data: &PreflightData) -> AnyView {
 fn numbers(found: &Preflight) -> AnyView {
     view! {
         <dl class="facts-list">
-            {fact("Runs", found.jobs.to_string())}
+            {fact("Runs", found.runs.to_string())}
             {fact("Scenarios", found.scenarios.to_string())}
-            {fact("Max model calls", found.expected_calls.to_string())}
+            {fact("Max model calls", found.max_model_calls.to_string())}
             {found.expected_seconds.map(|seconds| fact("Estimated time", about(seconds)))}
             {found.expected_cost_usd.map(|usd| fact("Estimated cost", cost(Some(usd))))}
         </dl>
@@ -164,7 +164,7 @@ fn numbers(found: &Preflight) -> AnyView {
 
 /// A problem of a connection, with a link to the page where it is fixed.
 fn connection_problem(warning: &ConnectionWarning) -> AnyView {
-    let class = if warning.stops { "problem" } else { "hint" };
+    let class = if warning.prevents_start { "problem" } else { "hint" };
     let href = format!("/settings/connections/{}", warning.connection_id);
     let name =
         (!warning.name.is_empty()).then(|| view! { " " <a href=href>{warning.name.clone()}</a> });
@@ -175,7 +175,7 @@ fn connection_problem(warning: &ConnectionWarning) -> AnyView {
     .into_any()
 }
 
-fn pairs(title: &'static str, all: &[Incompatibility]) -> AnyView {
+fn pairs(title: &'static str, all: &[ScenarioFinding]) -> AnyView {
     if all.is_empty() {
         return ().into_any();
     }
@@ -213,7 +213,7 @@ mod tests {
     fn run_button_is_enabled_only_without_a_reason_against() {
         says(&PreflightData::default(), "an agent");
         says(&PreflightData { has_agent: true, ..PreflightData::default() }, "scenarios");
-        let ready = Preflight { jobs: 3, ..Preflight::default() };
+        let ready = Preflight { runs: 3, ..Preflight::default() };
         assert_eq!(disabled_reason(&with(ready.clone())), None);
         says(&with(Preflight::default()), "nothing to run");
         let bad = Preflight { problems: vec![Problem::new("agent", "no key")], ..ready.clone() };

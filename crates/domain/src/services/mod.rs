@@ -5,8 +5,8 @@
 pub mod traits;
 #[cfg(feature = "server")]
 pub use traits::{
-    AccountService, AgentService, ConnectionService, DraftService, ImportService, ResultService,
-    ScenarioService, Services, SettingsService, SuiteService,
+    AccountService, AgentService, ConnectionService, ImportService, ResultService,
+    SavedFormService, ScenarioService, Services, SettingsService, SuiteService,
 };
 
 use crate::error::AppError;
@@ -120,7 +120,7 @@ pub struct Dashboard {
 
 /// Rejected form input, stored so that the form can show it again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RejectedForm {
+pub struct SavedForm {
     /// The input without API keys and passwords.
     pub draft: Draft,
     pub problems: Problems,

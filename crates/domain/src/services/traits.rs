@@ -6,12 +6,13 @@
 
 use super::{
     AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport, Page,
-    RejectedForm, RerunScope, StartResponse,
+    RerunScope, SavedForm, StartResponse,
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
-    DraftId, Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter, ScenarioId,
-    Settings, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, TokenRequest, UserId,
+    Evaluation, NewToken, NewTokenId, Preflight, Run, RunId, SavedFormId, Scenario, ScenarioFilter,
+    ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId,
+    TokenRequest, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub struct Services {
     pub settings: Arc<dyn SettingsService>,
     pub suites: Arc<dyn SuiteService>,
     pub results: Arc<dyn ResultService>,
-    pub drafts: Arc<dyn DraftService>,
+    pub saved_forms: Arc<dyn SavedFormService>,
 }
 
 /// Accounts, sign-in and API tokens.
@@ -56,9 +57,9 @@ pub trait AccountService: Send + Sync + 'static {
     /// Revokes a token.
     async fn delete_token(&self, caller: &Caller, id: TokenId) -> AppResult<()>;
     /// Keeps the secret of a new token in memory for a few minutes, for the page that shows it.
-    fn hold_new_token(&self, caller: &Caller, secret: &str) -> DraftId;
+    fn hold_new_token(&self, caller: &Caller, secret: &str) -> NewTokenId;
     /// Returns the secret once, and only to the same caller.
-    fn take_new_token(&self, caller: &Caller, id: DraftId) -> Option<String>;
+    fn take_new_token(&self, caller: &Caller, id: NewTokenId) -> Option<String>;
 }
 
 /// Connections to model providers: those of the caller and those configured by the server.
@@ -201,7 +202,7 @@ pub trait SuiteService: Send + Sync + 'static {
     ) -> AppResult<StartResponse>;
     /// Requests cancellation of a run. Idempotent.
     async fn cancel_run(&self, caller: &Caller, id: RunId) -> AppResult<Run>;
-    async fn evaluate(
+    async fn rejudge(
         &self,
         caller: &Caller,
         id: RunId,
@@ -238,11 +239,11 @@ pub trait ResultService: Send + Sync + 'static {
 
 /// Stores rejected form input for a day, so that the form can show it again.
 #[async_trait]
-pub trait DraftService: Send + Sync + 'static {
-    async fn keep_draft(
+pub trait SavedFormService: Send + Sync + 'static {
+    async fn save_form(
         &self,
         caller: Option<&Caller>,
-        rejected: &RejectedForm,
-    ) -> AppResult<DraftId>;
-    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<RejectedForm>;
+        rejected: &SavedForm,
+    ) -> AppResult<SavedFormId>;
+    async fn saved_form(&self, caller: Option<&Caller>, id: SavedFormId) -> AppResult<SavedForm>;
 }

@@ -4,7 +4,7 @@
 use super::fixture::{Fixture, connection, endpoint, failure, passing_reply, scripted, user};
 use clock::Clock;
 use domain::{BreakerState, ErrorKind, RunStatus, WaitReason};
-use llm::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
+use llm::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use llm::{ChatRequest, Decision};
 use std::time::Duration;
 use store::rows::{ModelRef, RunRow};
@@ -93,7 +93,7 @@ async fn trip(outbound: &Outbound) {
             resolver: &endpoint,
             request: &request,
             limits,
-            watcher: &NoopWatcher,
+            hooks: &NoHooks,
         })
     });
     futures::future::join_all(calls).await;

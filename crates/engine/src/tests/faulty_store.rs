@@ -85,17 +85,17 @@ impl QueueStore for FaultyStore {
     async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()> {
         self.available()?.release(lease, now).await
     }
-    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
-        self.available()?.claim_evaluations(claim).await
+    async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
+        self.available()?.claim_rejudges(claim).await
     }
-    async fn commit_evaluation(
+    async fn commit_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
-        view: Evaluation,
+        evaluation: Evaluation,
         now: Timestamp,
     ) -> StoreResult<()> {
-        self.available()?.commit_evaluation(id, lease_epoch, view, now).await
+        self.available()?.commit_rejudge(id, lease_epoch, evaluation, now).await
     }
     async fn run_with_input(&self, run: RunId) -> StoreResult<(RunRow, RunInput)> {
         self.available()?.run_with_input(run).await
@@ -108,13 +108,13 @@ impl QueueStore for FaultyStore {
     ) -> StoreResult<()> {
         self.available()?.record_judge_call(row, call, now).await
     }
-    async fn release_evaluation(
+    async fn release_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
         now: Timestamp,
     ) -> StoreResult<()> {
-        self.available()?.release_evaluation(id, lease_epoch, now).await
+        self.available()?.release_rejudge(id, lease_epoch, now).await
     }
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
         while self.blocks_heartbeats.load(Ordering::SeqCst) {

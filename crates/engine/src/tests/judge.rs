@@ -18,7 +18,7 @@ async fn unreadable_judge_gives_no_verdict_and_raw_reply_is_kept() {
     let run = f.run(scripted(2)).await;
     assert_eq!(run.error.as_ref().map(|e| e.kind), Some(ErrorKind::EvaluationUnparseable));
     assert_eq!((run.status, run.score), (RunStatus::Error, None));
-    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(evaluation.raw_reply.as_deref(), Some("I would say 50, number 3"));
     assert_eq!((evaluation.judge_calls, evaluation.score, evaluation.verdict), (2, None, None));
     assert_eq!(f.received_calls().len(), 4, "two agent calls, one judge call, one repair request");
@@ -70,7 +70,7 @@ async fn rejudge_does_not_change_run() {
     let id = f.rejudge(&run).await;
     engine.wake();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let stored = f.evaluation(&run, id).await.view;
+    let stored = f.evaluation(&run, id).await.evaluation;
     assert_eq!(stored.status, EvaluationStatus::Error);
     assert_eq!(stored.error.map(|e| e.kind), Some(ErrorKind::EvaluationUnavailable));
     let untouched = f.queue.run(space(1), run.id).await.unwrap().unwrap();
@@ -123,7 +123,7 @@ async fn misquoted_item_is_repaired_once(#[case] second: &'static str, #[case] s
     });
     let run = f.run(scripted(1)).await;
     assert_eq!(run.status, status);
-    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(evaluation.judge_calls, 2);
 }
 
@@ -137,7 +137,7 @@ async fn run_without_criteria_is_inconclusive() {
     unchecked["expected_behaviors"] = serde_json::json!([]);
     let run = f.run(unchecked).await;
     assert_eq!((run.status, run.score), (RunStatus::Inconclusive, None));
-    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert!(evaluation.summary.starts_with("Nothing to check:"), "{}", evaluation.summary);
 }
 
@@ -151,7 +151,7 @@ async fn check_names_deciding_turn() {
         serde_json::json!({"must_include": ["Answer 3"], "must_not_include": ["Answer 4"]});
     let run = f.run(by_rule).await;
     assert_eq!(f.messages(run.id).await[3], "Answer 3 from the helpful agent.");
-    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(evaluation.checks[0].detail, "found in turn 3");
     assert_eq!(run.status, RunStatus::Passed);
 }

@@ -70,10 +70,10 @@ async fn evaluation_of_a_run_cancelled_in_the_repair_call_is_final() {
     engine.cancel(&outcome.leased_runs);
     let run = f.finished(1, suite).await.remove(0);
     assert_eq!(run.status, RunStatus::Cancelled);
-    let first = f.queue.evaluations(run.id).await.unwrap().remove(0).view;
+    let first = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(first.status, EvaluationStatus::Cancelled);
     assert!(first.raw_reply.is_some() && first.finished_at.is_some());
     let rejudge = f.rejudge(&run).await;
     tokio::time::sleep(5 * SECOND).await;
-    assert_eq!(f.evaluation(&run, rejudge).await.view.status, EvaluationStatus::Done);
+    assert_eq!(f.evaluation(&run, rejudge).await.evaluation.status, EvaluationStatus::Done);
 }

@@ -38,7 +38,9 @@ async fn rejudges(f: &Fixture, runs: &[RunRow]) -> Vec<Evaluation> {
     let mut all = Vec::new();
     for run in runs {
         let rows = f.queue.evaluations(run.id).await.expect("reads");
-        all.extend(rows.into_iter().map(|row| row.view).filter(|view| !view.is_first));
+        all.extend(
+            rows.into_iter().map(|row| row.evaluation).filter(|evaluation| !evaluation.is_first),
+        );
     }
     all
 }

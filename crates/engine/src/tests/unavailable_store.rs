@@ -155,7 +155,12 @@ async fn rejudge_survives_store_outage() {
         store.set_unavailable(false);
         pass(60_000).await;
         let judged = f.evaluation(&run, id).await;
-        assert_eq!(judged.view.status, EvaluationStatus::Done, "{:?}", judged.view.error);
+        assert_eq!(
+            judged.evaluation.status,
+            EvaluationStatus::Done,
+            "{:?}",
+            judged.evaluation.error
+        );
         assert_eq!(judged.recoveries, 0, "an outage is no recovery");
         assert!(f.received_calls().len() - before <= calls, "unavailable for {outage_ms} ms");
         assert_eq!(judged.user_id, user(1));

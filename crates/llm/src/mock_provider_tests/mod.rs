@@ -10,7 +10,7 @@ mod wire;
 use crate::anthropic::Anthropic;
 use crate::http::{HttpClient, HttpOptions};
 use crate::openai::OpenAi;
-use crate::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
+use crate::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use crate::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ConnectionKind, UserId};
@@ -87,7 +87,7 @@ impl TestEnv {
             resolver: &self.endpoint,
             request: &chat_request("hi"),
             limits,
-            watcher: &NoopWatcher,
+            hooks: &NoHooks,
         };
         outbound.call(call).await.result
     }

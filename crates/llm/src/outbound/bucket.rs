@@ -48,7 +48,7 @@ pub(super) struct Bucket {
     in_flight: BTreeMap<u64, InFlight>,
     /// Calls up to this number were reserved before the connection was edited. Their
     /// outcomes are ignored.
-    reset_at: u64,
+    reset_after_call: u64,
     /// The size of the last call, as an estimate of the next one.
     last_size: RequestSize,
 }
@@ -140,7 +140,7 @@ impl Bucket {
             self.mark_sent(number);
         }
         let Some(mut call) = self.in_flight.remove(&number) else { return };
-        if number <= self.reset_at {
+        if number <= self.reset_after_call {
             return;
         }
         let rate_limits = match outcome {
@@ -259,7 +259,8 @@ impl Bucket {
     /// ignored.
     pub(super) fn reset(&mut self) {
         let Self { in_flight, last, sent, last_size, .. } = std::mem::take(self);
-        *self = Self { in_flight, last, sent, last_size, reset_at: last, ..Self::default() };
+        *self =
+            Self { in_flight, last, sent, last_size, reset_after_call: last, ..Self::default() };
     }
 
     /// The requests in flight that the last reported limit does not include, and the

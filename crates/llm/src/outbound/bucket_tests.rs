@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 const T0: Timestamp = Timestamp(1_000_000);
-const SMALL: RequestSize = RequestSize { chars: 40, max_tokens: 100 };
+const SMALL: RequestSize = RequestSize { bytes: 40, max_tokens: 100 };
 
 fn at(seconds: u64) -> Timestamp {
     T0.plus(Duration::from_secs(seconds))
@@ -172,7 +172,7 @@ fn token_estimate_is_replaced_by_usage() {
         bucket.finish(call, Ok(&reply(10, 20)), false, T0);
     }
     assert_eq!(bucket.next(T0), Ready::Now, "each used 30");
-    let huge = RequestSize { chars: 1_000_000, max_tokens: 1 };
+    let huge = RequestSize { bytes: 1_000_000, max_tokens: 1 };
     assert_eq!(bucket.ready(huge, false, T0), Ready::At(at(60)));
     assert_eq!(bucket.ready(huge, false, at(60)), Ready::Now, "a call that exceeds the limit");
 }

@@ -52,9 +52,7 @@ mod window;
 
 pub use backpressure::{Backpressure, FailingConnection};
 pub use fair_queue::CallOrder;
-pub use types::{
-    Call, CallLimits, CallOutcome, CallTimes, CallWatcher, EndpointResolver, NoopWatcher,
-};
+pub use types::{Call, CallHooks, CallLimits, CallOutcome, CallTimes, EndpointResolver, NoHooks};
 
 use breakers::Breakers;
 use budget::RetryBudgets;

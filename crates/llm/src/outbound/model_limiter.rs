@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// The limiter of one model on one connection.
 pub(super) struct ModelLimiter {
     state: Mutex<State>,
-    /// Wakes the dispatcher when a call ended or a limit changed.
+    /// Wakes the task that serves the queue when a call ended or a limit changed.
     changed: Notify,
     /// Wakes the calls that wait for their own Retry-After when the connection was edited.
     reset: watch::Sender<()>,
@@ -32,7 +32,7 @@ pub(super) struct ModelLimiter {
 struct State {
     bucket: Bucket,
     queue: FairQueue<Waiter>,
-    dispatcher_runs: bool,
+    queue_task_runs: bool,
 }
 
 struct Waiter {
@@ -106,14 +106,14 @@ impl ModelLimiter {
         let (sender, receiver) = oneshot::channel();
         let waiter = Waiter { size: key.size, probe: key.probe, sender };
         state.queue.push(key.user_id, key.order, waiter);
-        let dispatcher_runs = std::mem::replace(&mut state.dispatcher_runs, true);
+        let queue_task_runs = std::mem::replace(&mut state.queue_task_runs, true);
         drop(state);
         let until = match ready {
             Ready::At(until) if is_first => Some(until),
             Ready::At(until) => reported(Some(until), now),
             Ready::Now | Ready::AfterCall => None,
         };
-        if dispatcher_runs {
+        if queue_task_runs {
             self.changed.notify_one();
         } else {
             tokio::spawn(dispatch(self.clone()));
@@ -127,9 +127,9 @@ impl ModelLimiter {
         loop {
             let now = self.clock.now();
             let mut state = self.state.lock();
-            let State { bucket, queue, dispatcher_runs } = &mut *state;
+            let State { bucket, queue, queue_task_runs } = &mut *state;
             let Some((_, waiter)) = queue.next(Waiter::is_alive) else {
-                *dispatcher_runs = false;
+                *queue_task_runs = false;
                 return None;
             };
             let size = waiter.size;

@@ -24,7 +24,7 @@ fn key() -> CallKey {
         order: CallOrder::default(),
         not_before: None,
         probe: false,
-        size: RequestSize { chars: 40, max_tokens: 10 },
+        size: RequestSize { bytes: 40, max_tokens: 10 },
     }
 }
 

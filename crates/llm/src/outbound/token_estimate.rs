@@ -2,8 +2,8 @@
 
 use llm_types::{ChatReply, ChatRequest, Message};
 
-/// The initial estimate of tokens per character.
-const TOKENS_PER_CHAR: f64 = 0.25;
+/// The initial estimate of tokens per byte.
+const TOKENS_PER_BYTE: f64 = 0.25;
 /// The weight of the newest sample in the moving averages.
 const SMOOTHING: f64 = 0.2;
 /// The factor on the average reply length, so that most replies are shorter.
@@ -12,7 +12,7 @@ const REPLY_MARGIN: f64 = 1.5;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct RequestSize {
     /// The bytes of the system prompt, messages, tool calls, tools and output schema.
-    pub(super) chars: u64,
+    pub(super) bytes: u64,
     pub(super) max_tokens: u64,
 }
 
@@ -30,9 +30,9 @@ impl RequestSize {
             tool.name.len() + tool.description.len() + tool.parameters.to_string().len()
         });
         let schema = request.output.as_ref().map_or(0, |output| output.schema.to_string().len());
-        let chars = request.system.len() + schema + messages.sum::<usize>() + tools.sum::<usize>();
+        let bytes = request.system.len() + schema + messages.sum::<usize>() + tools.sum::<usize>();
         Self {
-            chars: u64::try_from(chars).unwrap_or(u64::MAX),
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
             max_tokens: request.max_tokens.into(),
         }
     }
@@ -52,20 +52,20 @@ pub(super) struct TokenEstimate {
 /// The moving averages of one model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TokenEstimator {
-    tokens_per_char: f64,
+    tokens_per_byte: f64,
     /// `None` before the first reply.
     reply_tokens: Option<f64>,
 }
 
 impl Default for TokenEstimator {
     fn default() -> Self {
-        Self { tokens_per_char: TOKENS_PER_CHAR, reply_tokens: None }
+        Self { tokens_per_byte: TOKENS_PER_BYTE, reply_tokens: None }
     }
 }
 
 impl TokenEstimator {
     pub(super) fn estimate(&self, size: RequestSize) -> TokenEstimate {
-        let input = ceil(size.chars as f64 * self.tokens_per_char);
+        let input = ceil(size.bytes as f64 * self.tokens_per_byte);
         let usual =
             self.reply_tokens.map_or(size.max_tokens, |average| ceil(average * REPLY_MARGIN));
         let tokens = input.saturating_add(size.max_tokens);
@@ -75,9 +75,9 @@ impl TokenEstimator {
     /// Updates the averages with the usage of a call.
     pub(super) fn learn(&mut self, size: RequestSize, reply: &ChatReply) {
         let smooth = |average: f64, sample: f64| average + SMOOTHING * (sample - average);
-        if reply.input_tokens > 0 && size.chars > 0 {
-            self.tokens_per_char =
-                smooth(self.tokens_per_char, reply.input_tokens as f64 / size.chars as f64);
+        if reply.input_tokens > 0 && size.bytes > 0 {
+            self.tokens_per_byte =
+                smooth(self.tokens_per_byte, reply.input_tokens as f64 / size.bytes as f64);
         }
         if reply.output_tokens > 0 {
             let sample = reply.output_tokens as f64;
@@ -100,12 +100,12 @@ mod tests {
     #[test]
     fn size_includes_prompt_and_messages() {
         let plain = RequestSize::of(&chat_request("12345678"));
-        assert_eq!(plain, RequestSize { chars: 17, max_tokens: 256 }, "You help. 12345678");
+        assert_eq!(plain, RequestSize { bytes: 17, max_tokens: 256 }, "You help. 12345678");
     }
 
     #[test]
     fn initial_estimate_is_a_quarter_token_per_char_and_max_tokens() {
-        let size = RequestSize { chars: 401, max_tokens: 1000 };
+        let size = RequestSize { bytes: 401, max_tokens: 1000 };
         let estimate = TokenEstimator::default().estimate(size);
         assert_eq!(estimate, TokenEstimate { input: 101, output: 1000, tokens: 1101 });
     }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn estimate_follows_observed_usage() {
         let (mut estimator, size) =
-            (TokenEstimator::default(), RequestSize { chars: 400, max_tokens: 1000 });
+            (TokenEstimator::default(), RequestSize { bytes: 400, max_tokens: 1000 });
         for _ in 0..100 {
             estimator.learn(size, &reply(200, 100));
         }

@@ -18,7 +18,7 @@ pub struct Call<'a, R> {
     pub resolver: &'a R,
     pub request: &'a ChatRequest,
     pub limits: CallLimits,
-    pub watcher: &'a dyn CallWatcher,
+    pub hooks: &'a dyn CallHooks,
 }
 
 /// The remaining time of one call, its waits and its retries.
@@ -47,7 +47,7 @@ pub struct CallOutcome<E = CallError> {
 pub struct CallTimes {
     /// The time of the attempts and of the backoff between them.
     pub active: Duration,
-    /// The time waited for rate limits and circuits. Waits of the watcher for slots of
+    /// The time waited for rate limits and circuits. Waits of the hooks for slots of
     /// the server are not included.
     pub parked: Duration,
     /// The part of `parked` behind an open circuit.
@@ -88,7 +88,7 @@ impl EndpointResolver for Endpoint {
 /// Hooks of a call. The call continues when a hook returns, so that a run can
 /// store `waiting_on`, release its slots while it waits, and acquire them again.
 #[async_trait]
-pub trait CallWatcher: Send + Sync {
+pub trait CallHooks: Send + Sync {
     /// The call waits for 2 s or longer.
     async fn waiting(&self, waiting: Waiting) {
         let _ = waiting;
@@ -105,8 +105,8 @@ pub trait CallWatcher: Send + Sync {
     }
 }
 
-/// A watcher without hooks.
+/// Hooks that do nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoopWatcher;
+pub struct NoHooks;
 
-impl CallWatcher for NoopWatcher {}
+impl CallHooks for NoHooks {}

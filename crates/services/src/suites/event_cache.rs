@@ -32,7 +32,7 @@ pub(super) struct CachedSuite {
     /// The owner, which never changes.
     space: SpaceId,
     last_used: Mutex<Instant>,
-    pub(super) window: Mutex<Window>,
+    pub(super) window: Mutex<EventWindow>,
     /// Held by the reader that reads new events; the others wait and find them in
     /// the window.
     pub(super) reading: tokio::sync::Mutex<()>,
@@ -99,11 +99,11 @@ impl EventCache {
 
 /// The newest events, without gaps.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(super) struct EventWindow {
     events: VecDeque<(i64, SuiteEvent)>,
 }
 
-impl Window {
+impl EventWindow {
     /// At most `limit` events after `seq`; `None` if they are not cached.
     pub(super) fn after(&self, seq: i64, limit: u32) -> Option<Vec<(i64, SuiteEvent)>> {
         let (first, last) = (self.events.front()?.0, self.events.back()?.0);
@@ -132,7 +132,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::{CachedProgress, EventCache, MAX_EVENTS, PROGRESS_TTL, UNUSED_TTL, Window};
+    use super::{CachedProgress, EventCache, EventWindow, MAX_EVENTS, PROGRESS_TTL, UNUSED_TTL};
     use domain::{Counts, FinishedEvent, ProgressEvent, SpaceId, SuiteEvent, SuiteId, SuiteStatus};
     use std::sync::Arc;
     use uuid::Uuid;
@@ -158,7 +158,7 @@ mod tests {
         seqs.into_iter().map(|seq| (seq, SuiteEvent::Finished(finished))).collect()
     }
 
-    fn after(window: &Window, seq: i64, limit: u32) -> Option<Vec<i64>> {
+    fn after(window: &EventWindow, seq: i64, limit: u32) -> Option<Vec<i64>> {
         Some(window.after(seq, limit)?.into_iter().map(|(seq, _)| seq).collect())
     }
 
@@ -173,7 +173,7 @@ mod tests {
             eta_seconds: None,
             current,
             waiting,
-            held,
+            pending_waiting_on: held,
         };
         let known = CachedProgress::now(7, progress.clone());
         assert_eq!(known.at(7), Some(&progress));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn window_returns_only_complete_ranges() {
-        let mut window = Window::default();
+        let mut window = EventWindow::default();
         assert_eq!(after(&window, 0, 9), None);
         window.add(&read(5..=7));
         assert_eq!(after(&window, 4, 9), Some(vec![5, 6, 7]));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn window_has_no_gap_and_no_duplicate() {
-        let mut window = Window::default();
+        let mut window = EventWindow::default();
         window.add(&read(5..=7));
         window.add(&read(6..=9));
         assert_eq!(after(&window, 4, 9), Some(vec![5, 6, 7, 8, 9]));

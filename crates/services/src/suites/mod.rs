@@ -10,7 +10,7 @@
 pub mod eta;
 mod event_cache;
 mod events;
-pub mod plan;
+pub mod preflight;
 mod preflight_warnings;
 mod read;
 mod rerun;

@@ -35,7 +35,8 @@ impl Suites {
             };
             // The same problem of a connection is reported once, whatever the model.
             let reported = |known: &ConnectionWarning| {
-                known.connection_id == id && (known.stops || known.message == warning.message)
+                known.connection_id == id
+                    && (known.prevents_start || known.message == warning.message)
             };
             if !warnings.iter().any(reported) {
                 warnings.push(warning);
@@ -56,14 +57,14 @@ impl Suites {
             Reachability::Ready => self.catalog.check_circuit(caller, model),
             other => other.clone(),
         };
-        let (message, stops, until) = match reachability {
+        let (message, prevents_start, until) = match reachability {
             Reachability::Ready => return None,
             Reachability::Degraded { message, until } => (message, false, until),
             Reachability::Unusable(message) => (message, true, None),
         };
         let (path, name) = (path.to_owned(), found.name.clone());
         let connection_id = model.connection_id;
-        Some(ConnectionWarning { path, connection_id, name, message, stops, until })
+        Some(ConnectionWarning { path, connection_id, name, message, prevents_start, until })
     }
 
     /// Fails if this judge cannot be used.
@@ -81,7 +82,7 @@ pub(super) fn reject_start(
     warnings: &[ConnectionWarning],
 ) -> AppResult<()> {
     reject_if_any(problems).map_err(|error| {
-        match warnings.iter().find(|warning| warning.stops && !warning.name.is_empty()) {
+        match warnings.iter().find(|warning| warning.prevents_start && !warning.name.is_empty()) {
             Some(one) => error.with_link(format!("/settings/connections/{}", one.connection_id)),
             None => error,
         }
@@ -90,6 +91,6 @@ pub(super) fn reject_start(
 
 /// The problems that prevent a start.
 pub(super) fn stopping(warnings: &[ConnectionWarning]) -> impl Iterator<Item = Problem> {
-    let stopping = warnings.iter().filter(|warning| warning.stops);
+    let stopping = warnings.iter().filter(|warning| warning.prevents_start);
     stopping.map(|warning| Problem::new(warning.path.clone(), warning.message.clone()))
 }

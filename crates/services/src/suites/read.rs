@@ -1,7 +1,7 @@
 //! Reads suites and runs.
 
 use super::eta::{after_retry, eta_seconds};
-use super::{Suites, plan};
+use super::{Suites, preflight};
 use crate::cursor::{encode_time, page, read_time};
 use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ impl ResultService for Suites {
         Ok(Dashboard {
             live: self.unfinished_suites(caller).await?,
             latest: self.suites(caller, &HistoryFilter::default(), &latest).await?.items,
-            agents: plan::count(agents),
+            agents: preflight::count(agents),
             scenarios: self.count_scenarios(caller, false).await?,
             built_in_scenarios: self.count_scenarios(caller, true).await?,
             failing_connections: connections
@@ -110,7 +110,7 @@ impl Suites {
         let running = runs.iter().filter(|run| run.status == RunStatus::Running);
         let pending = runs.iter().find(|run| run.status == RunStatus::Pending);
         let progress = ProgressEvent {
-            held: pending.and_then(|run| self.waiting(run)),
+            pending_waiting_on: pending.and_then(|run| self.waiting(run)),
             done: counts.done(),
             total: row.total,
             by_status: counts,
@@ -157,7 +157,7 @@ impl Suites {
 
     async fn evaluations_of(&self, id: RunId) -> AppResult<Vec<Evaluation>> {
         let rows = self.store.evaluations(id).await.or_app_error()?;
-        Ok(rows.into_iter().map(|row| row.view).collect())
+        Ok(rows.into_iter().map(|row| row.evaluation).collect())
     }
 
     pub(super) async fn run_row(&self, caller: &Caller, id: RunId) -> AppResult<RunRow> {
@@ -207,7 +207,7 @@ impl Suites {
     async fn count_scenarios(&self, caller: &Caller, built_in: bool) -> AppResult<u32> {
         let filter = ScenarioFilter { built_in: Some(built_in), ..ScenarioFilter::default() };
         let page = self.catalog.scenarios(caller, &filter, &counted()).await?;
-        Ok(plan::count(page.items.len()))
+        Ok(preflight::count(page.items.len()))
     }
 }
 

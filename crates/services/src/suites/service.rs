@@ -4,7 +4,7 @@
 use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{matches, own_models};
 use super::start::{encode, expect_runs, idempotency_key, incompatible};
-use super::{Suites, plan};
+use super::{Suites, preflight};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
@@ -18,25 +18,24 @@ use domain::{
 };
 use judge::PROMPT_VERSION;
 use store::rows::{EvaluationRow, ModelRef, RunRow};
-use store::suites::{CancelOutcome, CreateOutcome, NewEvaluation, NewSuite};
+use store::suites::{CancelOutcome, CreateOutcome, NewRejudge, NewSuite};
 
 #[async_trait]
 impl SuiteService for Suites {
     async fn preflight(&self, caller: &Caller, request: &StartSuite) -> AppResult<Preflight> {
-        let start_plan = self.start_plan(caller, request).await?;
-        let mut preflight = self.check_start(caller, request, &start_plan).await?;
-        if !start_plan.missing.is_empty() {
+        let resolved = self.resolved(caller, request).await?;
+        let mut preflight = self.check_start(caller, request, &resolved).await?;
+        if !resolved.missing.is_empty() {
             return Err(AppError::invalid(preflight.problems));
         }
-        let ids: Vec<_> = start_plan.scenarios.iter().map(|scenario| scenario.id).collect();
-        let unfinished =
-            self.store.find_unfinished_suite(caller.space_id, start_plan.agent.id, &ids);
+        let ids: Vec<_> = resolved.scenarios.iter().map(|scenario| scenario.id).collect();
+        let unfinished = self.store.find_unfinished_suite(caller.space_id, resolved.agent.id, &ids);
         preflight.unfinished_suite = unfinished.await.or_app_error()?;
         let past = self.store.mean_run_duration_ms(caller.space_id, &ids).await.or_app_error()?;
         let concurrency = request.concurrency.unwrap_or(self.limits.runs_per_suite);
-        let concurrency = concurrency.clamp(1, preflight.jobs.max(1));
+        let concurrency = concurrency.clamp(1, preflight.runs.max(1));
         preflight.expected_seconds = past.map(|ms| {
-            let total = ms.saturating_mul(preflight.jobs.into()) / u64::from(concurrency) / 1000;
+            let total = ms.saturating_mul(preflight.runs.into()) / u64::from(concurrency) / 1000;
             u32::try_from(total).unwrap_or(u32::MAX).max(1)
         });
         Ok(preflight)
@@ -51,21 +50,21 @@ impl SuiteService for Suites {
         if let Some(known) = self.find_replay(caller, keyed).await? {
             return Ok(known);
         }
-        let start_plan = self.start_plan(caller, request).await?;
-        let preflight = self.check_start(caller, request, &start_plan).await?;
+        let resolved = self.resolved(caller, request).await?;
+        let preflight = self.check_start(caller, request, &resolved).await?;
         let mut problems = preflight.problems;
         if !request.skip_incompatible {
             problems.extend(incompatible(request, &preflight.incompatible));
         }
         reject_start(problems, &preflight.connections)?;
         let mut runs = Vec::new();
-        for scenario in &start_plan.scenarios {
+        for scenario in &resolved.scenarios {
             for repetition in 1..=request.repeats {
-                runs.push(self.new_run(&start_plan.agent, scenario, repetition));
+                runs.push(self.new_run(&resolved.agent, scenario, repetition));
             }
         }
-        expect_runs(request, plan::count(runs.len()))?;
-        let suite = self.new_suite(caller, &start_plan.agent, start_plan.model_snapshot, runs);
+        expect_runs(request, preflight::count(runs.len()))?;
+        let suite = self.new_suite(caller, &resolved.agent, resolved.model_snapshot, runs);
         let suite = NewSuite {
             concurrency: request.concurrency.unwrap_or(suite.concurrency),
             repeats: request.repeats,
@@ -124,7 +123,7 @@ impl SuiteService for Suites {
         self.create(suite, keyed).await
     }
 
-    async fn evaluate(
+    async fn rejudge(
         &self,
         caller: &Caller,
         id: RunId,
@@ -152,12 +151,13 @@ impl SuiteService for Suites {
         });
         self.check_judge(caller, &judge).await?;
         let new_id = self.clock.uuid().into();
-        let view = Evaluation::pending(new_id, &judge.model, PROMPT_VERSION, self.clock.now());
-        let body = encode(&view)?;
-        let row = EvaluationRow::requested(&run, judge, view);
+        let evaluation =
+            Evaluation::pending(new_id, &judge.model, PROMPT_VERSION, self.clock.now());
+        let body = encode(&evaluation)?;
+        let row = EvaluationRow::requested(&run, judge, evaluation);
         let row = EvaluationRow { user_id: caller.user_id, ..row };
-        let new = NewEvaluation { row, key: idempotency_key(keyed, body.clone()) };
-        let created = self.store.create_evaluation(new).await.or_app_error()?;
+        let new = NewRejudge { row, key: idempotency_key(keyed, body.clone()) };
+        let created = self.store.create_rejudge(new).await.or_app_error()?;
         self.executor.wake();
         if let CreateOutcome::AlreadyRunning { .. } = created {
             return Err(AppError::conflict("This run is being rejudged already.")

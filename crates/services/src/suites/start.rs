@@ -2,15 +2,15 @@
 //! begins, and exactly once per idempotency key.
 
 use super::preflight_warnings::stopping;
-use super::{Suites, plan};
+use super::{Suites, preflight};
 use crate::errors::{StoreResultExt, internal, reject_if_any};
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
     AgentService, AppResult, Caller, IdempotentRequest, SettingsService, StartResponse,
 };
 use domain::{
-    Agent, AgentRef, ErrorKind, Incompatibility, ModelChoice, Preflight, Problem, RunError,
-    Scenario, ScenarioFilter, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
+    Agent, AgentRef, ErrorKind, ModelChoice, Preflight, Problem, RunError, Scenario,
+    ScenarioFilter, ScenarioFinding, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
 };
 use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RunRow};
 use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
@@ -19,7 +19,7 @@ use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
 const PAGE: u32 = 200;
 
 /// The resolved input of a start.
-pub(super) struct StartPlan {
+pub(super) struct ResolvedStart {
     pub(super) agent: Agent,
     pub(super) scenarios: Vec<Scenario>,
     pub(super) model_snapshot: ModelSnapshot,
@@ -29,7 +29,7 @@ pub(super) struct StartPlan {
 
 impl Suites {
     pub(super) fn new_run(&self, agent: &Agent, scenario: &Scenario, repetition: u32) -> NewRun {
-        let error = plan::incompatible(agent, scenario)
+        let error = preflight::incompatible(agent, scenario)
             .map(|reason| RunError::new(ErrorKind::Incompatible, format!("Not run: {reason}.")));
         NewRun {
             id: self.clock.uuid().into(),
@@ -40,7 +40,7 @@ impl Suites {
             },
             repetition,
             timeout_ms: u64::from(scenario.spec.timeout_seconds) * 1000,
-            user_turns_planned: plan::user_turns(scenario),
+            user_turns_planned: preflight::user_turns(scenario),
             source_run_id: None,
             error,
         }
@@ -91,15 +91,15 @@ impl Suites {
         mut suite: NewSuite,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse> {
-        let jobs = plan::count(suite.runs.len());
-        reject_if_any(self.exceeds_queue(jobs).into_iter().collect())?;
+        let runs = preflight::count(suite.runs.len());
+        reject_if_any(self.exceeds_queue(runs).into_iter().collect())?;
         self.check_transcript_quota(suite.space_id).await?;
         let body = encode(&view(&suite))?;
         suite.key = idempotency_key(keyed, body.clone());
         let id = suite.id;
         let created = self.store.create_suite(suite).await.or_app_error()?;
         if created == CreateOutcome::New {
-            tracing::info!(suite = %id, runs = jobs, "suite started");
+            tracing::info!(suite = %id, runs = runs, "suite started");
         }
         self.executor.wake();
         self.response(created, Some(StartResponse { suite_id: id, body, replayed: false }))
@@ -126,10 +126,10 @@ impl Suites {
     }
 
     /// A start that exceeds the queue limit by itself can never succeed.
-    fn exceeds_queue(&self, jobs: u32) -> Option<Problem> {
+    fn exceeds_queue(&self, runs: u32) -> Option<Problem> {
         let max = self.limits.queue_per_user;
-        let message = format!("would be {jobs} runs; at most {max} may wait at once");
-        (jobs > max).then(|| Problem::new("scenario_ids", message))
+        let message = format!("would be {runs} runs; at most {max} may wait at once");
+        (runs > max).then(|| Problem::new("scenario_ids", message))
     }
 
     /// The response to a start.
@@ -162,11 +162,11 @@ impl Suites {
     }
 
     /// Loads the agent, the scenarios and the models of a request.
-    pub(super) async fn start_plan(
+    pub(super) async fn resolved(
         &self,
         caller: &Caller,
         request: &StartSuite,
-    ) -> AppResult<StartPlan> {
+    ) -> AppResult<ResolvedStart> {
         let agent = self.catalog.agent(caller, request.agent_id).await?;
         let mut missing = Vec::new();
         let scenarios = match &request.scenario_ids {
@@ -187,7 +187,7 @@ impl Suites {
         let model_snapshot = self
             .model_snapshot(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
             .await?;
-        Ok(StartPlan { agent, scenarios, model_snapshot, missing })
+        Ok(ResolvedStart { agent, scenarios, model_snapshot, missing })
     }
 
     /// The models of the request, else of the settings, else of the agent.
@@ -241,11 +241,11 @@ impl Suites {
         &self,
         caller: &Caller,
         request: &StartSuite,
-        start_plan: &StartPlan,
+        resolved: &ResolvedStart,
     ) -> AppResult<Preflight> {
-        let StartPlan { agent, scenarios, model_snapshot, missing } = start_plan;
+        let ResolvedStart { agent, scenarios, model_snapshot, missing } = resolved;
         let mut preflight =
-            plan::preflight(agent, scenarios, request.repeats, request.skip_incompatible);
+            preflight::check(agent, scenarios, request.repeats, request.skip_incompatible);
         if !missing.is_empty() {
             // An empty selection is not reported again.
             preflight.problems.retain(|problem| problem.path != "scenario_ids");
@@ -253,7 +253,7 @@ impl Suites {
         }
         preflight.connections = self.warnings(caller, model_snapshot).await;
         preflight.problems.extend(stopping(&preflight.connections));
-        preflight.problems.extend(self.exceeds_queue(preflight.jobs));
+        preflight.problems.extend(self.exceeds_queue(preflight.runs));
         Ok(preflight)
     }
 }
@@ -261,11 +261,11 @@ impl Suites {
 /// A problem for each incompatible scenario, with the path where the request
 /// names it. A filter names none; there, scenarios of the same name are
 /// distinguished by their ids.
-pub(super) fn incompatible(request: &StartSuite, pairs: &[Incompatibility]) -> Vec<Problem> {
-    let position = |pair: &Incompatibility| {
+pub(super) fn incompatible(request: &StartSuite, pairs: &[ScenarioFinding]) -> Vec<Problem> {
+    let position = |pair: &ScenarioFinding| {
         request.scenario_ids.iter().flatten().position(|id| *id == pair.scenario_id)
     };
-    let problem = |pair: &Incompatibility| {
+    let problem = |pair: &ScenarioFinding| {
         let same = pairs.iter().filter(|other| other.scenario == pair.scenario).count();
         let (path, id) = match position(pair) {
             Some(i) => (format!("scenario_ids[{i}]"), String::new()),

@@ -4,7 +4,7 @@ use super::{SignUp, accounts, fixture, paths, status, unknown_id};
 use crate::Accounts;
 use clock::{Clock, SystemClock};
 use domain::services::{
-    AccountService, AuthMethod, Caller, ConnectionService, DraftService, RejectedForm,
+    AccountService, AuthMethod, Caller, ConnectionService, SavedForm, SavedFormService,
 };
 use domain::{Draft, Problem, Timestamp, TokenRequest, limits};
 use serde_json::json;
@@ -106,8 +106,8 @@ async fn token_is_shown_once_and_identifies_user() {
     assert_eq!(status(fixture.accounts.caller_of_token("rhs_nonsense").await), 401);
 }
 
-fn rejected(draft: serde_json::Value) -> RejectedForm {
-    RejectedForm {
+fn rejected(draft: serde_json::Value) -> SavedForm {
+    SavedForm {
         draft: Draft(draft),
         problems: vec![Problem::new("name", "must not be empty")],
         detail: "One problem.".into(),
@@ -119,23 +119,23 @@ fn rejected(draft: serde_json::Value) -> RejectedForm {
 async fn rejected_form_is_stored_without_secrets() {
     let fixture = fixture().await;
     let typed = json!({"name": "", "api_key": "sk-secret", "nested": [{"Password": "secret"}]});
-    let id = fixture.drafts.keep_draft(Some(&fixture.anna), &rejected(typed)).await.unwrap();
-    let kept = fixture.drafts.draft(Some(&fixture.anna), id).await.unwrap();
+    let id = fixture.saved_forms.save_form(Some(&fixture.anna), &rejected(typed)).await.unwrap();
+    let kept = fixture.saved_forms.saved_form(Some(&fixture.anna), id).await.unwrap();
     assert_eq!(kept, rejected(json!({"name": "", "nested": [{}]})));
-    assert_eq!(status(fixture.drafts.draft(Some(&fixture.ben), id).await), 404);
-    assert_eq!(status(fixture.drafts.draft(None, id).await), 404);
+    assert_eq!(status(fixture.saved_forms.saved_form(Some(&fixture.ben), id).await), 404);
+    assert_eq!(status(fixture.saved_forms.saved_form(None, id).await), 404);
 }
 
 #[tokio::test]
 async fn anonymous_draft_size_is_limited() {
     let fixture = fixture().await;
     let long = rejected(json!({"email": "x".repeat(100_000)}));
-    let id = fixture.drafts.keep_draft(None, &long).await.unwrap();
-    let kept = fixture.drafts.draft(None, id).await.unwrap();
+    let id = fixture.saved_forms.save_form(None, &long).await.unwrap();
+    let kept = fixture.saved_forms.saved_form(None, id).await.unwrap();
     assert!(kept.draft.is_empty());
     assert_eq!(kept.problems, long.problems);
-    let id = fixture.drafts.keep_draft(Some(&fixture.anna), &long).await.unwrap();
-    assert_eq!(fixture.drafts.draft(Some(&fixture.anna), id).await.unwrap(), long);
+    let id = fixture.saved_forms.save_form(Some(&fixture.anna), &long).await.unwrap();
+    assert_eq!(fixture.saved_forms.saved_form(Some(&fixture.anna), id).await.unwrap(), long);
 }
 
 #[tokio::test]

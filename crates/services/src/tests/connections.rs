@@ -49,18 +49,22 @@ async fn empty_key_keeps_stored_key() {
     let tested =
         fixture.catalog.test_connection(&fixture.anna, id, Some("m".into())).await.unwrap();
     assert!(tested.message.contains("sk-1234567890"));
-    assert_eq!(*fixture.tester.edited.lock(), [], "another name does not change the endpoint");
-    assert_eq!(*fixture.tester.saved.lock(), [id], "but saving ends the suspension");
+    assert_eq!(
+        *fixture.provider_access.edited.lock(),
+        [],
+        "another name does not change the endpoint"
+    );
+    assert_eq!(*fixture.provider_access.saved.lock(), [id], "but saving ends the suspension");
 
     let draft = connection("Renamed", URL, "short");
     let saved = fixture.catalog.update_connection(&fixture.anna, id, &draft).await.unwrap();
     assert_eq!(saved.key_last4, None, "four of five characters would be too much");
-    assert_eq!(*fixture.tester.edited.lock(), [id], "another key resets the connection");
+    assert_eq!(*fixture.provider_access.edited.lock(), [id], "another key resets the connection");
     let moved = connection("Renamed", "https://models.example.org/v2", "sk-again");
     fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
-    assert_eq!(*fixture.tester.edited.lock(), [id, id], "and of another address");
+    assert_eq!(*fixture.provider_access.edited.lock(), [id, id], "and of another address");
     assert_eq!(
-        *fixture.tester.saved.lock(),
+        *fixture.provider_access.saved.lock(),
         [id],
         "a changed endpoint is not also reported as saved"
     );
@@ -77,14 +81,14 @@ async fn edit_without_key_keeps_concurrently_saved_key() {
     let slow = "https://slow.example.org/v1";
     let moved = connection("Mine", slow, "sk-of-long-ago");
     fixture.catalog.update_connection(&fixture.anna, id, &moved).await.unwrap();
-    fixture.tester.is_slow.store(true, Ordering::SeqCst);
+    fixture.provider_access.is_slow.store(true, Ordering::SeqCst);
     let renamed = connection("Renamed", slow, "");
     let rekeyed = connection("Mine", slow, "sk-brand-new");
     let other_tab = async {
-        fixture.tester.checking.notified().await;
-        fixture.tester.is_slow.store(false, Ordering::SeqCst);
+        fixture.provider_access.checking.notified().await;
+        fixture.provider_access.is_slow.store(false, Ordering::SeqCst);
         fixture.catalog.update_connection(&fixture.anna, id, &rekeyed).await.unwrap();
-        fixture.tester.seen.notify_one();
+        fixture.provider_access.seen.notify_one();
     };
     let tab = fixture.catalog.update_connection(&fixture.anna, id, &renamed);
     let saved = tokio::join!(tab, other_tab).0.unwrap();

@@ -7,7 +7,7 @@ mod imports;
 mod owners;
 mod starts;
 
-use super::{Accounts, Catalog, ConnectionTester, Drafts, SignUp};
+use super::{Accounts, Catalog, ProviderAccess, SavedForms, SignUp};
 use crate::builtin;
 use crate::endpoints::{Endpoints, ServerConnection};
 use crate::secrets::Secrets;
@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 /// Records its calls.
 #[derive(Default)]
-struct RecordingTester {
+struct RecordingAccess {
     edited: Mutex<Vec<ConnectionId>>,
     saved: Mutex<Vec<ConnectionId>>,
     /// Releases the check of a slow address.
@@ -42,7 +42,7 @@ struct RecordingTester {
 }
 
 #[async_trait]
-impl ConnectionTester for RecordingTester {
+impl ProviderAccess for RecordingAccess {
     async fn test(
         &self,
         _caller: &Caller,
@@ -89,8 +89,8 @@ impl ConnectionTester for RecordingTester {
 struct Fixture {
     accounts: Accounts,
     catalog: Catalog,
-    drafts: Drafts,
-    tester: Arc<RecordingTester>,
+    saved_forms: SavedForms,
+    provider_access: Arc<RecordingAccess>,
     anna: Caller,
     ben: Caller,
     server_wide: ConnectionId,
@@ -111,14 +111,23 @@ async fn fixture() -> Fixture {
     let server_wide = connection.id;
     let secrets = Arc::new(Secrets::new(&[7; 32]));
     let endpoints = Endpoints::new(store.clone(), secrets, vec![connection]);
-    let tester = Arc::new(RecordingTester::default());
-    let catalog = Catalog::new(store.clone(), clock.clone(), endpoints, tester.clone());
+    let provider_access = Arc::new(RecordingAccess::default());
+    let catalog = Catalog::new(store.clone(), clock.clone(), endpoints, provider_access.clone());
     builtin::install(store.as_ref(), &SystemClock).await.unwrap();
     let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Closed);
     let anna = accounts.create_user("anna@example.org", "anna's password").await.unwrap();
     let ben = accounts.create_user("ben@example.org", "ben's password").await.unwrap();
-    let drafts = Drafts::new(store, clock);
-    Fixture { accounts, catalog, drafts, tester, anna, ben, server_wide, _folder: folder }
+    let saved_forms = SavedForms::new(store, clock);
+    Fixture {
+        accounts,
+        catalog,
+        saved_forms,
+        provider_access,
+        anna,
+        ben,
+        server_wide,
+        _folder: folder,
+    }
 }
 
 impl Fixture {

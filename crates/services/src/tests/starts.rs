@@ -2,7 +2,7 @@
 //! path and its circuits.
 
 use super::{agent, connection, scenario};
-use crate::connection_test::OutboundTester;
+use crate::connection_test::OutboundAccess;
 use crate::endpoints::Endpoints;
 use crate::secrets::Secrets;
 use crate::suites::{Executor, SuiteLimits, Suites};
@@ -19,7 +19,7 @@ use domain::{
     StartSuite, Timestamp, UserId, WaitReason, Waiting,
 };
 use futures::FutureExt;
-use llm::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
+use llm::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use llm::testing::{chat_request, reply};
 use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
 use parking_lot::Mutex;
@@ -89,9 +89,9 @@ async fn fixture() -> Fixture {
     let store = Arc::new(store);
     let queue: SharedQueue = store.clone();
     let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
-    let tester = OutboundTester { outbound: outbound.clone(), allow_private_urls: true };
-    let tester = Arc::new(tester);
-    let catalog = Arc::new(Catalog::new(store.clone(), shared.clone(), endpoints, tester));
+    let provider_access = OutboundAccess { outbound: outbound.clone(), allow_private_urls: true };
+    let provider_access = Arc::new(provider_access);
+    let catalog = Arc::new(Catalog::new(store.clone(), shared.clone(), endpoints, provider_access));
     let suites = Suites {
         store: store.clone(),
         catalog: catalog.clone(),
@@ -142,7 +142,7 @@ impl Fixture {
             resolver: &endpoint,
             request: &request,
             limits,
-            watcher: &NoopWatcher,
+            hooks: &NoHooks,
         };
         self.outbound.call(call).await.result.expect_err("it fails");
         self.provider.0.lock().clear();
@@ -199,7 +199,7 @@ async fn rejected_key_is_reported_before_start() {
         (warnings[0].name.as_str(), warnings[0].connection_id),
         ("Ours", fixture.connection)
     );
-    assert!(warnings[0].stops && warnings[0].message.contains("(401)"), "{warnings:?}");
+    assert!(warnings[0].prevents_start && warnings[0].message.contains("(401)"), "{warnings:?}");
     assert_eq!(preflight.problems[0].path, "agent.connection_id");
     assert_eq!(preflight.problems[0].message, warnings[0].message);
 
@@ -227,7 +227,7 @@ async fn suspension_with_due_trial_is_reported_and_allows_start() {
     let preflight = fixture.preflight().await;
     assert_eq!(preflight.problems, [], "otherwise only a user could end the suspension");
     let warning = &preflight.connections[0];
-    assert!(!warning.stops && warning.message.contains("tries it again"), "{warning:?}");
+    assert!(!warning.prevents_start && warning.message.contains("tries it again"), "{warning:?}");
     fixture.start().await.unwrap();
 }
 
@@ -240,7 +240,7 @@ async fn open_circuit_is_reported_with_next_probe_and_allows_start() {
     let preflight = fixture.preflight().await;
     assert_eq!(preflight.problems, []);
     let warning = &preflight.connections[0];
-    assert!(!warning.stops && warning.message.contains("runs wait"), "{warning:?}");
+    assert!(!warning.prevents_start && warning.message.contains("runs wait"), "{warning:?}");
     let until = fixture.clock.now().plus(Duration::from_secs(15));
     assert_eq!(warning.until, Some(until));
     fixture.start().await.unwrap();

@@ -1,7 +1,7 @@
 //! Claims of runs.
 
 use super::apply;
-use super::corrupt::{fail_corrupt_run, read_or_fail};
+use super::corrupt::{end_corrupt_run_as_error, read_or_end_as_error};
 use crate::cell::{Cell, RowReader};
 use crate::rows::{RawRun, select_runs};
 use crate::sqlite_error::DbResult;
@@ -91,7 +91,7 @@ async fn claimable_loads(tx: &mut WriteTransaction, now: Timestamp) -> StoreResu
                     suite,
                 );
                 for run in runs.fetch_all(&mut **tx).await.db()? {
-                    fail_corrupt_run(tx, &run.id, None, &error, now).await?;
+                    end_corrupt_run_as_error(tx, &run.id, None, &error, now).await?;
                 }
             }
         }
@@ -127,7 +127,7 @@ pub(super) async fn claim(tx: &mut WriteTransaction, claim: Claim) -> StoreResul
         let next = next_run(&loads, claim.runs_per_user, &claim.admission_limits, &claim.capacity);
         let Some(next) = next else { break };
         let Some(candidate) = candidate(tx, next).await? else { break };
-        let (mut readable, failed) = read_or_fail(tx, vec![candidate], claim.now).await?;
+        let (mut readable, failed) = read_or_end_as_error(tx, vec![candidate], claim.now).await?;
         let Some(mut row) = readable.pop() else {
             if failed == 0 {
                 break;

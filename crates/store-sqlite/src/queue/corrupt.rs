@@ -2,8 +2,8 @@
 
 use super::read_run;
 use crate::cell::{Cell, MAX_MILLIS};
-use crate::evaluations::end_first_evaluation;
 use crate::events::{append, finish_suite};
+use crate::rejudges::end_first_evaluation;
 use crate::rows::{RawRun, document};
 use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
@@ -14,7 +14,7 @@ use store::{StoreError, StoreResult};
 
 /// Reads runs and fails the corrupt ones, so that they do not hold up others.
 /// Returns the other runs and the number of failed ones.
-pub(crate) async fn read_or_fail(
+pub(crate) async fn read_or_end_as_error(
     tx: &mut WriteTransaction,
     runs: Vec<RawRun>,
     now: Timestamp,
@@ -25,7 +25,7 @@ pub(crate) async fn read_or_fail(
         match run.read() {
             Ok(run) => readable.push(run),
             Err(error) => {
-                match fail_corrupt_run(tx, &id, None, &error, now).await {
+                match end_corrupt_run_as_error(tx, &id, None, &error, now).await {
                     Ok(()) => failed += 1,
                     // The id itself is corrupt, so that no statement finds the run.
                     Err(StoreError::LeaseLost) => {}
@@ -43,7 +43,7 @@ pub(crate) async fn read_or_fail(
 ///
 /// # Errors
 /// `LeaseLost` if the run is final or at another epoch.
-pub(super) async fn fail_corrupt_run(
+pub(super) async fn end_corrupt_run_as_error(
     tx: &mut WriteTransaction,
     id: &Cell<Vec<u8>>,
     lease_epoch: Option<u32>,

@@ -1,10 +1,10 @@
 //! What a lease holder does: commit, reacquire a slot, release, heartbeat.
 
 use super::claim::loads;
-use super::corrupt::fail_corrupt_run;
+use super::corrupt::end_corrupt_run_as_error;
 use super::{apply, read_run};
 use crate::cell::RowReader;
-use crate::evaluations::fail_if_corrupt;
+use crate::rejudges::fail_if_corrupt;
 use crate::rows::{insert_turn, save_evaluation, select_runs};
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
@@ -58,8 +58,8 @@ pub(super) async fn commit(
         .run(tx)
         .await?;
     }
-    if let Some(view) = evaluation {
-        save_evaluation(tx, &EvaluationRow::of_run(&row, *view)).await?;
+    if let Some(evaluation) = evaluation {
+        save_evaluation(tx, &EvaluationRow::of_run(&row, *evaluation)).await?;
     }
     Ok(row)
 }
@@ -96,7 +96,7 @@ pub(super) async fn release(
             apply(tx, &mut row, transition, now).await
         }
         // No worker can use the run: it would be claimed and released for ever.
-        Err(error) => fail_corrupt_run(tx, &id, Some(lease.lease_epoch), &error, now).await,
+        Err(error) => end_corrupt_run_as_error(tx, &id, Some(lease.lease_epoch), &error, now).await,
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn heartbeat(
         let lease_epoch = match row.get("lease_epoch", run.lease_epoch) {
             Ok(lease_epoch) => lease_epoch,
             Err(error) => {
-                fail_corrupt_run(tx, &run.id, None, &error, now).await?;
+                end_corrupt_run_as_error(tx, &run.id, None, &error, now).await?;
                 continue;
             }
         };

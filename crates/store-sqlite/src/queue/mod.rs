@@ -8,14 +8,12 @@ mod lease;
 mod outages;
 mod recover;
 
-pub(crate) use corrupt::read_or_fail;
+pub(crate) use corrupt::read_or_end_as_error;
 
 use crate::SqliteStore;
 use crate::cell::Cell;
-use crate::evaluations::{
-    apply_to_evaluation, claim_evaluations, end_first_evaluation, read_evaluation,
-};
 use crate::events::append;
+use crate::rejudges::{apply_to_rejudge, claim_rejudges, end_first_evaluation, read_evaluation};
 use crate::rows::{RawEvaluation, RawRun, save_run, select_evaluations, select_runs};
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
@@ -27,7 +25,7 @@ use sqlx::SqliteConnection;
 use store::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
-use store::transition::{EvaluationTransition, Lease, RunChange, RunTransition};
+use store::transition::{Lease, RejudgeTransition, RunChange, RunTransition};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
@@ -83,7 +81,7 @@ impl QueueStore for SqliteStore {
             agent: document(agent.fetch_optional(&self.read).await.db()?),
             scenario: document(scenario.fetch_optional(&self.read).await.db()?),
             transcript: if run.turns == 0 { Vec::new() } else { self.read_turns(run.id).await? },
-            evaluation: evaluation.map(|row| row.view),
+            evaluation: evaluation.map(|row| row.evaluation),
         })
     }
 
@@ -114,19 +112,20 @@ impl QueueStore for SqliteStore {
         self.writer.transaction(move |tx| lease::release(tx, lease, now).boxed()).await
     }
 
-    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
-        self.writer.write(move |c| claim_evaluations(c, claim).boxed()).await
+    async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
+        self.writer.write(move |c| claim_rejudges(c, claim).boxed()).await
     }
 
-    async fn commit_evaluation(
+    async fn commit_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
-        view: Evaluation,
+        evaluation: Evaluation,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let transition = EvaluationTransition::Commit { lease_epoch, view: Box::new(view) };
-        self.writer.write(move |c| apply_to_evaluation(c, id, transition, now).boxed()).await
+        let transition =
+            RejudgeTransition::Commit { lease_epoch, evaluation: Box::new(evaluation) };
+        self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed()).await
     }
 
     async fn run_with_input(&self, id: RunId) -> StoreResult<(RunRow, RunInput)> {
@@ -168,14 +167,14 @@ impl QueueStore for SqliteStore {
             .await
     }
 
-    async fn release_evaluation(
+    async fn release_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let transition = EvaluationTransition::Release { lease_epoch };
-        self.writer.write(move |c| apply_to_evaluation(c, id, transition, now).boxed()).await
+        let transition = RejudgeTransition::Release { lease_epoch };
+        self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed()).await
     }
 
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {

@@ -1,7 +1,7 @@
 //! Connections on which the calls of a user fail, and the pending runs that give up.
 
 use super::apply;
-use super::corrupt::read_or_fail;
+use super::corrupt::read_or_end_as_error;
 use crate::cell::RowReader;
 use crate::rows::select_runs;
 use crate::sqlite_error::{DbResult, RunStatement};
@@ -69,7 +69,7 @@ pub(super) async fn give_up_pending(
         give_up.user_id.0,
     );
     let unfinished = unfinished.fetch_all(&mut **tx).await.db()?;
-    let (runs, _) = read_or_fail(tx, unfinished, now).await?;
+    let (runs, _) = read_or_end_as_error(tx, unfinished, now).await?;
     let mut ended = 0;
     for mut run in runs {
         let is_due = run.status == RunStatus::Pending

@@ -1,8 +1,8 @@
 //! Recovery of runs whose worker is gone.
 
 use super::apply;
-use super::corrupt::read_or_fail;
-use crate::evaluations::recover_evaluations;
+use super::corrupt::read_or_end_as_error;
+use crate::rejudges::recover_rejudges;
 use crate::rows::{RawRun, select_runs};
 use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
@@ -30,8 +30,8 @@ pub(super) async fn reap(
         now.0,
     );
     let late = late.fetch_all(&mut **tx).await.db()?;
-    apply_to_all(tx, late, RunTransition::Expire, now, &mut summary).await?;
-    recover_evaluations(tx, false, now).await?;
+    apply_to_all(tx, late, RunTransition::ExceedDeadline, now, &mut summary).await?;
+    recover_rejudges(tx, false, now).await?;
     Ok(summary)
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn recover_at_boot(
     let leased = select_runs!("WHERE r.status = 'running' AND r.lease_owner IS NOT NULL");
     let leased = leased.fetch_all(&mut **tx).await.db()?;
     apply_to_all(tx, leased, RunTransition::Recover, now, &mut summary).await?;
-    recover_evaluations(tx, true, now).await?;
+    recover_rejudges(tx, true, now).await?;
     Ok(summary)
 }
 
@@ -71,7 +71,7 @@ async fn apply_to_all(
     now: Timestamp,
     summary: &mut RecoverySummary,
 ) -> StoreResult<()> {
-    let (runs, failed) = read_or_fail(tx, runs, now).await?;
+    let (runs, failed) = read_or_end_as_error(tx, runs, now).await?;
     summary.ended += failed;
     for mut run in runs {
         match apply(tx, &mut run, transition.clone(), now).await {

@@ -6,7 +6,7 @@ use crate::sqlite_error::RunStatement;
 use domain::{Evaluation, EvaluationStatus};
 use sqlx::SqliteConnection;
 use store::StoreResult;
-use store::rows::{EvaluationLease, EvaluationRow};
+use store::rows::{EvaluationRow, RejudgeLease};
 use store::transition::ReadOnly;
 
 pub(crate) struct RawEvaluation {
@@ -48,19 +48,19 @@ impl RawEvaluation {
 
     pub(crate) fn read(&self) -> StoreResult<EvaluationRow> {
         let row = self.row();
-        let view: Evaluation = row.json("body", self.body.clone())?;
+        let evaluation: Evaluation = row.json("body", self.body.clone())?;
         Ok(EvaluationRow {
             run_id: row.get("run_id", self.run_id.clone())?,
             suite_id: row.get("suite_id", self.suite_id.clone())?,
             space_id: row.get("space_id", self.space_id.clone())?,
             user_id: row.get("user_id", self.user_id.clone())?,
             judge: row.json("judge", self.judge.clone())?,
-            view: Evaluation {
+            evaluation: Evaluation {
                 raw_reply: row.optional("raw_reply", self.raw_reply.clone())?,
                 status: row.parse("status", self.status.clone(), EvaluationStatus::parse)?,
-                ..view
+                ..evaluation
             },
-            lease: ReadOnly::from_stored(EvaluationLease {
+            lease: ReadOnly::from_stored(RejudgeLease {
                 lease_epoch: row.get("lease_epoch", self.lease_epoch.clone())?,
                 recoveries: row.get("recoveries", self.recoveries.clone())?,
                 recoveries_without_progress: row
@@ -78,9 +78,10 @@ pub(crate) async fn save_evaluation(
     c: &mut SqliteConnection,
     row: &EvaluationRow,
 ) -> StoreResult<()> {
-    let mut view = row.view.clone();
-    let raw_reply = view.raw_reply.take();
-    let (status, judge, body) = (view.status.as_str(), document(&row.judge)?, document(&view)?);
+    let mut evaluation = row.evaluation.clone();
+    let raw_reply = evaluation.raw_reply.take();
+    let (status, judge, body) =
+        (evaluation.status.as_str(), document(&row.judge)?, document(&evaluation)?);
     let lease_until = row.lease_until.map(|at| at.0);
     let deadline_at = row.deadline_at.map(|at| at.0);
     sqlx::query!(
@@ -94,12 +95,12 @@ pub(crate) async fn save_evaluation(
          recoveries_without_progress = excluded.recoveries_without_progress, \
          lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, \
          deadline_at = excluded.deadline_at",
-        view.id.0,
+        evaluation.id.0,
         row.run_id.0,
         row.suite_id.0,
         row.space_id.0,
         row.user_id.0,
-        view.is_first,
+        evaluation.is_first,
         status,
         judge,
         body,
@@ -110,7 +111,7 @@ pub(crate) async fn save_evaluation(
         row.lease_owner,
         lease_until,
         deadline_at,
-        view.created_at.0,
+        evaluation.created_at.0,
     )
     .run(c)
     .await

@@ -1,7 +1,7 @@
 //! Cancel requests.
 
 use super::transition_suite;
-use crate::queue::{apply, read_or_fail};
+use crate::queue::{apply, read_or_end_as_error};
 use crate::rows::{RawRun, select_runs};
 use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
@@ -57,7 +57,7 @@ async fn cancel(
     now: Timestamp,
 ) -> StoreResult<CancelOutcome> {
     let mut outcome = CancelOutcome { leased_runs: Vec::new() };
-    let (runs, _) = read_or_fail(tx, runs, now).await?;
+    let (runs, _) = read_or_end_as_error(tx, runs, now).await?;
     for mut run in runs {
         apply(tx, &mut run, RunTransition::Cancel, now).await?;
         if !run.status.is_final() {

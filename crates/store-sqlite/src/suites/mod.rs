@@ -21,8 +21,7 @@ use store::StoreResult;
 use store::event_notifier::LatestEvent;
 use store::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use store::suites::{
-    CancelOutcome, CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite, SuiteStore,
-    TimeCursor,
+    CancelOutcome, CreateOutcome, IdempotencyRecord, NewRejudge, NewSuite, SuiteStore, TimeCursor,
 };
 use tokio::sync::watch;
 
@@ -52,8 +51,8 @@ impl SuiteStore for SqliteStore {
         start::find_unfinished_suite(&mut c, space, agent, scenarios).await
     }
 
-    async fn create_evaluation(&self, new: NewEvaluation) -> StoreResult<CreateOutcome> {
-        self.writer.write(move |c| start::create_evaluation(c, new).boxed()).await
+    async fn create_rejudge(&self, new: NewRejudge) -> StoreResult<CreateOutcome> {
+        self.writer.write(move |c| start::create_rejudge(c, new).boxed()).await
     }
 
     async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64> {

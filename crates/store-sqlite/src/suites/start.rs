@@ -8,7 +8,7 @@ use domain::{AgentId, RunId, ScenarioId, SpaceId, SuiteId};
 use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::rows::{ModelSnapshot, RunRow, SuiteRow};
-use store::suites::{CreateOutcome, NewEvaluation, NewSuite};
+use store::suites::{CreateOutcome, NewRejudge, NewSuite};
 
 /// An unfinished suite of this agent over one of these scenarios.
 pub(super) async fn find_unfinished_suite(
@@ -159,11 +159,11 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
 }
 
 /// Inserts a rejudge, unless another evaluation of the run is unfinished.
-pub(super) async fn create_evaluation(
+pub(super) async fn create_rejudge(
     c: &mut SqliteConnection,
-    new: NewEvaluation,
+    new: NewRejudge,
 ) -> StoreResult<CreateOutcome> {
-    let at = new.row.view.created_at;
+    let at = new.row.evaluation.created_at;
     if let Some(key) = &new.key
         && let Some(known) = find_replay(c, new.row.user_id, key, at).await?
     {

@@ -1,10 +1,10 @@
-//! Connections, agents, scenarios, settings, drafts.
+//! Connections, agents, scenarios, settings, saved forms.
 
 use super::{ANNA, BEN, CatalogFixture, at};
 use crate::StoreError;
-use crate::catalog::{ConnectionRow, DRAFT_TTL, KeyEdit, NameCursor};
+use crate::catalog::{ConnectionRow, KeyEdit, NameCursor, SAVED_FORM_TTL};
 use domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, DraftId, ModelChoice, Settings,
+    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ModelChoice, SavedFormId, Settings,
     SpaceId,
 };
 use serde_json::json;
@@ -227,12 +227,12 @@ pub async fn settings_belong_to_their_space(f: CatalogFixture) {
     assert_eq!(f.settings.settings(ANNA).await.unwrap(), Settings::default());
 }
 
-pub async fn draft_expires_after_a_day_and_belongs_to_its_space(f: CatalogFixture) {
-    let day = DRAFT_TTL.as_secs();
-    let (mine, anonymous) = (DraftId(id(80)), DraftId(id(81)));
-    f.settings.put_draft(Some(ANNA), mine, "typed", at(0)).await.unwrap();
-    f.settings.put_draft(None, anonymous, "before sign-in", at(0)).await.unwrap();
-    let read = async |space, id, now| f.settings.draft(space, id, now).await.unwrap();
+pub async fn saved_form_expires_after_a_day_and_belongs_to_its_space(f: CatalogFixture) {
+    let day = SAVED_FORM_TTL.as_secs();
+    let (mine, anonymous) = (SavedFormId(id(80)), SavedFormId(id(81)));
+    f.settings.put_saved_form(Some(ANNA), mine, "typed", at(0)).await.unwrap();
+    f.settings.put_saved_form(None, anonymous, "before sign-in", at(0)).await.unwrap();
+    let read = async |space, id, now| f.settings.saved_form(space, id, now).await.unwrap();
     assert_eq!(read(Some(ANNA), mine, at(day - 1)).await.as_deref(), Some("typed"));
     assert_eq!(read(Some(ANNA), mine, at(day)).await, None, "a day later");
     assert_eq!(read(Some(BEN), mine, at(1)).await, None);

@@ -122,7 +122,7 @@ macro_rules! catalog_contract {
                 deleted_agent_is_hidden_but_keeps_its_revisions,
                 agent_pages_have_no_gaps_or_duplicates,
                 settings_belong_to_their_space,
-                draft_expires_after_a_day_and_belongs_to_its_space,
+                saved_form_expires_after_a_day_and_belongs_to_its_space,
                 metadata_is_replaced,
             ]
         );
@@ -187,7 +187,7 @@ macro_rules! queue_contract {
         );
         $crate::contract_tests!(
             $open,
-            $crate::contract::queue::cancel_and_expiry,
+            $crate::contract::queue::cancel_and_deadline,
             [
                 leased_run_ends_at_its_deadline,
                 deadline_stands_still_while_a_run_waits,
@@ -245,7 +245,7 @@ macro_rules! queue_contract {
         );
         $crate::contract_tests!(
             $open,
-            $crate::contract::queue::evaluation_limits,
+            $crate::contract::queue::rejudge_limits,
             [open_circuit_defers_rejudges_and_half_open_admits_one,]
         );
     };

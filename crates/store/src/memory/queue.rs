@@ -2,13 +2,13 @@
 
 use super::InMemoryQueue;
 use super::state::State;
-use crate::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
 use crate::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
 use crate::queue_stats::QueueStats;
+use crate::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
 use crate::rows::{EvaluationRow, Intent, Role, RunRow};
 use crate::scheduler::next_run;
 use crate::transition::{
-    EvaluationTransition, Lease, RunChange, RunTransition, SuiteTransition, is_unfinished,
+    Lease, RejudgeTransition, RunChange, RunTransition, SuiteTransition, is_unfinished,
 };
 use crate::{StoreError, StoreResult};
 use async_trait::async_trait;
@@ -44,12 +44,12 @@ impl QueueStore for InMemoryQueue {
 
     async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput> {
         let state = self.state.lock();
-        let first = |row: &&EvaluationRow| row.run_id == run.id && row.view.is_first;
+        let first = |row: &&EvaluationRow| row.run_id == run.id && row.evaluation.is_first;
         Ok(RunInput {
             agent: self.revisions.agent(run.agent.id, run.agent.revision),
             scenario: self.revisions.scenario(run.scenario.id, run.scenario.revision),
             transcript: state.turns.get(&run.id).cloned().unwrap_or_default(),
-            evaluation: state.evaluations.values().find(first).map(|row| row.view.clone()),
+            evaluation: state.evaluations.values().find(first).map(|row| row.evaluation.clone()),
         })
     }
 
@@ -85,29 +85,30 @@ impl QueueStore for InMemoryQueue {
         self.write(|state| state.apply(lease.run_id, transition, now).map(|_| ()))
     }
 
-    async fn claim_evaluations(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
+    async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
         self.write(|state| {
             let mut claimed = Vec::new();
             for id in state.next_evaluations(&claim) {
-                let transition = EvaluationTransition::Claim {
+                let transition = RejudgeTransition::Claim {
                     owner: claim.owner.clone(),
                     max_wait: claim.max_wait,
                 };
-                claimed.push(state.apply_to_evaluation(id, transition, claim.now)?);
+                claimed.push(state.apply_to_rejudge(id, transition, claim.now)?);
             }
             Ok(claimed)
         })
     }
 
-    async fn commit_evaluation(
+    async fn commit_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
-        view: Evaluation,
+        evaluation: Evaluation,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let transition = EvaluationTransition::Commit { lease_epoch, view: Box::new(view) };
-        self.write(|state| state.apply_to_evaluation(id, transition, now).map(|_| ()))
+        let transition =
+            RejudgeTransition::Commit { lease_epoch, evaluation: Box::new(evaluation) };
+        self.write(|state| state.apply_to_rejudge(id, transition, now).map(|_| ()))
     }
 
     async fn run_with_input(&self, id: RunId) -> StoreResult<(RunRow, RunInput)> {
@@ -133,14 +134,14 @@ impl QueueStore for InMemoryQueue {
         })
     }
 
-    async fn release_evaluation(
+    async fn release_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
         now: Timestamp,
     ) -> StoreResult<()> {
-        let transition = EvaluationTransition::Release { lease_epoch };
-        self.write(|state| state.apply_to_evaluation(id, transition, now).map(|_| ()))
+        let transition = RejudgeTransition::Release { lease_epoch };
+        self.write(|state| state.apply_to_rejudge(id, transition, now).map(|_| ()))
     }
 
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
@@ -157,7 +158,7 @@ impl QueueStore for InMemoryQueue {
             let evaluations = state.evaluations.values_mut();
             for row in evaluations.filter(|row| row.lease_owner.as_deref() == Some(owner)) {
                 row.renew_lease(now);
-                heartbeat.evaluations.push((row.view.id, row.lease_epoch));
+                heartbeat.evaluations.push((row.evaluation.id, row.lease_epoch));
             }
             Ok(heartbeat)
         })
@@ -165,8 +166,9 @@ impl QueueStore for InMemoryQueue {
 
     async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
         self.write(|state| {
-            let expired = state.runs.keys().map(|id| (*id, RunTransition::Expire)).collect();
-            Ok(state.recover(|until| until < now, expired, now))
+            let past_deadline =
+                state.runs.keys().map(|id| (*id, RunTransition::ExceedDeadline)).collect();
+            Ok(state.recover(|until| until < now, past_deadline, now))
         })
     }
 
@@ -234,17 +236,17 @@ impl State {
             }
         }
         self.calls.extend(intents.into_iter().map(|intent| (row.id, intent, None)));
-        if let Some(view) = evaluation {
-            let first = EvaluationRow::of_run(&row, *view);
-            self.evaluations.insert(first.view.id, first);
+        if let Some(evaluation) = evaluation {
+            let first = EvaluationRow::of_run(&row, *evaluation);
+            self.evaluations.insert(first.evaluation.id, first);
         }
         Ok(row)
     }
 
-    fn apply_to_evaluation(
+    fn apply_to_rejudge(
         &mut self,
         id: EvaluationId,
-        transition: EvaluationTransition,
+        transition: RejudgeTransition,
         now: Timestamp,
     ) -> StoreResult<EvaluationRow> {
         let row = self.evaluations.get_mut(&id).ok_or(StoreError::LeaseLost)?;
@@ -255,20 +257,20 @@ impl State {
     /// The pending rejudges that start next. Users take turns: the rank of a
     /// rejudge counts those of its user that run or come before it.
     fn next_evaluations(&self, claim: &Claim) -> Vec<EvaluationId> {
-        let running = |row: &EvaluationRow| row.view.status == EvaluationStatus::Running;
+        let running = |row: &EvaluationRow| row.evaluation.status == EvaluationStatus::Running;
         let unfinished: Vec<_> = self
             .evaluations
             .values()
-            .filter(|row| is_unfinished(row.view.status) && !row.view.is_first)
+            .filter(|row| is_unfinished(row.evaluation.status) && !row.evaluation.is_first)
             .collect();
-        let candidates = unfinished.iter().map(|row| UnfinishedEvaluation {
-            id: row.view.id,
+        let candidates = unfinished.iter().map(|row| UnfinishedRejudge {
+            id: row.evaluation.id,
             user_id: row.user_id,
             judge: Some(row.judge.clone()),
             running: running(row),
-            created_at: row.view.created_at,
+            created_at: row.evaluation.created_at,
         });
-        let deferred = deferred_evaluations(
+        let deferred = deferred_rejudges(
             candidates.collect(),
             &claim.admission_limits,
             claim.max_wait,
@@ -280,14 +282,14 @@ impl State {
         for row in started {
             *ranks.entry(row.user_id).or_default() += 1;
         }
-        pending.retain(|row| !deferred.contains(&row.view.id));
-        pending.sort_by_key(|row| (row.view.created_at, row.view.id));
+        pending.retain(|row| !deferred.contains(&row.evaluation.id));
+        pending.sort_by_key(|row| (row.evaluation.created_at, row.evaluation.id));
         let mut next = Vec::new();
         for row in pending {
             let rank = ranks.entry(row.user_id).or_default();
             *rank += 1;
             if *rank <= claim.runs_per_user {
-                next.push((*rank, row.view.created_at, row.view.id));
+                next.push((*rank, row.evaluation.created_at, row.evaluation.id));
             }
         }
         next.sort_unstable();
@@ -314,11 +316,11 @@ impl State {
                 Err(_) => {}
             }
         }
-        for row in self.evaluations.values_mut().filter(|row| !row.view.is_first) {
+        for row in self.evaluations.values_mut().filter(|row| !row.evaluation.is_first) {
             let late = row.deadline_at.is_some_and(|deadline| deadline <= now);
             if late || row.lease_until.is_some_and(&expired) {
                 // Refused where no worker holds a lease.
-                let _ = row.transition(EvaluationTransition::Recover, now);
+                let _ = row.transition(RejudgeTransition::Recover, now);
             }
         }
         summary

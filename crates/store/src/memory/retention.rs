@@ -24,7 +24,7 @@ impl RetentionStore for InMemoryQueue {
                 let deleted = state.delete_keys(before, most);
                 deleted_rows("idempotency_keys", deleted, deleted >= most)
             }
-            Expired::Drafts | Expired::Sessions | Expired::Tokens | Expired::DeletedObjects => {
+            Expired::SavedForms | Expired::Sessions | Expired::Tokens | Expired::DeletedObjects => {
                 DeletedRows::default()
             }
             Expired::Events => {
@@ -73,9 +73,9 @@ impl State {
 
     /// Deletes whole suites, except those with an unfinished rejudge.
     fn delete_suites(&mut self, before: Timestamp) -> usize {
-        let evaluations = self.evaluations.values().filter(|row| !row.view.is_first);
+        let evaluations = self.evaluations.values().filter(|row| !row.evaluation.is_first);
         let in_use: HashSet<SuiteId> = evaluations
-            .filter(|row| is_unfinished(row.view.status))
+            .filter(|row| is_unfinished(row.evaluation.status))
             .map(|row| row.suite_id)
             .collect();
         let mut expired = self.finished_by(before);

@@ -46,7 +46,7 @@ impl State {
         let row = row.clone();
         if row.status.is_final() {
             let evaluations = self.evaluations.values_mut();
-            for first in evaluations.filter(|of| of.run_id == id && of.view.is_first) {
+            for first in evaluations.filter(|of| of.run_id == id && of.evaluation.is_first) {
                 first.end_with_run(&row, now);
             }
             events.extend(self.transition_suite(

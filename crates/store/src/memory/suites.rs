@@ -6,8 +6,7 @@ use crate::StoreResult;
 use crate::event_notifier::LatestEvent;
 use crate::rows::{EvaluationRow, EventRow, RunRow, SuiteRow, Transcript};
 use crate::suites::{
-    CancelOutcome, CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite, SuiteStore,
-    TimeCursor,
+    CancelOutcome, CreateOutcome, IdempotencyRecord, NewRejudge, NewSuite, SuiteStore, TimeCursor,
 };
 use crate::transition::{RunTransition, SuiteTransition, is_unfinished};
 use async_trait::async_trait;
@@ -100,16 +99,16 @@ impl SuiteStore for InMemoryQueue {
         Ok(self.state.lock().find_unfinished_suite(space, agent, scenarios))
     }
 
-    async fn create_evaluation(&self, new: NewEvaluation) -> StoreResult<CreateOutcome> {
+    async fn create_rejudge(&self, new: NewRejudge) -> StoreResult<CreateOutcome> {
         self.write(|state| {
-            let (row, at) = (&new.row, new.row.view.created_at);
+            let (row, at) = (&new.row, new.row.evaluation.created_at);
             if let Some(key) = &new.key
                 && let Some(replay) = state.find_replay(row.user_id, key, at)
             {
                 return Ok(replay);
             }
             let unfinished = |other: &EvaluationRow| {
-                other.run_id == row.run_id && is_unfinished(other.view.status)
+                other.run_id == row.run_id && is_unfinished(other.evaluation.status)
             };
             if state.evaluations.values().any(unfinished) {
                 return Ok(CreateOutcome::AlreadyRunning { suite_id: row.suite_id });
@@ -120,7 +119,7 @@ impl SuiteStore for InMemoryQueue {
             if let Some(key) = &new.key {
                 state.put_key(row.user_id, key, row.suite_id, at);
             }
-            state.evaluations.insert(row.view.id, new.row);
+            state.evaluations.insert(row.evaluation.id, new.row);
             Ok(CreateOutcome::New)
         })
     }
@@ -218,7 +217,7 @@ impl SuiteStore for InMemoryQueue {
         let state = self.state.lock();
         let mut rows: Vec<_> =
             state.evaluations.values().filter(|row| row.run_id == run).cloned().collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.view.created_at, row.view.id)));
+        rows.sort_by_key(|row| std::cmp::Reverse((row.evaluation.created_at, row.evaluation.id)));
         Ok(rows)
     }
 

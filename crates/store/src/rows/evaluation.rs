@@ -13,13 +13,13 @@ pub struct EvaluationRow {
     pub space_id: SpaceId,
     pub user_id: UserId,
     pub judge: ModelRef,
-    pub view: Evaluation,
-    pub lease: ReadOnly<EvaluationLease>,
+    pub evaluation: Evaluation,
+    pub lease: ReadOnly<RejudgeLease>,
 }
 
 /// The lease of a rejudge. The fields mean what they mean in [`RunState`](super::RunState).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct EvaluationLease {
+pub struct RejudgeLease {
     pub lease_epoch: u32,
     pub recoveries: u32,
     pub recoveries_without_progress: u32,
@@ -29,9 +29,9 @@ pub struct EvaluationLease {
 }
 
 impl Deref for EvaluationRow {
-    type Target = EvaluationLease;
+    type Target = RejudgeLease;
 
-    fn deref(&self) -> &EvaluationLease {
+    fn deref(&self) -> &RejudgeLease {
         &self.lease
     }
 }
@@ -39,6 +39,6 @@ impl Deref for EvaluationRow {
 impl EvaluationRow {
     #[must_use]
     pub fn id(&self) -> EvaluationId {
-        self.view.id
+        self.evaluation.id
     }
 }

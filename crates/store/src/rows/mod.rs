@@ -5,7 +5,7 @@ mod evaluation;
 mod run;
 mod suite;
 
-pub use evaluation::{EvaluationLease, EvaluationRow};
+pub use evaluation::{EvaluationRow, RejudgeLease};
 pub use run::{RunRow, RunState};
 pub use suite::SuiteRow;
 

@@ -102,7 +102,7 @@ impl RunRow {
             score: self.score,
             error: self.error.clone(),
             end_reason: self.end_reason,
-            attempt: self.lease_epoch,
+            lease_epoch: self.lease_epoch,
             recoveries: self.recoveries,
             deadline_at: self.deadline_at,
             created_at: self.created_at,

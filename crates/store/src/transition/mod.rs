@@ -3,14 +3,14 @@
 //! transition and saves the result. A store changes a status by itself only to fail
 //! a row that it cannot read.
 
-mod evaluation;
+mod rejudge;
 mod run;
 mod run_change;
 #[cfg(test)]
 mod run_tests;
 mod suite;
 
-pub use evaluation::{EvaluationTransition, corrupt_evaluation, is_unfinished};
+pub use rejudge::{RejudgeTransition, corrupt_evaluation, is_unfinished};
 pub use run::RunTransition;
 pub use run_change::{Lease, RunChange, RunOutcome};
 pub use suite::{NewRows, SuiteState, SuiteTransition};

@@ -33,7 +33,7 @@ pub enum RunTransition {
     /// ends it or the lease ends.
     Cancel,
     /// The deadline passed, or the run stayed pending for too long.
-    Expire,
+    ExceedDeadline,
     /// The connection of a pending run fails for too long.
     GiveUp {
         /// The message of the error.
@@ -152,8 +152,8 @@ impl RunRow {
                 self.state.0.lease_epoch += 1;
                 self.finish(RunOutcome::cancelled(), now);
             }
-            RunTransition::Expire => {
-                let outcome = self.expired(now).ok_or(Refused::NotApplicable)?;
+            RunTransition::ExceedDeadline => {
+                let outcome = self.outcome_past_deadline(now).ok_or(Refused::NotApplicable)?;
                 self.release(now);
                 self.finish(outcome, now);
             }
@@ -267,7 +267,7 @@ impl RunRow {
     fn recover(&mut self, now: Timestamp) {
         if self.cancel_requested_at.is_some() {
             self.finish(RunOutcome::cancelled(), now);
-        } else if let Some(outcome) = self.expired(now) {
+        } else if let Some(outcome) = self.outcome_past_deadline(now) {
             self.finish(outcome, now);
         } else if self.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
             let message = format!(
@@ -281,7 +281,7 @@ impl RunRow {
     }
 
     /// The outcome of a run whose time is up.
-    fn expired(&self, now: Timestamp) -> Option<RunOutcome> {
+    fn outcome_past_deadline(&self, now: Timestamp) -> Option<RunOutcome> {
         let message = match self.status {
             RunStatus::Pending if now.since(self.created_at) >= MAX_AGE => {
                 "The run stayed in the queue for 24 hours. Run it again."

@@ -29,7 +29,7 @@ enum Action {
     },
     Recover,
     Cancel,
-    Expire,
+    ExceedDeadline,
 }
 
 impl Action {
@@ -47,7 +47,7 @@ impl Action {
             Self::Release { stale } => RunTransition::Release { lease_epoch: epoch(*stale) },
             Self::Recover => RunTransition::Recover,
             Self::Cancel => RunTransition::Cancel,
-            Self::Expire => RunTransition::Expire,
+            Self::ExceedDeadline => RunTransition::ExceedDeadline,
             Self::Commit { stale, turns, conversation_ends, waits, finish } => {
                 let waiting = Waiting { what: WaitReason::RateLimit, until: None };
                 let finish = finish.map(|status| match status {
@@ -96,7 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(|stale| Action::Release { stale }),
         2 => Just(Action::Recover),
         1 => Just(Action::Cancel),
-        1 => Just(Action::Expire),
+        1 => Just(Action::ExceedDeadline),
     ];
     (action, 0..200_u64).prop_map(|(action, after)| Step { action, after })
 }
@@ -140,8 +140,10 @@ fn check(
     let cancelling = after.cancel_requested_at.is_some() && !after.status.is_final();
     prop_assert!(leased || !cancelling, "an unfinished cancelled run has a lease holder");
     prop_assert!(after.recoveries_without_progress <= MAX_RECOVERIES_WITHOUT_PROGRESS);
-    let fences =
-        matches!(action, Action::Claim | Action::Release { .. } | Action::Recover | Action::Expire);
+    let fences = matches!(
+        action,
+        Action::Claim | Action::Release { .. } | Action::Recover | Action::ExceedDeadline
+    );
     if fences {
         prop_assert!(after.lease_epoch > before.lease_epoch, "fences the previous holder");
     }
@@ -202,7 +204,7 @@ proptest! {
         let deadline = run.deadline_at.filter(|_| run.deadline_paused_at.is_none());
         let end = deadline.unwrap_or(latest_end(&run)).max(now);
         let _ = run.transition(RunTransition::Recover, end);
-        let _ = run.transition(RunTransition::Expire, end);
+        let _ = run.transition(RunTransition::ExceedDeadline, end);
         prop_assert!(run.status.is_final(), "{run:?}");
     }
 }

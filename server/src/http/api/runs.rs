@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(list, start))
         .routes(routes!(read))
         .routes(routes!(cancel))
-        .routes(routes!(evaluate))
+        .routes(routes!(rejudge))
 }
 
 /// One agent and one scenario. Accepts the options of a suite, too.
@@ -76,10 +76,10 @@ async fn cancel(user: SignedIn, Id(id): Id<RunId>) -> ApiResult<(StatusCode, Jso
 /// Rejudge the stored transcript, without calls to the agent
 ///
 /// The body is optional and must be empty: `{}`.
-#[utoipa::path(post, path = "/runs/{id}/evaluate", tag = "runs", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/runs/{id}/evaluate", operation_id = "evaluate", tag = "runs", params(("id" = Uuid, Path)),
     responses((status = 202, description = "The started evaluation", content_type =
         "application/json")))]
-async fn evaluate(
+async fn rejudge(
     user: SignedIn,
     Id(id): Id<RunId>,
     key: IdempotencyKey,
@@ -89,6 +89,6 @@ async fn evaluate(
         read_fields(&draft, &["idempotency_key"], |_| ())?;
     }
     let request_key = key.with(format!("/runs/{id}/evaluate"), json!({}));
-    let started = user.services.suites.evaluate(&user.caller, id, &request_key).await?;
+    let started = user.services.suites.rejudge(&user.caller, id, &request_key).await?;
     Ok(accepted(started, &format!("{PREFIX}/runs/{id}")))
 }

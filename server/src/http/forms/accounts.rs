@@ -108,7 +108,7 @@ async fn start_session(
             let draft = domain::Draft(serde_json::json!({ "email": email }));
             let next = form.posted.next.as_deref().map(domain::url::percent_encode);
             let page = next.map_or_else(|| page.to_owned(), |next| format!("{page}?next={next}"));
-            store_problems(&*state.services.drafts, None, draft, &page, error).await
+            store_problems(&*state.services.saved_forms, None, draft, &page, error).await
         }
     }
 }

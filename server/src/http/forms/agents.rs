@@ -1,6 +1,6 @@
 //! Agent forms.
 
-use super::{PostedForm, redirect_after, redirect_with_draft, with_notice};
+use super::{PostedForm, redirect_after, redirect_with_saved_form, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, base_revision};
@@ -24,7 +24,7 @@ fn page(id: AgentId) -> String {
 async fn create(user: SignedIn, form: PostedForm) -> Response {
     const PAGE: &str = "/agents/new";
     if let Some(action) = form.action.clone() {
-        return redirect_with_draft(&user, form, PAGE, &action).await;
+        return redirect_with_saved_form(&user, form, PAGE, &action).await;
     }
     let result = user.services.agents.create_agent(&user.caller, &form.draft).await;
     let next = form.next.clone();
@@ -35,7 +35,7 @@ async fn create(user: SignedIn, form: PostedForm) -> Response {
 async fn update(user: SignedIn, Id(id): Id<AgentId>, form: PostedForm) -> Response {
     let page = page(id);
     if let Some(action) = form.action.clone() {
-        return redirect_with_draft(&user, form, &page, &action).await;
+        return redirect_with_saved_form(&user, form, &page, &action).await;
     }
     let result = match base_revision(&form.draft, AgentSpec::parse) {
         Ok(revision) => {

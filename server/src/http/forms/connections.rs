@@ -12,7 +12,7 @@ use crate::http::problem::ErrorResponse;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use domain::services::{AppResult, RejectedForm};
+use domain::services::{AppResult, SavedForm};
 use domain::{ConnectionId, Draft};
 
 const LIST: &str = "/settings/connections";
@@ -63,7 +63,7 @@ async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Res
     };
     let mut draft = Draft(serde_json::to_value(&test).unwrap_or_default());
     draft.0["model"] = form.text("model").into();
-    let test = RejectedForm { detail: test.message, draft, ..RejectedForm::default() };
+    let test = SavedForm { detail: test.message, draft, ..SavedForm::default() };
     let page = form.next.or(form.page).unwrap_or_else(|| page(id));
     match store_test(&user, &test, unsaved).await {
         Ok((tested, None)) => see_other(&redirect::with_param(&page, "tested", &tested)),
@@ -74,16 +74,16 @@ async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Res
     }
 }
 
-/// Stores the test result and the unsaved input. Returns the IDs of both drafts.
+/// Stores the test result and the unsaved input. Returns the IDs of both saved forms.
 async fn store_test(
     user: &SignedIn,
-    test: &RejectedForm,
+    test: &SavedForm,
     unsaved: Option<Draft>,
 ) -> AppResult<(String, Option<String>)> {
-    let tested = user.services.drafts.keep_draft(Some(&user.caller), test).await?.to_string();
+    let tested = user.services.saved_forms.save_form(Some(&user.caller), test).await?.to_string();
     let Some(unsaved) = unsaved else { return Ok((tested, None)) };
-    let rejected = RejectedForm { draft: without_secrets(unsaved), ..RejectedForm::default() };
-    let draft = user.services.drafts.keep_draft(Some(&user.caller), &rejected).await?;
+    let rejected = SavedForm { draft: without_secrets(unsaved), ..SavedForm::default() };
+    let draft = user.services.saved_forms.save_form(Some(&user.caller), &rejected).await?;
     Ok((tested, Some(draft.to_string())))
 }
 

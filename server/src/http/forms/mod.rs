@@ -25,7 +25,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use domain::Draft;
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AppResult, Caller, DraftService, RejectedForm};
+use domain::services::{AppResult, Caller, SavedForm, SavedFormService};
 
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     let authenticated = Router::new()
@@ -96,12 +96,12 @@ async fn redirect_with_problems(
         return ErrorResponse::from(error).into_response();
     }
     let page = form.page.as_deref().unwrap_or(default_page);
-    store_problems(&*user.services.drafts, Some(&user.caller), form.draft, page, error).await
+    store_problems(&*user.services.saved_forms, Some(&user.caller), form.draft, page, error).await
 }
 
 /// Like [`redirect_with_problems`]; `caller` is `None` before sign-in.
 async fn store_problems(
-    drafts: &dyn DraftService,
+    saved_forms: &dyn SavedFormService,
     caller: Option<&Caller>,
     draft: Draft,
     page: &str,
@@ -124,8 +124,8 @@ async fn store_problems(
     if problems.extract_if(.., |problem| problem.path == "idempotency_key").count() > 0 {
         KEY_REUSED.clone_into(&mut detail);
     }
-    let rejected = RejectedForm { draft: without_secrets(draft), problems, detail, link };
-    match drafts.keep_draft(caller, &rejected).await {
+    let rejected = SavedForm { draft: without_secrets(draft), problems, detail, link };
+    match saved_forms.save_form(caller, &rejected).await {
         Ok(id) => see_other(&redirect::with_param(page, "draft", &id.to_string())),
         Err(error) => ErrorResponse::from(error).into_response(),
     }
@@ -133,7 +133,7 @@ async fn store_problems(
 
 /// Applies a list button to the form, stores the form without validation and
 /// redirects to its page.
-async fn redirect_with_draft(
+async fn redirect_with_saved_form(
     user: &SignedIn,
     mut form: PostedForm,
     default_page: &str,
@@ -141,8 +141,8 @@ async fn redirect_with_draft(
 ) -> Response {
     action.apply(&mut form.draft);
     let page = form.page.as_deref().unwrap_or(default_page);
-    let rejected = RejectedForm { draft: without_secrets(form.draft), ..RejectedForm::default() };
-    match user.services.drafts.keep_draft(Some(&user.caller), &rejected).await {
+    let rejected = SavedForm { draft: without_secrets(form.draft), ..SavedForm::default() };
+    match user.services.saved_forms.save_form(Some(&user.caller), &rejected).await {
         Ok(id) => {
             let location = redirect::with_param(page, "draft", &id.to_string());
             see_other(&format!("{location}#{}", action.list()))

@@ -1,6 +1,6 @@
 //! Scenario forms.
 
-use super::{PostedForm, redirect_after, redirect_with_draft, with_notice};
+use super::{PostedForm, redirect_after, redirect_with_saved_form, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, base_revision};
@@ -26,7 +26,7 @@ fn page(id: ScenarioId) -> String {
 async fn create(user: SignedIn, form: PostedForm) -> Response {
     const PAGE: &str = "/scenarios/new";
     if let Some(action) = form.action.clone() {
-        return redirect_with_draft(&user, form, PAGE, &action).await;
+        return redirect_with_saved_form(&user, form, PAGE, &action).await;
     }
     let result = match ScenarioSpec::form_to_document(&form.draft) {
         Ok(document) => user.services.scenarios.create_scenario(&user.caller, &document).await,
@@ -41,7 +41,7 @@ async fn create(user: SignedIn, form: PostedForm) -> Response {
 async fn update(user: SignedIn, Id(id): Id<ScenarioId>, form: PostedForm) -> Response {
     let page = page(id);
     if let Some(action) = form.action.clone() {
-        return redirect_with_draft(&user, form, &page, &action).await;
+        return redirect_with_saved_form(&user, form, &page, &action).await;
     }
     let result = update_from_form(&user, id, &form.draft).await;
     let target = with_notice(&form.redirect_target(&page), "saved");

@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::Draft;
 use domain::error::AppError;
-use domain::services::{AppResult, Caller, RejectedForm};
+use domain::services::{AppResult, Caller, SavedForm};
 use serde::{Deserialize, Serialize};
 
 /// Name of the hidden field with the pending form.
@@ -90,8 +90,8 @@ impl PendingForm {
             detail.push_str(" Enter the API key again: it is not stored.");
         }
         let rejected =
-            RejectedForm { draft: without_secrets(self.draft), detail, ..RejectedForm::default() };
-        let id = state.services.drafts.keep_draft(Some(caller), &rejected).await?;
+            SavedForm { draft: without_secrets(self.draft), detail, ..SavedForm::default() };
+        let id = state.services.saved_forms.save_form(Some(caller), &rejected).await?;
         let back = domain::url::local_path(&self.back).unwrap_or("/");
         Ok(redirect::with_param(back, "draft", &id.to_string()))
     }

@@ -20,7 +20,7 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/forms/suites/{id}/cancel", post(cancel))
         .route("/forms/suites/{id}/rerun", post(rerun))
         .route("/forms/runs/{id}/cancel", post(cancel_run))
-        .route("/forms/runs/{id}/evaluate", post(evaluate))
+        .route("/forms/runs/{id}/evaluate", post(rejudge))
 }
 
 fn page(id: SuiteId) -> String {
@@ -77,10 +77,10 @@ async fn cancel_run(user: SignedIn, Id(id): Id<RunId>, form: PostedForm) -> Resp
     redirect_after(&user, form, &page, result, |_| target).await
 }
 
-async fn evaluate(user: SignedIn, Id(id): Id<RunId>, form: PostedForm) -> Response {
+async fn rejudge(user: SignedIn, Id(id): Id<RunId>, form: PostedForm) -> Response {
     let page = format!("/runs/{id}");
     let request_key = form.key().with(format!("/runs/{id}/evaluate"), json!({}));
-    let result = user.services.suites.evaluate(&user.caller, id, &request_key).await;
+    let result = user.services.suites.rejudge(&user.caller, id, &request_key).await;
     let target = with_notice(&form.redirect_target(&page), "evaluating");
     redirect_after(&user, form, &page, result, |_| target).await
 }

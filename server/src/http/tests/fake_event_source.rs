@@ -149,7 +149,7 @@ impl EventSource for FakeEventSource {
             eta_seconds: None,
             current: Vec::new(),
             waiting: Vec::new(),
-            held: *self.held.lock(),
+            pending_waiting_on: *self.held.lock(),
         })
     }
 

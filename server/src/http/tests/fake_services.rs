@@ -4,15 +4,15 @@ use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
     AccountService, AgentService, AppResult, AuthMethod, Caller, ConnectionService, Cursor,
-    Dashboard, DraftService, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page,
-    RejectedForm, RerunScope, ResultService, ScenarioService, Services, SettingsService,
+    Dashboard, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page, RerunScope,
+    ResultService, SavedForm, SavedFormService, ScenarioService, Services, SettingsService,
     StartResponse, SuiteService,
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
-    Draft, DraftId, Evaluation, NewToken, Preflight, Run, RunId, Scenario, ScenarioFilter,
-    ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId,
-    TokenRequest, UserId,
+    Draft, Evaluation, NewToken, NewTokenId, Preflight, Run, RunId, SavedFormId, Scenario,
+    ScenarioFilter, ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot,
+    Timestamp, TokenId, TokenRequest, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use uuid::Uuid;
 /// Records requests. The responses depend only on the input.
 #[derive(Default)]
 pub(super) struct FakeServices {
-    pub(super) drafts: Mutex<Vec<RejectedForm>>,
+    pub(super) saved_forms: Mutex<Vec<SavedForm>>,
     pub(super) new_tokens: Mutex<Vec<String>>,
     pub(super) starts: Mutex<Vec<(StartSuite, IdempotentRequest)>>,
     pub(super) settings: Mutex<Option<Settings>>,
@@ -67,7 +67,7 @@ impl FakeServices {
             settings: self.clone(),
             suites: self.clone(),
             results: self.clone(),
-            drafts: self.clone(),
+            saved_forms: self.clone(),
         }
     }
 
@@ -170,12 +170,12 @@ impl AccountService for FakeServices {
         Ok(())
     }
 
-    fn hold_new_token(&self, _: &Caller, secret: &str) -> DraftId {
+    fn hold_new_token(&self, _: &Caller, secret: &str) -> NewTokenId {
         self.new_tokens.lock().push(secret.to_owned());
-        DraftId(id(950))
+        NewTokenId(id(950))
     }
 
-    fn take_new_token(&self, _: &Caller, _: DraftId) -> Option<String> {
+    fn take_new_token(&self, _: &Caller, _: NewTokenId) -> Option<String> {
         None
     }
 }
@@ -266,7 +266,7 @@ fake_services! { fake:
         rerun(_id: SuiteId, _scope: RerunScope, key: &IdempotentRequest) -> StartResponse =
             fake.started(key);
         cancel_run(_id: RunId) -> Run = not_found();
-        evaluate(_id: RunId, key: &IdempotentRequest) -> StartResponse = fake.started(key);
+        rejudge(_id: RunId, key: &IdempotentRequest) -> StartResponse = fake.started(key);
     } + {
         fn new_idempotency_key(&self) -> String {
             "generated".to_owned()
@@ -296,13 +296,13 @@ fake_services! { fake:
 }
 
 #[async_trait]
-impl DraftService for FakeServices {
-    async fn keep_draft(&self, _: Option<&Caller>, rejected: &RejectedForm) -> AppResult<DraftId> {
-        self.drafts.lock().push(rejected.clone());
-        Ok(DraftId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
+impl SavedFormService for FakeServices {
+    async fn save_form(&self, _: Option<&Caller>, rejected: &SavedForm) -> AppResult<SavedFormId> {
+        self.saved_forms.lock().push(rejected.clone());
+        Ok(SavedFormId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
 
-    async fn draft(&self, _: Option<&Caller>, _: DraftId) -> AppResult<RejectedForm> {
+    async fn saved_form(&self, _: Option<&Caller>, _: SavedFormId) -> AppResult<SavedForm> {
         not_found()
     }
 }

@@ -28,7 +28,7 @@ async fn anonymous_form_gets_a_sign_in_page_that_contains_it() {
             format!("name=\"pending_form\" value=\"{}\"", pending_form.replace('"', "&quot;"));
         assert!(response.text.contains(&field), "{field} in {}", response.text);
     }
-    assert!(server.fake.drafts.lock().is_empty(), "nothing is stored for anonymous users");
+    assert!(server.fake.saved_forms.lock().is_empty(), "nothing is stored for anonymous users");
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn rejected_form_keeps_all_input() {
     let response =
         server.send(request.header("referer", "http://here:3000/agents/new?draft=old")).await;
     assert_eq!(response.location(), format!("/agents/new?draft={}", id(900)));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.text("system_prompt"), "Long words");
     assert_eq!(stored.draft.text("tools[1].name"), "c");
     let paths: Vec<_> = stored.problems.iter().map(|p| p.path.as_str()).collect();
@@ -68,7 +68,7 @@ async fn stale_revision_keeps_all_input() {
     let body = format!("revision=7&name=A&system_prompt=Hi&model=m&connection_id={}", id(3));
     let response = post(&server, &path, &body).await;
     assert_eq!(response.location(), format!("/agents/{}?draft={}", id(10), id(900)));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.detail, "There is a newer revision.");
     assert_eq!(stored.draft.text("revision"), "7");
 }
@@ -80,7 +80,7 @@ async fn list_buttons_change_the_form_without_validation() {
                 &_action=up:conversation_flow:1";
     let response = post(&server, "/forms/scenarios", body).await;
     assert_eq!(response.location(), format!("/scenarios/new?draft={}#conversation_flow", id(900)));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.text("conversation_flow[0].message"), "two");
     assert_eq!(stored.draft.at("_action"), None);
     assert!(stored.problems.is_empty());
@@ -92,7 +92,7 @@ async fn rejected_form_is_stored_without_secrets() {
     let response =
         post(&server, "/forms/connections", "name=C&api_key=sk-1&base_url=http://x").await;
     assert!(response.location().starts_with("/settings/connections/new?draft="));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.0, json!({"name": "C", "base_url": "http://x"}));
 }
 
@@ -101,7 +101,7 @@ async fn rejected_delete_shows_the_reason() {
     let server = TestServer::new();
     let response = post(&server, &format!("/forms/connections/{}/delete", id(3)), "").await;
     assert!(response.location().starts_with(&format!("/settings/connections/{}?draft=", id(3))));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(
         (stored.detail.as_str(), stored.link.as_deref()),
         ("An agent uses it.", Some("/agents/1"))
@@ -113,7 +113,7 @@ async fn connection_test_result_is_shown() {
     let server = TestServer::new();
     let response = post(&server, &format!("/forms/connections/{}/test", id(3)), "model=m").await;
     assert_eq!(response.location(), format!("/settings/connections/{}?tested={}", id(3), id(900)));
-    assert_eq!(server.fake.drafts.lock()[0].draft.text("message"), "Some(\"m\") answers");
+    assert_eq!(server.fake.saved_forms.lock()[0].draft.text("message"), "Some(\"m\") answers");
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn new_token_is_neither_stored_nor_in_the_url() {
         format!("/settings/tokens?notice=token_created&draft={}", id(950))
     );
     assert_eq!(*server.fake.new_tokens.lock(), ["rhs_secret"]);
-    assert!(server.fake.drafts.lock().is_empty(), "no draft is stored");
+    assert!(server.fake.saved_forms.lock().is_empty(), "no draft is stored");
 }
 
 fn start(more: &str) -> String {
@@ -182,7 +182,7 @@ async fn reused_idempotency_key_is_not_kept() {
     let response =
         post(&server, "/forms/suites", &start("&idempotency_key=reused&note=mine")).await;
     assert_eq!(response.location(), format!("/suites/new?draft={}", id(900)));
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.link.as_deref(), Some("/suites/1"));
     assert_eq!(stored.draft.text("note"), "mine");
     assert_eq!(stored.draft.at("idempotency_key"), None);

@@ -10,16 +10,16 @@ use secrecy::ExposeSecret;
 use services::endpoints::Endpoints;
 use services::secrets::Secrets;
 use services::suites::{Executor, SuiteLimits, Suites};
-use services::{Accounts, Catalog, ConnectionTester, Drafts, SignUp};
+use services::{Accounts, Catalog, ProviderAccess, SavedForms, SignUp};
 use std::sync::Arc;
 use store_sqlite::sessions::SqliteSessions;
 use tower::ServiceExt;
 
 /// Returns the URL, the key and the model of the test call.
-struct EchoTester;
+struct EchoAccess;
 
 #[async_trait]
-impl ConnectionTester for EchoTester {
+impl ProviderAccess for EchoAccess {
     async fn test(&self, _: &Caller, at: Endpoint, model: Option<String>) -> ConnectionTest {
         let key = at.key.map(|key| key.expose_secret().to_owned());
         ConnectionTest {
@@ -57,10 +57,11 @@ impl RealServer {
         let store = Arc::new(store);
         let clock = Arc::new(TestClock::default());
         let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
-        let tester = Arc::new(EchoTester);
-        let catalog = Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, tester));
+        let provider_access = Arc::new(EchoAccess);
+        let catalog =
+            Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, provider_access));
         let accounts = Accounts::new(store.clone(), clock.clone(), SignUp::Open);
-        let drafts = Drafts::new(store.clone(), clock.clone());
+        let saved_forms = SavedForms::new(store.clone(), clock.clone());
         let sessions = Arc::new(SqliteSessions::new((*store).clone(), clock.clone()));
         let suites = Suites {
             store,
@@ -71,7 +72,7 @@ impl RealServer {
             event_cache: Arc::default(),
         };
         let events = Arc::new(suites.clone());
-        let services = services::all(accounts, drafts, &catalog, &suites);
+        let services = services::all(accounts, saved_forms, &catalog, &suites);
         Self {
             router: router_with(services, events, sessions, clock.clone()),
             clock,

@@ -92,7 +92,7 @@ async fn wrong_password_redirects_without_storing_it() {
         response.location()
     );
     assert_eq!(response.set_cookie("rehearsal_session"), None);
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.text("email"), "ada@example.com");
     assert_eq!(stored.detail, "E-mail or password is not right.");
     assert!(!format!("{stored:?}").contains("wrong"));
@@ -104,7 +104,7 @@ async fn sign_up_starts_a_session_or_shows_problems() {
     let response =
         server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1")).await;
     assert!(response.location().starts_with("/sign-up?draft="));
-    assert_eq!(server.fake.drafts.lock()[0].problems[0].path, "password");
+    assert_eq!(server.fake.saved_forms.lock()[0].problems[0].path, "password");
     let response =
         server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1234")).await;
     assert_eq!(response.location(), "/");
@@ -177,7 +177,7 @@ async fn wrong_current_password_is_reported_and_not_stored() {
     let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
     let location = server.send(request).await.location().to_owned();
     assert!(location.starts_with("/settings/account?draft="), "{location}");
-    let stored = server.fake.drafts.lock().remove(0);
+    let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.problems[0].path, "current_password");
     assert!(!format!("{stored:?}").contains("something"), "{stored:?}");
     let form = "current_password=right&new_password=something+new";
@@ -196,6 +196,6 @@ async fn guesses_of_the_current_password_are_rate_limited() {
         let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
         server.send(request).await.location();
     }
-    let last = server.fake.drafts.lock().pop().expect("a rejected form");
+    let last = server.fake.saved_forms.lock().pop().expect("a rejected form");
     assert!(last.detail.starts_with("Too many attempts"), "{last:?}");
 }

@@ -236,7 +236,7 @@ async fn waiting_runs_are_reported_within_seconds_without_an_event() {
         };
         let data = timeout(Duration::from_secs(6), response).await.expect("within seconds");
         let progress: ProgressEvent = serde_json::from_str(&data).expect("a progress");
-        assert_eq!(progress.held, held);
+        assert_eq!(progress.pending_waiting_on, held);
     }
 }
 

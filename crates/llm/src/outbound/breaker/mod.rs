@@ -64,7 +64,7 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+enum CallKind {
     Normal,
     /// The only call that may pass a circuit that is not closed.
     Probe,
@@ -74,12 +74,12 @@ enum Role {
 /// The permission to make one call. Its outcome is passed to [`Circuit::record`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ticket {
-    role: Role,
+    kind: CallKind,
     model: String,
     /// The call is the probe of its suspended model.
     probes_model: bool,
     epoch: u64,
-    edition: u64,
+    connection_edits: u64,
 }
 
 /// The response to a call that acquires.
@@ -116,7 +116,7 @@ pub(super) struct Circuit {
     /// Incremented with each transition.
     epoch: u64,
     /// Incremented with each edit of the connection.
-    edition: u64,
+    connection_edits: u64,
     /// The time of the last success, or of the first call.
     last_success: Option<Timestamp>,
     /// The time of the last success.
@@ -129,7 +129,7 @@ impl Default for Circuit {
         Self {
             state: State::Closed(CallHistory::default()),
             epoch: 0,
-            edition: 0,
+            connection_edits: 0,
             last_success: None,
             succeeded_at: None,
             suspended_models: HashMap::new(),
@@ -142,15 +142,15 @@ impl Circuit {
     pub(super) fn acquire(&mut self, model: &str, manual: bool, now: Timestamp) -> Acquire {
         self.last_success.get_or_insert(now);
         if manual {
-            return Acquire::Granted(self.ticket(Role::ManualProbe, model, false));
+            return Acquire::Granted(self.ticket(CallKind::ManualProbe, model, false));
         }
         let suspension = self.suspended_models.get(model);
         if let Some(suspension) = suspension.filter(|suspension| suspension.rejects(now)) {
             return Acquire::Rejected(suspension.rejection());
         }
         let probes_model = suspension.is_some();
-        let role = match &mut self.state {
-            State::Closed(_) => Role::Normal,
+        let kind = match &mut self.state {
+            State::Closed(_) => CallKind::Normal,
             State::Open { until, .. } if now < *until => return Acquire::Wait(Some(*until)),
             State::Open { openings, reason, .. } => {
                 let (openings, reason) = (*openings, std::mem::take(reason));
@@ -160,55 +160,55 @@ impl Circuit {
                     probing: true,
                     reason,
                 });
-                Role::Probe
+                CallKind::Probe
             }
             State::HalfOpen { probing: true, .. } => return Acquire::Wait(None),
             State::HalfOpen { probing, .. } => {
                 *probing = true;
-                Role::Probe
+                CallKind::Probe
             }
             State::Suspended(suspension) if suspension.rejects(now) => {
                 return Acquire::Rejected(suspension.rejection());
             }
             State::Suspended(suspension) => {
                 suspension.probing = true;
-                Role::Probe
+                CallKind::Probe
             }
         };
         if let Some(suspension) = self.suspended_models.get_mut(model) {
             suspension.probing = true;
         }
-        Acquire::Granted(self.ticket(role, model, probes_model))
+        Acquire::Granted(self.ticket(kind, model, probes_model))
     }
 
     /// Records the outcome of a call.
     pub(super) fn record(&mut self, ticket: &Ticket, outcome: Outcome<'_>, now: Timestamp) {
-        if ticket.edition != self.edition {
+        if ticket.connection_edits != self.connection_edits {
             return;
         }
         let signal = self.signal(outcome, now);
         self.record_model(ticket, signal, now);
-        if ticket.epoch != self.epoch && ticket.role != Role::ManualProbe {
+        if ticket.epoch != self.epoch && ticket.kind != CallKind::ManualProbe {
             return;
         }
-        match (&mut self.state, signal, ticket.role) {
-            (State::Suspended(suspension), Signal::SuspendConnection(error), role) => {
-                suspension.renew(error, role == Role::Probe, now);
+        match (&mut self.state, signal, ticket.kind) {
+            (State::Suspended(suspension), Signal::SuspendConnection(error), kind) => {
+                suspension.renew(error, kind == CallKind::Probe, now);
             }
             (_, Signal::SuspendConnection(error), _) => {
                 self.transition_to(State::Suspended(Suspension::new(error, now)));
             }
             (State::Closed(history), Signal::Success, _) => history.succeeded(now),
-            (_, Signal::Success, Role::ManualProbe) => self.close(),
-            (_, _, Role::ManualProbe) => {}
+            (_, Signal::Success, CallKind::ManualProbe) => self.close(),
+            (_, _, CallKind::ManualProbe) => {}
             (State::Closed(history), Signal::Failure(error), _) => {
                 if let Some(reason) = history.failed(now) {
                     self.open(1, format!("{reason}: {}", error.message), now);
                 }
             }
-            (State::HalfOpen { .. }, signal, Role::Probe) => self.record_probe(signal, now),
-            (State::Suspended(_), Signal::Success, Role::Probe) => self.close(),
-            (State::Suspended(suspension), signal, Role::Probe) => {
+            (State::HalfOpen { .. }, signal, CallKind::Probe) => self.record_probe(signal, now),
+            (State::Suspended(_), Signal::Success, CallKind::Probe) => self.close(),
+            (State::Suspended(suspension), signal, CallKind::Probe) => {
                 suspension.end_probe(matches!(signal, Signal::Cancelled), now);
             }
             // A neutral outcome of a closed circuit.
@@ -244,8 +244,8 @@ impl Circuit {
     /// Resets the circuit of an edited connection. Outcomes of calls in progress are
     /// ignored.
     pub(super) fn reset(&mut self) {
-        let (epoch, edition) = (self.epoch + 1, self.edition + 1);
-        *self = Self { epoch, edition, ..Self::default() };
+        let (epoch, connection_edits) = (self.epoch + 1, self.connection_edits + 1);
+        *self = Self { epoch, connection_edits, ..Self::default() };
     }
 
     /// Ends the suspensions of a connection that was saved unchanged: their cause may
@@ -292,8 +292,9 @@ impl Circuit {
         self.epoch += 1;
     }
 
-    fn ticket(&self, role: Role, model: &str, probes_model: bool) -> Ticket {
-        let (epoch, edition, model) = (self.epoch, self.edition, model.to_owned());
-        Ticket { role, model, probes_model, epoch, edition }
+    fn ticket(&self, kind: CallKind, model: &str, probes_model: bool) -> Ticket {
+        let (epoch, connection_edits, model) =
+            (self.epoch, self.connection_edits, model.to_owned());
+        Ticket { kind, model, probes_model, epoch, connection_edits }
     }
 }

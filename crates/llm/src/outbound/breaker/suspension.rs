@@ -1,6 +1,6 @@
 //! Suspensions: of the whole connection as a state, and of single models.
 
-use super::{Circuit, MAX_MODELS, Role, Signal, Ticket};
+use super::{CallKind, Circuit, MAX_MODELS, Signal, Ticket};
 use domain::{ErrorKind, Timestamp};
 use llm_types::{CallError, Decision};
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Circuit {
     pub(super) fn record_model(&mut self, ticket: &Ticket, signal: Signal<'_>, now: Timestamp) {
         match signal {
             Signal::SuspendModel(error) => self.suspend_model(ticket, error, now),
-            Signal::Success if ticket.role == Role::ManualProbe => {
+            Signal::Success if ticket.kind == CallKind::ManualProbe => {
                 self.suspended_models.remove(&ticket.model);
                 // The cause may be fixed for the other models too.
                 for suspension in self.suspended_models.values_mut() {
@@ -81,7 +81,7 @@ impl Circuit {
         let models = &mut self.suspended_models;
         if let Some(suspension) = models.get_mut(&ticket.model) {
             suspension.renew(error, ticket.probes_model, now);
-        } else if ticket.role != Role::ManualProbe {
+        } else if ticket.kind != CallKind::ManualProbe {
             if models.len() >= MAX_MODELS {
                 let oldest = models.iter().min_by_key(|(_, suspension)| suspension.probe_at);
                 if let Some(oldest) = oldest.map(|(model, _)| model.clone()) {

@@ -128,7 +128,7 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         // gates, so a call that was permitted after the edit uses the edited endpoint.
         let endpoint = self.call.resolver.resolve().await?;
         self.attempts += 1;
-        self.call.watcher.attempt_started(self.attempts).await;
+        self.call.hooks.attempt_started(self.attempts).await;
         permits.mark_sent();
         let began = Instant::now();
         let reply = self.outbound.provider.complete(&endpoint, self.call.request);

@@ -1,4 +1,4 @@
-//! Parking a call: its maximum wait, the reports to the watcher, and the error of a
+//! Parking a call: its maximum wait, the calls of the hooks, and the error of a
 //! wait that is too long.
 //!
 //! Only a wait without any progress of the provider is too long. A reply to another call
@@ -14,7 +14,7 @@ use llm_types::{CallError, Decision};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The watcher is not notified of shorter waits: a Retry-After of 1 s is common, and to
+/// The hooks are not called for shorter waits: a Retry-After of 1 s is common, and to
 /// release and acquire the caller's slots takes about as long.
 const MIN_WATCHED_WAIT: Duration = Duration::from_secs(2);
 /// The interval at which a waiting call checks whether it still can succeed.
@@ -41,7 +41,7 @@ pub(super) struct Wait<'a, T> {
 struct Waited<T> {
     /// The permit or a rejection. If the wait was too long, the end of it as it is known.
     result: Result<Result<T, CallError>, Option<Timestamp>>,
-    /// Whether the watcher was notified.
+    /// Whether the hook was called.
     watched: bool,
 }
 
@@ -69,7 +69,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
     /// Lets the caller acquire its own slots again, however long that takes. The permit is
     /// kept for a short time.
     async fn resume<T>(&self, permit: T) -> Option<T> {
-        let mut resumed = self.call.watcher.resumed();
+        let mut resumed = self.call.hooks.resumed();
         if tokio::time::timeout(KEEP_PERMIT, &mut resumed).await.is_ok() {
             return Some(permit);
         }
@@ -79,7 +79,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
     }
 
     /// Waits until the permit is ready, the wait is too long, or it is known to become too
-    /// long. Notifies the watcher of a wait that is long or becomes long, and again if it
+    /// long. Calls the hook for a wait that is long or becomes long, and again if it
     /// takes longer than announced.
     async fn wait<T>(&self, wait: Wait<'_, T>) -> Waited<T> {
         let Wait { reason, until, mut ready, gate } = wait;
@@ -94,7 +94,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
                     let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
                     waiting.until = reported(until, self.now());
                 }
-                self.call.watcher.waiting(waiting).await;
+                self.call.hooks.waiting(waiting).await;
                 watched = true;
                 let expected = waiting.until.map(|until| until.since(self.now()));
                 report_at = expected.map(|wait| Instant::now() + wait + MIN_REPORTED_WAIT);

@@ -3,7 +3,7 @@
 use super::fake_gates::gated;
 use super::{Notes, SECOND, Step, env, kind, limits};
 use crate::classify::Effect;
-use crate::outbound::{CallLimits, CallOutcome, CallWatcher};
+use crate::outbound::{CallHooks, CallLimits, CallOutcome};
 use async_trait::async_trait;
 use clock::Clock;
 use domain::{BreakerState, ErrorKind};
@@ -54,7 +54,7 @@ async fn error_behind_open_circuit_names_the_failure_of_the_provider() {
 struct SlowResume(Duration);
 
 #[async_trait]
-impl CallWatcher for SlowResume {
+impl CallHooks for SlowResume {
     async fn resumed(&self) {
         tokio::time::sleep(self.0).await;
     }

@@ -10,7 +10,7 @@ mod retries;
 mod simulation;
 
 use crate::outbound::{
-    Call, CallLimits, CallOrder, CallOutcome, CallTimes, CallWatcher, NoopWatcher, Outbound,
+    Call, CallHooks, CallLimits, CallOrder, CallOutcome, CallTimes, NoHooks, Outbound,
 };
 use crate::testing::{chat_request, endpoint};
 use async_trait::async_trait;
@@ -128,7 +128,7 @@ fn limits() -> CallLimits {
 struct Notes(Mutex<Vec<String>>);
 
 #[async_trait]
-impl CallWatcher for Notes {
+impl CallHooks for Notes {
     async fn waiting(&self, waiting: Waiting) {
         let until = waiting.until.map(|until| until.since(START).as_secs());
         self.0.lock().push(format!("waiting {} {until:?}", waiting.what));
@@ -143,15 +143,10 @@ impl CallWatcher for Notes {
 
 impl TestEnv {
     async fn call_with(&self, limits: CallLimits, model: &str) -> CallOutcome {
-        self.watched(limits, model, &NoopWatcher).await
+        self.watched(limits, model, &NoHooks).await
     }
 
-    async fn watched(
-        &self,
-        limits: CallLimits,
-        model: &str,
-        watcher: &dyn CallWatcher,
-    ) -> CallOutcome {
+    async fn watched(&self, limits: CallLimits, model: &str, hooks: &dyn CallHooks) -> CallOutcome {
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
             order: CallOrder::default(),
@@ -159,7 +154,7 @@ impl TestEnv {
             resolver: &endpoint("http://x"),
             request: &ChatRequest { model: model.into(), ..chat_request("hi") },
             limits,
-            watcher,
+            hooks,
         };
         self.outbound.call(call).await
     }
@@ -202,7 +197,7 @@ impl TestEnv {
             resolver: &endpoint("http://x"),
             request: &chat_request("hi"),
             limits,
-            watcher: &NoopWatcher,
+            hooks: &NoHooks,
         };
         self.outbound.call(call).await.result
     }

@@ -3,7 +3,7 @@
 
 use super::provider_models::{Model, ModeledProvider};
 use super::{SECOND, START};
-use crate::outbound::{Call, CallLimits, CallOrder, NoopWatcher, Outbound};
+use crate::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use crate::testing::{chat_request, endpoint};
 use clock::TokioClock;
 use domain::UserId;
@@ -85,7 +85,7 @@ async fn converse(
             resolver: &endpoint("http://x"),
             request: &request(user, conversation, number),
             limits,
-            watcher: &NoopWatcher,
+            hooks: &NoHooks,
         };
         let outcome = outbound.call(call).await;
         active_left = active_left.saturating_sub(outcome.times.active);

@@ -1,12 +1,12 @@
 //! Suites and the queue, one file per topic, and the fixture of these tests.
 
-pub mod cancel_and_expiry;
+pub mod cancel_and_deadline;
 pub mod claims;
 pub mod create_suite;
-pub mod evaluation_limits;
 pub mod lists;
 pub mod outages;
 pub mod queue_metrics;
+pub mod rejudge_limits;
 pub mod rejudges;
 pub mod retention;
 pub mod run_lifecycle;
@@ -157,6 +157,6 @@ pub async fn finished_runs(
 
 /// Rejudge `n` of a run.
 pub fn rejudge(run: &RunRow, n: u128) -> EvaluationRow {
-    let view = Evaluation::pending(EvaluationId(id(8000 + n)), "m", 1, at(2));
-    EvaluationRow::requested(run, run.model_snapshot.judge.clone(), view)
+    let evaluation = Evaluation::pending(EvaluationId(id(8000 + n)), "m", 1, at(2));
+    EvaluationRow::requested(run, run.model_snapshot.judge.clone(), evaluation)
 }

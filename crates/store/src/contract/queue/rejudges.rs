@@ -3,7 +3,7 @@
 use super::{
     QueueFixture, at, claim, finish, finished_runs, id, lost, passed, rejudge, space, suite, user,
 };
-use crate::suites::{CreateOutcome, NewEvaluation};
+use crate::suites::{CreateOutcome, NewRejudge};
 use crate::transition::{LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS};
 use domain::{ErrorKind, EvaluationStatus, RunStatus};
 
@@ -12,26 +12,31 @@ pub async fn rejudge_has_its_own_lease(f: QueueFixture) {
     let lease = run.lease();
     f.queue.commit(&lease, finish(passed()), at(1)).await.unwrap();
     let row = rejudge(&run, 1);
-    let new = |n| NewEvaluation { row: rejudge(&run, n), key: None };
-    assert_eq!(f.suites.create_evaluation(new(1)).await.unwrap(), CreateOutcome::New);
+    let new = |n| NewRejudge { row: rejudge(&run, n), key: None };
+    assert_eq!(f.suites.create_rejudge(new(1)).await.unwrap(), CreateOutcome::New);
     let busy = CreateOutcome::AlreadyRunning { suite_id: run.suite_id };
-    assert_eq!(f.suites.create_evaluation(new(2)).await.unwrap(), busy);
-    let first = f.queue.claim_evaluations(claim(9, at(2))).await.unwrap().remove(0);
-    assert!(f.queue.claim_evaluations(claim(9, at(2))).await.unwrap().is_empty());
+    assert_eq!(f.suites.create_rejudge(new(2)).await.unwrap(), busy);
+    let first = f.queue.claim_rejudges(claim(9, at(2))).await.unwrap().remove(0);
+    assert!(f.queue.claim_rejudges(claim(9, at(2))).await.unwrap().is_empty());
     f.queue.reap(at(2).plus(LEASE_DURATION * 2)).await.unwrap();
-    let mut view = first.view.clone();
-    view.status = EvaluationStatus::Done;
+    let mut evaluation = first.evaluation.clone();
+    evaluation.status = EvaluationStatus::Done;
     assert!(lost(
-        f.queue.commit_evaluation(row.view.id, first.lease_epoch, view.clone(), at(70)).await
+        f.queue
+            .commit_rejudge(row.evaluation.id, first.lease_epoch, evaluation.clone(), at(70))
+            .await
     ));
     assert!(lost(f.queue.record_judge_call(&first, id(1), at(70)).await), "no lease holder");
-    let second = f.queue.claim_evaluations(claim(9, at(71))).await.unwrap().remove(0);
+    let second = f.queue.claim_rejudges(claim(9, at(71))).await.unwrap().remove(0);
     assert_eq!(second.recoveries, 1);
     assert!(lost(f.queue.record_judge_call(&first, id(1), at(71)).await), "another lease holder");
     f.queue.record_judge_call(&second, id(1), at(71)).await.unwrap();
-    f.queue.commit_evaluation(row.view.id, second.lease_epoch, view, at(72)).await.unwrap();
+    f.queue
+        .commit_rejudge(row.evaluation.id, second.lease_epoch, evaluation, at(72))
+        .await
+        .unwrap();
     let listed = f.suites.evaluations(run.id).await.unwrap();
-    assert_eq!(listed[0].view.status, EvaluationStatus::Done);
+    assert_eq!(listed[0].evaluation.status, EvaluationStatus::Done);
     let untouched = f.suites.run(space(1), run.id).await.unwrap().unwrap();
     assert_eq!(untouched.status, RunStatus::Passed, "a rejudge never changes the run");
 }
@@ -42,14 +47,14 @@ pub async fn users_take_turns_with_rejudges(f: QueueFixture) {
         let over = finished_runs(&*f.suites, &*f.queue, suite(n, owner, runs)).await;
         for (i, run) in (n * 100..).zip(&over) {
             let mut row = rejudge(run, i);
-            row.view.created_at = at(i as u64);
-            let new = NewEvaluation { row, key: None };
-            assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::New);
+            row.evaluation.created_at = at(i as u64);
+            let new = NewRejudge { row, key: None };
+            assert_eq!(f.suites.create_rejudge(new).await.unwrap(), CreateOutcome::New);
         }
     };
     let taken = async |most: u32| -> Vec<_> {
-        let taken = f.queue.claim_evaluations(claim(most, at(900))).await.unwrap();
-        taken.into_iter().map(|row| (row.user_id, row.view.created_at)).collect()
+        let taken = f.queue.claim_rejudges(claim(most, at(900))).await.unwrap();
+        taken.into_iter().map(|row| (row.user_id, row.evaluation.created_at)).collect()
     };
     let (one, two) = (user(1), user(2));
     request(1, 1, 20).await;
@@ -65,15 +70,15 @@ pub async fn users_take_turns_with_rejudges(f: QueueFixture) {
 pub async fn rejudge_without_progress_is_abandoned(f: QueueFixture) {
     let run = f.leased_run().await;
     f.queue.commit(&run.lease(), finish(passed()), at(1)).await.unwrap();
-    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
-    f.suites.create_evaluation(new).await.unwrap();
+    let new = NewRejudge { row: rejudge(&run, 1), key: None };
+    f.suites.create_rejudge(new).await.unwrap();
     for n in 0..=MAX_RECOVERIES_WITHOUT_PROGRESS {
-        let claimed = f.queue.claim_evaluations(claim(9, at(2))).await.unwrap();
+        let claimed = f.queue.claim_rejudges(claim(9, at(2))).await.unwrap();
         assert_eq!(claimed[0].recoveries, n);
         f.queue.recover_at_boot(at(3)).await.unwrap();
     }
-    assert!(f.queue.claim_evaluations(claim(9, at(4))).await.unwrap().is_empty());
-    let ended = f.suites.evaluations(run.id).await.unwrap().remove(0).view;
+    assert!(f.queue.claim_rejudges(claim(9, at(4))).await.unwrap().is_empty());
+    let ended = f.suites.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(ended.status, EvaluationStatus::Error);
     assert_eq!(ended.error.map(|error| error.kind), Some(ErrorKind::Abandoned));
     assert_eq!(ended.finished_at, Some(at(3)));

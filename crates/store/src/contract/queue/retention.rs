@@ -3,7 +3,7 @@
 use super::{QueueFixture, T0, at, claim, finish, id, passed, rejudge, space, suite, turns, user};
 use crate::retention::Expired;
 use crate::rows::{Intent, Role};
-use crate::suites::{CreateOutcome, IdempotencyRecord, NewEvaluation, NewSuite};
+use crate::suites::{CreateOutcome, IdempotencyRecord, NewRejudge, NewSuite};
 use crate::transition::RunChange;
 use domain::services::HistoryFilter;
 use domain::{Evaluation, EvaluationStatus, Stage, SuiteId, SuiteStatus, Timestamp};
@@ -37,9 +37,9 @@ async fn delete_all(f: &QueueFixture, what: Expired, before: Timestamp, most: u3
 
 /// Completes the pending rejudge.
 async fn complete_rejudge(f: &QueueFixture) {
-    let row = f.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
-    let view = Evaluation { status: EvaluationStatus::Done, ..row.view.clone() };
-    f.queue.commit_evaluation(row.view.id, row.lease_epoch, view, at(13)).await.unwrap();
+    let row = f.queue.claim_rejudges(claim(9, at(12))).await.unwrap().remove(0);
+    let evaluation = Evaluation { status: EvaluationStatus::Done, ..row.evaluation.clone() };
+    f.queue.commit_rejudge(row.evaluation.id, row.lease_epoch, evaluation, at(13)).await.unwrap();
 }
 
 pub async fn expired_events_are_deleted_but_their_suite_stays(f: QueueFixture) {
@@ -67,8 +67,8 @@ pub async fn expired_events_are_deleted_but_their_suite_stays(f: QueueFixture) {
 pub async fn expired_suite_is_deleted_with_its_runs(f: QueueFixture) {
     let old = finished_suite(&f, 1, 3, at(10)).await;
     let run = f.suites.suite(space(1), old).await.unwrap().unwrap().1.remove(0);
-    let judged = NewEvaluation { row: rejudge(&run, 1), key: None };
-    f.suites.create_evaluation(judged).await.unwrap();
+    let judged = NewRejudge { row: rejudge(&run, 1), key: None };
+    f.suites.create_rejudge(judged).await.unwrap();
     complete_rejudge(&f).await;
     let young = finished_suite(&f, 2, 3, at(20)).await;
     f.suites.create_suite(suite(3, 1, 1)).await.unwrap();
@@ -96,16 +96,16 @@ pub async fn suite_with_unfinished_rejudge_is_not_deleted(f: QueueFixture) {
     let judged = finished_suite(&f, 1, 2, at(10)).await;
     let other = finished_suite(&f, 2, 1, at(11)).await;
     let run = f.suites.suite(space(1), judged).await.unwrap().unwrap().1.remove(1);
-    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
-    assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::New);
+    let new = NewRejudge { row: rejudge(&run, 1), key: None };
+    assert_eq!(f.suites.create_rejudge(new).await.unwrap(), CreateOutcome::New);
     delete_all(&f, Expired::Suites, at(15), 500).await;
     assert!(f.suites.owns(space(1), judged).await.unwrap(), "pending rejudge");
     assert!(!f.suites.owns(space(1), other).await.unwrap(), "other suites are deleted");
-    let leased = f.queue.claim_evaluations(claim(9, at(12))).await.unwrap().remove(0);
+    let leased = f.queue.claim_rejudges(claim(9, at(12))).await.unwrap().remove(0);
     delete_all(&f, Expired::Suites, at(15), 500).await;
     let (_, input) = f.queue.run_with_input(run.id).await.unwrap();
     assert_eq!(input.transcript.len(), 2, "running rejudge");
-    f.queue.release_evaluation(leased.view.id, leased.lease_epoch, at(9)).await.unwrap();
+    f.queue.release_rejudge(leased.evaluation.id, leased.lease_epoch, at(9)).await.unwrap();
     complete_rejudge(&f).await;
     delete_all(&f, Expired::Suites, at(15), 500).await;
     assert!(!f.suites.owns(space(1), judged).await.unwrap());
@@ -121,8 +121,8 @@ pub async fn deleted_run_is_neither_copied_nor_rejudged(f: QueueFixture) {
     let claimed = f.claim_run(at(16)).await;
     assert_eq!((claimed.source_run_id, claimed.turns, claimed.end_reason), (None, 0, None));
     assert_eq!(claimed.stage, Some(Stage::Conversing), "it has its own conversation");
-    let new = NewEvaluation { row: rejudge(&run, 1), key: None };
-    assert_eq!(f.suites.create_evaluation(new).await.unwrap(), CreateOutcome::Gone);
+    let new = NewRejudge { row: rejudge(&run, 1), key: None };
+    assert_eq!(f.suites.create_rejudge(new).await.unwrap(), CreateOutcome::Gone);
     assert!(f.suites.evaluations(run.id).await.unwrap().is_empty());
 }
 

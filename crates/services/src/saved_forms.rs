@@ -1,16 +1,16 @@
-//! Rejected form input, kept for a day so that nothing typed is lost.
+//! Form input that was rejected or not finished, kept for a day so that nothing typed is lost.
 
-use super::Drafts;
+use super::SavedForms;
 use super::errors::internal;
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
-use domain::services::{AppResult, Caller, DraftService, RejectedForm};
-use domain::{Draft, DraftId};
+use domain::services::{AppResult, Caller, SavedForm, SavedFormService};
+use domain::{Draft, SavedFormId};
 use serde_json::Value;
 
-/// The maximum size of a draft of a visitor who is not signed in, in bytes.
-const MAX_ANONYMOUS_DRAFT: usize = 16 * 1024;
+/// The maximum size of a stored form of a visitor who is not signed in, in bytes.
+const MAX_ANONYMOUS_FORM_BYTES: usize = 16 * 1024;
 /// Fields that are never stored, at any depth.
 const NEVER: [&str; 5] = ["password", "api_key", "key", "token", "secret"];
 
@@ -27,40 +27,40 @@ fn redact(value: &mut Value) {
 }
 
 #[async_trait]
-impl DraftService for Drafts {
-    async fn keep_draft(
+impl SavedFormService for SavedForms {
+    async fn save_form(
         &self,
         caller: Option<&Caller>,
-        rejected: &RejectedForm,
-    ) -> AppResult<DraftId> {
+        rejected: &SavedForm,
+    ) -> AppResult<SavedFormId> {
         let mut kept = rejected.clone();
         redact(&mut kept.draft.0);
-        let encode = |kept: &RejectedForm| {
-            serde_json::to_string(kept).map_err(|error| internal(&error, "keep a draft"))
+        let encode = |kept: &SavedForm| {
+            serde_json::to_string(kept).map_err(|error| internal(&error, "store a form"))
         };
         let mut body = encode(&kept)?;
-        if caller.is_none() && body.len() > MAX_ANONYMOUS_DRAFT {
+        if caller.is_none() && body.len() > MAX_ANONYMOUS_FORM_BYTES {
             // Visitors must not fill the disk, so only the problems are stored.
             kept.draft = Draft::default();
             kept.problems.truncate(20);
             body = encode(&kept)?;
-            if body.len() > MAX_ANONYMOUS_DRAFT {
+            if body.len() > MAX_ANONYMOUS_FORM_BYTES {
                 return Err(AppError::new(
                     domain::error::ErrorCode::TooLarge,
                     "What was typed is too long.",
                 ));
             }
         }
-        let id: DraftId = self.clock.uuid().into();
+        let id: SavedFormId = self.clock.uuid().into();
         let space = caller.map(|caller| caller.space_id);
-        self.store.put_draft(space, id, &body, self.clock.now()).await.or_app_error()?;
+        self.store.put_saved_form(space, id, &body, self.clock.now()).await.or_app_error()?;
         Ok(id)
     }
 
-    async fn draft(&self, caller: Option<&Caller>, id: DraftId) -> AppResult<RejectedForm> {
+    async fn saved_form(&self, caller: Option<&Caller>, id: SavedFormId) -> AppResult<SavedForm> {
         let space = caller.map(|caller| caller.space_id);
-        let body = self.store.draft(space, id, self.clock.now()).await.or_app_error()?;
-        let body = body.ok_or_else(|| AppError::not_found("draft"))?;
-        serde_json::from_str(&body).map_err(|error| internal(&error, "read a draft"))
+        let body = self.store.saved_form(space, id, self.clock.now()).await.or_app_error()?;
+        let body = body.ok_or_else(|| AppError::not_found("form"))?;
+        serde_json::from_str(&body).map_err(|error| internal(&error, "read a stored form"))
     }
 }

@@ -3,7 +3,7 @@
 use super::{QueueFixture, at, claim, finished_runs, rejudge, suite};
 use crate::queue::Claim;
 use crate::scheduler::AdmissionLimit;
-use crate::suites::NewEvaluation;
+use crate::suites::NewRejudge;
 use domain::{ConnectionId, EvaluationId, UserId};
 use uuid::Uuid;
 
@@ -15,9 +15,9 @@ pub async fn open_circuit_defers_rejudges_and_half_open_admits_one(f: QueueFixtu
             (n * 10..).zip(finished_runs(&*f.suites, &*f.queue, suite(n, owner, runs)).await)
         {
             let mut row = rejudge(&run, i);
-            row.view.created_at = at(i as u64);
+            row.evaluation.created_at = at(i as u64);
             judge = Some(row.judge.clone());
-            f.suites.create_evaluation(NewEvaluation { row, key: None }).await.unwrap();
+            f.suites.create_rejudge(NewRejudge { row, key: None }).await.unwrap();
         }
     }
     let judge = judge.unwrap();
@@ -30,13 +30,13 @@ pub async fn open_circuit_defers_rejudges_and_half_open_admits_one(f: QueueFixtu
     let taken = async |admission_limits: Vec<AdmissionLimit>,
                        now: u64|
            -> Vec<(u64, EvaluationId, u32)> {
-        let taken = f
-            .queue
-            .claim_evaluations(Claim { admission_limits, ..claim(99, at(now)) })
-            .await
-            .unwrap();
+        let taken =
+            f.queue.claim_rejudges(Claim { admission_limits, ..claim(99, at(now)) }).await.unwrap();
         let second = |time: domain::Timestamp| time.since(at(0)).as_secs();
-        taken.iter().map(|row| (second(row.view.created_at), row.id(), row.lease_epoch)).collect()
+        taken
+            .iter()
+            .map(|row| (second(row.evaluation.created_at), row.id(), row.lease_epoch))
+            .collect()
     };
     let seconds = |taken: &[(u64, EvaluationId, u32)]| -> Vec<u64> {
         taken.iter().map(|(second, ..)| *second).collect()
@@ -49,7 +49,7 @@ pub async fn open_circuit_defers_rejudges_and_half_open_admits_one(f: QueueFixtu
     assert_eq!(seconds(&probe), [10], "the oldest one probes");
     assert_eq!(seconds(&taken(half_open(), 33).await), [0; 0], "only one");
     // After a release it is the oldest again.
-    f.queue.release_evaluation(probe[0].1, probe[0].2, at(9)).await.unwrap();
+    f.queue.release_rejudge(probe[0].1, probe[0].2, at(9)).await.unwrap();
     assert_eq!(seconds(&taken(half_open(), 34).await), [10]);
     // The longest wait is ten minutes after the creation.
     assert_eq!(seconds(&taken(open(), 610).await), [0; 0]);

@@ -1,7 +1,7 @@
 //! What a start would do. Pure, so that preflight and start cannot differ.
 
 use domain::{
-    Agent, END_CONVERSATION, Incompatibility, Mode, Preflight, Problem, Scenario, is_blank,
+    Agent, END_CONVERSATION, Mode, Preflight, Problem, Scenario, ScenarioFinding, is_blank,
 };
 
 /// What an agent lacks for a scenario, as a sentence; `None` if nothing.
@@ -39,15 +39,15 @@ pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
 /// Tools of the agent without a mock in the scenario.
 #[must_use]
 pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
-    let mocked = |name: &str| scenario.spec.tool_mocks.iter().any(|mock| mock.tool == name);
+    let has_mock = |name: &str| scenario.spec.tool_mocks.iter().any(|mock| mock.tool == name);
     let tools = agent.spec.tools.iter().map(|tool| tool.name.clone());
-    tools.filter(|name| !mocked(name)).collect()
+    tools.filter(|name| !has_mock(name)).collect()
 }
 
 /// The maximum number of model calls of one run, without tool rounds: agent,
 /// simulated user and judge.
 #[must_use]
-pub fn calls(scenario: &Scenario) -> u32 {
+pub fn max_model_calls(scenario: &Scenario) -> u32 {
     let calls_per_turn = match scenario.spec.mode {
         Mode::Scripted => 1,
         Mode::Simulated => 2,
@@ -67,11 +67,11 @@ pub fn user_turns(scenario: &Scenario) -> u32 {
 /// What would run, without what needs I/O (connections, unfinished suites, past
 /// durations).
 #[must_use]
-pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool) -> Preflight {
+pub fn check(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool) -> Preflight {
     let mut preflight = Preflight { problems: agent.problems(), ..Preflight::default() };
     let mut runnable = 0;
     for scenario in scenarios {
-        let entry = |reason: String| Incompatibility {
+        let entry = |reason: String| ScenarioFinding {
             scenario_id: scenario.id,
             scenario: scenario.spec.name.clone(),
             reason,
@@ -81,7 +81,7 @@ pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool
             continue;
         }
         runnable += 1;
-        preflight.expected_calls += calls(scenario) * repeats;
+        preflight.max_model_calls += max_model_calls(scenario) * repeats;
         if scenario.spec.checks_nothing() {
             let reason = "it has no expected behavior, failure condition, criterion or rule, so its runs end as inconclusive";
             preflight.nothing_to_check.push(entry(reason.to_owned()));
@@ -92,7 +92,7 @@ pub fn preflight(agent: &Agent, scenarios: &[Scenario], repeats: u32, skip: bool
         }
     }
     preflight.scenarios = count(scenarios.len());
-    preflight.jobs = repeats * if skip { count(scenarios.len()) } else { runnable };
+    preflight.runs = repeats * if skip { count(scenarios.len()) } else { runnable };
     if scenarios.is_empty() {
         preflight
             .problems

@@ -74,7 +74,7 @@ async fn end(
         Interrupted::Stopped(Stop::Shutdown) => {
             let (id, lease_epoch) = (row.id(), row.lease_epoch);
             let released = store_retry
-                .retry_while_unavailable(|| shared.queue.release_evaluation(id, lease_epoch, now));
+                .retry_while_unavailable(|| shared.queue.release_rejudge(id, lease_epoch, now));
             if let Err(error) = released.await {
                 tracing::warn!(%error, "could not be released; the lease will expire");
             }
@@ -88,12 +88,12 @@ async fn end(
             Some(RunError::new(ErrorKind::Internal, message))
         }
     };
-    row.view.status = match error {
+    row.evaluation.status = match error {
         Some(_) => EvaluationStatus::Error,
         None => EvaluationStatus::Cancelled,
     };
-    row.view.error = error;
-    row.view.finished_at = Some(now);
+    row.evaluation.error = error;
+    row.evaluation.finished_at = Some(now);
     match store(&store_retry, &row).await {
         Ok(()) => log_end(&row),
         Err(error) => {
@@ -125,9 +125,9 @@ async fn judge(
     };
     loop {
         let now = shared.clock.now();
-        match judge_step(case, raw_replies(Some(&row.view)), &row.judge.model).await {
+        match judge_step(case, raw_replies(Some(&row.evaluation)), &row.judge.model).await {
             JudgeStep::Decided(outcome) => {
-                apply_outcome(&mut row.view, *outcome, now);
+                apply_outcome(&mut row.evaluation, *outcome, now);
                 store(&store_retry, row).await?;
                 log_end(row);
                 return Ok(());
@@ -146,11 +146,11 @@ async fn judge(
                 let reply = outcome.result.map_err(|interrupted| match interrupted {
                     CallInterrupted::Stopped(why) => Interrupted::Stopped(why),
                     CallInterrupted::Store(error) => Interrupted::Store(error),
-                    CallInterrupted::Failed(error) => Interrupted::Error(judge_unavailable(
+                    CallInterrupted::CallError(error) => Interrupted::Error(judge_unavailable(
                         &RunError::new(error.kind(), error.message),
                     )),
                 })?;
-                record_reply(&mut row.view, &reply);
+                record_reply(&mut row.evaluation, &reply);
                 store(&store_retry, row).await?;
             }
         }
@@ -171,7 +171,7 @@ fn call_context<'a>(
         // Before all runs, because a user waits for the result.
         order: CallOrder::default(),
         lease: None,
-        requested_at: row.view.created_at,
+        requested_at: row.evaluation.created_at,
         deadline: row.deadline_at,
         active_left: EVALUATION_ALLOWANCE.min(left),
         max_wait: shared.settings.max_wait.min(left),
@@ -180,14 +180,14 @@ fn call_context<'a>(
 }
 
 fn log_end(row: &EvaluationRow) {
-    let kind = row.view.error.as_ref().map(|error| error.kind.as_str());
-    tracing::info!(status = row.view.status.as_str(), kind, "evaluation ended");
+    let kind = row.evaluation.error.as_ref().map(|error| error.kind.as_str());
+    tracing::info!(status = row.evaluation.status.as_str(), kind, "evaluation ended");
 }
 
 async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> StoreResult<()> {
     let shared = store_retry.shared;
     let now = shared.clock.now();
     let commit =
-        || shared.queue.commit_evaluation(row.id(), row.lease_epoch, row.view.clone(), now);
+        || shared.queue.commit_rejudge(row.id(), row.lease_epoch, row.evaluation.clone(), now);
     store_retry.retry_while_unavailable(commit).await
 }

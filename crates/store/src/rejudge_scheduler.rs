@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A pending or running rejudge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnfinishedEvaluation {
+pub struct UnfinishedRejudge {
     pub id: EvaluationId,
     pub user_id: UserId,
     /// The judge model; `None` if it cannot be read.
@@ -18,7 +18,7 @@ pub struct UnfinishedEvaluation {
     pub created_at: Timestamp,
 }
 
-impl UnfinishedEvaluation {
+impl UnfinishedRejudge {
     fn is_limited_by(&self, limit: &AdmissionLimit) -> bool {
         limit.applies_to(self.user_id, self.judge.as_ref())
     }
@@ -27,8 +27,8 @@ impl UnfinishedEvaluation {
 /// The evaluations that wait for `limits` to end, at most `max_wait` after their
 /// creation. Where a limit admits one per user, the oldest one starts.
 #[must_use]
-pub fn deferred_evaluations(
-    mut unfinished: Vec<UnfinishedEvaluation>,
+pub fn deferred_rejudges(
+    mut unfinished: Vec<UnfinishedRejudge>,
     limits: &[AdmissionLimit],
     max_wait: Duration,
     now: Timestamp,
@@ -65,9 +65,9 @@ mod tests {
 
     /// Evaluation `n` of user `owner` with a judge on connection `at`, created
     /// `n` seconds after the start.
-    fn evaluation(n: u64, owner: u128, at: u128, running: bool) -> UnfinishedEvaluation {
+    fn evaluation(n: u64, owner: u128, at: u128, running: bool) -> UnfinishedRejudge {
         let connection_id = ConnectionId(Uuid::from_u128(at));
-        UnfinishedEvaluation {
+        UnfinishedRejudge {
             id: Uuid::from_u128(n.into()).into(),
             user_id: UserId(Uuid::from_u128(owner)),
             judge: Some(ModelRef { connection_id, model: "m".into() }),
@@ -84,17 +84,17 @@ mod tests {
     }
 
     fn deferred(
-        unfinished: &[UnfinishedEvaluation],
+        unfinished: &[UnfinishedRejudge],
         limits: &[AdmissionLimit],
         now: u64,
     ) -> Vec<u128> {
         let now = Timestamp(0).plus(Duration::from_secs(now));
-        let deferred = deferred_evaluations(unfinished.to_vec(), limits, MAX_WAIT, now);
+        let deferred = deferred_rejudges(unfinished.to_vec(), limits, MAX_WAIT, now);
         deferred.into_iter().map(|id| id.0.as_u128()).collect()
     }
 
     #[test]
-    fn open_circuit_defers_evaluations_of_its_connection_only() {
+    fn open_circuit_defers_rejudges_of_its_connection_only() {
         let all = [
             evaluation(3, 1, 7, false),
             evaluation(2, 1, 7, false),
@@ -114,7 +114,7 @@ mod tests {
         let all = [evaluation(0, 1, 7, false), evaluation(1, 1, 7, false)];
         assert_eq!(deferred(&all, &limit(0), 599), [0, 1]);
         assert_eq!(deferred(&all, &limit(0), 600), [1]);
-        let unreadable = UnfinishedEvaluation { judge: None, ..evaluation(0, 1, 7, false) };
+        let unreadable = UnfinishedRejudge { judge: None, ..evaluation(0, 1, 7, false) };
         assert_eq!(deferred(&[unreadable], &limit(0), 1), [0; 0], "starts, and ends as damaged");
     }
 }

@@ -5,10 +5,10 @@ use crate::rows::{RawEvaluation, document, save_evaluation, select_evaluations};
 use crate::sqlite_error::{DbResult, RunStatement};
 use domain::{ConnectionId, EvaluationId, EvaluationStatus, Timestamp};
 use sqlx::SqliteConnection;
-use store::evaluation_scheduler::{UnfinishedEvaluation, deferred_evaluations};
 use store::queue::Claim;
+use store::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
 use store::rows::{EvaluationRow, ModelRef, RunRow};
-use store::transition::{EvaluationTransition, corrupt_evaluation};
+use store::transition::{RejudgeTransition, corrupt_evaluation};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ macro_rules! select_next {
 
 /// Leases the rejudges that start next. Corrupt ones fail, and others
 /// start instead.
-pub(super) async fn claim_evaluations(
+pub(super) async fn claim_rejudges(
     c: &mut SqliteConnection,
     claim: Claim,
 ) -> StoreResult<Vec<EvaluationRow>> {
@@ -45,14 +45,12 @@ pub(super) async fn claim_evaluations(
         let next = select_next!(claim.runs_per_user, limit, deferred);
         let mut any_failed = false;
         for evaluation in next.fetch_all(&mut *c).await.db()? {
-            let Some(mut row) = read_or_fail(c, &evaluation, claim.now).await? else {
+            let Some(mut row) = read_or_end_as_error(c, &evaluation, claim.now).await? else {
                 any_failed = true;
                 continue;
             };
-            let transition = EvaluationTransition::Claim {
-                owner: claim.owner.clone(),
-                max_wait: claim.max_wait,
-            };
+            let transition =
+                RejudgeTransition::Claim { owner: claim.owner.clone(), max_wait: claim.max_wait };
             row.transition(transition, claim.now)?;
             save_evaluation(c, &row).await?;
             claimed.push(row);
@@ -73,24 +71,24 @@ async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String
         );
         for evaluation in evaluations.fetch_all(c).await.db()? {
             if let Ok(row) = evaluation.read() {
-                unfinished.push(UnfinishedEvaluation {
-                    id: row.view.id,
+                unfinished.push(UnfinishedRejudge {
+                    id: row.evaluation.id,
                     user_id: row.user_id,
                     judge: Some(row.judge),
-                    running: row.view.status == EvaluationStatus::Running,
-                    created_at: row.view.created_at,
+                    running: row.evaluation.status == EvaluationStatus::Running,
+                    created_at: row.evaluation.created_at,
                 });
             }
         }
     }
     let deferred =
-        deferred_evaluations(unfinished, &claim.admission_limits, claim.max_wait, claim.now);
+        deferred_rejudges(unfinished, &claim.admission_limits, claim.max_wait, claim.now);
     document(&deferred.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
 }
 
 /// Recovers rejudges whose lease expired or whose deadline passed; at boot
 /// all that are running.
-pub(super) async fn recover_evaluations(
+pub(super) async fn recover_rejudges(
     c: &mut SqliteConnection,
     all: bool,
     now: Timestamp,
@@ -102,8 +100,8 @@ pub(super) async fn recover_evaluations(
         now.0,
     );
     for evaluation in evaluations.fetch_all(&mut *c).await.db()? {
-        if let Some(mut row) = read_or_fail(c, &evaluation, now).await? {
-            row.transition(EvaluationTransition::Recover, now)?;
+        if let Some(mut row) = read_or_end_as_error(c, &evaluation, now).await? {
+            row.transition(RejudgeTransition::Recover, now)?;
             save_evaluation(c, &row).await?;
         }
     }
@@ -122,7 +120,7 @@ pub(super) async fn end_first_evaluation(
         run.id.0,
     );
     for evaluation in evaluations.fetch_all(&mut *c).await.db()? {
-        if let Some(mut row) = read_or_fail(c, &evaluation, now).await?
+        if let Some(mut row) = read_or_end_as_error(c, &evaluation, now).await?
             && row.end_with_run(run, now)
         {
             save_evaluation(c, &row).await?;
@@ -146,10 +144,10 @@ pub(super) async fn read_evaluation(
 }
 
 /// Applies a transition to a stored evaluation and saves it.
-pub(super) async fn apply_to_evaluation(
+pub(super) async fn apply_to_rejudge(
     c: &mut SqliteConnection,
     id: EvaluationId,
-    transition: EvaluationTransition,
+    transition: RejudgeTransition,
     now: Timestamp,
 ) -> StoreResult<()> {
     let mut row = read_evaluation(c, id).await?;
@@ -164,11 +162,11 @@ pub(super) async fn fail_if_corrupt(
     now: Timestamp,
 ) -> StoreResult<()> {
     let evaluation = find(c, id).await?;
-    read_or_fail(c, &evaluation, now).await.map(|_| ())
+    read_or_end_as_error(c, &evaluation, now).await.map(|_| ())
 }
 
 /// Reads an evaluation. A corrupt one fails, so that it does not hold up others.
-async fn read_or_fail(
+async fn read_or_end_as_error(
     c: &mut SqliteConnection,
     evaluation: &RawEvaluation,
     now: Timestamp,
@@ -177,14 +175,14 @@ async fn read_or_fail(
         Ok(row) => Ok(Some(row)),
         Err(error) => {
             tracing::error!(evaluation = %evaluation.id, %error, "an evaluation is corrupt and fails");
-            fail_corrupt_evaluation(c, evaluation, now).await.map(|()| None)
+            end_corrupt_evaluation_as_error(c, evaluation, now).await.map(|()| None)
         }
     }
 }
 
 /// Fails an evaluation whose row cannot be read. Replaces the corrupt columns, so
 /// that pages can show it.
-async fn fail_corrupt_evaluation(
+async fn end_corrupt_evaluation_as_error(
     c: &mut SqliteConnection,
     evaluation: &RawEvaluation,
     now: Timestamp,
@@ -196,11 +194,11 @@ async fn fail_corrupt_evaluation(
         model: "unknown".to_owned(),
     });
     let created_at = row.get("created_at", evaluation.created_at.clone()).unwrap_or(now);
-    let view = corrupt_evaluation(id, &judge.model, created_at, now);
+    let ended = corrupt_evaluation(id, &judge.model, created_at, now);
     let lease_epoch: u32 = row.get("lease_epoch", evaluation.lease_epoch.clone()).unwrap_or(0);
     let lease_epoch = lease_epoch.saturating_add(1);
     let recoveries: u32 = row.get("recoveries", evaluation.recoveries.clone()).unwrap_or(0);
-    let (status, judge, body) = (view.status.as_str(), document(&judge)?, document(&view)?);
+    let (status, judge, body) = (ended.status.as_str(), document(&judge)?, document(&ended)?);
     // The stored bytes: a corrupt id can be found too.
     let key = Cell::value(evaluation.id.clone());
     sqlx::query!(

@@ -11,7 +11,7 @@ use domain::{
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum EvaluationTransition {
+pub enum RejudgeTransition {
     /// A worker takes the lease of a pending evaluation.
     Claim {
         owner: String,
@@ -19,7 +19,7 @@ pub enum EvaluationTransition {
         max_wait: Duration,
     },
     /// The lease holder stores its result so far, or the final one.
-    Commit { lease_epoch: u32, view: Box<Evaluation> },
+    Commit { lease_epoch: u32, evaluation: Box<Evaluation> },
     /// The lease holder gives the lease back (shutdown).
     Release { lease_epoch: u32 },
     /// The lease expired or its holder is gone. Retries the evaluation, or
@@ -30,8 +30,8 @@ pub enum EvaluationTransition {
 impl EvaluationRow {
     /// The first evaluation of a run.
     #[must_use]
-    pub fn of_run(run: &RunRow, view: Evaluation) -> Self {
-        let mut row = Self::requested(run, run.model_snapshot.judge.clone(), view);
+    pub fn of_run(run: &RunRow, evaluation: Evaluation) -> Self {
+        let mut row = Self::requested(run, run.model_snapshot.judge.clone(), evaluation);
         row.lease.0.lease_epoch = run.lease_epoch;
         row.lease.0.deadline_at = run.deadline_at;
         row
@@ -39,14 +39,14 @@ impl EvaluationRow {
 
     /// A new rejudge.
     #[must_use]
-    pub fn requested(run: &RunRow, judge: ModelRef, view: Evaluation) -> Self {
+    pub fn requested(run: &RunRow, judge: ModelRef, evaluation: Evaluation) -> Self {
         Self {
             run_id: run.id,
             suite_id: run.suite_id,
             space_id: run.space_id,
             user_id: run.user_id,
             judge,
-            view,
+            evaluation,
             lease: ReadOnly::default(),
         }
     }
@@ -59,7 +59,7 @@ impl EvaluationRow {
     /// Whether a worker holds the lease of this epoch.
     #[must_use]
     pub fn is_leased_at(&self, lease_epoch: u32) -> bool {
-        let running = self.view.status == EvaluationStatus::Running;
+        let running = self.evaluation.status == EvaluationStatus::Running;
         running && self.lease_owner.is_some() && self.lease_epoch == lease_epoch
     }
 
@@ -69,35 +69,35 @@ impl EvaluationRow {
     /// [`Refused`]: the row is unchanged.
     pub fn transition(
         &mut self,
-        transition: EvaluationTransition,
+        transition: RejudgeTransition,
         now: Timestamp,
     ) -> Result<(), Refused> {
         match transition {
-            EvaluationTransition::Claim { owner, max_wait } => {
-                if self.view.status != EvaluationStatus::Pending {
+            RejudgeTransition::Claim { owner, max_wait } => {
+                if self.evaluation.status != EvaluationStatus::Pending {
                     return Err(Refused::NotApplicable);
                 }
-                self.view.status = EvaluationStatus::Running;
+                self.evaluation.status = EvaluationStatus::Running;
                 let lease = &mut self.lease.0;
                 lease.lease_epoch += 1;
                 lease.lease_owner = Some(owner);
                 lease.lease_until = Some(now.plus(LEASE_DURATION));
                 lease.deadline_at.get_or_insert(now.plus(max_wait + EVALUATION_ALLOWANCE));
             }
-            EvaluationTransition::Commit { lease_epoch, view } => {
+            RejudgeTransition::Commit { lease_epoch, evaluation } => {
                 if !self.is_leased_at(lease_epoch) {
                     return Err(Refused::LeaseLost);
                 }
-                self.commit(*view, now);
+                self.commit(*evaluation, now);
             }
-            EvaluationTransition::Release { lease_epoch } => {
+            RejudgeTransition::Release { lease_epoch } => {
                 if !self.is_leased_at(lease_epoch) {
                     return Err(Refused::LeaseLost);
                 }
                 self.release();
             }
-            EvaluationTransition::Recover => {
-                if self.view.status != EvaluationStatus::Running {
+            RejudgeTransition::Recover => {
+                if self.evaluation.status != EvaluationStatus::Running {
                     return Err(Refused::NotApplicable);
                 }
                 self.release();
@@ -107,12 +107,12 @@ impl EvaluationRow {
         Ok(())
     }
 
-    fn commit(&mut self, view: Evaluation, now: Timestamp) {
-        if view.raw_reply.is_some() {
+    fn commit(&mut self, evaluation: Evaluation, now: Timestamp) {
+        if evaluation.raw_reply.is_some() {
             self.lease.0.recoveries_without_progress = 0;
         }
-        self.view = view;
-        if is_unfinished(self.view.status) {
+        self.evaluation = evaluation;
+        if is_unfinished(self.evaluation.status) {
             self.renew_lease(now);
         } else {
             self.lease.0.lease_owner = None;
@@ -122,7 +122,7 @@ impl EvaluationRow {
 
     /// Releases the lease and fences the previous holder.
     fn release(&mut self) {
-        self.view.status = EvaluationStatus::Pending;
+        self.evaluation.status = EvaluationStatus::Pending;
         let lease = &mut self.lease.0;
         lease.lease_epoch += 1;
         lease.lease_owner = None;
@@ -134,7 +134,7 @@ impl EvaluationRow {
         let late = lease.deadline_at.is_some_and(|deadline| deadline <= now);
         if late || lease.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
             let message = "No server finished this evaluation. Rejudge the run.";
-            fail(&mut self.view, RunError::new(ErrorKind::Abandoned, message), now);
+            fail(&mut self.evaluation, RunError::new(ErrorKind::Abandoned, message), now);
         } else {
             lease.recoveries += 1;
             lease.recoveries_without_progress += 1;
@@ -146,14 +146,14 @@ impl EvaluationRow {
     /// Ends the first evaluation of a run that ended without a verdict, so that the run
     /// can be rejudged. Returns whether it was unfinished.
     pub fn end_with_run(&mut self, run: &RunRow, now: Timestamp) -> bool {
-        if !is_unfinished(self.view.status) {
+        if !is_unfinished(self.evaluation.status) {
             return false;
         }
         match (run.status, &run.error) {
-            (RunStatus::Error, Some(error)) => fail(&mut self.view, error.clone(), now),
+            (RunStatus::Error, Some(error)) => fail(&mut self.evaluation, error.clone(), now),
             (RunStatus::Cancelled, _) => {
-                self.view.status = EvaluationStatus::Cancelled;
-                self.view.finished_at = Some(now);
+                self.evaluation.status = EvaluationStatus::Cancelled;
+                self.evaluation.finished_at = Some(now);
             }
             _ => return false,
         }
@@ -175,15 +175,15 @@ pub fn corrupt_evaluation(
     now: Timestamp,
 ) -> Evaluation {
     let message = "The stored record of this evaluation is damaged. Rejudge the run.";
-    let mut view = Evaluation::pending(id, judge_model, 0, created_at);
-    fail(&mut view, RunError::new(ErrorKind::Internal, message), now);
-    view
+    let mut evaluation = Evaluation::pending(id, judge_model, 0, created_at);
+    fail(&mut evaluation, RunError::new(ErrorKind::Internal, message), now);
+    evaluation
 }
 
-fn fail(view: &mut Evaluation, error: RunError, now: Timestamp) {
-    view.status = EvaluationStatus::Error;
-    view.error = Some(error);
-    view.finished_at = Some(now);
+fn fail(evaluation: &mut Evaluation, error: RunError, now: Timestamp) {
+    evaluation.status = EvaluationStatus::Error;
+    evaluation.error = Some(error);
+    evaluation.finished_at = Some(now);
 }
 
 #[cfg(test)]
@@ -194,13 +194,13 @@ mod tests {
     fn claimed() -> EvaluationRow {
         let mut row = rejudge(&RunRow::new(&suite(1, 1, 1), &new_run(1), 0), 1);
         let max_wait = Duration::from_secs(600);
-        row.transition(EvaluationTransition::Claim { owner: "w".into(), max_wait }, T0).unwrap();
+        row.transition(RejudgeTransition::Claim { owner: "w".into(), max_wait }, T0).unwrap();
         row
     }
 
-    fn commit(row: &EvaluationRow, status: EvaluationStatus) -> EvaluationTransition {
-        let view = Box::new(Evaluation { status, ..row.view.clone() });
-        EvaluationTransition::Commit { lease_epoch: row.lease_epoch, view }
+    fn commit(row: &EvaluationRow, status: EvaluationStatus) -> RejudgeTransition {
+        let evaluation = Box::new(Evaluation { status, ..row.evaluation.clone() });
+        RejudgeTransition::Commit { lease_epoch: row.lease_epoch, evaluation }
     }
 
     #[test]
@@ -208,15 +208,15 @@ mod tests {
         let mut row = claimed();
         let stale = [
             commit(&row, EvaluationStatus::Done),
-            EvaluationTransition::Release { lease_epoch: row.lease_epoch },
+            RejudgeTransition::Release { lease_epoch: row.lease_epoch },
         ];
-        row.transition(EvaluationTransition::Recover, at(1)).unwrap();
+        row.transition(RejudgeTransition::Recover, at(1)).unwrap();
         let recovered = row.clone();
         for transition in stale {
             assert_eq!(row.transition(transition, at(2)), Err(Refused::LeaseLost));
         }
         assert_eq!(row, recovered);
-        assert_eq!((row.view.status, row.recoveries), (EvaluationStatus::Pending, 1));
+        assert_eq!((row.evaluation.status, row.recoveries), (EvaluationStatus::Pending, 1));
     }
 
     #[test]
@@ -225,8 +225,8 @@ mod tests {
         let late_commit = commit(&row, EvaluationStatus::Error);
         row.transition(commit(&row, EvaluationStatus::Done), at(1)).unwrap();
         let done = row.clone();
-        let claim = EvaluationTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
-        for transition in [claim, late_commit, EvaluationTransition::Recover] {
+        let claim = RejudgeTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
+        for transition in [claim, late_commit, RejudgeTransition::Recover] {
             assert!(row.transition(transition, at(2)).is_err());
         }
         assert_eq!(row, done);

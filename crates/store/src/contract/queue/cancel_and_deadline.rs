@@ -2,7 +2,7 @@
 
 use super::{QueueFixture, T0, at, claim, finish, id, lost, passed, rejudge, space, suite};
 use crate::rows::{EventRow, RunRow};
-use crate::suites::{CreateOutcome, NewEvaluation};
+use crate::suites::{CreateOutcome, NewRejudge};
 use crate::transition::{RunChange, RunOutcome};
 use domain::{
     EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, SuiteId,
@@ -62,16 +62,16 @@ pub async fn first_evaluation_ends_with_its_run(f: QueueFixture) {
     f.suites.create_suite(suite(1, 1, 3)).await.unwrap();
     let runs = f.queue.claim(claim(3, T0)).await.unwrap();
     for (n, run) in (0..).zip(&runs) {
-        let view = Evaluation::pending(EvaluationId(id(7000 + n)), "m", 1, at(1));
-        let view = Evaluation {
+        let evaluation = Evaluation::pending(EvaluationId(id(7000 + n)), "m", 1, at(1));
+        let evaluation = Evaluation {
             status: EvaluationStatus::Running,
             is_first: true,
             raw_reply: Some("{}".into()),
-            ..view
+            ..evaluation
         };
         let judging = RunChange {
             end_reason: Some(EndReason::ScriptFinished),
-            evaluation: Some(Box::new(view)),
+            evaluation: Some(Box::new(evaluation)),
             ..RunChange::default()
         };
         f.queue.commit(&run.lease(), judging, at(2)).await.unwrap();
@@ -90,12 +90,12 @@ pub async fn first_evaluation_ends_with_its_run(f: QueueFixture) {
         (EvaluationStatus::Error, Some(ErrorKind::Abandoned)),
     ];
     for (n, (run, expected)) in (0..).zip(runs.iter().zip(expected)) {
-        let first = f.suites.evaluations(run.id).await.unwrap().remove(0).view;
+        let first = f.suites.evaluations(run.id).await.unwrap().remove(0).evaluation;
         assert_eq!((first.status, first.error.map(|error| error.kind)), expected);
         assert!(first.finished_at.is_some() && first.raw_reply.is_some());
         let run = f.suites.run(space(1), run.id).await.unwrap().unwrap();
-        let new = NewEvaluation { row: rejudge(&run, n), key: None };
-        let created = f.suites.create_evaluation(new).await.unwrap();
+        let new = NewRejudge { row: rejudge(&run, n), key: None };
+        let created = f.suites.create_rejudge(new).await.unwrap();
         assert_eq!(created, CreateOutcome::New, "it can be rejudged");
     }
 }
