@@ -39,6 +39,10 @@ impl Client {
         read_json(self.send("POST", path, Some(&body.to_string()))?)
     }
 
+    pub(crate) fn delete(&self, path: &str) -> Result<()> {
+        self.send("DELETE", path, None).map(|_| ())
+    }
+
     /// The body of a response, as it arrives.
     pub(crate) fn stream(&self, path: &str) -> Result<impl BufRead + use<>> {
         self.send("GET", path, None)
@@ -86,9 +90,13 @@ fn read_head(reader: &mut impl BufRead) -> Result<u16> {
     }
 }
 
+/// An empty body is null.
 fn read_json(mut body: impl Read) -> Result<Value> {
     let mut text = String::new();
     body.read_to_string(&mut text)?;
+    if text.is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_str(&text).with_context(|| format!("the response is not JSON: {text}"))
 }
 

@@ -8,7 +8,6 @@
 
 mod apt;
 mod bench;
-mod bench_store;
 #[cfg(test)]
 mod boundaries;
 mod browser;
@@ -61,8 +60,9 @@ cargo xtask build [--site | --release]
 cargo xtask soak NAME [--seed N] [--seconds N | --long] [--release]
     Run the server under injected faults: kill, stop, faults, tenants, crowd, cancel,
     disk, power, deploy.
-cargo xtask bench
-    Build a release and measure 192 conversations.
+cargo xtask bench [FOLDER]
+    Build a release and measure 200 conversations beside a bare client. With a
+    folder, measure the programs in it instead.
 cargo xtask bench store [TURNS]
     Measure the store alone.
 cargo xtask alerts
@@ -109,9 +109,8 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             _ => bail!("`test` takes one pattern; quote it if it contains spaces"),
         },
         "bench" => match rest {
-            [] => bench::bench(&workspace),
-            [what, rest @ ..] if what == "store" => bench_store::bench(&workspace, rest),
-            [other, ..] => bail!("use `bench` or `bench store`, not `bench {other}`"),
+            [what, rest @ ..] if what == "store" => bench::store::bench(&workspace, rest),
+            _ => bench::bench(&workspace, rest),
         },
         "alerts" => {
             promtool::check_alerts(&workspace)?;
