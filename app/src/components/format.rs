@@ -20,7 +20,7 @@ pub fn percent(rate: Option<f64>) -> String {
 
 /// The pass rate with its denominator: `67% (6 of 9)`. If fewer runs were judged than
 /// planned, it says so: `67% (6 of 9 judged, 12 planned)`. `–` without judged runs, and for a
-/// cancelled suite, because the runs that were judged by then are not a sample of all.
+/// canceled suite, because the runs that were judged by then are not a sample of all.
 #[must_use]
 pub fn pass_rate(suite: &Suite) -> String {
     let is_cancelled =

@@ -19,18 +19,18 @@ pub fn HomePage() -> impl IntoView {
 }
 
 fn unfinished(home: &HomeData) -> bool {
-    !home.dashboard.live.is_empty()
+    !home.dashboard.unfinished_suites.is_empty()
 }
 
 fn show(home: HomeData) -> AnyView {
     let is_unfinished = unfinished(&home);
     let HomeData { dashboard, demo_key } = home;
-    let is_new = dashboard.live.is_empty() && dashboard.latest.is_empty();
+    let is_new = dashboard.unfinished_suites.is_empty() && dashboard.latest.is_empty();
     if is_new {
         return first_steps(dashboard.agents, dashboard.built_in_scenarios, demo_key);
     }
-    let live = dashboard.live.iter().map(live_card).collect_view();
-    let live = (!dashboard.live.is_empty()).then(
+    let live = dashboard.unfinished_suites.iter().map(live_card).collect_view();
+    let live = (!dashboard.unfinished_suites.is_empty()).then(
         || view! { <section><h2>"Running now"</h2><div class="cards">{live}</div></section> },
     );
     view! {

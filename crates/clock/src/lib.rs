@@ -3,13 +3,14 @@
 //! The crate builds on two clocks of the machine:
 //!
 //! - The **wall clock** ([`SystemClock`]) can be set forward and back, by a user or by NTP,
-//!   and advances while the machine is suspended. Leases, deadlines and all stored times use
-//!   it, because it stays meaningful across restarts. A process that wakes up from suspend
+//!   and advances while the machine is paused (system sleep, a stopped virtual machine).
+//!   Leases, deadlines and all stored times use it, because it stays meaningful across
+//!   restarts. A process that continues after a pause
 //!   sees at once that its leases are overdue.
-//! - The **time since boot** cannot be set. Timers use a variant that stops during suspend.
+//! - The **time since boot** cannot be set. Timers use a variant that stops during a pause.
 //!   [`SteadyClock`] uses the variant that does not (`CLOCK_BOOTTIME` on Linux). Waits until
 //!   a point in time use it: setting the wall clock must neither prolong nor shorten them,
-//!   and a Retry-After of a provider continues during suspend.
+//!   and a Retry-After of a provider continues during a pause.
 
 use domain::Timestamp;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl Clock for SystemClock {
 }
 
 /// A clock that cannot be set: the wall clock's time at creation plus the time since
-/// then, including suspend. Use it to wait until a point in time.
+/// then, including pauses of the machine. Use it to wait until a point in time.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyClock<U = fn() -> Duration> {
     origin: Timestamp,
@@ -72,18 +73,18 @@ impl<U: Fn() -> Duration + Send + Sync + 'static> Clock for SteadyClock<U> {
     }
 }
 
-/// The time since boot, including suspend.
+/// The time since boot, including pauses of the machine.
 #[allow(clippy::disallowed_methods)] // the only place that reads it
 fn uptime() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     #[cfg(target_os = "linux")]
     let now = {
         use rustix::time::{DynamicClockId, clock_gettime_dynamic};
-        // Sandboxes without this clock get one that stops during suspend.
+        // Sandboxes without this clock get one that stops during a pause.
         clock_gettime_dynamic(DynamicClockId::Boottime)
             .unwrap_or_else(|_| clock_gettime(ClockId::Monotonic))
     };
-    // On other systems, such as macOS, this clock includes suspend.
+    // On other systems, such as macOS, this clock includes pauses.
     #[cfg(not(target_os = "linux"))]
     let now = clock_gettime(ClockId::Monotonic);
     let seconds = Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or(0));
@@ -118,28 +119,28 @@ pub mod testing {
     use parking_lot::Mutex;
     use std::time::Duration;
 
-    /// The clock of a machine that can be suspended: the clock advances, and timers (like
+    /// The clock of a machine that can be paused: the clock advances, and timers (like
     /// tokio's) stop.
-    pub struct SuspendableClock {
+    pub struct PausableClock {
         awake: TokioClock,
         asleep: Mutex<Duration>,
     }
 
-    impl Default for SuspendableClock {
+    impl Default for PausableClock {
         fn default() -> Self {
             let awake = TokioClock::starting_at(Timestamp(1_700_000_000_000));
             Self { awake, asleep: Mutex::default() }
         }
     }
 
-    impl SuspendableClock {
-        /// Suspends the machine for this time.
-        pub fn suspend(&self, time: Duration) {
+    impl PausableClock {
+        /// Pauses the machine for this time.
+        pub fn pause(&self, time: Duration) {
             *self.asleep.lock() += time;
         }
     }
 
-    impl Clock for SuspendableClock {
+    impl Clock for PausableClock {
         fn now(&self) -> Timestamp {
             self.awake.now().plus(*self.asleep.lock())
         }
@@ -164,7 +165,7 @@ mod tests {
             machine
         }
 
-        /// Lets time pass, in operation or in suspend.
+        /// Lets time pass, in operation or in a pause.
         fn pass(&self, time: Duration) {
             let mut now = self.0.lock();
             *now = (now.0.plus(time), now.1 + time);
@@ -199,9 +200,9 @@ mod tests {
         }
     }
 
-    // Timers stop during suspend, like paused time here.
+    // Timers stop during a pause, like paused time here.
     #[tokio::test(start_paused = true)]
-    async fn steady_clock_includes_suspend() {
+    async fn steady_clock_includes_machine_pauses() {
         let machine = Machine::at(2);
         let (steady, timers) = (machine.steady(), tokio::time::Instant::now());
         machine.pass(8 * HOUR);
@@ -209,10 +210,10 @@ mod tests {
         assert_eq!(steady.now(), machine.now());
     }
 
-    // The kernel's `uptime` includes suspend.
+    // The kernel's `uptime` includes pauses.
     #[cfg(target_os = "linux")]
     #[test]
-    fn uptime_includes_suspend() {
+    fn uptime_includes_machine_pauses() {
         let kernel = std::fs::read_to_string("/proc/uptime").unwrap();
         let kernel: f64 = kernel.split(' ').next().unwrap().parse().unwrap();
         let ours = uptime().as_secs_f64();

@@ -16,7 +16,7 @@ string_enum! {
         Done = "done" / "Done",
         /// No verdict; `error` has the reason.
         Error = "error" / "Error",
-        /// A user cancelled the evaluation.
+        /// A user canceled the evaluation.
         Cancelled = "cancelled" / "Cancelled",
     }
 }

@@ -19,7 +19,7 @@ string_enum! {
         Inconclusive = "inconclusive" / "Inconclusive",
         /// No verdict because of an error.
         Error = "error" / "Error",
-        /// A user cancelled the run.
+        /// A user canceled the run.
         Cancelled = "cancelled" / "Cancelled",
     }
 }

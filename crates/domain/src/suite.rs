@@ -16,7 +16,7 @@ string_enum! {
         Running = "running" / "Running",
         /// Every run is final.
         Finished = "finished" / "Finished",
-        /// Every run is final, and a user cancelled the suite.
+        /// Every run is final, and a user canceled the suite.
         Cancelled = "cancelled" / "Cancelled",
     }
 }

@@ -58,7 +58,7 @@ pub(super) struct CallContext<'a> {
     pub(super) active_left: Duration,
     /// How long the call may wait for a rate limit that lets no call through.
     pub(super) max_wait: Duration,
-    /// The remaining time behind open circuits.
+    /// The remaining time of waits for open circuits.
     pub(super) circuit_left: Duration,
 }
 
@@ -243,7 +243,7 @@ impl CallHooks for RunHooks<'_> {
         self.acquire_call_slot().await;
     }
 
-    /// The lease may have expired while the machine was suspended. Then the next
+    /// The lease may have expired while the machine was paused. Then the next
     /// heartbeat decides whether the run continues.
     async fn attempt_started(&self, _: u32) {
         let CallContext { shared, stop_signal, .. } = *self.context;

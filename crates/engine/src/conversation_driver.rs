@@ -127,7 +127,7 @@ async fn ask_until_readable<T>(
         }
     }
     let message = format!(
-        "The model of the simulated user, which also simulates tools, did not reply in the required format: {problem} Choose another model for it in the settings."
+        "The model that simulates the user and the tools did not reply in the required format: {problem} Select another model in the settings."
     );
     Err(RunInterrupted::Error(RunError::new(ErrorKind::ProviderRejected, message)))
 }
@@ -194,7 +194,7 @@ async fn wait(
             if delay <= left {
                 return Ok(());
             }
-            let message = "The run's active time was used up while a tool answered. Raise timeout_seconds.";
+            let message = "The run reached its time limit during the delay of a tool mock. Increase timeout_seconds.";
             Err(RunInterrupted::Error(RunError::new(ErrorKind::Timeout, message)))
         }
     }

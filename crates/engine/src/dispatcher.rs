@@ -87,7 +87,7 @@ async fn claim_runs(shared: &Arc<Shared>) -> usize {
 }
 
 /// A rejudge waits for a rate limit after it started, and fails at once if the limit
-/// lasts too long. Behind an open circuit it does not start, because an outage lasts
+/// lasts too long. While the circuit is open it does not start, because an outage lasts
 /// longer than a call may wait. On a suspended connection it starts and fails at once.
 async fn claim_rejudges(shared: &Arc<Shared>) -> usize {
     let claim = claim_request(shared, |backpressure| {

@@ -72,7 +72,7 @@ pub struct EngineSettings {
     pub call_timeout: Duration,
     /// How long a run may wait while a rate limit lets no call through.
     pub max_wait: Duration,
-    /// How long a run that has begun may wait behind open circuits, at most `max_wait`.
+    /// How long a run that has begun may wait for open circuits, at most `max_wait`.
     pub circuit_wait: Duration,
     /// How long a connection may fail before the runs that have not begun end.
     pub outage_wait: Duration,
@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     slots: Slots,
     outages: Outages,
     wake: Notify,
-    /// Cancelled when no more runs may be claimed.
+    /// Canceled when no more runs may be claimed.
     closing: CancellationToken,
     tasks: TaskTracker,
     /// The time of the last successful heartbeat in milliseconds.

@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Whether the reaper may run. After an outage, a suspend or a clock step the
+/// Whether the reaper may run. After an outage, a pause of the machine or a clock step the
 /// heartbeat goes first: leases that expired because nothing renewed them still belong
 /// to this process. Two timers that are due at once fire in any order.
 fn may_reap(shared: &Shared) -> bool {

@@ -10,9 +10,9 @@ use uuid::Uuid;
 /// Why a task has to stop, in ascending priority. The highest reason so far counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stop {
-    /// A user cancelled it.
+    /// A user canceled it.
     Cancelled,
-    /// The process shuts down: release the lease. A cancelled run ends when it is
+    /// The process shuts down: release the lease. A canceled run ends when it is
     /// released.
     Shutdown,
     /// Another worker holds the lease, or may hold it: store nothing more.
@@ -56,12 +56,12 @@ impl StopSignal {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     tasks: Mutex<HashMap<Uuid, StopSignal>>,
-    /// Cancelled before their task started: claimed in the database, but not yet
+    /// Canceled before their task started: claimed in the database, but not yet
     /// registered here.
     early_cancellations: Mutex<EarlyCancellations>,
 }
 
-/// Runs that were cancelled before their task started.
+/// Runs that were canceled before their task started.
 #[derive(Debug, Default)]
 struct EarlyCancellations {
     /// Since the last heartbeat.

@@ -181,7 +181,7 @@ fn call_context<'a>(
 
 fn log_end(row: &EvaluationRow) {
     let kind = row.evaluation.error.as_ref().map(|error| error.kind.as_str());
-    tracing::info!(status = row.evaluation.status.as_str(), kind, "evaluation ended");
+    tracing::info!(status = row.evaluation.status.as_str(), kind, "rejudge ended");
 }
 
 async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> StoreResult<()> {

@@ -59,7 +59,7 @@ async fn execute(
     stop_signal: &StopSignal,
     row: RunRow,
 ) -> Result<(), RunInterrupted> {
-    // Cancelled between its claim and its start.
+    // Canceled between its claim and its start.
     if let Some(why) = stop_signal.stopped() {
         return Err(RunInterrupted::Stopped(why));
     }

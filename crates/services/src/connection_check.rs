@@ -82,8 +82,8 @@ impl Catalog {
 
 /// What the state of a circuit means for a start. A suspended connection refuses
 /// every call, so all runs would end with its error: this prevents the start, like
-/// a missing key. Once the next trial call is due, it does not, because a run may
-/// make that call. Behind an open circuit runs wait, so it is only reported.
+/// a missing key. Once the next probe is due, it does not, because a run may
+/// make that call. While the circuit is open runs wait, so it is only reported.
 fn circuit_reachability(breaker: Breaker, now: Timestamp) -> Reachability {
     let why = breaker.reason.as_deref().unwrap_or_default().trim_end_matches('.');
     let degraded = |message, until| Reachability::Degraded { message, until };

@@ -13,7 +13,7 @@ use store::catalog::{SAVED_FORM_TTL, SettingStore};
 /// The metadata that the readiness check writes.
 const HEARTBEAT: &str = "last_write_check";
 
-/// The maximum number of drafts of visitors who are not signed in.
+/// The maximum number of saved forms of visitors who are not signed in.
 const MAX_ANONYMOUS_FORMS: u32 = 2000;
 
 #[async_trait]
@@ -54,7 +54,7 @@ impl SettingStore for SqliteStore {
             if space.is_some() { limits::SAVED_FORMS_PER_USER } else { MAX_ANONYMOUS_FORMS };
         let written = self.writer.write(move |c| {
             async move {
-                // Each new draft deletes a few expired ones, so that they never pile up.
+                // Each new form deletes a few expired ones, so that they never pile up.
                 sqlx::query!(
                     "DELETE FROM drafts WHERE rowid IN \
                      (SELECT rowid FROM drafts WHERE created_at <= ? LIMIT 20)",
@@ -71,7 +71,7 @@ impl SettingStore for SqliteStore {
                 )
                 .run(&mut *c)
                 .await?;
-                // The newest drafts stay, as many as the limits allow. Visitors who are
+                // The newest forms stay, as many as the limits allow. Visitors who are
                 // not signed in share one set of limits.
                 sqlx::query!(
                     "DELETE FROM drafts WHERE id IN (SELECT id FROM \

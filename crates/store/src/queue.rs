@@ -58,7 +58,7 @@ pub struct Heartbeat {
 pub struct RecoverySummary {
     /// Back in the queue.
     pub recovered: u32,
-    /// Ended: past the deadline, cancelled, or recovered too often.
+    /// Ended: past the deadline, canceled, or recovered too often.
     pub ended: u32,
 }
 
@@ -137,7 +137,7 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Renews all leases of a worker.
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat>;
-    /// Recovers expired leases, and ends runs past their deadline and cancelled
+    /// Recovers expired leases, and ends runs past their deadline and canceled
     /// runs without a lease holder.
     async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary>;
     /// Recovers all leases, because the only engine starts.

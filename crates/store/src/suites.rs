@@ -109,7 +109,7 @@ pub struct TimeCursor {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelOutcome {
-    /// Cancelled runs that a worker still holds: the engine must stop them.
+    /// Canceled runs that a worker still holds: the engine must stop them.
     pub leased_runs: Vec<RunId>,
 }
 

@@ -96,7 +96,7 @@ pub struct HttpState {
     /// `None` if metrics are not recorded.
     pub metrics: Option<Scrape>,
     pub sign_ins: Arc<SignInLimits>,
-    /// Cancelled at shutdown, which ends the streams.
+    /// Canceled at shutdown, which ends the streams.
     pub shutdown: CancellationToken,
 }
 

@@ -1,4 +1,4 @@
-//! Fault: a suite cannot be stopped. A cancel takes effect within a second: no call
+//! Failure mode: a suite cannot be stopped. A cancel takes effect within a second: no call
 //! starts, calls in flight are dropped, and the transcripts are kept. The cancel
 //! is stored, so a kill does not undo it.
 
@@ -91,7 +91,7 @@ async fn cancelled_run_does_not_affect_other_runs() {
     let suite = user.wait_for_suite_within(&suite, Duration::from_secs(5)).await;
     assert_outcomes(&suite, &[("cancelled", 1), ("passed", 2)]);
     assert_eq!(suite["pass_rate"], 1.0, "a cancelled run does not count as failed");
-    // A run that passed cannot be cancelled.
+    // A run that passed cannot be canceled.
     let passed = runs(&suite)[1].clone();
     let path = format!("/runs/{}", passed["id"].as_str().unwrap());
     assert_eq!(cancel(&user, &path).await.0, 409);

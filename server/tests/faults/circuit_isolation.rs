@@ -1,4 +1,4 @@
-//! Fault: all users share one circuit, so one broken prompt or key stops everybody.
+//! Failure mode: all users share one circuit, so one broken prompt or key stops everybody.
 //! Each pair of user and connection has its own circuit, also on a connection
 //! that the server offers to all users.
 

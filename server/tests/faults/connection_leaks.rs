@@ -1,4 +1,4 @@
-//! Fault: a run holds a database connection during half an hour of calls. No
+//! Failure mode: a run holds a database connection during half an hour of calls. No
 //! connection is held across a call: a hundred runs wait for their provider while
 //! the pool of five serves pages, streams and starts. When the runs stop, every
 //! connection to the provider is closed.

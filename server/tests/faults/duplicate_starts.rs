@@ -1,4 +1,4 @@
-//! Fault: a network error and a second click create two identical runs, although
+//! Failure mode: a network error and a second click create two identical runs, although
 //! the server looks before it inserts. The idempotency key is stored in the same
 //! transaction as the suite and returns the same bytes afterwards, even when the
 //! process dies between commit and response.

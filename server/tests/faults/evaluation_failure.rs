@@ -1,4 +1,4 @@
-//! Fault: the judge's call fails and the paid conversation is thrown away. The
+//! Failure mode: the judge's call fails and the paid conversation is thrown away. The
 //! transcript is stored before the evaluation, and a new evaluation or a rerun
 //! only makes the judge's calls.
 

@@ -1,4 +1,4 @@
-//! Fault: the page shows "Queued 20 tests" and then nothing for forty minutes. The
+//! Failure mode: the page shows "Queued 20 tests" and then nothing for forty minutes. The
 //! stream sends every turn when it is stored, and a client that reconnects, even
 //! after a kill of the server, receives exactly the events that it missed.
 

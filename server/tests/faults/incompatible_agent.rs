@@ -1,4 +1,4 @@
-//! Fault: a support scenario "fails" against a sales agent. The start checks tools
+//! Failure mode: a support scenario "fails" against a sales agent. The start checks tools
 //! and categories of all pairs. With `skip_incompatible`, runs of incompatible
 //! pairs are recorded without a call and do not count as failures.
 

@@ -1,4 +1,4 @@
-//! Fault: a flow with `role` and `text` instead of `speaker` and `message` crashes
+//! Failure mode: a flow with `role` and `text` instead of `speaker` and `message` crashes
 //! the runner and all other runs. API, import and the claim of a run share one
 //! validation, which reports every error with its path. A corrupt scenario in the
 //! database fails only its own run.

@@ -1,4 +1,4 @@
-//! Fault: the transcript is in memory, so a failure of call 8 loses seven turns.
+//! Failure mode: the transcript is in memory, so a failure of call 8 loses seven turns.
 //! Each turn is committed before the next call, so every turn before a failed call
 //! is stored.
 

@@ -1,5 +1,5 @@
-//! Each file covers one fault of naive test runners. Its documentation names the
-//! fault, and its tests fail without the mechanism that prevents it.
+//! Each file covers one failure mode of naive test runners. Its documentation names the
+//! failure mode, and its tests fail without the mechanism that prevents it.
 //!
 //! Most tests drive the real binary from outside and check the request log of
 //! the mock provider. Tests that would take hours run the engine in a

@@ -1,4 +1,4 @@
-//! Fault: a global limit of twenty turns cuts long scripts and counts as an error.
+//! Failure mode: a global limit of twenty turns cuts long scripts and counts as an error.
 //! Each scenario has its own limit from 1 to 200, and a run that reaches it is
 //! judged.
 

@@ -1,4 +1,4 @@
-//! Fault: a circuit opens and nobody notices. Metrics cover provider responses,
+//! Failure mode: a circuit opens and nobody notices. Metrics cover provider responses,
 //! circuits, outcomes of runs and the store. They agree with the provider's
 //! request log, and their labels are bounded and contain no user data.
 

@@ -1,4 +1,4 @@
-//! Fault: an agent without a system prompt runs and its useless replies are
+//! Failure mode: an agent without a system prompt runs and its useless replies are
 //! graded. A blank prompt is rejected when it is saved, when a suite starts, and
 //! when a run is claimed.
 

@@ -1,4 +1,4 @@
-//! Fault: the circuit opens after five failures, the loop swallows the exception,
+//! Failure mode: the circuit opens after five failures, the loop swallows the exception,
 //! and five of ten runs never appear. All runs are stored before the first call.
 //! While the circuit is open, runs wait and show it; then they end as
 //! `circuit_open`, and one click reruns them.

@@ -1,4 +1,4 @@
-//! Fault: three clicks on "Run all" start everything three times in parallel and
+//! Failure mode: three clicks on "Run all" start everything three times in parallel and
 //! exhaust connections and rate limits. Clicks on three pages start one suite.
 //! With explicitly parallel suites, the limits of user and server hold and the
 //! queue is fair.

@@ -1,4 +1,4 @@
-//! Fault: with a limit of fifty requests per minute and a demand of two hundred,
+//! Failure mode: with a limit of fifty requests per minute and a demand of two hundred,
 //! every call is retried into the limit, runs wait for hours, and 429s open the
 //! circuit. A limit stops all calls of its bucket, waiting is not a failure,
 //! and a 429 does not count against the circuit.

@@ -1,4 +1,4 @@
-//! Fault: a process dies and its runs stay *running* forever. A lease protects
+//! Failure mode: a process dies and its runs stay *running* forever. A lease protects
 //! each run: the next boot recovers the runs of the dead process, another server
 //! recovers them when their leases expire, and every run is final by its
 //! deadline.

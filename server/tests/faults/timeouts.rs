@@ -1,4 +1,4 @@
-//! Fault: one hanging call blocks a run for an hour and a suite for a night. Every
+//! Failure mode: one hanging call blocks a run for an hour and a suite for a night. Every
 //! level has a limit: a call, the active time of a run, its evaluation, and the
 //! deadline, which the API shows while the run is active.
 

@@ -1,4 +1,4 @@
-//! Fault: an unreadable judge reply counts as "score 50, failed". The judge gets
+//! Failure mode: an unreadable judge reply counts as "score 50, failed". The judge gets
 //! one repair request; a second unreadable reply is an error that keeps the raw
 //! text and has no score or verdict: 200 malformed replies, 0 verdicts.
 

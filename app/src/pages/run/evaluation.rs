@@ -98,7 +98,7 @@ fn quote(evidence: &Evidence, turns: &[Turn]) -> AnyView {
     let mark = if evidence.verified {
         view! { <span class="tag">"✓ verified"</span> }.into_any()
     } else {
-        view! { <span class="tag warn">"⚠ not in that turn"</span> }.into_any()
+        view! { <span class="tag warn">"⚠ not found in this turn"</span> }.into_any()
     };
     view! {
         <blockquote class=class>

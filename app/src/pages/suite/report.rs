@@ -57,7 +57,7 @@ fn matrix(runs: &[Run]) -> AnyView {
 }
 
 fn durations(runs: &[Run]) -> AnyView {
-    // Cancelled runs and runs with errors would distort the durations.
+    // Canceled runs and runs with errors would distort the durations.
     let judged = runs.iter().filter(|run| {
         matches!(run.status, RunStatus::Passed | RunStatus::Failed | RunStatus::Inconclusive)
     });

@@ -105,7 +105,7 @@ pub struct StartResponse {
 /// Contents of the home page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dashboard {
-    pub live: Vec<Suite>,
+    pub unfinished_suites: Vec<Suite>,
     /// Newest first.
     pub latest: Vec<Suite>,
     /// Number of agents.

@@ -172,7 +172,7 @@ pub trait SettingsService: Send + Sync + 'static {
     async fn update_settings(&self, caller: &Caller, settings: &Settings) -> AppResult<Settings>;
 }
 
-/// Starting, re-running, cancelling and rejudging.
+/// Starting, re-running, canceling and rejudging.
 #[async_trait]
 pub trait SuiteService: Send + Sync + 'static {
     /// Predicts what a start would do, without starting anything.

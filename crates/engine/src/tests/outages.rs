@@ -153,7 +153,7 @@ async fn suspended_connection_does_not_burn_the_queue() {
         assert_eq!(error.kind, ErrorKind::CircuitOpen);
         assert!(error.message.contains("No such key (401)."), "{}", error.message);
     }
-    assert!(f.received_calls().len() <= 6, "one trial every five minutes");
+    assert!(f.received_calls().len() <= 6, "one probe every five minutes");
 }
 
 #[tokio::test(start_paused = true)]

@@ -86,7 +86,7 @@ async fn endless_outage_ends_all_rejudges_in_time() {
     let (runs, engine) = finished_runs(&f).await;
     start_outage(&f, 1000 * MINUTE);
     rejudge_all(&f, &engine, &runs).await;
-    // The longest wait; then eight at a time, each for a minute behind the circuit.
+    // The longest wait; then eight at a time, each for a minute for the circuit.
     tokio::time::sleep(f.settings.max_wait + 4 * (MINUTE + MINUTE / 6)).await;
     let ended = rejudges(&f, &runs).await;
     assert_eq!(count(&ended, EvaluationStatus::Error), RUNS, "none is pending");

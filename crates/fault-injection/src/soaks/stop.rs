@@ -1,4 +1,4 @@
-//! SIGSTOP and SIGCONT: a process is suspended without noticing. It may
+//! SIGSTOP and SIGCONT: a process is paused without noticing. It may
 //! continue the runs that it still leases, must not touch the runs that another
 //! server leased meanwhile, and obeys cancels that arrived meanwhile.
 
@@ -24,7 +24,7 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     let server = server_with_user_limit(binary, RUNS_PER_USER);
     let Setup { provider, mut server, user, agent } =
         Setup::start(server, script_with_latency(300)).await;
-    // One suite continues, one is cancelled, one is leased by another server.
+    // One suite continues, one is canceled, one is leased by another server.
     let mut suites = Vec::new();
     for _ in 0..3 {
         let body = create_suite_request(&user, &agent, 4, 6, 4).await;

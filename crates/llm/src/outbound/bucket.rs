@@ -106,7 +106,7 @@ impl Bucket {
         self.refusals.sent(self.sent);
     }
 
-    /// Releases a call that was cancelled before it was sent.
+    /// Releases a call that was canceled before it was sent.
     pub(super) fn cancel_unsent(&mut self, number: u64, now: Timestamp) {
         self.in_flight.remove(&number);
         self.rate.cancelled();
@@ -116,7 +116,7 @@ impl Bucket {
         }
     }
 
-    /// Releases a call that was cancelled after it was sent: the provider counts it.
+    /// Releases a call that was canceled after it was sent: the provider counts it.
     pub(super) fn cancel_sent(&mut self, number: u64, now: Timestamp) {
         let Some(call) = self.in_flight.remove(&number) else { return };
         self.stop.cancelled(number, now);

@@ -57,9 +57,9 @@ pub(super) enum Admission {
 }
 
 /// The permission to make one attempt. Dropping it releases it without an outcome,
-/// for example when a call is cancelled.
+/// for example when a call is canceled.
 pub(super) trait Permit: Send {
-    /// Records that the attempt is sent: if it is cancelled later, it still counts.
+    /// Records that the attempt is sent: if it is canceled later, it still counts.
     fn mark_sent(&mut self) {}
 
     /// Releases the permit with the outcome of its attempt.

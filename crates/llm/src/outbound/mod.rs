@@ -37,12 +37,12 @@ mod limit_kinds;
 mod limiter;
 #[cfg(test)]
 mod limiter_tests;
+#[cfg(test)]
+mod machine_pause_tests;
 mod model_limiter;
 mod pace;
 mod refusals;
 mod stop;
-#[cfg(test)]
-mod suspend_tests;
 #[cfg(test)]
 mod tests;
 mod timer;

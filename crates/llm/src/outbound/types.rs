@@ -31,7 +31,7 @@ pub struct CallLimits {
     /// How long the call may wait for a rate limit that lets no call of its connection and
     /// model through. Calls that succeed meanwhile restart this time.
     pub max_wait: Duration,
-    /// How long it may wait behind an open circuit.
+    /// How long it may wait for an open circuit.
     pub circuit_wait: Duration,
 }
 
@@ -50,7 +50,7 @@ pub struct CallTimes {
     /// The time waited for rate limits and circuits. Waits of the hooks for slots of
     /// the server are not included.
     pub parked: Duration,
-    /// The part of `parked` behind an open circuit.
+    /// The part of `parked` in waits for an open circuit.
     pub circuit: Duration,
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 const RESERVE_DIVISOR: u64 = 10;
 /// The reset time that is assumed if a server reports an exhausted limit without one.
 const DEFAULT_RESET: Duration = Duration::from_secs(10);
-/// The time after which the next call may probe if the probe in flight does not end.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time after which the next call may be the trial if the trial in flight does not end.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The common periods of limits, in seconds.
 const PERIODS: [u64; 4] = [1, 60, 3600, 86_400];
@@ -55,8 +55,8 @@ pub(super) struct Window {
     refill: Refill,
     /// The last sample for the detection of the refill algorithm.
     sample: Option<Sample>,
-    /// The call that probes a window after its reset, and when it was reserved.
-    probe: Option<(u64, Timestamp)>,
+    /// The call that tests a window after its reset, and when it was reserved.
+    trial: Option<(u64, Timestamp)>,
 }
 
 impl Window {
@@ -75,9 +75,9 @@ impl Window {
             None => detect_refill(before, limit, reset.since(now)),
         };
         let (limit, remaining) = (limit.limit, limit.remaining as f64);
-        // A probe that is still in flight was sent after this report.
-        let probe = before.and_then(|before| before.probe).filter(|(probe, _)| *probe != call);
-        Self { limit, remaining, reset, at: now, position, refill, sample, probe }
+        // A trial that is still in flight was sent after this report.
+        let trial = before.and_then(|before| before.trial).filter(|(trial, _)| *trial != call);
+        Self { limit, remaining, reset, at: now, position, refill, sample, trial }
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -116,13 +116,13 @@ impl Window {
     /// Records that `call` was reserved.
     pub(super) fn reserved(&mut self, call: u64, now: Timestamp) {
         if self.is_past_reset(now) && self.probing_until(now).is_none() {
-            self.probe = Some((call, now));
+            self.trial = Some((call, now));
         }
     }
 
-    /// The time until which other calls wait for the probe in flight.
+    /// The time until which other calls wait for the trial in flight.
     fn probing_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let until = self.probe?.1.plus(PROBE_TIMEOUT);
+        let until = self.trial?.1.plus(TRIAL_TIMEOUT);
         (now < until).then_some(until)
     }
 
@@ -142,8 +142,8 @@ impl Window {
     /// Records the end of `call`, sent at `position`, that used `cost` and did not report
     /// this limit.
     pub(super) fn ended(&mut self, call: u64, position: u64, cost: u64, now: Timestamp) {
-        if self.probe.is_some_and(|(probe, _)| probe == call) {
-            self.probe = None;
+        if self.trial.is_some_and(|(trial, _)| trial == call) {
+            self.trial = None;
         }
         if position > self.position {
             if let Refill::Continuous(period) = self.refill {

@@ -30,12 +30,12 @@ fn one_call_probes_after_reset() {
     assert_eq!(
         window.ready(1, 1, at(61)),
         Ready::At(at(70)),
-        "another call probes if the probe hangs"
+        "another call is the trial if the trial hangs"
     );
     let known = Window::reported(Some(&window), &limit(50, 49, 119), 2, 2, at(62));
     assert_eq!(known.ready(1, 0, at(62)), Ready::Now);
     window.ended(2, 2, 1, at(62));
-    assert_eq!(window.ready(1, 0, at(62)), Ready::Now, "the probe ended without a report");
+    assert_eq!(window.ready(1, 0, at(62)), Ready::Now, "the trial ended without a report");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl ResultService for Suites {
         let connections = self.catalog.connections(caller).await?;
         let agents = self.catalog.agents(caller, &counted()).await?.items.len();
         Ok(Dashboard {
-            live: self.unfinished_suites(caller).await?,
+            unfinished_suites: self.unfinished_suites(caller).await?,
             latest: self.suites(caller, &HistoryFilter::default(), &latest).await?.items,
             agents: preflight::count(agents),
             scenarios: self.count_scenarios(caller, false).await?,

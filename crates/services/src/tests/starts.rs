@@ -217,7 +217,7 @@ async fn rejected_key_is_reported_before_start() {
 }
 
 #[tokio::test]
-async fn suspension_with_due_trial_is_reported_and_allows_start() {
+async fn suspension_with_due_probe_is_reported_and_allows_start() {
     let fixture = fixture().await;
     fixture
         .call("m", refusal(ErrorKind::QuotaExhausted, 402, "Nothing left to spend (402)."))

@@ -225,20 +225,20 @@ impl WriterTask {
         #[allow(clippy::cast_precision_loss)] // at most MAX_BATCH
         metrics::histogram!("rehearsal_store_batch_size").record(size as f64);
         if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("the store takes changes again");
+            tracing::info!("the store accepts changes again");
         }
     }
 
     fn record_failure(&mut self, what: &'static str, why: &str, size: usize) {
         metrics::counter!("rehearsal_store_errors_total", "what" => what).increment(1);
         if self.failing.swap(true, Ordering::Relaxed) {
-            tracing::debug!(why, size, what, "the store still takes no changes");
+            tracing::debug!(why, size, what, "the store still accepts no changes");
         } else {
             tracing::error!(
                 why,
                 size,
                 what,
-                "the store takes no changes; nothing of these is kept"
+                "the store accepts no changes; the changes of this transaction were undone"
             );
         }
     }
@@ -249,7 +249,7 @@ impl WriterTask {
         if self.until_wal_check == 0 {
             self.until_wal_check = WAL_CHECK_INTERVAL;
             if let Err(error) = wal::truncate_if_long(&mut self.tx).await {
-                tracing::warn!(%error, "the log of the database could not be shortened");
+                tracing::warn!(%error, "the WAL could not be truncated");
             }
         }
     }

@@ -52,7 +52,7 @@ pub struct RunState {
     pub deadline_at: Option<Timestamp>,
     pub active_ms: u64,
     pub parked_ms: u64,
-    /// The part of the parked time behind open circuits.
+    /// The part of the parked time of waits for open circuits.
     pub circuit_ms: u64,
     pub cancel_requested_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,

@@ -132,7 +132,7 @@ impl RunRow {
             RunTransition::Release { lease_epoch } => {
                 self.check_lease(lease_epoch)?;
                 self.release(now);
-                // No worker claims a cancelled run, so it ends here.
+                // No worker claims a canceled run, so it ends here.
                 if self.cancel_requested_at.is_some() {
                     self.finish(RunOutcome::cancelled(), now);
                 }
@@ -238,7 +238,7 @@ impl RunRow {
 
     /// Stores what the run waits for. The deadline stands still while it waits for a slot
     /// of the server or for a rate limit, because such a wait says nothing about the run.
-    /// A wait behind an open circuit is part of the time before the deadline.
+    /// A wait for an open circuit is part of the time before the deadline.
     fn set_waiting(&mut self, waiting: Option<Waiting>, now: Timestamp) {
         let end = self.created_at.plus(MAX_AGE);
         let state = &mut self.state.0;

@@ -61,7 +61,7 @@ pub struct RunChange {
     pub active: Duration,
     /// Parked time since the last change.
     pub parked_time: Duration,
-    /// The part of the parked time behind open circuits.
+    /// The part of the parked time of waits for open circuits.
     pub circuit_time: Duration,
     /// The total of all calls so far.
     pub usage: Option<Usage>,

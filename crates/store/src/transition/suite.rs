@@ -1,4 +1,4 @@
-//! The lifecycle of a suite: pending, running, and finished or cancelled.
+//! The lifecycle of a suite: pending, running, and finished or canceled.
 
 use super::Refused;
 use crate::rows::{EventRow, RunRow, SuiteRow};

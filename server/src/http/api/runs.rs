@@ -66,7 +66,7 @@ async fn read(user: SignedIn, Id(id): Id<RunId>) -> ApiResult<Json<Run>> {
     Ok(Json(user.services.results.run(&user.caller, id).await?))
 }
 
-/// Cancel a run; succeeds if it is already cancelled
+/// Cancel a run; succeeds if it is already canceled
 #[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs", params(("id" = Uuid, Path)),
     responses((status = 202, description = "The run", body = Run)))]
 async fn cancel(user: SignedIn, Id(id): Id<RunId>) -> ApiResult<(StatusCode, Json<Run>)> {

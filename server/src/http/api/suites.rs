@@ -69,7 +69,7 @@ async fn read(user: SignedIn, Id(id): Id<SuiteId>) -> ApiResult<Json<Suite>> {
     Ok(Json(user.services.results.suite(&user.caller, id).await?.suite))
 }
 
-/// Cancel a suite; succeeds if it is already cancelled
+/// Cancel a suite; succeeds if it is already canceled
 #[utoipa::path(post, path = "/suites/{id}/cancel", tag = "suites",
     params(("id" = Uuid, Path)),
     responses((status = 202, description = "The suite", body = Suite)))]

@@ -41,9 +41,9 @@ async fn update(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> R
     redirect_after(&user, form, &page(id), result, |_| target).await
 }
 
-/// Calls the provider. Stores the result as the draft `?tested=`, which the page of
+/// Calls the provider. Stores the test result as the saved form `?tested=`, which the page of
 /// the form shows. Tests the unsaved input if the form contains it, and stores it as
-/// the draft `?draft=`.
+/// the saved form `?draft=`.
 async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
     let unsaved = form.draft.at("name").map(|_| form.draft.clone());
     let result = match (&unsaved, test_model(&form.draft)) {
@@ -65,7 +65,7 @@ async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Res
     draft.0["model"] = form.text("model").into();
     let test = SavedForm { detail: test.message, draft, ..SavedForm::default() };
     let page = form.next.or(form.page).unwrap_or_else(|| page(id));
-    match store_test(&user, &test, unsaved).await {
+    match store_test_result(&user, &test, unsaved).await {
         Ok((tested, None)) => see_other(&redirect::with_param(&page, "tested", &tested)),
         Ok((tested, Some(draft))) => {
             see_other(&format!("{}&draft={draft}", redirect::with_param(&page, "tested", &tested)))
@@ -75,7 +75,7 @@ async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Res
 }
 
 /// Stores the test result and the unsaved input. Returns the IDs of both saved forms.
-async fn store_test(
+async fn store_test_result(
     user: &SignedIn,
     test: &SavedForm,
     unsaved: Option<Draft>,

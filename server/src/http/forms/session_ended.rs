@@ -1,5 +1,5 @@
 //! Forms that are posted after the session ended. The response is a sign-in page
-//! that contains the form. After sign-in the form is stored as a draft of that user,
+//! that contains the form. After sign-in the form is stored as a saved form of that user,
 //! and the browser returns to its page. Nothing is stored for an anonymous user.
 
 use super::{PostedForm, redirect, without_secrets};

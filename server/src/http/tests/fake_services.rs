@@ -283,7 +283,7 @@ fake_services! { fake:
         dashboard() -> Dashboard = {
             fake.dashboards.fetch_add(1, Ordering::SeqCst);
             Ok(Dashboard {
-                live: Vec::new(),
+                unfinished_suites: Vec::new(),
                 latest: Vec::new(),
                 agents: 0,
                 scenarios: 0,

@@ -141,7 +141,7 @@ async fn new_token_is_neither_stored_nor_in_the_url() {
         format!("/settings/tokens?notice=token_created&draft={}", id(950))
     );
     assert_eq!(*server.fake.new_tokens.lock(), ["rhs_secret"]);
-    assert!(server.fake.saved_forms.lock().is_empty(), "no draft is stored");
+    assert!(server.fake.saved_forms.lock().is_empty(), "no form is stored");
 }
 
 fn start(more: &str) -> String {

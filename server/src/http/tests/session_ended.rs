@@ -63,7 +63,7 @@ async fn input_is_restored_after_sign_in() {
     );
     assert!(page.contains("Hello\n\"there\""), "{page}");
     assert!(page.contains("Your changes are below and are not saved yet."), "{page}");
-    assert!(!server.page(&ben, &location).await.contains("Late"), "the draft belongs to ada");
+    assert!(!server.page(&ben, &location).await.contains("Late"), "the form belongs to ada");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Fault: unexpected provider data breaks the runner: huge numbers, deep nesting,
+//! Failure mode: unexpected provider data breaks the runner: huge numbers, deep nesting,
 //! wrong types, lone surrogates, U+0000, ten thousand tool calls, negative token
 //! counts, duplicate ids, empty responses. No such data causes a panic, unbounded
 //! memory, or a verdict.

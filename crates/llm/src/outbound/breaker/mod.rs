@@ -7,7 +7,7 @@
 //! | open | a call acquires after the open time | half-open; that call is the probe |
 //! | half-open | the probe fails | open for twice as long, at most 120 s |
 //! | half-open | the second consecutive probe succeeds | closed |
-//! | half-open | the probe is cancelled, or its error is neutral | half-open; the next call is the probe |
+//! | half-open | the probe is canceled, or its error is neutral | half-open; the next call is the probe |
 //! | any | the key is rejected, or the quota is exhausted | suspended |
 //! | suspended | a call acquires 5 min later | suspended; that call is the probe |
 //! | suspended | the probe succeeds | closed |

@@ -30,7 +30,7 @@ impl Suspension {
         *self = Self { probing, ..Self::new(error, now) };
     }
 
-    /// Ends a probe that did not succeed. After a cancelled probe the next call probes
+    /// Ends a probe that did not succeed. After a canceled probe the next call probes
     /// at once.
     pub(super) fn end_probe(&mut self, cancelled: bool, now: Timestamp) {
         self.probing = false;

@@ -76,7 +76,7 @@ pub async fn first_evaluation_ends_with_its_run(f: QueueFixture) {
         };
         f.queue.commit(&run.lease(), judging, at(2)).await.unwrap();
     }
-    // The first is cancelled, the second fails, the third is past its deadline.
+    // The first is canceled, the second fails, the third is past its deadline.
     f.suites.cancel_run(space(1), runs[0].id, at(3)).await.unwrap();
     f.queue.commit(&runs[0].lease(), finish(RunOutcome::cancelled()), at(3)).await.unwrap();
     let internal = RunOutcome::error(ErrorKind::Internal, "fault");

@@ -1,4 +1,4 @@
-//! Waits that end during suspend: the clock advances, and timers stop.
+//! Waits that end during a pause: the clock advances, and timers stop.
 
 use super::breakers::Breakers;
 use super::fair_queue::CallOrder;
@@ -6,7 +6,7 @@ use super::gate::{Admission, CallKey, Gate, Permit, PermitFuture};
 use super::limiter::Limiter;
 use super::token_estimate::RequestSize;
 use clock::Clock;
-use clock::testing::SuspendableClock;
+use clock::testing::PausableClock;
 use domain::{ConnectionId, Timestamp, UserId};
 use llm_types::{CallError, Decision};
 use std::sync::Arc;
@@ -28,34 +28,34 @@ fn key() -> CallKey {
     }
 }
 
-fn granted(gate: &dyn Gate, clock: &SuspendableClock) -> Box<dyn Permit> {
+fn granted(gate: &dyn Gate, clock: &PausableClock) -> Box<dyn Permit> {
     match gate.acquire(&key(), clock.now()) {
         Admission::Granted(permit) => permit,
         _ => panic!("expected a permit"),
     }
 }
 
-fn waiting(gate: &dyn Gate, clock: &SuspendableClock) -> (Timestamp, PermitFuture) {
+fn waiting(gate: &dyn Gate, clock: &PausableClock) -> (Timestamp, PermitFuture) {
     match gate.acquire(&key(), clock.now()) {
         Admission::Wait { until, permit, .. } => (until.expect("a known end"), permit),
         _ => panic!("expected a wait"),
     }
 }
 
-/// Asserts that a wait that ends during suspend is granted soon after the wake-up.
-async fn sleeps_through(clock: &SuspendableClock, (until, permit): (Timestamp, PermitFuture)) {
+/// Asserts that a wait that ends during a pause is granted soon after the wake-up.
+async fn sleeps_through(clock: &PausableClock, (until, permit): (Timestamp, PermitFuture)) {
     let permit = tokio::spawn(permit);
     tokio::time::sleep(SECOND / 10).await;
     assert!(!permit.is_finished());
-    clock.suspend(HOUR);
+    clock.pause(HOUR);
     assert!(clock.now() > until);
     let permit = tokio::time::timeout(11 * SECOND, permit).await;
-    permit.expect("the wait is not prolonged by the suspend").expect("joins").expect("a permit");
+    permit.expect("the wait is not prolonged by the pause").expect("joins").expect("a permit");
 }
 
 #[tokio::test(start_paused = true)]
-async fn rate_limit_ends_during_suspend() {
-    let clock = Arc::new(SuspendableClock::default());
+async fn rate_limit_ends_during_machine_pause() {
+    let clock = Arc::new(PausableClock::default());
     let limiter = Limiter::new(clock.clone());
     let until = Some(clock.now().plus(HOUR));
     let slow = CallError::new(Decision::Wait { until, overloaded: false }, "slow down");
@@ -66,8 +66,8 @@ async fn rate_limit_ends_during_suspend() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_time_ends_during_suspend() {
-    let clock = Arc::new(SuspendableClock::default());
+async fn open_time_ends_during_machine_pause() {
+    let clock = Arc::new(PausableClock::default());
     let breakers = Breakers::new(clock.clone());
     let failure = CallError::new(Decision::Retry, "The provider failed (503).");
     for _ in 0..5 {
