@@ -17,6 +17,7 @@ const ALLOWED: Table = &[
     ("conversation", "domain llm-types"),
     ("judge", "conversation domain llm-types"),
     ("demo-model", "conversation domain judge llm-types"),
+    ("importers", "domain"),
     // Pages.
     ("app", "domain"),
     ("frontend", "app"),
@@ -29,7 +30,8 @@ const ALLOWED: Table = &[
     ("store-sqlite-schema", ""),
     // Execution and use cases.
     ("engine", "clock conversation domain judge llm llm-types store telemetry"),
-    ("services", "clock conversation domain engine judge llm llm-types store telemetry"),
+    // `services` converts the files of an import with `importers`.
+    ("services", "clock conversation domain engine importers judge llm llm-types store telemetry"),
     // The binary. No crate depends on it.
     (
         "server",
@@ -51,6 +53,7 @@ const FORBIDDEN: Table = &[
     ("llm-types", "tokio sqlx reqwest axum leptos"),
     ("conversation", "tokio sqlx reqwest axum leptos"),
     ("judge", "tokio sqlx reqwest axum leptos"),
+    ("importers", "tokio sqlx reqwest axum leptos"),
     // It waits for its artificial delays with tokio.
     ("demo-model", "sqlx reqwest axum leptos"),
     ("clock", "sqlx reqwest axum leptos"),

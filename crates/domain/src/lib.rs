@@ -98,6 +98,8 @@ pub mod limits {
     pub const DEPTH: usize = 64;
     /// Maximum number of problems that one error lists.
     pub const PROBLEMS: usize = 100;
+    /// Maximum number of notes that one import lists.
+    pub const IMPORT_NOTES: usize = 200;
     /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
     /// Days until a new API token expires, unless the request says otherwise.

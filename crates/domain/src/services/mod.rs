@@ -154,6 +154,42 @@ pub struct ImportedDocument {
     pub problems: Problems,
 }
 
+/// Whether a note of an import is about something that is missing or something that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub enum ImportNoteKind {
+    /// The file has a value that no document contains.
+    NotCarriedOver,
+    /// The documents contain something that the file does not say.
+    Inferred,
+}
+
+/// A difference between an imported file in a foreign format and its documents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct ImportNote {
+    pub kind: ImportNoteKind,
+    /// Name of the file; empty if the import has no file names.
+    pub file: String,
+    /// Path in the file, such as `nodes[2].display_position`.
+    pub path: String,
+    /// One or more sentences.
+    pub reason: String,
+    /// The number of values with this reason at paths that differ only in their indexes.
+    pub count: usize,
+}
+
+/// The format in which a file of an import was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct ImportedFile {
+    /// Name of the file; empty if the import has no file names.
+    pub name: String,
+    /// Such as `Retell LLM`.
+    pub format: String,
+}
+
 /// Result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
@@ -165,4 +201,14 @@ pub struct ImportReport {
     /// The number of problems, also of those that are not listed.
     #[serde(default)]
     pub problem_count: usize,
+    /// The detected format of each file.
+    #[serde(default)]
+    pub files: Vec<ImportedFile>,
+    /// What could not be carried over from files in a foreign format, and what was inferred.
+    /// Lists at most 200.
+    #[serde(default)]
+    pub notes: Vec<ImportNote>,
+    /// The number of notes, also of those that are not listed.
+    #[serde(default)]
+    pub note_count: usize,
 }

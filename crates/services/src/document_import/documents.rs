@@ -11,21 +11,29 @@ const MAX_DOCUMENTS: usize = 1000;
 /// Fields that only scenarios have.
 const SCENARIO_FIELDS: [&str; 4] = ["conversation_flow", "goal", "mode", "expected_behaviors"];
 
+/// The entries of a text.
+pub(super) struct Entries {
+    pub(super) values: Vec<Value>,
+    /// Whether the paths of entries begin with an index.
+    pub(super) is_list: bool,
+}
+
 /// The entries of a JSON text: an object or a list.
 ///
 /// # Errors
 /// 400 with line and column.
-pub(super) fn json(text: &str) -> Result<Vec<Value>, AppError> {
+pub(super) fn json(text: &str) -> Result<Entries, AppError> {
     let value: Value = serde_json::from_str(text)
         .map_err(|error| malformed(format!("This is not JSON: {error}.")))?;
-    Ok(entries(value))
+    let is_list = value.is_array();
+    Ok(Entries { values: entries(value), is_list })
 }
 
 /// The entries of a YAML text: the object or the list of each document.
 ///
 /// # Errors
 /// 400 with line and column; also if aliases would expand beyond the limit.
-pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
+pub(super) fn yaml(text: &str) -> Result<Entries, AppError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         budget: serde_saphyr::budget! {
@@ -39,7 +47,8 @@ pub(super) fn yaml(text: &str) -> Result<Vec<Value>, AppError> {
     };
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|error| unreadable(&error))?;
-    Ok(documents.into_iter().flat_map(entries).collect())
+    let is_list = documents.len() > 1 || documents.iter().any(Value::is_array);
+    Ok(Entries { values: documents.into_iter().flat_map(entries).collect(), is_list })
 }
 
 /// The error in a YAML text, in our words and with the position: the messages of
@@ -85,14 +94,14 @@ fn entries(value: Value) -> Vec<Value> {
 ///
 /// # Errors
 /// 422 with the path of every entry that is neither.
-pub(super) fn with_kinds(entries: Vec<Value>) -> Result<Vec<Draft>, AppError> {
+pub(super) fn with_kinds(entries: Vec<Draft>) -> Result<Vec<Draft>, AppError> {
     let mut problems = Problems::new();
     if entries.len() > MAX_DOCUMENTS {
         let message = format!("must be at most {MAX_DOCUMENTS}, are {}", entries.len());
         problems.push(Problem::new("documents", message));
     }
     let mut drafts = Vec::with_capacity(entries.len());
-    for (i, mut entry) in entries.into_iter().enumerate() {
+    for (i, Draft(mut entry)) in entries.into_iter().enumerate() {
         let Value::Object(fields) = &mut entry else {
             let message = "must be an object: an agent or a scenario";
             problems.push(Problem::new(format!("documents[{i}]"), message));
@@ -109,7 +118,8 @@ pub(super) fn with_kinds(entries: Vec<Value>) -> Result<Vec<Draft>, AppError> {
             fields.insert("kind".to_owned(), kind);
             drafts.push(Draft(entry));
         } else {
-            let message = "must be agent or scenario";
+            let message = "must be agent or scenario, because the entry is in none of the \
+                           formats that can be converted (Retell, Vapi, τ²-bench)";
             problems.push(Problem::new(format!("documents[{i}].kind"), message));
         }
     }

@@ -1,13 +1,14 @@
-//! Reads import files: agents and scenarios as YAML or JSON, recorded
-//! conversations, and prompts in Markdown. The result is drafts with a `kind`; the
-//! domain validates them.
+//! Reads import files: agents and scenarios as YAML or JSON, definitions and tests of other
+//! products (crate `importers`), and prompts in Markdown. The result is drafts with a
+//! `kind`; the domain validates them.
 
 mod documents;
-mod tau;
 
-use domain::Draft;
+use documents::Entries;
 use domain::error::{AppError, ErrorCode};
-use serde_json::json;
+use domain::services::{ImportNote, ImportNoteKind, ImportReport, ImportedFile};
+use domain::{Draft, limits};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// The format of a file.
@@ -47,24 +48,148 @@ impl Format {
     }
 }
 
-/// The drafts in a text, each with its `kind`. `name` is the name of the file, or
-/// empty.
+/// A file of an import.
+#[derive(Clone, Debug)]
+pub struct ImportFile {
+    /// With or without extension; empty if unknown.
+    pub name: String,
+    pub text: String,
+    pub format: Format,
+}
+
+/// What was read from the files of an import.
+#[derive(Clone, Debug, Default)]
+pub struct ReadFiles {
+    /// The drafts of all files, each with its `kind`.
+    pub documents: Vec<Draft>,
+    pub files: Vec<ImportedFile>,
+    pub notes: Vec<ImportNote>,
+    pub note_count: usize,
+}
+
+impl ReadFiles {
+    /// Adds the formats and the notes to the report of the import.
+    pub fn complete_report(self, report: &mut ImportReport) {
+        report.files = self.files;
+        report.notes = self.notes;
+        report.note_count = self.note_count;
+    }
+}
+
+/// Reads the files of an import. Tools that tasks of τ²-bench name are added to the prompts
+/// in Markdown, because a policy and its tasks are separate files.
 ///
 /// # Errors
-/// 400 with line and column if the text is neither JSON nor YAML, 422 with a path
-/// for an entry that is neither agent nor scenario.
-pub fn read(name: &str, text: &str, format: Format) -> Result<Vec<Draft>, AppError> {
-    let documents = match format {
-        Format::Json => documents::json(text)?,
-        Format::Yaml => documents::yaml(text)?,
-        Format::Markdown => return Ok(vec![prompt(name, text)]),
-    };
-    let documents =
-        if documents.iter().any(tau::is_record) { tau::scenarios(&documents) } else { documents };
-    if documents.is_empty() {
+/// 413 for a file that is too large, 400 with line and column if a text is neither JSON nor
+/// YAML, 422 with a path for an entry that is neither agent nor scenario and in no format
+/// that can be converted, or that has a mistake in that format.
+pub fn read_files(files: &[ImportFile]) -> Result<ReadFiles, AppError> {
+    let mut all = ReadFiles::default();
+    let (mut prompts, mut agent_tools) = (Vec::new(), Vec::new());
+    for file in files {
+        let read = read(file).map_err(|error| in_file(error, file, files.len()))?;
+        if file.format == Format::Markdown {
+            prompts.push(all.documents.len());
+        }
+        agent_tools.extend(read.agent_tools.into_iter().map(|tool| (file.name.clone(), tool)));
+        all.documents.extend(read.documents);
+        all.files.push(ImportedFile { name: file.name.clone(), format: read.format });
+        all.notes.extend(read.notes.into_iter().map(|note| {
+            let file = file.name.clone();
+            ImportNote { file, ..note }
+        }));
+        all.note_count += read.note_count;
+    }
+    if all.documents.is_empty() {
         return Err(AppError::new(ErrorCode::Invalid, "There is nothing in it to import."));
     }
-    documents::with_kinds(documents)
+    add_tools(&mut all, &prompts, agent_tools);
+    all.notes.truncate(limits::IMPORT_NOTES);
+    Ok(all)
+}
+
+/// Names the file in an error, if there are several.
+fn in_file(mut error: AppError, file: &ImportFile, count: usize) -> AppError {
+    if count > 1 && !file.name.is_empty() {
+        error.detail = format!("{}: {}", file.name, error.detail);
+        for problem in &mut error.problems {
+            problem.path = format!("{} {}", file.name, problem.path);
+        }
+    }
+    error
+}
+
+/// Adds the tools of tasks to the prompts. Notes what is inferred, or that the agent is
+/// missing.
+fn add_tools(all: &mut ReadFiles, prompts: &[usize], tools: Vec<(String, Value)>) {
+    for (file, tool) in &tools {
+        let name = tool["name"].as_str().unwrap_or_default();
+        let (kind, reason) = if prompts.is_empty() {
+            let reason = "The tasks name this tool, but the agent that has it is not among the \
+                          files. Import the policy of the domain (policy.md) together with the \
+                          tasks to get an agent with the tools.";
+            (ImportNoteKind::NotCarriedOver, reason)
+        } else {
+            let reason = "The tasks name the tool without a description or a schema. Its \
+                          parameters are inferred from the calls in the tasks.";
+            (ImportNoteKind::Inferred, reason)
+        };
+        let path = format!("evaluation_criteria.actions ({name})");
+        let (file, reason) = (file.clone(), reason.to_owned());
+        all.notes.push(ImportNote { kind, file, path, reason, count: 1 });
+        all.note_count += 1;
+    }
+    let tools: Vec<Value> = tools.into_iter().map(|(_, tool)| tool).collect();
+    for prompt in prompts {
+        if let Some(Draft(Value::Object(agent))) = all.documents.get_mut(*prompt) {
+            agent.insert("tools".to_owned(), Value::Array(tools.clone()));
+        }
+    }
+}
+
+/// What was read from one file.
+struct ReadFile {
+    documents: Vec<Draft>,
+    format: String,
+    notes: Vec<ImportNote>,
+    note_count: usize,
+    agent_tools: Vec<Value>,
+}
+
+fn read(file: &ImportFile) -> Result<ReadFile, AppError> {
+    let ImportFile { name, text, format } = file;
+    if text.len() > limits::BODY {
+        let detail = format!("The file is too large. The maximum is {} MiB.", limits::BODY >> 20);
+        return Err(AppError::new(ErrorCode::TooLarge, detail));
+    }
+    let Entries { values, is_list } = match format {
+        Format::Json => documents::json(text)?,
+        Format::Yaml => documents::yaml(text)?,
+        Format::Markdown => {
+            return Ok(ReadFile {
+                documents: vec![prompt(name, text)],
+                format: "Prompt of an agent".to_owned(),
+                notes: Vec::new(),
+                note_count: 0,
+                agent_tools: Vec::new(),
+            });
+        }
+    };
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let stem = if stem.is_empty() { "Imported agent" } else { stem };
+    let converted = importers::convert(stem, values, is_list)
+        .map_err(|error| AppError::invalid_with_count(error.problems, error.problem_count))?;
+    let mut formats: Vec<_> = converted.formats.iter().map(|format| format.label()).collect();
+    if formats.is_empty() {
+        formats.push("Rehearsal");
+    }
+    Ok(ReadFile {
+        documents: documents::with_kinds(converted.documents)?,
+        format: formats.join(", "),
+        notes: converted.notes,
+        note_count: converted.note_count,
+        agent_tools: converted.agent_tools,
+    })
 }
 
 /// An agent from its prompt. The import selects the connection.
@@ -99,8 +224,18 @@ fn set_default(documents: &mut [Draft], fields: &[&str], field: &str, value: &st
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, read};
+    use super::{Format, ImportFile, ReadFiles, read_files};
+    use domain::Draft;
+    use domain::error::AppError;
     use rstest::rstest;
+
+    fn read_all(name: &str, text: &str, format: Format) -> Result<ReadFiles, AppError> {
+        read_files(&[ImportFile { name: name.to_owned(), text: text.to_owned(), format }])
+    }
+
+    fn read(name: &str, text: &str, format: Format) -> Result<Vec<Draft>, AppError> {
+        read_all(name, text, format).map(|read| read.documents)
+    }
 
     #[test]
     fn markdown_prompt_becomes_agent_named_by_heading() {
@@ -164,6 +299,71 @@ mod tests {
         let error = read("", text, Format::Yaml).expect_err("two are wrong");
         let paths: Vec<_> = error.problems.iter().map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["documents[1].kind", "documents[2]"]);
+    }
+
+    #[test]
+    fn policy_gets_the_tools_of_its_tasks() {
+        let tasks = r#"[{"id": "0", "user_scenario": {"instructions": "Renew a loan."},
+            "evaluation_criteria": {"actions": [{"name": "renew", "arguments": {"loan": "L"}}]}}]"#;
+        let file = |name: &str, text: &str, format| {
+            let (name, text) = (name.to_owned(), text.to_owned());
+            ImportFile { name, text, format }
+        };
+        let policy = file("policy.md", "Be kind.", Format::Markdown);
+        let tasks = file("tasks.json", tasks, Format::Json);
+        let both = read_files(&[tasks.clone(), policy]).expect("a domain");
+        assert_eq!(both.documents[1].text("tools[0].name"), "renew");
+        let formats: Vec<_> = both.files.iter().map(|file| file.format.as_str()).collect();
+        assert_eq!(formats, ["τ²-bench task", "Prompt of an agent"]);
+        // The result is inferred in either case; the schema only where there is an agent.
+        let alone = read_files(&[tasks]).expect("tasks");
+        for (read, words) in [(both, "are inferred from the calls"), (alone, "Import the policy")] {
+            let note = read.notes.iter().find(|note| note.path.ends_with("(renew)"));
+            let note = note.expect("a note about the tool");
+            assert!(note.reason.contains(words), "{note:?}");
+            assert_eq!(note.file, "tasks.json");
+        }
+    }
+
+    #[test]
+    fn error_in_one_of_several_files_names_the_file() {
+        let file = |name: &str, text: &str| ImportFile {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            format: Format::Json,
+        };
+        let good = file("a.json", r#"{"kind": "agent"}"#);
+        let bad = file("b.json", r#"{"general_prompt": 7, "states": {}}"#);
+        let error = read_files(&[good.clone(), bad]).expect_err("one is malformed");
+        assert!(error.detail.starts_with("b.json: "), "{}", error.detail);
+        assert_eq!(error.problems[0].path, "b.json states");
+        let broken = read_files(&[good, file("c.json", "{")]).expect_err("one is broken");
+        assert!(broken.detail.starts_with("c.json: This is not JSON"), "{}", broken.detail);
+    }
+
+    #[test]
+    fn file_above_the_limit_is_refused() {
+        let text = " ".repeat(domain::limits::BODY + 1);
+        let error = read("large.json", &text, Format::Json).expect_err("is too large");
+        assert_eq!(error.code.status(), 413);
+    }
+
+    #[test]
+    fn real_policy_becomes_prompt() {
+        let folder = std::env::var_os("REHEARSAL_TEST_DATA").map_or_else(
+            || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
+            Into::into,
+        );
+        let Ok(text) = std::fs::read_to_string(folder.join("tau2-airline/policy.md")) else {
+            return;
+        };
+        let mut drafts = read("policy.md", &text, Format::Markdown).expect("an agent");
+        let Draft(mut fields) = drafts.remove(0);
+        fields["connection_id"] = "0190a000-0000-7000-8000-000000000001".into();
+        fields["model"] = "m".into();
+        let agent = domain::AgentSpec::parse(&Draft(fields)).expect("a valid agent");
+        assert_eq!(agent.name, "Airline Agent Policy");
+        assert_eq!(agent.system_prompt, text);
     }
 
     #[test]
