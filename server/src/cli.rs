@@ -94,8 +94,9 @@ pub struct ImportArgs {
     #[command(flatten)]
     pub providers: ProviderArgs,
 
-    /// YAML, JSON (including recorded tau-bench conversations), or Markdown (the prompt
-    /// of an agent)
+    /// YAML, JSON or Markdown (the prompt of an agent). The format is detected: documents of
+    /// Rehearsal, Retell and Vapi definitions, tau2-bench tasks, recorded tau-bench
+    /// conversations
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
@@ -107,6 +108,10 @@ pub struct ImportArgs {
     /// the first connection
     #[arg(long, value_name = "NAME")]
     pub connection: Option<String>,
+
+    /// Check the files and list what would be imported, without saving anything
+    #[arg(long)]
+    pub dry_run: bool,
 
     /// Model for agents without one, such as Markdown prompts; default: the model of
     /// another agent with the same connection
@@ -137,6 +142,7 @@ mod tests {
     #[case("token create --email a@b.c", false)]
     #[case("import a.yaml b.json --email a@b.c", true)]
     #[case("import a.md --connection Mine --model m", true)]
+    #[case("import a.json --dry-run", true)]
     #[case("import", false)]
     #[case("", false)]
     fn commands_are_parsed(#[case] line: &str, #[case] valid: bool) {

@@ -6,9 +6,10 @@ use crate::{lock, private_files};
 use clock::{SharedClock, SystemClock};
 use demo_model::DemoModel;
 use domain::TokenRequest;
-use domain::services::ImportService;
+use domain::services::{ImportNoteKind, ImportReport, ImportService};
 use llm::outbound::Outbound;
 use services::connection_test::OutboundAccess;
+use services::document_import::{Format, ImportFile, ReadFiles};
 use services::endpoints::{Endpoints, ServerConnection};
 use services::secrets::Secrets;
 use services::{Accounts, Catalog, SignUp};
@@ -235,23 +236,12 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
     if !conflicts.is_empty() {
         return Err(conflicts.join("\n           "));
     }
-    let mut documents = Vec::new();
-    for file in &args.files {
-        let path = file.display();
-        let format = services::document_import::Format::of_file(file).ok_or_else(|| {
-            format!("{path}: unsupported file type; use .yaml, .yml, .json or .md")
-        })?;
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| format!("cannot read {path}: {error}"))?;
-        let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let read = services::document_import::read(&name.unwrap_or_default(), &text, format);
-        documents.extend(read.map_err(|error| format!("{path}: {}", message(&error)))?);
-    }
+    let mut read = read_import_files(&args.files)?;
     if let Some(model) = &args.model {
-        services::document_import::set_default_model(&mut documents, model);
+        services::document_import::set_default_model(&mut read.documents, model);
     }
     if let Some(name) = &args.connection {
-        services::document_import::set_default_connection(&mut documents, name);
+        services::document_import::set_default_connection(&mut read.documents, name);
     }
     let server_connections = args.providers.connections();
     let (accounts, catalog, store) = open_services(&args.data, server_connections).await?;
@@ -260,11 +250,37 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
             Some(email) => accounts.caller_of_email(email).await?,
             None => accounts.only_caller().await?,
         };
-        catalog.import(&caller, documents, false).await
+        let documents = std::mem::take(&mut read.documents);
+        catalog.import(&caller, documents, args.dry_run).await
     }
     .await;
     store.close().await;
-    let report = result.map_err(|error| import_error(&error))?;
+    let mut report = result.map_err(|error| import_error(&error))?;
+    read.complete_report(&mut report);
+    print_report(&report);
+    Ok(())
+}
+
+fn read_import_files(files: &[PathBuf]) -> Result<ReadFiles, String> {
+    let mut read = Vec::new();
+    for file in files {
+        let path = file.display();
+        let format = Format::of_file(file).ok_or_else(|| {
+            format!("{path}: unsupported file type; use .yaml, .yml, .json or .md")
+        })?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot read {path}: {error}"))?;
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+        read.push(ImportFile { name: name.unwrap_or_default(), text, format });
+    }
+    services::document_import::read_files(&read).map_err(|error| match files {
+        [one] => format!("{}: {}", one.display(), message(&error)),
+        _ => message(&error),
+    })
+}
+
+/// Prints the documents, and what differs from files in a foreign format.
+fn print_report(report: &ImportReport) {
     for document in &report.documents {
         let kind = match document.kind {
             domain::services::ImportKind::Agent => "agent",
@@ -275,6 +291,29 @@ async fn import(args: crate::cli::ImportArgs) -> Result<(), String> {
             println!("  {problem}");
         }
     }
-    println!("{} imported", report.documents.len());
-    Ok(())
+    let titles = [
+        (ImportNoteKind::NotCarriedOver, "Not carried over:"),
+        (ImportNoteKind::Inferred, "Inferred:"),
+    ];
+    for (kind, title) in titles {
+        let notes: Vec<_> = report.notes.iter().filter(|note| note.kind == kind).collect();
+        if !notes.is_empty() {
+            println!("{title}");
+        }
+        for note in notes {
+            let more = note.count - 1;
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            println!("  {} {}{more}: {}", note.file, note.path, note.reason);
+        }
+    }
+    let unlisted = report.note_count.saturating_sub(report.notes.len());
+    if unlisted > 0 {
+        println!("  and {unlisted} more notes");
+    }
+    let count = report.documents.len();
+    match (report.dry_run, report.problem_count) {
+        (false, _) => println!("{count} imported"),
+        (true, 0) => println!("{count} can be imported; nothing was saved"),
+        (true, problems) => println!("{problems} problems; nothing was saved"),
+    }
 }

@@ -143,10 +143,7 @@ fn reference_calls(criteria: &Source<'_>) -> Vec<ReferenceCall> {
             action.report().not_carried_over(&action.path(""), reason);
             continue;
         }
-        let compared = match action.value("compare_args") {
-            None => None,
-            Some(_) => Some(action.texts("compare_args")),
-        };
+        let compared = action.value("compare_args").map(|_| action.texts("compare_args"));
         if name.is_empty() {
             action.problem("name", "must not be empty");
             continue;

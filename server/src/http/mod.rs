@@ -25,6 +25,7 @@ mod sign_in_limits;
 mod static_files;
 mod stream;
 mod stream_auth;
+mod uploads;
 
 #[cfg(test)]
 mod tests;

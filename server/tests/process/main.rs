@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
 mod api_contract;
+mod foreign_formats;
 mod idempotency;
 mod imports;
 mod kills;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// The folder of the recordings, if it exists.
-fn data_folder() -> Option<PathBuf> {
+pub(super) fn data_folder() -> Option<PathBuf> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let configured = std::env::var_os("REHEARSAL_TEST_DATA").map(PathBuf::from);
     configured.or(Some(default)).filter(|folder| folder.is_dir())

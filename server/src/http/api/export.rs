@@ -95,7 +95,7 @@ mod tests {
     use domain::{Draft, Scenario, ScenarioId, ScenarioSpec, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
-    use services::document_import::{Format, read};
+    use services::document_import::{Format, ImportFile, read_files};
 
     /// A scenario with `text` in every free-text field.
     fn scenario(text: &str) -> Option<Scenario> {
@@ -128,9 +128,10 @@ mod tests {
             [(to_yaml(scenarios), Format::Yaml), (to_json(scenarios), Format::Json)]
         {
             let text = text.expect("an export");
-            let drafts = read("", &text, format)
+            let file = ImportFile { name: String::new(), text: text.clone(), format };
+            let read = read_files(&[file])
                 .map_err(|error| TestCaseError::fail(format!("{error} in {text}")))?;
-            let imported = ScenarioSpec::parse(&drafts[0]);
+            let imported = ScenarioSpec::parse(&read.documents[0]);
             prop_assert_eq!(imported.as_ref(), Ok(&scenario.spec), "{}", text);
         }
         Ok(())

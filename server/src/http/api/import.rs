@@ -5,13 +5,16 @@ use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::{Params, media_type, read_body};
 use crate::http::problem::ErrorResponse;
+use crate::http::uploads;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use domain::error::{AppError, ErrorCode};
-use domain::limits;
 use domain::services::ImportReport;
-use services::document_import::{Format, read};
+use domain::{DraftReader, limits};
+use services::document_import::{
+    Format, ImportFile, read_files, set_default_connection, set_default_model,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,21 +28,32 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 struct ImportParams {
     /// Validate without saving.
     dry_run: Option<bool>,
-    /// Name of an agent that is imported from a Markdown prompt.
+    /// Name of the file without extension: the name of an agent that has none in the file.
     name: Option<String>,
+    /// Name of the connection of agents without one.
+    connection: Option<String>,
+    /// Model of agents without one.
+    model: Option<String>,
 }
 
 /// Import agents and scenarios, all or nothing
 ///
-/// The content type determines the format: YAML (one or more documents), JSON (an
-/// object, a list, or recorded tau-bench conversations) or Markdown (the prompt of an
-/// agent). An agent refers to its connection by `connection_id`, or by name in
+/// The content type determines how the body is read: YAML (one or more documents), JSON (an
+/// object or a list), Markdown (the prompt of an agent) or `multipart/form-data` with
+/// several files. An agent refers to its connection by `connection_id`, or by name in
 /// `connection`.
+///
+/// The format of each entry is detected: documents of Rehearsal; Retell agents, LLMs,
+/// conversation flows and test cases; Vapi assistants and squads; τ²-bench tasks; recorded
+/// tau-bench conversations. The report lists in `notes` what could not be carried over and
+/// what was inferred. Upload the policy of a τ²-bench domain together with its tasks, so
+/// that its agent gets the tools.
 #[utoipa::path(post, path = "/import", tag = "import", params(ImportParams),
     request_body(content(
         (String = "application/yaml"),
         (serde_json::Value = "application/json"),
         (String = "text/markdown"),
+        (serde_json::Value = "multipart/form-data"),
     )),
     responses(
         (status = 200, description = "The result of the dry run", body = ImportReport),
@@ -50,16 +64,52 @@ async fn import(
     params: Params,
     request: Request,
 ) -> ApiResult<(StatusCode, Json<ImportReport>)> {
-    let (dry_run, name) = params
-        .read(|reader| (reader.flag("dry_run", false), reader.name("name", limits::NAME, false)))?;
-    let format = Format::of_media_type(&media_type(request.headers())).ok_or_else(|| {
-        let detail = "Send YAML, JSON or Markdown with the matching content-type.";
+    let ImportRequest { dry_run, name, connection, model } = params.read(ImportRequest::read)?;
+    let files = files(request, name).await?;
+    let mut read = read_files(&files)?;
+    if !model.is_empty() {
+        set_default_model(&mut read.documents, &model);
+    }
+    if !connection.is_empty() {
+        set_default_connection(&mut read.documents, &connection);
+    }
+    let documents = std::mem::take(&mut read.documents);
+    let mut report = user.services.imports.import(&user.caller, documents, dry_run).await?;
+    read.complete_report(&mut report);
+    Ok((if dry_run { StatusCode::OK } else { StatusCode::CREATED }, Json(report)))
+}
+
+struct ImportRequest {
+    dry_run: bool,
+    name: String,
+    connection: String,
+    model: String,
+}
+
+impl ImportRequest {
+    fn read(reader: &mut DraftReader<'_>) -> Self {
+        Self {
+            dry_run: reader.flag("dry_run", false),
+            name: reader.name("name", limits::NAME, false),
+            connection: reader.name("connection", limits::NAME, false),
+            model: reader.name("model", limits::NAME, false),
+        }
+    }
+}
+
+/// The files of the body. A body that is no form is one file with this name.
+async fn files(request: Request, name: String) -> ApiResult<Vec<ImportFile>> {
+    let kind = media_type(request.headers());
+    if kind == "multipart/form-data" {
+        return uploads::read_files(request).await;
+    }
+    let format = Format::of_media_type(&kind).ok_or_else(|| {
+        let detail = "Send YAML, JSON or Markdown with the matching content-type, or files as \
+                      multipart/form-data.";
         ErrorResponse::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     })?;
     let bytes = read_body(request, &()).await?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| AppError::new(ErrorCode::Malformed, "The request body is not valid UTF-8."))?;
-    let documents = read(&name, text, format)?;
-    let report = user.services.imports.import(&user.caller, documents, dry_run).await?;
-    Ok((if dry_run { StatusCode::OK } else { StatusCode::CREATED }, Json(report)))
+    Ok(vec![ImportFile { name, text: text.to_owned(), format }])
 }

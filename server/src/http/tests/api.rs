@@ -1,7 +1,7 @@
 //! API: statuses, problem documents and idempotency keys.
 
 use super::fake_services::id;
-use super::support::{TestRequest, TestServer};
+use super::support::{TestRequest, TestResponse, TestServer};
 use axum::http::StatusCode;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -317,4 +317,74 @@ async fn import_selects_the_format_by_content_type(
     if status == 200 {
         assert!(imported[0].1 && imported[0].0.len() == 2);
     }
+}
+
+/// A `multipart/form-data` body with these file names and contents.
+fn multipart(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in files {
+        let head = format!(
+            "--cut\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+        );
+        body.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    body.extend(b"--cut--\r\n");
+    body
+}
+
+async fn upload(server: &TestServer, query: &str, body: Vec<u8>) -> TestResponse {
+    let request = TestRequest::new("POST", &format!("/api/v1/import{query}"), body);
+    server.api(request.header("content-type", "multipart/form-data; boundary=cut")).await
+}
+
+#[tokio::test]
+async fn uploaded_definitions_are_converted_and_what_is_lost_is_reported() {
+    let server = TestServer::new();
+    let retell = br#"{"general_prompt": "Be kind.", "begin_message": "Hello!"}"#;
+    let files: [(&str, &[u8]); 2] = [("desk.json", retell), ("dir/policy.md", b"# Policy\n")];
+    let response = upload(&server, "?connection=Mine&model=m", multipart(&files)).await;
+    assert_eq!(response.status, 201, "{}", response.text);
+    let report = response.json();
+    assert_eq!(report["files"][0], json!({"name": "desk.json", "format": "Retell LLM"}));
+    assert_eq!(report["files"][1]["name"], "policy.md");
+    let note = &report["notes"][0];
+    assert_eq!(
+        (&note["kind"], &note["path"]),
+        (&"not_carried_over".into(), &"begin_message".into())
+    );
+    assert_eq!((&note["file"], &report["note_count"]), (&"desk.json".into(), &1.into()));
+    let imported = server.fake.imported.lock();
+    let agents: Vec<_> = imported[0].0.iter().map(|agent| agent.text("name")).collect();
+    assert_eq!(agents, ["desk", "Policy"]);
+    for agent in &imported[0].0 {
+        assert_eq!(
+            (agent.text("connection").as_str(), agent.text("model").as_str()),
+            ("Mine", "m")
+        );
+    }
+}
+
+#[rstest]
+#[case::no_file(multipart(&[]), 422, "must be selected")]
+#[case::no_file_selected(multipart(&[("", b"")]), 422, "must be selected")]
+#[case::unknown_type(multipart(&[("a.exe", b"x")]), 415, "a.exe: unsupported file type")]
+#[case::not_utf8(multipart(&[("a.json", b"\xff\xfe")]), 400, "a.json: the file is not text")]
+#[case::broken_json(multipart(&[("a.json", b"{}"), ("b.json", b"{")]), 422, "a.json: ")]
+#[case::cut_off(b"--cut\r\ncontent-dispo".to_vec(), 400, "incomplete")]
+#[case::no_multipart(b"x".to_vec(), 400, "incomplete")]
+#[case::too_many(multipart(&[("a.md", b"x".as_slice()); 51]), 422, "at most 50 files")]
+#[case::wrong_definition(multipart(&[("a.json", br#"{"llm_id": "a", "states": 7}"#)]), 422, "states: must be a list")]
+#[tokio::test]
+async fn unusable_upload_is_refused(
+    #[case] body: Vec<u8>,
+    #[case] status: u16,
+    #[case] words: &str,
+) {
+    let server = TestServer::new();
+    let response = upload(&server, "", body).await;
+    assert_eq!(response.status, status, "{}", response.text);
+    let problem = response.problem();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(words), "{detail}");
+    assert!(server.fake.imported.lock().is_empty());
 }
