@@ -118,9 +118,15 @@ pub async fn secrets(data: &DataArgs, store: &SqliteStore) -> Result<Arc<Secrets
 ///
 /// # Errors
 /// A message if the HTTP client cannot be created.
-pub fn outbound(clock: &SharedClock, allow_private_urls: bool) -> Result<Arc<Outbound>, String> {
+pub async fn outbound(
+    clock: &SharedClock,
+    store: &Arc<SqliteStore>,
+    allow_private_urls: bool,
+) -> Result<Arc<Outbound>, String> {
     let seed = u64::from_le_bytes(services::secrets::random());
-    llm::outbound_over_http(clock, allow_private_urls, Arc::new(DemoModel::default()), seed)
+    let learned = services::learned_adjustments::restore(store.clone(), clock.clone()).await;
+    let demo = Arc::new(DemoModel::default());
+    llm::outbound_over_http(clock, allow_private_urls, demo, learned, seed)
 }
 
 /// The services for connections, agents, scenarios and imports.
@@ -175,7 +181,7 @@ async fn open_services(
     drop(lock);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
-    let outbound = outbound(&clock, true)?;
+    let outbound = outbound(&clock, &store, true).await?;
     let catalog = catalog(&store, &clock, secrets, server_connections, outbound, true);
     Ok((Accounts::new(store.clone(), clock, SignUp::Closed), catalog, store))
 }

@@ -34,7 +34,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let secrets = commands::secrets(&args.data, &store).await?;
     services::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
-    let outbound = commands::outbound(&clock, private)?;
+    let outbound = commands::outbound(&clock, &store, private).await?;
     let server_connections = args.providers.connections();
     let catalog =
         commands::catalog(&store, &clock, secrets, server_connections, outbound.clone(), private);

@@ -2,7 +2,7 @@
 
 use super::form::Form;
 use super::form_data::{field_id, field_name, lines};
-use crate::domain::Draft;
+use crate::domain::{Draft, ReasoningEffort};
 use leptos::prelude::*;
 
 /// The path of a field in the draft. Fields of a row move with the row.
@@ -210,6 +210,15 @@ fn hint_of(hint: &'static str, id: impl Fn() -> String + Send + Sync + 'static) 
 fn textarea_html(text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
     if cfg!(feature = "ssr") { format!("\n{escaped}") } else { escaped }
+}
+
+/// A select over the reasoning efforts, and none of them.
+#[must_use]
+pub fn efforts() -> Control {
+    let efforts = ReasoningEffort::ALL.iter();
+    let mut choices = vec![(String::new(), "Provider’s default".to_owned())];
+    choices.extend(efforts.map(|(name, effort)| ((*name).to_owned(), effort.label().to_owned())));
+    Control::Select(choices)
 }
 
 /// A select over all values of an enum.

@@ -4,7 +4,7 @@
 //! same problems.
 
 use super::browser;
-pub use super::field::{Control, Field, options};
+pub use super::field::{Control, Field, efforts, options};
 use super::form_data::{capitalize, display_path};
 use super::form_order::{FieldOrder, link_target, sort_problems};
 use super::page_data::{load, query_param};

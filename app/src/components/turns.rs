@@ -57,6 +57,7 @@ fn facts(turn: &Turn) -> String {
     if let (Some(input), Some(output)) = (turn.input_tokens, turn.output_tokens) {
         facts.push(format!("{input} tokens in · {output} out"));
     }
+    facts.extend(turn.adjustments.iter().cloned());
     facts.join(" · ")
 }
 

@@ -1,6 +1,6 @@
 //! Requests to the agent's model.
 
-use domain::{AgentSpec, END_CONVERSATION, Speaker, Turn, is_blank};
+use domain::{AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Speaker, Turn, is_blank};
 use llm_types::{ChatRequest, Message, ToolSpec};
 use serde_json::json;
 
@@ -17,9 +17,13 @@ pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) 
         system: agent.system_prompt.clone(),
         messages: transcript.iter().map(message).collect(),
         tools: tools(agent),
+        tools_optional: agent.tools.is_empty(),
         no_tool_calls: !allow_tools,
         temperature: agent.temperature,
         max_tokens: agent.max_tokens,
+        fixed_limit: agent.max_tokens != DEFAULT_MAX_TOKENS,
+        reasoning_effort: agent.reasoning_effort,
+        extra_body: agent.extra_body.clone(),
         ..ChatRequest::default()
     }
 }
@@ -49,7 +53,7 @@ fn tools(agent: &AgentSpec) -> Vec<ToolSpec> {
         description: tool.description.clone(),
         parameters: tool.parameters.clone(),
     });
-    own.chain([end_conversation()]).collect()
+    own.chain(agent.may_hang_up.then(end_conversation)).collect()
 }
 
 fn end_conversation() -> ToolSpec {

@@ -381,3 +381,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn agent_that_may_not_hang_up_is_offered_its_own_tools_only() {
+    let names = |with: serde_json::Value| {
+        let request = agent_request(&agent(with), &[], true);
+        let names: Vec<_> = request.tools.into_iter().map(|tool| tool.name).collect();
+        (names.join(" "), request.tools_optional)
+    };
+    let without = json!({"may_hang_up": false});
+    assert_eq!(names(without), ("find_slot transfer".to_owned(), false));
+    assert_eq!(names(json!({"tools": []})), ("end_conversation".to_owned(), true));
+    assert_eq!(names(json!({"tools": [], "may_hang_up": false})), (String::new(), true));
+    assert!(!agent(json!({"may_hang_up": false})).has_tool("end_conversation"));
+}
+
+#[test]
+fn limit_that_a_user_chose_is_fixed() {
+    let request = agent_request(&agent(json!({"max_tokens": 900})), &[], true);
+    assert_eq!((request.fixed_limit, request.with_doubled_limit()), (true, None));
+    let request = agent_request(&agent(json!({})), &[], true).with_doubled_limit();
+    assert_eq!(request.map(|request| request.max_tokens), Some(2048));
+}

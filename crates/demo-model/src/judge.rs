@@ -5,7 +5,7 @@ use super::caller_details::CallerDetails;
 use super::lexicon::{concepts, coverage, exact_words, sentences};
 use domain::{ItemKind, Speaker};
 use judge::ParsedPrompt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Minimum share of an item's words.
@@ -46,7 +46,7 @@ pub(super) fn judge(question: &ParsedPrompt) -> Value {
     let quotes = quotes(question);
     let caller_text = caller_text(question);
     let mut good = 0_u32;
-    let (mut items, mut issues) = (Vec::new(), Vec::new());
+    let (mut items, mut issues) = (Map::new(), Vec::new());
     for (index, kind, text) in &question.items {
         let answer = answer(text, *kind, &quotes, &caller_text);
         let desired = answer.met != (*kind == ItemKind::FailureCondition);
@@ -62,11 +62,12 @@ pub(super) fn judge(question: &ParsedPrompt) -> Value {
             .iter()
             .map(|quote| json!({ "turn": quote.turn, "quote": quote.text }))
             .collect();
-        items.push(json!({
-            "index": index, "reason": answer.reason, "met": answer.met,
+        let item = json!({
+            "reason": answer.reason, "met": answer.met,
             "basis": if evidence.is_empty() { "absence" } else { "evidence" },
             "evidence": evidence,
-        }));
+        });
+        items.insert(format!("item_{index}"), item);
     }
     let all = u32::try_from(items.len()).unwrap_or(u32::MAX);
     let recommendations: Vec<String> = issues
@@ -310,7 +311,7 @@ mod tests {
             calls: vec![(1, "look_up_order({\"id\":7})".into())],
         };
         let judged = judge(&question);
-        let item = &judged["items"][0];
+        let item = &judged["items"]["item_0"];
         let quote = item["evidence"].get(0).and_then(|e| e["quote"].as_str()).map(str::to_owned);
         assert_eq!(item["basis"] == "evidence", quote.is_some());
         if let Some(quote) = &quote {

@@ -18,11 +18,12 @@ fn form(properties: Value) -> OutputSchema {
 
 fn judge_form() -> OutputSchema {
     let item = json!({ "type": "object", "properties": {
-        "index": { "type": "integer" }, "reason": { "type": "string" }, "met": { "type": ["boolean", "null"] },
+        "reason": { "type": "string" }, "met": { "type": ["boolean", "null"] },
         "basis": { "type": "string", "enum": ["evidence", "absence"] },
         "evidence": { "type": "array", "items": { "type": "object", "properties": { "turn": { "type": "integer" }, "quote": { "type": "string" } } } } } });
+    let items = json!({ "item_0": item, "item_1": item, "item_2": item });
     form(
-        json!({ "items": { "type": "array", "items": item }, "issues": { "type": "array" }, "confidence": { "type": "number" } }),
+        json!({ "items": { "type": "object", "properties": items }, "issues": { "type": "array" }, "confidence": { "type": "number" } }),
     )
 }
 
@@ -59,9 +60,9 @@ async fn judge_quotes_transcript() {
     let fields: Vec<&String> = judged.as_object().expect("an object").keys().collect();
     assert_eq!(fields, ["items", "issues", "confidence"], "exactly what the schema has");
     let met: Vec<&Value> =
-        judged["items"].as_array().expect("items").iter().map(|item| &item["met"]).collect();
+        judged["items"].as_object().expect("items").values().map(|item| &item["met"]).collect();
     assert_eq!(met, [&json!(false), &json!(true), &json!(true)]);
-    let quotes = [judged["items"][1]["evidence"].clone(), judged["items"][2]["evidence"].clone()];
+    let quotes = ["item_1", "item_2"].map(|item| judged["items"][item]["evidence"].clone());
     assert_eq!(quotes[0], json!([{ "turn": 2, "quote": "look_up_order({\"id\":7})" }]));
     assert_eq!(
         quotes[1],

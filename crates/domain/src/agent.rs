@@ -2,15 +2,19 @@
 
 use super::draft::check_storable;
 use super::ids::{AgentId, ConnectionId};
+use super::model_options::{ReasoningEffort, read_effort, read_extra_body};
 use super::problem::{Problem, Problems};
 use super::timestamp::Timestamp;
 use super::tool_name::read_tool_name;
 use super::{Draft, DraftReader, limits};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The built-in tool that ends the conversation. Never mocked, never listed.
 pub const END_CONVERSATION: &str = "end_conversation";
+
+/// The output limit of an agent whose user chose none.
+pub const DEFAULT_MAX_TOKENS: u32 = 1024;
 
 /// One revision of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,8 +46,19 @@ pub struct AgentSpec {
     pub model: String,
     /// Sampling temperature, 0–2; the provider's default if absent.
     pub temperature: Option<f64>,
-    /// Maximum tokens of one reply.
+    /// Maximum tokens of one reply. A reply that is cut off at the default
+    /// ([`DEFAULT_MAX_TOKENS`]) before its first word is requested once more with twice
+    /// the limit; any other limit is never exceeded.
     pub max_tokens: u32,
+    #[serde(default)]
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields that are added to the body of each request as they are.
+    #[serde(default)]
+    #[cfg_attr(feature = "server", schema(value_type = Option<Object>))]
+    pub extra_body: Option<Map<String, Value>>,
+    /// Whether the agent can end the conversation, with the tool [`END_CONVERSATION`].
+    #[serde(default = "default_may_hang_up")]
+    pub may_hang_up: bool,
     /// Tools offered to the model. Rehearsal never executes them.
     pub tools: Vec<Tool>,
 }
@@ -58,6 +73,10 @@ pub struct Tool {
     /// JSON Schema of the arguments object.
     #[cfg_attr(feature = "server", schema(value_type = Object))]
     pub parameters: Value,
+}
+
+fn default_may_hang_up() -> bool {
+    true
 }
 
 impl AgentSpec {
@@ -91,7 +110,10 @@ impl AgentSpec {
         }
         let model = reader.name("model", limits::NAME, true);
         let temperature = reader.optional_number("temperature", 0.0, 2.0);
-        let max_tokens = reader.integer("max_tokens", 1024, 1, 200_000);
+        let max_tokens = reader.integer("max_tokens", DEFAULT_MAX_TOKENS, 1, limits::MAX_TOKENS);
+        let reasoning_effort = read_effort(&mut reader);
+        let extra_body = read_extra_body(&mut reader);
+        let may_hang_up = reader.flag("may_hang_up", true);
         let tools = parse_tools(&mut reader);
         reader.deny_unknown_fields(&["id", "revision", "updated_at", "idempotency_key", "kind"]);
         Some(Self {
@@ -103,14 +125,19 @@ impl AgentSpec {
             model,
             temperature,
             max_tokens,
+            reasoning_effort,
+            extra_body,
+            may_hang_up,
             tools,
         })
     }
 
-    /// Whether the agent has a tool of this name. Every agent has [`END_CONVERSATION`].
+    /// Whether the agent has a tool of this name. An agent that may hang up has
+    /// [`END_CONVERSATION`].
     #[must_use]
     pub fn has_tool(&self, name: &str) -> bool {
-        name == END_CONVERSATION || self.tools.iter().any(|tool| tool.name == name)
+        (name == END_CONVERSATION && self.may_hang_up)
+            || self.tools.iter().any(|tool| tool.name == name)
     }
 }
 

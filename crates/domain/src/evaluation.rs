@@ -134,6 +134,15 @@ pub struct Evaluation {
     pub judge_calls: u32,
     /// The latest reply of the judge, unmodified.
     pub raw_reply: Option<String>,
+    /// Whether the latest reply was cut off at the token limit.
+    #[serde(default)]
+    pub truncated: bool,
+    /// The first of two replies, unmodified. What it answered well still counts.
+    #[serde(default)]
+    pub earlier_reply: Option<String>,
+    /// What was left out of the requests to the judge, because its server rejects it.
+    #[serde(default)]
+    pub adjustments: Vec<String>,
     /// Latency of the judge call, in milliseconds.
     pub latency_ms: Option<u32>,
     pub input_tokens: u64,
@@ -169,6 +178,9 @@ impl Evaluation {
             prompt_version,
             judge_calls: 0,
             raw_reply: None,
+            truncated: false,
+            earlier_reply: None,
+            adjustments: Vec::new(),
             latency_ms: None,
             input_tokens: 0,
             output_tokens: 0,

@@ -13,6 +13,7 @@ mod evaluation;
 mod event;
 pub mod form;
 mod ids;
+mod model_options;
 mod preflight;
 mod problem;
 mod run;
@@ -40,7 +41,7 @@ mod draft_tests;
 #[cfg(test)]
 mod scenario_tests;
 
-pub use agent::{Agent, AgentSpec, END_CONVERSATION, Tool};
+pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
 pub use connection::{
     Breaker, BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest,
 };
@@ -56,6 +57,7 @@ pub use ids::{
     AgentId, ConnectionId, EvaluationId, NewTokenId, RunId, SavedFormId, ScenarioId, SpaceId,
     SuiteId, TokenId, UserId,
 };
+pub use model_options::{ModelOptions, ReasoningEffort};
 pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
 pub use problem::{Problem, Problems};
 pub use run::{
@@ -96,6 +98,10 @@ pub mod limits {
     /// Maximum nesting depth of JSON that is stored unchanged (schemas, mock results).
     /// `serde_json` stops at 128 levels, and this JSON is embedded in other documents.
     pub const DEPTH: usize = 64;
+    /// Maximum output tokens of one reply.
+    pub const MAX_TOKENS: u32 = 200_000;
+    /// Maximum size of the fields that a user adds to the requests of a model, in bytes.
+    pub const EXTRA_BODY: usize = 8 * 1024;
     /// Maximum number of problems that one error lists.
     pub const PROBLEMS: usize = 100;
     /// Maximum number of notes that one import lists.

@@ -98,6 +98,8 @@ string_enum! {
         Incompatible = "incompatible" / "incompatible",
         EvaluationUnavailable = "evaluation_unavailable" / "judge unavailable",
         EvaluationUnparseable = "evaluation_unparseable" / "unreadable judge reply",
+        /// A model used up its token limit without a usable answer.
+        Truncated = "truncated" / "cut off at the token limit",
         /// The budget is used up.
         BudgetExhausted = "budget_exhausted" / "budget exhausted",
         /// A server error.
@@ -124,6 +126,7 @@ impl ErrorKind {
             | Self::InvalidScenario
             | Self::InvalidAgent
             | Self::Incompatible
+            | Self::Truncated
             | Self::BudgetExhausted => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Settings of a space and API tokens.
 
 use super::ids::{ConnectionId, TokenId};
+use super::model_options::ModelOptions;
 use super::problem::Problems;
 use super::timestamp::Timestamp;
 use super::{Draft, DraftReader, is_blank, limits};
@@ -13,6 +14,9 @@ pub struct ModelChoice {
     pub connection_id: ConnectionId,
     /// Name of the model at the provider.
     pub model: String,
+    /// What the user chose for the calls of this role.
+    #[serde(default)]
+    pub options: ModelOptions,
 }
 
 /// The models for the judge and the simulated user; `None` selects the agent's model.
@@ -24,7 +28,12 @@ pub struct Settings {
 }
 
 impl ModelChoice {
-    /// Reads `{connection_id, model}` at `field`. Returns `None` if the object is absent,
+    /// A model without options.
+    pub fn new(connection_id: ConnectionId, model: impl Into<String>) -> Self {
+        Self { connection_id, model: model.into(), options: ModelOptions::default() }
+    }
+
+    /// Reads `{connection_id, model, options}` at `field`. Returns `None` if the object is absent,
     /// null or has two blank fields (an empty form). One blank field is a problem.
     pub fn read(reader: &mut DraftReader<'_>, field: &'static str) -> Option<Self> {
         reader.value(field)?;
@@ -35,7 +44,11 @@ impl ModelChoice {
         let connection = choice.text("connection_id", limits::NAME);
         let model = choice.name("model", limits::NAME, false);
         let connection_id = connection.parse::<ConnectionId>().ok();
+        let options = read_options(&mut choice);
         let empty = is_blank(&connection) && is_blank(&model);
+        if empty && !options.is_empty() {
+            choice.problem("model", "must be selected, because options are set");
+        }
         if !empty && is_blank(&connection) {
             choice.problem("connection_id", "must be selected together with the model");
         } else if !empty && connection_id.is_none() {
@@ -45,10 +58,21 @@ impl ModelChoice {
             choice.problem("model", "must not be empty");
         }
         choice.deny_unknown_fields(&[]);
-        connection_id
-            .filter(|_| !is_blank(&model))
-            .map(|connection_id| Self { connection_id, model })
+        connection_id.filter(|_| !is_blank(&model)).map(|connection_id| Self {
+            connection_id,
+            model,
+            options,
+        })
     }
+}
+
+fn read_options(choice: &mut DraftReader<'_>) -> ModelOptions {
+    let mut reader = choice.object("options");
+    let options = ModelOptions::read(&mut reader);
+    if reader.is_object() {
+        reader.deny_unknown_fields(&[]);
+    }
+    options
 }
 
 impl Settings {

@@ -53,6 +53,10 @@ pub struct Turn {
     pub latency_ms: Option<u32>,
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
+    /// What was left out of the request for this turn, because the model's server rejects
+    /// it.
+    #[serde(default)]
+    pub adjustments: Vec<String>,
     /// When the turn was stored.
     pub at: Timestamp,
 }
@@ -71,6 +75,7 @@ impl Turn {
             latency_ms: None,
             input_tokens: None,
             output_tokens: None,
+            adjustments: Vec::new(),
             at,
         }
     }

@@ -7,7 +7,8 @@ use conversation::{
     ToolOutcome, ToolReply, agent_request, answer_call, parse_simulated_result,
     parse_simulated_user, refuse_call, simulated_result_request, simulated_user_request,
 };
-use domain::{ErrorKind, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
+use domain::{ErrorKind, FinishReason, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
+use llm::reasoning::USER_FLOOR;
 use llm::{CallError, ChatReply, ChatRequest, Message};
 use std::time::Duration;
 use store::rows::{CallDone, Intent, Role};
@@ -45,21 +46,60 @@ pub(super) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Calls the agent's model.
-pub(super) async fn agent(run: &ActiveRun, allow_tools: bool) -> Result<RunChange, RunInterrupted> {
-    let mut request = agent_request(&run.agent, &run.transcript, allow_tools);
+/// Calls the agent's model. If the token limit was used up before the first word, calls it
+/// once more with twice the limit, unless the user chose the limit.
+pub(super) async fn agent(
+    run: &mut ActiveRun,
+    allow_tools: bool,
+) -> Result<RunChange, RunInterrupted> {
+    let request = agent_request(&run.agent, &run.transcript, allow_tools);
+    let (reply, mut change) = ask_agent(run, request.clone()).await?;
+    if reply.is_cut_off_blank() {
+        let Some(longer) = request.with_doubled_limit() else {
+            return Err(truncated(change, "The agent's model", "the agent"));
+        };
+        let transcript = run.transcript.clone();
+        run.record_intent(&mut change, Role::Agent, &transcript);
+        run.commit(change).await?;
+        let (again, change) = ask_agent(run, longer).await?;
+        if again.is_cut_off_blank() {
+            return Err(truncated(change, "The agent's model", "the agent"));
+        }
+        return Ok(agent_turn(run, again, change));
+    }
+    Ok(agent_turn(run, reply, change))
+}
+
+/// Makes the call whose intent is stored.
+async fn ask_agent(
+    run: &ActiveRun,
+    mut request: ChatRequest,
+) -> Result<(ChatReply, RunChange), RunInterrupted> {
     request.call_id = run.call_id();
     let connection = run.row.model_snapshot.agent.connection_id;
     let (reply, mut change) = run.call(false, connection, &request).await?;
     let mut usage = run.usage;
     usage.agent.add(reply.input_tokens, reply.output_tokens);
     change.usage = Some(usage);
+    Ok((reply, change))
+}
+
+/// The end of a run whose model used up its token limit without an answer. The usage of the
+/// call is stored with it.
+fn truncated(change: RunChange, model: &str, whose: &str) -> RunInterrupted {
+    let message = format!(
+        "{model} used up its token limit before it said anything, which happens to models that reason. Raise the max tokens of {whose}, then re-run."
+    );
+    RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
+}
+
+fn agent_turn(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
     let text = replace_nul(reply.text.clone());
     let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
     let turn = Turn { finish: Some(reply.finish), ..with_usage(turn, &reply) };
     let tool_calls = reply.tool_calls.into_iter().map(without_nul).collect();
     change.turns.push(Turn { tool_calls, ..turn });
-    Ok(change)
+    change
 }
 
 /// Adds the latency and the tokens of the reply that the turn came with.
@@ -68,6 +108,7 @@ fn with_usage(turn: Turn, reply: &ChatReply) -> Turn {
         latency_ms: Some(millis(reply.latency)),
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
+        adjustments: reply.adjustments.clone(),
         ..turn
     }
 }
@@ -85,8 +126,9 @@ fn without_nul(call: ToolCall) -> ToolCall {
 
 /// Calls the model that simulates the user.
 pub(super) async fn simulated_user(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
-    let model = run.row.model_snapshot.simulated_user.model.clone();
-    let request = simulated_user_request(&run.scenario, &model, &run.transcript);
+    let user = &run.row.model_snapshot.simulated_user;
+    let request = simulated_user_request(&run.scenario, &user.model, &run.transcript)
+        .with_options(&user.options, USER_FLOOR);
     let (mut change, reply, (message, done)) =
         ask_until_readable(run, request, parse_simulated_user).await?;
     change.end_reason = done.end_reason(&run.transcript);
@@ -104,7 +146,7 @@ async fn ask_until_readable<T>(
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<(RunChange, ChatReply, T), RunInterrupted> {
     let connection = run.row.model_snapshot.simulated_user.connection_id;
-    let mut problem = String::new();
+    let (mut problem, mut doubled) = (String::new(), false);
     for tried in 1..=TRIES {
         request.call_id = run.call_id();
         let (reply, mut change) = run.call(false, connection, &request).await?;
@@ -113,6 +155,21 @@ async fn ask_until_readable<T>(
         change.usage = Some(usage);
         match parse(&reply.text) {
             Ok(parsed) => return Ok((change, reply, parsed)),
+            Err(_) if reply.finish == FinishReason::Length => {
+                let longer =
+                    request.clone().with_doubled_limit().filter(|_| !doubled && tried < TRIES);
+                let Some(longer) = longer else {
+                    return Err(truncated(
+                        change,
+                        "The model of the simulated user",
+                        "the simulated user in the settings",
+                    ));
+                };
+                (request, doubled) = (longer, true);
+                let transcript = run.transcript.clone();
+                run.record_intent(&mut change, Role::SimulatedUser, &transcript);
+                run.commit(change).await?;
+            }
             Err(why) => {
                 if tried < TRIES {
                     let transcript = run.transcript.clone();
@@ -201,9 +258,10 @@ async fn wait(
 }
 
 async fn invent(run: &mut ActiveRun, call: &ToolCall) -> Result<RunChange, RunInterrupted> {
-    let model = run.row.model_snapshot.simulated_user.model.clone();
-    let request =
-        simulated_result_request(&run.scenario, &run.agent, &run.transcript, call, &model);
+    let user = &run.row.model_snapshot.simulated_user;
+    let (scenario, agent) = (&run.scenario, &run.agent);
+    let request = simulated_result_request(scenario, agent, &run.transcript, call, &user.model)
+        .with_options(&user.options, USER_FLOOR);
     let (mut change, reply, result) =
         ask_until_readable(run, request, parse_simulated_result).await?;
     let turn = tool_turn(run, call, &ToolOutcome::simulated(result));

@@ -6,10 +6,10 @@ use super::judging::{self, judge_step};
 use super::run_steps::{ActiveRun, RunInterrupted, judging_state};
 use conversation::JudgingState;
 use domain::{
-    EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, Timestamp, Turn,
-    replace_nul,
+    EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, FinishReason, RunError,
+    Timestamp, Turn, replace_nul,
 };
-use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION};
+use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION, RawReply};
 use llm::ChatReply;
 use store::rows::Intent;
 use store::transition::{RunChange, RunOutcome};
@@ -20,20 +20,29 @@ fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
     Evaluation { status: EvaluationStatus::Running, is_first: true, ..pending }
 }
 
-/// The stored raw replies, oldest first. Of two replies only the newer is stored.
-pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<String> {
-    let newest = evaluation.and_then(|e| e.raw_reply.clone());
-    match (judging_state(evaluation), newest) {
-        (JudgingState::NotStarted | JudgingState::Done, _) | (_, None) => Vec::new(),
-        (JudgingState::ReplyStored, Some(raw)) => vec![raw],
-        (JudgingState::RepairStored, Some(raw)) => vec![String::new(), raw],
+/// The stored raw replies, oldest first. The first of two may be missing in an evaluation
+/// that an earlier version began.
+pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<RawReply> {
+    let state = judging_state(evaluation);
+    let Some(evaluation) = evaluation else { return Vec::new() };
+    let Some(text) = evaluation.raw_reply.clone() else { return Vec::new() };
+    let newest = RawReply { text, truncated: evaluation.truncated };
+    match state {
+        JudgingState::NotStarted | JudgingState::Done => Vec::new(),
+        JudgingState::ReplyStored => vec![newest],
+        JudgingState::RepairStored => {
+            vec![evaluation.earlier_reply.as_deref().unwrap_or_default().into(), newest]
+        }
     }
 }
 
 /// Adds the judge's raw reply, which is stored before it is parsed.
 pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
     evaluation.judge_calls += 1;
+    evaluation.earlier_reply = evaluation.raw_reply.take();
     evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
+    evaluation.truncated = reply.finish == FinishReason::Length;
+    evaluation.adjustments.clone_from(&reply.adjustments);
     evaluation.latency_ms = Some(millis(reply.latency));
     evaluation.input_tokens = evaluation.input_tokens.saturating_add(reply.input_tokens);
     evaluation.output_tokens = evaluation.output_tokens.saturating_add(reply.output_tokens);
@@ -53,8 +62,12 @@ pub(super) fn apply_outcome(evaluation: &mut Evaluation, outcome: EvaluationResu
     evaluation.finished_at = Some(at);
 }
 
-/// The error after two replies of which the last is unreadable.
-pub(super) fn unparseable(problem: &str) -> RunError {
+/// The error after replies of which the last is unreadable.
+pub(super) fn unparseable(problem: &str, truncated: bool) -> RunError {
+    if truncated {
+        let message = "The judge's reply was cut off at the token limit. Raise the judge's max tokens, or choose another judge in the settings, then rejudge.";
+        return RunError::new(ErrorKind::Truncated, message);
+    }
     let message = format!(
         "The judge's replies could not be used. The last one could not be read: {problem} Rejudge, or choose another judge in the settings."
     );
@@ -119,8 +132,9 @@ fn case(run: &ActiveRun) -> Case<'_> {
 /// Calls the judge and returns the change with its raw reply.
 pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let evaluation = run.evaluation.as_ref();
-    let model = &run.row.model_snapshot.judge.model;
-    let step = judge_step(case(run), raw_replies(evaluation), model).await;
+    let judge = &run.row.model_snapshot.judge;
+    let model = &judge.model;
+    let step = judge_step(case(run), raw_replies(evaluation), judge).await;
     let JudgeStep::CallJudge(mut request) = step else {
         // The stored reply is readable: the next step parses it.
         return Ok(RunChange::default());
@@ -129,8 +143,7 @@ pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let now = run.shared.clock.now();
     let mut evaluation =
         evaluation.cloned().unwrap_or_else(|| fresh(run.shared.clock.uuid().into(), model, now));
-    let connection = run.row.model_snapshot.judge.connection_id;
-    let (reply, mut change) = match run.call(true, connection, &request).await {
+    let (reply, mut change) = match run.call(true, judge.connection_id, &request).await {
         Ok(called) => called,
         Err(RunInterrupted::CallError(error, usage)) => {
             let end = ended(evaluation, judge_unavailable(&error), now);
@@ -164,7 +177,7 @@ pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, Ru
     let Some(mut evaluation) = run.evaluation.clone() else { return Ok(RunChange::default()) };
     let replies = raw_replies(Some(&evaluation));
     let now = run.shared.clock.now();
-    let step = judge_step(case(run), replies, &run.row.model_snapshot.judge.model).await;
+    let step = judge_step(case(run), replies, &run.row.model_snapshot.judge).await;
     match step {
         JudgeStep::Decided(outcome) => {
             apply_outcome(&mut evaluation, *outcome, now);
@@ -172,7 +185,9 @@ pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, Ru
             finish(&mut change, evaluation);
             Ok(change)
         }
-        JudgeStep::Unparseable { problem } => Ok(ended(evaluation, unparseable(&problem), now)),
+        JudgeStep::Unparseable { problem, truncated } => {
+            Ok(ended(evaluation, unparseable(&problem, truncated), now))
+        }
         JudgeStep::CallJudge(_) => {
             // The repair is a separate call, so its intent is stored first.
             let turn = run.row.turns;

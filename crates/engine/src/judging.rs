@@ -2,18 +2,27 @@
 //! take a second of CPU time, in which a worker would serve nobody else.
 
 use domain::{AgentSpec, EndReason, ScenarioSpec, Turn};
-use judge::{Case, EvaluationResult, JudgeStep};
+use judge::{Case, EvaluationResult, JudgeModel, JudgeStep, RawReply};
 use std::panic::resume_unwind;
+use store::rows::RoleModel;
 
 /// Work up to this size is done in place, because handing it over costs more. Its unit is a
 /// byte that is searched for one text.
 const MAX_INLINE: usize = 64 * 1024;
 
 /// The next step of an evaluation.
-pub(super) async fn judge_step(case: Case<'_>, raw_replies: Vec<String>, model: &str) -> JudgeStep {
-    let replies: usize = raw_replies.iter().map(String::len).sum();
-    let model = model.to_owned();
-    on_case(case, replies, move |case| judge::judge_step(case, &raw_replies, &model)).await
+pub(super) async fn judge_step(
+    case: Case<'_>,
+    raw_replies: Vec<RawReply>,
+    judge: &RoleModel,
+) -> JudgeStep {
+    let replies: usize = raw_replies.iter().map(|reply| reply.text.len()).sum();
+    let judge = judge.clone();
+    on_case(case, replies, move |case| {
+        let model = JudgeModel { model: &judge.model, options: &judge.options };
+        judge::judge_step(case, &raw_replies, model)
+    })
+    .await
 }
 
 /// The result of a conversation that the judge need not read.

@@ -125,15 +125,15 @@ async fn judge(
     };
     loop {
         let now = shared.clock.now();
-        match judge_step(case, raw_replies(Some(&row.evaluation)), &row.judge.model).await {
+        match judge_step(case, raw_replies(Some(&row.evaluation)), &row.judge).await {
             JudgeStep::Decided(outcome) => {
                 apply_outcome(&mut row.evaluation, *outcome, now);
                 store(&store_retry, row).await?;
                 log_end(row);
                 return Ok(());
             }
-            JudgeStep::Unparseable { problem } => {
-                return Err(Interrupted::Error(unparseable(&problem)));
+            JudgeStep::Unparseable { problem, truncated } => {
+                return Err(Interrupted::Error(unparseable(&problem, truncated)));
             }
             JudgeStep::CallJudge(mut request) => {
                 let call = shared.clock.uuid();

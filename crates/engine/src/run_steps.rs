@@ -24,7 +24,7 @@ pub(super) enum RunInterrupted {
     Stopped(Stop),
     /// The run ends with this error.
     Error(RunError),
-    /// The run ends with this error, and the failed call left a change to commit.
+    /// The run ends with this error, and the last call left a change to commit.
     CallError(RunError, Box<RunChange>),
     /// Another worker holds the run: nothing more is stored.
     LeaseLost,
@@ -89,7 +89,7 @@ impl ActiveRun {
             }
             change = match step {
                 Step::CallAgent { allow_tools } => {
-                    conversation_driver::agent(&self, allow_tools).await?
+                    conversation_driver::agent(&mut self, allow_tools).await?
                 }
                 Step::CallSimulatedUser => conversation_driver::simulated_user(&mut self).await?,
                 Step::AnswerTools { calls } => {

@@ -30,7 +30,7 @@ pub use prompt::{
     questions, repair_request, reply_schema,
 };
 pub use reply::{ItemAnswer, JudgeReply, Quote, parse_reply};
-pub use step::{JudgeStep, judge_step};
+pub use step::{JudgeModel, JudgeStep, RawReply, judge_step};
 pub use verdict::{EvaluationResult, evaluate};
 pub use without_judge::{decide_without_judge, needs_judge};
 

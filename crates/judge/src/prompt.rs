@@ -6,13 +6,16 @@ use domain::{
     ToolCall, Turn, is_blank,
 };
 use llm_types::{ChatRequest, Message, OutputSchema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Increment on every change of the prompt: scores are comparable only within one version.
-pub const PROMPT_VERSION: u32 = 3;
+pub const PROMPT_VERSION: u32 = 4;
 
 /// Name of the output schema.
 pub const EVALUATION_SCHEMA: &str = "evaluation";
+
+/// What the key of an item begins with; its number follows.
+pub(super) const ITEM_KEY: &str = "item_";
 
 /// A conversation to judge.
 #[derive(Clone, Copy, Debug)]
@@ -89,9 +92,9 @@ changes to the agent's instructions, one sentence each; `score`, your own overal
 ";
 
 const FORMAT: &str = "\
-Reply with one JSON object and nothing else. Include every item exactly once:
-{\"items\": [{\"index\": 0, \"reason\": \"...\", \"met\": true, \"basis\": \"evidence\", \
-\"evidence\": [{\"turn\": 1, \"quote\": \"...\"}]}], \"issues\": [], \"recommendations\": [], \
+Reply with one JSON object and nothing else. `items` has one key per item, item_0 for [0]:
+{\"items\": {\"item_0\": {\"reason\": \"...\", \"met\": true, \"basis\": \"evidence\", \
+\"evidence\": [{\"turn\": 1, \"quote\": \"...\"}]}}, \"issues\": [], \"recommendations\": [], \
 \"score\": 0, \"opinion\": \"...\"}
 ";
 
@@ -103,7 +106,6 @@ pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
         model: model.to_owned(),
         system: RULES.to_owned(),
         messages: vec![Message::User(user_text(case))],
-        temperature: Some(0.0),
         max_tokens: reply_tokens(count),
         output: Some(OutputSchema {
             name: EVALUATION_SCHEMA.to_owned(),
@@ -134,37 +136,37 @@ pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequ
     request
 }
 
-/// JSON Schema of the reply. Vendors' strict modes require all fields, do not support
+/// Repeats a request and asks only for the items whose answers are missing or unusable.
+pub(super) fn missing_items_request(
+    first: &ChatRequest,
+    raw: &str,
+    problem: &str,
+    items: &[usize],
+) -> ChatRequest {
+    let mut request = first.clone();
+    request.messages.push(Message::Assistant { text: raw.to_owned(), tool_calls: Vec::new() });
+    let keys: Vec<String> = items.iter().map(|item| format!("{ITEM_KEY}{item}")).collect();
+    request.messages.push(Message::User(format!(
+        "A part of this reply could not be used. {problem} Your other answers are kept. Reply with \
+         one JSON object and nothing else: `items` with only these keys, in the same format as \
+         before: {}.",
+        keys.join(", ")
+    )));
+    let schema = object(json!({"items": items_schema(items.iter().copied())}), &["items"]);
+    request.output = Some(OutputSchema { name: EVALUATION_SCHEMA.to_owned(), schema });
+    request
+}
+
+/// JSON Schema of the reply. The items are an object with one required key per item, so that
+/// a model that is bound to the schema answers each of them. Vendors' strict modes require all fields, do not support
 /// optional fields (hence nullable ones) and do not support bounds, so parsing checks
 /// ranges.
 #[must_use]
 pub fn reply_schema(n_items: usize) -> Value {
-    let last = n_items.saturating_sub(1);
-    let index = format!("Number of the item, 0 to {last}, each exactly once.");
-    let object = |properties: Value, required: &[&str]| {
-        json!({
-            "type": "object", "properties": properties, "required": required,
-            "additionalProperties": false
-        })
-    };
-    let quote = object(
-        json!({"turn": {"type": "integer"}, "quote": {"type": "string"}}),
-        &["turn", "quote"],
-    );
-    let item = object(
-        json!({
-            "index": {"type": "integer", "description": index},
-            "reason": {"type": "string", "description": "The reasoning, before the answer."},
-            "met": {"type": ["boolean", "null"], "description": "null = the transcript does not show it."},
-            "basis": {"type": "string", "enum": ["evidence", "absence"]},
-            "evidence": {"type": "array", "items": quote}
-        }),
-        &["index", "reason", "met", "basis", "evidence"],
-    );
     let texts = json!({"type": "array", "items": {"type": "string"}});
     object(
         json!({
-            "items": {"type": "array", "items": item},
+            "items": items_schema(0..n_items),
             "issues": texts,
             "recommendations": texts,
             "score": {"type": ["number", "null"], "description": "0 to 100."},
@@ -172,6 +174,34 @@ pub fn reply_schema(n_items: usize) -> Value {
         }),
         &["items", "issues", "recommendations", "score", "opinion"],
     )
+}
+
+fn items_schema(items: impl Iterator<Item = usize>) -> Value {
+    let quote = object(
+        json!({"turn": {"type": "integer"}, "quote": {"type": "string"}}),
+        &["turn", "quote"],
+    );
+    let item = object(
+        json!({
+            "reason": {"type": "string", "description": "The reasoning, before the answer."},
+            "met": {"type": ["boolean", "null"], "description": "null = the transcript does not show it."},
+            "basis": {"type": "string", "enum": ["evidence", "absence"]},
+            "evidence": {"type": "array", "items": quote}
+        }),
+        &["reason", "met", "basis", "evidence"],
+    );
+    let keys: Vec<String> = items.map(|index| format!("{ITEM_KEY}{index}")).collect();
+    let properties: Map<String, Value> =
+        keys.iter().map(|key| (key.clone(), item.clone())).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    object(Value::Object(properties), &keys)
+}
+
+fn object(properties: Value, required: &[&str]) -> Value {
+    json!({
+        "type": "object", "properties": properties, "required": required,
+        "additionalProperties": false
+    })
 }
 
 fn user_text(case: &Case<'_>) -> String {

@@ -1,9 +1,12 @@
 //! Strict parsing of the judge's reply. An unreadable reply is never repaired, because a
 //! verdict must not rest on guesses.
 
+use super::prompt::ITEM_KEY;
 use conversation::json_reply;
 use domain::{Basis, replace_nul};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgeReply {
@@ -38,12 +41,23 @@ pub struct Quote {
     pub quote: String,
 }
 
+/// The answers to some of the items, and the rest of the reply as far as it is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PartialReply {
+    /// One entry per item; `None` if it was not answered.
+    pub(super) items: Vec<Option<ItemAnswer>>,
+    pub(super) issues: Option<Vec<String>>,
+    pub(super) recommendations: Option<Vec<String>>,
+    pub(super) score: Option<f64>,
+    pub(super) opinion: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawReply {
-    items: Vec<RawItem>,
-    issues: Vec<String>,
-    recommendations: Vec<String>,
+    items: RawItems,
+    issues: Option<Vec<String>>,
+    recommendations: Option<Vec<String>>,
     score: Option<f64>,
     opinion: Option<String>,
 }
@@ -51,13 +65,50 @@ struct RawReply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawItem {
-    index: u32,
+    /// Only in a list.
+    index: Option<u32>,
     reason: String,
     #[serde(deserialize_with = "nullable")]
     met: Option<bool>,
     #[serde(deserialize_with = "nullable")]
     basis: Option<Basis>,
     evidence: Vec<Quote>,
+}
+
+/// The answers with the keys of their items: an object with one key per item. A list whose
+/// entries have an `index` is read too, because models that are not bound to the schema
+/// write one, and earlier versions asked for one. A key that occurs twice is kept twice.
+struct RawItems(Vec<(String, RawItem)>);
+
+impl<'de> Deserialize<'de> for RawItems {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
+            type Value = RawItems;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with one key per item")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RawItems, M::Error> {
+                let mut items = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    items.push(entry);
+                }
+                Ok(RawItems(items))
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<RawItems, S::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element::<RawItem>()? {
+                    let key = item.index.map(|index| index.to_string()).unwrap_or_default();
+                    items.push((key, item));
+                }
+                Ok(RawItems(items))
+            }
+        }
+        from.deserialize_any(Items)
+    }
 }
 
 /// Requires a nullable field to be present. By default serde treats a missing field as
@@ -74,40 +125,80 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// # Errors
 /// A sentence for the repair request and for error messages.
 pub fn parse_reply(raw: &str, n_items: usize) -> Result<JudgeReply, String> {
+    complete(parse_partial(raw, n_items)?)
+}
+
+/// Parses a reply in which items may be missing.
+pub(super) fn parse_partial(raw: &str, n_items: usize) -> Result<PartialReply, String> {
     let reply: RawReply = json_reply::parse(raw)?;
     if let Some(score) = reply.score
         && !(0.0..=100.0).contains(&score)
     {
         return Err(format!("The score must be between 0 and 100, not {score}."));
     }
-    let mut answers: Vec<Option<ItemAnswer>> = vec![None; n_items];
-    for item in reply.items {
-        let index = item.index;
-        let Some(slot) = answers.get_mut(index as usize) else {
+    let mut items: Vec<Option<ItemAnswer>> = vec![None; n_items];
+    for (key, item) in reply.items.0 {
+        let slot = item_index(&key).and_then(|index| items.get_mut(index));
+        let Some(slot) = slot else {
             let last = n_items.saturating_sub(1);
-            return Err(format!("There is no item {index}; the items are 0 to {last}."));
+            return Err(format!("There is no item {key}; the items are 0 to {last}."));
         };
+        let number = key.trim_start_matches(ITEM_KEY);
         if slot.is_some() {
-            return Err(format!("Item {index} was answered twice."));
+            return Err(format!("Item {number} was answered twice."));
         }
-        *slot = Some(answer(item)?);
+        *slot = Some(answer(number, item)?);
     }
-    let missing = answers.iter().position(Option::is_none);
-    if let Some(index) = missing {
-        return Err(format!("Item {index} was not answered."));
-    }
-    Ok(JudgeReply {
-        items: answers.into_iter().flatten().collect(),
-        issues: reply.issues.into_iter().map(replace_nul).collect(),
-        recommendations: reply.recommendations.into_iter().map(replace_nul).collect(),
+    let clean = |texts: Option<Vec<String>>| {
+        texts.map(|texts| texts.into_iter().map(replace_nul).collect())
+    };
+    Ok(PartialReply {
+        items,
+        issues: clean(reply.issues),
+        recommendations: clean(reply.recommendations),
         score: reply.score,
         opinion: reply.opinion.map(replace_nul),
     })
 }
 
-fn answer(item: RawItem) -> Result<ItemAnswer, String> {
+/// Requires an answer to every item, and the lists.
+pub(super) fn complete(reply: PartialReply) -> Result<JudgeReply, String> {
+    if let Some(index) = reply.items.iter().position(Option::is_none) {
+        return Err(format!("Item {index} was not answered."));
+    }
+    let missing =
+        |field: &str| format!("The reply did not match the schema: missing field `{field}`.");
+    Ok(JudgeReply {
+        items: reply.items.into_iter().flatten().collect(),
+        issues: reply.issues.ok_or_else(|| missing("issues"))?,
+        recommendations: reply.recommendations.ok_or_else(|| missing("recommendations"))?,
+        score: reply.score,
+        opinion: reply.opinion,
+    })
+}
+
+impl PartialReply {
+    /// Adds the answers of the reply to a repair request, which replace those that are there.
+    pub(super) fn merge(self, repaired: Self) -> Self {
+        let pairs = repaired.items.into_iter().zip(self.items);
+        Self {
+            items: pairs.map(|(new, old)| new.or(old)).collect(),
+            issues: repaired.issues.or(self.issues),
+            recommendations: repaired.recommendations.or(self.recommendations),
+            score: repaired.score.or(self.score),
+            opinion: repaired.opinion.or(self.opinion),
+        }
+    }
+}
+
+/// `item_2` or `2`.
+fn item_index(key: &str) -> Option<usize> {
+    key.strip_prefix(ITEM_KEY).unwrap_or(key).parse().ok()
+}
+
+fn answer(number: &str, item: RawItem) -> Result<ItemAnswer, String> {
     if item.met.is_some() && item.basis.is_none() {
-        return Err(format!("Item {} has an answer without a basis.", item.index));
+        return Err(format!("Item {number} has an answer without a basis."));
     }
     let clean = |quote: Quote| Quote { quote: replace_nul(quote.quote), ..quote };
     Ok(ItemAnswer {

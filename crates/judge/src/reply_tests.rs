@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 fn valid() -> Value {
     json!({
-        "items": [
-            {"index": 0, "reason": "Said so.", "met": true, "basis": "evidence",
+        "items": {
+            "item_0": {"reason": "Said so.", "met": true, "basis": "evidence",
              "evidence": [{"turn": 1, "quote": "Good morning, how can I help?"}]},
-            {"index": 1, "reason": "Never did.", "met": false, "basis": "absence", "evidence": []},
-            {"index": 2, "reason": "Unclear.", "met": null, "basis": "evidence",
+            "item_1": {"reason": "Never did.", "met": false, "basis": "absence", "evidence": []},
+            "item_2": {"reason": "Unclear.", "met": null, "basis": "evidence",
              "evidence": [{"turn": 3, "quote": "a"}, {"turn": 4, "quote": "b"}]}
-        ],
+        },
         "issues": ["Slow."],
         "recommendations": ["Be quicker."],
         "score": 62.5,
@@ -42,12 +42,23 @@ fn schema_accepts_valid_reply() {
     assert!(validator.is_ok_and(|validator| validator.is_valid(&valid())));
 }
 
-#[test]
-fn items_may_be_in_any_order() {
+/// The same reply with its items in a list, in reverse order.
+fn as_list() -> Value {
     let mut reply = valid();
-    let items = reply["items"].as_array_mut();
-    items.into_iter().for_each(|items| items.reverse());
-    assert_eq!(parse_reply(&reply.to_string(), 3), parse_reply(&valid().to_string(), 3));
+    let items = reply["items"].as_object().cloned().unwrap_or_default();
+    let listed = items.into_iter().enumerate().map(|(index, (_, mut item))| {
+        item["index"] = json!(index);
+        item
+    });
+    reply["items"] = listed.rev().collect();
+    reply
+}
+
+#[test]
+fn items_may_be_a_list_and_in_any_order() {
+    assert_eq!(parse_reply(&as_list().to_string(), 3), parse_reply(&valid().to_string(), 3));
+    let numbers = valid().to_string().replace("item_", "");
+    assert_eq!(parse_reply(&numbers, 3), parse_reply(&valid().to_string(), 3));
 }
 
 #[test]
@@ -64,8 +75,8 @@ fn score_and_opinion_may_be_missing() {
 #[test]
 fn nul_characters_are_replaced() {
     let mut reply = valid();
-    reply["items"][0]["reason"] = json!("a\0b");
-    reply["items"][0]["evidence"][0]["quote"] = json!("a\0b");
+    reply["items"]["item_0"]["reason"] = json!("a\0b");
+    reply["items"]["item_0"]["evidence"][0]["quote"] = json!("a\0b");
     reply["issues"][0] = json!("a\0b");
     let reply = parse_reply(&reply.to_string(), 3);
     assert!(reply.is_ok_and(|reply| !format!("{reply:?}").contains("\\0")));
@@ -73,24 +84,27 @@ fn nul_characters_are_replaced() {
 
 #[rstest]
 #[case::missing_item(2, 3, "Item 2 was not answered")]
-#[case::item_too_many(3, 2, "There is no item 2")]
+#[case::item_too_many(3, 2, "There is no item item_2")]
 fn parse_reply_requires_each_item(
     #[case] answered: usize,
     #[case] item_count: usize,
     #[case] message: &str,
 ) {
     let mut reply = valid();
-    let items = reply["items"].as_array_mut();
-    items.into_iter().for_each(|items| items.truncate(answered));
+    let items = reply["items"].as_object_mut();
+    items.into_iter().for_each(|items| items.retain(|key, _| *key < format!("item_{answered}")));
     let problem = parse_reply(&reply.to_string(), item_count).err().unwrap_or_default();
     assert!(problem.starts_with(message), "{problem}");
 }
 
 #[test]
 fn parse_reply_rejects_duplicate_item() {
-    let mut reply = valid();
-    reply["items"][2]["index"] = json!(1);
-    assert_eq!(parse_reply(&reply.to_string(), 3), Err("Item 1 was answered twice.".to_owned()));
+    let twice = Err("Item 1 was answered twice.".to_owned());
+    let mut reply = as_list();
+    reply["items"][0]["index"] = json!(1);
+    assert_eq!(parse_reply(&reply.to_string(), 3), twice);
+    let doubled = valid().to_string().replace("item_2", "item_1");
+    assert_eq!(parse_reply(&doubled, 3), twice);
 }
 
 /// Collects JSON pointers to all values.
@@ -114,7 +128,7 @@ fn fits(pointer: &str, new: &Value) -> bool {
         "reason" | "quote" => new.is_string(),
         "met" => new.is_boolean() || new.is_null(),
         // Without an answer there need be no basis.
-        "basis" => pointer == "/items/2/basis" && new.is_null(),
+        "basis" => pointer == "/items/item_2/basis" && new.is_null(),
         "turn" => new.is_u64(),
         "evidence" | "issues" | "recommendations" => *new == json!([]),
         "score" => new.is_null() || new.as_f64().is_some_and(|n| (0.0..=100.0).contains(&n)),
@@ -173,7 +187,7 @@ fn malformed() -> Vec<String> {
     let doubled = |field: &str, twice: &str| text.replacen(field, twice, 1);
     texts.push(doubled("\"met\":true", "\"met\":true,\"met\":false"));
     texts.push(doubled("\"score\":62.5", "\"score\":62.5,\"score\":90"));
-    texts.push(doubled("\"items\":[", "\"items\":[],\"items\":["));
+    texts.push(doubled("\"items\":{", "\"items\":{},\"items\":{"));
     texts.push(doubled("62.5", "NaN"));
     texts.push(doubled("62.5", "100.01"));
     texts.push(doubled("62.5", "-0.5"));

@@ -1,19 +1,23 @@
 use super::*;
 use conversation::fixtures::{agent, says, scenario, transcript, user};
-use domain::{ScenarioSpec, Turn, Verdict};
+use domain::{ModelOptions, ScenarioSpec, Turn, Verdict};
 use llm_types::Message;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-const GOOD: &str = r#"{"items":[{"index":0,"reason":"It did.","met":true,"basis":"evidence",
-    "evidence":[{"turn":1,"quote":"how can I help you?"}]}],
+const JUDGE: JudgeModel<'static> = JudgeModel { model: "judge-model", options: &NO_OPTIONS };
+const NO_OPTIONS: ModelOptions =
+    ModelOptions { temperature: None, max_tokens: None, reasoning_effort: None, extra_body: None };
+
+const GOOD: &str = r#"{"items":{"item_0":{"reason":"It did.","met":true,"basis":"evidence",
+    "evidence":[{"turn":1,"quote":"how can I help you?"}]}},
     "issues":[],"recommendations":[],"score":80,"opinion":"Good."}"#;
 
 fn step(spec: &ScenarioSpec, turns: &[Turn], raw: &[&str]) -> JudgeStep {
     let agent = agent(json!({}));
     let case = Case { agent: &agent, scenario: spec, transcript: turns, end_reason: None };
-    let raw: Vec<String> = raw.iter().map(|text| (*text).to_owned()).collect();
-    judge_step(&case, &raw, "judge-model")
+    let raw: Vec<RawReply> = raw.iter().map(|text| RawReply::from(*text)).collect();
+    judge_step(&case, &raw, JUDGE)
 }
 
 fn greeting(with: Value) -> ScenarioSpec {
@@ -66,7 +70,9 @@ fn unreadable_reply_is_repaired_once() {
 fn two_unreadable_replies_are_unparseable() {
     let spec = greeting(json!({}));
     let cut = &GOOD[..40];
-    let JudgeStep::Unparseable { problem } = step(&spec, &sample_transcript(), &["x", cut]) else {
+    let JudgeStep::Unparseable { problem, truncated: false } =
+        step(&spec, &sample_transcript(), &["x", cut])
+    else {
         unreachable!("there is nothing to decide from")
     };
     assert!(problem.contains("did not match"), "{problem}");
@@ -89,7 +95,7 @@ fn answer(met: &str, basis: &str, quote: &str) -> String {
         json!([{"turn": 1, "quote": quote}]).to_string()
     };
     format!(
-        r#"{{"items":[{{"index":0,"reason":"r","met":{met},"basis":"{basis}","evidence":{evidence}}}],
+        r#"{{"items":{{"item_0":{{"reason":"r","met":{met},"basis":"{basis}","evidence":{evidence}}}}},
         "issues":[],"recommendations":[],"score":80,"opinion":"o"}}"#
     )
 }
@@ -127,7 +133,7 @@ fn misquoted_required_item_is_repaired_once(
             assert_eq!(better.verdict, Verdict::Passed, "{}", better.summary);
         }
         JudgeStep::Decided(_) => assert!(!repaired, "a repair is needed"),
-        JudgeStep::Unparseable { problem } => panic!("{problem}"),
+        JudgeStep::Unparseable { problem, .. } => panic!("{problem}"),
     }
 }
 
@@ -155,4 +161,68 @@ fn unreadable_repair_of_misquote_is_no_verdict() {
     let reply = answer("true", "evidence", "how may I serve you today?");
     let step = step(&greeting(json!({})), &sample_transcript(), &[&reply, "Sorry!"]);
     assert!(matches!(step, JudgeStep::Unparseable { .. }));
+}
+
+/// A reply with these items, each met by absence.
+fn partial(items: &[usize], with_lists: bool) -> String {
+    let answer = json!({"reason": "r", "met": true, "basis": "absence", "evidence": []});
+    let items = items.iter().map(|item| (format!("item_{item}"), answer.clone()));
+    let items: serde_json::Map<String, Value> = items.collect();
+    let lists = json!({"items": items, "issues": ["Slow."], "recommendations": [], "score": 70, "opinion": "o"});
+    if with_lists { lists.to_string() } else { json!({ "items": items }).to_string() }
+}
+
+#[rstest]
+#[case::one(&[0, 2], "Item 1 was not answered.", &["item_1"])]
+#[case::several(&[1], "Items 0, 2 were not answered.", &["item_0", "item_2"])]
+fn repair_asks_only_for_missing_items(
+    #[case] answered: &[usize],
+    #[case] problem: &str,
+    #[case] keys: &[&str],
+) {
+    let spec = scenario(json!({"expected_behaviors": ["Greets", "Asks", "Thanks"]}));
+    let first = partial(answered, true);
+    let JudgeStep::CallJudge(request) = step(&spec, &sample_transcript(), &[&first]) else {
+        unreachable!("asks once more")
+    };
+    let last = request.messages.last();
+    let named = |text: &str| text.contains(problem) && text.contains(&keys.join(", "));
+    assert!(matches!(last, Some(Message::User(text)) if named(text)), "{last:?}");
+    let schema = request.output.expect("a schema").schema;
+    assert_eq!(schema["properties"]["items"]["required"], json!(keys));
+    assert_eq!(schema["required"], json!(["items"]));
+
+    let missing: Vec<usize> = (0..3).filter(|item| !answered.contains(item)).collect();
+    let outcome = decided(step(&spec, &sample_transcript(), &[&first, &partial(&missing, false)]));
+    assert_eq!((outcome.verdict, outcome.issues), (Verdict::Passed, vec!["Slow.".to_owned()]));
+    let again = step(&spec, &sample_transcript(), &[&first, &partial(&missing[1..], false)]);
+    assert!(matches!(again, JudgeStep::Unparseable { .. }), "an item is still missing: {again:?}");
+}
+
+#[rstest]
+#[case::judge_of_the_product("judge-model", NO_OPTIONS, 2048, Some(4096))]
+#[case::reasoning("gpt-5", NO_OPTIONS, 16_000, Some(32_000))]
+#[case::chosen("gpt-5", ModelOptions { max_tokens: Some(900), ..NO_OPTIONS }, 900, None)]
+fn cut_off_reply_is_requested_again_with_twice_the_limit(
+    #[case] model: &str,
+    #[case] options: ModelOptions,
+    #[case] limit: u32,
+    #[case] doubled: Option<u32>,
+) {
+    let (agent, spec, turns) = (agent(json!({})), greeting(json!({})), sample_transcript());
+    let case = Case { agent: &agent, scenario: &spec, transcript: &turns, end_reason: None };
+    let step =
+        |replies: &[RawReply]| judge_step(&case, replies, JudgeModel { model, options: &options });
+    let JudgeStep::CallJudge(request) = step(&[]) else { unreachable!("asks first") };
+    assert_eq!((request.max_tokens, request.temperature), (limit, None));
+    let cut = RawReply { text: GOOD[..40].to_owned(), truncated: true };
+    match (step(std::slice::from_ref(&cut)), doubled) {
+        (JudgeStep::CallJudge(again), Some(doubled)) => {
+            assert_eq!((again.max_tokens, again.messages.len()), (doubled, 1));
+            let twice = step(&[cut.clone(), cut]);
+            assert!(matches!(twice, JudgeStep::Unparseable { truncated: true, .. }));
+        }
+        (JudgeStep::Unparseable { truncated: true, .. }, None) => {}
+        other => unreachable!("{other:?}"),
+    }
 }

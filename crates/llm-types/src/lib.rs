@@ -1,13 +1,17 @@
 //! Requests, replies and errors of model calls, independent of the protocol.
 
+pub mod reasoning;
 pub mod reply;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 use async_trait::async_trait;
-use domain::{ConnectionId, ConnectionKind, ErrorKind, FinishReason, Timestamp, ToolCall};
+use domain::{
+    ConnectionId, ConnectionKind, ErrorKind, FinishReason, ModelOptions, ReasoningEffort,
+    Timestamp, ToolCall,
+};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,16 +36,53 @@ pub struct ChatRequest {
     /// The conversation so far. Starts with a user message.
     pub messages: Vec<Message>,
     pub tools: Vec<ToolSpec>,
+    /// Whether the conversation works without the tools, so that they are left out for a
+    /// server that does not support any.
+    pub tools_optional: bool,
     /// Forbids tool calls. The tools are still sent, because the conversation so far
     /// contains calls of them.
     pub no_tool_calls: bool,
     pub temperature: Option<f64>,
     pub max_tokens: u32,
+    /// Whether the user chose `max_tokens`, so that it is never raised.
+    pub fixed_limit: bool,
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// Fields that the user adds to the body of the request.
+    pub extra_body: Option<Map<String, Value>>,
     /// Requests a JSON reply with this schema. Never combined with tools.
     pub output: Option<OutputSchema>,
     /// The id of the call's intent row. Sent as `x-rehearsal-call`, so that the log of a
     /// provider can be matched to the database.
     pub call_id: String,
+}
+
+impl ChatRequest {
+    /// Adds what the user chose. Without a choice, the limit of a model that reasons is at
+    /// least `floor`.
+    #[must_use]
+    pub fn with_options(mut self, options: &ModelOptions, floor: u32) -> Self {
+        let effort = options.reasoning_effort;
+        let reasons = reasoning::is_reasoning_model(&self.model)
+            || effort.is_some_and(|effort| effort != ReasoningEffort::None);
+        if let Some(limit) = options.max_tokens {
+            self.max_tokens = limit;
+            self.fixed_limit = true;
+        } else if reasons {
+            self.max_tokens = self.max_tokens.max(floor);
+        }
+        self.temperature = options.temperature.or(self.temperature);
+        self.reasoning_effort = effort;
+        self.extra_body.clone_from(&options.extra_body);
+        self
+    }
+
+    /// The request with twice the limit, after its reply was cut off. `None` if the user
+    /// chose the limit.
+    #[must_use]
+    pub fn with_doubled_limit(mut self) -> Option<Self> {
+        self.max_tokens = self.max_tokens.saturating_mul(2);
+        (!self.fixed_limit).then_some(self)
+    }
 }
 
 /// A message of the conversation, from the view of the called model.
@@ -115,6 +156,19 @@ pub struct ChatReply {
     pub attempts: u32,
     /// The rate limits in the response headers.
     pub rate_limits: Option<Box<RateLimits>>,
+    /// What was left out of the request or changed, because the server rejects it.
+    pub adjustments: Vec<String>,
+}
+
+impl ChatReply {
+    /// Whether the token limit was used up before the model said or called anything, as
+    /// happens to a model that reasons.
+    #[must_use]
+    pub fn is_cut_off_blank(&self) -> bool {
+        self.finish == FinishReason::Length
+            && self.tool_calls.is_empty()
+            && domain::is_blank(&self.text)
+    }
 }
 
 /// The retry decision of a failed call. The error carries it.
@@ -238,4 +292,9 @@ pub trait Provider: Send + Sync + 'static {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError>;
+
+    /// A connection was edited: forget what its server rejected.
+    fn connection_changed(&self, connection: ConnectionId) {
+        let _ = connection;
+    }
 }

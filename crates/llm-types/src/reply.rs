@@ -50,6 +50,7 @@ pub fn assemble(
         latency: Duration::ZERO,
         attempts: 1,
         rate_limits: None,
+        adjustments: Vec::new(),
     }
 }
 

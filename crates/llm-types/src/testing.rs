@@ -40,5 +40,6 @@ pub fn reply(input_tokens: u64, output_tokens: u64) -> ChatReply {
         latency: Duration::ZERO,
         attempts: 1,
         rate_limits: None,
+        adjustments: Vec::new(),
     }
 }

@@ -1,9 +1,11 @@
 //! The adapter of Anthropic's Messages API.
 
+use super::adjusted_call::{Protocol, complete, merge};
+use super::adjustment::{Adjustments, Learned, OutputForm};
 use super::classify;
-use super::http::{HttpClient, secret_header};
+use super::http::{HttpClient, HttpResponse, secret_header};
 use async_trait::async_trait;
-use domain::{FinishReason, ToolCall};
+use domain::{ConnectionKind, FinishReason, ReasoningEffort, Timestamp, ToolCall};
 use llm_types::reply::{assemble, or_placeholder};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -13,15 +15,21 @@ use serde_json::{Map, Value, json};
 /// The API version, unless the connection sets the header `anthropic-version`.
 const VERSION: &str = "2023-06-01";
 
-#[derive(Clone)]
 pub struct Anthropic {
     http: HttpClient,
+    learned: Learned,
 }
 
 impl Anthropic {
     #[must_use]
     pub fn new(http: HttpClient) -> Self {
-        Self { http }
+        Self::with_learned(http, Learned::default())
+    }
+
+    /// An adapter that knows what servers reject.
+    #[must_use]
+    pub fn with_learned(http: HttpClient, learned: Learned) -> Self {
+        Self { http, learned }
     }
 }
 
@@ -32,6 +40,20 @@ impl Provider for Anthropic {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError> {
+        complete(self, &self.learned, endpoint, request).await
+    }
+}
+
+#[async_trait]
+impl Protocol for Anthropic {
+    const KIND: ConnectionKind = ConnectionKind::Anthropic;
+
+    async fn post(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        adjustments: &Adjustments,
+    ) -> Result<HttpResponse, CallError> {
         let mut headers = HeaderMap::new();
         if !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("anthropic-version")) {
             headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
@@ -40,16 +62,23 @@ impl Provider for Anthropic {
         if let Some(key) = &endpoint.key {
             headers.insert("x-api-key", secret_header(key.expose_secret()).map_err(unsent)?);
         }
-        let response = self
-            .http
-            .post(endpoint, "/v1/messages", headers, &request.call_id, &body(request))
+        let body = body(request, adjustments.output);
+        self.http
+            .post(endpoint, "/v1/messages", headers, &request.call_id, &body)
             .await
-            .map_err(unsent)?;
-        classify::reply(&response, endpoint, request, self.http.clock().now(), read)
+            .map_err(unsent)
+    }
+
+    fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
+        read(json, request)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.http.clock().now()
     }
 }
 
-fn body(request: &ChatRequest) -> Value {
+fn body(request: &ChatRequest, form: OutputForm) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), json!(request.model));
     body.insert("max_tokens".into(), json!(request.max_tokens));
@@ -60,7 +89,14 @@ fn body(request: &ChatRequest) -> Value {
     if let Some(temperature) = request.temperature {
         body.insert("temperature".into(), json!(temperature));
     }
-    if let Some(output) = &request.output {
+    let mut config = Map::new();
+    if let Some(effort) = request.reasoning_effort {
+        config.insert("effort".into(), json!(effort_name(effort)));
+    }
+    if let Some(output) = request.output.as_ref().filter(|_| form == OutputForm::Native) {
+        let format = json!({ "type": "json_schema", "schema": output.schema });
+        config.insert("format".into(), format);
+    } else if let Some(output) = &request.output {
         // The output schema is a tool that the model is forced to call.
         body.insert(
             "tools".into(),
@@ -80,7 +116,21 @@ fn body(request: &ChatRequest) -> Value {
             body.insert("tool_choice".into(), json!({ "type": "none" }));
         }
     }
+    if !config.is_empty() {
+        body.insert("output_config".into(), Value::Object(config));
+    }
+    if let Some(extra) = &request.extra_body {
+        merge(&mut body, extra);
+    }
     Value::Object(body)
+}
+
+/// The API has no smaller effort than `low`.
+fn effort_name(effort: ReasoningEffort) -> &'static str {
+    match effort {
+        ReasoningEffort::None | ReasoningEffort::Minimal => "low",
+        other => other.as_str(),
+    }
 }
 
 /// The API requires an object schema, but a tool without parameters has `{}`.
@@ -236,23 +286,42 @@ mod tests {
             "model": "m-1", "max_tokens": 256, "system": "You help.",
             "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }],
         });
-        assert_eq!(body(&chat_request("hi")), expected);
+        assert_eq!(body(&chat_request("hi"), OutputForm::Native), expected);
     }
 
     #[test]
-    fn output_schema_is_a_forced_tool() {
+    fn output_schema_is_native_or_a_forced_tool() {
+        let output = OutputSchema { name: "judgment".into(), schema: json!({ "type": "object" }) };
+        let request = ChatRequest { output: Some(output), ..chat_request("hi") };
+        let sent = body(&request, OutputForm::Native);
+        let format = json!({ "type": "json_schema", "schema": { "type": "object" } });
+        assert_eq!(sent["output_config"]["format"], format);
+        assert_eq!((sent.get("tools"), sent.get("tool_choice")), (None, None));
+        let sent = body(&request, OutputForm::ForcedTool);
+        assert_eq!(sent["tool_choice"]["name"], "judgment");
+        assert_eq!(sent["tools"][0]["input_schema"], json!({ "type": "object" }));
+        assert_eq!(sent.get("output_config"), None);
+    }
+
+    #[test]
+    fn tools_effort_and_extra_fields() {
         let tool = ToolSpec { name: "look".into(), description: "d".into(), parameters: json!({}) };
-        let sent =
-            body(&ChatRequest { tools: vec![tool], temperature: Some(0.5), ..chat_request("hi") });
+        let extra = json!({ "top_k": 5, "output_config": { "x": 1 } });
+        let request = ChatRequest {
+            tools: vec![tool],
+            temperature: Some(0.5),
+            reasoning_effort: Some(ReasoningEffort::Minimal),
+            extra_body: extra.as_object().cloned(),
+            ..chat_request("hi")
+        };
+        let sent = body(&request, OutputForm::Native);
         assert_eq!(
             sent["tools"],
             json!([{ "name": "look", "description": "d", "input_schema": { "type": "object" } }])
         );
         assert_eq!((&sent["temperature"], sent.get("tool_choice")), (&json!(0.5), None));
-        let output = OutputSchema { name: "judgment".into(), schema: json!({ "type": "object" }) };
-        let sent = body(&ChatRequest { output: Some(output), ..chat_request("hi") });
-        assert_eq!(sent["tool_choice"]["name"], "judgment");
-        assert_eq!(sent["tools"][0]["input_schema"], json!({ "type": "object" }));
+        assert_eq!(sent["output_config"], json!({ "effort": "low", "x": 1 }));
+        assert_eq!(sent["top_k"], 5);
     }
 
     #[rstest]

@@ -1,10 +1,12 @@
 //! Maps responses and transport errors to retry decisions. Pure.
 
+use super::error_body::ErrorBody;
 use super::error_text::{mask_reply, provider_message, sanitize};
 use super::http::{HttpResponse, TransportError};
-use super::rate_headers::parse_rate_limits;
+use super::rate_headers::{RateLimits, parse_rate_limits};
 use super::retry_after::retry_after;
-use domain::{ErrorKind, Timestamp};
+use domain::{ErrorKind, FinishReason, Timestamp};
+use llm_types::reply::assemble;
 use llm_types::{CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint};
 use serde_json::Value;
 
@@ -38,7 +40,8 @@ pub fn effect(error: &CallError) -> Effect {
     }
 }
 
-/// Parses a reply with `read`, or classifies the error response.
+/// Parses a reply with `read`, or classifies the error response. A content filter is no
+/// error: what it rejected is a blank reply that says so.
 ///
 /// # Errors
 /// The classified error.
@@ -49,11 +52,16 @@ pub fn reply(
     now: Timestamp,
     read: fn(&Value, &ChatRequest) -> Result<ChatReply, &'static str>,
 ) -> Result<ChatReply, CallError> {
-    let error = |status| error_response(status, response, endpoint, &request.model, now);
-    if !(200..300).contains(&response.status) {
-        return Err(error(response.status));
-    }
     let rate_limits = parse_rate_limits(&response.headers, now);
+    let error = |status| {
+        if ErrorBody::parse(&response.body).is_content_filter(status) {
+            return Ok(filtered(rate_limits.clone()));
+        }
+        Err(error_response(status, response, endpoint, &request.model, now))
+    };
+    if !(200..300).contains(&response.status) {
+        return error(response.status);
+    }
     let unreadable = |what| CallError {
         rate_limits: rate_limits.clone(),
         ..unreadable_response(response.status, what)
@@ -61,10 +69,16 @@ pub fn reply(
     let json: Value =
         serde_json::from_slice(&response.body).map_err(|_| unreadable("it is not JSON"))?;
     if let Some(status) = hidden_error(&json) {
-        return Err(error(status));
+        return error(status);
     }
     let reply = read(&json, request).map_err(unreadable)?;
     Ok(mask_reply(ChatReply { rate_limits, ..reply }, endpoint))
+}
+
+/// A reply of which the provider's content filter let nothing through.
+fn filtered(rate_limits: Option<Box<RateLimits>>) -> ChatReply {
+    let blank = assemble(String::new(), Vec::new(), FinishReason::ContentFilter, (0, 0));
+    ChatReply { rate_limits, ..blank }
 }
 
 /// Classifies an error response. `status` differs from the status of the response if the
@@ -82,22 +96,33 @@ fn error_response(
         "" => String::new(),
         message => format!(": {message}"),
     };
-    let codes = error_codes(&response.body);
+    let body = ErrorBody::parse(&response.body);
+    let until = || retry_after(&response.headers, now).or_else(|| body.retry_delay(now));
     let (cause, decision, message) = match status {
-        _ if (400..500).contains(&status) && quota_exhausted(status, &codes, &provider_message) => {
-            (
-                Cause::Quota,
-                Decision::GiveUp(ErrorKind::QuotaExhausted),
-                format!(
-                    "The quota or credit of this connection's account is used up ({status}){detail}. Add credit or raise the limit."
-                ),
-            )
-        }
-        401 => (
+        402 if until().is_some() => (
+            Cause::RateLimited,
+            Decision::Wait { until: until(), overloaded: false },
+            format!("The provider's spending limit is reached for now (402){detail}."),
+        ),
+        _ if (400..500).contains(&status) && quota_exhausted(status, &body, &provider_message) => (
+            Cause::Quota,
+            Decision::GiveUp(ErrorKind::QuotaExhausted),
+            format!(
+                "The quota or credit of this connection's account is used up ({status}){detail}. Add credit or raise the limit."
+            ),
+        ),
+        _ if status == 401 || (status == 400 && body.has_code(&["API_KEY_INVALID"])) => (
             Cause::Unauthorized,
             Decision::GiveUp(ErrorKind::CredentialInvalid),
             format!(
-                "The provider does not accept the key of this connection (401){detail}. Enter a valid key."
+                "The provider does not accept the key of this connection ({status}){detail}. Enter a valid key."
+            ),
+        ),
+        413 | 429 if body.is_request_too_large() => (
+            Cause::Rejected,
+            Decision::GiveUp(ErrorKind::ProviderRejected),
+            format!(
+                "This request alone exceeds the provider's limit ({status}){detail}. Shorten the conversation or raise the limit."
             ),
         ),
         403 => (
@@ -110,13 +135,14 @@ fn error_response(
         }
         429 => (
             Cause::RateLimited,
-            Decision::Wait { until: retry_after(&response.headers, now), overloaded: false },
+            Decision::Wait { until: until(), overloaded: false },
             format!("The provider's rate limit is reached (429){detail}."),
         ),
-        529 => (
+        // Groq answers 498 when it has no capacity left for the requested service tier.
+        498 | 529 => (
             Cause::Overloaded,
-            Decision::Wait { until: retry_after(&response.headers, now), overloaded: true },
-            format!("The provider is overloaded (529){detail}."),
+            Decision::Wait { until: until(), overloaded: true },
+            format!("The provider is overloaded ({status}){detail}."),
         ),
         300..=399 => (
             Cause::Redirect,
@@ -200,19 +226,13 @@ fn hidden_error(body: &Value) -> Option<u16> {
     Some(code.filter(|code| (400..600).contains(code)).or_else(named).unwrap_or(500))
 }
 
-/// The machine-readable codes of an error body.
-fn error_codes(body: &[u8]) -> Vec<String> {
-    let Ok(json) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
-    let places = ["/error/type", "/error/code", "/error/status", "/type", "/code"];
-    places.iter().filter_map(|place| json.pointer(place)?.as_str().map(str::to_owned)).collect()
-}
-
 /// Whether the quota is certainly exhausted. "exceeded your current quota" is not
 /// sufficient, because some servers use it for a limit per minute. Messages count only
 /// with a fitting status: a 400 often repeats the request, which may mention money, so
 /// only complete phrases of known providers count there.
-fn quota_exhausted(status: u16, codes: &[String], message: &str) -> bool {
-    let quota_codes = ["insufficient_quota", "billing_hard_limit_reached", "billing_error"];
+fn quota_exhausted(status: u16, body: &ErrorBody, message: &str) -> bool {
+    let quota_codes =
+        ["insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"];
     let phrases: &[&str] = match status {
         400 => &[
             "your credit balance is too low to",
@@ -228,7 +248,7 @@ fn quota_exhausted(status: u16, codes: &[String], message: &str) -> bool {
     };
     let message = message.to_ascii_lowercase();
     status == 402
-        || codes.iter().any(|code| quota_codes.contains(&code.as_str()))
+        || body.has_code(&quota_codes)
         || phrases.iter().any(|phrase| message.contains(phrase))
 }
 
@@ -253,6 +273,9 @@ fn single_period(message: String) -> String {
     message
 }
 
+#[cfg(test)]
+#[path = "provider_errors_tests.rs"]
+mod provider_errors_tests;
 #[cfg(test)]
 #[path = "classify_tests.rs"]
 mod tests;

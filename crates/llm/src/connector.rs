@@ -1,10 +1,11 @@
 //! Chooses the adapter by the kind of connection.
 
+use super::adjustment::Learned;
 use super::anthropic::Anthropic;
 use super::http::HttpClient;
 use super::openai::OpenAi;
 use async_trait::async_trait;
-use domain::ConnectionKind;
+use domain::{ConnectionId, ConnectionKind};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
 use std::sync::Arc;
 
@@ -13,12 +14,25 @@ pub struct Connector {
     anthropic: Anthropic,
     openai: OpenAi,
     demo: Arc<dyn Provider>,
+    learned: Learned,
 }
 
 impl Connector {
+    /// The adapters, which know nothing about the servers yet.
     #[must_use]
     pub fn new(http: HttpClient, demo: Arc<dyn Provider>) -> Self {
-        Self { anthropic: Anthropic::new(http.clone()), openai: OpenAi::new(http), demo }
+        Self::with_learned(http, demo, Learned::default())
+    }
+
+    /// The adapters, with what is known about the servers.
+    #[must_use]
+    pub fn with_learned(http: HttpClient, demo: Arc<dyn Provider>, learned: Learned) -> Self {
+        Self {
+            anthropic: Anthropic::with_learned(http.clone(), learned.clone()),
+            openai: OpenAi::with_learned(http, learned.clone()),
+            demo,
+            learned,
+        }
     }
 }
 
@@ -34,5 +48,8 @@ impl Provider for Connector {
             ConnectionKind::OpenAi => self.openai.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.complete(endpoint, request).await,
         }
+    }
+    fn connection_changed(&self, connection: ConnectionId) {
+        self.learned.forget(connection);
     }
 }

@@ -3,8 +3,11 @@
 //! - [`outbound`]: limiter → breaker → attempt → classify → retry.
 //! - [`connector`]: chooses the adapter of a connection: [`anthropic`], [`openai`], or the
 //!   demo model that is passed in. The adapters share the client of [`http`].
+//! - [`adjustment`]: leaves out of a request what its server rejects.
 //! - [`classify`]: maps status, headers and body to a retry decision.
 
+mod adjusted_call;
+pub mod adjustment;
 pub mod anthropic;
 pub mod classify;
 pub mod connector;
@@ -22,10 +25,13 @@ mod raw_tcp_tests;
 pub mod retry_after;
 #[cfg(any(test, feature = "testing"))]
 pub use llm_types::testing;
+mod error_body;
 mod error_text;
 
+pub use adjustment::{AdjustmentKey, AdjustmentSink, Adjustments, Learned};
 pub use connector::Connector;
 pub use http::{HttpClient, HttpOptions, install_crypto};
+pub use llm_types::reasoning;
 pub use llm_types::{
     CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
     ToolSpec,

@@ -1,30 +1,26 @@
 //! The request and response format of chat completions. Pure.
 
+use super::adjusted_call::merge;
+use super::adjustment::Adjustments;
 use domain::{FinishReason, ToolCall};
 use llm_types::reply::assemble;
 use llm_types::{ChatReply, ChatRequest, Message, OutputSchema};
 use serde_json::{Map, Value, json};
 
-/// The fields that a server does not support.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Quirks {
-    /// The schema is part of the system prompt instead of `response_format`.
-    pub(super) schema_in_prompt: bool,
-    /// The token limit is `max_completion_tokens` instead of `max_tokens`.
-    pub(super) completion_tokens: bool,
-}
-
-pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
+/// The body of a request to which the adjustments are applied already.
+pub(super) fn body(request: &ChatRequest, adjustments: &Adjustments) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), json!(request.model));
-    let limit = if quirks.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    let other = adjustments.other_limit_name;
+    let limit = if other { "max_completion_tokens" } else { "max_tokens" };
     body.insert(limit.into(), json!(request.max_tokens));
     if let Some(temperature) = request.temperature {
         body.insert("temperature".into(), json!(temperature));
     }
-    let mut system = request.system.clone();
+    if let Some(effort) = request.reasoning_effort {
+        body.insert("reasoning_effort".into(), json!(effort));
+    }
     match &request.output {
-        Some(output) if quirks.schema_in_prompt => system.push_str(&schema_prompt(output)),
         Some(OutputSchema { name, schema }) => {
             let format = json!({ "type": "json_schema", "json_schema": { "name": name, "strict": true, "schema": schema } });
             body.insert("response_format".into(), format);
@@ -41,21 +37,15 @@ pub(super) fn body(request: &ChatRequest, quirks: Quirks) -> Value {
         None => {}
     }
     let mut messages = Vec::new();
-    if !system.trim().is_empty() {
-        messages.push(json!({ "role": "system", "content": system }));
+    if !request.system.trim().is_empty() {
+        messages.push(json!({ "role": "system", "content": request.system }));
     }
     messages.extend(request.messages.iter().map(message));
     body.insert("messages".into(), Value::Array(messages));
+    if let Some(extra) = &request.extra_body {
+        merge(&mut body, extra);
+    }
     Value::Object(body)
-}
-
-/// The output schema as text, for a server that does not support `response_format`.
-fn schema_prompt(output: &OutputSchema) -> String {
-    format!(
-        "\n\nAnswer with one JSON object and nothing else: no words around it, no Markdown. \
-         It must be valid against this JSON Schema ({}):\n{}",
-        output.name, output.schema
-    )
 }
 
 fn message(message: &Message) -> Value {
@@ -168,6 +158,7 @@ fn arguments(value: Option<&Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adjustment::OutputForm;
     use crate::testing::chat_request;
     use llm_types::ToolSpec;
     use rstest::rstest;
@@ -185,7 +176,7 @@ mod tests {
     fn plain_request() {
         let expected = json!({ "model": "m-1", "max_tokens": 256, "messages": [
             { "role": "system", "content": "You help." }, { "role": "user", "content": "hi" } ] });
-        assert_eq!(body(&chat_request("hi"), Quirks::default()), expected);
+        assert_eq!(body(&chat_request("hi"), &Adjustments::default()), expected);
     }
 
     #[test]
@@ -206,7 +197,7 @@ mod tests {
             description: "d".into(),
             parameters: json!({ "type": "object" }),
         }];
-        let sent = body(&request, Quirks::default());
+        let sent = body(&request, &Adjustments::default());
         assert_eq!(
             sent["messages"][2],
             json!({ "role": "assistant", "content": null, "tool_calls": [
@@ -223,10 +214,14 @@ mod tests {
     #[test]
     fn output_schema_is_sent_as_response_format_or_prompt() {
         let request = ChatRequest { output: Some(form()), ..chat_request("hi") };
-        let sent = body(&request, Quirks::default());
+        let sent = body(&request, &Adjustments::default());
         assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
-        let quirks = Quirks { schema_in_prompt: true, completion_tokens: true };
-        let sent = body(&request, quirks);
+        let adjustments = Adjustments {
+            output: OutputForm::Prompt,
+            other_limit_name: true,
+            ..Adjustments::default()
+        };
+        let sent = body(&adjustments.apply(&request), &adjustments);
         assert_eq!(sent.get("response_format"), None);
         assert!(
             sent["messages"][0]["content"]

@@ -1,12 +1,13 @@
 //! The outbound path over real providers, as the server uses it.
 
-use crate::{Connector, HttpClient, HttpOptions, Outbound, Provider};
+use crate::{Connector, HttpClient, HttpOptions, Learned, Outbound, Provider};
 use clock::{SharedClock, SteadyClock};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
 
-/// Creates the outbound path over HTTP and the demo model. `seed` seeds the jitter.
+/// Creates the outbound path over HTTP and the demo model. `learned` is what is
+/// known about the servers; `seed` seeds the jitter.
 ///
 /// # Errors
 /// A message for the operator if the HTTP client cannot be created.
@@ -14,6 +15,7 @@ pub fn outbound_over_http(
     clock: &SharedClock,
     allow_private_urls: bool,
     demo: Arc<dyn Provider>,
+    learned: Learned,
     seed: u64,
 ) -> Result<Arc<Outbound>, String> {
     // Waits end at a point in time, which must not move when the system clock is
@@ -22,6 +24,6 @@ pub fn outbound_over_http(
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
     let http = HttpClient::new(options, clock.clone())
         .map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
-    let provider = Arc::new(Connector::new(http, demo));
+    let provider = Arc::new(Connector::with_learned(http, demo, learned));
     Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))
 }

@@ -1,9 +1,10 @@
 //! Parses the rate limits in response headers. Pure.
 //!
-//! There are two header families: `anthropic-ratelimit-requests-remaining` (and `tokens`,
+//! There are three header families: `anthropic-ratelimit-requests-remaining` (and `tokens`,
 //! `input-tokens`, `output-tokens`; `-limit`, and `-reset` as an RFC 3339 time), and
 //! `x-ratelimit-remaining-requests` (and `tokens`; `limit-`, and `reset-` as a duration
-//! like `6m0s` or `17ms`). Unreadable values are ignored.
+//! like `6m0s` or `17ms`), and the generic `x-ratelimit-remaining` (`-limit`, `-reset`)
+//! without a kind, which counts requests. Unreadable values are ignored.
 
 use domain::Timestamp;
 pub use llm_types::{RateLimit, RateLimits};
@@ -31,12 +32,16 @@ pub fn parse_rate_limits(headers: &HeaderMap, now: Timestamp) -> Option<Box<Rate
         let name = |part: &str| format!("x-ratelimit-{part}-{what}");
         limit(headers, &name("limit"), &name("remaining"), &name("reset"), now)
     };
+    let generic = || {
+        let name = |part: &str| format!("x-ratelimit-{part}");
+        limit(headers, &name("limit"), &name("remaining"), &name("reset"), now)
+    };
     let (input_tokens, output_tokens) = (anthropic("input-tokens"), anthropic("output-tokens"));
     // Together with these two, Anthropic's `tokens` repeats the more restrictive one.
     let split = input_tokens.is_some() || output_tokens.is_some();
     let together = if split { None } else { anthropic("tokens") };
     let rate_limits = RateLimits {
-        requests: anthropic("requests").or_else(|| common("requests")),
+        requests: anthropic("requests").or_else(|| common("requests")).or_else(generic),
         tokens: together.or_else(|| common("tokens")),
         input_tokens,
         output_tokens,
@@ -169,6 +174,26 @@ mod tests {
     #[case("99999999999999999999d", 604_800_000)]
     fn reset_formats_are_parsed(#[case] text: &str, #[case] millis: u64) {
         assert_eq!(reset(text), Some(Duration::from_millis(millis)));
+    }
+
+    #[test]
+    fn generic_headers_are_request_limits() {
+        let generic = [
+            ("x-ratelimit-limit", "20"),
+            ("x-ratelimit-remaining", "4"),
+            ("x-ratelimit-reset", "1795428007000"),
+        ];
+        let expected = RateLimit {
+            limit: 20,
+            remaining: 4,
+            reset: Some(NOW.plus(Duration::from_secs(7))),
+            period: None,
+        };
+        let found = read(&generic).expect("limits");
+        assert_eq!((found.requests, found.tokens), (Some(expected), None));
+        let specific = [generic.as_slice(), &[("x-ratelimit-remaining-requests", "9")]].concat();
+        let remaining = read(&specific).and_then(|found| found.requests).map(|one| one.remaining);
+        assert_eq!(remaining, Some(9), "a header with a kind is more precise");
     }
 
     #[rstest]

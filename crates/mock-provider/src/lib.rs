@@ -26,8 +26,8 @@ pub use raw_tcp::{RawTcpServer, TcpBehavior};
 pub use reply::judge_reply;
 pub use request_log::{LoggedRequest, Outcome};
 pub use script::{
-    Action, BucketLimit, LimitHeaders, RandomShare, RetryAfter, Rule, Script, ToolCall, When,
-    WindowLimit,
+    Action, BucketLimit, LimitHeaders, RandomShare, RejectedField, RetryAfter, Rule, Script,
+    ToolCall, When, WindowLimit,
 };
 
 use server::Shared;

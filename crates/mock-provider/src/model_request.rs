@@ -29,8 +29,10 @@ pub(crate) struct ModelRequest {
     pub(crate) protocol: Protocol,
     pub(crate) model: String,
     pub(crate) role: Role,
-    /// The name and JSON Schema that the output must follow.
-    pub(crate) output_schema: Option<(String, Value)>,
+    /// The JSON Schema that the output must follow.
+    pub(crate) output_schema: Option<Value>,
+    /// The tool that must be called with the output as its arguments.
+    pub(crate) forced_tool: Option<String>,
     pub(crate) system: String,
     pub(crate) last_user: String,
     /// The first user message. For a judge it holds the transcript and the items.
@@ -60,8 +62,12 @@ impl ModelRequest {
         Self {
             protocol,
             model: body["model"].as_str().unwrap_or_default().to_owned(),
-            role: output_schema.as_ref().map_or(Role::Agent, |(_, schema)| role(schema)),
+            role: output_schema.as_ref().map_or(Role::Agent, role),
             output_schema,
+            forced_tool: body
+                .pointer("/tool_choice/name")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             system,
             last_user,
             first_user,
@@ -95,27 +101,26 @@ fn text(content: &Value) -> String {
 
 /// The output schema, from the protocol's own field or from the words of the
 /// system prompt.
-fn output_schema(protocol: Protocol, body: &Value, system: &str) -> Option<(String, Value)> {
-    let name = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    match protocol {
+fn output_schema(protocol: Protocol, body: &Value, system: &str) -> Option<Value> {
+    let own = match protocol {
         Protocol::Anthropic => {
-            let wanted = body.pointer("/tool_choice/name")?;
-            let tools = body["tools"].as_array()?;
-            let tool = tools.iter().find(|tool| tool["name"] == *wanted)?;
-            Some((name(wanted), tool["input_schema"].clone()))
+            forced_tool_schema(body).or(body.pointer("/output_config/format/schema"))
         }
-        Protocol::OpenAi => match body.pointer("/response_format/json_schema") {
-            Some(format) => Some((name(&format["name"]), format["schema"].clone())),
-            None => schema_in_prompt(system),
-        },
-    }
+        Protocol::OpenAi => body.pointer("/response_format/json_schema/schema"),
+    };
+    own.cloned().or_else(|| schema_in_prompt(system))
 }
 
-fn schema_in_prompt(system: &str) -> Option<(String, Value)> {
+fn forced_tool_schema(body: &Value) -> Option<&Value> {
+    let wanted = body.pointer("/tool_choice/name")?;
+    let tool = body["tools"].as_array()?.iter().find(|tool| tool["name"] == *wanted)?;
+    tool.get("input_schema")
+}
+
+fn schema_in_prompt(system: &str) -> Option<Value> {
     let (_, rest) = system.rsplit_once("JSON Schema")?;
     let schema = rest.get(rest.find('{')?..)?;
-    let schema = serde_json::Deserializer::from_str(schema).into_iter().next()?.ok()?;
-    Some(("in_prompt".to_owned(), schema))
+    serde_json::Deserializer::from_str(schema).into_iter().next()?.ok()
 }
 
 fn role(schema: &Value) -> Role {

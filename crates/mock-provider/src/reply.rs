@@ -17,7 +17,7 @@ pub(crate) struct Reply {
 const USER_TURNS: usize = 3;
 
 pub(crate) fn default_reply(request: &ModelRequest) -> Reply {
-    let filled = request.output_schema.as_ref().map(|(_, schema)| fill(schema)).unwrap_or_default();
+    let filled = request.output_schema.as_ref().map(fill).unwrap_or_default();
     let text = match request.role {
         Role::Agent => agent_text(&request.last_user),
         Role::Judge => judgment(request, filled).to_string(),
@@ -31,13 +31,12 @@ pub(crate) fn default_reply(request: &ModelRequest) -> Reply {
 /// with this quote from turn 1 as evidence.
 pub fn judge_reply(met: bool, quote: &str) -> Value {
     json!({
-        "items": [{
-            "index": 0,
+        "items": { "item_0": {
             "reason": "It says so.",
             "met": met,
             "basis": "evidence",
             "evidence": [{ "turn": 1, "quote": quote }],
-        }],
+        } },
         "issues": [],
         "recommendations": [],
         "score": 90,
@@ -65,27 +64,28 @@ fn user_turn(request: &ModelRequest, filled: Value) -> Value {
 /// Every expected item is met and no failure condition occurred. The evidence
 /// is a real quote from the transcript in the prompt.
 fn judgment(request: &ModelRequest, filled: Value) -> Value {
-    let item_schema = request
-        .output_schema
-        .as_ref()
-        .and_then(|(_, schema)| schema.pointer("/properties/items/items").cloned())
-        .unwrap_or_default();
+    let item_schema = |index: u64| {
+        let place = format!("/properties/items/properties/item_{index}");
+        request.output_schema.as_ref().and_then(|schema| schema.pointer(&place))
+    };
     let quote = agent_quote(&request.first_user);
-    let items: Vec<Value> = labels(&request.first_user, "ITEMS")
-        .map(|(index, label)| {
-            let met = !label.contains("failure") && quote.is_some();
-            let evidence: Vec<&Value> = quote.iter().filter(|_| met).collect();
-            let answer = json!({
-                "index": index,
-                "reason": if met { "The agent said so." } else { "Nothing of the kind was said." },
-                "met": met,
-                "basis": if met { "evidence" } else { "absence" },
-                "evidence": evidence,
-            });
-            merge(fill(&item_schema), answer)
-        })
-        .collect();
-    merge(filled, json!({ "items": items, "score": 90 }))
+    let items = labels(&request.first_user, "ITEMS").filter_map(|(index, label)| {
+        // A repair request asks for some items only.
+        let schema = item_schema(index)?;
+        let met = !label.contains("failure") && quote.is_some();
+        let evidence: Vec<&Value> = quote.iter().filter(|_| met).collect();
+        let answer = json!({
+            "reason": if met { "The agent said so." } else { "Nothing of the kind was said." },
+            "met": met,
+            "basis": if met { "evidence" } else { "absence" },
+            "evidence": evidence,
+        });
+        Some((format!("item_{index}"), merge(fill(schema), answer)))
+    });
+    let items: Map<String, Value> = items.collect();
+    let score = json!({ "score": 90 });
+    let filled = if filled.get("score").is_some() { merge(filled, score) } else { filled };
+    merge(filled, json!({ "items": items }))
 }
 
 /// The labels `[number] text` in a section of the prompt.
@@ -196,7 +196,7 @@ fn openai_message(reply: &Reply, number: u64) -> Value {
 }
 
 fn anthropic_content(reply: &Reply, request: &ModelRequest, number: u64) -> (Value, &'static str) {
-    if let Some((name, _)) = &request.output_schema
+    if let Some(name) = &request.forced_tool
         && let Ok(input) = serde_json::from_str::<Value>(&reply.text)
     {
         let content = json!([{ "type": "tool_use", "id": format!("toolu_{number}"), "name": name, "input": input }]);

@@ -14,6 +14,8 @@ pub struct Script {
     pub reject_response_format: bool,
     /// Replies 400 to `max_tokens` and names `max_completion_tokens`.
     pub reject_max_tokens: bool,
+    /// Fields that the provider rejects, whatever else the request contains.
+    pub rejects: Vec<RejectedField>,
     /// Requests per API key.
     pub rate_limit: Option<WindowLimit>,
     /// Requests per API key, as a token bucket instead of a sliding window.
@@ -25,6 +27,17 @@ pub struct Script {
     pub discard_bodies: bool,
     /// The first rule that matches and is not used up applies.
     pub rules: Vec<Rule>,
+}
+
+/// A field that the provider rejects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RejectedField {
+    /// The JSON Pointer of the field in the request: `/temperature`.
+    pub field: String,
+    pub status: u16,
+    /// The error body.
+    pub body: Value,
 }
 
 /// A limit per API key over a sliding window.

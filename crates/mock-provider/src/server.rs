@@ -78,13 +78,20 @@ impl Shared {
     }
 }
 
-/// Why the script rejects every request with such a body.
-fn unsupported_field(script: &Script, body: &Value) -> Option<&'static str> {
+/// The error response to a request with a field that the script rejects.
+fn rejection(script: &Script, body: &Value) -> Option<Response> {
+    if let Some(rejected) = script.rejects.iter().find(|one| body.pointer(&one.field).is_some()) {
+        return Some(with_status(rejected.status, rejected.body.to_string()));
+    }
     if script.reject_response_format && body.get("response_format").is_some() {
-        return Some("This server does not support response_format of type json_schema");
+        return Some(error(
+            400,
+            "This server does not support response_format of type json_schema",
+        ));
     }
     if script.reject_max_tokens && body.get("max_tokens").is_some() {
-        return Some("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.");
+        let message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
+        return Some(error(400, message));
     }
     None
 }
@@ -135,7 +142,7 @@ async fn call_model(
     let request = ModelRequest::parse(protocol, &body);
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let script = shared.script();
-    let unsupported = unsupported_field(&script, &body);
+    let rejected = rejection(&script, &body);
     let logged_headers = headers
         .iter()
         .filter(|_| !script.discard_bodies)
@@ -160,8 +167,8 @@ async fn call_model(
     let (action, latency) = shared.next_action(number, &request);
     let mut response = if let Some(message) = limits.rejected {
         error(429, &message)
-    } else if let Some(message) = unsupported {
-        error(400, message)
+    } else if let Some(response) = rejected {
+        response
     } else {
         tokio::time::sleep(latency).await;
         respond(action, &request, number).await

@@ -4,9 +4,10 @@
 use super::connections::ProviderAccess;
 use async_trait::async_trait;
 use domain::services::Caller;
-use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind};
+use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind, ModelOptions};
 use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
+use llm::reasoning::TEST_FLOOR;
 use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +40,8 @@ impl ProviderAccess for OutboundAccess {
             messages: vec![Message::User("Answer with the single word: ready".to_owned())],
             max_tokens: 16,
             ..ChatRequest::default()
-        };
+        }
+        .with_options(&ModelOptions::default(), TEST_FLOOR);
         let limits = CallLimits {
             call_timeout: TEST_TIMEOUT,
             active_left: TEST_TIMEOUT,

@@ -19,6 +19,7 @@ mod errors;
 pub mod event_source;
 mod import;
 mod import_connection;
+pub mod learned_adjustments;
 mod naming;
 mod new_tokens;
 mod saved_forms;

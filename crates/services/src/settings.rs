@@ -47,6 +47,6 @@ impl Catalog {
         } else if model.chars().count() > limits::NAME || model.chars().any(char::is_control) {
             problem("model", format!("must be at most {} characters on one line", limits::NAME));
         }
-        Ok(Some(ModelChoice { connection_id: choice.connection_id, model }))
+        Ok(Some(ModelChoice { model, ..choice.clone() }))
     }
 }

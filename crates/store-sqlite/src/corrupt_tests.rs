@@ -177,7 +177,7 @@ fn judge_at(id: ConnectionId) -> String {
     use store::rows::{ModelRef, ModelSnapshot};
     let other = ModelRef { connection_id: ConnectionId(Uuid::from_u128(6)), model: "m".into() };
     let judge = ModelRef { connection_id: id, model: "m".into() };
-    let model_snapshot = ModelSnapshot { judge, ..ModelSnapshot::all(&other) };
+    let model_snapshot = ModelSnapshot { judge: judge.into(), ..ModelSnapshot::all(&other) };
     serde_json::to_string(&model_snapshot).unwrap()
 }
 

@@ -107,6 +107,7 @@ struct RawEvent {
     latency_ms: Option<Cell<i64>>,
     input_tokens: Option<Cell<i64>>,
     output_tokens: Option<Cell<i64>>,
+    reply: Option<Cell<String>>,
     at: Option<Cell<i64>>,
 }
 
@@ -132,6 +133,7 @@ impl RawEvent {
                     latency_ms: self.latency_ms,
                     input_tokens: self.input_tokens,
                     output_tokens: self.output_tokens,
+                    reply: self.reply,
                     at: self.at.ok_or_else(missing)?,
                 };
                 let turn = turn.read(run_id)?;
@@ -158,7 +160,7 @@ impl SqliteStore {
                t.message AS "message?", t.tool_calls AS "tool_calls?", t.tool AS "tool?",
                t.finish AS "finish?", t.latency_ms AS "latency_ms?",
                t.input_tokens AS "input_tokens?", t.output_tokens AS "output_tokens?",
-               t.at AS "at?"
+               t.reply AS "reply?", t.at AS "at?"
                FROM events e LEFT JOIN turns t ON t.run_id = e.run_id AND t.idx = e.turn
                WHERE e.suite_id = ?1 AND e.seq > ?2
                AND (SELECT events_state FROM suites WHERE id = ?1) = 0 ORDER BY e.seq LIMIT ?3"#,
@@ -175,7 +177,7 @@ impl SqliteStore {
         let turns = sqlx::query_as!(
             RawTurn,
             "SELECT idx, speaker, message, tool_calls, tool, finish, latency_ms, input_tokens, \
-             output_tokens, at FROM turns WHERE run_id = ? ORDER BY idx",
+             output_tokens, reply, at FROM turns WHERE run_id = ? ORDER BY idx",
             run.0,
         );
         let turns = turns.fetch_all(&self.read).await.db()?;

@@ -21,6 +21,7 @@ mod corrupt_run_tests;
 mod corrupt_tests;
 mod events;
 mod imports;
+mod learned;
 #[cfg(test)]
 mod migration_tests;
 mod queue;

@@ -7,7 +7,7 @@ use domain::{ConnectionId, EvaluationId, EvaluationStatus, Timestamp};
 use sqlx::SqliteConnection;
 use store::queue::Claim;
 use store::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
-use store::rows::{EvaluationRow, ModelRef, RunRow};
+use store::rows::{EvaluationRow, ModelRef, RoleModel, RunRow};
 use store::transition::{RejudgeTransition, corrupt_evaluation};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
@@ -74,7 +74,7 @@ async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String
                 unfinished.push(UnfinishedRejudge {
                     id: row.evaluation.id,
                     user_id: row.user_id,
-                    judge: Some(row.judge),
+                    judge: Some(row.judge.model_ref),
                     running: row.evaluation.status == EvaluationStatus::Running,
                     created_at: row.evaluation.created_at,
                 });
@@ -189,10 +189,10 @@ async fn end_corrupt_evaluation_as_error(
 ) -> StoreResult<()> {
     let row = evaluation.row();
     let id = EvaluationId(evaluation.id.uuid());
-    let judge = row.json("judge", evaluation.judge.clone()).unwrap_or(ModelRef {
-        connection_id: ConnectionId(Uuid::nil()),
-        model: "unknown".to_owned(),
-    });
+    let unknown =
+        || ModelRef { connection_id: ConnectionId(Uuid::nil()), model: "unknown".to_owned() };
+    let judge: RoleModel =
+        row.json("judge", evaluation.judge.clone()).unwrap_or_else(|_| unknown().into());
     let created_at = row.get("created_at", evaluation.created_at.clone()).unwrap_or(now);
     let ended = corrupt_evaluation(id, &judge.model, created_at, now);
     let lease_epoch: u32 = row.get("lease_epoch", evaluation.lease_epoch.clone()).unwrap_or(0);

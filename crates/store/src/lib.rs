@@ -17,6 +17,7 @@ mod completion_metrics;
 pub mod contract;
 pub mod event_notifier;
 #[cfg(any(test, feature = "testing"))]
+pub mod learned;
 pub mod memory;
 pub mod queue;
 pub mod queue_stats;

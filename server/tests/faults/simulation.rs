@@ -242,6 +242,7 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         latency: Duration::ZERO,
         attempts: 1,
         rate_limits: None,
+        adjustments: Vec::new(),
     })
 }
 

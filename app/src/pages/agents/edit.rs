@@ -1,7 +1,7 @@
 //! Editor of an agent.
 
 use crate::components::form::{
-    Control, Field, Form, action_button, delete_button, revision_field, revision_hint,
+    Control, Field, Form, action_button, delete_button, efforts, revision_field, revision_hint,
 };
 use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
@@ -33,6 +33,9 @@ const FIELDS: FieldOrder = &[
     "model",
     "temperature",
     "max_tokens",
+    "reasoning_effort",
+    "extra_body",
+    "may_hang_up",
     "tools.name",
     "tools.description",
     "tools.parameters",
@@ -136,6 +139,12 @@ fn fields(form: Form, connections: &[Choice]) -> AnyView {
             {Field::new("temperature", "Temperature", Control::Number)
                 .hint("0–2. Leave empty for the provider’s default.").show(form)}
             {Field::new("max_tokens", "Max tokens per reply", Control::Number).show(form)}
+            {Field::new("reasoning_effort", "Reasoning effort", efforts()).show(form)}
+            {Field::new("extra_body", "Extra body", Control::TextArea(3)).class("wide mono")
+                .hint("A JSON object whose fields are added to each request to the model.").show(form)}
+            {Field::new("may_hang_up", "May hang up", Control::Checkbox).checked_by_default()
+                .hint("Offers the tool end_conversation, with which the agent ends the conversation.")
+                .show(form)}
         </section>
         <p class="hint"><a href="/settings/connections/new">"Add a connection"</a></p>
     }

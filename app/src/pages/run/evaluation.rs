@@ -149,9 +149,12 @@ fn about(evaluation: &Evaluation) -> AnyView {
     let error = evaluation.error.as_ref().map(|error| {
         view! { <p class="problem">{error.kind.label()} ": " {error.message.clone()}</p> }
     });
-    let raw = evaluation.raw_reply.clone().map(|raw| {
-        view! { <pre tabindex="0">{raw}</pre> }
-    });
+    let raw = evaluation.earlier_reply.clone().into_iter().chain(evaluation.raw_reply.clone());
+    let raw = raw.map(|raw| view! { <pre tabindex="0">{raw}</pre> }).collect_view();
+    let adjustments = match evaluation.adjustments.as_slice() {
+        [] => String::new(),
+        adjustments => format!("Rejected by the model: {}. ", adjustments.join(", ")),
+    };
     view! {
         <details class="raw">
             <summary>"Judge: " {evaluation.judge_model.clone()} {took}</summary>
@@ -159,6 +162,7 @@ fn about(evaluation: &Evaluation) -> AnyView {
                 {judge_score}
                 {format!("Prompt version {}. ", evaluation.prompt_version)}
                 {format!("{} tokens in, {} out. ", evaluation.input_tokens, evaluation.output_tokens)}
+                {adjustments}
                 "Created " {time(evaluation.created_at)}
             </p>
             {error}

@@ -1,7 +1,7 @@
 //! Default models of the judge and the simulated user.
 
 use super::tabs;
-use crate::components::form::{Control, Field, Form, skip_validation};
+use crate::components::form::{Control, Field, Form, efforts, skip_validation};
 use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
@@ -26,15 +26,46 @@ fn show(data: ModelsData) -> AnyView {
                 <h2 id="judge-head" class="wide">"Judge"</h2>
                 {Field::new("judge.connection_id", "Connection", choices(&connections)).show(form)}
                 {Field::new("judge.model", "Model", Control::Input("text")).show(form)}
+                {options(form, JUDGE)}
             </section>
             <section class="fields" aria-labelledby="user-head">
                 <h2 id="user-head" class="wide">"Simulated user"</h2>
                 {Field::new("simulated_user.connection_id", "Connection", choices(&connections))
                     .show(form)}
                 {Field::new("simulated_user.model", "Model", Control::Input("text")).show(form)}
+                {options(form, SIMULATED_USER)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save models"</button></div>
         </form>
+    }
+    .into_any()
+}
+
+/// The paths of the options of a role: temperature, limit, effort and extra body.
+type OptionPaths = [&'static str; 4];
+
+const JUDGE: OptionPaths = [
+    "judge.options.temperature",
+    "judge.options.max_tokens",
+    "judge.options.reasoning_effort",
+    "judge.options.extra_body",
+];
+const SIMULATED_USER: OptionPaths = [
+    "simulated_user.options.temperature",
+    "simulated_user.options.max_tokens",
+    "simulated_user.options.reasoning_effort",
+    "simulated_user.options.extra_body",
+];
+
+fn options(form: Form, [temperature, max_tokens, effort, extra_body]: OptionPaths) -> AnyView {
+    view! {
+        {Field::new(temperature, "Temperature", Control::Number)
+            .hint("0–2. Leave empty for the provider’s default.").show(form)}
+        {Field::new(max_tokens, "Max tokens per reply", Control::Number)
+            .hint("Leave empty for a limit that suits the model. Includes reasoning.").show(form)}
+        {Field::new(effort, "Reasoning effort", efforts()).show(form)}
+        {Field::new(extra_body, "Extra body", Control::TextArea(3)).class("wide mono")
+            .hint("A JSON object whose fields are added to each request.").show(form)}
     }
     .into_any()
 }

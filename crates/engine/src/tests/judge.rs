@@ -89,11 +89,10 @@ async fn silent_agent_is_not_sent_to_judge() {
 }
 
 #[rstest]
-#[case::length(FinishReason::Length)]
 #[case::filter(FinishReason::ContentFilter)]
 #[case::refusal(FinishReason::Refusal)]
 #[tokio::test(start_paused = true)]
-async fn blank_answer_that_was_cut_off_is_judged(#[case] finish: FinishReason) {
+async fn blank_answer_that_was_filtered_or_refused_is_judged(#[case] finish: FinishReason) {
     let f = Fixture::new(move |_, request| {
         let judged = request.output.is_some();
         Box::pin(async move {

@@ -18,5 +18,6 @@ mod rate_limits;
 mod rejudging;
 mod run_ends;
 mod throughput;
+mod truncation;
 mod unavailable_store;
 mod waiting;

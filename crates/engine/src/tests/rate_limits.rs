@@ -217,7 +217,8 @@ async fn parked_run_resumes_before_new_runs_start() {
     let other_suite = f.suite_with(1, &many, |suite| {
         suite.concurrency = 60;
         suite.model_snapshot.agent.connection_id = ConnectionId(uuid::Uuid::from_u128(8));
-        suite.model_snapshot.judge.connection_id = suite.model_snapshot.agent.connection_id;
+        suite.model_snapshot.judge.model_ref.connection_id =
+            suite.model_snapshot.agent.connection_id;
         suite.allow_parallel = true;
     });
     let other_suite = other_suite.await;

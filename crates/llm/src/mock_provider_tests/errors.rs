@@ -3,8 +3,8 @@
 use super::{BOTH, OPTIONS, env, http, rig_with};
 use crate::http::HttpOptions;
 use crate::openai::OpenAi;
-use crate::outbound_over_http;
 use crate::testing::chat_request;
+use crate::{Learned, outbound_over_http};
 use clock::{Clock, SharedClock};
 use domain::{ConnectionKind, ErrorKind, Timestamp, UserId};
 use llm_types::{Decision, Provider};
@@ -62,8 +62,14 @@ async fn suspension_ignores_clock_that_is_set_back() {
     let start = Timestamp(7_200_000);
     let wall = Arc::new(WallClock(AtomicI64::new(start.0)));
     let clock: SharedClock = wall.clone();
-    let outbound =
-        outbound_over_http(&clock, true, Arc::new(OpenAi::new(http(OPTIONS))), 1).expect("a path");
+    let outbound = outbound_over_http(
+        &clock,
+        true,
+        Arc::new(OpenAi::new(http(OPTIONS))),
+        Learned::default(),
+        1,
+    )
+    .expect("a path");
     wall.0.store(3_600_000, Ordering::SeqCst);
     env.call(&outbound, Duration::from_secs(10)).await.expect_err("no valid key");
     let circuit = outbound.circuit(UserId(Uuid::from_u128(1)), env.endpoint.connection_id);

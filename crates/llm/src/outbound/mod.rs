@@ -149,11 +149,13 @@ impl Outbound {
         self.budgets.reset(connection);
         self.limiter.reset(connection);
         self.breakers.reset(connection);
+        self.provider.connection_changed(connection);
     }
 
-    /// Ends the suspensions of a connection for all users, because it was saved. An
-    /// open circuit stays open, because saving does not end an outage.
+    /// Ends the suspensions of a connection for all users, and forgets what its server
+    /// rejects, because it was saved. An open circuit stays open, because saving does not end an outage.
     pub fn clear_suspensions(&self, connection: ConnectionId) {
         self.breakers.clear_suspensions(connection);
+        self.provider.connection_changed(connection);
     }
 }

@@ -11,7 +11,7 @@ use domain::{
     AgentSpec, ConnectionId, ConnectionKind, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall,
     Turn,
 };
-use judge::{Case, EvaluationResult, JudgeStep, judge_step};
+use judge::{Case, EvaluationResult, JudgeModel, JudgeStep, judge_step};
 use llm::{ChatReply, ChatRequest, Endpoint, Provider};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -74,12 +74,12 @@ async fn converse(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, End
 }
 
 async fn judged(case: &Case<'_>) -> EvaluationResult {
-    let mut replies = Vec::new();
+    let (mut replies, options) = (Vec::new(), domain::ModelOptions::default());
     loop {
-        match judge_step(case, &replies, "demo") {
-            JudgeStep::CallJudge(request) => replies.push(ask(&request).await.text),
+        match judge_step(case, &replies, JudgeModel { model: "demo", options: &options }) {
+            JudgeStep::CallJudge(request) => replies.push(ask(&request).await.text.as_str().into()),
             JudgeStep::Decided(outcome) => return *outcome,
-            JudgeStep::Unparseable { problem } => panic!("{problem}"),
+            JudgeStep::Unparseable { problem, .. } => panic!("{problem}"),
         }
     }
 }

@@ -17,8 +17,8 @@ impl Suites {
     ) -> Vec<ConnectionWarning> {
         let roles = [
             ("agent.connection_id", &model_snapshot.agent),
-            ("judge.connection_id", &model_snapshot.judge),
-            ("simulated_user.connection_id", &model_snapshot.simulated_user),
+            ("judge.connection_id", &*model_snapshot.judge),
+            ("simulated_user.connection_id", &*model_snapshot.simulated_user),
         ];
         let mut warnings: Vec<ConnectionWarning> = Vec::new();
         // Roles may share a connection; each connection is dialed once.

@@ -144,8 +144,8 @@ impl Suites {
     fn current_wait(&self, row: &RunRow, stored: Waiting) -> Waiting {
         let models = &row.model_snapshot;
         let called = match row.stage {
-            Some(Stage::Evaluating) => vec![&models.judge],
-            Some(Stage::Conversing) | None => vec![&models.agent, &models.simulated_user],
+            Some(Stage::Evaluating) => vec![&*models.judge],
+            Some(Stage::Conversing) | None => vec![&models.agent, &*models.simulated_user],
         };
         let waits = called.into_iter().filter_map(|m| self.executor.expected_wait(row.user_id, m));
         let mut circuits = waits.filter(|wait| wait.what == WaitReason::Circuit);

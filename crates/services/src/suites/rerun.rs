@@ -4,7 +4,7 @@
 use super::Suites;
 use domain::services::RerunScope;
 use domain::{ErrorKind, ModelChoice, RunError, RunStatus, Scenario};
-use store::rows::{ModelRef, ModelSnapshot, RunRow};
+use store::rows::{ModelSnapshot, RunRow};
 use store::suites::NewRun;
 
 impl Suites {
@@ -49,13 +49,9 @@ fn has_reusable_conversation(row: &RunRow) -> bool {
 /// The judge and the simulated user that the suite of a run selected itself.
 pub(super) fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoice>) {
     let ModelSnapshot { judge, simulated_user, requested, .. } = &row.model_snapshot;
-    let choice = |model: &ModelRef| ModelChoice {
-        connection_id: model.connection_id,
-        model: model.model.clone(),
-    };
     (
-        requested.judge.then(|| choice(judge)),
-        requested.simulated_user.then(|| choice(simulated_user)),
+        requested.judge.then(|| ModelChoice::from(judge)),
+        requested.simulated_user.then(|| ModelChoice::from(simulated_user)),
     )
 }
 

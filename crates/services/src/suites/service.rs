@@ -17,7 +17,7 @@ use domain::{
     SuiteStatus,
 };
 use judge::PROMPT_VERSION;
-use store::rows::{EvaluationRow, ModelRef, RunRow};
+use store::rows::{EvaluationRow, RoleModel, RunRow};
 use store::suites::{CancelOutcome, CreateOutcome, NewRejudge, NewSuite};
 
 #[async_trait]
@@ -145,10 +145,7 @@ impl SuiteService for Suites {
         }
         // The judge of today's settings, else the judge of the run.
         let settings = self.catalog.settings(caller).await?;
-        let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), |choice| ModelRef {
-            connection_id: choice.connection_id,
-            model: choice.model,
-        });
+        let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), RoleModel::from);
         self.check_judge(caller, &judge).await?;
         let new_id = self.clock.uuid().into();
         let evaluation =

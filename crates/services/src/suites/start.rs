@@ -12,7 +12,7 @@ use domain::{
     Agent, AgentRef, ErrorKind, ModelChoice, Preflight, Problem, RunError, Scenario,
     ScenarioFilter, ScenarioFinding, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
 };
-use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RunRow};
+use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RoleModel, RunRow};
 use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
 
 /// The page size when the scenarios of a filter are read.
@@ -201,18 +201,15 @@ impl Suites {
         let settings = self.catalog.settings(caller).await?;
         let own =
             ModelRef { connection_id: agent.spec.connection_id, model: agent.spec.model.clone() };
-        let model_ref = |choice: &ModelChoice| ModelRef {
-            connection_id: choice.connection_id,
-            model: choice.model.clone(),
-        };
+        let own_role = || RoleModel::from(own.clone());
         let select = |choice: Option<&ModelChoice>, setting: Option<&ModelChoice>| {
-            choice.or(setting).map_or_else(|| own.clone(), model_ref)
+            choice.or(setting).cloned().map_or_else(own_role, RoleModel::from)
         };
         Ok(ModelSnapshot {
             judge: select(judge, settings.judge.as_ref()),
             simulated_user: select(user, settings.simulated_user.as_ref()),
             requested: RequestedModels { judge: judge.is_some(), simulated_user: user.is_some() },
-            agent: own.clone(),
+            agent: own,
         })
     }
 

@@ -164,7 +164,7 @@ async fn settings_accept_only_usable_connections() {
     let fixture = fixture().await;
     let (mine, theirs) =
         (fixture.connect(&fixture.anna, "").await, fixture.connect(&fixture.ben, "").await);
-    let choice = |id, model: &str| Some(ModelChoice { connection_id: id, model: model.into() });
+    let choice = |id, model: &str| Some(ModelChoice::new(id, model));
     let good = Settings {
         judge: choice(mine, " gpt "),
         simulated_user: choice(fixture.server_wide, "claude"),

@@ -252,7 +252,7 @@ async fn suspended_model_affects_only_its_users() {
     let closed = refusal(ErrorKind::ProviderRejected, 403, "May not use the model (403).");
     fixture.call("dear", closed).await;
     assert_eq!(fixture.preflight().await.connections, [], "the agent uses another model");
-    let judge = ModelChoice { connection_id: fixture.connection, model: "dear".to_owned() };
+    let judge = ModelChoice::new(fixture.connection, "dear");
     let settings = Settings { judge: Some(judge), simulated_user: None };
     fixture.catalog.update_settings(&fixture.anna, &settings).await.unwrap();
     let preflight = fixture.preflight().await;
@@ -322,9 +322,7 @@ async fn start_is_refused_when_transcripts_exceed_their_quota() {
 #[tokio::test]
 async fn connection_of_several_roles_is_dialed_once() {
     let fixture = fixture().await;
-    let another = |model: &str| {
-        Some(ModelChoice { connection_id: fixture.connection, model: model.to_owned() })
-    };
+    let another = |model: &str| Some(ModelChoice::new(fixture.connection, model));
     let request = StartSuite {
         judge: another("strict"),
         simulated_user: another("chatty"),

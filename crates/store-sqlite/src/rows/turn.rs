@@ -4,8 +4,24 @@ use super::{document, integer};
 use crate::cell::{Cell, ItemKey, RowReader};
 use crate::sqlite_error::RunStatement;
 use domain::{FinishReason, RunId, Speaker, Turn};
+use serde::{Deserialize, Serialize};
 use sqlx::SqliteConnection;
 use store::StoreResult;
+
+/// The column `reply`: what else is known about the reply of a model. Each field may be
+/// missing.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct ReplyDetails {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adjustments: Vec<String>,
+}
+
+impl ReplyDetails {
+    fn of(turn: &Turn) -> Self {
+        Self { adjustments: turn.adjustments.clone() }
+    }
+}
 
 pub(crate) struct RawTurn {
     pub(crate) idx: Cell<i64>,
@@ -17,6 +33,7 @@ pub(crate) struct RawTurn {
     pub(crate) latency_ms: Option<Cell<i64>>,
     pub(crate) input_tokens: Option<Cell<i64>>,
     pub(crate) output_tokens: Option<Cell<i64>>,
+    pub(crate) reply: Option<Cell<String>>,
     pub(crate) at: Cell<i64>,
 }
 
@@ -24,6 +41,7 @@ impl RawTurn {
     pub(crate) fn read(self, run: RunId) -> StoreResult<Turn> {
         let key = ItemKey(&run, self.idx.clone().value());
         let row = RowReader::new("turns", &key);
+        let details: ReplyDetails = row.optional_json("reply", self.reply)?.unwrap_or_default();
         Ok(Turn {
             index: row.get("idx", self.idx)?,
             speaker: row.parse("speaker", self.speaker, Speaker::parse)?,
@@ -34,6 +52,7 @@ impl RawTurn {
             latency_ms: row.optional("latency_ms", self.latency_ms)?,
             input_tokens: row.optional("input_tokens", self.input_tokens)?,
             output_tokens: row.optional("output_tokens", self.output_tokens)?,
+            adjustments: details.adjustments,
             at: row.get("at", self.at)?,
         })
     }
@@ -51,9 +70,11 @@ pub(crate) async fn insert_turn(
     let finish = turn.finish.map(FinishReason::as_str);
     let input_tokens = turn.input_tokens.map(integer).transpose()?;
     let output_tokens = turn.output_tokens.map(integer).transpose()?;
+    let details = ReplyDetails::of(turn);
+    let reply = (details != ReplyDetails::default()).then(|| document(&details)).transpose()?;
     sqlx::query!(
         "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
-         input_tokens, output_tokens, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         input_tokens, output_tokens, reply, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         run.0,
         turn.index,
         speaker,
@@ -64,6 +85,7 @@ pub(crate) async fn insert_turn(
         turn.latency_ms,
         input_tokens,
         output_tokens,
+        reply,
         turn.at.0,
     )
     .run(c)

@@ -149,8 +149,8 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
     let Some(source) = source else { return Ok(()) };
     sqlx::query!(
         "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
-         input_tokens, output_tokens, at) SELECT ?, idx, speaker, message, tool_calls, tool, \
-         finish, latency_ms, input_tokens, output_tokens, at FROM turns WHERE run_id = ?",
+         input_tokens, output_tokens, reply, at) SELECT ?, idx, speaker, message, tool_calls, tool, \
+         finish, latency_ms, input_tokens, output_tokens, reply, at FROM turns WHERE run_id = ?",
         run.id.0,
         source,
     )

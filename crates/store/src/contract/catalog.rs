@@ -142,7 +142,7 @@ pub async fn connection_in_use_is_not_deleted(f: CatalogFixture) {
     f.agents.update_agent(ANNA, agent_id, 1, &agent("Helper", 6), at(1)).await.unwrap();
     assert!(f.connections.delete_connection(ANNA, row.id).await.unwrap());
     f.agents.delete_agent(ANNA, agent_id, at(2)).await.unwrap();
-    let judge = ModelChoice { connection_id: other.id, model: "m".into() };
+    let judge = ModelChoice::new(other.id, "m");
     let settings = Settings { judge: Some(judge), simulated_user: None };
     f.settings.put_settings(ANNA, &settings).await.unwrap();
     let refused = f.connections.delete_connection(ANNA, other.id).await;
@@ -217,7 +217,7 @@ pub async fn agent_pages_have_no_gaps_or_duplicates(f: CatalogFixture) {
 }
 
 pub async fn settings_belong_to_their_space(f: CatalogFixture) {
-    let judge = Some(ModelChoice { connection_id: ConnectionId(id(5)), model: "judge".into() });
+    let judge = Some(ModelChoice::new(ConnectionId(id(5)), "judge"));
     let mine = Settings { judge, simulated_user: None };
     assert_eq!(f.settings.settings(ANNA).await.unwrap(), Settings::default());
     f.settings.put_settings(ANNA, &mine).await.unwrap();

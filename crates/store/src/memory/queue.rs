@@ -266,7 +266,7 @@ impl State {
         let candidates = unfinished.iter().map(|row| UnfinishedRejudge {
             id: row.evaluation.id,
             user_id: row.user_id,
-            judge: Some(row.judge.clone()),
+            judge: Some(row.judge.model_ref.clone()),
             running: running(row),
             created_at: row.evaluation.created_at,
         });

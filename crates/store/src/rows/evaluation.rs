@@ -1,6 +1,6 @@
 //! Rows of evaluations.
 
-use super::ModelRef;
+use super::RoleModel;
 use crate::transition::ReadOnly;
 use domain::{Evaluation, EvaluationId, RunId, SpaceId, SuiteId, Timestamp, UserId};
 use std::ops::Deref;
@@ -12,7 +12,7 @@ pub struct EvaluationRow {
     pub suite_id: SuiteId,
     pub space_id: SpaceId,
     pub user_id: UserId,
-    pub judge: ModelRef,
+    pub judge: RoleModel,
     pub evaluation: Evaluation,
     pub lease: ReadOnly<RejudgeLease>,
 }

@@ -9,8 +9,9 @@ pub use evaluation::{EvaluationRow, RejudgeLease};
 pub use run::{RunRow, RunState};
 pub use suite::SuiteRow;
 
-use domain::{ConnectionId, FinishedEvent, Run, RunId, Turn};
+use domain::{ConnectionId, FinishedEvent, ModelChoice, ModelOptions, Run, RunId, Turn};
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 
 /// A model and the connection that serves it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,15 +20,53 @@ pub struct ModelRef {
     pub model: String,
 }
 
+/// A model in the role of judge or simulated user, with what the user chose for it. The
+/// options of an agent are part of its revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleModel {
+    #[serde(flatten)]
+    pub model_ref: ModelRef,
+    #[serde(default, skip_serializing_if = "ModelOptions::is_empty")]
+    pub options: ModelOptions,
+}
+
+impl Deref for RoleModel {
+    type Target = ModelRef;
+
+    fn deref(&self) -> &ModelRef {
+        &self.model_ref
+    }
+}
+
+impl From<ModelRef> for RoleModel {
+    fn from(model_ref: ModelRef) -> Self {
+        Self { model_ref, options: ModelOptions::default() }
+    }
+}
+
+impl From<ModelChoice> for RoleModel {
+    fn from(choice: ModelChoice) -> Self {
+        let ModelChoice { connection_id, model, options } = choice;
+        Self { model_ref: ModelRef { connection_id, model }, options }
+    }
+}
+
+impl From<&RoleModel> for ModelChoice {
+    fn from(role: &RoleModel) -> Self {
+        let ModelRef { connection_id, model } = role.model_ref.clone();
+        Self { connection_id, model, options: role.options.clone() }
+    }
+}
+
 /// The models of a suite, fixed when it is created: later edits of the agent or
 /// the settings do not change them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelSnapshot {
     /// The model under test.
     pub agent: ModelRef,
-    pub judge: ModelRef,
+    pub judge: RoleModel,
     /// Plays users and invents tool results.
-    pub simulated_user: ModelRef,
+    pub simulated_user: RoleModel,
     #[serde(default, rename = "own")]
     pub requested: RequestedModels,
 }
@@ -47,7 +86,7 @@ impl ModelSnapshot {
     pub fn all(model: &ModelRef) -> Self {
         let model = || model.clone();
         let requested = RequestedModels::default();
-        Self { agent: model(), judge: model(), simulated_user: model(), requested }
+        Self { agent: model(), judge: model().into(), simulated_user: model().into(), requested }
     }
 
     /// Replaces a snapshot that cannot be read: no connection has these models.

@@ -4,7 +4,7 @@
 use super::{
     EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
 };
-use crate::rows::{EvaluationRow, ModelRef, RunRow};
+use crate::rows::{EvaluationRow, RoleModel, RunRow};
 use domain::{
     ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunError, RunStatus, Timestamp,
 };
@@ -39,7 +39,7 @@ impl EvaluationRow {
 
     /// A new rejudge.
     #[must_use]
-    pub fn requested(run: &RunRow, judge: ModelRef, evaluation: Evaluation) -> Self {
+    pub fn requested(run: &RunRow, judge: RoleModel, evaluation: Evaluation) -> Self {
         Self {
             run_id: run.id,
             suite_id: run.suite_id,

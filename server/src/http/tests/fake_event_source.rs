@@ -56,6 +56,7 @@ impl FakeEventSource {
             latency_ms: None,
             input_tokens: None,
             output_tokens: None,
+            adjustments: Vec::new(),
             at: Timestamp(0),
         };
         self.commit(SuiteEvent::Turn(Box::new(TurnEvent { run_id: RunId(id(6)), turn })));

@@ -87,6 +87,7 @@ impl Provider for ScriptedAt {
                 latency: Duration::ZERO,
                 attempts: 0,
                 rate_limits: None,
+                adjustments: Vec::new(),
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {

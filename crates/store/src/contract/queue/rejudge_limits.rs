@@ -16,7 +16,7 @@ pub async fn open_circuit_defers_rejudges_and_half_open_admits_one(f: QueueFixtu
         {
             let mut row = rejudge(&run, i);
             row.evaluation.created_at = at(i as u64);
-            judge = Some(row.judge.clone());
+            judge = Some(row.judge.model_ref.clone());
             f.suites.create_rejudge(NewRejudge { row, key: None }).await.unwrap();
         }
     }

@@ -1,0 +1,207 @@
+//! Reads what a server rejects from its error response. Pure.
+//!
+//! A server that names the rejected field (`error.param`, or `loc` of FastAPI) is taken at
+//! its word. Otherwise the message must contain the field's name and words of rejection.
+
+use super::token_limit::allowed_tokens;
+use super::{Adjustments, Field, OutputForm};
+use domain::ConnectionKind;
+use llm_types::ChatRequest;
+use serde_json::Value;
+
+/// An error response, as far as it matters here.
+struct Rejection {
+    status: u16,
+    /// The rejected field, if the server names it: `tools[0].function`.
+    param: Option<String>,
+    codes: Vec<String>,
+    /// In lower case.
+    message: String,
+}
+
+/// A decision about the next request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NextAdjustment {
+    pub(crate) adjustments: Adjustments,
+    /// Whether it holds for later requests too.
+    pub(crate) lasting: bool,
+}
+
+/// Errors that no adjustment mends.
+const FINAL_CODES: [&str; 9] = [
+    "context_length_exceeded",
+    "content_filter",
+    "content_policy_violation",
+    "invalid_prompt",
+    "invalid_api_key",
+    "model_not_found",
+    "insufficient_quota",
+    "billing_not_active",
+    "string_above_max_length",
+];
+
+/// Words with which servers reject a field that is there.
+const REJECTING: [&str; 16] = [
+    "unsupported",
+    "not support",
+    "n't support",
+    "unrecognized",
+    "unknown",
+    "extra inputs",
+    "extra fields",
+    "not permitted",
+    "not allowed",
+    "deprecated",
+    "unexpected",
+    "only the default",
+    "may only",
+    "cannot be",
+    "invalid",
+    "requires",
+];
+
+/// How to repeat a rejected request, given what was tried. `None` if nothing helps.
+#[must_use]
+pub(crate) fn next_adjustment(
+    (status, body): (u16, &[u8]),
+    kind: ConnectionKind,
+    request: &ChatRequest,
+    tried: &Adjustments,
+) -> Option<NextAdjustment> {
+    let rejection = Rejection::parse(status, body);
+    if rejection.is_final() {
+        return None;
+    }
+    let sent = tried.apply(request);
+    let lasting = |adjustments| Some(NextAdjustment { adjustments, lasting: true });
+    if rejection.rejects_tools() && !sent.tools.is_empty() && sent.tools_optional {
+        return lasting(with_dropped(tried, Field::Tools));
+    }
+    if !matches!(status, 400 | 422) {
+        return None;
+    }
+    if let Some(allowed) = allowed_tokens(&rejection.message)
+        && allowed.tokens < sent.max_tokens
+    {
+        let adjustments = Adjustments { max_tokens: Some(allowed.tokens), ..tried.clone() };
+        return Some(NextAdjustment { adjustments, lasting: !allowed.of_this_prompt });
+    }
+    if sent.temperature.is_some() && rejection.names(&["temperature"]) {
+        return lasting(with_dropped(tried, Field::Temperature));
+    }
+    if sent.reasoning_effort.is_some()
+        && rejection.names(&[
+            "reasoning_effort",
+            "reasoning.effort",
+            "output_config.effort",
+            "effort",
+        ])
+    {
+        return lasting(with_dropped(tried, Field::ReasoningEffort));
+    }
+    let rejects_limit = rejection.names(&["max_tokens", "max_completion_tokens"]);
+    if kind == ConnectionKind::OpenAi && rejects_limit && !tried.other_limit_name {
+        return lasting(Adjustments { other_limit_name: true, ..tried.clone() });
+    }
+    next_output_form(&rejection, kind, &sent, tried).and_then(lasting)
+}
+
+fn with_dropped(tried: &Adjustments, field: Field) -> Adjustments {
+    let mut next = tried.clone();
+    next.dropped.insert(field);
+    next
+}
+
+/// Servers reject structured output with many different messages, so every rejection that
+/// does not name another field leads to the next form.
+fn next_output_form(
+    rejection: &Rejection,
+    kind: ConnectionKind,
+    sent: &ChatRequest,
+    tried: &Adjustments,
+) -> Option<Adjustments> {
+    sent.output.as_ref()?;
+    let about_output =
+        ["response_format", "output_config", "output_format", "tool_choice", "tools", "text"];
+    if let Some(param) = &rejection.param
+        && !about_output.iter().any(|field| is_at(param, field))
+    {
+        return None;
+    }
+    let output = match (kind, tried.output) {
+        (ConnectionKind::Anthropic, OutputForm::Native) => OutputForm::ForcedTool,
+        _ => OutputForm::Prompt,
+    };
+    Some(Adjustments { output, ..tried.clone() })
+}
+
+/// Whether a path is the field or within it.
+fn is_at(path: &str, field: &str) -> bool {
+    path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+impl Rejection {
+    fn parse(status: u16, body: &[u8]) -> Self {
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+        let json = json.get(0).unwrap_or(&json);
+        let text = |places: &[&str]| {
+            places.iter().find_map(|place| json.pointer(place)?.as_str()).map(str::to_owned)
+        };
+        let codes = ["/error/code", "/error/type", "/error/status", "/code", "/type"];
+        let message = text(&["/error/message", "/message", "/error", "/detail/message", "/detail"]);
+        Self {
+            status,
+            param: text(&["/error/param", "/param"])
+                .filter(|param| !param.is_empty())
+                .or_else(|| location(json)),
+            codes: codes
+                .iter()
+                .filter_map(|place| json.pointer(place)?.as_str().map(str::to_owned))
+                .collect(),
+            message: message
+                .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
+                .to_ascii_lowercase(),
+        }
+    }
+
+    fn is_final(&self) -> bool {
+        self.codes.iter().any(|code| FINAL_CODES.contains(&code.as_str()))
+    }
+
+    /// Whether the server rejects one of these fields.
+    fn names(&self, fields: &[&str]) -> bool {
+        match &self.param {
+            Some(param) => fields.iter().any(|field| is_at(param, field)),
+            None => {
+                fields.iter().any(|field| self.message.contains(field))
+                    && REJECTING.iter().any(|words| self.message.contains(words))
+            }
+        }
+    }
+
+    /// Whether the server or the model supports no tools. OpenRouter says so with a 404,
+    /// llama.cpp without a chat template with a 500.
+    fn rejects_tools(&self) -> bool {
+        if self.param.is_some() {
+            return self.names(&["tools", "tool_choice"]);
+        }
+        let about_tools = ["tool", "function call"].iter().any(|word| self.message.contains(word));
+        let rejects = REJECTING.iter().chain(&["no endpoints found", "only supported", "--jinja"]);
+        matches!(self.status, 400 | 404 | 422 | 500 | 501)
+            && about_tools
+            && rejects.into_iter().any(|words| self.message.contains(words))
+    }
+}
+
+/// The rejected field of FastAPI and pydantic: `{"detail": [{"loc": ["body", "temperature"]}]}`.
+fn location(json: &Value) -> Option<String> {
+    let list = ["/detail", "/error/detail", "/message/detail"];
+    let loc = list.iter().find_map(|place| json.pointer(place)?.get(0)?.get("loc")?.as_array())?;
+    let parts: Vec<&str> =
+        loc.iter().filter_map(Value::as_str).filter(|part| *part != "body").collect();
+    (!parts.is_empty()).then(|| parts.join("."))
+}
+
+#[cfg(test)]
+#[path = "rejection_tests.rs"]
+mod tests;
