@@ -6,6 +6,7 @@
 //! - [`scheduler`], [`rejudge_scheduler`]: which run or rejudge starts next.
 //! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
 //! - [`commit_effects`]: what a store publishes after a commit.
+//! - [`learned`]: what servers of models reject, kept beyond a restart.
 //! - `contract`: the tests that the implementations of a trait share.
 //! - `memory`: suites and queue in memory, for tests on paused time.
 
@@ -16,8 +17,8 @@ mod completion_metrics;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod event_notifier;
-#[cfg(any(test, feature = "testing"))]
 pub mod learned;
+#[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod queue;
 pub mod queue_stats;
