@@ -2,7 +2,7 @@
 
 use super::format::duration;
 use super::time::clock;
-use crate::domain::{FinishReason, Speaker, ToolCall, Turn};
+use crate::domain::{FinishReason, Speaker, TokenParts, ToolCall, Turn};
 use leptos::prelude::*;
 
 /// `marks` are links to the judged items that quote the turn.
@@ -57,6 +57,10 @@ fn facts(turn: &Turn) -> String {
     if let (Some(input), Some(output)) = (turn.input_tokens, turn.output_tokens) {
         facts.push(format!("{input} tokens in · {output} out"));
     }
+    let TokenParts { cached_input_tokens: cached, reasoning_tokens: reasoning, .. } =
+        turn.token_parts;
+    facts.extend((cached > 0).then(|| format!("{cached} cached")));
+    facts.extend((reasoning > 0).then(|| format!("{reasoning} reasoning")));
     facts.extend(turn.adjustments.iter().cloned());
     facts.join(" · ")
 }

@@ -43,6 +43,7 @@ fn message(turn: &Turn) -> Message {
                 (false, _) => turn.message.clone(),
             },
             tool_calls: turn.tool_calls.clone(),
+            provider_state: turn.provider_state.clone(),
         },
     }
 }

@@ -127,7 +127,7 @@ fn swap_roles(transcript: &[Turn]) -> Vec<Message> {
             Speaker::User => {
                 messages.push(Message::User(take_text(&mut agent_texts)));
                 let text = json!({"message": turn.message, "done": "no"}).to_string();
-                messages.push(Message::Assistant { text, tool_calls: Vec::new() });
+                messages.push(Message::assistant(text));
             }
         }
     }

@@ -12,7 +12,7 @@ fn agent_text(text: &str) -> Message {
 
 fn user_reply(text: &str) -> Message {
     let text = json!({"message": text, "done": "no"}).to_string();
-    Message::Assistant { text, tool_calls: Vec::new() }
+    Message::assistant(text)
 }
 
 #[test]

@@ -169,9 +169,13 @@ fn agent_request_contains_prompt_tools_and_transcript() {
         request.messages,
         vec![
             Message::User(text("Hi")),
-            Message::Assistant { text: text(""), tool_calls: turns[1].tool_calls.clone() },
+            Message::Assistant {
+                text: text(""),
+                tool_calls: turns[1].tool_calls.clone(),
+                provider_state: None
+            },
             Message::Tool { call_id: text("c1"), content: text("{\"free\":[9]}"), is_error: false },
-            Message::Assistant { text: text("(no answer)"), tool_calls: vec![] },
+            Message::assistant("(no answer)"),
             Message::User(text("Hello?")),
         ]
     );
@@ -361,7 +365,7 @@ proptest! {
                             open.remove(at.unwrap_or_default());
                         }
                         Message::User(_) => prop_assert!(open.is_empty(), "a call without answer"),
-                        Message::Assistant { text, tool_calls } => {
+                        Message::Assistant { text, tool_calls, .. } => {
                             prop_assert!(open.is_empty(), "a call without answer");
                             prop_assert!(!text.is_empty() || !tool_calls.is_empty());
                             open = tool_calls.iter().map(|call| call.id.clone()).collect();

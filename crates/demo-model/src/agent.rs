@@ -281,7 +281,11 @@ mod tests {
             request.messages.push(Message::User((*text).into()));
             let Reply { text, calls } = answer(&request);
             assert_eq!(calls, []);
-            request.messages.push(Message::Assistant { text: text.clone(), tool_calls: calls });
+            request.messages.push(Message::Assistant {
+                text: text.clone(),
+                tool_calls: calls,
+                provider_state: None,
+            });
             replies.push(text);
         }
         replies

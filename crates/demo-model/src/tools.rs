@@ -311,7 +311,11 @@ mod tests {
         else {
             unreachable!("it asks for an order");
         };
-        request.messages.push(Message::Assistant { text: String::new(), tool_calls: vec![call] });
+        request.messages.push(Message::Assistant {
+            text: String::new(),
+            tool_calls: vec![call],
+            provider_state: None,
+        });
         assert_eq!(decide(&request, said, &CallerDetails::extract([said])), None);
     }
 
@@ -333,6 +337,7 @@ mod tests {
             Message::Assistant {
                 text: String::new(),
                 tool_calls: vec![call("1", "look_up_order"), call("2", "book_appointment")],
+                provider_state: None,
             },
             result("1", r#"{"order_status":"shipped","late":false}"#, false),
             result("2", "no free slot", true),

@@ -125,6 +125,7 @@ mod tests {
         Message::Assistant {
             text: json!({ "message": text, "done": "no" }).to_string(),
             tool_calls: vec![],
+            provider_state: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Evaluations: results of judging a transcript.
 
 use super::ids::EvaluationId;
-use super::run::{RunError, RunStatus};
+use super::run::{RunError, RunStatus, TokenParts};
 use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -147,6 +147,9 @@ pub struct Evaluation {
     pub latency_ms: Option<u32>,
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// Parts of the tokens, as far as the provider reports them.
+    #[serde(default)]
+    pub token_parts: TokenParts,
     /// Set if there is no verdict.
     pub error: Option<RunError>,
     pub created_at: Timestamp,
@@ -184,6 +187,7 @@ impl Evaluation {
             latency_ms: None,
             input_tokens: 0,
             output_tokens: 0,
+            token_parts: TokenParts::default(),
             error: None,
             created_at: at,
             finished_at: None,

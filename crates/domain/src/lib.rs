@@ -62,7 +62,7 @@ pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
 pub use problem::{Problem, Problems};
 pub use run::{
     AgentRef, EndReason, ErrorKind, FinishReason, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
-    Speaker, Stage, Usage, WaitReason, Waiting,
+    Speaker, Stage, TokenParts, Usage, WaitReason, Waiting,
 };
 pub use scenario::{
     Behavior, Category, Difficulty, EvidenceRule, FlowTurn, Mode, OnUnmocked, Persona, Scenario,

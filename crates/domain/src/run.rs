@@ -241,10 +241,38 @@ pub struct ScenarioRef {
 pub struct RoleUsage {
     /// Number of answered calls.
     pub calls: u32,
+    /// All input tokens, including those that were read from or written to a cache.
     pub input_tokens: u64,
+    /// All output tokens, including those of reasoning.
     pub output_tokens: u64,
     /// Cost in US dollars; `None` if the price is unknown.
     pub cost_usd: Option<f64>,
+    /// Parts of the tokens, as far as the provider reports them.
+    #[serde(default)]
+    pub token_parts: TokenParts,
+}
+
+/// Parts of the tokens of one call, as far as the provider reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct TokenParts {
+    /// The part of the input that was read from a prompt cache.
+    pub cached_input_tokens: u64,
+    /// The part of the input that was written to a prompt cache.
+    pub cache_write_tokens: u64,
+    /// The part of the output that was reasoning.
+    pub reasoning_tokens: u64,
+}
+
+impl TokenParts {
+    /// Adds the parts of another call.
+    pub fn add(&mut self, other: Self) {
+        let add = |sum: &mut u64, tokens| *sum = sum.saturating_add(tokens);
+        add(&mut self.cached_input_tokens, other.cached_input_tokens);
+        add(&mut self.cache_write_tokens, other.cache_write_tokens);
+        add(&mut self.reasoning_tokens, other.reasoning_tokens);
+    }
 }
 
 impl RoleUsage {

@@ -1,6 +1,6 @@
 //! Transcript entries: turns, tool calls and tool results.
 
-use super::run::{FinishReason, Speaker};
+use super::run::{FinishReason, Speaker, TokenParts};
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,6 +57,13 @@ pub struct Turn {
     /// it.
     #[serde(default)]
     pub adjustments: Vec<String>,
+    /// Parts of the tokens, as far as the provider reports them.
+    #[serde(default)]
+    pub token_parts: TokenParts,
+    /// What the provider needs to continue its reasoning. It is sent back unchanged, and
+    /// never shown.
+    #[serde(skip)]
+    pub provider_state: Option<Value>,
     /// When the turn was stored.
     pub at: Timestamp,
 }
@@ -76,6 +83,8 @@ impl Turn {
             input_tokens: None,
             output_tokens: None,
             adjustments: Vec::new(),
+            token_parts: TokenParts::default(),
+            provider_state: None,
             at,
         }
     }

@@ -52,7 +52,9 @@ pub(super) async fn agent(
     run: &mut ActiveRun,
     allow_tools: bool,
 ) -> Result<RunChange, RunInterrupted> {
-    let request = agent_request(&run.agent, &run.transcript, allow_tools);
+    let mut request = agent_request(&run.agent, &run.transcript, allow_tools);
+    let agent = &run.row.agent;
+    request.cache_key = Some(format!("agent-{}-{}", agent.id, agent.revision));
     let (reply, mut change) = ask_agent(run, request.clone()).await?;
     if reply.is_cut_off_blank() {
         let Some(longer) = request.with_doubled_limit() else {
@@ -80,6 +82,7 @@ async fn ask_agent(
     let (reply, mut change) = run.call(false, connection, &request).await?;
     let mut usage = run.usage;
     usage.agent.add(reply.input_tokens, reply.output_tokens);
+    usage.agent.token_parts.add(reply.token_parts);
     change.usage = Some(usage);
     Ok((reply, change))
 }
@@ -96,7 +99,11 @@ fn truncated(change: RunChange, model: &str, whose: &str) -> RunInterrupted {
 fn agent_turn(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
     let text = replace_nul(reply.text.clone());
     let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
-    let turn = Turn { finish: Some(reply.finish), ..with_usage(turn, &reply) };
+    let turn = Turn {
+        finish: Some(reply.finish),
+        provider_state: reply.provider_state.clone(),
+        ..with_usage(turn, &reply)
+    };
     let tool_calls = reply.tool_calls.into_iter().map(without_nul).collect();
     change.turns.push(Turn { tool_calls, ..turn });
     change
@@ -109,6 +116,7 @@ fn with_usage(turn: Turn, reply: &ChatReply) -> Turn {
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
         adjustments: reply.adjustments.clone(),
+        token_parts: reply.token_parts,
         ..turn
     }
 }
@@ -127,8 +135,10 @@ fn without_nul(call: ToolCall) -> ToolCall {
 /// Calls the model that simulates the user.
 pub(super) async fn simulated_user(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
     let user = &run.row.model_snapshot.simulated_user;
-    let request = simulated_user_request(&run.scenario, &user.model, &run.transcript)
+    let mut request = simulated_user_request(&run.scenario, &user.model, &run.transcript)
         .with_options(&user.options, USER_FLOOR);
+    let scenario = &run.row.scenario;
+    request.cache_key = Some(format!("user-{}-{}", scenario.id, scenario.revision));
     let (mut change, reply, (message, done)) =
         ask_until_readable(run, request, parse_simulated_user).await?;
     change.end_reason = done.end_reason(&run.transcript);
@@ -152,6 +162,7 @@ async fn ask_until_readable<T>(
         let (reply, mut change) = run.call(false, connection, &request).await?;
         let mut usage = run.usage;
         usage.simulated_user.add(reply.input_tokens, reply.output_tokens);
+        usage.simulated_user.token_parts.add(reply.token_parts);
         change.usage = Some(usage);
         match parse(&reply.text) {
             Ok(parsed) => return Ok((change, reply, parsed)),
@@ -177,7 +188,7 @@ async fn ask_until_readable<T>(
                 }
                 run.commit(change).await?;
                 let text = reply.text;
-                request.messages.push(Message::Assistant { text, tool_calls: Vec::new() });
+                request.messages.push(Message::assistant(text));
                 request.messages.push(Message::User(why.clone()));
                 problem = why;
             }

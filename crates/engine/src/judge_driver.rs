@@ -43,6 +43,7 @@ pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
     evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
     evaluation.truncated = reply.finish == FinishReason::Length;
     evaluation.adjustments.clone_from(&reply.adjustments);
+    evaluation.token_parts.add(reply.token_parts);
     evaluation.latency_ms = Some(millis(reply.latency));
     evaluation.input_tokens = evaluation.input_tokens.saturating_add(reply.input_tokens);
     evaluation.output_tokens = evaluation.output_tokens.saturating_add(reply.output_tokens);
@@ -155,6 +156,7 @@ pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     record_reply(&mut evaluation, &reply);
     let mut usage = run.usage;
     usage.judge.add(reply.input_tokens, reply.output_tokens);
+    usage.judge.token_parts.add(reply.token_parts);
     change.usage = Some(usage);
     change.evaluation = Some(Box::new(evaluation));
     Ok(change)

@@ -128,7 +128,7 @@ pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequ
     let mut request = first.clone();
     // Providers reject blank assistant messages.
     let text = if is_blank(raw) { "(no answer)" } else { raw }.to_owned();
-    request.messages.push(Message::Assistant { text, tool_calls: Vec::new() });
+    request.messages.push(Message::assistant(text));
     request.messages.push(Message::User(format!(
         "This reply could not be used. {problem} Answer the same question again with the complete \
          JSON object in the required format and nothing else."
@@ -144,7 +144,7 @@ pub(super) fn missing_items_request(
     items: &[usize],
 ) -> ChatRequest {
     let mut request = first.clone();
-    request.messages.push(Message::Assistant { text: raw.to_owned(), tool_calls: Vec::new() });
+    request.messages.push(Message::assistant(raw));
     let keys: Vec<String> = items.iter().map(|item| format!("{ITEM_KEY}{item}")).collect();
     request.messages.push(Message::User(format!(
         "A part of this reply could not be used. {problem} Your other answers are kept. Reply with \

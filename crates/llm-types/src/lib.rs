@@ -8,7 +8,7 @@ pub mod testing;
 use async_trait::async_trait;
 use domain::{
     ConnectionId, ConnectionKind, ErrorKind, FinishReason, ModelOptions, ReasoningEffort,
-    Timestamp, ToolCall,
+    Timestamp, TokenParts, ToolCall,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -49,6 +49,8 @@ pub struct ChatRequest {
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Fields that the user adds to the body of the request.
     pub extra_body: Option<Map<String, Value>>,
+    /// Names a prompt whose beginning many calls share, so that the provider caches it.
+    pub cache_key: Option<String>,
     /// Requests a JSON reply with this schema. Never combined with tools.
     pub output: Option<OutputSchema>,
     /// The id of the call's intent row. Sent as `x-rehearsal-call`, so that the log of a
@@ -93,6 +95,9 @@ pub enum Message {
         /// May be empty if there are tool calls.
         text: String,
         tool_calls: Vec<ToolCall>,
+        /// What the adapter of the model returned with this message
+        /// ([`ChatReply::provider_state`]).
+        provider_state: Option<Value>,
     },
     /// The result of a tool call.
     Tool {
@@ -158,6 +163,18 @@ pub struct ChatReply {
     pub rate_limits: Option<Box<RateLimits>>,
     /// What was left out of the request or changed, because the server rejects it.
     pub adjustments: Vec<String>,
+    /// Parts of the tokens, as far as the provider reports them.
+    pub token_parts: TokenParts,
+    /// What the model needs to continue its reasoning, under the name of the protocol. It
+    /// is sent back unchanged.
+    pub provider_state: Option<Value>,
+}
+
+impl Message {
+    /// What a model said, without tool calls and state.
+    pub fn assistant(text: impl Into<String>) -> Self {
+        Self::Assistant { text: text.into(), tool_calls: Vec::new(), provider_state: None }
+    }
 }
 
 impl ChatReply {

@@ -1,7 +1,7 @@
 //! Building replies, common to all adapters.
 
 use crate::ChatReply;
-use domain::{FinishReason, ToolCall, limits, replace_nul};
+use domain::{FinishReason, TokenParts, ToolCall, limits, replace_nul};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -51,6 +51,18 @@ pub fn assemble(
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),
+        token_parts: TokenParts::default(),
+        provider_state: None,
+    }
+}
+
+/// Ignores impossible counts.
+#[must_use]
+pub fn token_parts(cached_input: u64, cache_write: u64, reasoning: u64) -> TokenParts {
+    TokenParts {
+        cached_input_tokens: valid_tokens(cached_input),
+        cache_write_tokens: valid_tokens(cache_write),
+        reasoning_tokens: valid_tokens(reasoning),
     }
 }
 

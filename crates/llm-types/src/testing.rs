@@ -41,5 +41,7 @@ pub fn reply(input_tokens: u64, output_tokens: u64) -> ChatReply {
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),
+        token_parts: domain::TokenParts::default(),
+        provider_state: None,
     }
 }

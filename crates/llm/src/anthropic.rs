@@ -6,7 +6,7 @@ use super::classify;
 use super::http::{HttpClient, HttpResponse, secret_header};
 use async_trait::async_trait;
 use domain::{ConnectionKind, FinishReason, ReasoningEffort, Timestamp, ToolCall};
-use llm_types::reply::{assemble, or_placeholder};
+use llm_types::reply::{assemble, or_placeholder, token_parts};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::ExposeSecret;
@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 
 /// The API version, unless the connection sets the header `anthropic-version`.
 const VERSION: &str = "2023-06-01";
+/// The name of this protocol in the state of a reply.
+const STATE: &str = "anthropic";
 
 pub struct Anthropic {
     http: HttpClient,
@@ -116,6 +118,9 @@ fn body(request: &ChatRequest, form: OutputForm) -> Value {
             body.insert("tool_choice".into(), json!({ "type": "none" }));
         }
     }
+    if request.cache_key.is_some() {
+        mark_cached(&mut body);
+    }
     if !config.is_empty() {
         body.insert("output_config".into(), Value::Object(config));
     }
@@ -153,8 +158,9 @@ fn messages(messages: &[Message]) -> Value {
     for message in messages {
         let (role, blocks) = match message {
             Message::User(text) => ("user", vec![text_block(or_placeholder(text))]),
-            Message::Assistant { text, tool_calls } => {
-                ("assistant", assistant_blocks(text, tool_calls))
+            Message::Assistant { text, tool_calls, provider_state } => {
+                let blocks = stored_blocks(provider_state.as_ref());
+                ("assistant", blocks.unwrap_or_else(|| assistant_blocks(text, tool_calls)))
             }
             Message::Tool { call_id, content, is_error } => (
                 "user",
@@ -169,6 +175,35 @@ fn messages(messages: &[Message]) -> Value {
         }
     }
     merged.into_iter().map(|(role, content)| json!({ "role": role, "content": content })).collect()
+}
+
+/// The blocks of a reply with thinking, which the API requires unchanged: their signatures
+/// are checked, and their order matters.
+fn stored_blocks(state: Option<&Value>) -> Option<Vec<Value>> {
+    state?.get(STATE)?.as_array().cloned()
+}
+
+/// The blocks to send back with the next request, if some of them are thinking.
+fn blocks_to_store(blocks: &[Value]) -> Option<Value> {
+    let is_thinking =
+        |block: &Value| matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking"));
+    blocks.iter().any(is_thinking).then(|| json!({ STATE: blocks }))
+}
+
+/// Marks the end of the prompt's fixed beginning and of the conversation so far, so that
+/// the next call of the conversation reads both from the cache.
+fn mark_cached(body: &mut Map<String, Value>) {
+    let ephemeral = json!({ "type": "ephemeral" });
+    if let Some(Value::String(system)) = body.get("system") {
+        let block = json!({ "type": "text", "text": system, "cache_control": ephemeral });
+        body.insert("system".into(), json!([block]));
+    }
+    let last =
+        body.get_mut("messages").and_then(Value::as_array_mut).and_then(|all| all.last_mut());
+    let block = last.and_then(|last| last.get_mut("content")?.as_array_mut()?.last_mut());
+    if let Some(Value::Object(block)) = block {
+        block.insert("cache_control".into(), ephemeral);
+    }
 }
 
 fn text_block(text: &str) -> Value {
@@ -223,14 +258,23 @@ fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> 
             .fold(0, u64::saturating_add),
         count(json, "output_tokens"),
     );
-    match &request.output {
-        None => Ok(assemble(text, calls, finish, tokens)),
+    let reply = match &request.output {
+        None => assemble(text, calls, finish, tokens),
         Some(output) => {
             let forced = calls.into_iter().find(|call| call.name == output.name);
             let text = forced.map_or(text, |call| call.arguments.to_string());
-            Ok(assemble(text, Vec::new(), finish, tokens))
+            assemble(text, Vec::new(), finish, tokens)
         }
-    }
+    };
+    let (cached, written) =
+        (count(json, "cache_read_input_tokens"), count(json, "cache_creation_input_tokens"));
+    let reasoning = json.pointer("/usage/output_tokens_details/thinking_tokens");
+    let reasoning = reasoning.and_then(Value::as_u64).unwrap_or(0);
+    Ok(ChatReply {
+        token_parts: token_parts(cached, written, reasoning),
+        provider_state: blocks_to_store(blocks),
+        ..reply
+    })
 }
 
 fn count(json: &Value, name: &str) -> u64 {
@@ -260,11 +304,12 @@ mod tests {
             Message::Assistant {
                 text: String::new(),
                 tool_calls: vec![call("1", json!({"q": 1})), call("2", json!("x"))],
+                provider_state: None,
             },
             result("1", false),
             result("2", true),
             Message::User("c".into()),
-            Message::Assistant { text: " \n".into(), tool_calls: vec![] },
+            Message::assistant(" \n"),
         ];
         let expected = json!([
             { "role": "user", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] },
@@ -352,6 +397,50 @@ mod tests {
             json!({ "b": 1, "a": [2] })
         );
         assert_eq!((reply.finish, reply.tool_calls.len()), (FinishReason::Stop, 0));
+    }
+
+    #[test]
+    fn thinking_blocks_are_sent_back_unchanged() {
+        let content = json!([
+            { "type": "thinking", "thinking": "…", "signature": "sig==" },
+            { "type": "text", "text": "One moment.  " },
+            { "type": "tool_use", "id": "t1", "name": "look", "input": { "b": 1, "a": 2 } },
+        ]);
+        let json = json!({ "content": content, "stop_reason": "tool_use", "usage": {
+            "input_tokens": 3, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5, "output_tokens": 6 } });
+        let reply = read(&json, &chat_request("hi")).expect("a reply");
+        let parts = reply.token_parts;
+        assert_eq!(
+            (reply.input_tokens, parts.cached_input_tokens, parts.cache_write_tokens),
+            (12, 4, 5)
+        );
+        let said = Message::Assistant {
+            text: reply.text,
+            tool_calls: reply.tool_calls,
+            provider_state: reply.provider_state,
+        };
+        let sent = messages(&[Message::User("hi".into()), said, result("t1", false)]);
+        assert_eq!(sent[1]["content"], content);
+        let other = Message::Assistant {
+            text: "Hello".into(),
+            tool_calls: vec![],
+            provider_state: Some(json!({ "openai": { "x": 1 } })),
+        };
+        let sent = messages(&[other]);
+        assert_eq!(sent[0]["content"], json!([{ "type": "text", "text": "Hello" }]));
+        let plain = json!({ "content": [{ "type": "text", "text": "a" }] });
+        assert_eq!(read(&plain, &chat_request("hi")).expect("a reply").provider_state, None);
+    }
+
+    #[test]
+    fn prompt_and_conversation_are_cached_if_they_repeat() {
+        let request = ChatRequest { cache_key: Some("k".into()), ..chat_request("hi") };
+        let sent = body(&request, OutputForm::Native);
+        let cached = json!([{ "type": "text", "text": "You help.", "cache_control": { "type": "ephemeral" } }]);
+        assert_eq!(sent["system"], cached);
+        assert_eq!(sent["messages"][0]["content"][0]["cache_control"]["type"], "ephemeral");
+        let once = body(&chat_request("hi"), OutputForm::Native).to_string();
+        assert!(!once.contains("cache_control"), "writing a cache costs more: {once}");
     }
 
     #[test]

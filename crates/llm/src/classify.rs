@@ -231,8 +231,13 @@ fn hidden_error(body: &Value) -> Option<u16> {
 /// with a fitting status: a 400 often repeats the request, which may mention money, so
 /// only complete phrases of known providers count there.
 fn quota_exhausted(status: u16, body: &ErrorBody, message: &str) -> bool {
-    let quota_codes =
-        ["insufficient_quota", "billing_hard_limit_reached", "billing_error", "billing_not_active"];
+    let quota_codes = [
+        "insufficient_quota",
+        "billing_hard_limit_reached",
+        "billing_error",
+        "billing_not_active",
+        "enforced_spend_limit_reached",
+    ];
     let phrases: &[&str] = match status {
         400 => &[
             "your credit balance is too low to",

@@ -29,6 +29,7 @@ impl ErrorBody {
             "/code",
             "/error/innererror/code",
             "/error/metadata/error_type",
+            "/error/details/error_code",
         ];
         let reasons = self.json.pointer("/error/details").and_then(Value::as_array);
         let reasons = reasons.into_iter().flatten().filter_map(|one| one.get("reason")?.as_str());

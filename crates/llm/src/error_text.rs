@@ -54,6 +54,11 @@ pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply
             }
         }
     };
+    // A changed state would be refused, and one that contains a secret is not stored.
+    reply.provider_state = reply.provider_state.filter(|state| {
+        let text = state.to_string();
+        !secrets.iter().any(|secret| text.contains(secret))
+    });
     mask(&mut reply.text);
     for call in &mut reply.tool_calls {
         mask(&mut call.id);

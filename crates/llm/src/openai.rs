@@ -57,7 +57,7 @@ impl Protocol for OpenAi {
             let bearer = format!("Bearer {}", key.expose_secret());
             headers.insert(AUTHORIZATION, secret_header(&bearer).map_err(unsent)?);
         }
-        let body = body(request, adjustments);
+        let body = body(request, adjustments, is_openai(&endpoint.base_url));
         self.http
             .post(endpoint, "/chat/completions", headers, &request.call_id, &body)
             .await
@@ -71,4 +71,11 @@ impl Protocol for OpenAi {
     fn now(&self) -> Timestamp {
         self.http.clock().now()
     }
+}
+
+/// Whether the server belongs to OpenAI or is Azure's copy of it.
+fn is_openai(base_url: &str) -> bool {
+    let host = base_url.split("://").nth(1).unwrap_or_default();
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    host == "api.openai.com" || host.ends_with(".openai.azure.com")
 }

@@ -3,12 +3,21 @@
 use super::adjusted_call::merge;
 use super::adjustment::Adjustments;
 use domain::{FinishReason, ToolCall};
-use llm_types::reply::assemble;
+use llm_types::reply::{assemble, token_parts};
 use llm_types::{ChatReply, ChatRequest, Message, OutputSchema};
 use serde_json::{Map, Value, json};
 
+/// The name of this protocol in the state of a reply.
+const STATE: &str = "openai";
+
 /// The body of a request to which the adjustments are applied already.
-pub(super) fn body(request: &ChatRequest, adjustments: &Adjustments) -> Value {
+///
+/// `knows_cache_key` is whether the server is one of OpenAI: others may reject the field.
+pub(super) fn body(
+    request: &ChatRequest,
+    adjustments: &Adjustments,
+    knows_cache_key: bool,
+) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), json!(request.model));
     let other = adjustments.other_limit_name;
@@ -42,6 +51,9 @@ pub(super) fn body(request: &ChatRequest, adjustments: &Adjustments) -> Value {
     }
     messages.extend(request.messages.iter().map(message));
     body.insert("messages".into(), Value::Array(messages));
+    if let Some(key) = request.cache_key.as_ref().filter(|_| knows_cache_key) {
+        body.insert("prompt_cache_key".into(), json!(key));
+    }
     if let Some(extra) = &request.extra_body {
         merge(&mut body, extra);
     }
@@ -51,20 +63,65 @@ pub(super) fn body(request: &ChatRequest, adjustments: &Adjustments) -> Value {
 fn message(message: &Message) -> Value {
     match message {
         Message::User(text) => json!({ "role": "user", "content": text }),
-        Message::Assistant { text, tool_calls } if tool_calls.is_empty() => {
-            json!({ "role": "assistant", "content": text })
-        }
-        Message::Assistant { text, tool_calls } => {
-            let calls: Vec<Value> = tool_calls
-                .iter()
-                .map(|call| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments_string(&call.arguments) } }))
-                .collect();
-            let content = if text.is_empty() { Value::Null } else { json!(text) };
-            json!({ "role": "assistant", "content": content, "tool_calls": calls })
+        Message::Assistant { text, tool_calls, provider_state } => {
+            let state = provider_state.as_ref().and_then(|state| state.get(STATE));
+            let mut message = assistant_message(text, tool_calls);
+            state.into_iter().for_each(|state| restore_state(&mut message, state));
+            message
         }
         Message::Tool { call_id, content, .. } => {
             json!({ "role": "tool", "tool_call_id": call_id, "content": content })
         }
+    }
+}
+
+fn assistant_message(text: &str, tool_calls: &[ToolCall]) -> Value {
+    if tool_calls.is_empty() {
+        return json!({ "role": "assistant", "content": text });
+    }
+    let calls: Vec<Value> = tool_calls
+        .iter()
+        .map(|call| json!({ "id": call.id, "type": "function", "function": { "name": call.name, "arguments": arguments_string(&call.arguments) } }))
+        .collect();
+    let content = if text.is_empty() { Value::Null } else { json!(text) };
+    json!({ "role": "assistant", "content": content, "tool_calls": calls })
+}
+
+/// The fields of a message that carry reasoning: Gemini's signatures and OpenRouter's
+/// reasoning of any model.
+const STATE_FIELDS: [&str; 2] = ["extra_content", "reasoning_details"];
+
+/// What has to be sent back with this message, if there is anything.
+fn state_of(message: &Value) -> Option<Value> {
+    let mut state = Map::new();
+    for field in STATE_FIELDS {
+        if let Some(value) = message.get(field).filter(|value| !value.is_null()) {
+            state.insert(field.to_owned(), value.clone());
+        }
+    }
+    let calls = message.get("tool_calls").and_then(Value::as_array);
+    let extra: Vec<Value> = calls
+        .into_iter()
+        .flatten()
+        .map(|call| call.get("extra_content").cloned().unwrap_or_default())
+        .collect();
+    if extra.iter().any(|extra| !extra.is_null()) {
+        state.insert("tool_calls".to_owned(), Value::Array(extra));
+    }
+    (!state.is_empty()).then(|| json!({ STATE: state }))
+}
+
+/// Puts the fields of [`state_of`] back where they were.
+fn restore_state(message: &mut Value, state: &Value) {
+    for field in STATE_FIELDS {
+        if let Some(value) = state.get(field) {
+            message[field] = value.clone();
+        }
+    }
+    let extra = state.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten();
+    for (call, extra) in calls.zip(extra).filter(|(_, extra)| !extra.is_null()) {
+        call["extra_content"] = extra.clone();
     }
 }
 
@@ -105,7 +162,13 @@ pub(super) fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'s
         |name: &str| json.pointer(&format!("/usage/{name}")).and_then(Value::as_u64).unwrap_or(0);
     let tokens = (count("prompt_tokens"), count("completion_tokens"));
     let calls = if request.output.is_some() { Vec::new() } else { calls(message, request) };
-    Ok(assemble(text, calls, finish, tokens))
+    let parts = token_parts(
+        count("prompt_tokens_details/cached_tokens").max(count("prompt_cache_hit_tokens")),
+        count("prompt_tokens_details/cache_write_tokens"),
+        count("completion_tokens_details/reasoning_tokens"),
+    );
+    let reply = assemble(text, calls, finish, tokens);
+    Ok(ChatReply { token_parts: parts, provider_state: state_of(message), ..reply })
 }
 
 /// The content is text, null, or a list of parts with or without text.
@@ -176,7 +239,7 @@ mod tests {
     fn plain_request() {
         let expected = json!({ "model": "m-1", "max_tokens": 256, "messages": [
             { "role": "system", "content": "You help." }, { "role": "user", "content": "hi" } ] });
-        assert_eq!(body(&chat_request("hi"), &Adjustments::default()), expected);
+        assert_eq!(body(&chat_request("hi"), &Adjustments::default(), false), expected);
     }
 
     #[test]
@@ -186,6 +249,7 @@ mod tests {
         request.messages.push(Message::Assistant {
             text: String::new(),
             tool_calls: vec![call(json!({ "q": 1 })), call(json!("{oops"))],
+            provider_state: None,
         });
         request.messages.push(Message::Tool {
             call_id: "c1".into(),
@@ -197,7 +261,7 @@ mod tests {
             description: "d".into(),
             parameters: json!({ "type": "object" }),
         }];
-        let sent = body(&request, &Adjustments::default());
+        let sent = body(&request, &Adjustments::default(), false);
         assert_eq!(
             sent["messages"][2],
             json!({ "role": "assistant", "content": null, "tool_calls": [
@@ -214,14 +278,14 @@ mod tests {
     #[test]
     fn output_schema_is_sent_as_response_format_or_prompt() {
         let request = ChatRequest { output: Some(form()), ..chat_request("hi") };
-        let sent = body(&request, &Adjustments::default());
+        let sent = body(&request, &Adjustments::default(), false);
         assert_eq!(sent["response_format"]["json_schema"]["strict"], true);
         let adjustments = Adjustments {
             output: OutputForm::Prompt,
             other_limit_name: true,
             ..Adjustments::default()
         };
-        let sent = body(&adjustments.apply(&request), &adjustments);
+        let sent = body(&adjustments.apply(&request), &adjustments, false);
         assert_eq!(sent.get("response_format"), None);
         assert!(
             sent["messages"][0]["content"]
@@ -285,12 +349,61 @@ mod tests {
     fn missing_ids_are_unique_in_the_conversation() {
         let mut request = chat_request("hi");
         let call = ToolCall { id: "call_0".into(), name: "look".into(), arguments: json!({}) };
-        request.messages.push(Message::Assistant { text: String::new(), tool_calls: vec![call] });
+        request.messages.push(Message::Assistant {
+            text: String::new(),
+            tool_calls: vec![call],
+            provider_state: None,
+        });
         let function = json!({ "function": { "name": "look", "arguments": "{}" } });
         let json = json!({ "choices": [{ "message": { "tool_calls": [function, function] } }] });
         let reply = read(&json, &request).expect("a reply");
         let ids: Vec<&str> = reply.tool_calls.iter().map(|call| call.id.as_str()).collect();
         assert_eq!(ids, ["call_1", "call_2"]);
+    }
+
+    #[test]
+    fn reasoning_state_is_sent_back_unchanged() {
+        let signature = json!({ "google": { "thought_signature": "sig==" } });
+        let call = |extra: Value| {
+            let function = json!({ "name": "look", "arguments": "{}" });
+            let mut call = json!({ "id": "c1", "type": "function", "function": function });
+            if !extra.is_null() {
+                call["extra_content"] = extra;
+            }
+            call
+        };
+        let details = json!([{ "type": "reasoning.encrypted", "data": "x" }]);
+        let message = json!({ "role": "assistant", "content": null, "reasoning_details": details,
+            "tool_calls": [call(signature), call(Value::Null)] });
+        let said = reply(message.clone(), "tool_calls");
+        let mut request = chat_request("hi");
+        request.messages.push(Message::Assistant {
+            text: said.text,
+            tool_calls: said.tool_calls,
+            provider_state: said.provider_state,
+        });
+        let sent = body(&request, &Adjustments::default(), false);
+        assert_eq!(sent["messages"][2], message);
+        assert_eq!(reply(json!({ "content": "x" }), "stop").provider_state, None);
+    }
+
+    #[test]
+    fn parts_of_tokens_are_read() {
+        let usage = json!({ "prompt_tokens": 100, "completion_tokens": 50,
+            "prompt_tokens_details": { "cached_tokens": 80, "cache_write_tokens": 7 },
+            "completion_tokens_details": { "reasoning_tokens": 40 } });
+        let json = json!({ "choices": [{ "message": { "content": "x" } }], "usage": usage });
+        let reply = read(&json, &chat_request("hi")).expect("a reply");
+        assert_eq!(reply.token_parts, token_parts(80, 7, 40));
+        assert_eq!((reply.input_tokens, reply.output_tokens), (100, 50));
+    }
+
+    #[test]
+    fn cache_key_is_sent_to_openai_only() {
+        let request = ChatRequest { cache_key: Some("agent-1".into()), ..chat_request("hi") };
+        let sent =
+            |knows| body(&request, &Adjustments::default(), knows).get("prompt_cache_key").cloned();
+        assert_eq!((sent(true), sent(false)), (Some(json!("agent-1")), None));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! [`RawTcpServer`] misbehaves below HTTP: it never accepts, never replies, or
 //! sends headers without end.
 
+mod exchange;
 mod model_request;
 mod rate_limit;
 mod raw_tcp;
@@ -21,6 +22,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use exchange::{Exchange, exchanges};
 pub use model_request::{Protocol, Role};
 pub use raw_tcp::{RawTcpServer, TcpBehavior};
 pub use reply::judge_reply;

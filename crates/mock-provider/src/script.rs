@@ -33,7 +33,8 @@ pub struct Script {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RejectedField {
-    /// The JSON Pointer of the field in the request: `/temperature`.
+    /// The JSON Pointer of the field in the request: `/temperature`. `/large` stands for a
+    /// token limit above 10,000.
     pub field: String,
     pub status: u16,
     /// The error body.

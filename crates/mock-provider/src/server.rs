@@ -78,9 +78,19 @@ impl Shared {
     }
 }
 
+/// Whether the request has the field; `/large` means a token limit above 10,000.
+fn has_field(body: &Value, field: &str) -> bool {
+    let limit =
+        || ["max_tokens", "max_completion_tokens"].iter().find_map(|name| body[*name].as_u64());
+    match field {
+        "/large" => limit().is_some_and(|limit| limit > 10_000),
+        _ => body.pointer(field).is_some(),
+    }
+}
+
 /// The error response to a request with a field that the script rejects.
 fn rejection(script: &Script, body: &Value) -> Option<Response> {
-    if let Some(rejected) = script.rejects.iter().find(|one| body.pointer(&one.field).is_some()) {
+    if let Some(rejected) = script.rejects.iter().find(|one| has_field(body, &one.field)) {
         return Some(with_status(rejected.status, rejected.body.to_string()));
     }
     if script.reject_response_format && body.get("response_format").is_some() {

@@ -16,17 +16,16 @@ async fn run_with_failure_at(setup: &Setup, scenario: &str, k: usize) -> (Value,
         headers: Default::default(),
     };
     provider.clear_request_log();
-    // After a 400, a request with an output schema is repeated without it.
+    // After a 400, a request with an output schema is repeated in the other forms: at most
+    // as a forced tool and in the prompt.
     let number = k as u64;
-    provider.set_script(Script::of([
-        Rule::at(number, action.clone()),
-        Rule::at(number + 1, action.clone()),
-    ]));
+    let rules = (number..number + 3).map(|number| Rule::at(number, action.clone()));
+    provider.set_script(Script::of(rules));
     let suite = user.start_suite(agent, &[scenario.to_owned()], json!({})).await;
     let suite = user.wait_for_suite(&suite).await;
     let run = user.fetch_runs(&suite).await.remove(0);
     let requests = provider.request_count();
-    assert!([k, k + 1].contains(&requests), "call {k} fails: {requests} requests");
+    assert!((k..k + 3).contains(&requests), "call {k} fails: {requests} requests");
     let message = run["error"]["message"].as_str().unwrap();
     assert!(message.contains(&format!("rejected at {k}")), "the provider's message: {message}");
     (suite, run)

@@ -243,6 +243,8 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),
+        token_parts: domain::TokenParts::default(),
+        provider_state: None,
     })
 }
 

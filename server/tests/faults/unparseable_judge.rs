@@ -27,6 +27,13 @@ fn without(field: &str) -> String {
     reply.to_string()
 }
 
+/// The item as an entry of a list, with this index.
+fn listed(index: Value) -> Value {
+    let mut item = valid_reply()["items"]["item_0"].clone();
+    item["index"] = index;
+    item
+}
+
 /// Distinct malformed replies.
 fn malformed() -> Vec<String> {
     let valid = valid_reply().to_string();
@@ -52,20 +59,22 @@ fn malformed() -> Vec<String> {
         with("/items", json!([])),
         with("/items", json!({})),
         with("/items", Value::Null),
-        with("/items", json!([valid_reply()["items"][0], valid_reply()["items"][0]])),
-        with("/items/0/index", json!(1)),
-        with("/items/0/index", json!(-1)),
-        with("/items/0/index", json!("0")),
-        with("/items/0/index", json!(0.5)),
-        with("/items/0/met", json!("true")),
-        with("/items/0/met", json!(1)),
-        with("/items/0/basis", Value::Null),
-        with("/items/0/basis", json!("feeling")),
-        with("/items/0/evidence", json!("I can help with that")),
-        with("/items/0/evidence/0/turn", json!(-1)),
-        with("/items/0/evidence/0/turn", json!("one")),
-        with("/items/0/evidence/0/quote", Value::Null),
-        with("/items/0/reason", json!(["because"])),
+        with("/items", json!([listed(json!(0)), listed(json!(0))])),
+        with("/items", json!([listed(json!(1))])),
+        with("/items", json!([listed(json!(-1))])),
+        with("/items", json!([listed(json!("0"))])),
+        with("/items", json!([listed(json!(0.5))])),
+        valid.replace("item_0", "item_1"),
+        valid.replace("item_0", "first"),
+        with("/items/item_0/met", json!("true")),
+        with("/items/item_0/met", json!(1)),
+        with("/items/item_0/basis", Value::Null),
+        with("/items/item_0/basis", json!("feeling")),
+        with("/items/item_0/evidence", json!("I can help with that")),
+        with("/items/item_0/evidence/0/turn", json!(-1)),
+        with("/items/item_0/evidence/0/turn", json!("one")),
+        with("/items/item_0/evidence/0/quote", Value::Null),
+        with("/items/item_0/reason", json!(["because"])),
         with("/score", json!(101)),
         with("/score", json!(-0.5)),
         with("/score", json!("90")),

@@ -114,7 +114,9 @@ pub fn usage_table(usage: &Usage) -> AnyView {
             <tr><th scope="row">{name}</th>
                 <td class="num">{role.calls}</td>
                 <td class="num">{grouped(role.input_tokens)}</td>
+                <td class="num">{grouped(role.token_parts.cached_input_tokens)}</td>
                 <td class="num">{grouped(role.output_tokens)}</td>
+                <td class="num">{grouped(role.token_parts.reasoning_tokens)}</td>
                 <td class="num">{cost(role.cost_usd)}</td></tr>
         }
         .into_any()
@@ -123,7 +125,9 @@ pub fn usage_table(usage: &Usage) -> AnyView {
         ("Role", ""),
         ("Calls", "num"),
         ("Tokens in", "num"),
+        ("of them cached", "num"),
         ("Tokens out", "num"),
+        ("of them reasoning", "num"),
         ("Cost", "num"),
     ];
     view! {

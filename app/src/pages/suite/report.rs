@@ -85,6 +85,7 @@ fn total_usage(runs: &[Run]) -> Usage {
             total.calls = total.calls.saturating_add(role.calls);
             total.input_tokens = total.input_tokens.saturating_add(role.input_tokens);
             total.output_tokens = total.output_tokens.saturating_add(role.output_tokens);
+            total.token_parts.add(role.token_parts);
             total.cost_usd = total.cost_usd.zip(role.cost_usd).map(|(a, b)| a + b);
         }
         if total.calls == 0 {

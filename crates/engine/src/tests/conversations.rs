@@ -1,7 +1,7 @@
 //! The turns of conversations, and when they are stored.
 
 use super::fixture::{Answer, Fixture, passing_reply, reply, scripted};
-use domain::{FinishReason, RunStatus, Speaker, ToolCall};
+use domain::{FinishReason, RunStatus, Speaker, TokenParts, ToolCall};
 use llm::ChatRequest;
 use mock_provider::judge_reply;
 use serde_json::{Value, json};
@@ -174,4 +174,29 @@ async fn unreadable_simulated_user_reply_is_requested_again_with_own_intent() {
     let ids: std::collections::HashSet<_> = calls.iter().map(|call| &call.call_id).collect();
     assert_eq!(ids.len(), calls.len(), "each call has its own intent");
     f.assert_every_call_has_an_intent();
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_state_of_a_turn_is_sent_back_and_its_token_parts_are_counted() {
+    let f = Fixture::new(|number, request| {
+        Box::pin(async move {
+            let state = json!({"openai": {"reply": number}});
+            if number == 1 {
+                let sent = request.messages.iter().find_map(|message| match message {
+                    llm::Message::Assistant { provider_state, .. } => provider_state.clone(),
+                    _ => None,
+                });
+                assert_eq!(sent, Some(json!({"openai": {"reply": 0}})));
+            }
+            let cached = request.cache_key.is_some();
+            assert_eq!(cached, request.output.is_none(), "only the agent's prompt repeats");
+            let parts = TokenParts { cached_input_tokens: 7, ..TokenParts::default() };
+            let reply = passing_reply(number, request).await?;
+            Ok(llm::ChatReply { provider_state: Some(state), token_parts: parts, ..reply })
+        })
+    });
+    let run = f.run(scripted(2)).await;
+    assert_eq!(run.status, RunStatus::Passed);
+    assert_eq!(run.usage.agent.token_parts.cached_input_tokens, 14);
+    assert_eq!(run.usage.judge.token_parts.cached_input_tokens, 7);
 }

@@ -77,6 +77,10 @@ pub(crate) fn next_adjustment(
     if rejection.rejects_tools() && !sent.tools.is_empty() && sent.tools_optional {
         return lasting(with_dropped(tried, Field::Tools));
     }
+    if let Some(tokens) = rejection.fitting_limit(&sent) {
+        let adjustments = Adjustments { max_tokens: Some(tokens), ..tried.clone() };
+        return Some(NextAdjustment { adjustments, lasting: false });
+    }
     if !matches!(status, 400 | 422) {
         return None;
     }
@@ -177,6 +181,24 @@ impl Rejection {
                     && REJECTING.iter().any(|words| self.message.contains(words))
             }
         }
+    }
+
+    /// The limit with which a request fits into an allowance of tokens per minute, which
+    /// counts the output limit in advance: "Limit 6000, Requested 12328". `None` if the
+    /// user chose the limit, or if too little would be left.
+    fn fitting_limit(&self, sent: &ChatRequest) -> Option<u32> {
+        const MIN_TOKENS: u32 = 512;
+        let too_large = self.message.contains("request too large for");
+        if !matches!(self.status, 413 | 429) || !too_large || sent.fixed_limit {
+            return None;
+        }
+        let number = |mark: &str| {
+            let (_, rest) = self.message.split_once(mark)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse::<u32>().ok()
+        };
+        let excess = number("requested ")?.checked_sub(number("limit ")?)?;
+        sent.max_tokens.checked_sub(excess).filter(|left| *left >= MIN_TOKENS)
     }
 
     /// Whether the server or the model supports no tools. OpenRouter says so with a 404,

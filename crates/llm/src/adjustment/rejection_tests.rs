@@ -161,3 +161,24 @@ fn other_errors_are_final(#[case] status: u16, #[case] body: &str) {
     let request = ChatRequest { output: None, ..full() };
     assert_eq!(next(OpenAi, status, body, &request), None);
 }
+
+#[rstest]
+#[case::output_limit_is_the_cause("Limit 6000, Requested 12328", false, Some(9672))]
+#[case::chosen_by_the_user("Limit 6000, Requested 12328", true, None)]
+#[case::prompt_is_the_cause("Limit 6000, Requested 40000", false, None)]
+#[case::no_numbers("Limit reached", false, None)]
+fn request_fits_into_the_tokens_per_minute(
+    #[case] numbers: &str,
+    #[case] fixed_limit: bool,
+    #[case] limit: Option<u32>,
+) {
+    let message = format!("Request too large for model m on tokens per minute (TPM): {numbers}");
+    let body = json!({"error": {"message": message, "code": "rate_limit_exceeded"}}).to_string();
+    let request = ChatRequest { fixed_limit, ..full() };
+    let known = Adjustments::default();
+    let next = next_adjustment((413, body.as_bytes()), OpenAi, &request, &known);
+    assert_eq!(
+        next.map(|next| (next.adjustments.max_tokens, next.lasting)),
+        limit.map(|n| (Some(n), false))
+    );
+}

@@ -3,6 +3,7 @@
 mod broken;
 mod errors;
 mod forms;
+mod providers;
 mod rate_limits;
 mod scripting;
 mod wire;

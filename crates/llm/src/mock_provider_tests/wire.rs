@@ -12,7 +12,11 @@ fn request_with_tool_result() -> ChatRequest {
     let call = ToolCall { id: "c1".into(), name: "look_up".into(), arguments: json!({ "id": 7 }) };
     let mut request = chat_request("Where is my order 7?");
     request.messages.extend([
-        Message::Assistant { text: "One moment.".into(), tool_calls: vec![call] },
+        Message::Assistant {
+            text: "One moment.".into(),
+            tool_calls: vec![call],
+            provider_state: None,
+        },
         Message::Tool { call_id: "c1".into(), content: "shipped".into(), is_error: false },
     ]);
     request.tools = vec![ToolSpec {

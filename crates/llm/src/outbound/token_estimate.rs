@@ -20,7 +20,7 @@ impl RequestSize {
     pub(super) fn of(request: &ChatRequest) -> Self {
         let messages = request.messages.iter().map(|message| match message {
             Message::User(text) => text.len(),
-            Message::Assistant { text, tool_calls } => {
+            Message::Assistant { text, tool_calls, .. } => {
                 text.len()
                     + tool_calls.iter().map(|call| call.arguments.to_string().len()).sum::<usize>()
             }

@@ -3,8 +3,9 @@
 use super::{document, integer};
 use crate::cell::{Cell, ItemKey, RowReader};
 use crate::sqlite_error::RunStatement;
-use domain::{FinishReason, RunId, Speaker, Turn};
+use domain::{FinishReason, RunId, Speaker, TokenParts, Turn};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::SqliteConnection;
 use store::StoreResult;
 
@@ -15,11 +16,23 @@ use store::StoreResult;
 struct ReplyDetails {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adjustments: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    token_parts: TokenParts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_state: Option<Value>,
+}
+
+fn is_default(parts: &TokenParts) -> bool {
+    *parts == TokenParts::default()
 }
 
 impl ReplyDetails {
     fn of(turn: &Turn) -> Self {
-        Self { adjustments: turn.adjustments.clone() }
+        Self {
+            adjustments: turn.adjustments.clone(),
+            token_parts: turn.token_parts,
+            provider_state: turn.provider_state.clone(),
+        }
     }
 }
 
@@ -53,6 +66,8 @@ impl RawTurn {
             input_tokens: row.optional("input_tokens", self.input_tokens)?,
             output_tokens: row.optional("output_tokens", self.output_tokens)?,
             adjustments: details.adjustments,
+            token_parts: details.token_parts,
+            provider_state: details.provider_state,
             at: row.get("at", self.at)?,
         })
     }

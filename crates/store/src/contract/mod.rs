@@ -216,6 +216,7 @@ macro_rules! queue_contract {
             $crate::contract::queue::run_lifecycle,
             [
                 run_completes_and_its_events_are_stored,
+                turn_keeps_what_its_model_replied,
                 final_run_never_changes,
                 stale_lease_holder_changes_nothing,
                 release_is_not_a_recovery,

@@ -57,6 +57,8 @@ impl FakeEventSource {
             input_tokens: None,
             output_tokens: None,
             adjustments: Vec::new(),
+            token_parts: domain::TokenParts::default(),
+            provider_state: None,
             at: Timestamp(0),
         };
         self.commit(SuiteEvent::Turn(Box::new(TurnEvent { run_id: RunId(id(6)), turn })));

@@ -88,6 +88,8 @@ impl Provider for ScriptedAt {
                 attempts: 0,
                 rate_limits: None,
                 adjustments: Vec::new(),
+                token_parts: domain::TokenParts::default(),
+                provider_state: None,
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {

@@ -4,7 +4,10 @@ use super::{QueueFixture, T0, at, claim, finish, id, lost, passed, space, suite,
 use crate::rows::{EventRow, Intent, Role};
 use crate::suites::CreateOutcome;
 use crate::transition::{LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, RunChange, RunOutcome};
-use domain::{EndReason, ErrorKind, RunStatus, Stage, SuiteId, SuiteStatus};
+use domain::{
+    EndReason, ErrorKind, RunStatus, Speaker, Stage, SuiteId, SuiteStatus, TokenParts, Turn,
+};
+use serde_json::json;
 use std::time::Duration;
 
 pub async fn run_completes_and_its_events_are_stored(f: QueueFixture) {
@@ -47,6 +50,22 @@ pub async fn run_completes_and_its_events_are_stored(f: QueueFixture) {
     assert_eq!(kinds, ["running", "hello", "bye", "running", "passed", "finished"]);
     let later = f.suites.events_after(suite.id, 4, 1).await.unwrap();
     assert_eq!((later.len(), later[0].0), (1, 5), "after seq 4, at most one");
+}
+
+pub async fn turn_keeps_what_its_model_replied(f: QueueFixture) {
+    let run = f.leased_run().await;
+    let state = json!({"anthropic": [{"type": "thinking", "signature": "sig=="}]});
+    let parts = TokenParts { cached_input_tokens: 1, cache_write_tokens: 2, reasoning_tokens: 3 };
+    let reply = Turn {
+        adjustments: vec!["temperature left out".to_owned()],
+        token_parts: parts,
+        provider_state: Some(state),
+        ..Turn::text(Speaker::Agent, "Hello", at(1))
+    };
+    let plain = Turn { index: 1, ..Turn::text(Speaker::User, "Hi", at(1)) };
+    let change = RunChange { turns: vec![reply.clone(), plain.clone()], ..RunChange::default() };
+    f.queue.commit(&run.lease(), change, at(1)).await.unwrap();
+    assert_eq!(f.suites.transcript(run.id).await.unwrap(), [reply, plain]);
 }
 
 pub async fn final_run_never_changes(f: QueueFixture) {
