@@ -54,7 +54,7 @@
     if (form?.dataset.keep === undefined) return;
     const isKept = ([name, value]) =>
       typeof value === "string" &&
-      name !== "headers" &&
+      !["headers", "query"].includes(name) &&
       form.elements.namedItem(name)?.type !== "password";
     const fields = JSON.stringify([...new FormData(form)].filter(isKept));
     try {

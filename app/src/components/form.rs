@@ -94,7 +94,8 @@ impl Form {
     }
 
     /// The validation message of a path, including problems of its list items.
-    pub(super) fn message(self, path: &str) -> Option<String> {
+    #[must_use]
+    pub fn message(self, path: &str) -> Option<String> {
         self.problems.with(|problems| {
             let of = |p: &&Problem| {
                 p.path == path

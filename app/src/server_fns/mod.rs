@@ -107,7 +107,7 @@ page_queries! {
     /// Connections of the user and of the server.
     Connections(ConnectionsQuery {}) -> Vec<Connection> = settings::connections;
     /// The editor of a connection; without an id, of a new one.
-    Connection(ConnectionQuery { id: Option<String>, saved_form: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
+    Connection(ConnectionQuery { id: Option<String>, preset: Option<String>, saved_form: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
     /// The models that judge and that simulate users.
     Models(ModelsQuery { saved_form: Option<String> }) -> settings::ModelsData = settings::models_form;
     /// API tokens.

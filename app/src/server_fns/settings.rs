@@ -1,7 +1,9 @@
 //! Connections, models, tokens and the account.
 
 use super::Choice;
-use crate::domain::{ApiToken, BrowserSession, Connection, ConnectionTest, Draft};
+use crate::domain::{
+    ApiToken, BrowserSession, Connection, ConnectionPreset, ConnectionTest, Draft,
+};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 use crate::services::SavedForm;
@@ -17,6 +19,8 @@ use super::{
 pub struct ConnectionData {
     /// `None` for a new connection.
     pub connection: Option<Connection>,
+    /// The preset of the connection, or the one that was chosen for a new one.
+    pub preset: Option<ConnectionPreset>,
     /// The rejected input to restore.
     pub rejected: Option<SavedForm>,
     /// The result of the last test.
@@ -75,7 +79,7 @@ pub(super) async fn choices(caller: &crate::services::Caller) -> Result<Vec<Choi
 /// The editor of a connection, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn connection_form(
-    ConnectionQuery { id, saved_form, tested }: ConnectionQuery,
+    ConnectionQuery { id, preset, saved_form, tested }: ConnectionQuery,
 ) -> Result<ConnectionData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let rejected = request::rejected(saved_form.as_deref()).await;
@@ -90,7 +94,13 @@ pub(super) async fn connection_form(
     let typed = [tested.as_ref(), rejected.as_ref()].into_iter().flatten();
     let model = typed.map(|kept| kept.draft.text("model")).next().unwrap_or_default();
     let tested = tested.and_then(|kept| serde_json::from_value(kept.draft.0).ok());
-    Ok(ConnectionData { connection, rejected, tested, model })
+    let typed = rejected.as_ref().map(|rejected| rejected.draft.text("preset"));
+    let chosen = typed.filter(|word| !word.is_empty()).or(preset).unwrap_or_default();
+    let preset = match &connection {
+        Some(connection) => connection.preset,
+        None => ConnectionPreset::parse(&chosen),
+    };
+    Ok(ConnectionData { connection, preset, rejected, tested, model })
 }
 
 /// The models that judge and that simulate users.

@@ -1,11 +1,10 @@
 //! Connections to model providers.
 
-use super::connection_headers::{MASKED_VALUE, parse_headers};
+use super::connection_auth::ConnectionAuth;
+use super::connection_preset::ConnectionPreset;
 use super::ids::ConnectionId;
-use super::problem::Problems;
 use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
-use super::{Draft, DraftReader, limits};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -46,6 +45,17 @@ pub struct Connection {
     /// Extra headers sent with every request. Values of secret headers are
     /// [`MASKED_VALUE`](super::MASKED_VALUE).
     pub headers: BTreeMap<String, String>,
+    /// How requests authenticate with the stored key.
+    pub auth: ConnectionAuth,
+    /// Query parameters of every request. Values of secret parameters are
+    /// [`MASKED_VALUE`](super::MASKED_VALUE).
+    pub query: BTreeMap<String, String>,
+    /// Timeout of one call in seconds; `None` for the server's default.
+    pub timeout_seconds: Option<u32>,
+    /// The preset that it was made from.
+    pub preset: Option<ConnectionPreset>,
+    /// The models that the server listed at the last test; empty if it lists none.
+    pub models: Vec<String>,
     /// Whether an API key is stored.
     pub has_key: bool,
     /// The last four characters of the API key; `None` without a key or if the key is too
@@ -83,101 +93,6 @@ pub enum BreakerState {
     /// Suspended until a user fixes the cause (API key, quota) or a probe succeeds.
     #[serde(rename = "latched")]
     Suspended,
-}
-
-/// The user-supplied part of a connection, validated by [`ConnectionSpec::parse`].
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConnectionSpec {
-    /// 1–200 characters.
-    pub name: String,
-    pub kind: ConnectionKind,
-    /// Without a trailing slash.
-    pub base_url: String,
-    /// Extra headers sent with every request. [`MASKED_VALUE`](super::MASKED_VALUE) keeps
-    /// the stored value.
-    pub headers: BTreeMap<String, String>,
-    /// A new API key; `None` keeps the stored key.
-    pub api_key: Option<String>,
-    /// Whether to delete the stored API key.
-    #[serde(default)]
-    pub remove_key: bool,
-}
-
-impl std::fmt::Debug for ConnectionSpec {
-    /// Omits the API key and the headers, which must not appear in logs.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectionSpec")
-            .field("name", &self.name)
-            .field("kind", &self.kind)
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ConnectionSpec {
-    /// Names of the headers whose stored values remain.
-    pub fn masked_headers(&self) -> impl Iterator<Item = &str> {
-        let masked = self.headers.iter().filter(|(_, value)| *value == MASKED_VALUE);
-        masked.map(|(name, _)| name.as_str())
-    }
-
-    /// Validates the draft. The server additionally checks whether the URL is allowed
-    /// (private networks).
-    ///
-    /// # Errors
-    /// All problems of the draft.
-    pub fn parse(draft: &Draft) -> Result<Self, Problems> {
-        draft.parse(Self::read)
-    }
-
-    fn read(mut reader: DraftReader<'_>) -> Option<Self> {
-        let name = reader.name("name", limits::NAME, true);
-        let kind = reader.choice("kind", ConnectionKind::ALL, None);
-        let mut base_url = reader.name("base_url", 2000, false).trim_end_matches('/').to_owned();
-        if let Some(kind) = kind
-            && base_url.is_empty()
-        {
-            kind.default_base_url().clone_into(&mut base_url);
-        }
-        let is_http = ["http://", "https://"].iter().any(|scheme| {
-            base_url
-                .strip_prefix(scheme)
-                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-        });
-        if kind.is_some_and(|kind| kind != ConnectionKind::Demo) && !is_http {
-            reader.problem("base_url", "must start with https:// or http:// and include a host");
-        }
-        if base_url.contains(char::is_whitespace) {
-            reader.problem("base_url", "must not contain spaces");
-        }
-        if base_url.contains('@') || base_url.contains('?') || base_url.contains('#') {
-            reader.problem("base_url", "must not contain user info, a query or a fragment");
-        }
-        let headers = parse_headers(&mut reader);
-        let key = reader.text("api_key", 4096).trim().to_owned();
-        if key.chars().any(|c| c.is_control() || !c.is_ascii()) {
-            reader.problem("api_key", "must be ASCII text on one line");
-        }
-        let remove_key = reader.flag("remove_key", false);
-        if remove_key && !key.is_empty() {
-            reader.problem("remove_key", "must not be combined with a new key");
-        }
-        // `based_on` and `model` are fields of the form only.
-        reader.deny_unknown_fields(&[
-            "id",
-            "has_key",
-            "key_last4",
-            "based_on",
-            "model",
-            "server_wide",
-            "breaker",
-            "updated_at",
-            "revision",
-            "idempotency_key",
-        ]);
-        let api_key = (!key.is_empty()).then_some(key);
-        Some(Self { name, kind: kind?, base_url, headers, api_key, remove_key })
-    }
 }
 
 /// Result of a connection test.

@@ -32,12 +32,13 @@ pub fn is_secret_header(name: &str, value: &str) -> bool {
         || value == MASKED_VALUE
 }
 
-/// Removes the values of secret headers from a field `headers` in one of its two forms.
-pub fn remove_secret_values(headers: &mut serde_json::Value) {
-    match headers {
+/// Removes the values of secret headers or parameters from a field in one of its two forms.
+/// `separator` is the character after a name: `:` in headers, `=` in query parameters.
+pub fn remove_secret_values(pairs: &mut serde_json::Value, separator: char) {
+    match pairs {
         serde_json::Value::String(text) => {
-            let lines = text.lines().map(|line| match line.split_once(':') {
-                Some((name, value)) if hides(name, value) => format!("{name}:"),
+            let lines = text.lines().map(|line| match line.split_once(separator) {
+                Some((name, value)) if hides(name, value) => format!("{name}{separator}"),
                 _ => line.to_owned(),
             });
             *text = lines.collect::<Vec<_>>().join("\n");
@@ -78,19 +79,23 @@ const RESERVED_HEADERS: [&str; 14] = [
     "http2-settings",
 ];
 
-/// Parses headers given as an object, or as `Name: value` lines (from a form).
-pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    match reader.value("headers") {
+/// Reads names and values given as an object, or as lines with a separator.
+pub(super) fn read_pairs(
+    reader: &mut DraftReader<'_>,
+    field: &'static str,
+    separator: char,
+    form: &str,
+) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    match reader.value(field) {
         None => {}
         Some(serde_json::Value::String(text)) => {
             for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-                match line.split_once(':') {
+                match line.split_once(separator) {
                     Some((name, value)) => pairs.push((name.trim().into(), value.trim().into())),
-                    None => reader.problem(
-                        "headers",
-                        format!("line {}: must have the form Name: value", i + 1),
-                    ),
+                    None => {
+                        reader.problem(field, format!("line {}: must have the form {form}", i + 1));
+                    }
                 }
             }
         }
@@ -98,12 +103,21 @@ pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, St
             for (name, value) in map {
                 match value.as_str() {
                     Some(value) => pairs.push((name.clone(), value.trim().to_owned())),
-                    None => reader.problem("headers", format!("{name} must be text")),
+                    None => reader.problem(field, format!("{name} must be text")),
                 }
             }
         }
-        Some(_) => reader.problem("headers", "must be an object of header names and values"),
+        Some(_) => {
+            let what = if separator == ':' { "header" } else { "parameter" };
+            reader.problem(field, format!("must be an object of {what} names and values"));
+        }
     }
+    pairs
+}
+
+/// Parses headers given as an object, or as `Name: value` lines (from a form).
+pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
+    let pairs = read_pairs(reader, "headers", ':', "Name: value");
     if pairs.len() > limits::ITEMS {
         reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
     }

@@ -122,9 +122,9 @@ fn mask_keeps_stored_value() {
 #[test]
 fn secret_values_are_removed_from_both_forms_of_headers() {
     let mut lines = json!("X-Team: support\nX-Token: abc\nX-Kept-Token: ••••••••\nnonsense");
-    remove_secret_values(&mut lines);
+    remove_secret_values(&mut lines, ':');
     assert_eq!(lines, json!("X-Team: support\nX-Token:\nX-Kept-Token: ••••••••\nnonsense"));
     let mut object = json!({"X-Team": "support", "X-Token": "abc", "X-Number": 7});
-    remove_secret_values(&mut object);
+    remove_secret_values(&mut object, ':');
     assert_eq!(object, json!({"X-Team": "support", "X-Token": "", "X-Number": 7}));
 }

@@ -6,7 +6,11 @@
 
 mod agent;
 mod connection;
+mod connection_auth;
 mod connection_headers;
+mod connection_preset;
+mod connection_query;
+mod connection_spec;
 mod draft;
 pub mod error;
 mod evaluation;
@@ -35,6 +39,8 @@ pub mod url;
 #[cfg(test)]
 mod agent_tests;
 #[cfg(test)]
+mod connection_auth_tests;
+#[cfg(test)]
 mod connection_tests;
 #[cfg(test)]
 mod draft_tests;
@@ -42,10 +48,15 @@ mod draft_tests;
 mod scenario_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
-pub use connection::{
-    Breaker, BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest,
-};
+pub use connection::{Breaker, BreakerState, Connection, ConnectionKind, ConnectionTest};
+pub use connection_auth::{AuthScheme, ConnectionAuth};
 pub use connection_headers::{MASKED_VALUE, is_secret_header, remove_secret_values};
+pub use connection_preset::{
+    API_VERSION, ConnectionPreset, KeyUse, PresetFacts, azure_base_url, azure_resource,
+    is_hosted_api,
+};
+pub use connection_query::is_secret_parameter;
+pub use connection_spec::ConnectionSpec;
 pub use draft::{Draft, DraftReader};
 pub use evaluation::{
     Basis, Check, Evaluation, EvaluationStatus, Evidence, Item, ItemKind, Verdict,
@@ -106,6 +117,10 @@ pub mod limits {
     pub const PROBLEMS: usize = 100;
     /// Maximum number of notes that one import lists.
     pub const IMPORT_NOTES: usize = 200;
+    /// Maximum length of a user name, client ID, scope or token URL, in characters.
+    pub const CREDENTIAL_FIELD: usize = 1000;
+    /// Maximum timeout of one call that a connection may set, in seconds.
+    pub const CALL_SECONDS: u32 = 600;
     /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;
     /// Days until a new API token expires, unless the request says otherwise.

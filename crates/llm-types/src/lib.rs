@@ -7,24 +7,60 @@ pub mod testing;
 
 use async_trait::async_trait;
 use domain::{
-    ConnectionId, ConnectionKind, ErrorKind, FinishReason, ModelOptions, ReasoningEffort,
-    Timestamp, TokenParts, ToolCall,
+    AuthScheme, ConnectionAuth, ConnectionId, ConnectionKind, ErrorKind, FinishReason,
+    ModelOptions, ReasoningEffort, Timestamp, TokenParts, ToolCall,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// The address and the credentials of a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Endpoint {
     pub connection_id: ConnectionId,
     pub kind: ConnectionKind,
     /// Without a trailing slash, as in the vendors' SDKs.
     pub base_url: String,
     pub headers: BTreeMap<String, String>,
-    /// The API key. Some local servers need none.
+    /// Parameters that are added to the query of every URL.
+    pub query: BTreeMap<String, String>,
+    /// How the key authenticates.
+    pub auth: ConnectionAuth,
+    /// The API key, the password or the client secret. Some local servers need none.
     pub key: Option<SecretString>,
+    /// The maximum duration of one attempt, if the connection sets its own.
+    pub timeout: Option<Duration>,
+}
+
+impl Endpoint {
+    /// An endpoint without a key, which authenticates like the vendor's own API.
+    #[must_use]
+    pub fn new(connection_id: ConnectionId, kind: ConnectionKind, base_url: String) -> Self {
+        Self {
+            connection_id,
+            kind,
+            base_url,
+            headers: BTreeMap::new(),
+            query: BTreeMap::new(),
+            auth: AuthScheme::default_of(kind).into(),
+            key: None,
+            timeout: None,
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Omits headers and query parameters, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("connection_id", &self.connection_id)
+            .field("kind", &self.kind)
+            .field("base_url", &self.base_url)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -300,6 +336,16 @@ impl CallError {
 /// An adapter of a protocol. Makes single attempts, without retries and waits.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
+    /// Obtains what a call needs before it can be sent, such as an access token, so that
+    /// this time is not part of the latency of the reply. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// The error carries the retry decision.
+    async fn prepare(&self, endpoint: &Endpoint) -> Result<(), CallError> {
+        let _ = endpoint;
+        Ok(())
+    }
+
     /// Makes one attempt. Dropping the future cancels it.
     ///
     /// # Errors
@@ -309,6 +355,16 @@ pub trait Provider: Send + Sync + 'static {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError>;
+
+    /// The names of the models that the server lists, without a call to a model. Empty if
+    /// it has no such list.
+    ///
+    /// # Errors
+    /// The error carries the retry decision.
+    async fn models(&self, endpoint: &Endpoint) -> Result<Vec<String>, CallError> {
+        let _ = endpoint;
+        Ok(Vec::new())
+    }
 
     /// A connection was edited: forget what its server rejected.
     fn connection_changed(&self, connection: ConnectionId) {

@@ -2,19 +2,14 @@
 
 use crate::{ChatReply, ChatRequest, Endpoint, Message};
 use domain::{ConnectionId, ConnectionKind, FinishReason};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// An endpoint of an OpenAI-compatible server with the key `test-key`.
 pub fn endpoint(base_url: &str) -> Endpoint {
-    Endpoint {
-        connection_id: ConnectionId(Uuid::from_u128(1)),
-        kind: ConnectionKind::OpenAi,
-        base_url: base_url.to_owned(),
-        headers: BTreeMap::new(),
-        key: Some("test-key".into()),
-    }
+    let id = ConnectionId(Uuid::from_u128(1));
+    let endpoint = Endpoint::new(id, ConnectionKind::OpenAi, base_url.to_owned());
+    Endpoint { key: Some("test-key".into()), ..endpoint }
 }
 
 /// A request with one user message.

@@ -3,13 +3,12 @@
 use super::adjusted_call::{Protocol, complete, merge};
 use super::adjustment::{Adjustments, Learned, OutputForm};
 use super::classify;
-use super::http::{HttpClient, HttpResponse, secret_header};
+use super::http::{HttpClient, HttpResponse};
 use async_trait::async_trait;
 use domain::{ConnectionKind, FinishReason, ReasoningEffort, Timestamp, ToolCall};
 use llm_types::reply::{assemble, or_placeholder, token_parts};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
 use reqwest::header::{HeaderMap, HeaderValue};
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
 /// The API version, unless the connection sets the header `anthropic-version`.
@@ -56,14 +55,8 @@ impl Protocol for Anthropic {
         request: &ChatRequest,
         adjustments: &Adjustments,
     ) -> Result<HttpResponse, CallError> {
-        let mut headers = HeaderMap::new();
-        if !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("anthropic-version")) {
-            headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
-        }
+        let headers = version_header(endpoint);
         let unsent = |failure| classify::transport_error(&failure, endpoint);
-        if let Some(key) = &endpoint.key {
-            headers.insert("x-api-key", secret_header(key.expose_secret()).map_err(unsent)?);
-        }
         let body = body(request, adjustments.output);
         self.http
             .post(endpoint, "/v1/messages", headers, &request.call_id, &body)
@@ -78,6 +71,15 @@ impl Protocol for Anthropic {
     fn now(&self) -> Timestamp {
         self.http.clock().now()
     }
+}
+
+/// The header that every request needs.
+pub(super) fn version_header(endpoint: &Endpoint) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if !endpoint.headers.keys().any(|name| name.eq_ignore_ascii_case("anthropic-version")) {
+        headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
+    }
+    headers
 }
 
 fn body(request: &ChatRequest, form: OutputForm) -> Value {

@@ -81,6 +81,17 @@ fn filtered(rate_limits: Option<Box<RateLimits>>) -> ChatReply {
     ChatReply { rate_limits, ..blank }
 }
 
+/// Classifies a response whose status is an error.
+#[must_use]
+pub fn error_of(
+    response: &HttpResponse,
+    endpoint: &Endpoint,
+    model: &str,
+    now: Timestamp,
+) -> CallError {
+    error_response(response.status, response, endpoint, model, now)
+}
+
 /// Classifies an error response. `status` differs from the status of the response if the
 /// body of a 2xx contains an error.
 #[must_use]
@@ -188,7 +199,12 @@ pub fn transport_error(failure: &TransportError, endpoint: &Endpoint) -> CallErr
     let rejected = Decision::GiveUp(ErrorKind::ProviderRejected);
     let (cause, decision) = match failure {
         TransportError::Forbidden(_) | TransportError::Unusable(_) => (Cause::NotSent, rejected),
-        TransportError::Connect(_) => (Cause::Connect, Decision::Retry),
+        TransportError::TokenRefused(_) => {
+            (Cause::Unauthorized, Decision::GiveUp(ErrorKind::CredentialInvalid))
+        }
+        TransportError::Connect(_) | TransportError::TokenUnavailable(_) => {
+            (Cause::Connect, Decision::Retry)
+        }
         TransportError::IdleTimeout(_) => (Cause::Timeout, Decision::Retry),
         TransportError::Truncated(_) => (Cause::Truncated, Decision::Retry),
         TransportError::TooLarge(_) => (Cause::TooLarge, Decision::Retry),

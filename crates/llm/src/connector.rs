@@ -2,7 +2,9 @@
 
 use super::adjustment::Learned;
 use super::anthropic::Anthropic;
+use super::classify::transport_error;
 use super::http::HttpClient;
+use super::model_list::list_models;
 use super::openai::OpenAi;
 use async_trait::async_trait;
 use domain::{ConnectionId, ConnectionKind};
@@ -15,6 +17,7 @@ pub struct Connector {
     openai: OpenAi,
     demo: Arc<dyn Provider>,
     learned: Learned,
+    http: HttpClient,
 }
 
 impl Connector {
@@ -29,15 +32,31 @@ impl Connector {
     pub fn with_learned(http: HttpClient, demo: Arc<dyn Provider>, learned: Learned) -> Self {
         Self {
             anthropic: Anthropic::with_learned(http.clone(), learned.clone()),
-            openai: OpenAi::with_learned(http, learned.clone()),
+            openai: OpenAi::with_learned(http.clone(), learned.clone()),
             demo,
             learned,
+            http,
         }
     }
 }
 
 #[async_trait]
 impl Provider for Connector {
+    async fn prepare(&self, endpoint: &Endpoint) -> Result<(), CallError> {
+        if endpoint.kind == ConnectionKind::Demo {
+            return Ok(());
+        }
+        let prepared = self.http.authenticate(endpoint).await;
+        prepared.map_err(|error| transport_error(&error, endpoint))
+    }
+
+    async fn models(&self, endpoint: &Endpoint) -> Result<Vec<String>, CallError> {
+        if endpoint.kind == ConnectionKind::Demo {
+            return Ok(Vec::new());
+        }
+        list_models(&self.http, endpoint).await
+    }
+
     async fn complete(
         &self,
         endpoint: &Endpoint,
@@ -49,6 +68,7 @@ impl Provider for Connector {
             ConnectionKind::Demo => self.demo.complete(endpoint, request).await,
         }
     }
+
     fn connection_changed(&self, connection: ConnectionId) {
         self.learned.forget(connection);
     }

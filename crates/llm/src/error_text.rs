@@ -1,6 +1,6 @@
 //! Provider messages without secrets, shortened for display.
 
-use domain::is_secret_header;
+use domain::{is_secret_header, is_secret_parameter};
 use llm_types::{ChatReply, Endpoint};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -42,8 +42,9 @@ pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply
     // `Bearer abc` contains the secret `abc`.
     let values = headers.flat_map(|(_, value)| [Some(value.as_str()), value.split(' ').nth(1)]);
     let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
+    let values = values.flatten().chain(secret_parameters(endpoint));
     let secrets: Vec<&str> =
-        values.flatten().chain(key).filter(|secret| secret.len() >= MIN_MASKED_LENGTH).collect();
+        values.chain(key).filter(|secret| secret.len() >= MIN_MASKED_LENGTH).collect();
     if secrets.is_empty() {
         return reply;
     }
@@ -66,6 +67,12 @@ pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply
         mask_json(&mut call.arguments, &mask);
     }
     reply
+}
+
+/// The values of secret query parameters. Others, like `api-version`, are ordinary words.
+fn secret_parameters(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
+    let secret = endpoint.query.iter().filter(|(name, value)| is_secret_parameter(name, value));
+    secret.map(|(_, value)| value.as_str())
 }
 
 fn mask_json(value: &mut Value, mask: &impl Fn(&mut String)) {
@@ -126,6 +133,7 @@ fn shorten(text: &str) -> String {
 fn redact(text: &str, endpoint: &Endpoint) -> String {
     let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
     let headers = endpoint.headers.values().map(String::as_str);
+    let headers = headers.chain(secret_parameters(endpoint));
     let mut clean = text.to_owned();
     // Redacting short values would replace ordinary words. Keys are never short.
     for secret in key.into_iter().chain(headers).filter(|secret| secret.len() >= 6) {

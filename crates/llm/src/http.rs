@@ -1,11 +1,15 @@
 //! The HTTP client of all adapters, and its errors.
 
+use super::authentication::{Credentials, TokenCache, add_query, extra_headers, mask};
 use super::private_urls::{ForbiddenAddress, PublicResolver, check_literal};
 use clock::SharedClock;
 use llm_types::Endpoint;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use secrecy::SecretString;
 use serde_json::Value;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +18,9 @@ pub struct HttpOptions {
     /// The maximum time between two chunks of a response body. The outbound path limits
     /// the duration of the whole attempt.
     pub idle_timeout: Duration,
+    /// The time for a token endpoint to answer. A call waits for it, so it is much shorter
+    /// than the timeout of a call.
+    pub token_timeout: Duration,
     /// The maximum size of a response body in bytes.
     pub max_body: usize,
     /// Whether calls to loopback and private addresses are allowed.
@@ -25,6 +32,7 @@ impl Default for HttpOptions {
         Self {
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(30),
+            token_timeout: Duration::from_secs(10),
             max_body: 4 * 1024 * 1024,
             allow_private_urls: false,
         }
@@ -58,6 +66,52 @@ pub enum TransportError {
     Truncated(String),
     #[error("The provider's response is larger than {} MiB and was not read completely.", .0 / 1024 / 1024)]
     TooLarge(usize),
+    /// The token endpoint refuses the client, or is not one.
+    #[error(
+        "The token endpoint of this connection gave no access token: {0}. Check the token URL, \
+         the client ID and the client secret."
+    )]
+    TokenRefused(String),
+    /// The token endpoint cannot be reached, or fails.
+    #[error("The token endpoint of this connection cannot be used at the moment: {0}.")]
+    TokenUnavailable(String),
+}
+
+impl TransportError {
+    /// What happened, for a message about another endpoint than the provider's.
+    pub(super) fn reason(self) -> String {
+        match self {
+            Self::Connect(reason) => format!("it cannot be reached ({reason})"),
+            Self::IdleTimeout(_) => "its response stopped in the middle".to_owned(),
+            Self::Truncated(reason) => format!("its response was cut short ({reason})"),
+            Self::TooLarge(_) => "its response is too large".to_owned(),
+            Self::Forbidden(reason)
+            | Self::Unusable(reason)
+            | Self::TokenRefused(reason)
+            | Self::TokenUnavailable(reason) => reason,
+        }
+    }
+}
+
+/// A request to the server of a connection. Its credentials, extra headers and query
+/// parameters are added when it is sent.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    pub method: Method,
+    /// Added to the base URL.
+    pub path: String,
+    /// Override the extra headers of the connection, but not its credentials.
+    pub headers: HeaderMap,
+    pub body: Option<Vec<u8>>,
+}
+
+/// A response whose body is not read yet.
+#[derive(Debug)]
+pub struct SentRequest {
+    pub response: reqwest::Response,
+    /// A secret that was sent and is not part of the endpoint, such as an access token. It
+    /// must not be shown if the body repeats it.
+    pub secret: Option<SecretString>,
 }
 
 /// The client, which is shared by all adapters and has one connection pool.
@@ -66,6 +120,7 @@ pub struct HttpClient {
     client: reqwest::Client,
     options: HttpOptions,
     clock: SharedClock,
+    tokens: Arc<TokenCache>,
 }
 
 /// Installs ring as the TLS crypto provider of the process. Required before the first
@@ -89,13 +144,17 @@ impl HttpClient {
                 builder(options).tls_certs_only([]).build()?
             }
         };
-        Ok(Self { client, options, clock })
+        Ok(Self { client, options, clock, tokens: Arc::default() })
     }
 
     /// The clock for the evaluation of Retry-After.
     #[must_use]
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    pub(super) fn options(&self) -> &HttpOptions {
+        &self.options
     }
 
     /// Posts JSON to `base_url` + `path` and reads the complete response. The headers in
@@ -111,16 +170,98 @@ impl HttpClient {
         call_id: &str,
         body: &Value,
     ) -> Result<HttpResponse, TransportError> {
-        let url = format!("{}{path}", endpoint.base_url.trim_end_matches('/'));
-        let url = check_literal(&url, self.options.allow_private_urls)
-            .map_err(TransportError::Forbidden)?;
-        let mut headers = extra_headers(endpoint)?;
-        headers.extend(own);
+        let mut headers = own;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(id) = HeaderValue::from_str(call_id) {
             headers.insert("x-rehearsal-call", id);
         }
-        let request = self.client.post(url).headers(headers).body(body.to_string());
+        let (path, body) = (path.to_owned(), Some(body.to_string().into_bytes()));
+        self.exchange(endpoint, HttpRequest { method: Method::POST, path, headers, body }).await
+    }
+
+    /// Sends a request and reads the complete response.
+    ///
+    /// # Errors
+    /// If the response is missing or incomplete.
+    pub async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, TransportError> {
+        let SentRequest { response, secret } = self.send(endpoint, request).await?;
+        let mut response = self.read(response).await?;
+        if let Some(secret) = &secret {
+            mask(&mut response.body, secret);
+        }
+        Ok(response)
+    }
+
+    /// Sends a request with the credentials, extra headers and query parameters of the
+    /// endpoint. If the server rejects an access token that was used before with 401, the
+    /// request is sent once more with a new one: the server did not process it.
+    ///
+    /// # Errors
+    /// If there is no response.
+    pub async fn send(
+        &self,
+        endpoint: &Endpoint,
+        request: HttpRequest,
+    ) -> Result<SentRequest, TransportError> {
+        let credentials = Credentials::of(endpoint, self, &self.tokens).await?;
+        let (is_reused, token) = (credentials.is_reused_token, credentials.derived.clone());
+        let sent = self.send_once(endpoint, request.clone(), credentials).await?;
+        match token {
+            Some(token) if is_reused && sent.response.status() == 401 => {
+                self.tokens.forget(endpoint.connection_id, &token).await;
+                let credentials = Credentials::of(endpoint, self, &self.tokens).await?;
+                self.send_once(endpoint, request, credentials).await
+            }
+            _ => Ok(sent),
+        }
+    }
+
+    async fn send_once(
+        &self,
+        endpoint: &Endpoint,
+        request: HttpRequest,
+        credentials: Credentials,
+    ) -> Result<SentRequest, TransportError> {
+        let HttpRequest { method, path, headers: own, body } = request;
+        let url = format!("{}{path}", endpoint.base_url.trim_end_matches('/'));
+        let mut url = check_literal(&url, self.options.allow_private_urls)
+            .map_err(TransportError::Forbidden)?;
+        add_query(&mut url, endpoint);
+        let mut headers = extra_headers(endpoint)?;
+        headers.extend(own);
+        if let Some((name, value)) = credentials.header {
+            headers.insert(name, value);
+        }
+        let mut request = self.client.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(send_error)?;
+        Ok(SentRequest { response, secret: credentials.derived })
+    }
+
+    /// Obtains the access token of the endpoint, if it needs one and none is cached.
+    ///
+    /// # Errors
+    /// If there is no token.
+    pub async fn authenticate(&self, endpoint: &Endpoint) -> Result<(), TransportError> {
+        Credentials::of(endpoint, self, &self.tokens).await.map(drop)
+    }
+
+    /// Posts a form without credentials of its own, for token endpoints.
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        form: String,
+    ) -> Result<HttpResponse, TransportError> {
+        let url = check_literal(url, self.options.allow_private_urls)
+            .map_err(TransportError::Forbidden)?;
+        let request = self.client.post(url).headers(headers).body(form);
         let response = request.send().await.map_err(send_error)?;
         self.read(response).await
     }
@@ -157,30 +298,6 @@ fn builder(options: HttpOptions) -> reqwest::ClientBuilder {
         .no_proxy() // ignores the environment
         .pool_idle_timeout(Duration::from_secs(30));
     if options.allow_private_urls { builder } else { builder.dns_resolver(PublicResolver) }
-}
-
-/// The extra headers of the endpoint, which were validated when they were stored.
-fn extra_headers(endpoint: &Endpoint) -> Result<HeaderMap, TransportError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &endpoint.headers {
-        let unusable = || TransportError::Unusable(format!("the header {name:?} is not valid"));
-        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unusable())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
-    }
-    Ok(headers)
-}
-
-/// Creates a header value that is hidden in debug output.
-///
-/// # Errors
-/// If the text is not a valid header value.
-pub fn secret_header(text: &str) -> Result<HeaderValue, TransportError> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| TransportError::Unusable("its key contains invalid characters".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn send_error(error: reqwest::Error) -> TransportError {

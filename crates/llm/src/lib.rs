@@ -9,11 +9,13 @@
 mod adjusted_call;
 pub mod adjustment;
 pub mod anthropic;
+mod authentication;
 pub mod classify;
 pub mod connector;
 pub mod http;
 #[cfg(test)]
 mod mock_provider_tests;
+mod model_list;
 pub mod openai;
 mod openai_wire;
 pub mod outbound;
@@ -30,7 +32,7 @@ mod error_text;
 
 pub use adjustment::{AdjustmentKey, AdjustmentSink, Adjustments, Learned};
 pub use connector::Connector;
-pub use http::{HttpClient, HttpOptions, install_crypto};
+pub use http::{HttpClient, HttpOptions, HttpRequest, SentRequest, install_crypto};
 pub use llm_types::reasoning;
 pub use llm_types::{
     CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,

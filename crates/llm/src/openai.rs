@@ -3,13 +3,12 @@
 use super::adjusted_call::{Protocol, complete};
 use super::adjustment::{Adjustments, Learned};
 use super::classify;
-use super::http::{HttpClient, HttpResponse, secret_header};
+use super::http::{HttpClient, HttpResponse};
 use super::openai_wire::{body, read};
 use async_trait::async_trait;
 use domain::{ConnectionKind, Timestamp};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
-use secrecy::ExposeSecret;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 pub struct OpenAi {
@@ -52,12 +51,8 @@ impl Protocol for OpenAi {
         adjustments: &Adjustments,
     ) -> Result<HttpResponse, CallError> {
         let unsent = |failure| classify::transport_error(&failure, endpoint);
-        let mut headers = HeaderMap::new();
-        if let Some(key) = &endpoint.key {
-            let bearer = format!("Bearer {}", key.expose_secret());
-            headers.insert(AUTHORIZATION, secret_header(&bearer).map_err(unsent)?);
-        }
         let body = body(request, adjustments, is_openai(&endpoint.base_url));
+        let headers = HeaderMap::new();
         self.http
             .post(endpoint, "/chat/completions", headers, &request.call_id, &body)
             .await

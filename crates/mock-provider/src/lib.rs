@@ -3,6 +3,8 @@
 //! [`Script`], injects faults, and logs every request.
 //!
 //! - `POST /v1/chat/completions`, `POST /v1/messages`: the two protocols.
+//! - `GET /v1/models`: the models of the script.
+//! - `POST /oauth/token`: access tokens, if the script requires them.
 //! - `GET /requests`: the request log; `DELETE /requests` clears it.
 //! - `GET /script`, `POST /script`: the script; posting one resets the counts
 //!   of all rules.
@@ -10,8 +12,10 @@
 //! [`RawTcpServer`] misbehaves below HTTP: it never accepts, never replies, or
 //! sends headers without end.
 
+mod auth;
 mod exchange;
 mod model_request;
+mod models;
 mod rate_limit;
 mod raw_tcp;
 mod reply;
@@ -22,6 +26,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use auth::{RequiredAuth, TokenEndpoint};
 pub use exchange::{Exchange, exchanges};
 pub use model_request::{Protocol, Role};
 pub use raw_tcp::{RawTcpServer, TcpBehavior};
@@ -89,6 +94,21 @@ impl MockProvider {
 
     pub fn clear_request_log(&self) {
         self.shared.request_log.clear();
+    }
+
+    /// The URL of the token endpoint.
+    pub fn token_url(&self) -> String {
+        format!("http://{}/oauth/token", self.addr)
+    }
+
+    /// The number of requests to the token endpoint.
+    pub fn token_requests(&self) -> usize {
+        self.shared.tokens.requests()
+    }
+
+    /// Revokes all access tokens.
+    pub fn revoke_tokens(&self) {
+        self.shared.tokens.revoke();
     }
 
     /// Replaces the script and resets the counts of all rules and rate limits.

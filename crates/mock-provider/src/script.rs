@@ -1,5 +1,6 @@
 //! How the provider replies.
 
+use crate::auth::RequiredAuth;
 use crate::model_request::{ModelRequest, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +24,12 @@ pub struct Script {
     /// Prompt tokens per API key, four bytes to a token.
     pub token_limit: Option<WindowLimit>,
     pub limit_headers: LimitHeaders,
+    /// Rejects requests with other credentials. By default it accepts any.
+    pub auth: Option<RequiredAuth>,
+    /// Rejects requests without these query parameters.
+    pub required_query: BTreeMap<String, String>,
+    /// The models that it lists; with none it has no list.
+    pub models: Vec<String>,
     /// Logs neither bodies nor headers, for runs of many thousand requests.
     pub discard_bodies: bool,
     /// The first rule that matches and is not used up applies.

@@ -1,6 +1,8 @@
 //! The HTTP server.
 
+use crate::auth::{self, Tokens};
 use crate::model_request::{ModelRequest, Protocol};
+use crate::models;
 use crate::rate_limit::{RateLimiter, retry_after_header};
 use crate::reply::{Reply, default_reply, encode};
 use crate::request_log::{LoggedRequest, Outcome, RequestLog, hash};
@@ -9,6 +11,7 @@ use crate::script::{Action, Script};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -27,6 +30,7 @@ pub(crate) struct Shared {
     active: Mutex<ActiveScript>,
     limiter: RateLimiter,
     requests: AtomicU64,
+    pub(crate) tokens: Tokens,
 }
 
 /// The script and how often each of its rules has applied.
@@ -48,6 +52,7 @@ impl Shared {
             active: Mutex::new(ActiveScript::new(script)),
             limiter: RateLimiter::default(),
             requests: AtomicU64::new(0),
+            tokens: Tokens::default(),
         }
     }
 
@@ -57,7 +62,7 @@ impl Shared {
         self.requests.store(0, Ordering::SeqCst);
     }
 
-    fn script(&self) -> Arc<Script> {
+    pub(crate) fn script(&self) -> Arc<Script> {
         Arc::clone(&self.active.lock().script)
     }
 
@@ -110,6 +115,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(call_model))
         .route(MESSAGES, post(call_model))
+        .route("/v1/models", get(models::list))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), auth::check))
+        .route("/oauth/token", post(auth::issue_token))
         .route("/requests", get(list_requests).delete(clear_requests))
         .route("/script", get(get_script).post(post_script))
         .layer(DefaultBodyLimit::max(64 * 1024 * 1024))

@@ -4,7 +4,9 @@
 
 use super::Catalog;
 use domain::services::Caller;
-use domain::{Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp};
+use domain::{
+    AuthScheme, Breaker, BreakerState, ConnectionId, ConnectionKind, Timestamp, is_hosted_api,
+};
 use store::rows::ModelRef;
 
 /// The result of checking a connection.
@@ -68,12 +70,22 @@ impl Catalog {
             Ok(endpoint) => endpoint,
             Err(error) => return Reachability::Unusable(error.message),
         };
-        let is_vendor = endpoint.base_url == endpoint.kind.default_base_url();
-        if endpoint.key.is_none() && is_vendor {
-            return Reachability::Unusable("has no key; add one in the settings".to_owned());
+        let needs_key = endpoint.auth.scheme.requires_secret() || is_hosted_api(&endpoint.base_url);
+        if endpoint.key.is_none() && endpoint.auth.scheme != AuthScheme::None && needs_key {
+            let secret = endpoint.auth.scheme.secret_name();
+            return Reachability::Unusable(format!("has no {secret}; add one in the settings"));
         }
         if let Some(problem) = self.provider_access.check_base_url(&endpoint.base_url).await {
             return Reachability::Unusable(format!("base_url {problem}"));
+        }
+        let token_url = &endpoint.auth.token_url;
+        if !token_url.is_empty() {
+            if let Some(problem) = self.provider_access.check_base_url(token_url).await {
+                return Reachability::Unusable(format!("has a token URL that {problem}"));
+            }
+            if let Err(problem) = self.provider_access.check_reachable(token_url).await {
+                return Reachability::Unusable(format!("has a token URL that {problem}"));
+            }
         }
         let reachable = self.provider_access.check_reachable(&endpoint.base_url).await;
         reachable.map_or_else(Reachability::Unusable, |()| Reachability::Ready)

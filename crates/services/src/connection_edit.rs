@@ -1,6 +1,7 @@
 //! What an edit of a connection does with its secrets.
 //!
-//! A stored key or secret header is sent only to the base URL that it was entered for.
+//! A stored key, secret header or secret parameter is sent only to the base URL (and the
+//! token URL) that it was entered for.
 //! Otherwise a user who may edit a connection could read its key, by changing the base
 //! URL to their own server and pressing "Test connection".
 
@@ -9,7 +10,9 @@ use crate::endpoints::last4;
 use crate::errors::internal;
 use domain::error::AppError;
 use domain::services::AppResult;
-use domain::{ConnectionKind, ConnectionSpec, MASKED_VALUE, Problem, Problems, is_secret_header};
+use domain::{
+    AuthScheme, ConnectionKind, ConnectionSpec, MASKED_VALUE, Problem, Problems, is_secret_header,
+};
 use std::collections::BTreeMap;
 use store::catalog::{ConnectionRow, KeyEdit};
 
@@ -18,25 +21,29 @@ pub(super) struct ConnectionEdit {
     pub(super) spec: ConnectionSpec,
     /// The headers of the edit with their values, also those that were masked.
     pub(super) headers: BTreeMap<String, String>,
+    /// The query parameters of the edit, likewise.
+    pub(super) query: BTreeMap<String, String>,
     /// Whether calls use the same endpoint and secrets as before. Then everything
     /// learned about the connection remains valid.
     pub(super) is_same_endpoint: bool,
-    /// Whether kind or base URL change.
+    /// Whether kind, base URL or token URL change.
     is_moved: bool,
 }
 
 impl ConnectionEdit {
     /// What a form does not keep and the user has to enter again.
-    pub(super) fn typed_secrets(&self) -> Option<&'static str> {
-        let is_secret = |(name, value): (&String, &String)| {
+    pub(super) fn typed_secrets(&self) -> Option<String> {
+        let is_typed = |(name, value): (&String, &String)| {
             value != MASKED_VALUE && is_secret_header(name, value)
         };
-        match (self.spec.api_key.is_some(), self.spec.headers.iter().any(is_secret)) {
-            (true, true) => Some("the key and the secret headers"),
-            (true, false) => Some("the key"),
-            (false, true) => Some("the secret headers"),
-            (false, false) => None,
-        }
+        let secret = format!("the {}", self.spec.auth.scheme.secret_name());
+        let typed = [
+            self.spec.api_key.is_some().then_some(secret),
+            self.spec.headers.iter().any(is_typed).then(|| "the secret headers".to_owned()),
+            self.spec.query.iter().any(is_typed).then(|| "the secret query parameters".to_owned()),
+        ];
+        let typed: Vec<String> = typed.into_iter().flatten().collect();
+        (!typed.is_empty()).then(|| typed.join(" and "))
     }
 }
 
@@ -47,30 +54,66 @@ impl Catalog {
         known: Option<&ConnectionRow>,
         spec: ConnectionSpec,
     ) -> AppResult<ConnectionEdit> {
-        let is_moved =
-            known.is_some_and(|row| row.kind != spec.kind || row.base_url != spec.base_url);
+        let is_moved = known.is_some_and(|row| {
+            row.kind != spec.kind
+                || row.base_url != spec.base_url
+                || row.auth.token_url != spec.auth.token_url
+        });
         let mut problems = Vec::new();
-        let keeps_key =
-            spec.api_key.is_none() && !spec.remove_key && spec.kind != ConnectionKind::Demo;
-        if is_moved && keeps_key && known.is_some_and(|row| row.key_ciphertext.is_some()) {
-            let message = "must be entered again, because the kind or the base URL changes: the \
-                           stored key is not sent to another address";
-            problems.push(Problem::new("api_key", message));
-        }
-        // Headers that cannot be decrypted have no stored value.
-        let stored = known.and_then(|row| self.endpoints.headers(row).ok());
-        let headers = unmask(&spec, stored.as_ref(), is_moved, &mut problems);
+        self.check_key(known, &spec, is_moved, &mut problems);
+        // Values that cannot be decrypted have no stored value.
+        let headers = Masked {
+            field: "headers",
+            values: &spec.headers,
+            stored: known.and_then(|row| self.endpoints.headers(row).ok()),
+        };
+        let query = Masked {
+            field: "query",
+            values: &spec.query,
+            stored: known.and_then(|row| self.endpoints.query(row).ok()),
+        };
+        let is_demo = spec.kind == ConnectionKind::Demo;
+        let (same_headers, headers) = headers.unmask(is_demo, is_moved, &mut problems);
+        let (same_query, query) = query.unmask(is_demo, is_moved, &mut problems);
         if !problems.is_empty() {
             return Err(AppError::invalid(problems));
         }
-        let keeps_secrets = spec.api_key.is_none() && !spec.remove_key;
-        let is_same_endpoint = !is_moved && keeps_secrets && stored.as_ref() == Some(&headers);
-        Ok(ConnectionEdit { spec, headers, is_same_endpoint, is_moved })
+        let keeps_secrets =
+            spec.api_key.is_none() && !spec.remove_key && same_headers && same_query;
+        let same_auth = known.is_some_and(|row| row.auth == spec.auth);
+        let is_same_endpoint = !is_moved && keeps_secrets && same_auth;
+        Ok(ConnectionEdit { spec, headers, query, is_same_endpoint, is_moved })
     }
 
-    /// Sets the headers and the key of the row. Returns whether the stored key changes:
-    /// without a new key it does not. It is removed on request and for the demo model,
-    /// which needs none, and never kept for another address.
+    /// Checks that there is a key where calls need one, and that no stored key is sent to
+    /// another address.
+    fn check_key(
+        &self,
+        known: Option<&ConnectionRow>,
+        spec: &ConnectionSpec,
+        is_moved: bool,
+        problems: &mut Problems,
+    ) {
+        let has_stored = known.is_some_and(|row| row.key_ciphertext.is_some());
+        if spec.api_key.is_some() || spec.auth.scheme == AuthScheme::None {
+            return;
+        }
+        if spec.remove_key {
+            if let Some(missing) = spec.missing_secret() {
+                problems.push(Problem::new("remove_key", missing));
+            }
+        } else if is_moved && has_stored {
+            let message = "must be entered again, because the kind, the base URL or the token URL \
+                           changes: the stored key is not sent to another address";
+            problems.push(Problem::new("api_key", message));
+        } else if !has_stored && let Some(missing) = spec.missing_secret() {
+            problems.push(Problem::new("api_key", missing));
+        }
+    }
+
+    /// Sets the headers, the query and the key of the row. Returns whether the stored key
+    /// changes: without a new key it does not. It is removed on request and for connections
+    /// that need none, and never kept for another address.
     pub(super) fn put_secrets(
         &self,
         row: &mut ConnectionRow,
@@ -78,8 +121,10 @@ impl Catalog {
     ) -> AppResult<KeyEdit> {
         let encrypted = self.endpoints.put_headers(row, edit.headers.clone());
         encrypted.map_err(|error| internal(&error, "encrypt headers"))?;
+        let encrypted = self.endpoints.put_query(row, edit.query.clone());
+        encrypted.map_err(|error| internal(&error, "encrypt query parameters"))?;
         let spec = &edit.spec;
-        if spec.kind == ConnectionKind::Demo || spec.remove_key {
+        if spec.auth.scheme == AuthScheme::None || spec.remove_key {
             row.key_ciphertext = None;
             row.key_last4 = None;
         } else if let Some(key) = &spec.api_key {
@@ -97,30 +142,43 @@ impl Catalog {
     }
 }
 
-/// Replaces masks by the stored values. The demo model needs no headers, so masked ones
-/// are removed.
-fn unmask(
-    spec: &ConnectionSpec,
-    stored: Option<&BTreeMap<String, String>>,
-    is_moved: bool,
-    problems: &mut Problems,
-) -> BTreeMap<String, String> {
-    let mut headers = spec.headers.clone();
-    for name in spec.masked_headers() {
-        let value = stored.and_then(|stored| stored.get(name));
-        let reason = match value {
-            _ if spec.kind == ConnectionKind::Demo => {
-                headers.remove(name);
-                continue;
-            }
-            Some(value) if !is_moved && value != MASKED_VALUE => {
-                headers.insert(name.to_owned(), value.clone());
-                continue;
-            }
-            Some(_) => "must be entered again, because the kind or the base URL changes",
-            None => "must be entered, because none is stored",
-        };
-        problems.push(Problem::new("headers", format!("the value of {name} {reason}")));
+/// The headers or the query parameters of an edit.
+struct Masked<'a> {
+    field: &'static str,
+    values: &'a BTreeMap<String, String>,
+    /// The stored values, if they can be read.
+    stored: Option<BTreeMap<String, String>>,
+}
+
+impl Masked<'_> {
+    /// Replaces masks by the stored values. The demo model needs none, so masked ones are
+    /// removed. Returns whether all values are the stored ones, and the values.
+    fn unmask(
+        self,
+        is_demo: bool,
+        is_moved: bool,
+        problems: &mut Problems,
+    ) -> (bool, BTreeMap<String, String>) {
+        let mut values = self.values.clone();
+        let masked = self.values.iter().filter(|(_, value)| *value == MASKED_VALUE);
+        for (name, _) in masked {
+            let stored = self.stored.as_ref().and_then(|stored| stored.get(name));
+            let reason = match stored {
+                _ if is_demo => {
+                    values.remove(name);
+                    continue;
+                }
+                Some(value) if !is_moved && value != MASKED_VALUE => {
+                    values.insert(name.clone(), value.clone());
+                    continue;
+                }
+                Some(_) => {
+                    "must be entered again, because the kind, the base URL or the token URL changes"
+                }
+                None => "must be entered, because none is stored",
+            };
+            problems.push(Problem::new(self.field, format!("the value of {name} {reason}")));
+        }
+        (self.stored.as_ref() == Some(&values), values)
     }
-    headers
 }

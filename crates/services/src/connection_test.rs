@@ -4,7 +4,10 @@
 use super::connections::ProviderAccess;
 use async_trait::async_trait;
 use domain::services::Caller;
-use domain::{Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind, ModelOptions};
+use domain::{
+    AuthScheme, Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind, ModelOptions,
+    is_secret_parameter,
+};
 use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::reasoning::TEST_FLOOR;
@@ -133,14 +136,37 @@ fn error_response(error: &CallError) -> String {
 
 /// The request as it is sent, without secrets.
 fn request_line(endpoint: &Endpoint, model: &str) -> String {
-    let key = if endpoint.key.is_some() { "•••" } else { "none" };
-    let headers: Vec<_> = endpoint.headers.keys().map(|name| format!("\n{name}: •••")).collect();
-    let (path, auth) = match endpoint.kind {
-        ConnectionKind::Anthropic => ("/v1/messages", format!("x-api-key: {key}")),
-        ConnectionKind::OpenAi => ("/chat/completions", format!("authorization: Bearer {key}")),
+    let path = match endpoint.kind {
+        ConnectionKind::Anthropic => "/v1/messages",
+        ConnectionKind::OpenAi => "/chat/completions",
         ConnectionKind::Demo => return format!("demo (no network)\nmodel: {model}"),
     };
-    format!("POST {}{path}\n{auth}{}\nmodel: {model}", endpoint.base_url, headers.concat())
+    let query: Vec<_> = endpoint.query.iter().map(shown_parameter).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let headers: Vec<_> = endpoint.headers.keys().map(|name| format!("\n{name}: •••")).collect();
+    let (auth, headers) = (credentials_line(endpoint), headers.concat());
+    format!("POST {}{path}{query}\n{auth}{headers}\nmodel: {model}", endpoint.base_url)
+}
+
+fn shown_parameter((name, value): (&String, &String)) -> String {
+    let value = if is_secret_parameter(name, value) { "•••" } else { value };
+    format!("{name}={value}")
+}
+
+/// The header with the credentials, without them.
+fn credentials_line(endpoint: &Endpoint) -> String {
+    let header = match endpoint.auth.scheme {
+        _ if endpoint.key.is_none() => "no credentials",
+        AuthScheme::None => "no credentials",
+        AuthScheme::Bearer => "authorization: Bearer •••",
+        AuthScheme::XApiKey => "x-api-key: •••",
+        AuthScheme::ApiKey => "api-key: •••",
+        AuthScheme::Basic => "authorization: Basic •••",
+        AuthScheme::OauthClientCredentials => {
+            return format!("authorization: Bearer ••• (from {})", endpoint.auth.token_url);
+        }
+    };
+    header.to_owned()
 }
 
 /// Whether the address of a URL accepts connections. The name is resolved once

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AppResult, Caller, ConnectionService};
 use domain::{
-    Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest, Draft,
-    Timestamp,
+    AuthScheme, Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest,
+    Draft, Timestamp,
 };
 use llm::Endpoint;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use store::StoreError;
 use store::catalog::ConnectionRow;
 
@@ -93,6 +94,12 @@ impl ConnectionService for Catalog {
             base_url: spec.base_url.clone(),
             headers: BTreeMap::new(),
             secret_headers: None,
+            auth: spec.auth.clone(),
+            query: BTreeMap::new(),
+            secret_query: None,
+            timeout_seconds: spec.timeout_seconds,
+            preset: spec.preset,
+            models: Vec::new(),
             key_ciphertext: None,
             key_last4: None,
             created_at: now,
@@ -119,6 +126,9 @@ impl ConnectionService for Catalog {
             name: edit.spec.name.clone(),
             kind: edit.spec.kind,
             base_url: edit.spec.base_url.clone(),
+            auth: edit.spec.auth.clone(),
+            timeout_seconds: edit.spec.timeout_seconds,
+            preset: edit.spec.preset,
             updated_at: self.clock.now(),
             ..known
         };
@@ -186,10 +196,10 @@ impl ConnectionService for Catalog {
             return self.test_connection(caller, id, model).await;
         }
         let typed_secrets = edit.typed_secrets();
-        let ConnectionEdit { spec, headers, .. } = edit;
+        let ConnectionEdit { spec, headers, query, .. } = edit;
         let key = match spec.api_key {
             Some(key) => Some(key.into()),
-            None if spec.remove_key || spec.kind == ConnectionKind::Demo => None,
+            None if spec.remove_key || spec.auth.scheme == AuthScheme::None => None,
             None => match self.endpoints.endpoint(id).await {
                 Ok(stored) => stored.key,
                 Err(error) => return Ok(failed_test(error.message)),
@@ -200,7 +210,10 @@ impl ConnectionService for Catalog {
             kind: spec.kind,
             base_url: spec.base_url,
             headers,
+            query,
+            auth: spec.auth,
             key,
+            timeout: spec.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
         };
         let temporary_id = endpoint.connection_id;
         let mut tested = self.call_once(caller, id, endpoint, model).await?;
@@ -222,6 +235,11 @@ impl Catalog {
             kind: row.kind,
             base_url: row.base_url,
             headers: row.headers,
+            auth: row.auth,
+            query: row.query,
+            timeout_seconds: row.timeout_seconds,
+            preset: row.preset,
+            models: row.models,
             has_key: row.key_ciphertext.is_some(),
             key_last4: row.key_last4,
             server_wide: false,
@@ -258,6 +276,11 @@ impl Catalog {
             && let Some(why) = self.provider_access.check_base_url(&spec.base_url).await
         {
             return Err(AppError::problem("base_url", why));
+        }
+        if !spec.auth.token_url.is_empty()
+            && let Some(why) = self.provider_access.check_base_url(&spec.auth.token_url).await
+        {
+            return Err(AppError::problem("auth.token_url", why));
         }
         Ok(spec)
     }

@@ -5,19 +5,16 @@
 use crate::secrets::{SecretError, Secrets};
 use async_trait::async_trait;
 use domain::{
-    Breaker, Connection, ConnectionId, ConnectionKind, ErrorKind, MASKED_VALUE, RunError,
-    Timestamp, is_secret_header,
+    AuthScheme, Breaker, Connection, ConnectionId, ConnectionKind, ErrorKind, RunError, Timestamp,
 };
 use llm::Endpoint;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use store::catalog::{ConnectionRow, ConnectionStore, KeyEdit, SettingStore};
+use std::time::Duration;
+use store::catalog::{ConnectionRow, ConnectionStore};
 use store::{StoreError, StoreResult};
-
-/// The metadata entry that says that no secret header is stored as it is.
-const HEADERS_ENCRYPTED: &str = "secret_headers_encrypted";
 
 /// A connection that the operator offers to every user by environment variables.
 /// It is neither stored nor edited.
@@ -59,6 +56,11 @@ impl ServerConnection {
             kind: self.kind,
             base_url: self.base_url.clone(),
             headers: BTreeMap::new(),
+            auth: AuthScheme::default_of(self.kind).into(),
+            query: BTreeMap::new(),
+            timeout_seconds: None,
+            preset: None,
+            models: Vec::new(),
             has_key: self.key.is_some(),
             key_last4: self.key.as_ref().and_then(|key| last4(key.expose_secret())),
             server_wide: true,
@@ -86,8 +88,8 @@ pub fn last4(key: &str) -> Option<String> {
 /// Resolves connections to endpoints.
 #[derive(Clone)]
 pub struct Endpoints {
-    store: Arc<dyn ConnectionStore>,
-    secrets: Arc<Secrets>,
+    pub(crate) store: Arc<dyn ConnectionStore>,
+    pub(crate) secrets: Arc<Secrets>,
     server_wide: Arc<[ServerConnection]>,
 }
 
@@ -111,81 +113,6 @@ impl Endpoints {
         self.server_wide.iter().find(|connection| connection.id == id)
     }
 
-    /// Encrypts a key for its row.
-    ///
-    /// # Errors
-    /// As [`Secrets::encrypt`].
-    pub fn encrypt(
-        &self,
-        space: domain::SpaceId,
-        id: ConnectionId,
-        key: &SecretString,
-    ) -> Result<Vec<u8>, SecretError> {
-        self.secrets.encrypt(space, id, key)
-    }
-
-    /// Encrypts the secret ones of `headers` for the row and masks them there.
-    ///
-    /// # Errors
-    /// As [`Secrets::encrypt`].
-    pub(crate) fn put_headers(
-        &self,
-        row: &mut ConnectionRow,
-        mut headers: BTreeMap<String, String>,
-    ) -> Result<(), SecretError> {
-        let mut secret = BTreeMap::new();
-        for (name, value) in &mut headers {
-            if is_secret_header(name, value) {
-                secret.insert(name.clone(), std::mem::replace(value, MASKED_VALUE.to_owned()));
-            }
-        }
-        let encrypt = || self.secrets.encrypt_headers(row.space_id, row.id, &secret);
-        let encrypted = (!secret.is_empty()).then(encrypt).transpose()?;
-        row.headers = headers;
-        row.secret_headers = encrypted;
-        Ok(())
-    }
-
-    /// The headers of a row with their secret values.
-    ///
-    /// # Errors
-    /// As [`Secrets::decrypt`].
-    pub(crate) fn headers(
-        &self,
-        row: &ConnectionRow,
-    ) -> Result<BTreeMap<String, String>, SecretError> {
-        let mut headers = row.headers.clone();
-        if let Some(stored) = &row.secret_headers {
-            headers.extend(self.secrets.decrypt_headers(row.space_id, row.id, stored)?);
-        }
-        Ok(headers)
-    }
-
-    /// Encrypts secret headers that an older version stored as they are. Runs once per
-    /// database.
-    ///
-    /// # Errors
-    /// A message for the operator.
-    pub async fn encrypt_stored_headers(&self, metadata: &dyn SettingStore) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| {
-            format!("cannot encrypt the headers of connections: {error}")
-        };
-        if metadata.metadata(HEADERS_ENCRYPTED).await.map_err(|error| failed(&error))?.is_some() {
-            return Ok(());
-        }
-        let rows = self.store.all_connections().await.map_err(|error| failed(&error))?;
-        for mut row in rows.into_iter().filter(|row| row.secret_headers.is_none()) {
-            let headers = std::mem::take(&mut row.headers);
-            self.put_headers(&mut row, headers).map_err(|error| failed(&error))?;
-            if row.secret_headers.is_some() {
-                let stored = self.store.update_connection(&row, KeyEdit::Keep, None).await;
-                stored.map_err(|error| failed(&error))?;
-            }
-        }
-        let done = metadata.put_metadata(HEADERS_ENCRYPTED, &[1]).await;
-        done.map_err(|error| failed(&error))
-    }
-
     /// The endpoint of a connection.
     ///
     /// # Errors
@@ -201,13 +128,9 @@ impl Endpoints {
     /// Only [`StoreError::Unavailable`]; the error of a run is the inner result.
     pub async fn look_up(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
         if let Some(server_wide) = self.server_wide_connection(id) {
-            return Ok(Ok(Endpoint {
-                connection_id: id,
-                kind: server_wide.kind,
-                base_url: server_wide.base_url.clone(),
-                headers: BTreeMap::new(),
-                key: server_wide.key.clone(),
-            }));
+            let (kind, base_url) = (server_wide.kind, server_wide.base_url.clone());
+            let key = server_wide.key.clone();
+            return Ok(Ok(Endpoint { key, ..Endpoint::new(id, kind, base_url) }));
         }
         Ok(match self.store.connection_for_engine(id).await {
             Ok(Some(row)) => self.endpoint_of(&row),
@@ -223,31 +146,33 @@ impl Endpoints {
     /// The endpoint of a stored connection.
     fn endpoint_of(&self, row: &ConnectionRow) -> Result<Endpoint, RunError> {
         let decrypt = |key: &[u8]| self.secrets.decrypt(row.space_id, row.id, key);
-        let key = row.key_ciphertext.as_deref().map(decrypt).transpose().map_err(|error| {
-            tracing::error!(%error, connection = %row.id, "a key cannot be decrypted");
-            let message = format!(
-                "The key of the connection “{}” cannot be read any more. Type it in again.",
-                row.name
-            );
-            RunError::new(ErrorKind::CredentialInvalid, message)
-        })?;
-        let headers = self.headers(row).map_err(|error| {
-            tracing::error!(%error, connection = %row.id, "headers cannot be decrypted");
-            let message = format!(
-                "The secret headers of the connection “{}” cannot be read any more. Enter them \
-                 again.",
-                row.name
-            );
-            RunError::new(ErrorKind::CredentialInvalid, message)
-        })?;
+        let key = row.key_ciphertext.as_deref().map(decrypt).transpose();
+        let secret = row.auth.scheme.secret_name();
         Ok(Endpoint {
             connection_id: row.id,
             kind: row.kind,
             base_url: row.base_url.clone(),
-            headers,
-            key,
+            headers: self.headers(row).map_err(|error| {
+                undecryptable(row, &error, "secret headers", "cannot be read any more. Enter them")
+            })?,
+            query: self.query(row).map_err(|error| {
+                let what = "secret query parameters";
+                undecryptable(row, &error, what, "cannot be read any more. Enter them")
+            })?,
+            auth: row.auth.clone(),
+            key: key.map_err(|error| {
+                undecryptable(row, &error, secret, "cannot be read any more. Type it in")
+            })?,
+            timeout: row.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
         })
     }
+}
+
+/// The error of a connection whose secret cannot be decrypted.
+fn undecryptable(row: &ConnectionRow, error: &SecretError, what: &str, todo: &str) -> RunError {
+    tracing::error!(%error, connection = %row.id, "the {what} of a connection cannot be decrypted");
+    let message = format!("The {what} of the connection “{}” {todo} again.", row.name);
+    RunError::new(ErrorKind::CredentialInvalid, message)
 }
 
 fn unreadable(id: ConnectionId, error: &StoreError) -> RunError {
@@ -300,41 +225,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn secret_headers_of_an_older_version_are_encrypted_once() {
-        let (_folder, store) = store_sqlite::testing::open().await;
-        let owner = store::contract::person(1, "anna@example.org");
-        store.create_user(&owner, false).await.unwrap();
-        let store = Arc::new(store);
-        let headers = [("X-Team", "support"), ("X-Token", "very-secret")];
-        let headers: BTreeMap<String, String> =
-            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let row = ConnectionRow {
-            id: ConnectionId(Uuid::from_u128(2)),
-            space_id: owner.space_id,
-            name: "Mine".into(),
-            kind: ConnectionKind::OpenAi,
-            base_url: "https://models.example.org/v1".into(),
-            headers: headers.clone(),
-            secret_headers: None,
-            key_ciphertext: Some(vec![1, 2, 3]),
-            key_last4: None,
-            created_at: Timestamp(0),
-            updated_at: Timestamp(5),
-        };
-        store.create_connection(&row).await.unwrap();
-        let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[1; 32])), Vec::new());
-        for _ in 0..2 {
-            endpoints.encrypt_stored_headers(store.as_ref()).await.unwrap();
-            let stored = store.connection(row.space_id, row.id).await.unwrap().unwrap();
-            assert_eq!(stored.headers["X-Token"], MASKED_VALUE);
-            assert_eq!(stored.headers["X-Team"], "support");
-            assert_eq!(endpoints.headers(&stored), Ok(headers.clone()));
-            assert_eq!(stored.key_ciphertext, row.key_ciphertext, "nothing else changes");
-            assert_eq!(stored.updated_at, row.updated_at);
-        }
-    }
-
-    #[tokio::test]
     async fn endpoint_has_key_or_error_says_what_to_do() {
         let (_folder, store) = store_sqlite::testing::open().await;
         let owner = store::contract::person(1, "anna@example.org");
@@ -351,6 +241,12 @@ mod tests {
             base_url: "https://models.example.org/v1".into(),
             headers: BTreeMap::new(),
             secret_headers: None,
+            auth: AuthScheme::Bearer.into(),
+            query: BTreeMap::new(),
+            secret_query: None,
+            timeout_seconds: None,
+            preset: None,
+            models: Vec::new(),
             key_ciphertext: Some(sealed),
             key_last4: None,
             created_at: Timestamp(0),

@@ -9,6 +9,7 @@ pub mod builtin;
 mod client_network;
 mod connection_check;
 mod connection_edit;
+mod connection_secrets;
 pub mod connection_test;
 mod connections;
 mod cursor;

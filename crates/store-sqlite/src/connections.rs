@@ -6,7 +6,7 @@ use crate::quota::require_room;
 use crate::rows::{document, readable};
 use crate::sqlite_error::{DbResult, RunStatement};
 use async_trait::async_trait;
-use domain::{ConnectionId, ConnectionKind, SpaceId, Timestamp, limits};
+use domain::{ConnectionId, ConnectionKind, ConnectionPreset, SpaceId, Timestamp, limits};
 use futures::FutureExt;
 use sqlx::SqliteConnection;
 use store::catalog::{ConnectionRow, ConnectionStore, KeyEdit};
@@ -20,6 +20,12 @@ struct RawConnection {
     base_url: Cell<String>,
     headers: Cell<String>,
     secret_headers: Option<Cell<Vec<u8>>>,
+    auth: Cell<String>,
+    query: Cell<String>,
+    secret_query: Option<Cell<Vec<u8>>>,
+    timeout_seconds: Option<Cell<i64>>,
+    preset: Option<Cell<String>>,
+    models: Cell<String>,
     key_ciphertext: Option<Cell<Vec<u8>>>,
     key_last4: Option<Cell<String>>,
     created_at: Cell<i64>,
@@ -37,6 +43,12 @@ impl RawConnection {
             base_url: row.get("base_url", self.base_url)?,
             headers: row.json("headers", self.headers)?,
             secret_headers: row.optional("secret_headers", self.secret_headers)?,
+            auth: row.json("auth", self.auth)?,
+            query: row.json("query", self.query)?,
+            secret_query: row.optional("secret_query", self.secret_query)?,
+            timeout_seconds: row.optional("timeout_seconds", self.timeout_seconds)?,
+            preset: row.optional_parse("preset", self.preset, ConnectionPreset::parse)?,
+            models: row.json("models", self.models)?,
             key_ciphertext: row.optional("key_ciphertext", self.key_ciphertext)?,
             key_last4: row.optional("key_last4", self.key_last4)?,
             created_at: row.get("created_at", self.created_at)?,
@@ -108,7 +120,9 @@ async fn used_by(c: &mut SqliteConnection, id: ConnectionId) -> StoreResult<Opti
 #[async_trait]
 impl ConnectionStore for SqliteStore {
     async fn create_connection(&self, row: &ConnectionRow) -> StoreResult<()> {
-        let (row, headers) = (row.clone(), document(&row.headers)?);
+        let (headers, auth) = (document(&row.headers)?, document(&row.auth)?);
+        let (query, models) = (document(&row.query)?, document(&row.models)?);
+        let row = row.clone();
         let written = self.writer.write(move |c| {
             async move {
                 let count = sqlx::query_scalar!(
@@ -118,10 +132,12 @@ impl ConnectionStore for SqliteStore {
                 let count = count.fetch_one(&mut *c).await.db()?;
                 require_room(count, 1, limits::CONNECTIONS_PER_USER, "connections")?;
                 let kind = row.kind.as_str();
+                let preset = row.preset.map(ConnectionPreset::as_str);
                 sqlx::query!(
                     "INSERT INTO connections (id, space_id, name, kind, base_url, headers, \
-                     secret_headers, key_ciphertext, key_last4, created_at, updated_at) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     secret_headers, auth, query, secret_query, timeout_seconds, preset, models, \
+                     key_ciphertext, key_last4, created_at, updated_at) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     row.id.0,
                     row.space_id.0,
                     row.name,
@@ -129,6 +145,12 @@ impl ConnectionStore for SqliteStore {
                     row.base_url,
                     headers,
                     row.secret_headers,
+                    auth,
+                    query,
+                    row.secret_query,
+                    row.timeout_seconds,
+                    preset,
+                    models,
                     row.key_ciphertext,
                     row.key_last4,
                     row.created_at.0,
@@ -148,19 +170,23 @@ impl ConnectionStore for SqliteStore {
         key: KeyEdit,
         based_on: Option<Timestamp>,
     ) -> StoreResult<Option<ConnectionRow>> {
-        let (row, headers) = (row.clone(), document(&row.headers)?);
+        let (headers, auth) = (document(&row.headers)?, document(&row.auth)?);
+        let (row, query) = (row.clone(), document(&row.query)?);
         let written = self.writer.write(move |c| {
             async move {
                 let (kind, keeps_key) = (row.kind.as_str(), key == KeyEdit::Keep);
                 let based_on = based_on.map(|at| at.0);
+                let preset = row.preset.map(ConnectionPreset::as_str);
                 let stored = sqlx::query_as!(
                     RawConnection,
                     "UPDATE connections SET name = ?1, kind = ?2, base_url = ?3, headers = ?4, \
                      key_ciphertext = CASE WHEN ?5 THEN key_ciphertext ELSE ?6 END, \
                      key_last4 = CASE WHEN ?5 THEN key_last4 ELSE ?7 END, updated_at = ?8, \
-                     secret_headers = ?12 \
+                     secret_headers = ?12, auth = ?13, query = ?14, secret_query = ?15, \
+                     timeout_seconds = ?16, preset = ?17 \
                      WHERE id = ?9 AND space_id = ?10 AND updated_at = ifnull(?11, updated_at) \
-                     AND (NOT ?5 OR key_ciphertext IS NULL OR (kind = ?2 AND base_url = ?3)) \
+                     AND (NOT ?5 OR key_ciphertext IS NULL OR (kind = ?2 AND base_url = ?3 AND \
+                     ifnull(auth ->> '$.token_url', '') = ?18)) \
                      RETURNING *",
                     row.name,
                     kind,
@@ -174,6 +200,12 @@ impl ConnectionStore for SqliteStore {
                     row.space_id.0,
                     based_on,
                     row.secret_headers,
+                    auth,
+                    query,
+                    row.secret_query,
+                    row.timeout_seconds,
+                    preset,
+                    row.auth.token_url,
                 )
                 .fetch_optional(&mut *c)
                 .await
@@ -182,6 +214,29 @@ impl ConnectionStore for SqliteStore {
                     return Err(StoreError::Stale);
                 }
                 stored.map(RawConnection::read).transpose()
+            }
+            .boxed()
+        });
+        written.await
+    }
+
+    async fn put_connection_models(
+        &self,
+        space: SpaceId,
+        id: ConnectionId,
+        models: &[String],
+    ) -> StoreResult<()> {
+        let models = document(&models)?;
+        let written = self.writer.write(move |c| {
+            async move {
+                sqlx::query!(
+                    "UPDATE connections SET models = ? WHERE id = ? AND space_id = ?",
+                    models,
+                    id.0,
+                    space.0,
+                )
+                .run(c)
+                .await
             }
             .boxed()
         });

@@ -4,8 +4,9 @@ use crate::SqliteStore;
 use crate::testing::open as open_sqlite;
 use domain::services::HistoryFilter;
 use domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ErrorKind, EvaluationStatus, RunId,
-    RunStatus, ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId, SuiteStatus,
+    AgentId, AgentSpec, AuthScheme, ConnectionId, ConnectionKind, Draft, ErrorKind,
+    EvaluationStatus, RunId, RunStatus, ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId,
+    SuiteStatus,
 };
 use serde_json::json;
 use store::accounts::AccountStore;
@@ -147,6 +148,12 @@ async fn connection_of_unfinished_suite_cannot_be_deleted() {
         base_url: String::new(),
         headers: std::collections::BTreeMap::new(),
         secret_headers: None,
+        auth: AuthScheme::None.into(),
+        query: Default::default(),
+        secret_query: None,
+        timeout_seconds: None,
+        preset: None,
+        models: Vec::new(),
         key_ciphertext: None,
         key_last4: None,
         created_at: at(0),

@@ -2,11 +2,14 @@
 
 use super::SqliteStore;
 use domain::services::HistoryFilter;
-use domain::{Evaluation, RunStatus, SpaceId, SuiteId, SuiteStatus, Timestamp, UserId};
+use domain::{
+    AuthScheme, ConnectionId, Evaluation, RunStatus, SpaceId, SuiteId, SuiteStatus, Timestamp,
+    UserId,
+};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use store::accounts::AccountStore;
-use store::catalog::SettingStore;
+use store::catalog::{ConnectionStore, SettingStore};
 use store::rows::ModelSnapshot;
 use store::suites::SuiteStore;
 use store_sqlite_schema::SCHEMA;
@@ -41,6 +44,32 @@ INSERT INTO evaluations VALUES (x'00000000000000000000000000000008', x'000000000
 INSERT INTO events VALUES (x'00000000000000000000000000000003', 1, 'turn', x'00000000000000000000000000000005', 0, NULL, 6);
 ";
 
+/// Inserts a connection of each kind. Returns how each must authenticate.
+async fn connections_by_kind(old: &mut SqliteConnection) -> Vec<(ConnectionId, AuthScheme)> {
+    let mut schemes = Vec::new();
+    for (n, (kind, scheme)) in [
+        ("anthropic", AuthScheme::XApiKey),
+        ("openai", AuthScheme::Bearer),
+        ("demo", AuthScheme::None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = Uuid::from_u128(100 + n as u128);
+        sqlx::query(
+            "INSERT INTO connections (id, space_id, name, kind, base_url, headers, created_at, \
+             updated_at) VALUES (?, x'00000000000000000000000000000002', 'C', ?, '', '{}', 6, 6)",
+        )
+        .bind(id)
+        .bind(kind)
+        .execute(&mut *old)
+        .await
+        .expect("a row");
+        schemes.push((ConnectionId(id), scheme));
+    }
+    schemes
+}
+
 #[tokio::test]
 async fn database_of_first_schema_migrates_with_its_rows() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -57,9 +86,15 @@ async fn database_of_first_schema_migrates_with_its_rows() {
         .await
         .expect("reads");
     assert_eq!(newest, 1, "nothing newer is there yet");
+    let schemes = connections_by_kind(&mut old).await;
     old.close().await.expect("closes");
 
     let store = SqliteStore::open(&file).await.expect("comes up to date");
+    for (id, scheme) in schemes {
+        let migrated = store.connection_for_engine(id).await.unwrap().expect("is there");
+        assert_eq!(migrated.auth, scheme.into(), "{:?}", migrated.kind);
+        assert_eq!((migrated.query.len(), migrated.timeout_seconds), (0, None));
+    }
     let newest: i64 = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
         .fetch_one(&store.read)
         .await

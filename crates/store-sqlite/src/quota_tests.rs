@@ -3,8 +3,8 @@
 use super::SqliteStore;
 use crate::testing::open;
 use domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, SavedFormId, ScenarioId, ScenarioSpec,
-    SpaceId, limits,
+    AgentId, AgentSpec, AuthScheme, ConnectionId, ConnectionKind, Draft, SavedFormId, ScenarioId,
+    ScenarioSpec, SpaceId, limits,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -96,6 +96,12 @@ async fn number_of_connections_is_limited_per_user() {
         base_url: String::new(),
         headers: Default::default(),
         secret_headers: None,
+        auth: AuthScheme::None.into(),
+        query: Default::default(),
+        secret_query: None,
+        timeout_seconds: None,
+        preset: None,
+        models: Vec::new(),
         key_ciphertext: None,
         key_last4: None,
         created_at: at(0),

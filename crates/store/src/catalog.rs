@@ -3,8 +3,9 @@
 use super::StoreResult;
 use async_trait::async_trait;
 use domain::{
-    Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Difficulty, SavedFormId, Scenario,
-    ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId, Timestamp,
+    Agent, AgentId, AgentSpec, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset,
+    Difficulty, SavedFormId, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,17 @@ pub struct ConnectionRow {
     pub headers: BTreeMap<String, String>,
     /// The secret headers with their values, encrypted.
     pub secret_headers: Option<Vec<u8>>,
+    /// How the key authenticates.
+    pub auth: ConnectionAuth,
+    /// Query parameters of every request. Secret values are masked.
+    pub query: BTreeMap<String, String>,
+    /// The secret query parameters with their values, encrypted.
+    pub secret_query: Option<Vec<u8>>,
+    /// The timeout of one call; `None` for the server's default.
+    pub timeout_seconds: Option<u32>,
+    pub preset: Option<ConnectionPreset>,
+    /// The models that the server listed at the last test.
+    pub models: Vec<String>,
     /// Key id, nonce and ciphertext of the encrypted API key.
     pub key_ciphertext: Option<Vec<u8>>,
     /// The last four characters of the API key.
@@ -108,14 +120,22 @@ pub trait ConnectionStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Stale` if it was updated since `based_on`, or if the stored key would be kept
-    /// although the stored kind or base URL differs from that of the row: a key must not
-    /// be sent to another address than the one that it was entered for.
+    /// although the stored kind, base URL or token URL differs from that of the row: a key
+    /// must not be sent to another address than the one that it was entered for.
     async fn update_connection(
         &self,
         row: &ConnectionRow,
         key: KeyEdit,
         based_on: Option<Timestamp>,
     ) -> StoreResult<Option<ConnectionRow>>;
+    /// Stores the models that the server of a connection listed. Unlike an edit, keeps
+    /// `updated_at`. Does nothing if the space has no such connection.
+    async fn put_connection_models(
+        &self,
+        space: SpaceId,
+        id: ConnectionId,
+        models: &[String],
+    ) -> StoreResult<()>;
     /// By name.
     async fn connections(&self, space: SpaceId) -> StoreResult<Vec<ConnectionRow>>;
     async fn connection(

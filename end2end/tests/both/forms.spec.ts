@@ -96,7 +96,7 @@ test("connection test uses unsaved values and keeps them", async ({
   });
   await visit(`/settings/connections/${made.id}`);
   await expect(page.getByText("A key is stored. Leave empty to keep it.")).toBeVisible();
-  await page.getByLabel("Name").fill("Renamed");
+  await page.locator("#name").fill("Renamed");
   await page.getByLabel("Base URL").fill("http://127.0.0.1:9/v2");
   await page.locator("#test-model").fill("gpt");
   // The stored key is not sent to another address.
@@ -105,15 +105,15 @@ test("connection test uses unsaved values and keeps them", async ({
   const result = page.getByRole("status").filter({ hasText: "Connection failed" });
   await expect(result).toContainText("http://127.0.0.1:9/v2");
   await expect(result).toContainText("This tested the unsaved values of the form.");
-  await expect(page.getByLabel("Name")).toHaveValue("Renamed");
+  await expect(page.locator("#name")).toHaveValue("Renamed");
   await expect(page.getByLabel("Base URL")).toHaveValue("http://127.0.0.1:9/v2");
   await expect(page.locator("#test-model")).toHaveValue("gpt");
   await expectAccessible(page);
   // Enter saves the form. Keys are never sent back to the page.
   await page.getByLabel("API key").fill("short");
-  await page.getByLabel("Name").press("Enter");
+  await page.locator("#name").press("Enter");
   await expect(page).toHaveURL(/notice=saved/);
-  await expect(page.getByLabel("Name")).toHaveValue("Renamed");
+  await expect(page.locator("#name")).toHaveValue("Renamed");
   // Uses the keyboard, because the sticky save bar may cover the checkbox.
   await page.getByLabel("Remove the stored key").press("Space");
   await expect(page.getByLabel("Remove the stored key")).toBeChecked();

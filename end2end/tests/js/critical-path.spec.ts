@@ -14,7 +14,7 @@ test("new account to verified verdict", async ({ page, visit }) => {
 
   await test.step("a connection", async () => {
     await visit("/settings/connections/new");
-    await page.getByLabel("Name", { exact: false }).fill("Demo model");
+    await page.locator("#name").fill("Demo model");
     await page.getByLabel("Kind").selectOption("demo");
     await page.getByRole("button", { name: "Save connection" }).click();
     await expect(page.getByRole("status").getByText("Saved.")).toBeVisible();

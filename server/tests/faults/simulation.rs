@@ -53,13 +53,8 @@ struct FixedEndpoint;
 #[async_trait]
 impl Endpoints for FixedEndpoint {
     async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
-        Ok(Ok(Endpoint {
-            connection_id: id,
-            kind: ConnectionKind::OpenAi,
-            base_url: "http://127.0.0.1:1".to_owned(),
-            headers: Default::default(),
-            key: None,
-        }))
+        let base_url = "http://127.0.0.1:1".to_owned();
+        Ok(Ok(Endpoint::new(id, ConnectionKind::OpenAi, base_url)))
     }
 }
 

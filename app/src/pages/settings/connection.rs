@@ -1,21 +1,22 @@
 //! Editor and test of a connection.
 
+use super::connection_fields::{KeyField, field_order, fields, new_draft, stored_draft};
 use super::connections::breaker_status;
 use super::tabs;
 use crate::components::chip::chip;
-use crate::components::form::{Control, Field, Form, delete_button, options, version_field};
+use crate::components::form::{Form, delete_button, version_field};
 use crate::components::format::duration;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
 use crate::domain::{
-    BreakerState, Connection, ConnectionKind, ConnectionSpec, ConnectionTest, Draft, Problems,
+    BreakerState, Connection, ConnectionPreset, ConnectionSpec, ConnectionTest, Draft, KeyUse,
+    Problem, Problems,
 };
 use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
 use crate::services::SavedForm;
 use leptos::prelude::*;
-use serde_json::json;
 
 /// ID of the form that every button of the page submits.
 const FORM: &str = "connection";
@@ -24,8 +25,10 @@ const FORM: &str = "connection";
 #[component]
 pub fn ConnectionPage() -> impl IntoView {
     let (id, saved_form, tested) = (route_param("id"), query_param("draft"), query_param("tested"));
+    let preset = query_param("preset");
     let data = load(move || ConnectionQuery {
         id: id.get(),
+        preset: preset.get(),
         saved_form: saved_form.get(),
         tested: tested.get(),
     });
@@ -37,7 +40,7 @@ fn check(draft: &Draft) -> Problems {
 }
 
 fn show(data: ConnectionData) -> AnyView {
-    let ConnectionData { connection, rejected, tested, model } = data;
+    let ConnectionData { connection, preset, rejected, tested, model } = data;
     match connection {
         Some(connection) if connection.server_wide => view! {
             {heading(connection.name.clone())}
@@ -49,7 +52,7 @@ fn show(data: ConnectionData) -> AnyView {
         }
         .into_any(),
         Some(connection) => {
-            let draft = stored(&connection);
+            let draft = stored_draft(&connection);
             let action = format!("/forms/connections/{}", connection.id);
             let version = version_field(
                 "based_on",
@@ -60,14 +63,7 @@ fn show(data: ConnectionData) -> AnyView {
                 String::new(),
             );
             let form = Form::new(draft, rejected, check);
-            let key = match (&connection.key_last4, connection.has_key) {
-                (Some(last), _) => format!("A key that ends in {last} is stored. Leave empty to keep it. Another kind or base URL needs the key again."),
-                (None, true) => "A key is stored. Leave empty to keep it. Another kind or base URL needs the key again.".to_owned(),
-                (None, false) => "No key is stored.".to_owned(),
-            };
-            let remove = connection.has_key.then(|| {
-                Field::new("remove_key", "Remove the stored key", Control::Checkbox).show(form)
-            });
+            let key = stored_key(&connection);
             let delete = format!("/forms/connections/{}/delete", connection.id);
             let hint = "First switch the agents that use it to another connection.";
             view! {
@@ -80,25 +76,82 @@ fn show(data: ConnectionData) -> AnyView {
                     aria-hidden="true">"Save"</button>
                 {status_panel(&connection)}
                 {test_panel(&connection, tested, model)}
-                {editor(form, action, key, version, remove, None)}
+                {editor(form, action, preset, &key, version, None)}
             }
             .into_any()
         }
-        None => with_kept_input(move |kept| new_connection(kept, rejected.clone())),
+        None => with_kept_input(move |kept| new_connection(preset, kept, rejected.clone())),
     }
 }
 
+/// The key of a stored connection.
+fn stored_key(connection: &Connection) -> KeyField {
+    let secret = connection.auth.scheme.secret_name();
+    let moved = "Another kind, base URL or token URL needs the key again.";
+    let hint = match (&connection.key_last4, connection.has_key) {
+        (Some(last), _) => {
+            format!("A {secret} that ends in {last} is stored. Leave empty to keep it. {moved}")
+        }
+        (None, true) => format!("A {secret} is stored. Leave empty to keep it. {moved}"),
+        (None, false) => format!("No {secret} is stored."),
+    };
+    let facts = connection.preset.map(ConnectionPreset::facts);
+    let is_required = connection.auth.scheme.requires_secret()
+        || facts.is_some_and(|facts| facts.key == KeyUse::Required);
+    KeyField { hint, is_removable: connection.has_key && !is_required }
+}
+
 /// The editor of a new connection. `kept` is the input from before a reload.
-fn new_connection(kept: Option<SavedForm>, rejected: Option<SavedForm>) -> AnyView {
+fn new_connection(
+    preset: Option<ConnectionPreset>,
+    kept: Option<SavedForm>,
+    rejected: Option<SavedForm>,
+) -> AnyView {
     let is_kept = kept.is_some();
-    let draft = Draft(json!({"kind": "anthropic"}));
-    let form = Form::new(draft, kept.or(rejected), check);
-    let key = "Stored encrypted and never shown again. A local server may not need one.".to_owned();
+    let form = Form::new(new_draft(preset), kept.or(rejected), check_new);
+    let when = match preset.map(|preset| preset.facts().key) {
+        Some(KeyUse::Required) => "",
+        Some(_) => " Leave empty unless the server was started with a key.",
+        None => {
+            " It is the password of Basic, and the client secret of OAuth. A local server may not need one."
+        }
+    };
+    let hint = format!("Stored encrypted and never shown again.{when}");
+    let key = KeyField { hint, is_removable: false };
+    let action = "/forms/connections".to_owned();
     view! {
         {heading("New connection")}
-        {editor(form, "/forms/connections".to_owned(), key, ().into_any(), None, Some(is_kept))}
+        {preset_links(preset)}
+        {editor(form, action, preset, &key, ().into_any(), Some(is_kept))}
     }
     .into_any()
+}
+
+/// Validates a new connection. Unlike a stored one, it has no key yet.
+fn check_new(draft: &Draft) -> Problems {
+    match ConnectionSpec::parse(draft) {
+        Err(problems) => problems,
+        Ok(spec) if spec.api_key.is_some() => Problems::new(),
+        Ok(spec) => {
+            let missing = spec.missing_secret().map(|missing| Problem::new("api_key", missing));
+            missing.into_iter().collect()
+        }
+    }
+}
+
+/// Links to the form of each preset.
+fn preset_links(selected: Option<ConnectionPreset>) -> AnyView {
+    const NEW: &str = "/settings/connections/new";
+    let presets = ConnectionPreset::ALL
+        .iter()
+        .map(|(word, preset)| (format!("{NEW}?preset={word}"), preset.label(), Some(*preset)));
+    let all = presets.chain([(NEW.to_owned(), "Other", None)]);
+    let links = all.map(|(href, label, preset)| {
+        let current = (preset == selected).then_some("page");
+        view! { <li><a href=href class="button" aria-current=current>{label}</a></li> }
+    });
+    view! { <nav class="presets" aria-label="Providers"><ul>{links.collect_view()}</ul></nav> }
+        .into_any()
 }
 
 /// Status of the circuit breaker and, unless it is closed, a button to retry.
@@ -129,25 +182,17 @@ fn status_panel(connection: &Connection) -> AnyView {
     .into_any()
 }
 
-fn stored(connection: &Connection) -> Draft {
-    let headers: Vec<_> =
-        connection.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    Draft(json!({
-        "name": connection.name, "kind": connection.kind, "base_url": connection.base_url,
-        "headers": headers.join("\n"),
-    }))
-}
-
 /// The editor. `is_kept` is set for a new connection: whether it shows input from before a
 /// reload.
 fn editor(
     form: Form,
     action: String,
-    key: String,
+    preset: Option<ConnectionPreset>,
+    key: &KeyField,
     version: AnyView,
-    remove: Option<AnyView>,
     is_kept: Option<bool>,
 ) -> AnyView {
+    let form = form.in_order(field_order(preset));
     let keep = is_kept.map(|_| "");
     let unsaved = is_kept.unwrap_or(false).then_some("");
     view! {
@@ -155,23 +200,8 @@ fn editor(
             data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
             on:input=move |event| form.on_input(&event)>
-            {form.summary()}
             {version}
-            <section class="fields" aria-label="Connection settings">
-                {Field::new("name", "Name", Control::Input("text")).required().show(form)}
-                {Field::new("kind", "Kind", options(ConnectionKind::ALL, ConnectionKind::label))
-                    .required().show(form)}
-                {Field::new("base_url", "Base URL", Control::Input("text")).class("wide")
-                    .hint("Leave empty for the provider’s default. Otherwise as in its SDK, for example http://localhost:11434/v1.")
-                    .show(form)}
-                {Field::new("api_key", "API key", Control::Input("password")).class("wide")
-                    .autocomplete("off").value(String::new()).show(form)}
-                <p class="hint wide">{key}</p>
-                {remove}
-                {Field::new("headers", "Extra headers", Control::TextArea(3)).class("wide mono")
-                    .hint("One per line, as Name: value. Values of secret headers are stored encrypted and shown as ••••••••.")
-                    .show(form)}
-            </section>
+            {fields(form, preset, key)}
             <div class="save-bar"><button type="submit" class="primary">"Save connection"</button></div>
         </form>
     }

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod connection;
+mod connection_fields;
 pub mod connections;
 pub mod models;
 pub mod tokens;

@@ -1,5 +1,6 @@
 //! Tests of the adapters over real HTTP against the mock provider.
 
+mod authentication;
 mod broken;
 mod errors;
 mod forms;
@@ -14,7 +15,7 @@ use crate::openai::OpenAi;
 use crate::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use crate::testing::{chat_request, endpoint};
 use clock::SystemClock;
-use domain::{ConnectionKind, UserId};
+use domain::{AuthScheme, ConnectionKind, UserId};
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
 use mock_provider::{MockProvider, Script};
 use rand::SeedableRng;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 const OPTIONS: HttpOptions = HttpOptions {
     connect_timeout: Duration::from_secs(5),
     idle_timeout: Duration::from_secs(5),
+    token_timeout: Duration::from_secs(5),
     max_body: 1024 * 1024,
     allow_private_urls: true,
 };
@@ -52,7 +54,8 @@ async fn rig_with(kind: ConnectionKind, script: Script, options: HttpOptions) ->
         }
         _ => (Arc::new(OpenAi::new(http(options))), mock.openai_url()),
     };
-    let endpoint = Endpoint { kind, ..endpoint(&url) };
+    let auth = AuthScheme::default_of(kind).into();
+    let endpoint = Endpoint { kind, auth, ..endpoint(&url) };
     TestEnv { mock, provider, endpoint }
 }
 

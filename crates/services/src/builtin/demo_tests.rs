@@ -17,13 +17,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 async fn ask(request: &ChatRequest) -> ChatReply {
-    let endpoint = Endpoint {
-        connection_id: ConnectionId(Uuid::from_u128(1)),
-        kind: ConnectionKind::Demo,
-        base_url: String::new(),
-        headers: BTreeMap::new(),
-        key: None,
-    };
+    let id = ConnectionId(Uuid::from_u128(1));
+    let endpoint = Endpoint::new(id, ConnectionKind::Demo, String::new());
     DemoModel::new(0.0).complete(&endpoint, request).await.expect("the demo model always replies")
 }
 

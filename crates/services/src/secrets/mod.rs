@@ -139,8 +139,29 @@ impl Secrets {
         connection: ConnectionId,
         headers: &BTreeMap<String, String>,
     ) -> Result<Vec<u8>, SecretError> {
-        let text = serde_json::to_string(headers).map_err(|_| SecretError::Damaged)?;
-        self.encrypt_text(&headers_of(space, connection), &text.into())
+        self.encrypt_map(&part(space, connection, HEADERS), headers)
+    }
+
+    /// Encrypts the secret query parameters of a connection for its row.
+    ///
+    /// # Errors
+    /// As [`Secrets::encrypt`].
+    pub fn encrypt_query(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        query: &BTreeMap<String, String>,
+    ) -> Result<Vec<u8>, SecretError> {
+        self.encrypt_map(&part(space, connection, QUERY), query)
+    }
+
+    fn encrypt_map(
+        &self,
+        aad: &[u8],
+        values: &BTreeMap<String, String>,
+    ) -> Result<Vec<u8>, SecretError> {
+        let text = serde_json::to_string(values).map_err(|_| SecretError::Damaged)?;
+        self.encrypt_text(aad, &text.into())
     }
 
     fn encrypt_text(&self, aad: &[u8], text: &SecretString) -> Result<Vec<u8>, SecretError> {
@@ -174,7 +195,28 @@ impl Secrets {
         connection: ConnectionId,
         stored: &[u8],
     ) -> Result<BTreeMap<String, String>, SecretError> {
-        let text = self.decrypt_text(&headers_of(space, connection), stored)?;
+        self.decrypt_map(&part(space, connection, HEADERS), stored)
+    }
+
+    /// Decrypts the secret query parameters of a connection.
+    ///
+    /// # Errors
+    /// As [`Secrets::decrypt`].
+    pub fn decrypt_query(
+        &self,
+        space: SpaceId,
+        connection: ConnectionId,
+        stored: &[u8],
+    ) -> Result<BTreeMap<String, String>, SecretError> {
+        self.decrypt_map(&part(space, connection, QUERY), stored)
+    }
+
+    fn decrypt_map(
+        &self,
+        aad: &[u8],
+        stored: &[u8],
+    ) -> Result<BTreeMap<String, String>, SecretError> {
+        let text = self.decrypt_text(aad, stored)?;
         serde_json::from_str(text.expose_secret()).map_err(|_| SecretError::Damaged)
     }
 
@@ -220,10 +262,13 @@ fn row(space: SpaceId, connection: ConnectionId) -> Vec<u8> {
     [space.0.into_bytes(), connection.0.into_bytes()].concat()
 }
 
-/// The associated data of the headers of a row, so that they cannot be swapped with its
-/// key.
-fn headers_of(space: SpaceId, connection: ConnectionId) -> Vec<u8> {
-    [&row(space, connection)[..], b"headers"].concat()
+/// The parts of a row that are encrypted besides its key.
+const HEADERS: &[u8] = b"headers";
+const QUERY: &[u8] = b"query";
+
+/// The associated data of a part of a row, so that the parts and the key cannot be swapped.
+fn part(space: SpaceId, connection: ConnectionId, part: &[u8]) -> Vec<u8> {
+    [&row(space, connection)[..], part].concat()
 }
 
 #[cfg(test)]
@@ -261,6 +306,7 @@ mod tests {
         let other = ConnectionId(Uuid::from_u128(9));
         assert_eq!(secrets.decrypt_headers(SPACE, other, &stored), Err(SecretError::Damaged));
         assert!(secrets.decrypt(SPACE, CONNECTION, &stored).is_err(), "not as the key");
+        assert!(secrets.decrypt_query(SPACE, CONNECTION, &stored).is_err(), "not as parameters");
         assert!(secrets.decrypt_headers(SPACE, CONNECTION, &sealed(&secrets)).is_err());
     }
 

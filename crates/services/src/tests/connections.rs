@@ -252,3 +252,90 @@ async fn secret_headers_are_not_sent_to_another_address() {
     assert_eq!(paths(catalog.update_connection(anna, made.id, &unknown).await), ["headers"]);
     assert_eq!(paths(catalog.create_connection(anna, &unknown).await), ["headers"]);
 }
+
+fn with_oauth(token_url: &str, key: &str) -> Draft {
+    let mut draft = connection("Mine", URL, key);
+    draft.0["auth"] = json!({"scheme": "oauth_client_credentials", "client_id": "app",
+        "token_url": token_url, "scope": "s"});
+    draft
+}
+
+#[tokio::test]
+async fn authentication_reaches_calls_and_client_secret_stays_at_its_token_url() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let login = "https://login.example.org/token";
+    let draft = with_oauth(login, "client-secret-1");
+    let made = catalog.create_connection(anna, &draft).await.unwrap();
+    assert_eq!(made.auth.token_url, login);
+    assert!(!text(&made).to_string().contains("client-secret"));
+    let endpoint = catalog.endpoints.endpoint(made.id).await.unwrap();
+    assert_eq!(endpoint.auth, made.auth);
+
+    let elsewhere = with_oauth("https://evil.example.org/token", "");
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &elsewhere).await), ["api_key"]);
+    assert_eq!(
+        paths(catalog.test_unsaved_connection(anna, made.id, &elsewhere).await),
+        ["api_key"]
+    );
+    // As a bearer key, the secret would be sent to the base URL.
+    let bearer = connection("Mine", URL, "");
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &bearer).await), ["api_key"]);
+    let private = with_oauth("http://127.0.0.1/token", "client-secret-1");
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &private).await), ["auth.token_url"]);
+    let mut scoped = with_oauth(login, "");
+    scoped.0["auth"]["scope"] = "other".into();
+    let saved = catalog.update_connection(anna, made.id, &scoped).await.unwrap();
+    assert!(saved.has_key);
+    assert_eq!(
+        *fixture.provider_access.edited.lock(),
+        [made.id],
+        "another scope is another endpoint"
+    );
+}
+
+#[tokio::test]
+async fn secret_query_parameters_are_encrypted_and_masked() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let with_query = |base_url: &str, query: serde_json::Value| {
+        let mut draft = connection("Mine", base_url, "");
+        draft.0["query"] = query;
+        draft
+    };
+    let query = json!({"api-version": "v1", "key": "very-secret"});
+    let made = catalog.create_connection(anna, &with_query(URL, query.clone())).await.unwrap();
+    let shown = json!({"api-version": "v1", "key": MASKED_VALUE});
+    assert_eq!(json!(made.query), shown);
+    let row = catalog.store.connection(anna.space_id, made.id).await.unwrap().unwrap();
+    assert!(!format!("{row:?}").contains("very-secret"));
+    let saved = catalog.update_connection(anna, made.id, &with_query(URL, shown.clone())).await;
+    assert_eq!(json!(saved.unwrap().query), shown);
+    let endpoint = catalog.endpoints.endpoint(made.id).await.unwrap();
+    assert_eq!(json!(endpoint.query), query, "calls use the value");
+    assert_eq!(*fixture.provider_access.saved.lock(), [made.id], "nothing changed");
+    let moved = with_query("https://evil.example.org/v1", shown);
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &moved).await), ["query"]);
+}
+
+#[tokio::test]
+async fn preset_that_needs_a_key_is_not_saved_without_one() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let preset = |name: &str, key: &str| {
+        Draft(json!({"name": "Mine", "preset": name, "api_key": key, "timeout_seconds": 90}))
+    };
+    assert_eq!(paths(catalog.create_connection(anna, &preset("groq", "")).await), ["api_key"]);
+    let made = catalog.create_connection(anna, &preset("groq", "gsk-1234567")).await.unwrap();
+    assert_eq!(made.base_url, "https://api.groq.com/openai/v1");
+    assert_eq!(made.timeout_seconds, Some(90));
+    let endpoint = catalog.endpoints.endpoint(made.id).await.unwrap();
+    assert_eq!(endpoint.timeout, Some(std::time::Duration::from_secs(90)));
+    let kept = catalog.update_connection(anna, made.id, &preset("groq", "")).await.unwrap();
+    assert!(kept.has_key, "the stored key counts");
+    let mut removed = preset("groq", "");
+    removed.0["remove_key"] = true.into();
+    assert_eq!(paths(catalog.update_connection(anna, made.id, &removed).await), ["remove_key"]);
+    let ollama = catalog.create_connection(anna, &preset("ollama", "")).await.unwrap();
+    assert!(!ollama.has_key);
+}

@@ -4,8 +4,8 @@ use super::{ANNA, BEN, CatalogFixture, at};
 use crate::StoreError;
 use crate::catalog::{ConnectionRow, KeyEdit, NameCursor, SAVED_FORM_TTL};
 use domain::{
-    AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, ModelChoice, SavedFormId, Settings,
-    SpaceId,
+    AgentId, AgentSpec, AuthScheme, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset,
+    Draft, ModelChoice, SavedFormId, Settings, SpaceId,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -24,6 +24,12 @@ fn connection(n: u128, space: SpaceId) -> ConnectionRow {
         base_url: "https://models.example.org/v1".into(),
         headers: BTreeMap::from([("x-team".into(), "support".into())]),
         secret_headers: Some(vec![4, 5]),
+        auth: AuthScheme::Bearer.into(),
+        query: BTreeMap::from([("api-version".into(), "v1".into())]),
+        secret_query: Some(vec![6, 7]),
+        timeout_seconds: Some(90),
+        preset: Some(ConnectionPreset::OpenAi),
+        models: Vec::new(),
         key_ciphertext: Some(vec![1, 2, 3]),
         key_last4: Some("abcd".into()),
         created_at: at(0),
@@ -62,7 +68,15 @@ pub async fn connection_belongs_to_its_space(f: CatalogFixture) {
     };
     let saved = f.connections.update_connection(&changed, KeyEdit::Replace, None).await.unwrap();
     assert_eq!(saved.as_ref(), Some(&changed));
-    assert_eq!(f.connections.connection(ANNA, row.id).await.unwrap(), Some(changed));
+    assert_eq!(f.connections.connection(ANNA, row.id).await.unwrap(), Some(changed.clone()));
+
+    let models = ["m-1".to_owned(), "m-2".to_owned()];
+    f.connections.put_connection_models(BEN, row.id, &["theirs".to_owned()]).await.unwrap();
+    f.connections.put_connection_models(ANNA, row.id, &models).await.unwrap();
+    let listed = f.connections.connection(ANNA, row.id).await.unwrap().unwrap();
+    assert_eq!(listed, ConnectionRow { models: models.into(), ..changed.clone() });
+    let edited = f.connections.update_connection(&changed, KeyEdit::Keep, None).await.unwrap();
+    assert_eq!(edited, Some(listed), "an edit keeps the list");
 
     assert!(!f.connections.delete_connection(BEN, row.id).await.unwrap());
     assert!(f.connections.delete_connection(ANNA, row.id).await.unwrap());
@@ -102,6 +116,15 @@ pub async fn kept_key_stays_at_its_address(f: CatalogFixture) {
     let refused = f.connections.update_connection(&row, KeyEdit::Keep, None).await;
     assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
     assert_eq!(f.connections.connection(ANNA, row.id).await.unwrap(), Some(moved.clone()));
+    // A client secret is sent to the token URL, so it stays there too.
+    let auth = ConnectionAuth {
+        client_id: "app".into(),
+        token_url: "https://evil.example.org/token".into(),
+        ..AuthScheme::OauthClientCredentials.into()
+    };
+    let other_token_url = ConnectionRow { auth, ..moved };
+    let refused = f.connections.update_connection(&other_token_url, KeyEdit::Keep, None).await;
+    assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
     let without_key = ConnectionRow { key_ciphertext: None, key_last4: None, ..row };
     let saved = f.connections.update_connection(&without_key, KeyEdit::Replace, None).await;
     assert_eq!(saved.unwrap(), Some(without_key));

@@ -7,7 +7,10 @@ use crate::http::extract::{Id, JsonBody, read_fields};
 use axum::Json;
 use axum::http::StatusCode;
 use domain::services::{AppResult, Page};
-use domain::{Connection, ConnectionId, ConnectionKind, ConnectionTest, Draft, limits};
+use domain::{
+    Connection, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset, ConnectionTest,
+    Draft, limits,
+};
 use std::collections::BTreeMap;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,14 +27,31 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 struct ConnectionInput {
     /// 1–200 characters.
     name: String,
-    kind: ConnectionKind,
+    /// Required without a preset.
+    kind: Option<ConnectionKind>,
     /// Base URL, in the format of the provider's SDK. Default: the provider's own URL.
     base_url: Option<String>,
+    /// How requests authenticate. Default: `x_api_key` for `anthropic`, else `bearer`.
+    auth: Option<ConnectionAuth>,
+    /// Query parameters of every request, such as `api-version`. Values of secret ones are
+    /// returned as `••••••••`; this value keeps the stored one.
+    query: Option<BTreeMap<String, String>>,
+    /// Timeout of one call in seconds, at most 600. Default: the server's setting.
+    timeout_seconds: Option<u32>,
+    /// Fills in `kind`, `base_url` and `auth` where they are absent.
+    preset: Option<ConnectionPreset>,
+    /// With the preset `azure_openai`, instead of `base_url`: the name of the resource, or
+    /// its host.
+    resource: Option<String>,
+    /// The query parameter `api-version`, for the preset `azure_openai`.
+    api_version: Option<String>,
     /// Additional HTTP headers. Values of secret headers are returned as `••••••••`; this
     /// value keeps the stored one.
     headers: Option<BTreeMap<String, String>>,
-    /// API key. If absent or empty, the stored key remains. Required again when `kind` or
-    /// `base_url` change, because the stored key is not sent to another address.
+    /// API key, or the password of `basic`, or the client secret of
+    /// `oauth_client_credentials`. If absent or empty, the stored one remains. Required again
+    /// when `kind`, `base_url` or `auth.token_url` change, because the stored one is not sent
+    /// to another address.
     api_key: Option<String>,
     /// Deletes the stored key.
     remove_key: Option<bool>,

@@ -63,8 +63,10 @@ const NOT_STORED: [&str; 5] =
 fn without_secrets(mut draft: Draft) -> Draft {
     if let Some(fields) = draft.0.as_object_mut() {
         fields.retain(|name, _| !NOT_STORED.contains(&name.as_str()));
-        if let Some(headers) = fields.get_mut("headers") {
-            domain::remove_secret_values(headers);
+        for (field, separator) in [("headers", ':'), ("query", '=')] {
+            if let Some(pairs) = fields.get_mut(field) {
+                domain::remove_secret_values(pairs, separator);
+            }
         }
     }
     draft

@@ -36,13 +36,8 @@ impl Client {
         let options = HttpOptions { allow_private_urls: true, ..HttpOptions::default() };
         let http = HttpClient::new(options, Arc::new(SystemClock)).unwrap();
         let base_url = if kind == ConnectionKind::OpenAi { openai_url } else { anthropic_url };
-        let endpoint = Endpoint {
-            connection_id: ConnectionId(uuid::Uuid::from_u128(1)),
-            kind,
-            base_url,
-            headers: [].into(),
-            key: None,
-        };
+        let id = ConnectionId(uuid::Uuid::from_u128(1));
+        let endpoint = Endpoint::new(id, kind, base_url);
         Self {
             connector: Connector::new(http, Arc::new(demo_model::DemoModel::default())),
             endpoint,

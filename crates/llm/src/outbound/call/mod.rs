@@ -7,7 +7,7 @@ use super::gate::{Admission, CallKey, Gate, Permit, Permits};
 use super::token_estimate::RequestSize;
 use super::{Call, CallOutcome, CallTimes, EndpointResolver, Outbound};
 use domain::{ErrorKind, FinishReason, Timestamp};
-use llm_types::{CallError, Cause, ChatReply, Decision};
+use llm_types::{CallError, Cause, ChatReply, Decision, Endpoint};
 use std::time::Duration;
 use tokio::time::Instant;
 use waiting::Wait;
@@ -131,15 +131,16 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         self.call.hooks.attempt_started(self.attempts).await;
         permits.mark_sent();
         let began = Instant::now();
-        let reply = self.outbound.provider.complete(&endpoint, self.call.request);
-        let outcome = tokio::time::timeout(left.min(limits.call_timeout), reply).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(attempt_timeout(limits.call_timeout)));
+        let call_timeout = endpoint.timeout.unwrap_or(limits.call_timeout);
+        let reply = self.exchange(&endpoint);
+        let outcome = tokio::time::timeout(left.min(call_timeout), reply).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(attempt_timeout(call_timeout)));
         let took = began.elapsed();
         self.times.active += took;
         let kind = endpoint.kind.as_str();
         record_metrics(kind, &outcome, took);
         let timed_out = matches!(&outcome, Err(error) if error.cause == Cause::Timeout);
-        let out_of_active_time = timed_out && took >= left && left <= limits.call_timeout;
+        let out_of_active_time = timed_out && took >= left && left <= call_timeout;
         if out_of_active_time && took < MIN_SILENCE {
             drop(permits);
         } else {
@@ -152,10 +153,19 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         Ok(match outcome {
             Ok(reply) => {
                 self.outbound.budgets.deposit(self.key.user_id, self.key.connection_id);
-                Attempt::Replied(ChatReply { latency: took, attempts: self.attempts, ..reply })
+                Attempt::Replied(ChatReply { attempts: self.attempts, ..reply })
             }
             Err(error) => Attempt::Failed { error, kind },
         })
+    }
+
+    /// Sends the request. The latency of the reply does not contain the time for an access
+    /// token.
+    async fn exchange(&self, endpoint: &Endpoint) -> Result<ChatReply, CallError> {
+        self.outbound.provider.prepare(endpoint).await?;
+        let began = Instant::now();
+        let reply = self.outbound.provider.complete(endpoint, self.call.request).await?;
+        Ok(ChatReply { latency: began.elapsed(), ..reply })
     }
 
     fn active_left(&self) -> Duration {
