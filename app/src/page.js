@@ -64,6 +64,27 @@
     }
   };
   addEventListener("pagehide", keep);
+  // What is typed between a reload and the return of the kept input is newer. The form is
+  // rendered again with the kept input, so this puts the newer values and the focus back.
+  const typed = new Map();
+  let focused;
+  const noteTyped = ({ target }) => target.form?.dataset.keep !== undefined && typed.set(target.id, target);
+  addEventListener("input", noteTyped);
+  addEventListener("focusin", ({ target }) => (focused = target));
+  addEventListener("kept-input-restored", () => {
+    removeEventListener("input", noteTyped);
+    for (const [id, { value, checked }] of typed) {
+      const field = document.getElementById(id);
+      if (!field) continue;
+      field.value = value;
+      field.checked = checked;
+      for (const type of ["input", "change"]) field.dispatchEvent(new Event(type, { bubbles: true }));
+    }
+    const field = document.getElementById(focused?.id);
+    if (!field || field === focused) return;
+    field.focus();
+    if (field.selectionStart !== null) field.setSelectionRange?.(focused.selectionStart, focused.selectionEnd);
+  });
   const [navigation] = performance.getEntriesByType("navigation");
   if (!["reload", "back_forward"].includes(navigation?.type)) forget();
 

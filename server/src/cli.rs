@@ -37,6 +37,8 @@ pub enum UserCommand {
     Create {
         #[command(flatten)]
         data: DataArgs,
+        #[command(flatten)]
+        log: LogArgs,
         /// Email address of the account
         #[arg(long)]
         email: String,
@@ -49,6 +51,8 @@ pub enum UserCommand {
     ResetPassword {
         #[command(flatten)]
         data: DataArgs,
+        #[command(flatten)]
+        log: LogArgs,
         /// Email address of the account
         #[arg(long)]
         email: String,
@@ -70,6 +74,8 @@ pub enum TokenCommand {
     Create {
         #[command(flatten)]
         data: DataArgs,
+        #[command(flatten)]
+        log: LogArgs,
         /// Email address of the owner
         #[arg(long)]
         email: String,

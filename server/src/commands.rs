@@ -34,11 +34,18 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             crate::serve::serve(*args).await
         }
         Command::User(args) => match args.command {
-            UserCommand::Create { data, email, .. } => create_user(&data, &email).await,
-            UserCommand::ResetPassword { data, email, .. } => reset_password(&data, &email).await,
+            UserCommand::Create { data, log, email, .. } => {
+                init_log(&log);
+                create_user(&data, &email).await
+            }
+            UserCommand::ResetPassword { data, log, email, .. } => {
+                init_log(&log);
+                reset_password(&data, &email).await
+            }
         },
         Command::Token(args) => match args.command {
-            TokenCommand::Create { data, email, name, expires_in_days } => {
+            TokenCommand::Create { data, log, email, name, expires_in_days } => {
+                init_log(&log);
                 create_token(&data, &email, &TokenRequest { name, expires_in_days }).await
             }
         },

@@ -194,6 +194,13 @@ mod in_browser {
         serde_json::from_str(&fields).ok()
     }
 
+    /// Tells `page.js` that a form shows its kept input again.
+    pub fn announce_restored_input() {
+        if let (Some(window), Ok(event)) = (window(), web_sys::Event::new("kept-input-restored")) {
+            let _ = window.dispatch_event(&event);
+        }
+    }
+
     /// Focuses the next (or previous) match after the focused element.
     pub fn focus_next(selector: &str, back: bool) {
         let Some(document) = document() else { return };
@@ -298,6 +305,7 @@ mod on_server {
     pub fn take_kept_fields() -> Option<Vec<(String, String)>> {
         None
     }
+    pub fn announce_restored_input() {}
     pub fn focus_next(_selector: &str, _back: bool) {}
     pub fn move_within_row(_event: &KeyboardEvent) {}
     pub fn is_typing(_event: &KeyboardEvent) -> bool {

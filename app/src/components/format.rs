@@ -1,6 +1,6 @@
 //! Text for numbers, the same on server and browser, without locale.
 
-use crate::domain::{Counts, ErrorKind, Run, Suite, SuiteStatus, pass_rate as domain_pass_rate};
+use crate::domain::{Counts, ErrorKind, Run, Suite, SuiteStatus, judged_pass_rate};
 
 /// `1 run`, `3 runs`.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn pass_rate(suite: &Suite) -> String {
     if is_cancelled || judged == 0 {
         return percent(None);
     }
-    let rate = percent(domain_pass_rate(&suite.counts));
+    let rate = percent(judged_pass_rate(&suite.counts));
     if judged == suite.total {
         return format!("{rate} ({passed} of {judged})");
     }
@@ -46,10 +46,15 @@ pub fn padded(number: u32, largest: u32) -> String {
     format!("{}{number}", "\u{2007}".repeat(digits.saturating_sub(number.len())))
 }
 
-/// Says that a suite re-runs runs of another one: `re-run of 9 runs`.
+/// Says that a suite re-runs another one, or which part of it: `re-run of 9 runs`,
+/// `re-run of 2 of 9 runs`.
 #[must_use]
 pub fn rerun(suite: &Suite) -> Option<String> {
-    suite.parent_id.map(|_| format!("re-run of {}", plural(suite.total, "run")))
+    suite.parent_id?;
+    Some(match suite.part_of {
+        Some(whole) => format!("re-run of {} of {}", suite.total, plural(whole, "run")),
+        None => format!("re-run of {}", plural(suite.total, "run")),
+    })
 }
 
 /// `85`, or `–`.
@@ -170,6 +175,7 @@ mod tests {
             "id": "0190a000-0000-7000-8000-000000000001",
             "agent": {"id": "0190a000-0000-7000-8000-000000000002", "revision": 1, "name": "A"},
             "status": status, "total": total, "counts": counts, "pass_rate": 0.123,
+            "judged": 0, "judged_pass_rate": null, "part_of": null,
             "progress": {"done": 0, "total": total, "eta_seconds": null}, "concurrency": 1,
             "repeats": 1, "parent_id": null, "note": "", "created_at": "2026-11-23T06:38:38.123Z",
             "started_at": null, "finished_at": null, "cancel_requested_at": null,
@@ -210,6 +216,8 @@ mod tests {
         assert_eq!(rerun(&one), None);
         one.parent_id = Some(one.id);
         assert_eq!(rerun(&one).as_deref(), Some("re-run of 9 runs"));
+        one.part_of = Some(12);
+        assert_eq!(rerun(&one).as_deref(), Some("re-run of 9 of 12 runs"));
     }
 
     #[test]

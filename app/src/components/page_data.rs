@@ -282,6 +282,7 @@ fn notice_text(code: &str) -> Option<&'static str> {
         }
         "cancelled" | "cancelling" => "Cancellation requested. The transcript so far is kept.",
         "evaluating" | "judging" => "Rejudging the transcript. The run keeps its original verdict.",
+        "session_ended" => "The session was signed out.",
         "password_changed" => "Password changed. All other sessions were signed out.",
         "signed_out" | "signed-out" => "You are signed out.",
         "signed_out_everywhere" => "You are signed out everywhere.",

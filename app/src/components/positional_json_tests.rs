@@ -53,8 +53,8 @@ fn suite() -> Value {
         "id": ID, "agent": {"id": ID, "revision": 1, "name": "A"}, "status": "running", "total": 1,
         "counts": {"pending": 0, "running": 0, "passed": 0, "failed": 1, "inconclusive": 0,
             "error": 0, "cancelled": 0},
-        "pass_rate": 0.5, "progress": {"done": 1, "total": 1, "eta_seconds": 7},
-        "concurrency": 3, "repeats": 1, "parent_id": ID, "note": "n", "created_at": AT,
+        "pass_rate": 0.5, "judged": 1, "judged_pass_rate": 0.5, "progress": {"done": 1, "total": 1, "eta_seconds": 7},
+        "concurrency": 3, "repeats": 1, "parent_id": ID, "part_of": 3, "note": "n", "created_at": AT,
         "started_at": AT, "finished_at": AT, "cancel_requested_at": AT, "runs": [run()],
     })
 }
@@ -145,7 +145,8 @@ fn map_at<'a>(value: &'a mut Value, pointer: &str) -> &'a mut serde_json::Map<St
 fn runs_and_suites_parse_like_serde_json() {
     assert_same::<RunData>(&json!({"run": run(), "key": "k"}));
     let snapshot = json!({"seq": 7, "suite": suite()});
-    assert_same::<SuiteData>(&json!({"snapshot": snapshot, "followed": run(), "key": "k"}));
+    assert_same::<SuiteData>(&json!({"snapshot": snapshot, "followed": run(), "key": "k",
+        "newest": {"agent": 2, "scenarios": [[ID, 3]]}}));
     assert_same::<Page<Suite>>(&json!({"items": [suite()], "next": "n"}));
 }
 

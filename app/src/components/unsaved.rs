@@ -1,6 +1,7 @@
 //! Input of a new object that survives a reload. `page.js` keeps the fields of a form with
 //! the attribute `data-keep` in this tab when the page is left, and forgets them when
-//! another page is opened. Passwords and headers are never kept.
+//! another page is opened. Passwords and headers are never kept. What was typed before the
+//! kept input returned is newer, so `page.js` puts it into the restored form.
 
 use super::browser;
 use crate::domain::{Draft, form};
@@ -18,6 +19,7 @@ pub fn with_kept_input(
             && let Some(fields) = browser::take_kept_fields()
         {
             kept.set(form::parse(fields).ok());
+            browser::after_ms(0, browser::announce_restored_input);
         }
     });
     let shown = move || {

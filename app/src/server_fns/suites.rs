@@ -4,7 +4,7 @@ use super::Choice;
 use super::scenarios::ScenarioFilterParams;
 #[cfg(feature = "ssr")]
 use crate::domain::{Agent, Scenario, Suite};
-use crate::domain::{Preflight, Problems, Run, SuiteSnapshot};
+use crate::domain::{NewestRevisions, Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::Page;
@@ -108,6 +108,8 @@ pub struct SuiteData {
     pub followed: Option<Run>,
     /// The idempotency key of the re-run form.
     pub key: String,
+    /// What a re-run would use.
+    pub newest: NewestRevisions,
 }
 
 /// Suites, newest first.
@@ -255,7 +257,8 @@ pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<Sui
         Some(run) => Some(services.results.run(&caller, run).await?),
         None => None,
     };
-    Ok(SuiteData { snapshot, followed, key: services.suites.new_idempotency_key() })
+    let newest = services.suites.newest_revisions(&caller, &snapshot.suite).await?;
+    Ok(SuiteData { snapshot, followed, key: services.suites.new_idempotency_key(), newest })
 }
 
 #[cfg(test)]

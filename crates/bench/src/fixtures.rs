@@ -69,6 +69,7 @@ pub(crate) async fn create_suite(
         repeats: 1,
         note: String::new(),
         parent_id: None,
+        part_of: None,
         runs: (0..runs).map(run).collect(),
         allow_parallel: true,
         queue_per_user: 1_000_000,

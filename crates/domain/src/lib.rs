@@ -12,12 +12,14 @@ mod connection_preset;
 mod connection_query;
 mod connection_spec;
 mod draft;
+mod draft_reader;
 pub mod error;
 mod evaluation;
 mod event;
 pub mod form;
 mod ids;
 mod model_options;
+mod newest_revisions;
 mod preflight;
 mod problem;
 mod run;
@@ -46,6 +48,8 @@ mod connection_tests;
 mod draft_tests;
 #[cfg(test)]
 mod scenario_tests;
+#[cfg(test)]
+mod text_item_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
 pub use connection::{Breaker, BreakerState, Connection, ConnectionKind, ConnectionTest};
@@ -57,7 +61,8 @@ pub use connection_preset::{
 };
 pub use connection_query::is_secret_parameter;
 pub use connection_spec::ConnectionSpec;
-pub use draft::{Draft, DraftReader};
+pub use draft::Draft;
+pub use draft_reader::DraftReader;
 pub use evaluation::{
     Basis, Check, Evaluation, EvaluationStatus, Evidence, Item, ItemKind, Verdict,
 };
@@ -69,6 +74,7 @@ pub use ids::{
     SuiteId, TokenId, UserId,
 };
 pub use model_options::{ModelOptions, ReasoningEffort};
+pub use newest_revisions::NewestRevisions;
 pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
 pub use problem::{Problem, Problems};
 pub use run::{
@@ -80,7 +86,10 @@ pub use scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 pub use settings::{ApiToken, BrowserSession, ModelChoice, NewToken, Settings, TokenRequest};
-pub use suite::{Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, pass_rate};
+pub use suite::{
+    Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, judged_pass_rate,
+    pass_rate,
+};
 pub use text::{is_blank, replace_nul};
 pub use text_item::{TextItem, TextMatch};
 pub use timestamp::Timestamp;

@@ -132,6 +132,8 @@ impl TokenRequest {
 /// A session of a browser in which the user is signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowserSession {
+    /// The hash of the secret session id, in hexadecimal digits: it signs nobody in.
+    pub id: String,
     pub signed_in_at: Timestamp,
     /// Accurate to a few minutes.
     pub last_used_at: Timestamp,

@@ -82,9 +82,18 @@ impl Counts {
     }
 }
 
+/// The pass rate of a suite, from 0 to 1. `None` while a run has neither passed nor failed,
+/// and for a cancelled suite: the runs that were judged are no sample of those that were
+/// planned.
+#[must_use]
+pub fn pass_rate(counts: &Counts, is_cancelled: bool) -> Option<f64> {
+    let is_complete = counts.judged() == counts.total() && !is_cancelled;
+    judged_pass_rate(counts).filter(|_| is_complete)
+}
+
 /// passed / (passed + failed), from 0 to 1; `None` if no run passed or failed.
 #[must_use]
-pub fn pass_rate(counts: &Counts) -> Option<f64> {
+pub fn judged_pass_rate(counts: &Counts) -> Option<f64> {
     let judged = counts.judged();
     (judged > 0).then(|| f64::from(counts.passed) / f64::from(judged))
 }
@@ -111,8 +120,13 @@ pub struct Suite {
     pub total: u32,
     /// Number of runs by status.
     pub counts: Counts,
-    /// passed / (passed + failed), from 0 to 1.
+    /// passed / total, from 0 to 1; null unless every run passed or failed, and for a
+    /// cancelled suite.
     pub pass_rate: Option<f64>,
+    /// Number of runs that passed or failed: the denominator of `judged_pass_rate`.
+    pub judged: u32,
+    /// passed / judged, from 0 to 1; null if no run passed or failed.
+    pub judged_pass_rate: Option<f64>,
     pub progress: SuiteProgress,
     /// Maximum number of concurrent runs.
     pub concurrency: u32,
@@ -120,6 +134,8 @@ pub struct Suite {
     pub repeats: u32,
     /// The suite that this suite re-runs.
     pub parent_id: Option<SuiteId>,
+    /// If this suite re-runs only a part of another one: the number of runs of the whole.
+    pub part_of: Option<u32>,
     /// A note written by the user.
     pub note: String,
     pub created_at: Timestamp,
@@ -188,4 +204,37 @@ pub struct StartSuite {
 
 fn one() -> u32 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Counts, judged_pass_rate, pass_rate};
+    use rstest::rstest;
+
+    #[rstest]
+    // passed, failed, other runs, cancelled → pass rate, pass rate of the judged runs
+    #[case::all_passed(2, 0, Counts::default(), false, Some(1.0), Some(1.0))]
+    #[case::some_failed(1, 3, Counts::default(), false, Some(0.25), Some(0.25))]
+    #[case::all_failed(0, 2, Counts::default(), false, Some(0.0), Some(0.0))]
+    #[case::no_run(0, 0, Counts::default(), false, None, None)]
+    #[case::error(1, 0, Counts { error: 9, ..Counts::default() }, false, None, Some(1.0))]
+    #[case::inconclusive(1, 1, Counts { inconclusive: 1, ..Counts::default() }, false, None, Some(0.5))]
+    #[case::pending(2, 2, Counts { pending: 1, ..Counts::default() }, false, None, Some(0.5))]
+    #[case::running(2, 2, Counts { running: 1, ..Counts::default() }, false, None, Some(0.5))]
+    #[case::cancelled_run(3, 1, Counts { cancelled: 1, ..Counts::default() }, false, None, Some(0.75))]
+    #[case::nothing_judged(0, 0, Counts { error: 2, ..Counts::default() }, false, None, None)]
+    #[case::cancelled_suite(3, 1, Counts { cancelled: 1, ..Counts::default() }, true, None, Some(0.75))]
+    #[case::cancelled_when_all_were_judged(3, 1, Counts::default(), true, None, Some(0.75))]
+    fn pass_rate_needs_every_planned_run(
+        #[case] passed: u32,
+        #[case] failed: u32,
+        #[case] others: Counts,
+        #[case] is_cancelled: bool,
+        #[case] rate: Option<f64>,
+        #[case] of_judged: Option<f64>,
+    ) {
+        let counts = Counts { passed, failed, ..others };
+        assert_eq!(pass_rate(&counts, is_cancelled), rate);
+        assert_eq!(judged_pass_rate(&counts), of_judged);
+    }
 }

@@ -8,7 +8,7 @@ use super::call_slots::Slot;
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
-use domain::{ConnectionId, ErrorKind, RunError, Timestamp, UserId, Waiting};
+use domain::{ConnectionId, ErrorKind, EvaluationId, RunError, Timestamp, UserId, Waiting};
 use llm::outbound::{
     Call, CallHooks, CallLimits, CallOrder, CallOutcome, CallTimes, EndpointResolver,
 };
@@ -16,8 +16,10 @@ use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use store::StoreError;
+use store::queue::OutageKey;
 use store::transition::{LEASE_DURATION, Lease, RunChange};
+use store::{StoreError, StoreResult};
+use tokio::task::JoinError;
 use tracing::Instrument;
 
 /// Shorter waits are not stored.
@@ -41,6 +43,21 @@ impl From<CallError> for CallInterrupted {
     }
 }
 
+/// The lease of the caller.
+pub(super) enum HeldLease {
+    Run(Lease),
+    Rejudge { id: EvaluationId, lease_epoch: u32 },
+}
+
+impl HeldLease {
+    fn of_run(&self) -> Option<Lease> {
+        match self {
+            Self::Run(lease) => Some(lease.clone()),
+            Self::Rejudge { .. } => None,
+        }
+    }
+}
+
 /// The caller of a call, and its remaining time.
 pub(super) struct CallContext<'a> {
     pub(super) shared: &'a Arc<Shared>,
@@ -48,8 +65,8 @@ pub(super) struct CallContext<'a> {
     pub(super) user_id: UserId,
     /// The place among the waiting calls of the user.
     pub(super) order: CallOrder,
-    /// The run whose waits are stored; `None` for a rejudge.
-    pub(super) lease: Option<Lease>,
+    /// The run or rejudge whose waits are stored.
+    pub(super) lease: HeldLease,
     /// When the run or the rejudge was requested.
     pub(super) requested_at: Timestamp,
     /// The reaper ends the run after this time.
@@ -105,8 +122,9 @@ impl CallContext<'_> {
     /// How long the current outage of the connection may still last.
     fn outage_left(&self, connection: ConnectionId) -> Duration {
         let (shared, now) = (self.shared, self.shared.clock.now());
-        let (key, limit) = ((self.user_id, connection), shared.settings.outage_wait);
-        let left = shared.outages.time_left(key, self.requested_at, limit, now);
+        let limit = shared.settings.outage_wait;
+        let key = OutageKey { user_id: self.user_id, connection_id: connection, model: None };
+        let left = shared.outages.time_left(&key, self.requested_at, limit, now);
         left.unwrap_or(Duration::MAX)
     }
 
@@ -118,13 +136,32 @@ impl CallContext<'_> {
     /// Stores a change in its own task. Returns whether it was stored. If the lease is
     /// lost, it never returns, so that the run makes no further call.
     async fn store(&self, change: RunChange) -> bool {
-        let Some(lease) = self.lease.clone() else { return false };
+        let Some(lease) = self.lease.of_run() else { return false };
         let shared = self.shared.clone();
-        let stored = tokio::spawn(
-            async move { shared.queue.commit(&lease, change, shared.clock.now()).await }
-                .in_current_span(),
-        );
-        match stored.await {
+        let stored = async move { shared.queue.commit(&lease, change, shared.clock.now()).await };
+        self.is_stored(tokio::spawn(stored.in_current_span()).await).await
+    }
+
+    /// Stores that the caller waits for a call slot of this server, or no longer.
+    async fn store_slot_wait(&self, waits: bool) {
+        match self.lease {
+            HeldLease::Run(_) => {
+                self.store_waiting(waits.then_some(Waiting::SLOT)).await;
+            }
+            HeldLease::Rejudge { id, lease_epoch } => {
+                let shared = self.shared.clone();
+                let stored = async move {
+                    let now = shared.clock.now();
+                    shared.queue.store_rejudge_wait(id, lease_epoch, waits, now).await
+                };
+                self.is_stored(tokio::spawn(stored.in_current_span()).await).await;
+            }
+        }
+    }
+
+    /// Whether a wait was stored. If the lease is lost, it never returns.
+    async fn is_stored<T>(&self, stored: Result<StoreResult<T>, JoinError>) -> bool {
+        match stored {
             Ok(Ok(_)) => return true,
             Ok(Err(StoreError::LeaseLost)) => self.stop_without_lease().await,
             Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
@@ -194,9 +231,9 @@ impl RunHooks<'_> {
         let slot = match tokio::time::timeout(MIN_STORED_WAIT, &mut acquire).await {
             Ok(slot) => slot,
             Err(_) => {
-                self.context.store_waiting(Some(Waiting::SLOT)).await;
+                self.context.store_slot_wait(true).await;
                 let slot = acquire.await;
-                self.context.store_waiting(None).await;
+                self.context.store_slot_wait(false).await;
                 slot
             }
         };
@@ -216,7 +253,7 @@ impl CallHooks for RunHooks<'_> {
 
     async fn resumed(&self) {
         let shared = self.context.shared;
-        if let Some(lease) = self.context.lease.clone() {
+        if let Some(lease) = self.context.lease.of_run() {
             let mut stored = false;
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());

@@ -5,25 +5,23 @@
 
 use super::Shared;
 use super::judge_driver::sentence;
-use domain::{ConnectionId, Timestamp, UserId};
+use domain::Timestamp;
 use llm::outbound::FailingConnection;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::queue::{GiveUp, Outage};
+use store::queue::{GiveUp, Outage, OutageKey};
 
 /// The interval between rounds.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// A stored outage of a connection that was not called since is forgotten.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
-type Key = (UserId, ConnectionId);
-
 /// The outages that are known.
 #[derive(Debug, Default)]
 pub(super) struct Outages {
-    known: Mutex<HashMap<Key, Known>>,
+    known: Mutex<HashMap<OutageKey, Known>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +36,19 @@ struct Known {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Changes {
     began: Vec<Outage>,
-    ended: Vec<Key>,
+    ended: Vec<OutageKey>,
 }
 
-fn key_of(failing: &FailingConnection) -> Key {
-    (failing.user_id, failing.connection_id)
+fn key_of(failing: &FailingConnection) -> OutageKey {
+    let FailingConnection { user_id, connection_id, model, .. } = failing.clone();
+    OutageKey { user_id, connection_id, model }
 }
 
 impl Outages {
     pub(super) fn stored(outages: Vec<Outage>) -> Self {
         let known = outages.into_iter().map(|outage| {
             let known = Known { began_at: outage.began_at, seen: false };
-            ((outage.user_id, outage.connection_id), known)
+            (outage.key, known)
         });
         Self { known: Mutex::new(known.collect()) }
     }
@@ -58,12 +57,12 @@ impl Outages {
     /// an outage; `None` without an outage.
     pub(super) fn time_left(
         &self,
-        key: Key,
+        key: &OutageKey,
         requested_at: Timestamp,
         limit: Duration,
         now: Timestamp,
     ) -> Option<Duration> {
-        let began_at = self.known.lock().get(&key)?.began_at;
+        let began_at = self.known.lock().get(key)?.began_at;
         Some(began_at.max(requested_at).plus(limit).since(now))
     }
 
@@ -75,14 +74,13 @@ impl Outages {
             let began_at = known.get(&key_of(connection)).map(|outage| outage.began_at);
             // A success in between ended the former outage.
             if began_at.is_none_or(|began_at| connection.last_success > Some(began_at)) {
-                let (user_id, connection_id) = key_of(connection);
-                changes.began.push(Outage { user_id, connection_id, began_at: now });
+                changes.began.push(Outage { key: key_of(connection), began_at: now });
             }
         }
         for (key, outage) in known.iter() {
             let fails = failing.iter().any(|failing| key_of(failing) == *key);
             if !fails && (outage.seen || now.since(outage.began_at) >= MAX_AGE) {
-                changes.ended.push(*key);
+                changes.ended.push(key.clone());
             }
         }
         changes
@@ -92,7 +90,7 @@ impl Outages {
         let mut known = self.known.lock();
         for outage in &changes.began {
             let new = Known { began_at: outage.began_at, seen: true };
-            known.insert((outage.user_id, outage.connection_id), new);
+            known.insert(outage.key.clone(), new);
         }
         for key in &changes.ended {
             known.remove(key);
@@ -133,17 +131,19 @@ async fn check(shared: &Shared) {
 /// since they were requested.
 async fn give_up(shared: &Shared, connection: FailingConnection, now: Timestamp) {
     let limit = shared.settings.outage_wait;
-    let left = shared.outages.time_left(key_of(&connection), Timestamp(0), limit, now);
+    let key = key_of(&connection);
+    let left = shared.outages.time_left(&key, Timestamp(0), limit, now);
     if left.is_none_or(|left| !left.is_zero()) {
         return;
     }
-    let FailingConnection { user_id, connection_id, reason, .. } = connection;
+    let FailingConnection { connection_id, reason, .. } = connection;
+    let calls = if key.model.is_some() { "call of this model" } else { "call" };
     let message = format!(
-        "Not begun: no call on this connection succeeded for {}. {} Re-run the errors when it works again.",
+        "Not begun: no {calls} on this connection succeeded for {}. {} Re-run the errors when it works again.",
         in_words(limit),
         sentence(&reason),
     );
-    let give_up = GiveUp { user_id, connection_id, created_by: now.minus(limit), message };
+    let give_up = GiveUp { key, created_by: now.minus(limit), message };
     match shared.queue.give_up_pending(give_up, now).await {
         Ok(0) => {}
         Ok(runs) => tracing::warn!(%connection_id, runs, "runs ended in an outage"),

@@ -2,7 +2,7 @@
 //! and with its own lease. It never changes the run.
 
 use super::Shared;
-use super::calling::{CallContext, CallInterrupted};
+use super::calling::{CallContext, CallInterrupted, HeldLease};
 use super::judge_driver::{
     apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
 };
@@ -95,7 +95,7 @@ async fn end(
     row.evaluation.error = error;
     row.evaluation.finished_at = Some(now);
     match store(&store_retry, &row).await {
-        Ok(()) => log_end(&row),
+        Ok(_) => log_end(&row),
         Err(error) => {
             tracing::warn!(%error, "the end could not be stored; the lease will expire");
         }
@@ -151,7 +151,8 @@ async fn judge(
                     )),
                 })?;
                 record_reply(&mut row.evaluation, &reply);
-                store(&store_retry, row).await?;
+                // The deadline may have moved while the call waited for a slot.
+                *row = store(&store_retry, row).await?;
             }
         }
     }
@@ -170,7 +171,7 @@ fn call_context<'a>(
         user_id: row.user_id,
         // Before all runs, because a user waits for the result.
         order: CallOrder::default(),
-        lease: None,
+        lease: HeldLease::Rejudge { id: row.id(), lease_epoch: row.lease_epoch },
         requested_at: row.evaluation.created_at,
         deadline: row.deadline_at,
         active_left: EVALUATION_ALLOWANCE.min(left),
@@ -184,7 +185,7 @@ fn log_end(row: &EvaluationRow) {
     tracing::info!(status = row.evaluation.status.as_str(), kind, "rejudge ended");
 }
 
-async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> StoreResult<()> {
+async fn store(store_retry: &StoreRetry<'_>, row: &EvaluationRow) -> StoreResult<EvaluationRow> {
     let shared = store_retry.shared;
     let now = shared.clock.now();
     let commit =

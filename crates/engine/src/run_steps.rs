@@ -1,7 +1,7 @@
 //! Executes the steps of a run. The next step is always derived from the stored
 //! state, so a recovered run takes the same path as one that never stopped.
 
-use super::calling::{CallContext, CallInterrupted};
+use super::calling::{CallContext, CallInterrupted, HeldLease};
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use super::{Shared, conversation_driver, judge_driver};
@@ -203,7 +203,7 @@ impl ActiveRun {
                 began_at: self.row.started_at.unwrap_or(self.row.created_at),
                 id: self.row.id.0,
             },
-            lease: Some(self.lease.clone()),
+            lease: HeldLease::Run(self.lease.clone()),
             requested_at: self.row.created_at,
             deadline: self.row.deadline_at,
             active_left: if judging {

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -256,6 +256,21 @@ impl TestServer {
     /// Runs another subcommand with the environment of the server. Returns
     /// whether it succeeded, and its output (its errors when it failed).
     pub fn run_command(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let output = self.command_output(arguments, input);
+        let success = output.status.success();
+        let bytes = if success { output.stdout } else { output.stderr };
+        (success, text_of(&bytes))
+    }
+
+    /// Runs another subcommand, which must succeed. Returns its output and its log.
+    pub fn run_command_with_log(&self, arguments: &[&str], input: &str) -> (String, String) {
+        let output = self.command_output(arguments, input);
+        let log = text_of(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        (text_of(&output.stdout), log)
+    }
+
+    fn command_output(&self, arguments: &[&str], input: &str) -> Output {
         let mut child = self
             .binary
             .command()
@@ -268,11 +283,7 @@ impl TestServer {
             .spawn()
             .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let success = output.status.success();
-        let bytes = if success { output.stdout } else { output.stderr };
-        let text = String::from_utf8_lossy(&bytes);
-        (success, text.strip_suffix('\n').unwrap_or(&text).to_owned())
+        child.wait_with_output().unwrap()
     }
 
     /// Creates an account and a token with the command line.
@@ -291,6 +302,11 @@ impl TestServer {
             token,
         }
     }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.strip_suffix('\n').unwrap_or(&text).to_owned()
 }
 
 impl Drop for TestServer {

@@ -100,6 +100,36 @@ fn quotes_are_whole_words(#[case] said: &str, #[case] quote: &str, #[case] found
     assert_eq!(find(&turns, 3, quote), found, "under another number");
 }
 
+/// A space may be missing or added beside a character that belongs to no word, and nowhere
+/// else.
+#[rstest]
+#[case::after_a_colon("The price is:40 dollars", "The price is: 40 dollars", true)]
+#[case::before_a_colon("The price is: 40 dollars", "The price is : 40 dollars", true)]
+#[case::in_parentheses("It is open (on Sundays) too", "It is open ( on Sundays ) too", true)]
+#[case::around_a_slash("Pay weekly / monthly here", "Pay weekly/monthly here", true)]
+#[case::around_an_equals_sign("with retries = 3 in all", "with retries=3 in all", true)]
+#[case::before_a_percent_sign("You save 10 % off today", "You save 10% off today", true)]
+#[case::after_a_comma("Monday, Tuesday, Friday", "Monday,Tuesday,Friday", true)]
+#[case::nested_json("{\"a\": {\"b\": [1, 2]}}", "{\"a\":{\"b\":[1,2]}}", true)]
+#[case::line_break_in_json("{\n  \"a\": 1,\n  \"b\": 2\n}", "{\"a\":1,\"b\":2}", true)]
+#[case::between_words("We can not refund it", "We cannot refund it", false)]
+#[case::within_a_word("We cannot refund it", "We can not refund it", false)]
+#[case::between_digits("Call 555 123 now please", "Call 555123 now please", false)]
+#[case::within_a_number("Call 555123 now please", "Call 555 123 now please", false)]
+#[case::between_word_and_number("You pay 40 USD today", "You pay 40USD today", false)]
+#[case::other_character("The price is: 40 dollars", "The price is; 40 dollars", false)]
+#[case::missing_character("The price is: 40 dollars", "The price is 40 dollars", false)]
+#[case::words_end_at_a_dropped_space("a value: un, able to pay", "value: unable to pay", false)]
+#[case::other_value("{\"a\": 1, \"b\": 22}", "{\"a\":1,\"b\":2", false)]
+fn spaces_are_ignored_only_beside_characters_of_no_word(
+    #[case] said: &str,
+    #[case] quote: &str,
+    #[case] found: bool,
+) {
+    let turns = transcript(vec![user("x"), says(said)]);
+    assert_eq!(find(&turns, 1, quote), found.then_some(1));
+}
+
 #[rstest]
 #[case::over_two_turns(
     "One moment please, I look",

@@ -53,6 +53,8 @@ mod step_tests;
 #[cfg(test)]
 mod text_search_tests;
 #[cfg(test)]
+mod tool_evidence_tests;
+#[cfg(test)]
 mod verdict_tests;
 #[cfg(test)]
 mod without_judge_tests;

@@ -9,14 +9,44 @@ fn contains(message: &str, term: &str, matching: TextMatch) -> bool {
     Message::new(message, &mut budget).contains(&term)
 }
 
+/// Only case, Unicode form, typographic marks and white space are folded, in both ways of
+/// matching.
 #[rstest]
-// What is folded.
 #[case::case("FULL REFUND", "full refund", true)]
+#[case::case_of_the_term("full refund", "FULL Refund", true)]
+#[case::umlaut_case("GRÖSSE", "größe", false)]
 #[case::typographic("It’s “final”—really", "it's \"final\" - really", true)]
+#[case::typographic_term("It's \"final\"", "It’s «final»", true)]
+#[case::other_apostrophe("it\u{02BC}s", "it's", true)]
+#[case::missing_apostrophe("its final", "it's final", false)]
+#[case::missing_quotation_mark("say final", "say \"final\"", false)]
+#[case::dashes("9–5 today", "9-5 today", true)]
+#[case::dash_and_space("yes — of course", "yes of course", true)]
+#[case::dash_is_no_letter("co-operate", "cooperate", false)]
+#[case::minus_counts("at −5 °C", "at 5 °C", false)]
+#[case::minus_form("at −5 °C", "at -5 °C", true)]
 #[case::unicode_form("cafe\u{301} Ａ１", "Café A1", true)]
+#[case::ligature("the oﬃce", "the office", true)]
+#[case::accent_counts("cafe", "café", false)]
 #[case::white_space("full \n\t refund", "full refund", true)]
+#[case::no_break_space("full\u{00A0}refund", "full refund", true)]
+#[case::zero_width("re\u{200B}fund", "refund", true)]
+#[case::soft_hyphen("re\u{00AD}fund", "refund", true)]
 #[case::words_apart("fullrefund", "full refund", false)]
-// What is literal.
+#[case::words_joined("full refund", "fullrefund", false)]
+#[case::word_between("full and final refund", "full refund", false)]
+#[case::order("refund full", "full refund", false)]
+fn folded_differences_do_not_matter(
+    #[case] message: &str,
+    #[case] term: &str,
+    #[case] found: bool,
+) {
+    for matching in [Word, Part] {
+        assert_eq!(contains(message, term, matching), found, "{matching:?}");
+    }
+}
+
+#[rstest]
 #[case::sharp("I like C.", "C#", false)]
 #[case::sharp_found("I like C#.", "C#", true)]
 #[case::number_sign("Order 142", "#42", false)]

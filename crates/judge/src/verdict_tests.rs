@@ -3,7 +3,7 @@ use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
 use Answer::{Absent, AbsentWrong, No, NotByAbsence, Quoted, Unknown, Wrong};
 use Verdict::{Failed, Inconclusive, Passed};
-use conversation::fixtures::{agent, answers, calls, says, scenario, transcript, user};
+use conversation::fixtures::{agent, says, scenario, transcript, user};
 use domain::{Basis, EvidenceRule, ItemKind, ScenarioSpec, Turn, Verdict};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -200,57 +200,31 @@ fn checks_decide_without_questions(
     assert_eq!(outcome.judge_score, None);
 }
 
+/// Beside a misquoted required item, only what is verified fails the run.
 #[rstest]
-// Only a rule that fails beside a misquoted item fails the run.
-#[case::fails(json!({"must_include": ["nowhere"]}), Failed)]
-#[case::forbidden(json!({"must_not_include": ["very words"]}), Failed)]
-#[case::tool(json!({"must_call_tools": ["find_slot"]}), Failed)]
-#[case::holds(json!({"must_include": ["very words"]}), Inconclusive)]
-#[case::minimum(json!({"min_score": 100}), Inconclusive)]
-fn misquoted_item_fails_run_only_with_failed_check(
-    #[case] criteria: serde_json::Value,
+#[case::rule_fails(json!({"success_criteria": {"must_include": ["nowhere"]}}), vec![Wrong], Failed)]
+#[case::forbidden_text(json!({"success_criteria": {"must_not_include": ["very words"]}}), vec![Wrong], Failed)]
+#[case::tool_never_called(json!({"success_criteria": {"must_call_tools": ["find_slot"]}}), vec![Wrong], Failed)]
+#[case::other_behavior_is_missing(json!({"expected_behaviors": ["Does it", "Does that"]}), vec![Wrong, NotByAbsence], Failed)]
+#[case::condition_is_quoted(json!({"failure_conditions": ["Swears"]}), vec![Wrong, Quoted], Failed)]
+#[case::rule_passes(json!({"success_criteria": {"must_include": ["very words"]}}), vec![Wrong], Inconclusive)]
+#[case::minimum_score(json!({"success_criteria": {"min_score": 100}}), vec![Wrong], Inconclusive)]
+#[case::alone(json!({}), vec![Wrong], Inconclusive)]
+#[case::other_behavior_is_met(json!({"expected_behaviors": ["Does it", "Does that"]}), vec![Wrong, Quoted], Inconclusive)]
+#[case::other_answer_is_not_verified(json!({"expected_behaviors": ["Does it", "Does that"]}), vec![Wrong, No], Inconclusive)]
+#[case::optional_behavior_is_missing(json!({"expected_behaviors": ["Does it", {"text": "b", "required": false}]}), vec![Wrong, NotByAbsence], Inconclusive)]
+#[case::condition_is_misquoted(json!({"failure_conditions": ["Swears"]}), vec![Wrong, Wrong], Inconclusive)]
+#[case::condition_did_not_happen(json!({"failure_conditions": ["Swears"]}), vec![Wrong, NotByAbsence], Inconclusive)]
+#[case::criterion_is_missing(json!({"success_criteria": {"criteria": ["Polite"]}}), vec![Wrong, NotByAbsence], Inconclusive)]
+fn misquoted_item_fails_run_only_on_verified_grounds(
+    #[case] with: serde_json::Value,
+    #[case] answers: Vec<Answer>,
     #[case] verdict: Verdict,
 ) {
-    let spec = scenario(json!({"expected_behaviors": ["Does it"], "success_criteria": criteria}));
-    assert_eq!(outcome(&spec, &[Wrong]).verdict, verdict);
-}
-
-#[rstest]
-#[case::behavior(json!({"expected_behaviors": ["b"]}), Inconclusive)]
-#[case::behavior_with_quote(json!({"expected_behaviors": [{"text": "b", "evidence": "required"}]}), Inconclusive)]
-#[case::behavior_with_tools(json!({"expected_behaviors": [{"text": "b", "evidence": "tool"}]}), Passed)]
-#[case::criterion(json!({"success_criteria": {"criteria": ["c"], "min_score": 0}}), Passed)]
-#[case::accusation(json!({"failure_conditions": ["f"]}), Inconclusive)]
-fn mock_result_proves_only_items_marked_with_tool(
-    #[case] draft: serde_json::Value,
-    #[case] verdict: Verdict,
-) {
-    let (agent, spec) = (agent(json!({})), scenario(draft));
-    let transcript = transcript(vec![
-        user("Hi"),
-        calls("", &[("c", "find_slot")]),
-        answers("c", "The account is closed"),
-        says("Nothing to add here."),
-    ]);
-    let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
-    let quote = Quote { turn: 2, quote: "The account is closed".to_owned() };
-    let item = ItemAnswer {
-        reason: String::new(),
-        met: Some(true),
-        basis: Some(Basis::Evidence),
-        evidence: vec![quote],
-    };
-    let reply = JudgeReply {
-        items: vec![item],
-        issues: vec![],
-        recommendations: vec![],
-        score: None,
-        opinion: None,
-    };
-    let outcome = evaluate(&case, reply);
+    let mut draft = json!({"expected_behaviors": ["Does it"]});
+    draft.as_object_mut().unwrap().extend(with.as_object().unwrap().clone());
+    let outcome = outcome(&scenario(draft), &answers);
     assert_eq!(outcome.verdict, verdict, "{}", outcome.summary);
-    let is_marked = spec.expected_behaviors.iter().any(|b| b.evidence == EvidenceRule::Tool);
-    assert_eq!(outcome.items[0].verified, is_marked);
 }
 
 #[test]

@@ -142,6 +142,21 @@ impl AccountService for Accounts {
         self.store.sessions(caller.user_id, self.clock.now()).await.or_app_error()
     }
 
+    async fn end_session(&self, caller: &Caller, id: &str) -> AppResult<()> {
+        reject_token(caller, "Sessions cannot be ended with an API token.")?;
+        if !self.store.end_session(caller.user_id, id).await.or_app_error()? {
+            return Err(AppError::not_found("session"));
+        }
+        log_event(AccountEvent::SessionEnded, Some(caller.user_id), None);
+        Ok(())
+    }
+
+    async fn log_throttled_sign_in(&self, email: &str) {
+        // The event is logged without its actor if the store cannot name it.
+        let user = self.store.user_by_email(email.trim()).await.ok().flatten();
+        log_event(AccountEvent::SignInThrottled, user.map(|user| user.id), None);
+    }
+
     async fn end_sessions(&self, caller: &Caller) -> AppResult<()> {
         reject_token(caller, "Sessions cannot be ended with an API token.")?;
         self.store.end_sessions(caller.user_id, self.clock.now()).await.or_app_error()?;

@@ -134,10 +134,21 @@ impl AccountStore for SqliteStore {
         self.writer.write(move |c| end_sessions(c, user, now).boxed()).await
     }
 
+    async fn end_session(&self, user: UserId, id: &str) -> StoreResult<bool> {
+        let id = id.to_owned();
+        let statement = sqlx::query!(
+            "DELETE FROM sessions WHERE user_id = ? AND lower(hex(id_hash)) = ?",
+            user.0,
+            id,
+        );
+        Ok(self.writer.execute(statement).await? > 0)
+    }
+
     async fn sessions(&self, user: UserId, now: Timestamp) -> StoreResult<Vec<BrowserSession>> {
         let sessions = sqlx::query!(
-            "SELECT data FROM sessions WHERE user_id = ? AND expires_at > ? \
-             ORDER BY expires_at DESC LIMIT ?",
+            r#"SELECT lower(hex(id_hash)) AS "id!: String", data FROM sessions
+               WHERE user_id = ? AND expires_at > ?
+               ORDER BY expires_at DESC LIMIT ?"#,
             user.0,
             now.0,
             MAX_LISTED_SESSIONS,
@@ -145,9 +156,10 @@ impl AccountStore for SqliteStore {
         .fetch_all(&self.read)
         .await
         .db()?;
-        let data = sessions.into_iter().filter_map(|session| session.data.value());
-        let mut sessions: Vec<_> =
-            data.filter_map(|data| crate::sessions::summary(&data)).collect();
+        let listed = sessions
+            .into_iter()
+            .filter_map(|session| crate::sessions::summary(session.id, &session.data.value()?));
+        let mut sessions: Vec<_> = listed.collect();
         sessions.sort_by_key(|session| std::cmp::Reverse(session.last_used_at));
         Ok(sessions)
     }

@@ -79,6 +79,7 @@ async fn database_of_first_schema_migrates_with_its_rows() {
     SCHEMA.run_to(1, &mut old).await.expect("the first schema");
     let evaluation = Evaluation::pending(Uuid::from_u128(8).into(), "m", 1, Timestamp(6));
     let evaluation = serde_json::to_string(&evaluation).expect("JSON");
+    let evaluation_bytes = evaluation.len();
     let rows = AssertSqlSafe(FIRST_ROWS.replace("EVALUATION", &evaluation));
     sqlx::raw_sql(rows).execute(&mut old).await.expect("rows");
     let newest: i64 = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
@@ -133,10 +134,49 @@ async fn database_of_first_schema_migrates_with_its_rows() {
         .fetch_one(&store.read)
         .await
         .unwrap();
-    assert_eq!(bytes, 20, "the bytes of the stored turn");
+    let stored = 20 + evaluation_bytes;
+    assert_eq!(usize::try_from(bytes), Ok(stored), "the bytes of the turn and the rejudge");
     let check: String =
         sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&store.read).await.unwrap();
     assert_eq!(check, "ok");
     let broken = sqlx::query("PRAGMA foreign_key_check").fetch_all(&store.read).await.unwrap();
     assert!(broken.is_empty());
+}
+
+/// Suite 1 has nine runs, 2 re-runs four of them, 3 all of these, 4 all of 1; the parent of
+/// 5 was deleted.
+#[tokio::test]
+async fn stored_reruns_are_marked_as_parts_and_outages_stay() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("old.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let mut old = SqliteConnection::connect_with(&options).await.expect("connects");
+    SCHEMA.run_to(7, &mut old).await.expect("the former schema");
+    let first = "INSERT INTO users VALUES (x'01', 'a@b.c', 'h', 1, 0); \
+         INSERT INTO spaces VALUES (x'02', x'01', 1, 0); \
+         INSERT INTO outages VALUES (x'01', x'09', 77);";
+    sqlx::raw_sql(first).execute(&mut old).await.expect("rows");
+    for (id, total, parent) in
+        [(1, 9, "NULL"), (2, 4, "x'01'"), (3, 4, "x'02'"), (4, 9, "x'01'"), (5, 2, "x'07'")]
+    {
+        let suite = format!(
+            "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, \
+             model_snapshot, status, total, concurrency, repeats, parent_id, note, seq, created_at) \
+             VALUES (x'0{id}', x'02', x'01', x'08', 1, 'A', '{{}}', 'finished', {total}, 1, 1, \
+             {parent}, '', 0, {id})"
+        );
+        sqlx::raw_sql(AssertSqlSafe(suite)).execute(&mut old).await.expect("a suite");
+    }
+    old.close().await.expect("closes");
+    let store = SqliteStore::open(&file).await.expect("comes up to date");
+    let parts: Vec<Option<i64>> = sqlx::query_scalar("SELECT part_of FROM suites ORDER BY id")
+        .fetch_all(&store.read)
+        .await
+        .expect("reads");
+    assert_eq!(parts, [None, Some(9), Some(9), None, None]);
+    let outage: (String, i64) = sqlx::query_as("SELECT model, began_at FROM outages")
+        .fetch_one(&store.read)
+        .await
+        .expect("reads");
+    assert_eq!(outage, (String::new(), 77));
 }

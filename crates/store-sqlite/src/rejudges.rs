@@ -86,8 +86,7 @@ async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String
     document(&deferred.iter().map(|id| format!("{:X}", id.0.simple())).collect::<Vec<_>>())
 }
 
-/// Recovers rejudges whose lease expired or whose deadline passed; at boot
-/// all that are running.
+/// Recovers rejudges whose lease expired or which are late; at boot all that are running.
 pub(super) async fn recover_rejudges(
     c: &mut SqliteConnection,
     all: bool,
@@ -95,7 +94,8 @@ pub(super) async fn recover_rejudges(
 ) -> StoreResult<()> {
     let evaluations = select_evaluations!(
         "evaluations e WHERE e.is_first = 0 AND e.status = 'running' \
-         AND (?1 OR e.lease_until < ?2 OR e.deadline_at < ?2)",
+         AND (?1 OR e.lease_until < ?2 OR e.created_at <= ?2 - 86400000 \
+         OR (e.deadline_at < ?2 AND e.deadline_paused_at IS NULL))",
         all,
         now.0,
     );
@@ -143,16 +143,17 @@ pub(super) async fn read_evaluation(
     find(c, id).await?.read()
 }
 
-/// Applies a transition to a stored evaluation and saves it.
+/// Applies a transition to a stored evaluation, saves it and returns it.
 pub(super) async fn apply_to_rejudge(
     c: &mut SqliteConnection,
     id: EvaluationId,
     transition: RejudgeTransition,
     now: Timestamp,
-) -> StoreResult<()> {
+) -> StoreResult<EvaluationRow> {
     let mut row = read_evaluation(c, id).await?;
     row.transition(transition, now)?;
-    save_evaluation(c, &row).await
+    save_evaluation(c, &row).await?;
+    Ok(row)
 }
 
 /// Fails an evaluation if its row cannot be read.

@@ -2,6 +2,7 @@
 //! transaction.
 
 use crate::SqliteStore;
+use crate::retention_catalog::Versioned;
 use crate::sqlite_error::{DbResult, RunStatement, Statement};
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -83,7 +84,8 @@ impl Step {
                 self.delete(c, "tokens", delete).await?
             }
             Expired::DeletedObjects => {
-                self.delete_agents(c).await? && self.delete_scenarios(c).await?
+                self.delete_versioned(c, Versioned::Agent).await?
+                    && self.delete_versioned(c, Versioned::Scenario).await?
             }
             Expired::Events => self.delete_events(c).await?,
             Expired::Suites => self.delete_suites(c).await?,
@@ -162,12 +164,15 @@ impl Step {
     /// refers to a hidden suite. Returns whether none is left.
     async fn delete_suites(&mut self, c: &mut SqliteConnection) -> StoreResult<bool> {
         while self.left > 0 {
-            // A suite with an unfinished rejudge stays.
+            // A suite with an unfinished rejudge stays, and one with a conversation that is
+            // being copied.
             let suite = sqlx::query_scalar!(
                 r#"SELECT id AS "id: Vec<u8>" FROM suites WHERE finished_at <= ? AND NOT EXISTS
                    (SELECT 1 FROM runs r CROSS JOIN evaluations e ON e.run_id = r.id
                    WHERE r.suite_id = suites.id AND e.is_first = 0
-                   AND e.status IN ('pending', 'running'))
+                   AND e.status IN ('pending', 'running')) AND NOT EXISTS
+                   (SELECT 1 FROM conversation_copies c JOIN runs r ON r.id = c.source_run_id
+                   WHERE r.suite_id = suites.id)
                    ORDER BY finished_at LIMIT 1"#,
                 self.before,
             );

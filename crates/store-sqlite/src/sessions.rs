@@ -120,12 +120,13 @@ fn user_of(data: &HashMap<String, Value>) -> Option<Uuid> {
 
 /// What a list of sessions shows. `None` for a corrupt session, which is ignored
 /// everywhere.
-pub(super) fn summary(data: &str) -> Option<BrowserSession> {
+pub(super) fn summary(id: String, data: &str) -> Option<BrowserSession> {
     let data: HashMap<String, Value> = serde_json::from_str(data).ok()?;
     let time = |field| data.get(field).and_then(Value::as_i64).map(Timestamp);
     let text = |field| data.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let last_used_at = time(session_fields::TOUCHED_AT)?;
     Some(BrowserSession {
+        id,
         signed_in_at: time(session_fields::SIGNED_IN_AT).unwrap_or(last_used_at),
         last_used_at,
         address: text(session_fields::ADDRESS),

@@ -151,6 +151,17 @@ async fn sessions_of_a_user_are_listed_and_end_together() {
     assert_eq!(listed[0].signed_in_at, at(1));
     assert!(store.sessions(anna, at(1000)).await.unwrap().is_empty(), "they expired");
 
+    // One of them ends alone, and only for its user.
+    let newest = &listed[0].id;
+    assert!(!store.end_session(ben, newest).await.unwrap(), "of another user");
+    assert!(!store.end_session(anna, "00").await.unwrap(), "unknown");
+    assert!(store.end_session(anna, newest).await.unwrap());
+    assert!(!store.end_session(anna, newest).await.unwrap(), "it has ended already");
+    let left = store.sessions(anna, at(40)).await.unwrap();
+    assert_eq!(left, listed[1..]);
+    assert_eq!(sessions.load(&Id(2)).await.unwrap(), None);
+    assert!(sessions.load(&Id(1)).await.unwrap().is_some());
+
     store.set_password(anna, "a new hash", at(50)).await.unwrap();
     assert!(store.sessions(anna, at(50)).await.unwrap().is_empty());
     for id in [1, 2, 4] {

@@ -73,6 +73,9 @@ pub trait AccountStore: Send + Sync + 'static {
     async fn set_password(&self, user: UserId, hash: &str, now: Timestamp) -> StoreResult<bool>;
     /// Ends all sessions of the user; those that begin at `now` or later are valid.
     async fn end_sessions(&self, user: UserId, now: Timestamp) -> StoreResult<()>;
+    /// Ends a session of the user, named by [`BrowserSession::id`]. `false` if the user has
+    /// no such session.
+    async fn end_session(&self, user: UserId, id: &str) -> StoreResult<bool>;
     /// The sessions of the user that are valid at `now`, at most
     /// [`MAX_LISTED_SESSIONS`], the last used first.
     async fn sessions(&self, user: UserId, now: Timestamp) -> StoreResult<Vec<BrowserSession>>;

@@ -7,7 +7,7 @@ use super::rows::{EvaluationRow, RunRow, Transcript};
 use super::scheduler::{AdmissionLimit, Capacity};
 use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
-use domain::{ConnectionId, Evaluation, EvaluationId, RunId, Timestamp, UserId};
+use domain::{ConnectionId, Evaluation, EvaluationId, RunId, RunStatus, Timestamp, UserId};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -62,11 +62,19 @@ pub struct RecoverySummary {
     pub ended: u32,
 }
 
-/// A connection on which the calls of a user fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage {
+/// Where the calls of a user fail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OutageKey {
     pub user_id: UserId,
     pub connection_id: ConnectionId,
+    /// `None` for all models of the connection.
+    pub model: Option<String>,
+}
+
+/// A connection, or one model of it, on which the calls of a user fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    pub key: OutageKey,
     /// No call has succeeded since.
     pub began_at: Timestamp,
 }
@@ -74,13 +82,25 @@ pub struct Outage {
 /// Pending runs of a user that give up, because their connection fails for too long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GiveUp {
-    pub user_id: UserId,
-    /// The connection of the model under test.
-    pub connection_id: ConnectionId,
+    /// The failing connection or model, which is the model under test of these runs.
+    pub key: OutageKey,
     /// Runs that were created later wait on.
     pub created_by: Timestamp,
     /// The message of their error.
     pub message: String,
+}
+
+impl GiveUp {
+    /// Whether a run gives up.
+    #[must_use]
+    pub fn applies_to(&self, run: &RunRow) -> bool {
+        let (key, agent) = (&self.key, &run.model_snapshot.agent);
+        run.status == RunStatus::Pending
+            && run.user_id == key.user_id
+            && agent.connection_id == key.connection_id
+            && key.model.as_ref().is_none_or(|model| *model == agent.model)
+            && run.created_at <= self.created_by
+    }
 }
 
 #[async_trait]
@@ -108,12 +128,20 @@ pub trait QueueStore: Send + Sync + 'static {
 
     /// Leases pending rejudges; users take turns.
     async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>>;
-    /// Stores the result of a rejudge so far, or the final one.
+    /// Stores the result of a rejudge so far, or the final one. Returns the rejudge after it.
     async fn commit_rejudge(
         &self,
         id: EvaluationId,
         lease_epoch: u32,
         evaluation: Evaluation,
+        now: Timestamp,
+    ) -> StoreResult<EvaluationRow>;
+    /// Stores that a rejudge waits for a call slot, or no longer: its deadline stands still.
+    async fn store_rejudge_wait(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        waits: bool,
         now: Timestamp,
     ) -> StoreResult<()>;
     /// A run and its input, for a rejudge.
@@ -145,11 +173,7 @@ pub trait QueueStore: Send + Sync + 'static {
     /// The stored outages.
     async fn outages(&self) -> StoreResult<Vec<Outage>>;
     /// Stores outages, and deletes those that ended.
-    async fn save_outages(
-        &self,
-        began: Vec<Outage>,
-        ended: Vec<(UserId, ConnectionId)>,
-    ) -> StoreResult<()>;
+    async fn save_outages(&self, began: Vec<Outage>, ended: Vec<OutageKey>) -> StoreResult<()>;
     /// Ends pending runs as `circuit_open`, together. Returns their number.
     async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32>;
     async fn queue_stats(&self) -> StoreResult<QueueStats>;

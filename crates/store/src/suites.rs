@@ -42,6 +42,8 @@ pub struct NewSuite {
     pub note: String,
     /// The suite that this one reruns.
     pub parent_id: Option<SuiteId>,
+    /// If it re-runs a part of a suite, the number of runs of the whole.
+    pub part_of: Option<u32>,
     /// In the order of their positions.
     pub runs: Vec<NewRun>,
     /// Allows another unfinished suite of the agent over the same scenarios.
@@ -137,7 +139,7 @@ pub trait SuiteStore: Send + Sync + 'static {
     /// unfinished or the run was deleted.
     async fn create_rejudge(&self, evaluation: NewRejudge) -> StoreResult<CreateOutcome>;
 
-    /// The bytes of all transcripts of the space.
+    /// The bytes of all transcripts and rejudges of the space.
     async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64>;
     /// Whether the suite exists in the space.
     async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool>;

@@ -93,6 +93,32 @@ test("text typed before hydration is kept and submitted", async ({ page }) => {
   });
 });
 
+test("text typed after a reload and before hydration is newer than the kept input", async ({ page }) => {
+  await createAccount(page);
+  await page.goto("/settings/connections/new");
+  await hydrated(page);
+  page.on("dialog", (dialog) => void dialog.accept());
+  await page.locator("#name").fill("Before the reload");
+  await page.locator("#kind").selectOption("openai");
+  await page.locator("#base_url").fill("https://models.example.org/v1");
+  const releaseWasm = await delayWasm(page);
+  await page.reload({ waitUntil: "domcontentloaded" });
+  await expect(page.locator("body[data-hydrated]")).not.toBeAttached();
+  await page.locator("#api_key").fill("sk-typed-early");
+  await page.locator("#name").pressSequentially("Typed early");
+  releaseWasm();
+  await hydrated(page);
+  await expect(page.getByText("was restored")).toBeVisible();
+  await expect(page.locator("#name")).toHaveValue("Typed early");
+  await expect(page.locator("#api_key")).toHaveValue("sk-typed-early");
+  await expect(page.locator("#kind")).toHaveValue("openai");
+  await expect(page.locator("#base_url")).toHaveValue("https://models.example.org/v1");
+  // The user continues to type where the cursor was.
+  await expect(page.locator("#name")).toBeFocused();
+  await page.keyboard.type(" and late");
+  await expect(page.locator("#name")).toHaveValue("Typed early and late");
+});
+
 test("scenarios chosen before hydration are the ones that run", async ({ page }) => {
   await createAccount(page);
   const api = new Api(page.request);

@@ -7,7 +7,6 @@ use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-use services::account_log::{AccountEvent, log_event};
 use services::client_network;
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -56,7 +55,8 @@ fn pair(ip: IpAddr, email: &str) -> (IpAddr, String) {
 }
 
 impl SignInLimits {
-    /// Records an attempt.
+    /// Records an attempt. The caller logs a refused one, because only it can name the
+    /// account.
     ///
     /// # Errors
     /// 429 with the seconds to wait.
@@ -64,7 +64,6 @@ impl SignInLimits {
         self.evict();
         let pair = pair(ip, email);
         self.check(&pair).map_err(|wait| {
-            log_event(AccountEvent::SignInThrottled, None, None);
             let seconds = u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX);
             let unit = if seconds == 1 { "second" } else { "seconds" };
             let detail = format!("Too many attempts. Try again in {seconds} {unit}.");

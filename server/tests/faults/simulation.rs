@@ -170,6 +170,7 @@ impl Simulation {
             repeats: 1,
             note: String::new(),
             parent_id: None,
+            part_of: None,
             runs: runs.collect(),
             allow_parallel: true,
             queue_per_user: 500,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)] // tests
 
+mod accounts;
 mod api_contract;
 mod foreign_formats;
 mod idempotency;

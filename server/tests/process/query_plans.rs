@@ -83,6 +83,7 @@ fn suite(n: u128) -> NewSuite {
         repeats: 1,
         note: String::new(),
         parent_id: None,
+        part_of: None,
         runs: (0..3).map(run).collect(),
         allow_parallel: false,
         queue_per_user: 500,

@@ -1,12 +1,16 @@
 //! Sign-in and sign-up pages.
 
 use crate::components::form::{Control, Field, Form, skip_validation};
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, when_loaded};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::server_fns::AccountQuery;
 use crate::server_fns::accounts::AccountData;
 use leptos::prelude::*;
+
+/// The fields of the form, in the order of the page.
+const FIELDS: FieldOrder = &["email", "password"];
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
@@ -44,7 +48,7 @@ fn show(data: AccountData, is_sign_up: bool, next: String) -> AnyView {
         Some(rejected) if next.is_empty() => rejected.draft.text("next"),
         _ => next,
     };
-    let form = Form::new(Draft::default(), rejected, skip_validation);
+    let form = Form::new(Draft::default(), rejected, skip_validation).in_order(FIELDS);
     let email = Field::new("email", "Email", Control::Input("email")).required();
     let password = Field::new("password", "Password", Control::Input("password")).required();
     let (title, action, password) = if is_sign_up {

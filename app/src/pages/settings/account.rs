@@ -2,6 +2,7 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, action_button, skip_validation};
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::table::table;
 use crate::components::time::time;
@@ -10,6 +11,9 @@ use crate::domain::{BrowserSession, Draft};
 use crate::server_fns::AccountSettingsQuery;
 use crate::server_fns::settings::AccountSettingsData;
 use leptos::prelude::*;
+
+/// The fields of the form, in the order of the page.
+const FIELDS: FieldOrder = &["current_password", "new_password"];
 
 #[component]
 pub fn AccountPage() -> impl IntoView {
@@ -20,7 +24,7 @@ pub fn AccountPage() -> impl IntoView {
 
 fn show(data: AccountSettingsData) -> AnyView {
     let AccountSettingsData { email, sessions, rejected } = data;
-    let form = Form::new(Draft::default(), rejected, skip_validation);
+    let form = Form::new(Draft::default(), rejected, skip_validation).in_order(FIELDS);
     let field = |name, label| Field::new(name, label, Control::Input("password")).required();
     view! {
         <p class="hint">"Signed in as " {email.clone()} "."</p>
@@ -50,14 +54,17 @@ fn show(data: AccountSettingsData) -> AnyView {
 fn session_table(sessions: Vec<BrowserSession>) -> AnyView {
     let or_unknown = |text: String| if text.is_empty() { "Unknown".to_owned() } else { text };
     let rows = sessions.into_iter().map(|session| {
+        let end = format!("/forms/sessions/{}/end", session.id);
         view! {
             <tr><td>{or_unknown(session.browser)}</td>
                 <td data-label="Address">{or_unknown(session.address)}</td>
                 <td class="num" data-label="Signed in">{time(session.signed_in_at)}</td>
-                <td class="num" data-label="Last used">{time(session.last_used_at)}</td></tr>
+                <td class="num" data-label="Last used">{time(session.last_used_at)}</td>
+                <td class="end">{action_button(end, "Sign out", "small", Vec::new())}</td></tr>
         }
         .into_any()
     });
-    let columns = [("Browser", ""), ("Address", ""), ("Signed in", "num"), ("Last used", "num")];
+    let columns =
+        [("Browser", ""), ("Address", ""), ("Signed in", "num"), ("Last used", "num"), ("", "")];
     table("Sessions", "list", &columns, rows.collect())
 }

@@ -164,7 +164,7 @@ fn status_panel(connection: &Connection) -> AnyView {
             "Your runs wait until the provider recovers. Rehearsal retries automatically; one successful call can be enough."
         }
         BreakerState::Suspended => {
-            "Your runs end with this error. Calls resume when you save a change here, when a test succeeds, or when a probe succeeds: every five minutes, the next call of a run is the probe."
+            "Runs that have begun end with this error, the others wait. Calls resume when you save a change here, when a test succeeds, or when a probe succeeds: every five minutes, the next call of a run is the probe."
         }
     };
     let retry = (!closed).then(|| {

@@ -2,11 +2,28 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, efforts, skip_validation};
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
 use crate::server_fns::{Choice, ModelsQuery};
 use leptos::prelude::*;
+
+/// The fields of the form, in the order of the page.
+const FIELDS: FieldOrder = &[
+    "judge.connection_id",
+    "judge.model",
+    "judge.options.temperature",
+    "judge.options.max_tokens",
+    "judge.options.reasoning_effort",
+    "judge.options.extra_body",
+    "simulated_user.connection_id",
+    "simulated_user.model",
+    "simulated_user.options.temperature",
+    "simulated_user.options.max_tokens",
+    "simulated_user.options.reasoning_effort",
+    "simulated_user.options.extra_body",
+];
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
@@ -17,7 +34,7 @@ pub fn ModelsPage() -> impl IntoView {
 
 fn show(data: ModelsData) -> AnyView {
     let ModelsData { stored, connections, rejected } = data;
-    let form = Form::new(stored, rejected, skip_validation);
+    let form = Form::new(stored, rejected, skip_validation).in_order(FIELDS);
     view! {
         <p class="hint">"Leave a field empty to use the connection or model of the agent under test."</p>
         <form method="post" action="/forms/settings" novalidate class="editor">

@@ -2,6 +2,7 @@
 
 use super::tabs;
 use crate::components::form::{Control, Field, Form, delete_button, skip_validation};
+use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::table::table;
 use crate::components::time::{maybe_time, time};
@@ -10,6 +11,9 @@ use crate::domain::{ApiToken, Draft, limits};
 use crate::server_fns::TokensQuery;
 use crate::server_fns::settings::TokensData;
 use leptos::prelude::*;
+
+/// The fields of the form, in the order of the page.
+const FIELDS: FieldOrder = &["name", "expires_in_days"];
 
 #[component]
 pub fn TokensPage() -> impl IntoView {
@@ -23,7 +27,7 @@ fn show(data: TokensData) -> AnyView {
     let days = rejected.as_ref().map(|rejected| rejected.draft.text("expires_in_days"));
     let days =
         days.filter(|days| !days.is_empty()).unwrap_or_else(|| limits::TOKEN_DAYS.to_string());
-    let form = Form::new(Draft::default(), rejected, skip_validation);
+    let form = Form::new(Draft::default(), rejected, skip_validation).in_order(FIELDS);
     let secret = secret.map(|secret| {
         view! {
             <div class="panel" role="status">

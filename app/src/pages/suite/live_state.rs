@@ -4,7 +4,7 @@
 use crate::domain::{
     Counts, ErrorKind, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Speaker,
     Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting,
-    WaitingRuns, pass_rate,
+    WaitingRuns, judged_pass_rate, pass_rate,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,8 +238,7 @@ impl LiveState {
 
     fn finished(&mut self, finished: FinishedEvent) -> Changes {
         self.suite.status = finished.status;
-        self.suite.counts = finished.counts;
-        self.suite.pass_rate = pass_rate(&finished.counts);
+        self.set_counts(finished.counts);
         self.suite.progress.done = finished.counts.done();
         self.suite.progress.eta_seconds = None;
         self.waiting.clear();
@@ -261,11 +260,14 @@ impl LiveState {
         kinds
     }
 
-    /// Whether an error of the suite may be gone after a re-run.
-    #[must_use]
-    pub fn has_error_to_rerun(&self) -> bool {
-        let errors = self.runs.iter().filter_map(|run| run.error.as_ref());
-        errors.map(|error| error.kind).any(ErrorKind::rerun_may_help)
+    fn set_counts(&mut self, counts: Counts) {
+        let suite = &mut self.suite;
+        let is_cancelled =
+            suite.status == SuiteStatus::Cancelled || suite.cancel_requested_at.is_some();
+        suite.pass_rate = pass_rate(&counts, is_cancelled);
+        suite.judged = counts.judged();
+        suite.judged_pass_rate = judged_pass_rate(&counts);
+        suite.counts = counts;
     }
 
     fn recount(&mut self) {
@@ -276,8 +278,7 @@ impl LiveState {
         if self.suite.started_at.is_none() {
             self.suite.started_at = self.runs.iter().filter_map(|run| run.started_at).min();
         }
-        self.suite.counts = counts;
-        self.suite.pass_rate = pass_rate(&counts);
+        self.set_counts(counts);
         self.suite.progress.done = counts.done();
         self.suite.progress.total = counts.total();
         self.suite.total = counts.total();

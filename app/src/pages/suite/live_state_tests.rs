@@ -1,8 +1,7 @@
 use super::{Changes, LiveState, StatusAnnouncer, default_run_to_follow};
 use crate::domain::{
-    Counts, ErrorKind, FinishedEvent, ProgressEvent, Run, RunError, RunEvent, RunId, RunStatus,
-    Suite, SuiteEvent, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting,
-    WaitingRuns,
+    Counts, FinishedEvent, ProgressEvent, Run, RunEvent, RunId, RunStatus, Suite, SuiteEvent,
+    SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, WaitReason, Waiting, WaitingRuns,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -32,7 +31,8 @@ fn snapshot(seq: i64, runs: Vec<Run>) -> SuiteSnapshot {
     let counts = Counts::from_statuses(runs.iter().map(|run| run.status));
     let mut suite: Suite = serde_json::from_value(json!({
         "id": id(0), "agent": {"id": id(100), "revision": 1, "name": "A"}, "status": "running",
-        "total": runs.len(), "counts": counts, "pass_rate": null, "concurrency": 3, "repeats": 1,
+        "total": runs.len(), "counts": counts, "pass_rate": null, "judged": counts.judged(),
+        "judged_pass_rate": null, "part_of": null, "concurrency": 3, "repeats": 1,
         "progress": {"done": counts.done(), "total": runs.len(), "eta_seconds": null},
         "parent_id": null, "note": "", "created_at": "2026-11-23T06:38:38.123Z",
         "started_at": null, "finished_at": null, "cancel_requested_at": null,
@@ -88,7 +88,9 @@ fn events_applied_twice_change_nothing() {
     assert_eq!(once, twice);
     assert_eq!(once.seq, 16);
     assert_eq!(once.suite.counts, Counts { passed: 1, failed: 1, ..Counts::default() });
-    assert_eq!(once.suite.pass_rate, Some(0.5));
+    let suite = &once.suite;
+    assert_eq!((suite.pass_rate, suite.judged_pass_rate), (Some(0.5), Some(0.5)));
+    assert_eq!(suite.judged, 2);
     assert_eq!(once.turns.len(), 2);
 }
 
@@ -187,24 +189,6 @@ fn rows_and_notice_agree_on_the_next_retry() {
     let changes = state.apply(None, SuiteEvent::Progress(progress));
     assert_eq!(retries(&state), [Some(70_000), Some(70_000), Some(99_000), Some(70_000)]);
     assert_eq!(changes.runs, BTreeSet::from([0, 1, 3]));
-}
-
-#[test]
-fn errors_are_rerun_only_where_that_may_help() {
-    let with = |kinds: &[ErrorKind]| {
-        let runs = kinds.iter().zip(1..).map(|(kind, n)| {
-            let mut run = run(n, RunStatus::Error);
-            run.error = Some(RunError::new(*kind, "It failed."));
-            run
-        });
-        LiveState::new(snapshot(10, runs.collect()), None).has_error_to_rerun()
-    };
-    assert!(!with(&[]));
-    assert!(!with(&[ErrorKind::Incompatible, ErrorKind::InvalidScenario, ErrorKind::InvalidAgent]));
-    assert!(with(&[ErrorKind::Incompatible, ErrorKind::Timeout]));
-    for kind in [ErrorKind::CircuitOpen, ErrorKind::CredentialInvalid, ErrorKind::QuotaExhausted] {
-        assert!(with(&[kind]), "{kind:?} ends when the provider or the connection changes");
-    }
 }
 
 #[test]

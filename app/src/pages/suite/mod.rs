@@ -12,17 +12,17 @@ mod transcript;
 
 use crate::components::browser;
 use crate::components::form::{action_button, rejection};
-use crate::components::format::plural;
+use crate::components::format::{plural, rerun as rerun_of_runs};
 use crate::components::page_data::{auto_refresh, load, notice, when_loaded};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::domain::Suite;
+use crate::domain::{NewestRevisions, Suite};
 use crate::server_fns::SuiteQuery;
 use crate::server_fns::suites::SuiteData;
+use crate::services::RerunScope;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use live::LiveSuite;
-use live_state::LiveState;
 
 /// Delay before the re-run buttons appear, in milliseconds.
 const RERUN_DELAY: i32 = 2000;
@@ -38,7 +38,7 @@ pub fn SuitePage() -> impl IntoView {
 }
 
 fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
-    let key = data.key.clone();
+    let (key, newest) = (data.key.clone(), data.newest.clone());
     let live = LiveSuite::new(data, run.get_untracked().is_some());
     Effect::new(move |before: Option<()>| {
         let requested = run.get();
@@ -70,7 +70,7 @@ fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/suites">"Suites"</a></nav>
         <div class="page-head has-actions">
             {heading(title)}
-            {move || if show_rerun.get() { rerun(live, &key) } else { cancel(live, is_final) }}
+            {move || if show_rerun.get() { rerun(live, &key, &newest) } else { cancel(live, is_final) }}
         </div>
         {about(&suite)}
         <p class="sr-only" role="status" aria-live="polite">{live.announcement}</p>
@@ -88,8 +88,8 @@ fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
 
 fn about(suite: &Suite) -> AnyView {
     let agent = format!("/agents/{}", suite.agent.id);
-    let parent = suite.parent_id.map(|parent| {
-        view! { " · re-run of " <a href=format!("/suites/{parent}")>"an earlier suite"</a> }
+    let parent = suite.parent_id.zip(rerun_of_runs(suite)).map(|(parent, rerun)| {
+        view! { " · " {rerun} " of " <a href=format!("/suites/{parent}")>"an earlier suite"</a> }
     });
     let repeats =
         (suite.repeats > 1).then(|| format!(" · {} runs of each scenario", suite.repeats));
@@ -146,21 +146,27 @@ fn cancel_form(live: LiveSuite) -> AnyView {
 
 /// The re-run buttons. Each has its own idempotency key, so that using one after
 /// another is not a conflict.
-fn rerun(live: LiveSuite, key: &str) -> AnyView {
-    let counts = live.suite.with_untracked(|suite| suite.counts);
-    let has_error_to_rerun = live.state.with_value(LiveState::has_error_to_rerun);
+fn rerun(live: LiveSuite, key: &str, newest: &NewestRevisions) -> AnyView {
+    let is_useful = |which| live.state.with_value(|state| newest.allow_rerun(which, &state.runs));
     let action = format!("/forms/suites/{}/rerun", live.id);
     let button = |which: &'static str, label: &'static str| {
         let hidden =
             vec![("which", which.to_owned()), ("idempotency_key", format!("{key}-{which}"))];
         action_button(action.clone(), label, "", hidden)
     };
-    view! {
-        <div class="actions">
-            {has_error_to_rerun.then(|| button("errors", "Re-run errors"))}
-            {(counts.failed > 0).then(|| button("failed", "Re-run failed"))}
-            {button("all", "Re-run all")}
-        </div>
+    let choices = [
+        (RerunScope::Errors, "errors", "Re-run errors"),
+        (RerunScope::Failed, "failed", "Re-run failed"),
+        (RerunScope::All, "all", "Re-run all"),
+    ];
+    let buttons = choices.into_iter().filter(|(scope, ..)| is_useful(*scope));
+    let buttons: Vec<_> = buttons.map(|(_, which, label)| button(which, label)).collect();
+    if buttons.is_empty() {
+        let reason = match newest.agent {
+            None => "The agent was deleted, so nothing can be run again.",
+            Some(_) => "The scenarios were deleted, so nothing can be run again.",
+        };
+        return view! { <p class="hint">{reason}</p> }.into_any();
     }
-    .into_any()
+    view! { <div class="actions">{buttons}</div> }.into_any()
 }

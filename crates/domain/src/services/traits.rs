@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
-    Evaluation, NewToken, NewTokenId, Preflight, Run, RunId, SavedFormId, Scenario, ScenarioFilter,
-    ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId,
-    TokenRequest, UserId,
+    Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
+    Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot,
+    Timestamp, TokenId, TokenRequest, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -47,6 +47,11 @@ pub trait AccountService: Send + Sync + 'static {
     async fn change_password(&self, caller: &Caller, current: &str, new: &str) -> AppResult<()>;
     /// The sessions in which the user is signed in, the last used first.
     async fn sessions(&self, caller: &Caller) -> AppResult<Vec<BrowserSession>>;
+    /// Ends one session of the user, named by [`BrowserSession::id`].
+    async fn end_session(&self, caller: &Caller, id: &str) -> AppResult<()>;
+    /// Logs that a sign-in with this email address was refused without checking the
+    /// password, because there were too many.
+    async fn log_throttled_sign_in(&self, email: &str);
     /// Ends all sessions of the user.
     async fn end_sessions(&self, caller: &Caller) -> AppResult<()>;
     /// Newest first.
@@ -192,7 +197,8 @@ pub trait SuiteService: Send + Sync + 'static {
     ) -> AppResult<StartResponse>;
     /// Requests cancellation of a suite. Idempotent.
     async fn cancel_suite(&self, caller: &Caller, id: SuiteId) -> AppResult<Suite>;
-    /// Runs part of a suite again, as a new suite.
+    /// Runs part of a suite again, as a new suite. Fails with a conflict if that cannot
+    /// change any result.
     async fn rerun(
         &self,
         caller: &Caller,
@@ -200,6 +206,9 @@ pub trait SuiteService: Send + Sync + 'static {
         which: RerunScope,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse>;
+    /// The newest revisions of what the runs of a suite used, to know which re-runs are
+    /// possible and useful.
+    async fn newest_revisions(&self, caller: &Caller, suite: &Suite) -> AppResult<NewestRevisions>;
     /// Requests cancellation of a run. Idempotent.
     async fn cancel_run(&self, caller: &Caller, id: RunId) -> AppResult<Run>;
     async fn rejudge(

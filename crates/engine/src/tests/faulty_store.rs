@@ -2,12 +2,14 @@
 
 use super::fixture::Fixture;
 use async_trait::async_trait;
-use domain::{ConnectionId, Evaluation, EvaluationId, RunId, Timestamp, UserId};
+use domain::{Evaluation, EvaluationId, RunId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use store::memory::InMemoryQueue;
-use store::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
+use store::queue::{
+    Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
+};
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
 use store::transition::{Lease, RunChange};
@@ -94,8 +96,17 @@ impl QueueStore for FaultyStore {
         lease_epoch: u32,
         evaluation: Evaluation,
         now: Timestamp,
-    ) -> StoreResult<()> {
+    ) -> StoreResult<EvaluationRow> {
         self.available()?.commit_rejudge(id, lease_epoch, evaluation, now).await
+    }
+    async fn store_rejudge_wait(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        waits: bool,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        self.available()?.store_rejudge_wait(id, lease_epoch, waits, now).await
     }
     async fn run_with_input(&self, run: RunId) -> StoreResult<(RunRow, RunInput)> {
         self.available()?.run_with_input(run).await
@@ -131,11 +142,7 @@ impl QueueStore for FaultyStore {
     async fn outages(&self) -> StoreResult<Vec<Outage>> {
         self.available()?.outages().await
     }
-    async fn save_outages(
-        &self,
-        began: Vec<Outage>,
-        ended: Vec<(UserId, ConnectionId)>,
-    ) -> StoreResult<()> {
+    async fn save_outages(&self, began: Vec<Outage>, ended: Vec<OutageKey>) -> StoreResult<()> {
         self.available()?.save_outages(began, ended).await
     }
     async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32> {

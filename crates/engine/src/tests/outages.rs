@@ -1,11 +1,12 @@
 //! An outage ends: runs that have not begun give up together, and a rerun continues.
 
-use super::fixture::{Fixture, connection, failure, passing_reply, scripted};
+use super::fixture::{Fixture, connection, failure, passing_reply, scripted, user};
 use clock::Clock;
-use domain::{ErrorKind, RunStatus, Timestamp};
-use llm::{CallError, Decision};
+use domain::{ErrorKind, RunStatus, Timestamp, WaitReason};
+use llm::{CallError, Cause, Decision};
 use std::time::Duration;
-use store::rows::RunRow;
+use store::rows::{ModelRef, RunRow};
+use store::suites::NewSuite;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -154,6 +155,72 @@ async fn suspended_connection_does_not_burn_the_queue() {
         assert!(error.message.contains("No such key (401)."), "{}", error.message);
     }
     assert!(f.received_calls().len() <= 6, "one probe every five minutes");
+}
+
+/// A suite whose judge is another model than the one under test.
+fn with_other_judge(suite: &mut NewSuite) {
+    suite.model_snapshot.judge.model_ref.model = "judge".into();
+}
+
+/// A 403 for the model under test; the calls of the judge, another model, succeed.
+#[tokio::test(start_paused = true)]
+async fn suspended_model_does_not_burn_the_queue() {
+    let f = Fixture::new(passing_reply);
+    let over = f.clock.now().plus(7 * MINUTE);
+    let clock = f.clock;
+    f.set_script(move |number, request| {
+        if request.model != "m" || clock.now() >= over {
+            return passing_reply(number, request);
+        }
+        let decision = Decision::GiveUp(ErrorKind::ProviderRejected);
+        let mut forbidden =
+            CallError { status: Some(403), ..CallError::new(decision, "Not this model (403).") };
+        forbidden.cause = Cause::Forbidden;
+        Box::pin(async move { Err(forbidden) })
+    });
+    let suite = f.suite_with(1, &vec![scripted(1); 60], with_other_judge).await;
+    let engine = f.start().await;
+    tokio::time::sleep(MINUTE).await;
+    let runs = f.runs(1, suite).await;
+    let ended = runs.iter().filter(|run| run.status.is_final()).count();
+    assert!((1..=3).contains(&ended), "only what had begun ends: {ended}");
+    let model = ModelRef { connection_id: connection(), model: "m".into() };
+    let wait = engine.expected_wait(user(1), &model).expect("pending runs show their wait");
+    assert!(wait.what == WaitReason::Circuit && wait.until.is_some(), "{wait:?}");
+    let other = ModelRef { model: "judge".into(), ..model };
+    assert_eq!(engine.expected_wait(user(1), &other), None, "other models are not affected");
+    // The next trial call, ten minutes after the 403, is accepted.
+    let runs = f.finished(1, suite).await;
+    let passed = runs.iter().filter(|run| run.status == RunStatus::Passed).count();
+    assert!(passed >= 56, "{passed}");
+    let errors = runs.iter().filter(|run| kind(run) == Some(ErrorKind::ProviderRejected)).count();
+    assert_eq!(passed + errors, 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_of_a_model_that_stays_suspended_give_up_together() {
+    let f = Fixture::new(passing_reply);
+    f.set_script(|number, request| {
+        if request.model != "m" {
+            return passing_reply(number, request);
+        }
+        let decision = Decision::GiveUp(ErrorKind::ProviderRejected);
+        let mut forbidden =
+            CallError { status: Some(403), ..CallError::new(decision, "Not this model (403).") };
+        forbidden.cause = Cause::Forbidden;
+        Box::pin(async move { Err(forbidden) })
+    });
+    let suite = f.suite_with(1, &vec![scripted(1); 60], with_other_judge).await;
+    let _engine = f.start().await;
+    let runs = f.finished(1, suite).await;
+    let took = last_end(&runs).since(runs[0].created_at);
+    assert!(took <= LIMIT + 10 * SECOND, "{took:?}");
+    let given_up = runs.iter().filter(|run| run.started_at.is_none());
+    let messages: Vec<_> =
+        given_up.filter_map(|run| Some(run.error.as_ref()?.message.clone())).collect();
+    assert!(messages.len() >= 50, "{}", messages.len());
+    let expected = "Not begun: no call of this model on this connection succeeded for 15 min.";
+    assert!(messages.iter().all(|message| message.starts_with(expected)), "{}", messages[0]);
 }
 
 #[tokio::test(start_paused = true)]

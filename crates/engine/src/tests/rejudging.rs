@@ -96,6 +96,38 @@ async fn endless_outage_ends_all_rejudges_in_time() {
     }
 }
 
+/// The only call slot of the server is taken for longer than the deadline of a rejudge.
+#[tokio::test(start_paused = true)]
+async fn wait_for_a_call_slot_moves_the_deadline_of_a_rejudge() {
+    let mut f = Fixture::new(passing_reply);
+    f.settings.max_calls = 1;
+    f.settings.max_wait = MINUTE / 6;
+    f.settings.call_timeout = 20 * MINUTE;
+    let suite = f.suite(1, &[scripted(1)]).await;
+    let engine = f.start().await;
+    let runs = f.finished(1, suite).await;
+    // The third call, of another user's run, takes ten minutes.
+    f.set_script(|number, request| {
+        Box::pin(async move {
+            if number == 2 {
+                tokio::time::sleep(10 * MINUTE).await;
+            }
+            passing_reply(number, request).await
+        })
+    });
+    let busy = f.suite_with(2, &[scripted(1)], |suite| suite.runs[0].timeout_ms = 3_600_000).await;
+    engine.wake();
+    tokio::time::sleep(MINUTE / 6).await;
+    assert_eq!(f.received_calls().len(), 3, "the slot is taken");
+    rejudge_all(&f, &engine, &runs).await;
+    tokio::time::sleep(9 * MINUTE).await;
+    assert_eq!(rejudges(&f, &runs).await[0].status, EvaluationStatus::Running, "it waits");
+    f.finished(2, busy).await;
+    tokio::time::sleep(MINUTE).await;
+    let ended = rejudges(&f, &runs).await.remove(0);
+    assert_eq!(ended.status, EvaluationStatus::Done, "{:?}", ended.error);
+}
+
 /// A rejudge that is requested during a rate limit of this duration: its status after a
 /// minute, and its final state.
 async fn limited_for(time: Duration) -> (EvaluationStatus, Evaluation) {

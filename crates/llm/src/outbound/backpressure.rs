@@ -25,11 +25,13 @@ pub struct Backpressure {
     pub blocks_all: bool,
 }
 
-/// A connection on which the calls of a user fail.
+/// A connection, or one model of it, on which the calls of a user fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailingConnection {
     pub user_id: UserId,
     pub connection_id: ConnectionId,
+    /// The failing model; `None` for all models.
+    pub model: Option<String>,
     /// A sentence about the last failures. Contains text of the provider.
     pub reason: String,
     /// The last success, if this process saw one.
@@ -50,7 +52,7 @@ impl Outbound {
         if [BreakerState::Open, BreakerState::HalfOpen].contains(&circuit.state) {
             return Some(Waiting { what: WaitReason::Circuit, until: circuit.until });
         }
-        if let Some((until, true)) = self.breakers.suspension(user, connection, now) {
+        if let Some((until, true)) = self.breakers.suspension((user, connection), model, now) {
             return Some(Waiting { what: WaitReason::Circuit, until: Some(until) });
         }
         let until = reported(self.limiter.exhausted(connection, model, now)?, now);
@@ -63,14 +65,14 @@ impl Outbound {
         self.limiter.learned_concurrency()
     }
 
-    /// All connections whose circuit is not closed.
+    /// All connections whose circuit is not closed, and all suspended models.
     #[must_use]
     pub fn failing_connections(&self) -> Vec<FailingConnection> {
         self.breakers.all_failing()
     }
 
     /// All circuits and rate limits that make calls wait now, and the suspended
-    /// connections, on which calls are rejected at once.
+    /// connections and models, for which calls are rejected at once.
     #[must_use]
     pub fn backpressure(&self) -> Vec<Backpressure> {
         let now = self.clock.now();
@@ -88,13 +90,13 @@ impl Outbound {
                 }
             });
         let suspended = self.breakers.all_suspended(now).into_iter();
-        let suspended = suspended.map(|(user, connection_id, until, blocks_all)| Backpressure {
-            user_id: Some(user),
-            connection_id,
-            model: None,
-            waiting: Waiting { what: WaitReason::Circuit, until: Some(until) },
+        let suspended = suspended.map(|suspended| Backpressure {
+            user_id: Some(suspended.user_id),
+            connection_id: suspended.connection_id,
+            model: suspended.model,
+            waiting: Waiting { what: WaitReason::Circuit, until: Some(suspended.until) },
             is_suspended: true,
-            blocks_all,
+            blocks_all: suspended.rejects,
         });
         let buckets = self.limiter.all_exhausted(now).into_iter();
         let rate_limits = buckets.map(|(connection_id, model, until)| {

@@ -27,6 +27,18 @@ struct SharedCircuit {
     clock: SharedClock,
 }
 
+/// A suspended connection or model of a user.
+pub(super) struct Suspended {
+    pub(super) user_id: UserId,
+    pub(super) connection_id: ConnectionId,
+    /// `None` for all models of the connection.
+    pub(super) model: Option<String>,
+    /// The time of the next trial call.
+    pub(super) until: Timestamp,
+    /// Whether calls are rejected now.
+    pub(super) rejects: bool,
+}
+
 impl Breakers {
     pub(super) fn new(clock: SharedClock) -> Self {
         Self { circuits: Mutex::default(), eviction: Mutex::default(), clock }
@@ -78,44 +90,47 @@ impl Breakers {
         views.filter(|(_, _, breaker)| open.contains(&breaker.state)).collect()
     }
 
-    /// All connections whose calls fail: open, half-open and suspended circuits.
+    /// All connections whose calls fail (open, half-open and suspended circuits), and all
+    /// suspended models.
     pub(super) fn all_failing(&self) -> Vec<FailingConnection> {
         let circuits = self.circuits.lock();
-        let failing = circuits.iter().filter_map(|((user_id, connection_id), shared)| {
-            let circuit = shared.circuit.lock();
-            let (reason, last_success) = circuit.failure()?;
-            Some(FailingConnection {
+        let failing = circuits.iter().flat_map(|((user_id, connection_id), shared)| {
+            let failures = shared.circuit.lock().failures();
+            failures.into_iter().map(|failure| FailingConnection {
                 user_id: *user_id,
                 connection_id: *connection_id,
-                reason: reason.to_owned(),
-                last_success,
+                model: failure.model,
+                reason: failure.reason,
+                last_success: failure.last_success,
             })
         });
         failing.collect()
     }
 
-    /// The suspension of a user's connection: until when its calls are rejected, and
-    /// whether they are rejected now.
+    /// The suspension of a user's connection or of the model: until when its calls are
+    /// rejected, and whether they are rejected now.
     pub(super) fn suspension(
         &self,
-        user: UserId,
-        connection: ConnectionId,
+        key: (UserId, ConnectionId),
+        model: &str,
         now: Timestamp,
     ) -> Option<(Timestamp, bool)> {
-        let shared = self.circuits.lock().get(&(user, connection)).cloned();
-        shared.and_then(|shared| shared.circuit.lock().suspension(now))
+        let shared = self.circuits.lock().get(&key).cloned();
+        shared.and_then(|shared| shared.circuit.lock().suspension(model, now))
     }
 
-    /// All suspended connections, with the time until which their calls are rejected, and
-    /// whether they are rejected now.
-    pub(super) fn all_suspended(
-        &self,
-        now: Timestamp,
-    ) -> Vec<(UserId, ConnectionId, Timestamp, bool)> {
+    /// All suspended connections and models.
+    pub(super) fn all_suspended(&self, now: Timestamp) -> Vec<Suspended> {
         let circuits = self.circuits.lock();
-        let suspended = circuits.iter().filter_map(|((user, connection), shared)| {
-            let (until, rejects) = shared.circuit.lock().suspension(now)?;
-            Some((*user, *connection, until, rejects))
+        let suspended = circuits.iter().flat_map(|((user_id, connection_id), shared)| {
+            let suspensions = shared.circuit.lock().suspensions(now);
+            suspensions.into_iter().map(|(model, until, rejects)| Suspended {
+                user_id: *user_id,
+                connection_id: *connection_id,
+                model,
+                until,
+                rejects,
+            })
         });
         suspended.collect()
     }

@@ -54,8 +54,9 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// When a call may be sent. What was learned about concurrency and rate does not apply
-    /// to a manual probe.
+    /// When a call may be sent. What was learned does not apply to a manual probe: neither
+    /// concurrency and rate nor a stop, because a user who presses "Retry now" knows
+    /// better than a `Retry-After` of a day. The probe is the trial of the stop.
     pub(super) fn ready(&self, size: RequestSize, probe: bool, now: Timestamp) -> Ready {
         let full = !probe && self.in_flight() >= self.concurrency.limit();
         let concurrency = if full { Ready::AfterCall } else { Ready::Now };
@@ -67,14 +68,15 @@ impl Bucket {
             let spent = unreported.fold(0_u64, |sum, call| sum.saturating_add(call.cost[kind]));
             window.ready(cost, spent, now)
         });
-        let rate = if probe { Ready::Now } else { self.rate.ready(now) };
-        windows.chain([self.stop.ready(now), rate, concurrency]).max().unwrap_or(Ready::Now)
+        let learned =
+            if probe { Ready::Now } else { self.rate.ready(now).max(self.stop.ready(now)) };
+        windows.chain([learned, concurrency]).max().unwrap_or(Ready::Now)
     }
 
     /// Returns `Some` if the provider's limits allow no call like the last one now, with
     /// the time at which they do, if that is known. Learned concurrency and rate are ignored.
     pub(super) fn exhausted(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        match self.ready(self.last_size, true, now) {
+        match self.ready(self.last_size, true, now).max(self.stop.ready(now)) {
             Ready::Now => None,
             Ready::At(until) => Some(Some(until)),
             Ready::AfterCall => Some(None),

@@ -89,14 +89,14 @@ fn consecutive_refusals_stop_bucket_and_trial_confirms_or_lifts() {
     (0..3).for_each(|_| bucket.refuse(Some(at(60)), T0));
     let after = |millis| T0.plus(Duration::from_millis(millis));
     assert_eq!(bucket.next(T0), Ready::At(after(250)), "a trial follows soon");
-    assert_eq!(bucket.without_concurrency(T0), Ready::At(after(250)), "for manual probes too");
+    assert_eq!(bucket.ready(SMALL, true, T0), Ready::Now, "a manual probe is a trial at once");
     bucket.refuse(Some(at(60)), after(250));
     assert_eq!(bucket.next(after(250)), Ready::At(at(60)), "the trial confirms the limit");
     assert_eq!(bucket.exhausted(after(250)), Some(Some(at(60))));
     let trial = bucket.send(at(60));
-    assert_eq!(bucket.without_concurrency(at(60)), Ready::At(at(62)), "one trial at a time");
+    assert_eq!(bucket.exhausted(at(60)), Some(Some(at(62))), "one trial at a time");
     bucket.finish(trial, Ok(&reply(10, 20)), true, at(61));
-    assert_eq!(bucket.without_concurrency(at(61)), Ready::Now);
+    assert_eq!(bucket.exhausted(at(61)), None);
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod breaker;
 #[cfg(test)]
 mod breaker_tests;
 mod breakers;
+#[cfg(test)]
+mod breakers_tests;
 mod bucket;
 #[cfg(test)]
 mod bucket_tests;

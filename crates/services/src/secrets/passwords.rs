@@ -112,6 +112,11 @@ impl Passwords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parking_lot::Mutex;
+    use std::net::IpAddr;
+    use std::time::Duration;
+    use telemetry::request::{RequestContext, within};
+    use tokio::time::Instant;
 
     #[tokio::test]
     async fn only_the_right_password_matches() {
@@ -133,6 +138,36 @@ mod tests {
         let stored = passwords.hash("correct horse").await.unwrap();
         assert_eq!(of(&passwords.dummy_hash), of(&stored), "the same parameters");
         assert!(!passwords.verify("correct horse", None).await.unwrap());
+    }
+
+    /// 80 sign-ins of one client at once: the sign-in of another client that comes after
+    /// them waits for the hash that runs and for one of theirs, and so for less than a
+    /// second.
+    #[tokio::test]
+    async fn eighty_sign_ins_at_once_delay_another_by_less_than_a_second() {
+        let limits = Limits { concurrency: 1, capacity: 100, per_client: 80 };
+        let passwords = Passwords { queue: HashQueue::new(limits), ..Passwords::default() };
+        let hash_took = async || {
+            let start = Instant::now();
+            passwords.verify("not my password", None).await.unwrap();
+            start.elapsed()
+        };
+        let alone = hash_took().await;
+        let done = Mutex::new(Vec::new());
+        let sign_in = async |client: u8| {
+            let client = IpAddr::from([203, 0, 113, client]);
+            let context = RequestContext { id: uuid::Uuid::nil(), client };
+            let took = within(context, hash_took()).await;
+            done.lock().push(client);
+            took
+        };
+        let flood = futures::future::join_all((0..80).map(|_| sign_in(1)));
+        let (_, delay) = tokio::join!(flood, sign_in(2));
+        let other = IpAddr::from([203, 0, 113, 2]);
+        let before = done.lock().iter().position(|client| *client == other).unwrap();
+        assert!(before <= 2, "{before} sign-ins of the other client came first");
+        // A hash takes about 25 ms; the second bound is for a machine that is busy.
+        assert!(delay < Duration::from_secs(1).max(10 * alone), "{delay:?}");
     }
 
     #[test]

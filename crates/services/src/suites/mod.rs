@@ -60,7 +60,7 @@ pub struct SuiteLimits {
     pub runs_per_suite: u32,
     /// The maximum number of unfinished runs of a user.
     pub queue_per_user: u32,
-    /// The bytes of transcripts of a user from which on nothing new is started.
+    /// The bytes of transcripts and rejudges of a user from which on nothing new is started.
     pub transcript_bytes_per_user: u64,
 }
 

@@ -1,10 +1,11 @@
 //! Re-runs of a part of a suite. The new suite names its parent; where nothing
 //! changed, only the missing work is done.
 
-use super::Suites;
-use domain::services::RerunScope;
-use domain::{ErrorKind, ModelChoice, RunError, RunStatus, Scenario};
-use store::rows::{ModelSnapshot, RunRow};
+use super::{Suites, preflight};
+use domain::error::AppError;
+use domain::services::{AppResult, RerunScope};
+use domain::{Agent, ErrorKind, ModelChoice, NewestRevisions, RunError, RunStatus, Scenario};
+use store::rows::{ModelSnapshot, RunRow, SuiteRow};
 use store::suites::NewRun;
 
 impl Suites {
@@ -14,7 +15,7 @@ impl Suites {
         &self,
         row: &RunRow,
         scenario: Option<&Scenario>,
-        agent: &domain::Agent,
+        agent: &Agent,
         revision: u32,
     ) -> NewRun {
         let Some(scenario) = scenario else {
@@ -53,6 +54,40 @@ pub(super) fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoi
         requested.judge.then(|| ModelChoice::from(judge)),
         requested.simulated_user.then(|| ModelChoice::from(simulated_user)),
     )
+}
+
+pub(super) fn newest(agent: Option<&Agent>, scenarios: &[Scenario]) -> NewestRevisions {
+    NewestRevisions {
+        agent: agent.map(|agent| agent.revision),
+        scenarios: scenarios.iter().map(|scenario| (scenario.id, scenario.revision)).collect(),
+    }
+}
+
+/// Refuses a re-run that cannot change any result.
+pub(super) fn check_rerun(
+    which: RerunScope,
+    rows: &[&RunRow],
+    agent: &Agent,
+    scenarios: &[Scenario],
+) -> AppResult<()> {
+    let newest = newest(Some(agent), scenarios);
+    let runs: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    if newest.allow_rerun(which, &runs) {
+        return Ok(());
+    }
+    let detail = if runs.iter().any(|run| newest.can_rerun(run)) {
+        "A re-run would end with the same errors, because neither the agent nor a scenario of these runs was changed. Change them first, or start all runs again."
+    } else {
+        "The scenarios of these runs were deleted, so nothing can be run again."
+    };
+    Err(AppError::conflict(detail))
+}
+
+/// The number of runs of the whole, if a re-run of so many runs of `parent` is a part. A
+/// re-run of a part is a part of the first suite, also if it repeats the whole part.
+pub(super) fn part_of(parent: &SuiteRow, runs: usize) -> Option<u32> {
+    let whole = parent.part_of.unwrap_or(parent.total);
+    (preflight::count(runs) < whole).then_some(whole)
 }
 
 pub(super) fn matches(row: &RunRow, which: RerunScope) -> bool {

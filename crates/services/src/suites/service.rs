@@ -2,7 +2,7 @@
 //! before anything begins, and exactly once per idempotency key.
 
 use super::preflight_warnings::{reject_start, stopping};
-use super::rerun::{matches, own_models};
+use super::rerun::{check_rerun, matches, newest, own_models, part_of};
 use super::start::{encode, expect_runs, idempotency_key, incompatible};
 use super::{Suites, preflight};
 use crate::errors::StoreResultExt;
@@ -13,10 +13,11 @@ use domain::services::{
     StartResponse, SuiteService,
 };
 use domain::{
-    Evaluation, Preflight, Run, RunId, RunStatus, ScenarioFilter, StartSuite, Suite, SuiteId,
-    SuiteStatus,
+    Evaluation, NewestRevisions, Preflight, Run, RunId, RunStatus, ScenarioFilter, StartSuite,
+    Suite, SuiteId, SuiteStatus,
 };
 use judge::PROMPT_VERSION;
+use std::collections::HashSet;
 use store::rows::{EvaluationRow, RoleModel, RunRow};
 use store::suites::{CancelOutcome, CreateOutcome, NewRejudge, NewSuite};
 
@@ -96,10 +97,13 @@ impl SuiteService for Suites {
         }
         let catalog = &self.catalog.store;
         let agent = catalog.agent(caller.space_id, parent.agent.id).await.or_app_error()?;
-        let deleted = || AppError::conflict("The agent of this suite was deleted.");
+        let deleted = || {
+            AppError::conflict("The agent of this suite was deleted, so nothing can be run again.")
+        };
         let agent = agent.ok_or_else(deleted)?;
         let ids: Vec<_> = selected.iter().map(|row| row.scenario.id).collect();
         let scenarios = catalog.scenarios_by_id(caller.space_id, &ids).await.or_app_error()?;
+        check_rerun(which, &selected, &agent, &scenarios)?;
         // A re-run keeps the models that the suite selected itself; everything else
         // is taken from today's settings.
         let (judge, user) = selected.first().map_or((None, None), |row| own_models(row));
@@ -118,9 +122,20 @@ impl SuiteService for Suites {
             repeats: parent.repeats,
             note: parent.note.clone(),
             parent_id: Some(parent.id),
+            part_of: part_of(&parent, selected.len()),
             ..self.new_suite(caller, &agent, model_snapshot, runs.collect())
         };
         self.create(suite, keyed).await
+    }
+
+    async fn newest_revisions(&self, caller: &Caller, suite: &Suite) -> AppResult<NewestRevisions> {
+        let catalog = &self.catalog.store;
+        let agent = catalog.agent(caller.space_id, suite.agent.id).await.or_app_error()?;
+        let runs = suite.runs.iter().flatten();
+        let ids: HashSet<_> = runs.map(|run| run.scenario.id).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let scenarios = catalog.scenarios_by_id(caller.space_id, &ids).await.or_app_error()?;
+        Ok(newest(agent.as_ref(), &scenarios))
     }
 
     async fn rejudge(
@@ -147,6 +162,7 @@ impl SuiteService for Suites {
         let settings = self.catalog.settings(caller).await?;
         let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), RoleModel::from);
         self.check_judge(caller, &judge).await?;
+        self.check_transcript_quota(caller.space_id).await?;
         let new_id = self.clock.uuid().into();
         let evaluation =
             Evaluation::pending(new_id, &judge.model, PROMPT_VERSION, self.clock.now());

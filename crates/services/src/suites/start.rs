@@ -66,6 +66,7 @@ impl Suites {
             repeats: 1,
             note: String::new(),
             parent_id: None,
+            part_of: None,
             runs,
             allow_parallel: false,
             queue_per_user: self.limits.queue_per_user,
@@ -105,9 +106,9 @@ impl Suites {
         self.response(created, Some(StartResponse { suite_id: id, body, replayed: false }))
     }
 
-    /// Refuses a start when the user's transcripts take too much space. Suites that began
-    /// are finished.
-    async fn check_transcript_quota(&self, space: SpaceId) -> AppResult<()> {
+    /// Refuses a start or a rejudge when the user's transcripts and rejudges take too much
+    /// space. Suites that began are finished.
+    pub(super) async fn check_transcript_quota(&self, space: SpaceId) -> AppResult<()> {
         let (used, max) = (
             self.store.transcript_bytes(space).await.or_app_error()?,
             self.limits.transcript_bytes_per_user,
@@ -117,7 +118,7 @@ impl Suites {
         }
         let mb = |bytes: u64| bytes / 1_000_000;
         Err(AppError::conflict(format!(
-            "Your transcripts take {} MB, and this server keeps at most {} MB per user, so \
+            "Your transcripts and rejudges take {} MB, and this server keeps at most {} MB per user, so \
              nothing was started. Ask its operator to raise REHEARSAL_TRANSCRIPT_MB_PER_USER, or \
              to set REHEARSAL_KEEP_DAYS, which deletes old suites.",
             mb(used),

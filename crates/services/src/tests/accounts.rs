@@ -245,6 +245,8 @@ async fn account_events_are_logged_with_actor_and_address() {
         it.sign_in("anna@example.org", "anna's password").await.unwrap();
         it.sign_in("anna@example.org", "not my password").await.unwrap_err();
         it.sign_in("cleo@example.org", "not my password").await.unwrap_err();
+        it.log_throttled_sign_in(" Anna@example.org").await;
+        it.log_throttled_sign_in("cleo@example.org").await;
         let made = it.create_token(anna, &token("a secret name")).await.unwrap();
         it.delete_token(anna, made.listed.id).await.unwrap();
         it.caller_of_token(&made.token).await.unwrap_err();
@@ -257,14 +259,15 @@ async fn account_events_are_logged_with_actor_and_address() {
     let lines: Vec<_> = capture.lines().into_iter().map(|line| line["fields"].clone()).collect();
     let lines: Vec<_> = lines.iter().filter(|line| line["message"] == "account event").collect();
     let events: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    let expected = "signed_in sign_in_failed sign_in_failed token_created token_deleted \
+    let expected = "signed_in sign_in_failed sign_in_failed sign_in_throttled \
+                    sign_in_throttled token_created token_deleted \
                     token_rejected connection_created connection_deleted password_changed \
                     sessions_ended";
     assert_eq!(events.join(" "), expected);
     let anna = anna.user_id.to_string();
     for line in &lines {
         assert_eq!(line["client"], "203.0.113.9", "{line}");
-        let unknown = line["event"] == "token_rejected" || **line == *lines[2];
+        let unknown = line["event"] == "token_rejected" || [lines[2], lines[4]].contains(line);
         assert_eq!(line["actor"], if unknown { "unknown" } else { anna.as_str() }, "{line}");
     }
     for secret in ["example.org", "password\"", "secret", "rhs_"] {

@@ -5,6 +5,7 @@ mod catalog;
 mod connections;
 mod imports;
 mod owners;
+mod reruns;
 mod starts;
 
 use super::{Accounts, Catalog, ProviderAccess, SavedForms, SignUp};

@@ -61,23 +61,23 @@ impl Executor for NoExecutor {
     fn cancel(&self, _: &[RunId]) {}
 }
 
-struct Fixture {
-    catalog: Arc<Catalog>,
-    suites: Suites,
-    queue: SharedQueue,
+pub(super) struct Fixture {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) suites: Suites,
+    pub(super) queue: SharedQueue,
     outbound: Arc<Outbound>,
     provider: Arc<FailingModels>,
     clock: Arc<SetClock>,
-    anna: Caller,
+    pub(super) anna: Caller,
     connection: ConnectionId,
-    agent: AgentId,
-    scenario: ScenarioId,
+    pub(super) agent: AgentId,
+    pub(super) scenario: ScenarioId,
     /// Accepts connections at the address.
     listener: tokio::net::TcpListener,
     _folder: tempfile::TempDir,
 }
 
-async fn fixture() -> Fixture {
+pub(super) async fn fixture() -> Fixture {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
     let clock = Arc::new(SetClock(Mutex::new(Timestamp(1_700_000_000_000))));
@@ -153,7 +153,7 @@ impl Fixture {
         *now = now.plus(Duration::from_secs(seconds));
     }
 
-    fn request(&self) -> StartSuite {
+    pub(super) fn request(&self) -> StartSuite {
         let draft = json!({"agent_id": self.agent, "scenario_ids": [self.scenario]});
         StartSuite::parse(&domain::Draft(draft)).unwrap()
     }
@@ -167,7 +167,7 @@ impl Fixture {
     }
 }
 
-fn unkeyed(path: &str) -> IdempotentRequest {
+pub(super) fn unkeyed(path: &str) -> IdempotentRequest {
     IdempotentRequest { key: None, path: path.to_owned(), request: json!({}) }
 }
 

@@ -18,11 +18,13 @@ use crate::rows::{RawEvaluation, RawRun, save_run, select_evaluations, select_ru
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use async_trait::async_trait;
-use domain::{ConnectionId, Evaluation, EvaluationId, RunId, RunStatus, Timestamp, UserId};
+use domain::{Evaluation, EvaluationId, RunId, RunStatus, Timestamp};
 use futures::FutureExt;
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use store::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
+use store::queue::{
+    Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
+};
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
 use store::transition::{Lease, RejudgeTransition, RunChange, RunTransition};
@@ -63,6 +65,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput> {
+        self.finish_copy_before_read(run).await?;
         let agent = sqlx::query_scalar!(
             "SELECT body FROM agent_revisions WHERE agent_id = ? AND revision = ?",
             run.agent.id.0,
@@ -122,10 +125,22 @@ impl QueueStore for SqliteStore {
         lease_epoch: u32,
         evaluation: Evaluation,
         now: Timestamp,
-    ) -> StoreResult<()> {
+    ) -> StoreResult<EvaluationRow> {
         let transition =
             RejudgeTransition::Commit { lease_epoch, evaluation: Box::new(evaluation) };
         self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed()).await
+    }
+
+    async fn store_rejudge_wait(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        waits: bool,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let transition = RejudgeTransition::WaitForSlot { lease_epoch, waits };
+        let changed = self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed());
+        changed.await.map(drop)
     }
 
     async fn run_with_input(&self, id: RunId) -> StoreResult<(RunRow, RunInput)> {
@@ -174,7 +189,8 @@ impl QueueStore for SqliteStore {
         now: Timestamp,
     ) -> StoreResult<()> {
         let transition = RejudgeTransition::Release { lease_epoch };
-        self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed()).await
+        let released = self.writer.write(move |c| apply_to_rejudge(c, id, transition, now).boxed());
+        released.await.map(drop)
     }
 
     async fn heartbeat(&self, owner: &str, now: Timestamp) -> StoreResult<Heartbeat> {
@@ -183,22 +199,23 @@ impl QueueStore for SqliteStore {
     }
 
     async fn reap(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
-        self.writer.transaction(move |tx| recover::reap(tx, now).boxed()).await
+        let summary = self.writer.transaction(move |tx| recover::reap(tx, now).boxed()).await?;
+        self.finish_all_copies().await?;
+        Ok(summary)
     }
 
     async fn recover_at_boot(&self, now: Timestamp) -> StoreResult<RecoverySummary> {
-        self.writer.transaction(move |tx| recover::recover_at_boot(tx, now).boxed()).await
+        let recovered =
+            self.writer.transaction(move |tx| recover::recover_at_boot(tx, now).boxed()).await?;
+        self.finish_all_copies().await?;
+        Ok(recovered)
     }
 
     async fn outages(&self) -> StoreResult<Vec<Outage>> {
         outages::outages(&self.read).await
     }
 
-    async fn save_outages(
-        &self,
-        began: Vec<Outage>,
-        ended: Vec<(UserId, ConnectionId)>,
-    ) -> StoreResult<()> {
+    async fn save_outages(&self, began: Vec<Outage>, ended: Vec<OutageKey>) -> StoreResult<()> {
         self.writer.write(move |c| outages::save(c, began, ended).boxed()).await
     }
 

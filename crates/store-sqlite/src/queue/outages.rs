@@ -6,24 +6,26 @@ use crate::cell::RowReader;
 use crate::rows::select_runs;
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
-use domain::{ConnectionId, RunStatus, Timestamp, UserId};
+use domain::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 use store::StoreResult;
-use store::queue::{GiveUp, Outage};
+use store::queue::{GiveUp, Outage, OutageKey};
 use store::transition::RunTransition;
 
 /// The stored outages that can be read. A corrupt one only begins again.
 pub(super) async fn outages(read: &SqlitePool) -> StoreResult<Vec<Outage>> {
-    let rows = sqlx::query!("SELECT user_id, connection_id, began_at FROM outages");
+    let rows = sqlx::query!("SELECT user_id, connection_id, model, began_at FROM outages");
     let rows = rows.fetch_all(read).await.db()?;
     let outages = rows.into_iter().filter_map(|outage| {
         let id = outage.connection_id.clone();
         let row = RowReader::new("outages", &id);
-        Some(Outage {
+        let model: String = row.get("model", outage.model).ok()?;
+        let key = OutageKey {
             user_id: row.get("user_id", outage.user_id).ok()?,
             connection_id: row.get("connection_id", outage.connection_id).ok()?,
-            began_at: row.get("began_at", outage.began_at).ok()?,
-        })
+            model: (!model.is_empty()).then_some(model),
+        };
+        Some(Outage { key, began_at: row.get("began_at", outage.began_at).ok()? })
     });
     Ok(outages.collect())
 }
@@ -32,24 +34,28 @@ pub(super) async fn outages(read: &SqlitePool) -> StoreResult<Vec<Outage>> {
 pub(super) async fn save(
     c: &mut SqliteConnection,
     began: Vec<Outage>,
-    ended: Vec<(UserId, ConnectionId)>,
+    ended: Vec<OutageKey>,
 ) -> StoreResult<()> {
-    for outage in began {
+    for Outage { key, began_at } in began {
+        let model = key.model.unwrap_or_default();
         sqlx::query!(
-            "INSERT INTO outages (user_id, connection_id, began_at) VALUES (?, ?, ?) \
-             ON CONFLICT (user_id, connection_id) DO UPDATE SET began_at = excluded.began_at",
-            outage.user_id.0,
-            outage.connection_id.0,
-            outage.began_at.0,
+            "INSERT INTO outages (user_id, connection_id, model, began_at) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (user_id, connection_id, model) DO UPDATE SET began_at = excluded.began_at",
+            key.user_id.0,
+            key.connection_id.0,
+            model,
+            began_at.0,
         )
         .run(&mut *c)
         .await?;
     }
-    for (user, connection) in ended {
+    for key in ended {
+        let model = key.model.unwrap_or_default();
         sqlx::query!(
-            "DELETE FROM outages WHERE user_id = ? AND connection_id = ?",
-            user.0,
-            connection.0,
+            "DELETE FROM outages WHERE user_id = ? AND connection_id = ? AND model = ?",
+            key.user_id.0,
+            key.connection_id.0,
+            model,
         )
         .run(&mut *c)
         .await?;
@@ -57,7 +63,7 @@ pub(super) async fn save(
     Ok(())
 }
 
-/// Ends the pending runs of a user on a connection that were created by then. The
+/// Ends the pending runs of a user on a connection or model that were created by then. The
 /// condition on the status repeats that of the index `runs_of_user_unfinished`.
 pub(super) async fn give_up_pending(
     tx: &mut WriteTransaction,
@@ -66,16 +72,13 @@ pub(super) async fn give_up_pending(
 ) -> StoreResult<u32> {
     let unfinished = select_runs!(
         "WHERE r.user_id = ? AND r.status IN ('pending', 'running') ORDER BY r.created_at, r.position",
-        give_up.user_id.0,
+        give_up.key.user_id.0,
     );
     let unfinished = unfinished.fetch_all(&mut **tx).await.db()?;
     let (runs, _) = read_or_end_as_error(tx, unfinished, now).await?;
     let mut ended = 0;
     for mut run in runs {
-        let is_due = run.status == RunStatus::Pending
-            && run.model_snapshot.agent.connection_id == give_up.connection_id
-            && run.created_at <= give_up.created_by;
-        if is_due {
+        if give_up.applies_to(&run) {
             let transition = RunTransition::GiveUp { message: give_up.message.clone() };
             apply(tx, &mut run, transition, now).await?;
             ended += 1;

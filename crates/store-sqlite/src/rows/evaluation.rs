@@ -25,6 +25,7 @@ pub(crate) struct RawEvaluation {
     pub(crate) lease_owner: Option<Cell<String>>,
     pub(crate) lease_until: Option<Cell<i64>>,
     pub(crate) deadline_at: Option<Cell<i64>>,
+    pub(crate) deadline_paused_at: Option<Cell<i64>>,
     pub(crate) created_at: Cell<i64>,
 }
 
@@ -34,7 +35,8 @@ macro_rules! select_evaluations {
             $crate::rows::RawEvaluation,
             "SELECT e.id, e.run_id, e.suite_id, e.space_id, e.user_id, e.status, e.judge, e.body, \
              e.raw_reply, e.lease_epoch, e.recoveries, e.recoveries_without_progress, \
-             e.lease_owner, e.lease_until, e.deadline_at, e.created_at FROM " + $tail
+             e.lease_owner, e.lease_until, e.deadline_at, e.deadline_paused_at, e.created_at \
+             FROM " + $tail
             $(, $argument)*
         )
     };
@@ -68,6 +70,8 @@ impl RawEvaluation {
                 lease_owner: row.optional("lease_owner", self.lease_owner.clone())?,
                 lease_until: row.optional("lease_until", self.lease_until.clone())?,
                 deadline_at: row.optional("deadline_at", self.deadline_at.clone())?,
+                deadline_paused_at: row
+                    .optional("deadline_paused_at", self.deadline_paused_at.clone())?,
             }),
         })
     }
@@ -84,17 +88,19 @@ pub(crate) async fn save_evaluation(
         (evaluation.status.as_str(), document(&row.judge)?, document(&evaluation)?);
     let lease_until = row.lease_until.map(|at| at.0);
     let deadline_at = row.deadline_at.map(|at| at.0);
+    let deadline_paused_at = row.deadline_paused_at.map(|at| at.0);
     sqlx::query!(
         "INSERT INTO evaluations (id, run_id, suite_id, space_id, user_id, is_first, status, \
          judge, body, raw_reply, lease_epoch, recoveries, recoveries_without_progress, \
-         lease_owner, lease_until, deadline_at, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         lease_owner, lease_until, deadline_at, deadline_paused_at, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, body = excluded.body, \
          raw_reply = excluded.raw_reply, lease_epoch = excluded.lease_epoch, \
          recoveries = excluded.recoveries, \
          recoveries_without_progress = excluded.recoveries_without_progress, \
          lease_owner = excluded.lease_owner, lease_until = excluded.lease_until, \
-         deadline_at = excluded.deadline_at",
+         deadline_at = excluded.deadline_at, \
+         deadline_paused_at = excluded.deadline_paused_at",
         evaluation.id.0,
         row.run_id.0,
         row.suite_id.0,
@@ -111,6 +117,7 @@ pub(crate) async fn save_evaluation(
         row.lease_owner,
         lease_until,
         deadline_at,
+        deadline_paused_at,
         evaluation.created_at.0,
     )
     .run(c)

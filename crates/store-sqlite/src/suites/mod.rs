@@ -1,6 +1,9 @@
 //! Suites over SQLite.
 
 mod cancel;
+mod copies;
+#[cfg(test)]
+mod copies_tests;
 mod keys;
 mod lists;
 mod start;
@@ -28,7 +31,13 @@ use tokio::sync::watch;
 #[async_trait]
 impl SuiteStore for SqliteStore {
     async fn create_suite(&self, new: NewSuite) -> StoreResult<CreateOutcome> {
-        self.writer.transaction(move |tx| start::create(tx, new).boxed()).await
+        let copied = new.runs.iter().filter(|run| run.source_run_id.is_some());
+        let copied: Vec<_> = copied.map(|run| run.id).collect();
+        let created = self.writer.transaction(move |tx| start::create(tx, new).boxed()).await?;
+        if created == CreateOutcome::New {
+            self.finish_copies(copied).await;
+        }
+        Ok(created)
     }
 
     async fn find_replay(
@@ -85,8 +94,8 @@ impl SuiteStore for SqliteStore {
         let suite = sqlx::query_as!(
             RawSuite,
             "SELECT id, space_id, user_id, agent_id, agent_revision, agent_name, status, total, \
-             concurrency, repeats, parent_id, note, seq, created_at, started_at, finished_at, \
-             cancel_requested_at FROM suites \
+             concurrency, repeats, parent_id, part_of, note, seq, created_at, started_at, \
+             finished_at, cancel_requested_at FROM suites \
              WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
             id.0,
             space.0,

@@ -1,5 +1,6 @@
 //! Creation of suites and rejudges.
 
+use super::copies::plan_copy;
 use super::keys::{find_replay, save_response};
 use crate::rows::{document, integer, save_evaluation};
 use crate::sqlite_error::{DbResult, RunStatement};
@@ -78,8 +79,8 @@ async fn insert_suite(
     let finished_at = suite.state.finished_at().map(|at| at.0);
     sqlx::query!(
         "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, \
-         model_snapshot, status, total, concurrency, repeats, parent_id, note, seq, created_at, \
-         finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+         model_snapshot, status, total, concurrency, repeats, parent_id, part_of, note, seq, \
+         created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
         suite.id.0,
         suite.space_id.0,
         suite.user_id.0,
@@ -92,6 +93,7 @@ async fn insert_suite(
         suite.concurrency,
         suite.repeats,
         parent_id,
+        suite.part_of,
         suite.note,
         suite.created_at.0,
         finished_at,
@@ -103,9 +105,10 @@ async fn insert_suite(
 async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
     // A source in a suite that is being deleted may have lost turns already.
     let source = match run.source_run_id {
-        Some(source) if exists(c, source).await? => Some(source.0),
+        Some(source) if exists(c, source).await? => Some(source),
         _ => None,
     };
+    let source_id = source.map(|source| source.0);
     let timeout_ms = integer(run.timeout_ms)?;
     let status = run.status.as_str();
     let error_kind = run.error.as_ref().map(|error| error.kind.as_str());
@@ -134,7 +137,7 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
         run.scenario.name,
         run.repetition,
         run.position,
-        source,
+        source_id,
         timeout_ms,
         run.user_turns_planned,
         status,
@@ -146,16 +149,10 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
     )
     .run(c)
     .await?;
-    let Some(source) = source else { return Ok(()) };
-    sqlx::query!(
-        "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
-         input_tokens, output_tokens, reply, at) SELECT ?, idx, speaker, message, tool_calls, tool, \
-         finish, latency_ms, input_tokens, output_tokens, reply, at FROM turns WHERE run_id = ?",
-        run.id.0,
-        source,
-    )
-    .run(c)
-    .await
+    match source {
+        Some(source) => plan_copy(c, run.id, source).await,
+        None => Ok(()),
+    }
 }
 
 /// Inserts a rejudge, unless another evaluation of the run is unfinished.

@@ -208,6 +208,7 @@ macro_rules! queue_contract {
             [
                 rejudge_has_its_own_lease,
                 users_take_turns_with_rejudges,
+                deadline_of_rejudge_stands_still_while_it_waits_for_a_slot,
                 rejudge_without_progress_is_abandoned,
             ]
         );

@@ -2,7 +2,9 @@
 
 use super::InMemoryQueue;
 use super::state::State;
-use crate::queue::{Claim, GiveUp, Heartbeat, Outage, QueueStore, RecoverySummary, RunInput};
+use crate::queue::{
+    Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
+};
 use crate::queue_stats::QueueStats;
 use crate::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
 use crate::rows::{EvaluationRow, Intent, Role, RunRow};
@@ -12,10 +14,7 @@ use crate::transition::{
 };
 use crate::{StoreError, StoreResult};
 use async_trait::async_trait;
-use domain::{
-    ConnectionId, Evaluation, EvaluationId, EvaluationStatus, RunId, RunStatus, Timestamp, Turn,
-    UserId,
-};
+use domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, Timestamp, Turn, UserId};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -105,9 +104,20 @@ impl QueueStore for InMemoryQueue {
         lease_epoch: u32,
         evaluation: Evaluation,
         now: Timestamp,
-    ) -> StoreResult<()> {
+    ) -> StoreResult<EvaluationRow> {
         let transition =
             RejudgeTransition::Commit { lease_epoch, evaluation: Box::new(evaluation) };
+        self.write(|state| state.apply_to_rejudge(id, transition, now))
+    }
+
+    async fn store_rejudge_wait(
+        &self,
+        id: EvaluationId,
+        lease_epoch: u32,
+        waits: bool,
+        now: Timestamp,
+    ) -> StoreResult<()> {
+        let transition = RejudgeTransition::WaitForSlot { lease_epoch, waits };
         self.write(|state| state.apply_to_rejudge(id, transition, now).map(|_| ()))
     }
 
@@ -177,34 +187,24 @@ impl QueueStore for InMemoryQueue {
     }
 
     async fn outages(&self) -> StoreResult<Vec<Outage>> {
-        Ok(self.state.lock().outages.values().copied().collect())
+        Ok(self.state.lock().outages.values().cloned().collect())
     }
 
-    async fn save_outages(
-        &self,
-        began: Vec<Outage>,
-        ended: Vec<(UserId, ConnectionId)>,
-    ) -> StoreResult<()> {
+    async fn save_outages(&self, began: Vec<Outage>, ended: Vec<OutageKey>) -> StoreResult<()> {
         self.write(|state| {
             let began = began.into_iter();
-            state.outages.extend(began.map(|new| ((new.user_id, new.connection_id), new)));
+            state.outages.extend(began.map(|new| (new.key.clone(), new)));
             state.outages.retain(|key, _| !ended.contains(key));
             Ok(())
         })
     }
 
     async fn give_up_pending(&self, give_up: GiveUp, now: Timestamp) -> StoreResult<u32> {
-        let GiveUp { user_id, connection_id, created_by, message } = give_up;
         self.write(|state| {
-            let is_due = |run: &&RunRow| {
-                run.status == RunStatus::Pending
-                    && run.user_id == user_id
-                    && run.model_snapshot.agent.connection_id == connection_id
-                    && run.created_at <= created_by
-            };
-            let due: Vec<_> = state.runs.values().filter(is_due).map(|run| run.id).collect();
+            let runs = state.runs.values().filter(|run| give_up.applies_to(run));
+            let due: Vec<_> = runs.map(|run| run.id).collect();
             for id in &due {
-                let message = message.clone();
+                let message = give_up.message.clone();
                 state.apply(*id, RunTransition::GiveUp { message }, now)?;
             }
             Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
@@ -317,8 +317,7 @@ impl State {
             }
         }
         for row in self.evaluations.values_mut().filter(|row| !row.evaluation.is_first) {
-            let late = row.deadline_at.is_some_and(|deadline| deadline <= now);
-            if late || row.lease_until.is_some_and(&expired) {
+            if row.is_late(now) || row.lease_until.is_some_and(&expired) {
                 // Refused where no worker holds a lease.
                 let _ = row.transition(RejudgeTransition::Recover, now);
             }

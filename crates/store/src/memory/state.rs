@@ -2,15 +2,15 @@
 
 use super::StoredCall;
 use crate::commit_effects::CommitEffects;
-use crate::queue::Outage;
+use crate::queue::{Outage, OutageKey};
 use crate::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
 use crate::scheduler::{NextRun, SuiteLoad};
 use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord, NewSuite};
 use crate::transition::{RunTransition, SuiteTransition};
 use crate::{StoreError, StoreResult};
 use domain::{
-    AgentId, ConnectionId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId,
-    Timestamp, UserId, WaitReason,
+    AgentId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp,
+    UserId, WaitReason,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) evaluations: BTreeMap<EvaluationId, EvaluationRow>,
     pub(super) events: HashMap<SuiteId, Vec<EventRow>>,
     pub(super) keys: Keys,
-    pub(super) outages: HashMap<(UserId, ConnectionId), Outage>,
+    pub(super) outages: HashMap<OutageKey, Outage>,
     /// Suites with deleted events: readers get none of them.
     pub(super) pruned: HashSet<SuiteId>,
     /// Effects of the current change.

@@ -26,6 +26,7 @@ pub struct RejudgeLease {
     pub lease_owner: Option<String>,
     pub lease_until: Option<Timestamp>,
     pub deadline_at: Option<Timestamp>,
+    pub deadline_paused_at: Option<Timestamp>,
 }
 
 impl Deref for EvaluationRow {

@@ -2,7 +2,8 @@
 
 use crate::transition::SuiteState;
 use domain::{
-    AgentRef, Counts, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId, pass_rate,
+    AgentRef, Counts, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId,
+    judged_pass_rate, pass_rate,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,7 @@ pub struct SuiteRow {
     pub concurrency: u32,
     pub repeats: u32,
     pub parent_id: Option<SuiteId>,
+    pub part_of: Option<u32>,
     pub note: String,
     /// The number of the newest event.
     pub seq: i64,
@@ -32,11 +34,14 @@ impl SuiteRow {
             status: self.state.status(),
             total: self.total,
             counts,
-            pass_rate: pass_rate(&counts),
+            pass_rate: pass_rate(&counts, self.state.cancel_requested_at().is_some()),
+            judged: counts.judged(),
+            judged_pass_rate: judged_pass_rate(&counts),
             progress: SuiteProgress { done: counts.done(), total: self.total, eta_seconds },
             concurrency: self.concurrency,
             repeats: self.repeats,
             parent_id: self.parent_id,
+            part_of: self.part_of,
             note: self.note.clone(),
             created_at: self.created_at,
             started_at: self.state.started_at(),

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// How long a lease lasts without a heartbeat.
 pub const LEASE_DURATION: Duration = Duration::from_secs(30);
+/// A run or rejudge ends this long after it was requested, even while it waits.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Time for the evaluation, added to the deadline of the conversation.
 pub const EVALUATION_ALLOWANCE: Duration = Duration::from_secs(180);
 /// After this number of recoveries in a row without progress the run or

@@ -2,7 +2,8 @@
 //! evaluation of a run has no lease of its own: the run's lease covers it.
 
 use super::{
-    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
+    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly,
+    Refused,
 };
 use crate::rows::{EvaluationRow, RoleModel, RunRow};
 use domain::{
@@ -20,6 +21,9 @@ pub enum RejudgeTransition {
     },
     /// The lease holder stores its result so far, or the final one.
     Commit { lease_epoch: u32, evaluation: Box<Evaluation> },
+    /// The lease holder waits for a call slot of the server, or no longer. Meanwhile the
+    /// deadline stands still; when the wait ends, it moves by it.
+    WaitForSlot { lease_epoch: u32, waits: bool },
     /// The lease holder gives the lease back (shutdown).
     Release { lease_epoch: u32 },
     /// The lease expired or its holder is gone. Retries the evaluation, or
@@ -90,17 +94,24 @@ impl EvaluationRow {
                 }
                 self.commit(*evaluation, now);
             }
+            RejudgeTransition::WaitForSlot { lease_epoch, waits } => {
+                if !self.is_leased_at(lease_epoch) {
+                    return Err(Refused::LeaseLost);
+                }
+                self.resume_deadline(now);
+                self.lease.0.deadline_paused_at = waits.then_some(now);
+            }
             RejudgeTransition::Release { lease_epoch } => {
                 if !self.is_leased_at(lease_epoch) {
                     return Err(Refused::LeaseLost);
                 }
-                self.release();
+                self.release(now);
             }
             RejudgeTransition::Recover => {
                 if self.evaluation.status != EvaluationStatus::Running {
                     return Err(Refused::NotApplicable);
                 }
-                self.release();
+                self.release(now);
                 self.recover(now);
             }
         }
@@ -117,11 +128,31 @@ impl EvaluationRow {
         } else {
             self.lease.0.lease_owner = None;
             self.lease.0.lease_until = None;
+            self.lease.0.deadline_paused_at = None;
+        }
+    }
+
+    /// Whether the deadline has passed, or the rejudge was requested a day ago.
+    #[must_use]
+    pub fn is_late(&self, now: Timestamp) -> bool {
+        let is_past = self.deadline_paused_at.is_none()
+            && self.deadline_at.is_some_and(|deadline| deadline <= now);
+        is_past || now.since(self.evaluation.created_at) >= MAX_AGE
+    }
+
+    /// Moves the deadline by the time for which it stood still.
+    fn resume_deadline(&mut self, now: Timestamp) {
+        let end = self.evaluation.created_at.plus(MAX_AGE);
+        let lease = &mut self.lease.0;
+        if let Some(since) = lease.deadline_paused_at.take() {
+            let paused = now.since(since);
+            lease.deadline_at = lease.deadline_at.map(|at| at.plus(paused).min(end));
         }
     }
 
     /// Releases the lease and fences the previous holder.
-    fn release(&mut self) {
+    fn release(&mut self, now: Timestamp) {
+        self.resume_deadline(now);
         self.evaluation.status = EvaluationStatus::Pending;
         let lease = &mut self.lease.0;
         lease.lease_epoch += 1;
@@ -130,8 +161,8 @@ impl EvaluationRow {
     }
 
     fn recover(&mut self, now: Timestamp) {
+        let late = self.is_late(now);
         let lease = &mut self.lease.0;
-        let late = lease.deadline_at.is_some_and(|deadline| deadline <= now);
         if late || lease.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
             let message = "No server finished this evaluation. Rejudge the run.";
             fail(&mut self.evaluation, RunError::new(ErrorKind::Abandoned, message), now);
@@ -217,6 +248,34 @@ mod tests {
         }
         assert_eq!(row, recovered);
         assert_eq!((row.evaluation.status, row.recoveries), (EvaluationStatus::Pending, 1));
+    }
+
+    #[test]
+    fn deadline_stands_still_while_a_rejudge_waits_for_a_slot() {
+        let mut row = claimed();
+        let deadline = row.deadline_at.unwrap();
+        let wait = |row: &EvaluationRow, waits| RejudgeTransition::WaitForSlot {
+            lease_epoch: row.lease_epoch,
+            waits,
+        };
+        assert!(row.is_late(deadline));
+        row.transition(wait(&row, true), at(10)).unwrap();
+        assert!(!row.is_late(deadline.plus(Duration::from_secs(500))));
+        let mut crashed = row.clone();
+        row.transition(wait(&row, false), at(1010)).unwrap();
+        let moved = deadline.plus(Duration::from_secs(1000));
+        assert_eq!((row.deadline_at, row.deadline_paused_at), (Some(moved), None));
+        assert!(!row.is_late(at(1010)) && row.is_late(moved));
+        // The wait of a worker that is gone ends with its lease.
+        crashed.transition(RejudgeTransition::Recover, at(40)).unwrap();
+        let moved = deadline.plus(Duration::from_secs(30));
+        assert_eq!((crashed.deadline_at, crashed.deadline_paused_at), (Some(moved), None));
+        // A day after its request every rejudge ends.
+        row.transition(wait(&row, true), at(1011)).unwrap();
+        assert!(row.is_late(row.evaluation.created_at.plus(MAX_AGE)));
+        row.transition(RejudgeTransition::Recover, at(100_000)).unwrap();
+        assert_eq!(row.evaluation.status, EvaluationStatus::Error);
+        assert_eq!(row.transition(wait(&row, true), at(100_001)), Err(Refused::LeaseLost));
     }
 
     #[test]

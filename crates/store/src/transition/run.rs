@@ -2,16 +2,13 @@
 //! or is orphaned: no worker executes it until the next claim.
 
 use super::{
-    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
-    RunChange, RunOutcome,
+    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly,
+    Refused, RunChange, RunOutcome,
 };
 use crate::rows::{EventRow, RunRow, RunState};
 use crate::suites::{NewRun, NewSuite};
 use domain::{ErrorKind, RunStatus, Speaker, Stage, Timestamp, Usage, WaitReason, Waiting};
 use std::time::Duration;
-
-/// A run ends this long after it was requested, even while it waits.
-const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunTransition {

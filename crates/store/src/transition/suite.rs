@@ -135,6 +135,7 @@ impl NewSuite {
             concurrency: self.concurrency,
             repeats: self.repeats,
             parent_id: self.parent_id,
+            part_of: self.part_of,
             note: self.note.clone(),
             seq: 0,
             created_at: self.at,

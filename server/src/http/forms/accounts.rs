@@ -7,7 +7,7 @@ use crate::http::auth::{Identity, SignedIn};
 use crate::http::problem::ErrorResponse;
 use crate::http::sessions::{self, SignInContext};
 use axum::extract::{FromRequest, FromRequestParts};
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use axum::{Extension, Router};
 use domain::error::AppError;
 use domain::services::{AppResult, Caller};
 use services::account_log::{AccountEvent, log_event};
+use std::net::IpAddr;
 use tower_sessions::Session;
 
 const ACCOUNT_PAGE: &str = "/settings/account";
@@ -57,8 +58,17 @@ impl FromRequest<HttpState> for Credentials {
     }
 }
 
+/// Records an attempt to sign in, and logs it if there were too many.
+async fn record_attempt(state: &HttpState, client: IpAddr, email: &str) -> AppResult<()> {
+    let recorded = state.sign_ins.record_attempt(client, email);
+    if recorded.is_err() {
+        state.services.accounts.log_throttled_sign_in(email).await;
+    }
+    recorded
+}
+
 async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.record_attempt(form.context.address, &form.email) {
+    if let Err(error) = record_attempt(&state, form.context.address, &form.email).await {
         return ErrorResponse::from(error).into_response();
     }
     let result = state.services.accounts.sign_up(&form.email, &form.password).await;
@@ -66,7 +76,7 @@ async fn sign_up(State(state): State<HttpState>, form: Credentials) -> Response 
 }
 
 async fn sign_in(State(state): State<HttpState>, form: Credentials) -> Response {
-    if let Err(error) = state.sign_ins.record_attempt(form.context.address, &form.email) {
+    if let Err(error) = record_attempt(&state, form.context.address, &form.email).await {
         return match PendingForm::of(&form.posted) {
             Some(_) => sign_in_again(&state, form, error).await,
             None => ErrorResponse::from(error).into_response(),
@@ -136,6 +146,7 @@ pub(super) fn account_routes() -> Router<HttpState> {
     Router::new()
         .route("/forms/password", post(change_password))
         .route("/forms/sessions/end", post(end_sessions))
+        .route("/forms/sessions/{id}/end", post(end_session))
 }
 
 /// Changes the password. All sessions end, and this browser gets a new one.
@@ -148,7 +159,7 @@ async fn change_password(
 ) -> Response {
     let (current, new) = (form.text("current_password"), form.text("new_password"));
     // The current password can be guessed here as well as on the sign-in page.
-    let result = match state.sign_ins.record_attempt(context.address, &user.caller.email) {
+    let result = match record_attempt(&state, context.address, &user.caller.email).await {
         Ok(()) => user.services.accounts.change_password(&user.caller, &current, &new).await,
         Err(error) => Err(error),
     };
@@ -161,6 +172,16 @@ async fn change_password(
     };
     redirect_after(&user, form, ACCOUNT_PAGE, result, |()| {
         with_notice(ACCOUNT_PAGE, "password_changed")
+    })
+    .await
+}
+
+/// Ends one session of the list. The page asks for a new sign-in if it is that of this
+/// browser.
+async fn end_session(user: SignedIn, Path(id): Path<String>, form: PostedForm) -> Response {
+    let result = user.services.accounts.end_session(&user.caller, &id).await;
+    redirect_after(&user, form, ACCOUNT_PAGE, result, |()| {
+        with_notice(ACCOUNT_PAGE, "session_ended")
     })
     .await
 }

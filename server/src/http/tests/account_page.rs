@@ -1,6 +1,6 @@
 //! The account page over real services: password and sessions.
 
-use super::real_services::RealServer;
+use super::real_services::{RealServer, between};
 use super::support::TestRequest;
 
 const PASSWORD: &str = "correct+horse+battery";
@@ -52,6 +52,27 @@ async fn sign_out_everywhere_ends_all_sessions() {
     assert!(is_signed_in(&server, &ben).await);
 }
 
+#[tokio::test]
+async fn one_session_is_signed_out_alone() {
+    let server = RealServer::new().await;
+    let (here, ben) = (server.sign_up("ada").await, server.sign_up("ben").await);
+    let elsewhere = sign_in(&server, PASSWORD).await.expect("a second session");
+    let page = server.page(&here, "/settings/account").await;
+    let row = page.split("<tr>").find(|row| row.contains("Firefox 150")).expect("its row");
+    let path = between(row, "action=\"", "\"");
+    let post = |cookie: &str| {
+        TestRequest::form(path, "").header("cookie", cookie).header("origin", "http://here:3000")
+    };
+    server.send(post(&ben)).await;
+    assert!(is_signed_in(&server, &elsewhere).await, "another user cannot end it");
+    let ended = server.send(post(&here)).await;
+    assert_eq!(ended.location(), "/settings/account?notice=session_ended");
+    assert!(!is_signed_in(&server, &elsewhere).await);
+    assert!(is_signed_in(&server, &here).await && is_signed_in(&server, &ben).await);
+    let page = server.page(&here, "/settings/account").await;
+    assert!(!page.contains("Firefox 150"), "{page}");
+}
+
 /// Whoever finds a token must not be able to keep access after it is deleted.
 #[tokio::test]
 async fn token_can_neither_create_tokens_nor_change_the_password() {
@@ -72,6 +93,7 @@ async fn token_can_neither_create_tokens_nor_change_the_password() {
         ("/forms/tokens", "name=ci".to_owned()),
         ("/forms/password", format!("current_password={PASSWORD}&new_password=another+good+one")),
         ("/forms/sessions/end", String::new()),
+        ("/forms/sessions/00/end", String::new()),
     ] {
         let request = TestRequest::form(path, &form).header("authorization", &bearer);
         assert_eq!(server.send(request).await.status, 403, "{path}");

@@ -4,7 +4,7 @@ use super::real_services::{RealServer, between};
 use super::support::TestRequest;
 
 /// Creates an object and returns the path of its page.
-async fn create(server: &RealServer, cookie: &str, path: &str, body: &str) -> String {
+pub(super) async fn create(server: &RealServer, cookie: &str, path: &str, body: &str) -> String {
     let response = server.post(cookie, "/", path, body).await;
     response.location().split('?').next().expect("a path").to_owned()
 }
@@ -107,74 +107,8 @@ async fn impossible_tool_names_and_results_are_shown_at_their_fields() {
     assert_eq!(again.location(), format!("{page}?notice=saved"));
 }
 
-/// Posts a form and checks that each problem links to a field of the page, from top to
-/// bottom. Returns the number of problems.
-async fn assert_summary_follows_the_page(
-    server: &RealServer,
-    cookie: &str,
-    page: &str,
-    body: &str,
-) -> usize {
-    let form = page.trim_end_matches("/new");
-    let refused = server.post(cookie, page, &format!("/forms{form}"), body).await;
-    let shown = server.page(cookie, refused.location()).await;
-    let summary = between(&shown, "id=\"error-summary\"", "</div>");
-    let links: Vec<_> = summary
-        .split("href=\"#")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap_or_default())
-        .collect();
-    assert_eq!(links.len(), summary.matches("<li>").count(), "each links to a field: {summary}");
-    let place = |id: &&str| shown.find(&format!(" id=\"{id}\"")).unwrap_or_default();
-    let places: Vec<_> = links.iter().map(place).collect();
-    assert!(places.iter().all(|place| *place > 0), "{links:?} at {places:?}");
-    assert!(places.is_sorted(), "{links:?} at {places:?}");
-    links.len()
-}
-
-#[tokio::test]
-async fn error_summary_is_in_the_order_of_the_page() {
-    let server = RealServer::new().await;
-    let ada = server.sign_up("ada").await;
-    let long = "x".repeat(33_000);
-    let scenario = format!(
-        "timeout_seconds=1&max_turns=0&on_unmocked=guess&tool_mocks[0][tool]=&required_tools=a+b&\
-         tool_mocks[0][delay_ms]=x&tool_mocks[0][when]=x&tool_mocks[0][result]=x&\
-         tool_mocks[0][error]={long}&tool_mocks[1][tool]=&tool_mocks[1][error]=e&\
-         agent_category={}&success_criteria[max_response_seconds]=0&success_criteria[min_score]=x&\
-         success_criteria[must_call_tools]=a+b&success_criteria[must_not_include]={long}&\
-         success_criteria[criteria]={long}&failure_conditions={long}&\
-         expected_behaviors[0][text]=&expected_behaviors[0][evidence]=maybe&\
-         expected_behaviors[1][text]=&opening_line={long}&known_facts={long}&goal={long}&\
-         conversation_flow[0][speaker]=nobody&conversation_flow[0][message]=&\
-         conversation_flow[1][speaker]=user&conversation_flow[1][message]=&mode=sung&\
-         persona[background]={long}&persona[communication_style]={long}&persona[mood]={long}&\
-         persona[name]={long}&is_active=maybe&tags={}&difficulty=brutal&category=sales&\
-         description={long}&name=",
-        &long[..51],
-        &long[..51],
-    );
-    let count = assert_summary_follows_the_page(&server, &ada, "/scenarios/new", &scenario).await;
-    assert!(count >= 36, "{count}");
-    let agent = format!(
-        "tools[0][parameters]=x&tools[0][description]={long}&tools[0][name]=a+b&tools[1][name]=&\
-         max_tokens=0&temperature=3&model=&connection_id=&system_prompt=&description={long}&\
-         category={}&name=",
-        &long[..51],
-    );
-    let count = assert_summary_follows_the_page(&server, &ada, "/agents/new", &agent).await;
-    assert!(count >= 12, "{count}");
-    // The script is hidden in this mode, but has a problem that the page has to show.
-    let hidden = format!(
-        "name=A&category=booking&mode=simulated&goal=&conversation_flow[0][speaker]=user&\
-         conversation_flow[0][message]={long}"
-    );
-    let count = assert_summary_follows_the_page(&server, &ada, "/scenarios/new", &hidden).await;
-    assert_eq!(count, 2);
-}
-
 /// Creates an agent on the demo model and returns its id.
-async fn demo_agent(server: &RealServer, cookie: &str) -> String {
+pub(super) async fn demo_agent(server: &RealServer, cookie: &str) -> String {
     let connection = connection(server, cookie, "name=Demo&kind=demo").await;
     let id = connection.rsplit('/').next().expect("an id");
     let agent = format!("name=Desk&system_prompt=Help&model=m&connection_id={id}");
@@ -210,16 +144,6 @@ async fn button_starts_the_number_of_runs_that_it_says() {
     assert!(shown.contains("This would start 3 conversations instead of 1"), "{shown}");
     assert_eq!(expected(&refused).await, "3", "the new page says what its button starts");
     assert!(start(3, "3").await.starts_with("/suites/0"));
-}
-
-#[tokio::test]
-async fn problems_of_a_start_link_to_its_fields() {
-    let server = RealServer::new().await;
-    let ada = server.sign_up("ada").await;
-    demo_agent(&server, &ada).await;
-    let body = "note=&concurrency=65&repeats=99&agent_id=";
-    let count = assert_summary_follows_the_page(&server, &ada, "/suites/new", body).await;
-    assert_eq!(count, 4);
 }
 
 /// Creates a connection and returns the path of its page.

@@ -10,9 +10,9 @@ use domain::services::{
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
-    Draft, Evaluation, NewToken, NewTokenId, Preflight, Run, RunId, SavedFormId, Scenario,
-    ScenarioFilter, ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId, SuiteSnapshot,
-    Timestamp, TokenId, TokenRequest, UserId,
+    Draft, Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
+    Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId,
+    SuiteSnapshot, Timestamp, TokenId, TokenRequest, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -147,6 +147,12 @@ impl AccountService for FakeServices {
         Ok(Vec::new())
     }
 
+    async fn end_session(&self, _: &Caller, _: &str) -> AppResult<()> {
+        not_found()
+    }
+
+    async fn log_throttled_sign_in(&self, _: &str) {}
+
     async fn end_sessions(&self, _: &Caller) -> AppResult<()> {
         Ok(())
     }
@@ -265,6 +271,7 @@ fake_services! { fake:
         cancel_suite(_id: SuiteId) -> Suite = not_found();
         rerun(_id: SuiteId, _scope: RerunScope, key: &IdempotentRequest) -> StartResponse =
             fake.started(key);
+        newest_revisions(_suite: &Suite) -> NewestRevisions = Ok(NewestRevisions::default());
         cancel_run(_id: RunId) -> Run = not_found();
         rejudge(_id: RunId, key: &IdempotentRequest) -> StartResponse = fake.started(key);
     } + {

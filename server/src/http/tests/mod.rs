@@ -6,6 +6,7 @@ mod client_limits;
 mod detached;
 mod document;
 mod editors;
+mod error_summary;
 mod fake_event_source;
 mod fake_services;
 mod form_parsing;

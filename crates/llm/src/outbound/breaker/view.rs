@@ -4,6 +4,14 @@ use super::suspension::Suspension;
 use super::{Circuit, State};
 use domain::{Breaker, BreakerState, Timestamp};
 
+/// Why calls fail.
+pub(in crate::outbound) struct Failure {
+    /// `None` for all models of the connection.
+    pub(in crate::outbound) model: Option<String>,
+    pub(in crate::outbound) reason: String,
+    pub(in crate::outbound) last_success: Option<Timestamp>,
+}
+
 impl Circuit {
     /// The circuit for a user. A suspended model shows as a suspension if the circuit
     /// is closed.
@@ -42,24 +50,56 @@ impl Circuit {
         }
     }
 
-    /// Why the calls of the connection fail, unless the circuit is closed. A suspension of
-    /// single models is not a failure of the connection.
-    pub(in crate::outbound) fn failure(&self) -> Option<(&str, Option<Timestamp>)> {
+    /// Why calls fail: of the whole connection unless the circuit is closed, and of each
+    /// suspended model.
+    pub(in crate::outbound) fn failures(&self) -> Vec<Failure> {
         let reason = match &self.state {
-            State::Closed(_) => return None,
-            State::Open { reason, .. } | State::HalfOpen { reason, .. } => reason,
-            State::Suspended(suspension) => &suspension.reason,
+            State::Closed(_) => None,
+            State::Open { reason, .. } | State::HalfOpen { reason, .. } => Some(reason),
+            State::Suspended(suspension) => Some(&suspension.reason),
         };
-        Some((reason, self.succeeded_at))
+        let of_connection = reason.map(|reason| Failure {
+            model: None,
+            reason: reason.clone(),
+            last_success: self.succeeded_at,
+        });
+        // A success ends the suspension of a model, so there was none since.
+        let of_models = self.suspended_models.iter().map(|(model, suspension)| Failure {
+            model: Some(model.clone()),
+            reason: suspension.reason.clone(),
+            last_success: None,
+        });
+        of_connection.into_iter().chain(of_models).collect()
     }
 
-    /// The suspension of the connection: until when its calls are rejected, and whether
-    /// they are rejected now.
-    pub(in crate::outbound) fn suspension(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
-        match &self.state {
-            State::Suspended(suspension) => Some((suspension.probe_at, suspension.rejects(now))),
+    /// The suspension that applies to calls of `model`: until when they are rejected, and
+    /// whether they are rejected now.
+    pub(in crate::outbound) fn suspension(
+        &self,
+        model: &str,
+        now: Timestamp,
+    ) -> Option<(Timestamp, bool)> {
+        let suspensions = self.suspensions(now).into_iter();
+        let applies = suspensions.filter(|(suspended, ..)| {
+            suspended.as_deref().is_none_or(|suspended| suspended == model)
+        });
+        applies.map(|(_, until, rejects)| (until, rejects)).max_by_key(|(until, _)| *until)
+    }
+
+    /// The suspensions of the connection (`None`) and of single models: until when calls
+    /// are rejected, and whether they are rejected now.
+    pub(in crate::outbound) fn suspensions(
+        &self,
+        now: Timestamp,
+    ) -> Vec<(Option<String>, Timestamp, bool)> {
+        let of_connection = match &self.state {
+            State::Suspended(suspension) => Some((None, suspension)),
             State::Closed(_) | State::Open { .. } | State::HalfOpen { .. } => None,
-        }
+        };
+        let of_models = self.suspended_models.iter();
+        let of_models = of_models.map(|(model, suspension)| (Some(model.clone()), suspension));
+        let all = of_connection.into_iter().chain(of_models);
+        all.map(|(model, one)| (model, one.probe_at, one.rejects(now))).collect()
     }
 
     /// The state in metrics and logs, consistent with [`Self::view`]. The word for

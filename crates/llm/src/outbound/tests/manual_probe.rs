@@ -42,17 +42,33 @@ async fn manual_probe_waits_only_for_provider_limits() {
     assert_eq!(env.begun(), 4, "4 calls in flight, 16 in the queue");
     env.script.steps.lock().clear();
     env.probe().await.expect("the concurrency limit does not apply");
-    let throttle = Step::Throttle { seconds: Some(60), overloaded: false };
-    env.script.steps.lock().extend(vec![throttle; 3]);
-    for _ in 0..3 {
-        let error = env.probe().await.expect_err("too fast");
-        let expected = "Provider error. Gave up waiting for the provider's rate limit";
-        assert!(error.message.starts_with(expected), "{}", error.message);
-    }
-    let begun = env.begun();
-    let error = env.probe().await.expect_err("too fast");
-    assert_eq!((error.kind(), env.begun()), (ErrorKind::RateLimited, begun), "no further request");
     busy.iter().for_each(|call| call.abort());
+}
+
+#[tokio::test(start_paused = true)]
+async fn manual_probe_passes_a_stop_of_a_day_and_its_success_ends_it() {
+    let throttle = Step::Throttle { seconds: Some(86_400), overloaded: false };
+    let env = env(vec![throttle; 4]);
+    // The model of the probe.
+    let call = async || env.call_with(limits(), "m-1").await.result;
+    for _ in 0..3 {
+        assert_eq!(kind(&call().await), Some(ErrorKind::RateLimited));
+    }
+    let stopped = async || {
+        let begun = env.begun();
+        let rejected = kind(&call().await) == Some(ErrorKind::RateLimited);
+        rejected && env.begun() == begun && !env.outbound.backpressure().is_empty()
+    };
+    assert!(stopped().await, "calls are not sent until tomorrow");
+    let begun = env.begun();
+    let error = env.probe().await.expect_err("the limit is still reached");
+    let expected = "Provider error. Gave up waiting for the provider's rate limit";
+    assert!(error.message.starts_with(expected), "{}", error.message);
+    assert_eq!(env.begun(), begun + 1, "each click sends one request");
+    assert!(stopped().await, "a refused probe changes nothing");
+    env.probe().await.expect("a reply");
+    assert!(env.outbound.backpressure().is_empty());
+    call().await.expect("a reply");
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,6 +89,7 @@ pub fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
         repeats: 1,
         note: String::new(),
         parent_id: None,
+        part_of: None,
         runs: (0..runs).map(|i| new_run(n * 100 + i)).collect(),
         allow_parallel: false,
         queue_per_user: 500,

@@ -1,23 +1,30 @@
 //! Outages, and the pending runs that give up.
 
 use super::{QueueFixture, T0, at, claim, id, space, suite, user};
-use crate::queue::{GiveUp, Outage};
+use crate::queue::{GiveUp, Outage, OutageKey};
 use domain::{ConnectionId, ErrorKind, RunStatus, SuiteId, SuiteStatus};
 
+/// An empty model stands for all models.
+fn key(owner: u128, connection: u128, model: &str) -> OutageKey {
+    let model = (!model.is_empty()).then(|| model.to_owned());
+    OutageKey { user_id: user(owner), connection_id: ConnectionId(id(connection)), model }
+}
+
 pub async fn outages_are_stored_until_they_end(f: QueueFixture) {
-    let outage = |owner, connection, began_at| Outage {
-        user_id: user(owner),
-        connection_id: ConnectionId(id(connection)),
+    let outage = |owner, connection, model: &str, began_at| Outage {
+        key: key(owner, connection, model),
         began_at: at(began_at),
     };
-    let first = [outage(1, 7, 1), outage(2, 7, 2), outage(1, 8, 3)];
+    let first = [outage(1, 7, "", 1), outage(2, 7, "", 2), outage(1, 8, "", 3)];
     f.queue.save_outages(first.to_vec(), Vec::new()).await.unwrap();
-    // One began again, one ended.
-    let ended = vec![(user(2), ConnectionId(id(7)))];
-    f.queue.save_outages(vec![outage(1, 8, 9)], ended).await.unwrap();
+    let models = [outage(1, 7, "m", 4), outage(1, 7, "n", 5)];
+    f.queue.save_outages(models.to_vec(), Vec::new()).await.unwrap();
+    // One began again, two ended.
+    let ended = vec![key(2, 7, ""), key(1, 7, "m")];
+    f.queue.save_outages(vec![outage(1, 8, "", 9)], ended).await.unwrap();
     let mut stored = f.queue.outages().await.unwrap();
     stored.sort_by_key(|outage| outage.began_at);
-    assert_eq!(stored, [outage(1, 7, 1), outage(1, 8, 9)]);
+    assert_eq!(stored, [outage(1, 7, "", 1), outage(1, 7, "n", 5), outage(1, 8, "", 9)]);
 }
 
 pub async fn pending_runs_give_up_together(f: QueueFixture) {
@@ -29,12 +36,9 @@ pub async fn pending_runs_give_up_together(f: QueueFixture) {
         f.suites.create_suite(new).await.unwrap();
     }
     let started = f.queue.claim(claim(1, T0)).await.unwrap();
-    let give_up = GiveUp {
-        user_id: user(1),
-        connection_id: ConnectionId(id(7)),
-        created_by: at(50),
-        message: "Not begun.".into(),
-    };
+    let give_up = GiveUp { key: key(1, 7, ""), created_by: at(50), message: "Not begun.".into() };
+    let other_model = GiveUp { key: key(1, 7, "other"), ..give_up.clone() };
+    assert_eq!(f.queue.give_up_pending(other_model, at(200)).await.unwrap(), 0);
     let ended = f.queue.give_up_pending(give_up.clone(), at(200)).await.unwrap();
     let (_, runs) = f.suites.suite(space(1), SuiteId(id(1))).await.unwrap().unwrap();
     let is_started = |run: &&crate::rows::RunRow| started.iter().any(|other| other.id == run.id);
@@ -52,12 +56,7 @@ pub async fn pending_runs_give_up_together(f: QueueFixture) {
         assert!(!runs[0].status.is_final(), "suite {other}: {:?}", row.state.status());
     }
     assert_eq!(f.queue.give_up_pending(give_up, at(300)).await.unwrap(), 0);
-    let late = GiveUp {
-        user_id: user(2),
-        connection_id: ConnectionId(id(7)),
-        created_by: at(50),
-        message: "Not begun.".into(),
-    };
+    let late = GiveUp { key: key(2, 7, "m"), created_by: at(50), message: "Not begun.".into() };
     if f.queue.give_up_pending(late, at(400)).await.unwrap() == 1 {
         let (row, _) = f.suites.suite(space(2), SuiteId(id(2))).await.unwrap().unwrap();
         assert_eq!(row.state.status(), SuiteStatus::Finished, "its only run ended");

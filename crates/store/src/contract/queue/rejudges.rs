@@ -67,6 +67,32 @@ pub async fn users_take_turns_with_rejudges(f: QueueFixture) {
     assert_eq!(taken(99).await, []);
 }
 
+pub async fn deadline_of_rejudge_stands_still_while_it_waits_for_a_slot(f: QueueFixture) {
+    let run = f.leased_run().await;
+    f.queue.commit(&run.lease(), finish(passed()), at(1)).await.unwrap();
+    let new = NewRejudge { row: rejudge(&run, 1), key: None };
+    f.suites.create_rejudge(new).await.unwrap();
+    let row = f.queue.claim_rejudges(claim(9, at(2))).await.unwrap().remove(0);
+    let wait = async |waits, now| {
+        f.queue.store_rejudge_wait(row.id(), row.lease_epoch, waits, now).await.unwrap();
+    };
+    wait(true, at(3)).await;
+    let after = row.deadline_at.unwrap().plus(LEASE_DURATION);
+    f.queue.heartbeat("worker", after).await.unwrap();
+    f.queue.reap(after).await.unwrap();
+    wait(false, after).await;
+    f.queue.reap(after).await.unwrap();
+    let evaluation = row.evaluation.clone();
+    let stored = f.queue.commit_rejudge(row.id(), row.lease_epoch, evaluation, after);
+    let stored = stored.await.expect("it keeps its lease");
+    let moved = row.deadline_at.unwrap().plus(after.since(at(3)));
+    assert_eq!((stored.deadline_at, stored.deadline_paused_at), (Some(moved), None));
+    f.queue.heartbeat("worker", moved).await.unwrap();
+    f.queue.reap(moved.plus(LEASE_DURATION / 30)).await.unwrap();
+    let ended = f.suites.evaluations(run.id).await.unwrap().remove(0).evaluation;
+    assert_eq!(ended.error.map(|error| error.kind), Some(ErrorKind::Abandoned));
+}
+
 pub async fn rejudge_without_progress_is_abandoned(f: QueueFixture) {
     let run = f.leased_run().await;
     f.queue.commit(&run.lease(), finish(passed()), at(1)).await.unwrap();
