@@ -18,8 +18,10 @@ const BATCH: u32 = 64;
 /// Claims until the engine shuts down.
 pub(super) async fn run(shared: Arc<Shared>) {
     while !shared.closing.is_cancelled() {
-        let claimed = claim_runs(&shared).await + claim_rejudges(&shared).await;
-        if claimed == 0 {
+        // Together, so that the store commits both claims in one transaction.
+        let (runs, rejudges) = tokio::join!(claim_runs(&shared), claim_rejudges(&shared));
+        // Fewer are all that may start now.
+        if runs.max(rejudges) < BATCH as usize {
             tokio::select! {
                 () = shared.wake.notified() => {}
                 _ = shared.pause(POLL_INTERVAL) => {}

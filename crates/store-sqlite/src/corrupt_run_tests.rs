@@ -1,7 +1,7 @@
 //! A corrupt integer in any column of `runs` affects only its run.
 
 use crate::SqliteStore;
-use crate::testing::open;
+use crate::testing::{open, other_connection};
 use domain::{ErrorKind, RunId, RunStatus};
 use sqlx::AssertSqlSafe;
 use store::StoreError;
@@ -33,7 +33,9 @@ async fn execute(store: &SqliteStore, sql: String) {
 
 async fn corrupt(store: &SqliteStore, run: RunId, column: &str, value: &str) {
     let run = run.0.simple();
-    execute(store, format!("UPDATE runs SET {column} = {value} WHERE id = x'{run}'")).await;
+    let sql = format!("UPDATE runs SET {column} = {value} WHERE id = x'{run}'");
+    let mut other = other_connection(store).await;
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut other).await.unwrap();
 }
 
 async fn assert_failed(store: &SqliteStore, run: RunId, case: &str) {

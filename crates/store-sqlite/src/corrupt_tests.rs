@@ -1,7 +1,8 @@
 //! Corrupt rows, which only a database can have.
 
 use crate::SqliteStore;
-use crate::testing::open as open_sqlite;
+use crate::sqlite_error::DbResult;
+use crate::testing::{open as open_sqlite, other_connection};
 use domain::services::HistoryFilter;
 use domain::{
     AgentId, AgentSpec, AuthScheme, ConnectionId, ConnectionKind, Draft, ErrorKind,
@@ -25,8 +26,10 @@ async fn open_with_user() -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
+/// Damages a row as another process does.
 async fn sql(store: &SqliteStore, statement: &'static str, id: Uuid) -> StoreResult<()> {
-    store.writer.execute(sqlx::query(statement).bind(id)).await.map(|_| ())
+    let mut other = other_connection(store).await;
+    sqlx::query(statement).bind(id).execute(&mut other).await.db().map(|_| ())
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@
 use crate::SqliteStore;
 use crate::cell::{Cell, ItemKey, RowReader};
 use crate::rows::{RawTurn, document};
-use crate::sqlite_error::{DbResult, RunStatement};
+use crate::sqlite_error::DbResult;
 use crate::suites::transition_suite;
 use crate::writer::WriteTransaction;
 use domain::{Counts, RunId, RunStatus, SuiteId, Timestamp, Turn};
+use serde_json::json;
 use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::rows::EventRow;
@@ -28,44 +29,36 @@ pub(super) async fn append(
         events.extend(finish_suite(tx, suite, now).await?);
     }
     let count = i64::try_from(events.len()).unwrap_or(0);
+    let list = event_list(&events)?;
     let newest = sqlx::query_scalar!(
-        r#"UPDATE suites SET seq = seq + ? WHERE id = ? RETURNING seq AS "seq: i64""#,
+        r#"UPDATE suites SET seq = seq + ? WHERE id = ? RETURNING seq AS "seq: i64";
+           INSERT INTO events (suite_id, seq, kind, run_id, turn, payload, at)
+           SELECT s.id, s.seq - ? + e.key + 1, e.value ->> 0, unhex(e.value ->> 1),
+           e.value ->> 2, e.value ->> 3, ? FROM suites s JOIN json_each(?) e WHERE s.id = ?"#,
         count,
         suite.0,
+        count,
+        now.0,
+        list,
+        suite.0,
     );
-    let newest = newest.fetch_one(&mut **tx).await.db()?;
-    for (event, seq) in events.iter().zip(newest - count + 1..) {
-        insert(tx, suite, seq, event, now).await?;
-    }
+    // Not `fetch_one`, which would stop after the first row.
+    let newest = newest.fetch_all(&mut **tx).await.db()?.pop();
+    let newest = newest.ok_or_else(|| RowReader::new("suites", &suite).corrupt("id"))?;
     tx.effects.add_events(suite, newest, &events);
     Ok(())
 }
 
-async fn insert(
-    c: &mut SqliteConnection,
-    suite: SuiteId,
-    seq: i64,
-    event: &EventRow,
-    now: Timestamp,
-) -> StoreResult<()> {
-    let (kind, run, turn, payload) = match event {
-        EventRow::Run(run) => ("run", Some(run.id.0), None, Some(document(run)?)),
-        EventRow::Turn { run_id, index } => ("turn", Some(run_id.0), Some(*index), None),
-        EventRow::Finished(finished) => ("finished", None, None, Some(document(finished)?)),
+/// The kind, run, turn and payload of events as a list in JSON.
+pub(super) fn event_list(events: &[EventRow]) -> StoreResult<String> {
+    let columns = |event: &EventRow| {
+        Ok(match event {
+            EventRow::Run(run) => json!(["run", run.id.0.simple(), null, document(run)?]),
+            EventRow::Turn { run_id, index } => json!(["turn", run_id.0.simple(), index]),
+            EventRow::Finished(finished) => json!(["finished", null, null, document(finished)?]),
+        })
     };
-    sqlx::query!(
-        "INSERT INTO events (suite_id, seq, kind, run_id, turn, payload, at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-        suite.0,
-        seq,
-        kind,
-        run,
-        turn,
-        payload,
-        now.0,
-    )
-    .run(c)
-    .await
+    document(&events.iter().map(columns).collect::<StoreResult<Vec<_>>>()?)
 }
 
 /// Finishes the suite unless a run is unfinished. Returns its event.

@@ -37,6 +37,8 @@ mod retention_tests;
 mod rows;
 mod scenario_rows;
 mod scenarios;
+#[cfg(test)]
+mod schedule_tests;
 pub mod sessions;
 #[cfg(test)]
 mod sessions_tests;
@@ -109,9 +111,12 @@ impl SqliteStore {
             .await
             .map_err(|error| StoreError::Unavailable(format!("schema: {error}")))?;
         let mut connection = write.acquire().await.db()?.detach();
-        // The writer itself retries until its timeout.
-        sqlx::query("PRAGMA busy_timeout = 200").execute(&mut connection).await.db()?;
+        // The writer itself retries until its timeout. A savepoint of more than 64 KiB would
+        // be written to a temporary file.
+        let writer_pragmas = "PRAGMA busy_timeout = 200; PRAGMA temp_store = memory";
+        sqlx::query(writer_pragmas).execute(&mut connection).await.db()?;
         let reconnect = options.clone().busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
+        let reconnect = reconnect.pragma("temp_store", "memory");
         let event_notifier = Arc::new(EventNotifier::default());
         let writer =
             Writer::start(connection, reconnect, LockTimeout::default(), event_notifier.clone());

@@ -1,12 +1,13 @@
-//! Selects the suite that gets the next free slot: orphaned runs first, then
+//! The rules by which [`Schedule`](super::schedule::Schedule) selects the suite that gets the next free slot: orphaned runs first, then
 //! the user with the fewest active runs, then the oldest suite. No run starts
 //! where its first provider call would only wait, or beyond the calls that are
 //! possible at the same time: a run that has begun should finish instead of
 //! sharing the throughput with more runs.
 
-use super::rows::ModelRef;
-use domain::{ConnectionId, SuiteId, Timestamp, UserId};
-use std::collections::{HashMap, HashSet};
+use super::rows::{ModelRef, SuiteRow};
+use super::schedule::RunLoad;
+use domain::{ConnectionId, SuiteId, SuiteStatus, Timestamp, UserId};
+use std::collections::HashMap;
 
 /// A limit on new runs to a connection whose calls have to wait (open circuit,
 /// rate limit).
@@ -31,10 +32,6 @@ impl AdmissionLimit {
                     && self.model.as_ref().is_none_or(|model| *model == target.model)
             })
     }
-
-    fn applies_to_suite(&self, load: &SuiteLoad) -> bool {
-        self.applies_to(load.user_id, load.agent.as_ref())
-    }
 }
 
 /// How many runs the calls that are possible at the same time can serve. More do not
@@ -58,15 +55,15 @@ impl Capacity {
 
 /// The use of a capacity by one user and by all.
 #[derive(Clone, Copy, Debug, Default)]
-struct Usage {
+pub(super) struct Usage {
     /// Users with unfinished runs.
-    users: u32,
-    total: u32,
-    of_user: u32,
+    pub(super) users: u32,
+    pub(super) total: u32,
+    pub(super) of_user: u32,
 }
 
 impl Usage {
-    fn has_room(self, capacity: u32) -> bool {
+    pub(super) fn has_room(self, capacity: u32) -> bool {
         self.total < capacity || self.of_user < (capacity / self.users.max(1)).max(1)
     }
 }
@@ -81,6 +78,8 @@ pub struct SuiteLoad {
     pub created_at: Timestamp,
     /// The limit of running runs.
     pub concurrency: u32,
+    /// Whether its first run has started.
+    pub is_started: bool,
     pub pending: u32,
     pub running: u32,
     /// Running without a lease.
@@ -92,6 +91,35 @@ pub struct SuiteLoad {
     pub awaiting_slot: u32,
 }
 
+impl SuiteLoad {
+    /// A suite without runs.
+    #[must_use]
+    pub fn of(suite: &SuiteRow, agent: Option<ModelRef>) -> Self {
+        Self {
+            suite_id: suite.id,
+            user_id: suite.user_id,
+            agent,
+            created_at: suite.created_at,
+            concurrency: suite.concurrency,
+            is_started: suite.state.status() == SuiteStatus::Running,
+            pending: 0,
+            running: 0,
+            orphaned: 0,
+            active: 0,
+            awaiting_slot: 0,
+        }
+    }
+
+    /// Counts a run.
+    pub fn add(&mut self, run: RunLoad) {
+        self.pending += u32::from(run.pending);
+        self.running += u32::from(run.running);
+        self.orphaned += u32::from(run.orphaned);
+        self.active += u32::from(run.active);
+        self.awaiting_slot += u32::from(run.awaiting_slot);
+    }
+}
+
 /// The run to claim next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextRun {
@@ -101,77 +129,10 @@ pub enum NextRun {
     Pending(SuiteId),
 }
 
-/// The run to claim next; `None` when no run may start now.
-#[must_use]
-pub fn next_run(
-    loads: &[SuiteLoad],
-    runs_per_user: u32,
-    limits: &[AdmissionLimit],
-    capacity: &Capacity,
-) -> Option<NextRun> {
-    let mut used_slots: HashMap<UserId, u32> = HashMap::new();
-    for load in loads {
-        *used_slots.entry(load.user_id).or_default() += load.active + load.awaiting_slot;
-    }
-    let used = |load: &SuiteLoad| used_slots.get(&load.user_id).copied().unwrap_or(0);
-    let has_slot = |load: &&SuiteLoad| used(load) < runs_per_user;
-    let order = |load: &&SuiteLoad| (used(load), load.created_at, load.suite_id);
-    let orphaned = loads.iter().filter(|load| load.orphaned > 0).filter(has_slot);
-    if let Some(load) = orphaned.min_by_key(order) {
-        return Some(NextRun::Orphaned(load.suite_id));
-    }
-    loads
-        .iter()
-        .filter(|load| load.pending > 0 && load.running < load.concurrency)
-        .filter(has_slot)
-        .filter(|load| !is_limited(loads, load, limits))
-        .filter(|load| has_capacity(loads, load, capacity))
-        .min_by_key(order)
-        .map(|load| NextRun::Pending(load.suite_id))
-}
-
-/// Whether a limit keeps this suite's next run from starting.
-fn is_limited(loads: &[SuiteLoad], load: &SuiteLoad, limits: &[AdmissionLimit]) -> bool {
-    limits.iter().filter(|limit| limit.applies_to_suite(load)).any(|limit| {
-        let limited =
-            |other: &&SuiteLoad| other.user_id == load.user_id && limit.applies_to_suite(other);
-        loads.iter().filter(limited).map(|other| other.running).sum::<u32>() >= limit.max_running
-    })
-}
-
-/// Whether the call slots and the model can carry another run of this suite.
-fn has_capacity(loads: &[SuiteLoad], load: &SuiteLoad, capacity: &Capacity) -> bool {
-    let active = usage(loads, load.user_id, |_| true, |load| load.active);
-    if !active.has_room(capacity.active_runs) {
-        return false;
-    }
-    let of_model = |model| capacity.runs_by_model.get(model);
-    load.agent.as_ref().and_then(of_model).is_none_or(|runs| {
-        let same_model = |other: &SuiteLoad| other.agent == load.agent;
-        usage(loads, load.user_id, same_model, |load| load.running).has_room(*runs)
-    })
-}
-
-fn usage(
-    loads: &[SuiteLoad],
-    user: UserId,
-    counts: impl Fn(&SuiteLoad) -> bool,
-    used: impl Fn(&SuiteLoad) -> u32,
-) -> Usage {
-    let mut usage = Usage::default();
-    let mut users = HashSet::new();
-    for load in loads.iter().filter(|load| counts(load)) {
-        users.insert(load.user_id);
-        usage.total += used(load);
-        usage.of_user += if load.user_id == user { used(load) } else { 0 };
-    }
-    usage.users = u32::try_from(users.len()).unwrap_or(u32::MAX);
-    usage
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Schedule;
     use uuid::Uuid;
 
     fn user(n: u128) -> UserId {
@@ -191,6 +152,7 @@ mod tests {
             agent: Some(ModelRef { connection_id: connection(at), model: "m".into() }),
             created_at: Timestamp(0),
             concurrency: 3,
+            is_started: false,
             pending: 9,
             running,
             orphaned: 0,
@@ -209,6 +171,14 @@ mod tests {
         AdmissionLimit { user_id, connection_id: connection(at), model, max_running }
     }
 
+    fn next_run(
+        loads: &[SuiteLoad],
+        limits: &[AdmissionLimit],
+        capacity: &Capacity,
+    ) -> Option<NextRun> {
+        Schedule::from_iter(loads.iter().cloned()).next_run(8, limits, capacity)
+    }
+
     /// The suites in the order in which their pending runs start, until none may.
     fn started(loads: Vec<SuiteLoad>, limits: &[AdmissionLimit]) -> Vec<u128> {
         started_within(loads, limits, &Capacity::unlimited())
@@ -220,7 +190,8 @@ mod tests {
         capacity: &Capacity,
     ) -> Vec<u128> {
         let mut started = Vec::new();
-        while let Some(NextRun::Pending(suite)) = next_run(&loads, 8, limits, capacity) {
+        let next = |loads: &[SuiteLoad]| next_run(loads, limits, capacity);
+        while let Some(NextRun::Pending(suite)) = next(&loads) {
             for load in loads.iter_mut().filter(|load| load.suite_id == suite) {
                 (load.pending, load.running, load.active) =
                     (load.pending - 1, load.running + 1, load.active + 1);
@@ -283,17 +254,17 @@ mod tests {
         let parked = SuiteLoad { active: 0, awaiting_slot: 1, ..load(1, 1, 7, 1) };
         let loads = |active| [parked.clone(), SuiteLoad { active, ..load(2, 1, 8, 0) }];
         assert_eq!(
-            next_run(&loads(7), 8, &[], &Capacity::unlimited()),
+            next_run(&loads(7), &[], &Capacity::unlimited()),
             None,
             "the last free slot is reserved"
         );
-        assert!(next_run(&loads(6), 8, &[], &Capacity::unlimited()).is_some());
+        assert!(next_run(&loads(6), &[], &Capacity::unlimited()).is_some());
     }
 
     #[test]
     fn orphaned_run_is_claimed_despite_limits() {
         let orphaned = SuiteLoad { orphaned: 1, running: 1, active: 0, ..load(1, 1, 7, 0) };
-        let next = next_run(&[orphaned], 8, &[limit(None, 7, None, 0)], &Capacity::unlimited());
+        let next = next_run(&[orphaned], &[limit(None, 7, None, 0)], &Capacity::unlimited());
         assert_eq!(next, Some(NextRun::Orphaned(SuiteId(Uuid::from_u128(1)))));
     }
 

@@ -1,14 +1,15 @@
 //! What a lease holder does: commit, reacquire a slot, release, heartbeat.
 
-use super::claim::loads;
 use super::corrupt::end_corrupt_run_as_error;
-use super::{apply, read_run};
+use super::save::NewRows;
+use super::schedule::schedule;
+use super::{apply, apply_with_rows, read_run};
 use crate::cell::RowReader;
 use crate::rejudges::fail_if_corrupt;
-use crate::rows::{insert_turn, save_evaluation, select_runs};
-use crate::sqlite_error::{DbResult, RunStatement};
+use crate::rows::{save_evaluation, select_runs};
+use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
-use domain::Timestamp;
+use domain::{Timestamp, Turn};
 use store::queue::Heartbeat;
 use store::rows::{EvaluationRow, RunRow};
 use store::transition::{LEASE_DURATION, Lease, RunChange, RunTransition};
@@ -22,42 +23,12 @@ pub(super) async fn commit(
     now: Timestamp,
 ) -> StoreResult<RunRow> {
     let mut row = read_run(tx, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
-    let first_index = row.turns;
     let RunChange { turns, intents, calls_done, evaluation, .. } = change.clone();
+    let turns = turns.into_iter().zip(row.turns..).map(|(turn, index)| Turn { index, ..turn });
+    let rows = NewRows { turns: turns.collect(), calls_done, intents };
     let transition =
         RunTransition::Commit { lease_epoch: lease.lease_epoch, change: Box::new(change) };
-    apply(tx, &mut row, transition, now).await?;
-    for (mut turn, index) in turns.into_iter().zip(first_index..) {
-        turn.index = index;
-        insert_turn(tx, row.id, &turn).await?;
-    }
-    for done in calls_done {
-        sqlx::query!(
-            "UPDATE calls SET outcome = ?, attempts = ?, latency_ms = ?, done_at = ? WHERE id = ?",
-            done.outcome,
-            done.attempts,
-            done.latency_ms,
-            now.0,
-            done.id,
-        )
-        .run(tx)
-        .await?;
-    }
-    for intent in intents {
-        let role = intent.role.as_str();
-        sqlx::query!(
-            "INSERT INTO calls (id, run_id, lease_epoch, role, turn, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?)",
-            intent.id,
-            row.id.0,
-            lease.lease_epoch,
-            role,
-            intent.turn,
-            now.0,
-        )
-        .run(tx)
-        .await?;
-    }
+    apply_with_rows(tx, &mut row, transition, &rows, now).await?;
     if let Some(evaluation) = evaluation {
         save_evaluation(tx, &EvaluationRow::of_run(&row, *evaluation)).await?;
     }
@@ -72,8 +43,7 @@ pub(super) async fn reacquire_slot(
     now: Timestamp,
 ) -> StoreResult<bool> {
     let row = read_run(tx, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
-    let mine = loads(tx).await?.into_iter().filter(|load| load.user_id == row.user_id);
-    if row.parked && mine.map(|load| load.active).sum::<u32>() >= runs_per_user {
+    if row.parked && schedule(tx, now).await?.active_runs(row.user_id) >= runs_per_user {
         return Ok(false);
     }
     let change = RunChange { parked: Some(false), waiting: Some(None), ..RunChange::default() };

@@ -7,26 +7,30 @@ mod corrupt;
 mod lease;
 mod outages;
 mod recover;
+mod save;
+mod schedule;
 
 pub(crate) use corrupt::read_or_end_as_error;
+#[cfg(test)]
+pub(crate) use schedule::schedule as read_schedule;
 
 use crate::SqliteStore;
 use crate::cell::Cell;
-use crate::events::append;
 use crate::rejudges::{apply_to_rejudge, claim_rejudges, end_first_evaluation, read_evaluation};
-use crate::rows::{RawEvaluation, RawRun, save_run, select_evaluations, select_runs};
+use crate::rows::{RawEvaluation, RawRun, select_evaluations, select_runs};
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use async_trait::async_trait;
 use domain::{Evaluation, EvaluationId, RunId, RunStatus, Timestamp};
 use futures::FutureExt;
+use save::{NewRows, save_run};
 use serde_json::Value;
-use sqlx::SqliteConnection;
 use store::queue::{
     Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
 };
 use store::queue_stats::QueueStats;
 use store::rows::{EvaluationRow, RunRow};
+use store::schedule::RunLoad;
 use store::transition::{Lease, RejudgeTransition, RunChange, RunTransition};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
@@ -38,18 +42,33 @@ pub(super) async fn apply(
     transition: RunTransition,
     now: Timestamp,
 ) -> StoreResult<()> {
-    let was = row.lease();
+    apply_with_rows(tx, row, transition, &NewRows::default(), now).await
+}
+
+/// Like [`apply`], with further rows of the same change.
+async fn apply_with_rows(
+    tx: &mut WriteTransaction,
+    row: &mut RunRow,
+    transition: RunTransition,
+    rows: &NewRows,
+    now: Timestamp,
+) -> StoreResult<()> {
+    let (was, before) = (row.lease(), RunLoad::of(row));
     let events = row.transition(transition, now)?;
-    save_run(tx, row, &was).await?;
+    save_run(tx, row, &was, (&events, rows), now).await?;
+    tx.update_schedule(row.suite_id, before, RunLoad::of(row));
     let no_verdict = matches!(row.status, RunStatus::Error | RunStatus::Cancelled);
     if no_verdict && row.end_reason.is_some() {
         end_first_evaluation(tx, row, now).await?;
     }
-    append(tx, row.suite_id, events, now).await
+    Ok(())
 }
 
-async fn read_run(c: &mut SqliteConnection, id: RunId) -> StoreResult<Option<RunRow>> {
-    let run = select_runs!("WHERE r.id = ?", id.0).fetch_optional(c).await.db()?;
+async fn read_run(tx: &mut WriteTransaction, id: RunId) -> StoreResult<Option<RunRow>> {
+    let run = match tx.take_prefetched(id) {
+        Some(run) => Some(run),
+        None => select_runs!("WHERE r.id = ?", id.0).fetch_optional(&mut **tx).await.db()?,
+    };
     run.map(RawRun::read).transpose()
 }
 
@@ -95,7 +114,10 @@ impl QueueStore for SqliteStore {
         now: Timestamp,
     ) -> StoreResult<RunRow> {
         let lease = lease.clone();
-        self.writer.transaction(move |tx| lease::commit(tx, lease, change, now).boxed()).await
+        let run = lease.run_id;
+        self.writer
+            .run_transaction(run, move |tx| lease::commit(tx, lease, change, now).boxed())
+            .await
     }
 
     async fn reacquire_slot(

@@ -6,9 +6,9 @@ mod suite;
 mod turn;
 
 pub(super) use evaluation::{RawEvaluation, save_evaluation, select_evaluations};
-pub(super) use run::{RawRun, save_run, select_runs};
+pub(super) use run::{RawRun, select_runs};
 pub(super) use suite::{RawSuite, RawSuiteState};
-pub(super) use turn::{RawTurn, insert_turn};
+pub(super) use turn::{RawTurn, turn_list};
 
 use serde::Serialize;
 use store::{StoreError, StoreResult};

@@ -1,12 +1,9 @@
 //! Rows of runs.
 
-use super::{document, integer};
 use crate::cell::{Cell, RowReader};
-use crate::sqlite_error::DbResult;
 use domain::{AgentRef, EndReason, ErrorKind, RunError, RunStatus, ScenarioRef, Stage};
-use sqlx::SqliteConnection;
 use store::rows::{ModelSnapshot, RunRow, RunState};
-use store::transition::{Lease, ReadOnly};
+use store::transition::ReadOnly;
 use store::{StoreError, StoreResult};
 
 /// A run, with the columns of its suite that it needs.
@@ -133,68 +130,4 @@ impl RawRun {
             }),
         })
     }
-}
-
-/// Saves the columns of a run that can change.
-///
-/// # Errors
-/// `LeaseLost` if the run is final or no longer at this epoch.
-pub(crate) async fn save_run(
-    c: &mut SqliteConnection,
-    run: &RunRow,
-    previous: &Lease,
-) -> StoreResult<()> {
-    let status = run.status.as_str();
-    let stage = run.stage.map(Stage::as_str);
-    let waiting = run.waiting.as_ref().map(document).transpose()?;
-    let error_kind = run.error.as_ref().map(|error| error.kind.as_str());
-    let error_message = run.error.as_ref().map(|error| &*error.message);
-    let end_reason = run.end_reason.map(EndReason::as_str);
-    let lease_until = run.lease_until.map(|at| at.0);
-    let deadline_at = run.deadline_at.map(|at| at.0);
-    let deadline_paused_at = run.deadline_paused_at.map(|at| at.0);
-    let (active_ms, parked_ms) = (integer(run.active_ms)?, integer(run.parked_ms)?);
-    let circuit_ms = integer(run.circuit_ms)?;
-    let cancel_requested_at = run.cancel_requested_at.map(|at| at.0);
-    let started_at = run.started_at.map(|at| at.0);
-    let finished_at = run.finished_at.map(|at| at.0);
-    let usage = document(&run.usage)?;
-    let saved = sqlx::query!(
-        "UPDATE runs SET status = ?, stage = ?, waiting = ?, parked = ?, score = ?, \
-         error_kind = ?, error_message = ?, end_reason = ?, lease_epoch = ?, recoveries = ?, \
-         recoveries_without_progress = ?, lease_owner = ?, lease_until = ?, deadline_at = ?, \
-         deadline_paused_at = ?, active_ms = ?, parked_ms = ?, circuit_ms = ?, cancel_requested_at = ?, started_at = ?, \
-         finished_at = ?, usage = ?, user_turns = ?, turns = ? \
-         WHERE id = ? AND lease_epoch = ? AND status IN ('pending', 'running')",
-        status,
-        stage,
-        waiting,
-        run.parked,
-        run.score,
-        error_kind,
-        error_message,
-        end_reason,
-        run.lease_epoch,
-        run.recoveries,
-        run.recoveries_without_progress,
-        run.lease_owner,
-        lease_until,
-        deadline_at,
-        deadline_paused_at,
-        active_ms,
-        parked_ms,
-        circuit_ms,
-        cancel_requested_at,
-        started_at,
-        finished_at,
-        usage,
-        run.user_turns,
-        run.turns,
-        run.id.0,
-        previous.lease_epoch,
-    )
-    .execute(c)
-    .await
-    .db()?;
-    if saved.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
 }

@@ -2,11 +2,9 @@
 
 use super::{document, integer};
 use crate::cell::{Cell, ItemKey, RowReader};
-use crate::sqlite_error::RunStatement;
 use domain::{FinishReason, RunId, Speaker, TokenParts, Turn};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sqlx::SqliteConnection;
+use serde_json::{Value, json};
 use store::StoreResult;
 
 /// The column `reply`: what else is known about the reply of a model. Each field may be
@@ -73,36 +71,27 @@ impl RawTurn {
     }
 }
 
-pub(crate) async fn insert_turn(
-    c: &mut SqliteConnection,
-    run: RunId,
-    turn: &Turn,
-) -> StoreResult<()> {
-    let speaker = turn.speaker.as_str();
-    let tool_calls =
-        (!turn.tool_calls.is_empty()).then(|| document(&turn.tool_calls)).transpose()?;
-    let tool = turn.tool.as_ref().map(document).transpose()?;
-    let finish = turn.finish.map(FinishReason::as_str);
-    let input_tokens = turn.input_tokens.map(integer).transpose()?;
-    let output_tokens = turn.output_tokens.map(integer).transpose()?;
-    let details = ReplyDetails::of(turn);
-    let reply = (details != ReplyDetails::default()).then(|| document(&details)).transpose()?;
-    sqlx::query!(
-        "INSERT INTO turns (run_id, idx, speaker, message, tool_calls, tool, finish, latency_ms, \
-         input_tokens, output_tokens, reply, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        run.0,
-        turn.index,
-        speaker,
-        turn.message,
-        tool_calls,
-        tool,
-        finish,
-        turn.latency_ms,
-        input_tokens,
-        output_tokens,
-        reply,
-        turn.at.0,
-    )
-    .run(c)
-    .await
+/// The columns of turns as a list in JSON, in the order of the table. The texts contain no
+/// U+0000, which SQLite could not read from JSON.
+pub(crate) fn turn_list(turns: &[Turn]) -> StoreResult<String> {
+    let columns = |turn: &Turn| {
+        let tool_calls =
+            (!turn.tool_calls.is_empty()).then(|| document(&turn.tool_calls)).transpose()?;
+        let details = ReplyDetails::of(turn);
+        let reply = (details != ReplyDetails::default()).then(|| document(&details)).transpose()?;
+        Ok(json!([
+            turn.index,
+            turn.speaker.as_str(),
+            turn.message,
+            tool_calls,
+            turn.tool.as_ref().map(document).transpose()?,
+            turn.finish.map(FinishReason::as_str),
+            turn.latency_ms,
+            turn.input_tokens.map(integer).transpose()?,
+            turn.output_tokens.map(integer).transpose()?,
+            reply,
+            turn.at.0,
+        ]))
+    };
+    document(&turns.iter().map(columns).collect::<StoreResult<Vec<_>>>()?)
 }

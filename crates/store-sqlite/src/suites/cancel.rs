@@ -26,6 +26,7 @@ pub(super) async fn cancel_suite(
     if !exists || transition_suite(tx, id, SuiteTransition::Cancel, now).await?.is_err() {
         return Ok(None);
     }
+    tx.change_schedule(|schedule| drop(schedule.remove(id)));
     let runs = select_runs!("WHERE r.suite_id = ? AND r.status IN ('pending', 'running')", id.0);
     let runs = runs.fetch_all(&mut **tx).await.db()?;
     cancel(tx, runs, now).await.map(Some)

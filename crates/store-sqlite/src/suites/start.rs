@@ -9,6 +9,8 @@ use domain::{AgentId, RunId, ScenarioId, SpaceId, SuiteId};
 use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::rows::{ModelSnapshot, RunRow, SuiteRow};
+use store::schedule::RunLoad;
+use store::scheduler::SuiteLoad;
 use store::suites::{CreateOutcome, NewRejudge, NewSuite};
 
 /// An unfinished suite of this agent over one of these scenarios.
@@ -64,6 +66,9 @@ pub(super) async fn create(tx: &mut WriteTransaction, new: NewSuite) -> StoreRes
     if let Some(key) = &new.key {
         save_response(c, new.user_id, key, new.id, new.at).await?;
     }
+    let mut load = SuiteLoad::of(&rows.suite, Some(new.model_snapshot.agent.clone()));
+    rows.runs.iter().for_each(|run| load.add(RunLoad::of(run)));
+    tx.change_schedule(|schedule| schedule.insert(load));
     tx.effects.add_completed(new.id, &rows.completed);
     Ok(CreateOutcome::New)
 }

@@ -1,6 +1,7 @@
 //! A queued change, with the type of its result erased.
 
 use super::WriteTransaction;
+use domain::RunId;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,8 @@ pub(super) enum ChangeOutcome {
 }
 
 pub(super) trait QueuedChange: Send {
+    /// The only run that the change reads and writes, if it begins its own savepoint.
+    fn run_id(&self) -> Option<RunId>;
     fn run<'t>(
         self: Box<Self>,
         tx: &'t mut WriteTransaction,
@@ -32,16 +35,21 @@ pub(super) trait QueuedChange: Send {
 }
 
 pub(super) struct TypedChange<T> {
+    pub(super) run_id: Option<RunId>,
     pub(super) change: Box<Change<T>>,
     pub(super) response: oneshot::Sender<StoreResult<T>>,
 }
 
 impl<T: Send + 'static> QueuedChange for TypedChange<T> {
+    fn run_id(&self) -> Option<RunId> {
+        self.run_id
+    }
+
     fn run<'t>(
         self: Box<Self>,
         tx: &'t mut WriteTransaction,
     ) -> BoxFuture<'t, (ChangeOutcome, Responder)> {
-        let Self { change, response } = *self;
+        let Self { change, response, .. } = *self;
         async move {
             let result = AssertUnwindSafe(change(tx)).catch_unwind().await;
             let result =

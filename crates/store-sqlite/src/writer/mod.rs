@@ -2,6 +2,11 @@
 //! transaction, each in a savepoint, commits once, publishes the effects of the
 //! changes, and then responds to the callers.
 //!
+//! sqlx executes each query on a thread of its own, and the hand-over there and
+//! back costs more than a short query. So several statements share a query, and
+//! the runs that consecutive commits need are read together: such a batch takes
+//! three queries, and one more per commit.
+//!
 //! With `synchronous=FULL` a commit costs an fsync (about 6 ms on an ordinary
 //! disk): one commit per turn would limit the server to about 170 turns per
 //! second.
@@ -21,6 +26,7 @@ pub use transaction::WriteTransaction;
 
 use crate::sqlite_error::{DbResult, Statement};
 use change::{QueuedChange, TypedChange};
+use domain::RunId;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
@@ -98,8 +104,31 @@ impl Writer {
             + Send
             + 'static,
     {
+        self.enqueue(None, change).await
+    }
+
+    /// Like [`Writer::transaction`], for a change of one run that reads it with
+    /// [`WriteTransaction::take_prefetched`] and writes first what
+    /// [`WriteTransaction::needs_savepoint`] demands.
+    pub(crate) async fn run_transaction<T, F>(&self, run: RunId, change: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>
+            + Send
+            + 'static,
+    {
+        self.enqueue(Some(run), change).await
+    }
+
+    async fn enqueue<T, F>(&self, run_id: Option<RunId>, change: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>
+            + Send
+            + 'static,
+    {
         let (response, result) = oneshot::channel();
-        let change = Box::new(TypedChange { change: Box::new(change), response });
+        let change = Box::new(TypedChange { run_id, change: Box::new(change), response });
         let closed = || StoreError::Unavailable("the store is closed".into());
         self.commands.send(Command::Write(change)).await.map_err(|_| closed())?;
         result.await.map_err(|_| closed())?

@@ -1,19 +1,125 @@
 //! The context of a change.
 
+use crate::rows::{RawRun, select_runs};
+use domain::{RunId, SuiteId};
 use sqlx::SqliteConnection;
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
 use store::commit_effects::CommitEffects;
+use store::schedule::{RunLoad, Schedule};
+use uuid::Uuid;
 
 /// The open transaction of the writer: a connection for statements, and the
 /// effects that the writer publishes after the commit.
 pub struct WriteTransaction {
     pub(super) connection: SqliteConnection,
     pub(crate) effects: CommitEffects,
+    /// Runs that the next changes need, read in one query.
+    prefetched: HashMap<Uuid, RawRun>,
+    /// Absent until it is read from the database.
+    schedule: Option<Schedule>,
+    /// The current change changed the schedule, so undoing the change makes it wrong.
+    schedule_changed: bool,
+    /// SQLite's number of the last change that another connection made.
+    data_version: i64,
+    /// The open savepoint `change` also contains changes that are kept.
+    pub(super) has_kept_changes: bool,
 }
 
 impl WriteTransaction {
     pub(super) fn new(connection: SqliteConnection) -> Self {
-        Self { connection, effects: CommitEffects::default() }
+        Self {
+            connection,
+            effects: CommitEffects::default(),
+            prefetched: HashMap::new(),
+            schedule: None,
+            schedule_changed: false,
+            data_version: 0,
+            has_kept_changes: false,
+        }
+    }
+
+    /// The schedule as the statements of this transaction leave it.
+    pub(crate) fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
+    pub(crate) fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = Some(schedule);
+    }
+
+    /// The schedule is read again before its next use.
+    pub(crate) fn forget_schedule(&mut self) {
+        self.schedule = None;
+        self.schedule_changed = true;
+    }
+
+    pub(crate) fn change_schedule(&mut self, change: impl FnOnce(&mut Schedule)) {
+        self.schedule_changed = true;
+        if let Some(schedule) = &mut self.schedule {
+            change(schedule);
+        }
+    }
+
+    /// Records that a run changed.
+    pub(crate) fn update_schedule(&mut self, suite: SuiteId, before: RunLoad, after: RunLoad) {
+        self.schedule_changed = true;
+        let is_wrong = |schedule: &mut Schedule| !schedule.update(suite, before, after);
+        if self.schedule.as_mut().is_some_and(is_wrong) {
+            tracing::error!(%suite, "the schedule does not match the runs and is read again");
+            self.forget_schedule();
+        }
+    }
+
+    /// Prepares the context of a change.
+    pub(super) fn begin_change(&mut self) {
+        self.effects = CommitEffects::default();
+        self.schedule_changed = false;
+    }
+
+    /// Forgets what the current change recorded, because it is undone.
+    pub(super) fn undo_schedule(&mut self) {
+        if self.schedule_changed {
+            self.forget_schedule();
+        }
+    }
+
+    /// Forgets the schedule if another connection changed the database.
+    pub(super) fn observe_data_version(&mut self, version: i64) {
+        if std::mem::replace(&mut self.data_version, version) != version {
+            self.forget_schedule();
+        }
+    }
+
+    /// Whether the current change must begin its own savepoint with its first statement
+    /// (`RELEASE change; SAVEPOINT change`). The caller does so if it is true.
+    pub(crate) fn needs_savepoint(&mut self) -> bool {
+        std::mem::take(&mut self.has_kept_changes)
+    }
+
+    /// Reads the runs that the next changes need.
+    pub(super) async fn prefetch(&mut self, runs: Vec<RunId>) -> Result<(), sqlx::Error> {
+        let ids: Vec<_> = runs.iter().map(|run| run.0.simple().to_string()).collect();
+        let ids = serde_json::json!(ids).to_string();
+        let runs = select_runs!("WHERE r.id IN (SELECT unhex(value) FROM json_each(?))", ids);
+        let runs = runs.fetch_all(&mut self.connection).await?;
+        self.prefetched = runs.into_iter().map(|run| (run.id.uuid(), run)).collect();
+        Ok(())
+    }
+
+    /// A run that was read for the current change. It is handed out once, because the
+    /// change makes it outdated.
+    pub(crate) fn take_prefetched(&mut self, run: RunId) -> Option<RawRun> {
+        self.prefetched.remove(&run.0)
+    }
+
+    pub(super) fn is_prefetched(&self, run: RunId) -> bool {
+        self.prefetched.contains_key(&run.0)
+    }
+
+    /// Forgets runs that the current change may make outdated.
+    pub(super) fn clear_prefetched(&mut self) {
+        self.prefetched.clear();
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::change::{ChangeOutcome, QueuedChange, Responder};
 use super::{Command, LockTimeout, MAX_BATCH, WriteTransaction};
-use crate::{sqlite_error, wal};
+use crate::sqlite_error::{self, transaction_error};
+use crate::wal;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use store::StoreError;
@@ -37,7 +39,10 @@ struct Batch {
     not_run: Vec<Box<dyn QueuedChange>>,
     /// Why the transaction broke: none of its changes may count as stored.
     broken: Option<String>,
-    /// Why the database was unavailable for a change that was undone alone.
+    /// Responses of changes that were undone alone because the database was unavailable.
+    /// They wait for the end of the transaction, after which readiness reports it.
+    undone: Vec<Responder>,
+    /// Why the database was unavailable for these.
     unavailable: Option<String>,
 }
 
@@ -92,7 +97,7 @@ impl WriterTask {
     async fn transaction(&mut self, changes: Vec<Box<dyn QueuedChange>>) {
         let size = changes.len();
         if let Err(error) = self.begin().await {
-            let reason = sqlite_error::transaction_error(&error);
+            let reason = transaction_error(&error);
             self.record_failure("begin", &reason, size);
             for change in changes {
                 change.reject(StoreError::Unavailable(reason.clone()));
@@ -105,7 +110,7 @@ impl WriterTask {
             Some(reason) => Err(reason),
             // Nothing to commit: each caller has its own error already.
             None if batch.responders.is_empty() => batch.unavailable.map_or(Ok(()), Err),
-            None => self.commit().await.map_err(|error| sqlite_error::transaction_error(&error)),
+            None => self.commit().await.map_err(|error| transaction_error(&error)),
         };
         if committed.is_err() || batch.responders.is_empty() {
             // Fails harmlessly where SQLite rolled back by itself.
@@ -116,10 +121,16 @@ impl WriterTask {
                 self.record_commit(started, size);
                 batch.effects.publish(&self.event_notifier);
             }
-            Err(reason) => self.record_failure("commit", reason, size),
+            Err(reason) => {
+                self.tx.forget_schedule();
+                self.record_failure("commit", reason, size);
+            }
         }
         for respond in batch.responders {
             respond(committed.clone().map_err(StoreError::Unavailable));
+        }
+        for respond in batch.undone {
+            respond(Ok(()));
         }
         let reason = committed.err().unwrap_or_default();
         for change in batch.not_run {
@@ -131,60 +142,86 @@ impl WriterTask {
     /// error at once; where that is not possible the transaction is broken.
     async fn run_changes(&mut self, changes: Vec<Box<dyn QueuedChange>>) -> Batch {
         let mut batch = Batch::default();
-        let use_savepoints = changes.len() > 1;
-        let mut changes = changes.into_iter();
-        for change in changes.by_ref() {
-            if use_savepoints && let Err(error) = execute(&mut self.tx, "SAVEPOINT change").await {
-                batch.broken = Some(sqlite_error::transaction_error(&error));
-                batch.not_run.push(change);
+        let mut changes = VecDeque::from(changes);
+        while !changes.is_empty() {
+            let next = changes.front().and_then(|change| change.run_id());
+            let prepared = match next {
+                Some(run) if self.tx.is_prefetched(run) => Ok(()),
+                Some(_) => {
+                    let runs = changes.iter().map_while(|change| change.run_id()).collect();
+                    self.tx.prefetch(runs).await
+                }
+                None => self.begin_savepoint().await,
+            };
+            // After an error the transaction may be gone.
+            if let Err(error) = prepared {
+                batch.broken = Some(transaction_error(&error));
                 break;
             }
-            self.tx.effects = CommitEffects::default();
+            let Some(change) = changes.pop_front() else { break };
+            self.tx.begin_change();
             let (outcome, responder) = change.run(&mut self.tx).await;
             let keep = matches!(outcome, ChangeOutcome::Succeeded);
-            let ended = if use_savepoints { self.end_savepoint(keep).await } else { Ok(()) };
+            let ended = self.end_change(keep).await;
             match (outcome, ended) {
                 (ChangeOutcome::Succeeded, Ok(())) => {
                     batch.effects.append(std::mem::take(&mut self.tx.effects));
                     batch.responders.push(responder);
                 }
                 (ChangeOutcome::Failed, Ok(())) => responder(Ok(())),
-                (ChangeOutcome::Unavailable(reason), Ok(())) if use_savepoints => {
-                    responder(Ok(()));
+                (ChangeOutcome::Unavailable(reason), Ok(())) => {
+                    batch.undone.push(responder);
                     batch.unavailable = Some(reason);
                 }
                 // The first error is the cause; the error of the savepoint follows from it.
-                (ChangeOutcome::Unavailable(reason), _) => {
+                (ChangeOutcome::Unavailable(reason), Err(_)) => {
                     batch.responders.push(responder);
                     batch.broken = Some(reason);
                     break;
                 }
                 (_, Err(error)) => {
                     batch.responders.push(responder);
-                    batch.broken = Some(sqlite_error::transaction_error(&error));
+                    batch.broken = Some(transaction_error(&error));
                     break;
                 }
             }
         }
+        self.tx.clear_prefetched();
         batch.not_run.extend(changes);
         batch
     }
 
+    /// Begins the savepoint of a change that does not do so itself.
+    async fn begin_savepoint(&mut self) -> Result<(), sqlx::Error> {
+        self.tx.clear_prefetched();
+        if self.tx.needs_savepoint() {
+            execute(&mut self.tx, "RELEASE change; SAVEPOINT change").await?;
+        }
+        Ok(())
+    }
+
     /// Keeps or undoes one change. An error means that the savepoint is gone, and
     /// the transaction with it.
-    async fn end_savepoint(&mut self, keep: bool) -> Result<(), sqlx::Error> {
-        if !keep {
-            execute(&mut self.tx, "ROLLBACK TO change").await?;
+    async fn end_change(&mut self, keep: bool) -> Result<(), sqlx::Error> {
+        if keep {
+            self.tx.has_kept_changes = true;
+            return Ok(());
         }
-        execute(&mut self.tx, "RELEASE change").await
+        self.tx.undo_schedule();
+        if self.tx.has_kept_changes {
+            // The change failed before its first statement: the savepoint is not its own.
+            return Ok(());
+        }
+        execute(&mut self.tx, "ROLLBACK TO change").await
     }
 
     /// Begins a transaction. Waits for a lock, and replaces a broken connection.
     async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.tx.has_kept_changes = false;
         let mut reconnected = false;
         let deadline = self.lock_deadline();
         loop {
-            match execute(&mut self.tx, "BEGIN IMMEDIATE").await {
+            match self.begin_once().await {
                 Err(error) if sqlite_error::is_busy(&error) && Instant::now() < deadline => {}
                 Err(error) if !sqlite_error::is_busy(&error) && !reconnected => {
                     tracing::warn!(%error, "the writer's connection is replaced");
@@ -194,6 +231,14 @@ impl WriterTask {
                 result => return result,
             }
         }
+    }
+
+    /// Also notices changes by other connections.
+    async fn begin_once(&mut self) -> Result<(), sqlx::Error> {
+        let begin = "BEGIN IMMEDIATE; SAVEPOINT change; PRAGMA data_version";
+        let versions: Vec<i64> = sqlx::query_scalar(begin).fetch_all(&mut *self.tx).await?;
+        versions.into_iter().for_each(|version| self.tx.observe_data_version(version));
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), sqlx::Error> {
@@ -216,6 +261,7 @@ impl WriterTask {
     async fn reconnect(&mut self) -> Result<(), sqlx::Error> {
         let connection = SqliteConnection::connect_with(&self.options).await?;
         let broken = std::mem::replace(&mut self.tx.connection, connection);
+        self.tx.forget_schedule();
         let _ = broken.close_hard().await;
         Ok(())
     }

@@ -8,7 +8,6 @@ use crate::queue::{
 use crate::queue_stats::QueueStats;
 use crate::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
 use crate::rows::{EvaluationRow, Intent, Role, RunRow};
-use crate::scheduler::next_run;
 use crate::transition::{
     Lease, RejudgeTransition, RunChange, RunTransition, SuiteTransition, is_unfinished,
 };
@@ -24,8 +23,7 @@ impl QueueStore for InMemoryQueue {
         self.write(|state| {
             let mut claimed = Vec::new();
             while claimed.len() < claim.most as usize {
-                let next = next_run(
-                    &state.loads(),
+                let next = state.schedule().next_run(
                     claim.runs_per_user,
                     &claim.admission_limits,
                     &claim.capacity,
@@ -69,8 +67,7 @@ impl QueueStore for InMemoryQueue {
     ) -> StoreResult<bool> {
         self.write(|state| {
             let row = state.runs.get(&lease.run_id).ok_or(StoreError::LeaseLost)?;
-            let mine = state.loads().into_iter().filter(|load| load.user_id == row.user_id);
-            if row.parked && mine.map(|load| load.active).sum::<u32>() >= runs_per_user {
+            if row.parked && state.schedule().active_runs(row.user_id) >= runs_per_user {
                 return Ok(false);
             }
             let change =

@@ -4,13 +4,14 @@ use super::StoredCall;
 use crate::commit_effects::CommitEffects;
 use crate::queue::{Outage, OutageKey};
 use crate::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
+use crate::schedule::{RunLoad, Schedule};
 use crate::scheduler::{NextRun, SuiteLoad};
 use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord, NewSuite};
 use crate::transition::{RunTransition, SuiteTransition};
 use crate::{StoreError, StoreResult};
 use domain::{
     AgentId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp,
-    UserId, WaitReason,
+    UserId,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -78,36 +79,16 @@ impl State {
         self.runs.values().filter(move |run| run.suite_id == suite)
     }
 
-    pub(super) fn loads(&self) -> Vec<SuiteLoad> {
+    pub(super) fn schedule(&self) -> Schedule {
         let open = self.suites.values().filter(|(suite, _)| {
             !suite.state.status().is_final() && suite.state.cancel_requested_at().is_none()
         });
-        open.map(|(suite, model_snapshot)| {
-            let mut load = SuiteLoad {
-                suite_id: suite.id,
-                user_id: suite.user_id,
-                agent: Some(model_snapshot.agent.clone()),
-                created_at: suite.created_at,
-                concurrency: suite.concurrency,
-                pending: 0,
-                running: 0,
-                orphaned: 0,
-                active: 0,
-                awaiting_slot: 0,
-            };
-            for run in self.runs_of(suite.id) {
-                let slot = run.waiting.is_some_and(|waiting| waiting.what == WaitReason::Slot);
-                let (running, leased) =
-                    (run.status == RunStatus::Running, run.lease_owner.is_some());
-                load.pending += u32::from(run.status == RunStatus::Pending);
-                load.running += u32::from(running);
-                load.orphaned += u32::from(running && !leased);
-                load.active += u32::from(running && leased && !run.parked);
-                load.awaiting_slot += u32::from(running && leased && run.parked && slot);
-            }
+        let load = |(suite, model_snapshot): &(SuiteRow, ModelSnapshot)| {
+            let mut load = SuiteLoad::of(suite, Some(model_snapshot.agent.clone()));
+            self.runs_of(suite.id).for_each(|run| load.add(RunLoad::of(run)));
             load
-        })
-        .collect()
+        };
+        open.map(load).collect()
     }
 
     /// Unfinished runs with a cancel request and without a lease: no worker
