@@ -10,7 +10,7 @@ use std::time::Duration;
 use store::accounts::AccountStore;
 use store::contract::person;
 use store::contract::queue::{T0, claim, finish, passed, suite, turns, user};
-use store::queue::{Claim, GiveUp, QueueStore};
+use store::queue::{Claim, GiveUp, OutageKey, QueueStore};
 use store::rows::RunRow;
 use store::schedule::Schedule;
 use store::suites::{NewSuite, SuiteStore};
@@ -146,8 +146,11 @@ impl World {
             Step::GiveUp(n) => {
                 let new = suite(1, n, 1);
                 let give_up = GiveUp {
-                    user_id: user(n),
-                    connection_id: new.model_snapshot.agent.connection_id,
+                    key: OutageKey {
+                        user_id: user(n),
+                        connection_id: new.model_snapshot.agent.connection_id,
+                        model: None,
+                    },
                     created_by: now,
                     message: "It does not reply.".into(),
                 };
