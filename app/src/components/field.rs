@@ -43,6 +43,8 @@ pub struct Field {
     required: bool,
     class: &'static str,
     autocomplete: Option<&'static str>,
+    /// The ID of a `datalist` with suggestions.
+    suggestions: Option<&'static str>,
     checked_by_default: bool,
 }
 
@@ -60,6 +62,7 @@ impl Field {
             required: false,
             class: "",
             autocomplete: None,
+            suggestions: None,
             checked_by_default: false,
         }
     }
@@ -101,6 +104,12 @@ impl Field {
         Self { autocomplete: Some(token), ..self }
     }
 
+    /// Suggests the options of the `datalist` with this ID.
+    #[must_use]
+    pub fn suggestions(self, list: &'static str) -> Self {
+        Self { suggestions: Some(list), ..self }
+    }
+
     /// Overrides the initial value of the draft.
     #[must_use]
     pub fn value(self, value: String) -> Self {
@@ -140,7 +149,7 @@ impl Field {
             Control::Input(kind) => view! {
                 <input type=kind id=id name=name value=value aria-invalid=invalid
                     aria-required=required aria-describedby=described
-                    autocomplete=self.autocomplete.unwrap_or("off")/>
+                    list=self.suggestions autocomplete=self.autocomplete.unwrap_or("off")/>
             }
             .into_any(),
             Control::Number => view! {

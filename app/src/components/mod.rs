@@ -7,6 +7,7 @@ pub mod form;
 pub mod form_data;
 pub mod form_order;
 pub mod format;
+pub mod model_names;
 pub mod page_data;
 pub mod positional_json;
 pub mod rows;

@@ -1,6 +1,6 @@
 //! Agents: the list and the editor.
 
-use super::Choice;
+use super::ConnectionChoice;
 #[cfg(feature = "ssr")]
 use crate::domain::AgentSpec;
 use crate::domain::{AgentId, Draft, Suite, Timestamp};
@@ -25,7 +25,7 @@ pub struct AgentData {
     /// The differences between `rejected` and the stored object, as text.
     pub differs: String,
     /// The connections to select from.
-    pub connections: Vec<Choice>,
+    pub connections: Vec<ConnectionChoice>,
     pub suites: Vec<Suite>,
 }
 

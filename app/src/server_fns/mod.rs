@@ -194,6 +194,23 @@ impl CancelTarget {
     }
 }
 
+/// A connection to select, with the models that its server listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionChoice {
+    pub id: String,
+    pub name: String,
+    pub models: Vec<String>,
+}
+
+impl ConnectionChoice {
+    /// All models of `connections`, with the name of their connection.
+    pub fn models(connections: &[Self]) -> impl Iterator<Item = (&str, &str)> {
+        connections.iter().flat_map(|connection| {
+            connection.models.iter().map(|model| (connection.name.as_str(), model.as_str()))
+        })
+    }
+}
+
 /// An option of a selection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {

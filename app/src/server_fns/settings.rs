@@ -1,6 +1,6 @@
 //! Connections, models, tokens and the account.
 
-use super::Choice;
+use super::ConnectionChoice;
 use crate::domain::{
     ApiToken, BrowserSession, Connection, ConnectionPreset, ConnectionTest, Draft,
 };
@@ -35,7 +35,7 @@ pub struct ModelsData {
     /// The stored settings.
     pub stored: Draft,
     /// The connections to select from.
-    pub connections: Vec<Choice>,
+    pub connections: Vec<ConnectionChoice>,
     /// The rejected input to restore.
     pub rejected: Option<SavedForm>,
 }
@@ -70,9 +70,12 @@ pub(super) async fn connections(_: ConnectionsQuery) -> Result<Vec<Connection>, 
 
 /// The connections to select from.
 #[cfg(feature = "ssr")]
-pub(super) async fn choices(caller: &crate::services::Caller) -> Result<Vec<Choice>, AppError> {
+pub(super) async fn choices(
+    caller: &crate::services::Caller,
+) -> Result<Vec<ConnectionChoice>, AppError> {
     let all = request::services().connections.connections(caller).await?;
-    let choice = |c: Connection| Choice { id: c.id.to_string(), name: c.name, about: c.base_url };
+    let choice =
+        |c: Connection| ConnectionChoice { id: c.id.to_string(), name: c.name, models: c.models };
     Ok(all.into_iter().map(choice).collect())
 }
 

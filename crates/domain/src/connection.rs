@@ -95,8 +95,44 @@ pub enum BreakerState {
     Suspended,
 }
 
-/// Result of a connection test.
+string_enum! {
+    /// What a connection test tries.
+    Capability {
+        Reply = "reply" / "Plain reply",
+        Tools = "tools" / "Tools",
+        StructuredOutput = "structured_output" / "Structured output",
+    }
+}
+
+string_enum! {
+    /// Whether a capability works.
+    CapabilityStatus {
+        Passed = "passed" / "Works",
+        Failed = "failed" / "Does not work",
+        /// It was not tried, or the test was inconclusive.
+        NotTested = "not_tested" / "Not tested",
+    }
+}
+
+/// The test of one capability.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct CapabilityTest {
+    pub capability: Capability,
+    pub status: CapabilityStatus,
+    /// A sentence that describes the outcome and what it means.
+    pub message: String,
+    /// Request line and redacted headers; empty if no request was sent.
+    pub request: String,
+    /// The beginning of the answer, or the status and message of an error response. Empty
+    /// without a response.
+    pub answer: String,
+    /// Latency in milliseconds.
+    pub latency_ms: u32,
+}
+
+/// Result of a connection test.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct ConnectionTest {
     /// Whether the provider answered successfully.
@@ -110,4 +146,11 @@ pub struct ConnectionTest {
     pub answer: String,
     /// Latency in milliseconds.
     pub latency_ms: u32,
+    /// What works: the plain reply of the fields above, and what else models are asked for.
+    /// Empty if no call was made.
+    #[serde(default)]
+    pub capabilities: Vec<CapabilityTest>,
+    /// The models that the server lists; empty if it has no list.
+    #[serde(default)]
+    pub models: Vec<String>,
 }

@@ -52,7 +52,10 @@ mod scenario_tests;
 mod text_item_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
-pub use connection::{Breaker, BreakerState, Connection, ConnectionKind, ConnectionTest};
+pub use connection::{
+    Breaker, BreakerState, Capability, CapabilityStatus, CapabilityTest, Connection,
+    ConnectionKind, ConnectionTest,
+};
 pub use connection_auth::{AuthScheme, ConnectionAuth};
 pub use connection_headers::{MASKED_VALUE, is_secret_header, remove_secret_values};
 pub use connection_preset::{

@@ -1,25 +1,27 @@
 //! Tests connections through the outbound path: whether the address accepts
-//! connections, and how a model answers one short question.
+//! connections, what a model can do, and which models the server lists.
 
+use super::capability_test;
 use super::connections::ProviderAccess;
 use async_trait::async_trait;
 use domain::services::Caller;
 use domain::{
-    AuthScheme, Breaker, ConnectionId, ConnectionKind, ConnectionTest, ErrorKind, ModelOptions,
-    is_secret_parameter,
+    AuthScheme, Breaker, Capability, CapabilityStatus, CapabilityTest, ConnectionId,
+    ConnectionKind, ConnectionTest, ErrorKind, is_secret_parameter,
 };
 use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
-use llm::reasoning::TEST_FLOOR;
-use llm::{CallError, Cause, ChatRequest, Endpoint, Message};
+use llm::{CallError, Cause, ChatReply, Endpoint};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Timeout of the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Timeout of a test.
+/// Timeout of one call of a test. A test makes at most two calls after another.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of the list of models.
+const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of characters of a reply that are shown.
 const MAX_REPLY_CHARS: usize = 500;
 
@@ -38,48 +40,30 @@ impl ProviderAccess for OutboundAccess {
         endpoint: Endpoint,
         model: Option<String>,
     ) -> ConnectionTest {
-        let request = ChatRequest {
-            model: model.unwrap_or_default(),
-            messages: vec![Message::User("Answer with the single word: ready".to_owned())],
-            max_tokens: 16,
-            ..ChatRequest::default()
+        let model = model.unwrap_or_default();
+        let test = |capability| self.test_capability(caller, &endpoint, capability, &model);
+        let reply = test(Capability::Reply).await;
+        let ok = reply.status == CapabilityStatus::Passed;
+        let others = [Capability::Tools, Capability::StructuredOutput];
+        let mut capabilities = vec![reply.clone()];
+        match others {
+            // The demo model is always the same.
+            _ if endpoint.kind == ConnectionKind::Demo => {}
+            [tools, structured] if ok => {
+                let (tools, structured) = tokio::join!(test(tools), test(structured));
+                capabilities.extend([tools, structured]);
+            }
+            others => capabilities.extend(others.map(capability_test::skipped)),
         }
-        .with_options(&ModelOptions::default(), TEST_FLOOR);
-        let limits = CallLimits {
-            call_timeout: TEST_TIMEOUT,
-            active_left: TEST_TIMEOUT,
-            max_wait: Duration::ZERO,
-            circuit_wait: Duration::ZERO,
-        };
-        let attempt = AttemptRecorder::default();
-        let call = Call {
-            user_id: caller.user_id,
-            order: CallOrder::default(),
-            probe: true,
-            resolver: &endpoint,
-            request: &request,
-            limits,
-            hooks: &attempt,
-        };
-        let outcome = self.outbound.call(call).await;
-        let line = || request_line(&endpoint, &request.model);
-        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-        match outcome.result {
-            Ok(reply) => ConnectionTest {
-                ok: true,
-                message: format!("The model answered in {} ms.", reply.latency.as_millis()),
-                request: line(),
-                answer: reply.text.chars().take(MAX_REPLY_CHARS).collect(),
-                latency_ms: millis(reply.latency),
-            },
-            Err(error) => ConnectionTest {
-                ok: false,
-                message: error.message.clone(),
-                request: if attempt.was_sent(&error) { line() } else { String::new() },
-                answer: error_response(&error),
-                latency_ms: millis(outcome.times.active),
-            },
-        }
+        let CapabilityTest { message, request, answer, latency_ms, .. } = reply;
+        let models = Vec::new();
+        ConnectionTest { ok, message, request, answer, latency_ms, capabilities, models }
+    }
+
+    async fn models(&self, endpoint: &Endpoint) -> Vec<String> {
+        let listed = tokio::time::timeout(LIST_TIMEOUT, self.outbound.models(endpoint)).await;
+        // A server without a list can still be used.
+        listed.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn check_base_url(&self, base_url: &str) -> Option<String> {
@@ -105,6 +89,69 @@ impl ProviderAccess for OutboundAccess {
     fn connection_saved(&self, id: ConnectionId) {
         self.outbound.clear_suspensions(id);
     }
+}
+
+impl OutboundAccess {
+    /// Makes one call that needs this capability.
+    async fn test_capability(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        capability: Capability,
+        model: &str,
+    ) -> CapabilityTest {
+        let request = capability_test::request_of(capability, model);
+        let limits = CallLimits {
+            call_timeout: TEST_TIMEOUT,
+            active_left: TEST_TIMEOUT,
+            max_wait: Duration::ZERO,
+            circuit_wait: Duration::ZERO,
+        };
+        let attempt = AttemptRecorder::default();
+        let call = Call {
+            user_id: caller.user_id,
+            order: CallOrder::default(),
+            probe: true,
+            resolver: endpoint,
+            request: &request,
+            limits,
+            hooks: &attempt,
+        };
+        let outcome = self.outbound.call(call).await;
+        let line = || request_line(endpoint, model);
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        match outcome.result {
+            Ok(reply) => {
+                let (status, message) = capability_test::outcome_of_reply(capability, &reply);
+                CapabilityTest {
+                    capability,
+                    status,
+                    message,
+                    request: line(),
+                    answer: shown_answer(&reply),
+                    latency_ms: millis(reply.latency),
+                }
+            }
+            Err(error) => {
+                let (status, message) = capability_test::outcome_of_error(capability, &error);
+                CapabilityTest {
+                    capability,
+                    status,
+                    message,
+                    request: if attempt.was_sent(&error) { line() } else { String::new() },
+                    answer: error_response(&error),
+                    latency_ms: millis(outcome.times.active),
+                }
+            }
+        }
+    }
+}
+
+/// The beginning of a reply, with its tool calls.
+fn shown_answer(reply: &ChatReply) -> String {
+    let calls = reply.tool_calls.iter().map(|call| format!("{}({})", call.name, call.arguments));
+    let parts: Vec<String> = std::iter::once(reply.text.clone()).chain(calls).collect();
+    parts.join("\n").trim().chars().take(MAX_REPLY_CHARS).collect()
 }
 
 /// Records whether an attempt began.
@@ -200,7 +247,7 @@ mod tests {
     use domain::{BreakerState, SpaceId, UserId};
     use llm::rate_headers::{RateLimit, RateLimits};
     use llm::testing::{endpoint, reply};
-    use llm::{ChatReply, Decision, Provider};
+    use llm::{ChatRequest, Decision, Provider};
     use parking_lot::Mutex;
     use rand::SeedableRng;
     use uuid::Uuid;
@@ -266,6 +313,74 @@ mod tests {
             Breaker::default(),
             "an unchanged save ends it"
         );
+    }
+
+    /// A server without support for tools. It lists its models, or never answers.
+    struct NoTools {
+        lists_models: bool,
+        is_down: bool,
+    }
+
+    #[async_trait]
+    impl Provider for NoTools {
+        async fn complete(
+            &self,
+            _: &Endpoint,
+            request: &ChatRequest,
+        ) -> Result<ChatReply, CallError> {
+            let status = match (self.is_down, request.tools.is_empty()) {
+                (true, _) => 404,
+                (false, false) => 400,
+                (false, true) => {
+                    return Ok(ChatReply { text: r#"{"answer": "ready"}"#.into(), ..reply(1, 1) });
+                }
+            };
+            let decision = Decision::GiveUp(ErrorKind::ProviderRejected);
+            Err(CallError { status: Some(status), ..CallError::new(decision, "No (4xx).") })
+        }
+
+        async fn models(&self, _: &Endpoint) -> Result<Vec<String>, CallError> {
+            if self.lists_models {
+                Ok(vec!["m-1".to_owned()])
+            } else {
+                std::future::pending().await
+            }
+        }
+    }
+
+    fn access(provider: NoTools) -> OutboundAccess {
+        let rng = rand::rngs::SmallRng::seed_from_u64(1);
+        let outbound = Arc::new(Outbound::new(Arc::new(provider), Arc::new(SystemClock), rng));
+        OutboundAccess { outbound, allow_private_urls: true }
+    }
+
+    #[tokio::test]
+    async fn each_capability_has_its_result() {
+        use CapabilityStatus::{Failed, NotTested, Passed};
+        let statuses = async |is_down| {
+            let access = access(NoTools { lists_models: true, is_down });
+            let tested = access.test(&caller(1), endpoint("http://x"), Some("m".into())).await;
+            let all = tested.capabilities.iter().map(|test| test.status).collect::<Vec<_>>();
+            assert_eq!(tested.ok, !is_down);
+            assert_eq!(tested.message, tested.capabilities[0].message);
+            (all, tested.capabilities)
+        };
+        let (all, capabilities) = statuses(false).await;
+        assert_eq!(all, [Passed, Failed, Passed], "{capabilities:?}");
+        let expected = "Tools are not supported by this server: agents with tools cannot run here.";
+        assert!(capabilities[1].message.starts_with(expected), "{}", capabilities[1].message);
+        let (all, capabilities) = statuses(true).await;
+        assert_eq!(all, [Failed, NotTested, NotTested], "{capabilities:?}");
+        assert_eq!(capabilities[1].request, "", "no request was sent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn list_of_models_is_bounded_in_time() {
+        let models = async |lists_models| {
+            access(NoTools { lists_models, is_down: false }).models(&endpoint("http://x")).await
+        };
+        assert_eq!(models(true).await, ["m-1"]);
+        assert_eq!(models(false).await, Vec::<String>::new());
     }
 
     #[tokio::test]

@@ -20,14 +20,20 @@ use store::catalog::ConnectionRow;
 /// The outbound path, as far as it concerns connections.
 #[async_trait]
 pub trait ProviderAccess: Send + Sync + 'static {
-    /// Calls the provider once. A success ends a suspension and closes an open
-    /// circuit of this caller.
+    /// Calls the provider for a plain reply and, if that succeeds, for a tool call and
+    /// for structured output. A success ends a suspension and closes an open circuit of
+    /// this caller.
     async fn test(
         &self,
         caller: &Caller,
         endpoint: Endpoint,
         model: Option<String>,
     ) -> ConnectionTest;
+
+    /// The models that the server lists; empty if it has no list, or not in time.
+    async fn models(&self, _endpoint: &Endpoint) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Why this base URL may not be called; the message follows "base_url".
     async fn check_base_url(&self, base_url: &str) -> Option<String>;
@@ -57,8 +63,7 @@ pub trait ProviderAccess: Send + Sync + 'static {
 
 /// The result of a test that ended before a call was made.
 fn failed_test(message: String) -> ConnectionTest {
-    let (request, answer) = Default::default();
-    ConnectionTest { ok: false, message, request, answer, latency_ms: 0 }
+    ConnectionTest { message, ..ConnectionTest::default() }
 }
 
 fn connection_not_found() -> AppError {
@@ -175,10 +180,17 @@ impl ConnectionService for Catalog {
         if !self.may_use(caller, id).await? {
             return Err(connection_not_found());
         }
-        match self.endpoints.endpoint(id).await {
-            Ok(endpoint) => self.call_once(caller, id, endpoint, model).await,
-            Err(error) => Ok(failed_test(error.message)),
+        let endpoint = match self.endpoints.endpoint(id).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => return Ok(failed_test(error.message)),
+        };
+        let tested = self.test_endpoint(caller, id, endpoint, model).await?;
+        if !tested.models.is_empty() {
+            let stored =
+                self.store.put_connection_models(caller.space_id, id, &tested.models).await;
+            stored.or_app_error()?;
         }
+        Ok(tested)
     }
 
     async fn test_unsaved_connection(
@@ -216,7 +228,7 @@ impl ConnectionService for Catalog {
             timeout: spec.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into())),
         };
         let temporary_id = endpoint.connection_id;
-        let mut tested = self.call_once(caller, id, endpoint, model).await?;
+        let mut tested = self.test_endpoint(caller, id, endpoint, model).await?;
         self.provider_access.connection_changed(temporary_id);
         tested.message.push_str(" This tested the unsaved values of the form.");
         if let Some(secrets) = typed_secrets {
@@ -285,9 +297,9 @@ impl Catalog {
         Ok(spec)
     }
 
-    /// Calls `endpoint` once; without a model, with one that the agents of
-    /// connection `id` use.
-    async fn call_once(
+    /// Tests `endpoint` and lists its models; without a model, tests one that the agents
+    /// of connection `id` use.
+    async fn test_endpoint(
         &self,
         caller: &Caller,
         id: ConnectionId,
@@ -299,10 +311,18 @@ impl Catalog {
             Some(model) => Some(model),
             None => self.model_used_by_agents(caller, id).await?,
         };
+        let access = &self.provider_access;
+        let listed = access.models(&endpoint);
         if model.is_none() && endpoint.kind != ConnectionKind::Demo {
-            let message = "Enter a model: none of your agents uses this connection yet.";
-            return Ok(failed_test(message.to_owned()));
+            let models = listed.await;
+            let example = models.first().map(|model| format!(", such as {model}"));
+            let message = format!(
+                "Enter a model{}: none of your agents uses this connection yet.",
+                example.unwrap_or_default()
+            );
+            return Ok(ConnectionTest { models, ..failed_test(message) });
         }
-        Ok(self.provider_access.test(caller, endpoint, model).await)
+        let (tested, models) = tokio::join!(access.test(caller, endpoint.clone(), model), listed);
+        Ok(ConnectionTest { models, ..tested })
     }
 }

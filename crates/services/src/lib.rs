@@ -6,6 +6,7 @@ pub mod account_log;
 mod accounts;
 mod agents;
 pub mod builtin;
+mod capability_test;
 mod client_network;
 mod connection_check;
 mod connection_edit;

@@ -4,6 +4,7 @@ use crate::components::form::{
     Control, Field, Form, action_button, delete_button, efforts, revision_field, revision_hint,
 };
 use crate::components::form_order::FieldOrder;
+use crate::components::model_names::{MODEL_NAMES, model_names};
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
@@ -11,7 +12,7 @@ use crate::components::unsaved::with_kept_input;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
 use crate::server_fns::agents::AgentData;
-use crate::server_fns::{AgentQuery, Choice};
+use crate::server_fns::{AgentQuery, ConnectionChoice};
 use leptos::prelude::*;
 use serde_json::json;
 
@@ -110,7 +111,7 @@ fn actions(id: &str) -> AnyView {
     .into_any()
 }
 
-fn default_draft(connections: &[Choice]) -> Draft {
+fn default_draft(connections: &[ConnectionChoice]) -> Draft {
     let connection = match connections {
         [only] => only.id.clone(),
         _ => String::new(),
@@ -118,7 +119,7 @@ fn default_draft(connections: &[Choice]) -> Draft {
     Draft(json!({"max_tokens": 1024, "connection_id": connection}))
 }
 
-fn fields(form: Form, connections: &[Choice]) -> AnyView {
+fn fields(form: Form, connections: &[ConnectionChoice]) -> AnyView {
     let mut choices = vec![(String::new(), "Choose a connection".to_owned())];
     choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
     let area = Control::TextArea;
@@ -135,7 +136,8 @@ fn fields(form: Form, connections: &[Choice]) -> AnyView {
             <h2 id="model-head" class="wide">"Model"</h2>
             {Field::new("connection_id", "Connection", Control::Select(choices)).required().show(form)}
             {Field::new("model", "Model", Control::Input("text")).required()
-                .hint("The model’s name at the provider.").show(form)}
+                .hint("The model’s name at the provider.").suggestions(MODEL_NAMES).show(form)}
+            {model_names(ConnectionChoice::models(connections))}
             {Field::new("temperature", "Temperature", Control::Number)
                 .hint("0–2. Leave empty for the provider’s default.").show(form)}
             {Field::new("max_tokens", "Max tokens per reply", Control::Number).show(form)}

@@ -1,17 +1,15 @@
 //! Editor and test of a connection.
 
 use super::connection_fields::{KeyField, field_order, fields, new_draft, stored_draft};
+use super::connection_test::test_panel;
 use super::connections::breaker_status;
 use super::tabs;
-use crate::components::chip::chip;
 use crate::components::form::{Form, delete_button, version_field};
-use crate::components::format::duration;
 use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
 use crate::domain::{
-    BreakerState, Connection, ConnectionPreset, ConnectionSpec, ConnectionTest, Draft, KeyUse,
-    Problem, Problems,
+    BreakerState, Connection, ConnectionPreset, ConnectionSpec, Draft, KeyUse, Problem, Problems,
 };
 use crate::server_fns::ConnectionQuery;
 use crate::server_fns::settings::ConnectionData;
@@ -48,7 +46,7 @@ fn show(data: ConnectionData) -> AnyView {
             <p>{connection.kind.label()}</p>
             <form method="post" action=test_url(&connection) id=FORM></form>
             {status_panel(&connection)}
-            {test_panel(&connection, tested, model)}
+            {test_panel(&connection, test_url(&connection), FORM, tested, model)}
         }
         .into_any(),
         Some(connection) => {
@@ -75,7 +73,7 @@ fn show(data: ConnectionData) -> AnyView {
                 <button type="submit" form=FORM class="default-submit" tabindex="-1"
                     aria-hidden="true">"Save"</button>
                 {status_panel(&connection)}
-                {test_panel(&connection, tested, model)}
+                {test_panel(&connection, test_url(&connection), FORM, tested, model)}
                 {editor(form, action, preset, &key, version, None)}
             }
             .into_any()
@@ -210,46 +208,4 @@ fn editor(
 
 fn test_url(connection: &Connection) -> String {
     format!("/forms/connections/{}/test", connection.id)
-}
-
-/// The connection test. Its button submits the whole form, so that unsaved values
-/// are tested and kept.
-fn test_panel(connection: &Connection, tested: Option<ConnectionTest>, model: String) -> AnyView {
-    let action = test_url(connection);
-    let outcome = tested.map(|tested| {
-        let result = if tested.ok {
-            chip("passed", "✓", "Connection OK")
-        } else {
-            chip("failed", "✕", "Connection failed")
-        };
-        // The message of a success contains the time.
-        let took = (!tested.ok && tested.latency_ms > 0).then(|| {
-            view! { <span class="hint">" " {duration(u64::from(tested.latency_ms))}</span> }
-        });
-        let raw =
-            |text: String| (!text.is_empty()).then(|| view! { <pre tabindex="0">{text}</pre> });
-        let sent = (!tested.request.is_empty()).then(|| {
-            view! {
-                <details class="raw" open>
-                    <summary>"Request and response"</summary>
-                    {raw(tested.request)}
-                    {raw(tested.answer)}
-                </details>
-            }
-        });
-        view! { <div role="status"><p>{result} " " {tested.message} {took}</p> {sent}</div> }
-    });
-    view! {
-        <section class="panel" aria-labelledby="test-head">
-            <h2 id="test-head">"Test"</h2>
-            <div class="bar">
-                <label for="test-model">"Model"</label>
-                <input type="text" id="test-model" name="model" form=FORM autocomplete="off"
-                    placeholder="default: an agent’s model" value=model/>
-                <button type="submit" form=FORM formaction=action>"Test connection"</button>
-            </div>
-            {outcome}
-        </section>
-    }
-    .into_any()
 }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod connection;
 mod connection_fields;
+mod connection_test;
 pub mod connections;
 pub mod models;
 pub mod tokens;

@@ -3,10 +3,11 @@
 use super::tabs;
 use crate::components::form::{Control, Field, Form, efforts, skip_validation};
 use crate::components::form_order::FieldOrder;
+use crate::components::model_names::{MODEL_NAMES, model_names};
 use crate::components::page_data::{load, notice, query_param, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
-use crate::server_fns::{Choice, ModelsQuery};
+use crate::server_fns::{ConnectionChoice, ModelsQuery};
 use leptos::prelude::*;
 
 /// The fields of the form, in the order of the page.
@@ -39,17 +40,20 @@ fn show(data: ModelsData) -> AnyView {
         <p class="hint">"Leave a field empty to use the connection or model of the agent under test."</p>
         <form method="post" action="/forms/settings" novalidate class="editor">
             {form.summary()}
+            {model_names(ConnectionChoice::models(&connections))}
             <section class="fields" aria-labelledby="judge-head">
                 <h2 id="judge-head" class="wide">"Judge"</h2>
                 {Field::new("judge.connection_id", "Connection", choices(&connections)).show(form)}
-                {Field::new("judge.model", "Model", Control::Input("text")).show(form)}
+                {Field::new("judge.model", "Model", Control::Input("text"))
+                    .suggestions(MODEL_NAMES).show(form)}
                 {options(form, JUDGE)}
             </section>
             <section class="fields" aria-labelledby="user-head">
                 <h2 id="user-head" class="wide">"Simulated user"</h2>
                 {Field::new("simulated_user.connection_id", "Connection", choices(&connections))
                     .show(form)}
-                {Field::new("simulated_user.model", "Model", Control::Input("text")).show(form)}
+                {Field::new("simulated_user.model", "Model", Control::Input("text"))
+                    .suggestions(MODEL_NAMES).show(form)}
                 {options(form, SIMULATED_USER)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save models"</button></div>
@@ -87,7 +91,7 @@ fn options(form: Form, [temperature, max_tokens, effort, extra_body]: OptionPath
     .into_any()
 }
 
-fn choices(connections: &[Choice]) -> Control {
+fn choices(connections: &[ConnectionChoice]) -> Control {
     let mut choices = vec![(String::new(), "Same as the agent".to_owned())];
     choices.extend(connections.iter().map(|c| (c.id.clone(), c.name.clone())));
     Control::Select(choices)

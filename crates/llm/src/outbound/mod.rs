@@ -63,7 +63,7 @@ use clock::SharedClock;
 use domain::{Breaker, ConnectionId, UserId};
 use gate::Gate;
 use limiter::Limiter;
-use llm_types::Provider;
+use llm_types::{CallError, Endpoint, Provider};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
@@ -126,6 +126,15 @@ impl Outbound {
     /// `circuit_open` if `circuit_wait` is.
     pub async fn call<R: EndpointResolver>(&self, call: Call<'_, R>) -> CallOutcome<R::Error> {
         CallDriver::new(self, call).run().await
+    }
+
+    /// The models that a server lists. This calls no model, so it neither waits for limits
+    /// nor counts for the circuit.
+    ///
+    /// # Errors
+    /// As [`Provider::models`].
+    pub async fn models(&self, endpoint: &Endpoint) -> Result<Vec<String>, CallError> {
+        self.provider.models(endpoint).await
     }
 
     /// The whole retries left to a user on a connection.

@@ -339,3 +339,24 @@ async fn preset_that_needs_a_key_is_not_saved_without_one() {
     let ollama = catalog.create_connection(anna, &preset("ollama", "")).await.unwrap();
     assert!(!ollama.has_key);
 }
+
+#[tokio::test]
+async fn listed_models_are_stored_and_suggested_without_a_model() {
+    let fixture = fixture().await;
+    let (catalog, anna) = (&fixture.catalog, &fixture.anna);
+    let draft = connection("Mine", "https://listed.example.org/v1", "");
+    let made = catalog.create_connection(anna, &draft).await.unwrap();
+    let tested = catalog.test_connection(anna, made.id, None).await.unwrap();
+    assert_eq!(
+        tested.message,
+        "Enter a model, such as m-1: none of your agents uses this connection yet."
+    );
+    let stored = catalog.connection(anna, made.id).await.unwrap();
+    assert_eq!(stored.models, ["m-1"]);
+    assert_eq!(stored.updated_at, made.updated_at, "an open form stays current");
+    let mut unsaved = connection("Mine", "https://other.example.org/v1", "");
+    unsaved.0["model"] = "m".into();
+    let tested = catalog.test_unsaved_connection(anna, made.id, &unsaved).await.unwrap();
+    assert_eq!(tested.models, Vec::<String>::new());
+    assert_eq!(catalog.connection(anna, made.id).await.unwrap().models, ["m-1"]);
+}

@@ -57,7 +57,12 @@ impl ProviderAccess for RecordingAccess {
             request: endpoint.base_url,
             answer: String::new(),
             latency_ms: 1,
+            ..ConnectionTest::default()
         }
+    }
+
+    async fn models(&self, endpoint: &Endpoint) -> Vec<String> {
+        if endpoint.base_url.contains("listed") { vec!["m-1".to_owned()] } else { Vec::new() }
     }
 
     async fn check_base_url(&self, base_url: &str) -> Option<String> {

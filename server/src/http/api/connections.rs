@@ -113,7 +113,7 @@ async fn delete(user: SignedIn, Id(id): Id<ConnectionId>) -> ApiResult<StatusCod
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Test a connection with one call to the provider
+/// Test a connection: a plain reply, then tools and structured output, and list its models
 #[utoipa::path(post, path = "/connections/{id}/test", tag = "connections",
     params(("id" = Uuid, Path)), request_body = Option<TestInput>,
     responses((status = 200, description = "The test result", body = ConnectionTest)))]

@@ -220,6 +220,7 @@ fake_services! { fake:
                 request: String::new(),
                 answer: String::new(),
                 latency_ms: 1,
+                ..ConnectionTest::default()
             });
         test_unsaved_connection(_id: ConnectionId, _draft: &Draft) -> ConnectionTest = not_found();
     }

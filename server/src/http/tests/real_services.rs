@@ -28,6 +28,7 @@ impl ProviderAccess for EchoAccess {
             request: String::new(),
             answer: String::new(),
             latency_ms: 1,
+            ..ConnectionTest::default()
         }
     }
     async fn check_base_url(&self, base_url: &str) -> Option<String> {
