@@ -54,6 +54,9 @@ fn facts(turn: &Turn) -> String {
     if let Some(latency) = turn.latency_ms {
         facts.push(duration(u64::from(latency)));
     }
+    if let Some(first) = turn.first_token_ms {
+        facts.push(format!("first token after {}", duration(u64::from(first))));
+    }
     if let (Some(input), Some(output)) = (turn.input_tokens, turn.output_tokens) {
         facts.push(format!("{input} tokens in · {output} out"));
     }

@@ -34,6 +34,8 @@ pub struct ModelOptions {
     /// Fields that are added to the body of each request as they are.
     #[cfg_attr(feature = "server", schema(value_type = Option<Object>))]
     pub extra_body: Option<Map<String, Value>>,
+    /// How long judging may take, in seconds. Only for the judge; 180 if absent.
+    pub timeout_seconds: Option<u32>,
 }
 
 /// The temperature is never NaN, because JSON has no such number.
@@ -53,6 +55,7 @@ impl ModelOptions {
             max_tokens: reader.optional_integer("max_tokens", 1, limits::MAX_TOKENS),
             reasoning_effort: read_effort(reader),
             extra_body: read_extra_body(reader),
+            timeout_seconds: reader.optional_integer("timeout_seconds", 10, 3600),
         }
     }
 }
@@ -147,6 +150,18 @@ mod tests {
         assert_eq!(options.max_tokens, Some(900));
     }
 
+    #[test]
+    fn judging_time_applies_to_the_judge_only() {
+        let choice = json!({"connection_id": "018f2f1e-0000-7000-8000-000000000001", "model": "m",
+            "options": {"timeout_seconds": 600}});
+        let judge = crate::Settings::parse(&Draft(json!({"judge": choice}))).expect("valid");
+        let seconds = judge.judge.and_then(|judge| judge.options.timeout_seconds);
+        assert_eq!(seconds, Some(600));
+        let problems = crate::Settings::parse(&Draft(json!({"simulated_user": choice})));
+        let problems = problems.expect_err("a problem");
+        assert_eq!(problems[0].path, "simulated_user.options.timeout_seconds");
+    }
+
     #[rstest]
     #[case(json!({"extra_body": "{"}), "extra_body must be JSON")]
     #[case(json!({"extra_body": [1]}), "extra_body must be a JSON object")]
@@ -157,6 +172,7 @@ mod tests {
     #[case(json!({"reasoning_effort": "lots"}), "reasoning_effort must be one of none")]
     #[case(json!({"temperature": 3}), "temperature must be from 0 to 2")]
     #[case(json!({"max_tokens": 0}), "max_tokens must be from 1")]
+    #[case(json!({"timeout_seconds": 5}), "timeout_seconds must be from 10 to 3600")]
     fn problem_names_its_field(#[case] draft: Value, #[case] expected: &str) {
         let problem = read(draft).expect_err("a problem");
         assert!(problem.replace(": ", " ").starts_with(&expected.replace(": ", " ")), "{problem}");

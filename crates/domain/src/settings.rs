@@ -45,6 +45,10 @@ impl ModelChoice {
         let model = choice.name("model", limits::NAME, false);
         let connection_id = connection.parse::<ConnectionId>().ok();
         let options = read_options(&mut choice);
+        if field == "simulated_user" && options.timeout_seconds.is_some() {
+            let problem = "applies to the judge only; the scenario limits the conversation";
+            choice.problem("options.timeout_seconds", problem);
+        }
         let empty = is_blank(&connection) && is_blank(&model);
         if empty && !options.is_empty() {
             choice.problem("model", "must be selected, because options are set");

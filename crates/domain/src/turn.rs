@@ -51,6 +51,9 @@ pub struct Turn {
     pub finish: Option<FinishReason>,
     /// Latency of the successful attempt, without waits and retries; `None` for scripted turns.
     pub latency_ms: Option<u32>,
+    /// The time to the first data of a streamed answer; part of the latency.
+    #[serde(default)]
+    pub first_token_ms: Option<u32>,
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
     /// What was left out of the request for this turn, because the model's server rejects
@@ -80,6 +83,7 @@ impl Turn {
             tool: None,
             finish: None,
             latency_ms: None,
+            first_token_ms: None,
             input_tokens: None,
             output_tokens: None,
             adjustments: Vec::new(),

@@ -113,6 +113,7 @@ fn agent_turn(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunCh
 fn with_usage(turn: Turn, reply: &ChatReply) -> Turn {
     Turn {
         latency_ms: Some(millis(reply.latency)),
+        first_token_ms: reply.first_token.map(millis),
         input_tokens: Some(reply.input_tokens),
         output_tokens: Some(reply.output_tokens),
         adjustments: reply.adjustments.clone(),

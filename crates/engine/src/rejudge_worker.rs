@@ -15,7 +15,7 @@ use judge::{Case, JudgeStep};
 use llm::outbound::CallOrder;
 use std::sync::Arc;
 use store::rows::EvaluationRow;
-use store::transition::EVALUATION_ALLOWANCE;
+use store::transition::evaluation_allowance;
 use store::{StoreError, StoreResult};
 use tracing::Instrument;
 
@@ -174,7 +174,7 @@ fn call_context<'a>(
         lease: HeldLease::Rejudge { id: row.id(), lease_epoch: row.lease_epoch },
         requested_at: row.evaluation.created_at,
         deadline: row.deadline_at,
-        active_left: EVALUATION_ALLOWANCE.min(left),
+        active_left: evaluation_allowance(&row.judge).min(left),
         max_wait: shared.settings.max_wait.min(left),
         circuit_left: shared.settings.circuit_wait,
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::StoreError;
 use store::rows::{Intent, Role, RunRow};
-use store::transition::{EVALUATION_ALLOWANCE, Lease, RunChange};
+use store::transition::{Lease, RunChange, evaluation_allowance};
 
 /// Why a run stopped before it was final.
 pub(super) enum RunInterrupted {
@@ -207,7 +207,7 @@ impl ActiveRun {
             requested_at: self.row.created_at,
             deadline: self.row.deadline_at,
             active_left: if judging {
-                EVALUATION_ALLOWANCE.min(left)
+                evaluation_allowance(&self.row.model_snapshot.judge).min(left)
             } else {
                 conversation_left.min(left)
             },

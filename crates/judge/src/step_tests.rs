@@ -6,8 +6,13 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 const JUDGE: JudgeModel<'static> = JudgeModel { model: "judge-model", options: &NO_OPTIONS };
-const NO_OPTIONS: ModelOptions =
-    ModelOptions { temperature: None, max_tokens: None, reasoning_effort: None, extra_body: None };
+const NO_OPTIONS: ModelOptions = ModelOptions {
+    temperature: None,
+    max_tokens: None,
+    reasoning_effort: None,
+    extra_body: None,
+    timeout_seconds: None,
+};
 
 const GOOD: &str = r#"{"items":{"item_0":{"reason":"It did.","met":true,"basis":"evidence",
     "evidence":[{"turn":1,"quote":"how can I help you?"}]}},

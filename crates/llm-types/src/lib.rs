@@ -193,6 +193,8 @@ pub struct ChatReply {
     pub output_tokens: u64,
     /// The latency of the successful attempt, without queueing and retries.
     pub latency: Duration,
+    /// The time to the first data of a streamed answer; `None` if it came at once.
+    pub first_token: Option<Duration>,
     /// The number of attempts, including the successful one.
     pub attempts: u32,
     /// The rate limits in the response headers.
@@ -333,6 +335,17 @@ impl CallError {
     }
 }
 
+/// Learns that a streamed answer continues.
+pub trait Progress: Send + Sync {
+    /// A part of the answer arrived.
+    fn received(&self);
+}
+
+/// For answers that nobody waits for part by part.
+impl Progress for () {
+    fn received(&self) {}
+}
+
 /// An adapter of a protocol. Makes single attempts, without retries and waits.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
@@ -364,6 +377,21 @@ pub trait Provider: Send + Sync + 'static {
     async fn models(&self, endpoint: &Endpoint) -> Result<Vec<String>, CallError> {
         let _ = endpoint;
         Ok(Vec::new())
+    }
+
+    /// Like [`complete`](Self::complete), but lets the server stream its answer, if it can,
+    /// and reports to `progress` whenever a part of it arrives.
+    ///
+    /// # Errors
+    /// The error carries the retry decision.
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: &dyn Progress,
+    ) -> Result<ChatReply, CallError> {
+        let _ = progress;
+        self.complete(endpoint, request).await
     }
 
     /// A connection was edited: forget what its server rejected.

@@ -48,6 +48,7 @@ pub fn assemble(
         input_tokens: valid_tokens(tokens.0),
         output_tokens: valid_tokens(tokens.1),
         latency: Duration::ZERO,
+        first_token: None,
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),

@@ -33,6 +33,7 @@ pub fn reply(input_tokens: u64, output_tokens: u64) -> ChatReply {
         input_tokens,
         output_tokens,
         latency: Duration::ZERO,
+        first_token: None,
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),

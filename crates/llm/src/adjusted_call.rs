@@ -1,11 +1,12 @@
 //! One attempt, repeated without what the server rejects.
 
-use super::adjustment::{AdjustmentKey, Adjustments, Learned, next_adjustment};
+use super::adjustment::{AdjustmentKey, Adjustments, Field, Learned, next_adjustment};
 use super::classify;
-use super::http::HttpResponse;
+use super::http::{HttpResponse, TransportError, is_event_stream};
+use super::stream::StreamError;
 use async_trait::async_trait;
 use domain::{ConnectionKind, Timestamp};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress};
 use serde_json::{Map, Value};
 
 /// The maximum number of adjustments within one attempt.
@@ -21,8 +22,11 @@ pub(crate) trait Protocol: Send + Sync {
         &self,
         endpoint: &Endpoint,
         request: &ChatRequest,
-        adjustments: &Adjustments,
+        form: RequestForm<'_>,
     ) -> Result<HttpResponse, CallError>;
+
+    /// Assembles a streamed answer to the body that would have come at once.
+    fn assemble(body: &[u8]) -> Result<Value, StreamError>;
 
     /// Parses a reply to the request without adjustments. The error describes the
     /// unexpected structure.
@@ -38,12 +42,15 @@ pub(crate) async fn complete<P: Protocol>(
     learned: &Learned,
     endpoint: &Endpoint,
     request: &ChatRequest,
+    progress: Option<&dyn Progress>,
 ) -> Result<ChatReply, CallError> {
     let key = AdjustmentKey::new(endpoint, &request.model);
     let known = learned.get(&key);
     let mut used = known.clone();
     let mut lasting_limit = known.max_tokens;
-    let mut response = protocol.post(endpoint, &used.apply(request), &used).await?;
+    let mut response = protocol
+        .post(endpoint, &used.apply(request), RequestForm { adjustments: &used, progress })
+        .await?;
     for _ in 0..MAX_ADJUSTMENTS {
         let rejected = (response.status, response.body.as_slice());
         let Some(next) = next_adjustment(rejected, P::KIND, request, &used) else { break };
@@ -51,7 +58,12 @@ pub(crate) async fn complete<P: Protocol>(
             lasting_limit = next.adjustments.max_tokens;
         }
         used = next.adjustments;
-        response = protocol.post(endpoint, &used.apply(request), &used).await?;
+        response = protocol
+            .post(endpoint, &used.apply(request), RequestForm { adjustments: &used, progress })
+            .await?;
+    }
+    if is_event_stream(&response.headers) {
+        response.body = whole_body::<P>(&response, endpoint)?;
     }
     let reply = classify::reply(&response, endpoint, request, protocol.now(), P::read)?;
     // After a failure it is unknown whether the adjustments work.
@@ -60,6 +72,40 @@ pub(crate) async fn complete<P: Protocol>(
         learned.remember(&key, &lasting);
     }
     Ok(ChatReply { adjustments: used.describe(request), ..reply })
+}
+
+fn whole_body<P: Protocol>(
+    response: &HttpResponse,
+    endpoint: &Endpoint,
+) -> Result<Vec<u8>, CallError> {
+    match P::assemble(&response.body) {
+        Ok(body) => Ok(body.to_string().into_bytes()),
+        // The body is classified as it is: not JSON, or an error response.
+        Err(StreamError::Unreadable) => Ok(response.body.clone()),
+        Err(StreamError::Incomplete) => {
+            let failure = TransportError::Truncated("the stream ended before the answer".into());
+            Err(classify::transport_error(&failure, endpoint))
+        }
+    }
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestForm<'a> {
+    pub(crate) adjustments: &'a Adjustments,
+    /// Learns of the parts of a streamed answer; `None` if it is to come at once.
+    progress: Option<&'a dyn Progress>,
+}
+
+impl RequestForm<'_> {
+    /// Whether the answer is to be streamed.
+    pub(crate) fn streams(&self) -> bool {
+        self.progress.is_some() && !self.adjustments.dropped.contains(&Field::Stream)
+    }
+
+    pub(crate) fn progress(&self) -> &dyn Progress {
+        self.progress.unwrap_or(&())
+    }
 }
 
 /// Adds the fields of the user to a body. Objects are merged, so that a field within one

@@ -1,13 +1,14 @@
 //! The adapter of Anthropic's Messages API.
 
-use super::adjusted_call::{Protocol, complete, merge};
-use super::adjustment::{Adjustments, Learned, OutputForm};
+use super::adjusted_call::{Protocol, RequestForm, complete, merge};
+use super::adjustment::{Learned, OutputForm};
 use super::classify;
 use super::http::{HttpClient, HttpResponse};
+use super::stream::{self, StreamError};
 use async_trait::async_trait;
 use domain::{ConnectionKind, FinishReason, ReasoningEffort, Timestamp, ToolCall};
 use llm_types::reply::{assemble, or_placeholder, token_parts};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Provider};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Progress, Provider};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
@@ -41,7 +42,16 @@ impl Provider for Anthropic {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request).await
+        complete(self, &self.learned, endpoint, request, None).await
+    }
+
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: &dyn Progress,
+    ) -> Result<ChatReply, CallError> {
+        complete(self, &self.learned, endpoint, request, Some(progress)).await
     }
 }
 
@@ -53,15 +63,22 @@ impl Protocol for Anthropic {
         &self,
         endpoint: &Endpoint,
         request: &ChatRequest,
-        adjustments: &Adjustments,
+        form: RequestForm<'_>,
     ) -> Result<HttpResponse, CallError> {
         let headers = version_header(endpoint);
         let unsent = |failure| classify::transport_error(&failure, endpoint);
-        let body = body(request, adjustments.output);
+        let mut body = body(request, form.adjustments.output);
+        if form.streams() {
+            body["stream"] = json!(true);
+        }
         self.http
-            .post(endpoint, "/v1/messages", headers, &request.call_id, &body)
+            .post(endpoint, "/v1/messages", headers, &request.call_id, &body, form.progress())
             .await
             .map_err(unsent)
+    }
+
+    fn assemble(body: &[u8]) -> Result<Value, StreamError> {
+        stream::messages(body)
     }
 
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {

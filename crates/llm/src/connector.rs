@@ -8,7 +8,7 @@ use super::model_list::list_models;
 use super::openai::OpenAi;
 use async_trait::async_trait;
 use domain::{ConnectionId, ConnectionKind};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
 use std::sync::Arc;
 
 /// The adapters of all protocols.
@@ -66,6 +66,19 @@ impl Provider for Connector {
             ConnectionKind::Anthropic => self.anthropic.complete(endpoint, request).await,
             ConnectionKind::OpenAi => self.openai.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.complete(endpoint, request).await,
+        }
+    }
+
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: &dyn Progress,
+    ) -> Result<ChatReply, CallError> {
+        match endpoint.kind {
+            ConnectionKind::Anthropic => self.anthropic.stream(endpoint, request, progress).await,
+            ConnectionKind::OpenAi => self.openai.stream(endpoint, request, progress).await,
+            ConnectionKind::Demo => self.demo.stream(endpoint, request, progress).await,
         }
     }
 

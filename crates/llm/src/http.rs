@@ -3,7 +3,7 @@
 use super::authentication::{Credentials, TokenCache, add_query, extra_headers, mask};
 use super::private_urls::{ForbiddenAddress, PublicResolver, check_literal};
 use clock::SharedClock;
-use llm_types::Endpoint;
+use llm_types::{Endpoint, Progress};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use secrecy::SecretString;
@@ -158,7 +158,8 @@ impl HttpClient {
     }
 
     /// Posts JSON to `base_url` + `path` and reads the complete response. The headers in
-    /// `own` override the extra headers of the endpoint.
+    /// `own` override the extra headers of the endpoint. `progress` learns of each part of a
+    /// streamed response.
     ///
     /// # Errors
     /// If the response is missing or incomplete.
@@ -169,6 +170,7 @@ impl HttpClient {
         own: HeaderMap,
         call_id: &str,
         body: &Value,
+        progress: &dyn Progress,
     ) -> Result<HttpResponse, TransportError> {
         let mut headers = own;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -176,7 +178,8 @@ impl HttpClient {
             headers.insert("x-rehearsal-call", id);
         }
         let (path, body) = (path.to_owned(), Some(body.to_string().into_bytes()));
-        self.exchange(endpoint, HttpRequest { method: Method::POST, path, headers, body }).await
+        let request = HttpRequest { method: Method::POST, path, headers, body };
+        self.stream(endpoint, request, progress).await
     }
 
     /// Sends a request and reads the complete response.
@@ -188,8 +191,19 @@ impl HttpClient {
         endpoint: &Endpoint,
         request: HttpRequest,
     ) -> Result<HttpResponse, TransportError> {
+        self.stream(endpoint, request, &()).await
+    }
+
+    /// Sends a request and reads the complete response, of whose parts `progress` learns if
+    /// it is streamed.
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: HttpRequest,
+        progress: &dyn Progress,
+    ) -> Result<HttpResponse, TransportError> {
         let SentRequest { response, secret } = self.send(endpoint, request).await?;
-        let mut response = self.read(response).await?;
+        let mut response = self.read(response, progress).await?;
         if let Some(secret) = &secret {
             mask(&mut response.body, secret);
         }
@@ -263,13 +277,19 @@ impl HttpClient {
             .map_err(TransportError::Forbidden)?;
         let request = self.client.post(url).headers(headers).body(form);
         let response = request.send().await.map_err(send_error)?;
-        self.read(response).await
+        self.read(response, &()).await
     }
 
     /// Reads the body in chunks, with limits for the time between chunks and for the size.
-    async fn read(&self, mut response: reqwest::Response) -> Result<HttpResponse, TransportError> {
+    async fn read(
+        &self,
+        mut response: reqwest::Response,
+        progress: &dyn Progress,
+    ) -> Result<HttpResponse, TransportError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let HttpOptions { idle_timeout, max_body, .. } = self.options;
+        let streamed = is_event_stream(&headers);
+        let max_body = if streamed { max_body * STREAM_OVERHEAD } else { max_body };
         let mut body = Vec::new();
         loop {
             let chunk = tokio::time::timeout(idle_timeout, response.chunk())
@@ -281,8 +301,32 @@ impl HttpClient {
                 return Err(TransportError::TooLarge(max_body));
             }
             body.extend_from_slice(&chunk);
+            if streamed {
+                progress.received();
+                if is_end_of_stream(&body) {
+                    return Ok(HttpResponse { status, headers, body });
+                }
+            }
         }
     }
+}
+
+/// The events around the parts of a streamed answer are this many times as large as it.
+const STREAM_OVERHEAD: usize = 8;
+
+/// Whether the response is a stream of events.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+/// Whether the last event ends the answer: some servers keep the connection open.
+fn is_end_of_stream(body: &[u8]) -> bool {
+    const MAX_EVENT: usize = 128;
+    let tail = String::from_utf8_lossy(&body[body.len().saturating_sub(MAX_EVENT)..]);
+    let ends = tail.ends_with("\n\n") || tail.ends_with("\r\n\r\n");
+    let last = tail.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    ends && (last.trim() == "data: [DONE]" || last.contains("\"type\":\"message_stop\""))
 }
 
 fn builder(options: HttpOptions) -> reqwest::ClientBuilder {

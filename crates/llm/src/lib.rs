@@ -25,6 +25,7 @@ pub mod rate_headers;
 #[cfg(test)]
 mod raw_tcp_tests;
 pub mod retry_after;
+mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub use llm_types::testing;
 mod error_body;
@@ -35,8 +36,8 @@ pub use connector::Connector;
 pub use http::{HttpClient, HttpOptions, HttpRequest, SentRequest, install_crypto};
 pub use llm_types::reasoning;
 pub use llm_types::{
-    CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Provider,
-    ToolSpec,
+    CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Progress,
+    Provider, ToolSpec,
 };
 pub use outbound::Outbound;
 pub use over_http::outbound_over_http;

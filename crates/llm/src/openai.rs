@@ -1,15 +1,16 @@
 //! The adapter of OpenAI's Chat Completions API and compatible servers.
 
-use super::adjusted_call::{Protocol, complete};
-use super::adjustment::{Adjustments, Learned};
+use super::adjusted_call::{Protocol, RequestForm, complete};
+use super::adjustment::Learned;
 use super::classify;
 use super::http::{HttpClient, HttpResponse};
 use super::openai_wire::{body, read};
+use super::stream::{self, StreamError};
 use async_trait::async_trait;
 use domain::{ConnectionKind, Timestamp};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Provider};
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
 use reqwest::header::HeaderMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub struct OpenAi {
     http: HttpClient,
@@ -36,7 +37,16 @@ impl Provider for OpenAi {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request).await
+        complete(self, &self.learned, endpoint, request, None).await
+    }
+
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: &dyn Progress,
+    ) -> Result<ChatReply, CallError> {
+        complete(self, &self.learned, endpoint, request, Some(progress)).await
     }
 }
 
@@ -48,15 +58,24 @@ impl Protocol for OpenAi {
         &self,
         endpoint: &Endpoint,
         request: &ChatRequest,
-        adjustments: &Adjustments,
+        form: RequestForm<'_>,
     ) -> Result<HttpResponse, CallError> {
         let unsent = |failure| classify::transport_error(&failure, endpoint);
-        let body = body(request, adjustments, is_openai(&endpoint.base_url));
         let headers = HeaderMap::new();
+        let mut body = body(request, form.adjustments, is_openai(&endpoint.base_url));
+        if form.streams() {
+            body["stream"] = json!(true);
+            // Without it, a stream does not report its usage.
+            body["stream_options"] = json!({ "include_usage": true });
+        }
         self.http
-            .post(endpoint, "/chat/completions", headers, &request.call_id, &body)
+            .post(endpoint, "/chat/completions", headers, &request.call_id, &body, form.progress())
             .await
             .map_err(unsent)
+    }
+
+    fn assemble(body: &[u8]) -> Result<Value, StreamError> {
+        stream::chat_completion(body)
     }
 
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {

@@ -23,6 +23,7 @@ mod request_log;
 mod response_body;
 mod script;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 

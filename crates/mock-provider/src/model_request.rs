@@ -40,6 +40,8 @@ pub(crate) struct ModelRequest {
     /// The number of messages, not counting the system prompt.
     pub(crate) messages: usize,
     pub(crate) assistant_messages: usize,
+    /// Whether the answer is to be streamed.
+    pub(crate) stream: bool,
 }
 
 impl ModelRequest {
@@ -73,6 +75,7 @@ impl ModelRequest {
             first_user,
             messages: all.len() - with_role("system").count(),
             assistant_messages: with_role("assistant").count(),
+            stream: body["stream"] == true,
         }
     }
 

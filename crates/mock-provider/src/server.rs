@@ -8,6 +8,7 @@ use crate::reply::{Reply, default_reply, encode};
 use crate::request_log::{LoggedRequest, Outcome, RequestLog, hash};
 use crate::response_body::{drip, oversized, stall, track, truncate};
 use crate::script::{Action, Script};
+use crate::stream::encode_stream;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -198,7 +199,13 @@ async fn call_model(
 
 /// Performs the action, or sends the default reply.
 async fn respond(action: Option<Action>, request: &ModelRequest, number: u64) -> Response {
-    let send = |reply: Reply| Json(encode(&reply, request, number)).into_response();
+    let send = |reply: Reply| {
+        let whole = encode(&reply, request, number);
+        if request.stream {
+            return event_stream(&encode_stream(request.protocol, &whole));
+        }
+        Json(whole).into_response()
+    };
     let default_body = || encode(&default_reply(request), request, number).to_string().into_bytes();
     let Some(action) = action else { return send(default_reply(request)) };
     match action {
@@ -240,6 +247,10 @@ async fn respond(action: Option<Action>, request: &ModelRequest, number: u64) ->
             response
         }
     }
+}
+
+fn event_stream(body: &str) -> Response {
+    ([(header::CONTENT_TYPE, "text/event-stream")], body.to_owned()).into_response()
 }
 
 fn json_body(body: Body) -> Response {

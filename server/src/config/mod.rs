@@ -114,7 +114,7 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub transcript_mb_per_user: u64,
 
-    /// Timeout of a model call, like `120s`
+    /// Timeout of a model call, like `120s`; between the parts of a streamed answer
     #[arg(long, env = "REHEARSAL_CALL_TIMEOUT", default_value = "120s", value_parser = duration)]
     pub call_timeout: Duration,
 

@@ -236,6 +236,7 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         input_tokens: 10,
         output_tokens: 5,
         latency: Duration::ZERO,
+        first_token: None,
         attempts: 1,
         rate_limits: None,
         adjustments: Vec::new(),

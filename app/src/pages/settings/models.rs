@@ -47,6 +47,8 @@ fn show(data: ModelsData) -> AnyView {
                 {Field::new("judge.model", "Model", Control::Input("text"))
                     .suggestions(MODEL_NAMES).show(form)}
                 {options(form, JUDGE)}
+                {Field::new("judge.options.timeout_seconds", "Max judging time in seconds", Control::Number)
+                    .hint("10–3600. Leave empty for 180.").show(form)}
             </section>
             <section class="fields" aria-labelledby="user-head">
                 <h2 id="user-head" class="wide">"Simulated user"</h2>

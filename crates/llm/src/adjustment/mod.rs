@@ -23,6 +23,8 @@ pub enum Field {
     ReasoningEffort,
     /// Only tools that the request marks as optional.
     Tools,
+    /// Streaming: the answer then comes at once.
+    Stream,
 }
 
 /// How a request asks for structured output.

@@ -103,6 +103,9 @@ pub(crate) fn next_adjustment(
     {
         return lasting(with_dropped(tried, Field::ReasoningEffort));
     }
+    if !tried.dropped.contains(&Field::Stream) && rejection.rejects_stream() {
+        return lasting(with_dropped(tried, Field::Stream));
+    }
     let rejects_limit = rejection.names(&["max_tokens", "max_completion_tokens"]);
     if kind == ConnectionKind::OpenAi && rejects_limit && !tried.other_limit_name {
         return lasting(Adjustments { other_limit_name: true, ..tried.clone() });
@@ -180,6 +183,15 @@ impl Rejection {
                 fields.iter().any(|field| self.message.contains(field))
                     && REJECTING.iter().any(|words| self.message.contains(words))
             }
+        }
+    }
+
+    /// Whether the server does not stream: OpenAI refuses it to unverified organizations, and
+    /// older servers do not know `stream_options`.
+    fn rejects_stream(&self) -> bool {
+        match &self.param {
+            Some(_) => self.names(&["stream", "stream_options"]),
+            None => self.names(&["stream_options", "`stream`", "'stream'", "streaming"]),
         }
     }
 

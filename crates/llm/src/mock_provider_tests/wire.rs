@@ -3,10 +3,11 @@
 use super::{BOTH, env};
 use crate::testing::chat_request;
 use domain::{ConnectionKind, FinishReason, ToolCall};
-use llm_types::{ChatRequest, Message, ToolSpec};
-use mock_provider::{Action, Rule, Script};
+use llm_types::{ChatRequest, Message, Progress, ToolSpec};
+use mock_provider::{Action, RejectedField, Rule, Script};
 use rstest::rstest;
 use serde_json::json;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn request_with_tool_result() -> ChatRequest {
     let call = ToolCall { id: "c1".into(), name: "look_up".into(), arguments: json!({ "id": 7 }) };
@@ -135,4 +136,56 @@ async fn finish_reasons_are_distinguished(
         .await
         .expect("a reply");
     assert_eq!((reply.text.as_str(), reply.finish), ("So", finish));
+}
+
+/// Counts the parts of an answer.
+#[derive(Default)]
+struct Parts(AtomicUsize);
+
+impl Progress for Parts {
+    fn received(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn streamed_answer_equals_the_whole_one() {
+    let calls = vec![mock_provider::ToolCall {
+        name: "look_up".into(),
+        arguments: json!({ "text": "ü and much more than one part can carry", "n": [1, null] }),
+    }];
+    let tools = Rule::first(2, Action::ToolCalls(calls));
+    for kind in BOTH {
+        let env = env(kind, Script::of([tools.clone()])).await;
+        for request in [request_with_tool_result(), chat_request("Tell me a long story, please.")] {
+            let whole = env.chat_request(&request).await.expect("a reply");
+            let parts = Parts::default();
+            let streamed = env.provider.stream(&env.endpoint, &request, &parts).await;
+            let streamed = streamed.expect("a reply");
+            assert_eq!((&streamed.text, streamed.finish), (&whole.text, whole.finish), "{kind:?}");
+            let arguments = |reply: &llm_types::ChatReply| {
+                reply.tool_calls.iter().map(|call| call.arguments.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(arguments(&streamed), arguments(&whole));
+            assert_eq!(streamed.output_tokens, whole.output_tokens);
+            assert!(parts.0.load(Ordering::SeqCst) > 0);
+        }
+        let log = env.mock.request_log();
+        assert_eq!((log[0].body.get("stream"), &log[1].body["stream"]), (None, &json!(true)));
+    }
+}
+
+#[tokio::test]
+async fn server_that_does_not_stream_answers_at_once() {
+    let body = json!({ "error": { "message": "Your organization must be verified to stream this model.", "param": "stream" } });
+    let rejected = RejectedField { field: "/stream".into(), status: 400, body };
+    let script = Script { rejects: vec![rejected], ..Script::default() };
+    let env = env(ConnectionKind::OpenAi, script).await;
+    for requests in [2, 3] {
+        let parts = Parts::default();
+        let reply = env.provider.stream(&env.endpoint, &chat_request("hi"), &parts).await;
+        assert!(reply.is_ok_and(|reply| reply.adjustments.is_empty()), "nothing is lost by it");
+        assert_eq!(parts.0.load(Ordering::SeqCst), 0);
+        assert_eq!(env.mock.request_log().len(), requests);
+    }
 }

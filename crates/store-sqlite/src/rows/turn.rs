@@ -17,6 +17,8 @@ struct ReplyDetails {
     #[serde(skip_serializing_if = "is_default")]
     token_parts: TokenParts,
     #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     provider_state: Option<Value>,
 }
 
@@ -29,6 +31,7 @@ impl ReplyDetails {
         Self {
             adjustments: turn.adjustments.clone(),
             token_parts: turn.token_parts,
+            first_token_ms: turn.first_token_ms,
             provider_state: turn.provider_state.clone(),
         }
     }
@@ -65,6 +68,7 @@ impl RawTurn {
             output_tokens: row.optional("output_tokens", self.output_tokens)?,
             adjustments: details.adjustments,
             token_parts: details.token_parts,
+            first_token_ms: details.first_token_ms,
             provider_state: details.provider_state,
             at: row.get("at", self.at)?,
         })

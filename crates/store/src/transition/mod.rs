@@ -16,6 +16,7 @@ pub use run_change::{Lease, RunChange, RunOutcome};
 pub use suite::{NewRows, SuiteState, SuiteTransition};
 
 use super::StoreError;
+use super::rows::RoleModel;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -23,8 +24,15 @@ use std::time::Duration;
 pub const LEASE_DURATION: Duration = Duration::from_secs(30);
 /// A run or rejudge ends this long after it was requested, even while it waits.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// Time for the evaluation, added to the deadline of the conversation.
-pub const EVALUATION_ALLOWANCE: Duration = Duration::from_secs(180);
+/// Time for the evaluation, unless the user chose another.
+const EVALUATION_ALLOWANCE: Duration = Duration::from_secs(180);
+
+/// Time for the evaluation by this judge. It is added to the deadline of the conversation.
+#[must_use]
+pub fn evaluation_allowance(judge: &RoleModel) -> Duration {
+    let seconds = judge.options.timeout_seconds.map(u64::from);
+    seconds.map_or(EVALUATION_ALLOWANCE, Duration::from_secs)
+}
 /// After this number of recoveries in a row without progress the run or
 /// evaluation fails as abandoned.
 pub const MAX_RECOVERIES_WITHOUT_PROGRESS: u32 = 3;

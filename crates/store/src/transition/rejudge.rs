@@ -2,8 +2,8 @@
 //! evaluation of a run has no lease of its own: the run's lease covers it.
 
 use super::{
-    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly,
-    Refused,
+    LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused,
+    evaluation_allowance,
 };
 use crate::rows::{EvaluationRow, RoleModel, RunRow};
 use domain::{
@@ -82,11 +82,12 @@ impl EvaluationRow {
                     return Err(Refused::NotApplicable);
                 }
                 self.evaluation.status = EvaluationStatus::Running;
+                let allowance = evaluation_allowance(&self.judge);
                 let lease = &mut self.lease.0;
                 lease.lease_epoch += 1;
                 lease.lease_owner = Some(owner);
                 lease.lease_until = Some(now.plus(LEASE_DURATION));
-                lease.deadline_at.get_or_insert(now.plus(max_wait + EVALUATION_ALLOWANCE));
+                lease.deadline_at.get_or_insert(now.plus(max_wait + allowance));
             }
             RejudgeTransition::Commit { lease_epoch, evaluation } => {
                 if !self.is_leased_at(lease_epoch) {

@@ -2,8 +2,8 @@
 //! or is orphaned: no worker executes it until the next claim.
 
 use super::{
-    EVALUATION_ALLOWANCE, LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly,
-    Refused, RunChange, RunOutcome,
+    LEASE_DURATION, MAX_AGE, MAX_RECOVERIES_WITHOUT_PROGRESS, ReadOnly, Refused, RunChange,
+    RunOutcome, evaluation_allowance,
 };
 use crate::rows::{EventRow, RunRow, RunState};
 use crate::suites::{NewRun, NewSuite};
@@ -176,6 +176,7 @@ impl RunRow {
     fn claim(&mut self, owner: String, max_wait: Duration, now: Timestamp) {
         self.set_waiting(None, now);
         let end = self.created_at.plus(MAX_AGE);
+        let allowance = evaluation_allowance(&self.model_snapshot.judge);
         let state = &mut self.state.0;
         state.lease_epoch += 1;
         state.lease_owner = Some(owner);
@@ -185,7 +186,7 @@ impl RunRow {
             state.status = RunStatus::Running;
             state.started_at = Some(now);
             let active = Duration::from_millis(self.timeout_ms);
-            state.deadline_at = Some(now.plus(active + max_wait + EVALUATION_ALLOWANCE).min(end));
+            state.deadline_at = Some(now.plus(active + max_wait + allowance).min(end));
         }
         let conversing = state.end_reason.is_none();
         state.stage = Some(if conversing { Stage::Conversing } else { Stage::Evaluating });

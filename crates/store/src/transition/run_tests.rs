@@ -208,3 +208,16 @@ proptest! {
         prop_assert!(run.status.is_final(), "{run:?}");
     }
 }
+
+#[test]
+fn deadline_leaves_the_judge_the_time_that_the_user_chose() {
+    let deadline = |seconds| {
+        let mut suite = suite(1, 1, 1);
+        suite.model_snapshot.judge.options.timeout_seconds = seconds;
+        let mut run = RunRow::new(&suite, &new_run(1), 0);
+        let claim = RunTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
+        run.transition(claim, T0).unwrap();
+        run.deadline_at
+    };
+    assert_eq!(deadline(Some(600)), deadline(None).map(|at| at.plus(Duration::from_secs(420))));
+}

@@ -54,6 +54,7 @@ impl FakeEventSource {
             tool: None,
             finish: None,
             latency_ms: None,
+            first_token_ms: None,
             input_tokens: None,
             output_tokens: None,
             adjustments: Vec::new(),

@@ -1,5 +1,6 @@
 //! The steps of one call: acquire permits, attempt, and retry or return.
 
+mod progress;
 mod retry;
 mod waiting;
 
@@ -8,6 +9,7 @@ use super::token_estimate::RequestSize;
 use super::{Call, CallOutcome, CallTimes, EndpointResolver, Outbound};
 use domain::{ErrorKind, FinishReason, Timestamp};
 use llm_types::{CallError, Cause, ChatReply, Decision, Endpoint};
+use progress::StreamProgress;
 use std::time::Duration;
 use tokio::time::Instant;
 use waiting::Wait;
@@ -132,16 +134,19 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         permits.mark_sent();
         let began = Instant::now();
         let call_timeout = endpoint.timeout.unwrap_or(limits.call_timeout);
-        let reply = self.exchange(&endpoint);
-        let outcome = tokio::time::timeout(left.min(call_timeout), reply).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(attempt_timeout(call_timeout)));
+        let progress = StreamProgress::default();
+        let reply = self.exchange(&endpoint, &progress);
+        let outcome = progress.limit(reply, call_timeout, left).await;
+        let outcome = outcome.unwrap_or_else(|| Err(attempt_timeout(call_timeout)));
         let took = began.elapsed();
         self.times.active += took;
         let kind = endpoint.kind.as_str();
         record_metrics(kind, &outcome, took);
         let timed_out = matches!(&outcome, Err(error) if error.cause == Cause::Timeout);
-        let out_of_active_time = timed_out && took >= left && left <= call_timeout;
-        if out_of_active_time && took < MIN_SILENCE {
+        let streamed = progress.first_part().is_some();
+        let out_of_active_time = timed_out && took >= left && (left <= call_timeout || streamed);
+        // A provider whose answer is still coming does not fail.
+        if out_of_active_time && (took < MIN_SILENCE || streamed) {
             drop(permits);
         } else {
             // A provider that hangs fails, also if the run's active time ends first.
@@ -161,11 +166,16 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
 
     /// Sends the request. The latency of the reply does not contain the time for an access
     /// token.
-    async fn exchange(&self, endpoint: &Endpoint) -> Result<ChatReply, CallError> {
+    async fn exchange(
+        &self,
+        endpoint: &Endpoint,
+        progress: &StreamProgress,
+    ) -> Result<ChatReply, CallError> {
         self.outbound.provider.prepare(endpoint).await?;
         let began = Instant::now();
-        let reply = self.outbound.provider.complete(endpoint, self.call.request).await?;
-        Ok(ChatReply { latency: began.elapsed(), ..reply })
+        let reply = self.outbound.provider.stream(endpoint, self.call.request, progress).await?;
+        let first_token = progress.first_part().map(|at| at.duration_since(began));
+        Ok(ChatReply { latency: began.elapsed(), first_token, ..reply })
     }
 
     fn active_left(&self) -> Duration {

@@ -85,6 +85,7 @@ impl Provider for ScriptedAt {
                 input_tokens: 1,
                 output_tokens: 1,
                 latency: Duration::ZERO,
+                first_token: None,
                 attempts: 0,
                 rate_limits: None,
                 adjustments: Vec::new(),

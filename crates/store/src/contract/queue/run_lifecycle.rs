@@ -59,6 +59,7 @@ pub async fn turn_keeps_what_its_model_replied(f: QueueFixture) {
     let reply = Turn {
         adjustments: vec!["temperature left out".to_owned()],
         token_parts: parts,
+        first_token_ms: Some(400),
         provider_state: Some(state),
         ..Turn::text(Speaker::Agent, "Hello", at(1))
     };
