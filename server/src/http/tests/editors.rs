@@ -147,7 +147,7 @@ async fn button_starts_the_number_of_runs_that_it_says() {
 }
 
 /// Creates a connection and returns the path of its page.
-async fn connection(server: &RealServer, ada: &str, body: &str) -> String {
+pub(super) async fn connection(server: &RealServer, ada: &str, body: &str) -> String {
     create(server, ada, "/forms/connections", body).await;
     let list =
         server.send(TestRequest::get("/api/v1/connections").header("cookie", ada)).await.json();

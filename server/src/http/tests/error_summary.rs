@@ -1,6 +1,6 @@
 //! The summary of a form's problems: each links to a field, in the order of the page.
 
-use super::editors::{create, demo_agent};
+use super::editors::{connection, demo_agent};
 use super::real_services::{RealServer, between};
 use super::support::{TestRequest, TestResponse};
 
@@ -81,17 +81,17 @@ async fn error_summary_of_each_small_form_is_in_the_order_of_the_page() {
     let server = RealServer::new().await;
     let ada = server.sign_up("ada").await;
     let long = "x".repeat(2001);
-    let connection =
+    let invalid_connection =
         format!("headers=no+header&api_key=a%0Ab&base_url=ftp://x{long}&kind=smtp&name=");
-    let own = create(&server, &ada, "/forms/connections", "name=Demo&kind=demo").await;
+    let own = connection(&server, &ada, "name=Demo&kind=demo").await;
     let nobody = "00000000-0000-7000-8000-000000000000";
     let models = format!(
         "simulated_user[model]=m&simulated_user[connection_id]={nobody}&judge[model]=m&\
          judge[connection_id]={nobody}"
     );
     let forms = [
-        ("/settings/connections/new", "/forms/connections", connection.as_str(), 5),
-        (own.as_str(), &own.replace("/settings", "/forms"), &connection, 4),
+        ("/settings/connections/new", "/forms/connections", invalid_connection.as_str(), 5),
+        (own.as_str(), &own.replace("/settings", "/forms"), &invalid_connection, 4),
         ("/settings/tokens", "/forms/tokens", "expires_in_days=0&name=", 2),
         ("/settings/account", "/forms/password", "new_password=short&current_password=wrong", 1),
         ("/settings/models", "/forms/settings", &models, 2),
