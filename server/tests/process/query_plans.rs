@@ -241,16 +241,15 @@ fn slow_step(step: &str, sql: &str) -> Option<String> {
     // Unfinished evaluations, ordered fairly by user. They are few, and another
     // step shows that only those are read.
     if sql.contains("OVER (PARTITION BY user_id, status") && step != "SCAN evaluations" {
-        // Also the list of admission limits.
-        let turns = step == "SCAN w"
-            || step.starts_with("SCAN json_each ")
-            || step.contains("TEMP B-TREE FOR ORDER BY");
+        let turns = step == "SCAN w" || step.contains("TEMP B-TREE FOR ORDER BY");
         if turns {
             return None;
         }
     }
     if step.starts_with("SCAN") {
         let short = SMALL_INDEXES.iter().any(|index| step.ends_with(&format!("INDEX {index}")));
+        // A list that is passed as JSON.
+        let short = short || step.contains(" VIRTUAL TABLE ");
         // The subquery reads the latest 200 runs.
         // Copies have rows only until they are complete.
         let small =
@@ -280,6 +279,10 @@ async fn no_statement_scans_a_growing_table() {
         SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
     let collected = std::mem::take(&mut *statements.0.lock());
     let (mut explained, mut found) = (0, Vec::new());
+    // A query may consist of several statements, of which only the first is explained. No
+    // literal contains a semicolon.
+    let collected: BTreeSet<&str> =
+        collected.iter().flat_map(|sql| sql.split(';')).map(str::trim).collect();
     for sql in collected {
         let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
         if !verbs.iter().any(|verb| sql.starts_with(verb)) {
@@ -288,7 +291,7 @@ async fn no_statement_scans_a_growing_table() {
         explained += 1;
         let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
         for row in plan.fetch_all(&mut c).await.unwrap() {
-            found.extend(slow_step(row.get("detail"), &sql));
+            found.extend(slow_step(row.get("detail"), sql));
         }
     }
     assert!(explained > 60, "only {explained} statements");
