@@ -88,6 +88,26 @@
   const [navigation] = performance.getEntriesByType("navigation");
   if (!["reload", "back_forward"].includes(navigation?.type)) forget();
 
+  // Files that are dropped on the form of the import become the files of its input.
+  const dropZone = (event) => event.target.closest?.("[data-drop]");
+  addEventListener("dragover", (event) => {
+    const zone = dropZone(event);
+    if (zone) {
+      event.preventDefault();
+      zone.dataset.over = "";
+    }
+  });
+  addEventListener("dragleave", (event) => delete dropZone(event)?.dataset.over);
+  addEventListener("drop", (event) => {
+    const zone = dropZone(event);
+    if (!zone) return;
+    event.preventDefault();
+    delete zone.dataset.over;
+    if (event.dataTransfer.files.length === 0) return;
+    zone.querySelector("input[type=file]").files = event.dataTransfer.files;
+    zone.requestSubmit();
+  });
+
   // A page from the back-forward cache must not reuse its idempotency key.
   addEventListener("pageshow", ({ persisted }) => {
     for (const key of persisted ? document.getElementsByName("idempotency_key") : []) {

@@ -190,6 +190,7 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/scenarios")) view=P::Editor(EditorRoute::Scenarios) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios/:id")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/import")) view=P::Editor(EditorRoute::Import) ssr=ASYNC/>
             <Route path=route_path(path!("/suites")) view=P::Suites ssr=ASYNC/>
             <Route path=route_path(path!("/suites/new")) view=P::Setup(SetupRoute::NewSuite) ssr=ASYNC/>
             <Route path=route_path(path!("/suites/:id")) view=P::Suite ssr=ASYNC/>

@@ -9,6 +9,7 @@
 
 use super::agents::edit::AgentPage;
 use super::agents::list::AgentsPage;
+use super::import::ImportPage;
 use super::scenarios::edit::ScenarioPage;
 use super::scenarios::list::ScenariosPage;
 use super::settings::account::AccountPage;
@@ -30,6 +31,7 @@ pub enum EditorRoute {
     Agent,
     Scenarios,
     Scenario,
+    Import,
 }
 
 /// The start form and the settings.
@@ -62,6 +64,7 @@ fn editors(route: EditorRoute) -> Result<AnyView, ChunkLoadError> {
         EditorRoute::Agent => AgentPage().into_any(),
         EditorRoute::Scenarios => ScenariosPage().into_any(),
         EditorRoute::Scenario => ScenarioPage().into_any(),
+        EditorRoute::Import => ImportPage().into_any(),
     })
 }
 
@@ -115,7 +118,7 @@ impl LazyChunk {
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
-        if ["/agents", "/scenarios"].into_iter().any(below) {
+        if ["/agents", "/scenarios", "/import"].into_iter().any(below) {
             Some(Self::Editors)
         } else if ["/settings", "/suites/new"].into_iter().any(below) {
             Some(Self::Setup)
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn paths_map_to_their_chunks() {
-        for path in ["/agents", "/agents/new", "/scenarios/7", "/scenarios?q=a"] {
+        for path in ["/agents", "/agents/new", "/scenarios/7", "/scenarios?q=a", "/import"] {
             assert_eq!(LazyChunk::at(path), Some(LazyChunk::Editors), "{path}");
         }
         for path in ["/settings/tokens", "/suites/new", "/suites/new?scenario=7"] {

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod agents;
 pub mod home;
+pub mod import;
 pub mod lazy_routes;
 pub mod not_found;
 pub mod run;

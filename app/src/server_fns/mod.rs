@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod home;
+pub mod imports;
 pub mod runs;
 pub mod scenarios;
 pub mod settings;
@@ -90,6 +91,8 @@ page_queries! {
     Agents(AgentsQuery { after: Option<String> }) -> Page<agents::AgentRow> = agents::agents;
     /// The editor of an agent; without an id, of a new one.
     Agent(AgentQuery { id: Option<String>, saved_form: Option<String> }) -> agents::AgentData = agents::agent_form;
+    /// The form of the import, and the result of its last step.
+    Import(ImportQuery { saved_form: Option<String> }) -> imports::ImportData = imports::import_page;
     /// Scenarios that match a filter.
     Scenarios(ScenariosQuery { params: ScenarioFilterParams, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
     /// The editor of a scenario; without an id, of a new one.

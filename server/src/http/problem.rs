@@ -62,6 +62,11 @@ impl ErrorResponse {
         Self { status, kind: kind.to_owned(), title, error }
     }
 
+    /// The error without its status.
+    pub(super) fn into_error(self) -> AppError {
+        self.error
+    }
+
     /// The error for a response that has only a status.
     fn from_status(status: StatusCode) -> Self {
         let code = match status {

@@ -19,7 +19,10 @@ pub fn AgentsPage() -> impl IntoView {
         {notice()}
         <div class="page-head">
             {heading("Agents")}
-            <a class="button primary" href="/agents/new">"New agent"</a>
+            <div class="actions">
+                <a class="button" href="/import">"Import"</a>
+                <a class="button primary" href="/agents/new">"New agent"</a>
+            </div>
         </div>
         {section_when_loaded(data, show)}
     }

@@ -37,7 +37,10 @@ pub fn ScenariosPage() -> impl IntoView {
         {notice()}
         <div class="page-head">
             {heading("Scenarios")}
-            <a class="button primary" href="/scenarios/new">"New scenario"</a>
+            <div class="actions">
+                <a class="button" href="/import">"Import"</a>
+                <a class="button primary" href="/scenarios/new">"New scenario"</a>
+            </div>
         </div>
         {move || filter_form(&params.get())}
         {section_when_loaded(data, move |page| table(page, &params.get_untracked()))}

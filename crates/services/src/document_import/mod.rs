@@ -212,6 +212,11 @@ pub fn set_default_connection(documents: &mut [Draft], name: &str) {
     set_default(documents, &["connection", "connection_id"], "connection", name);
 }
 
+/// Sets the connection of agents without one, by its id.
+pub fn set_default_connection_id(documents: &mut [Draft], id: &str) {
+    set_default(documents, &["connection", "connection_id"], "connection_id", id);
+}
+
 /// Sets `field` of agents in which all `fields` are blank.
 fn set_default(documents: &mut [Draft], fields: &[&str], field: &str, value: &str) {
     for document in documents {

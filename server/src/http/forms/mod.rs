@@ -5,6 +5,7 @@ mod accounts;
 mod action;
 mod agents;
 mod connections;
+mod imports;
 mod posted_form;
 mod redirect;
 mod scenarios;
@@ -38,6 +39,8 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .merge(suites::routes())
         .route_layer(from_fn_with_state(state.clone(), session_ended::require_session));
     accounts::routes()
+        // A file cannot be kept on the sign-in page, so these redirect there themselves.
+        .merge(imports::routes())
         .merge(authenticated)
         .route_layer(from_fn_with_state(state.clone(), detached::detach_writes))
 }

@@ -310,7 +310,10 @@ impl SavedFormService for FakeServices {
         Ok(SavedFormId(id(900 + self.next.fetch_add(1, Ordering::SeqCst))))
     }
 
-    async fn saved_form(&self, _: Option<&Caller>, _: SavedFormId) -> AppResult<SavedForm> {
-        not_found()
+    /// Returns the first form only.
+    async fn saved_form(&self, _: Option<&Caller>, form: SavedFormId) -> AppResult<SavedForm> {
+        let forms = self.saved_forms.lock();
+        let first = forms.first().filter(|_| form == SavedFormId(id(900)));
+        first.cloned().ok_or_else(|| AppError::not_found("form"))
     }
 }

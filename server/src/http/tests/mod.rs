@@ -11,6 +11,7 @@ mod fake_event_source;
 mod fake_services;
 mod form_parsing;
 mod forms;
+mod import_forms;
 mod pages;
 mod real_services;
 mod requests;
