@@ -187,6 +187,7 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/agents")) view=P::Editor(EditorRoute::Agents) ssr=ASYNC/>
             <Route path=route_path(path!("/agents/new")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
             <Route path=route_path(path!("/agents/:id")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id/chat")) view=P::Editor(EditorRoute::AgentChat) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios")) view=P::Editor(EditorRoute::Scenarios) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
             <Route path=route_path(path!("/scenarios/:id")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>

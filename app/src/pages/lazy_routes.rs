@@ -7,6 +7,7 @@
 //! The server renders these pages like any other. In the browser the chunk is
 //! loaded before such a page is hydrated or shown: see [`LazyChunk::load`].
 
+use super::agents::chat::AgentChatPage;
 use super::agents::edit::AgentPage;
 use super::agents::list::AgentsPage;
 use super::import::ImportPage;
@@ -29,6 +30,7 @@ pub enum EditorRoute {
     Agents,
     /// An existing agent or, without an ID in the path, a new one.
     Agent,
+    AgentChat,
     Scenarios,
     Scenario,
     Import,
@@ -62,6 +64,7 @@ fn editors(route: EditorRoute) -> Result<AnyView, ChunkLoadError> {
     Ok(match route {
         EditorRoute::Agents => AgentsPage().into_any(),
         EditorRoute::Agent => AgentPage().into_any(),
+        EditorRoute::AgentChat => AgentChatPage().into_any(),
         EditorRoute::Scenarios => ScenariosPage().into_any(),
         EditorRoute::Scenario => ScenarioPage().into_any(),
         EditorRoute::Import => ImportPage().into_any(),

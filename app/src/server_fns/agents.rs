@@ -3,7 +3,7 @@
 use super::ConnectionChoice;
 #[cfg(feature = "ssr")]
 use crate::domain::AgentSpec;
-use crate::domain::{AgentId, Draft, Suite, Timestamp};
+use crate::domain::{AgentId, Draft, Suite, Timestamp, Turn};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
@@ -12,7 +12,7 @@ use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{AgentQuery, AgentsQuery, request};
+use super::{AgentChatQuery, AgentQuery, AgentsQuery, request};
 
 /// The data of the agent editor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,44 @@ pub struct AgentHead {
     pub id: AgentId,
     pub name: String,
     pub revision: u32,
+}
+
+/// The data of the chat with an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentChatData {
+    pub agent: AgentHead,
+    pub turns: Vec<Turn>,
+    /// The turns as JSON, which the form posts with the next message.
+    pub conversation: String,
+    /// A message that could not be sent.
+    pub message: String,
+    /// Why a message or an answer failed.
+    pub detail: String,
+    /// Whether the answer to the last message is incomplete.
+    pub awaits_answer: bool,
+    pub ended: bool,
+}
+
+/// A chat with an agent, or the beginning of one.
+#[cfg(feature = "ssr")]
+pub(super) async fn agent_chat(
+    AgentChatQuery { id, saved_form }: AgentChatQuery,
+) -> Result<AgentChatData, AppError> {
+    let (services, caller) = (request::services(), request::caller()?);
+    let id = request::id(&id, "agent")?;
+    let agent = services.agents.agent(&caller, id).await?;
+    let saved = request::rejected(saved_form.as_deref()).await.unwrap_or_default();
+    let conversation = saved.draft.text("conversation");
+    let turns: Vec<Turn> = serde_json::from_str(&conversation).unwrap_or_default();
+    Ok(AgentChatData {
+        agent: AgentHead { id, name: agent.spec.name, revision: agent.revision },
+        conversation: if turns.is_empty() { String::new() } else { conversation },
+        turns,
+        message: saved.draft.text("message"),
+        detail: saved.detail,
+        awaits_answer: saved.draft.flag("awaits_answer", false),
+        ended: saved.draft.flag("ended", false),
+    })
 }
 
 /// Agents by name.

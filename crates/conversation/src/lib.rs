@@ -8,10 +8,12 @@
 //! - [`answer_call`] and [`refuse_call`] answer tool calls.
 //!   [`simulated_result_request`] and [`parse_simulated_result`] let a model generate
 //!   the result.
+//! - [`scenario_of_conversation`] makes a scenario from a chat.
 //!
 //! Requests leave [`ChatRequest::call_id`](llm_types::ChatRequest) empty; the caller
 //! sets it.
 
+mod chat_scenario;
 pub mod json_reply;
 mod request;
 mod schema_measure;
@@ -22,6 +24,7 @@ mod step;
 mod tool_schema;
 mod tools;
 
+pub use chat_scenario::scenario_of_conversation;
 pub use request::agent_request;
 pub use simulated_tool::{
     SIMULATED_RESULT_SCHEMA, parse_simulated_result, simulated_result_request,

@@ -127,6 +127,10 @@ pub mod limits {
     pub const EXTRA_BODY: usize = 8 * 1024;
     /// Maximum number of problems that one error lists.
     pub const PROBLEMS: usize = 100;
+    /// Maximum number of messages that a user sends in one chat with an agent.
+    pub const CHAT_TURNS: u32 = 40;
+    /// Maximum size of a chat with an agent, in bytes.
+    pub const CHAT_BYTES: usize = 1024 * 1024;
     /// Maximum number of notes that one import lists.
     pub const IMPORT_NOTES: usize = 200;
     /// Maximum length of a user name, client ID, scope or token URL, in characters.

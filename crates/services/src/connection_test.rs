@@ -9,9 +9,9 @@ use domain::{
     AuthScheme, Breaker, Capability, CapabilityStatus, CapabilityTest, ConnectionId,
     ConnectionKind, ConnectionTest, ErrorKind, is_secret_parameter,
 };
-use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, Outbound};
+use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, NoHooks, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
-use llm::{CallError, Cause, ChatReply, Endpoint};
+use llm::{CallError, Cause, ChatReply, ChatRequest, Endpoint};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of the list of models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call of a chat waits for a rate limit. A person waits for it.
+const CHAT_WAIT: Duration = Duration::from_secs(10);
 /// The number of characters of a reply that are shown.
 const MAX_REPLY_CHARS: usize = 500;
 
@@ -64,6 +66,32 @@ impl ProviderAccess for OutboundAccess {
         let listed = tokio::time::timeout(LIST_TIMEOUT, self.outbound.models(endpoint)).await;
         // A server without a list can still be used.
         listed.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
+    async fn complete(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        request: &ChatRequest,
+        time: Duration,
+    ) -> (Result<ChatReply, CallError>, Duration) {
+        let limits = CallLimits {
+            call_timeout: time,
+            active_left: time,
+            max_wait: CHAT_WAIT,
+            circuit_wait: Duration::ZERO,
+        };
+        let call = Call {
+            user_id: caller.user_id,
+            order: CallOrder::default(),
+            probe: false,
+            resolver: &endpoint,
+            request,
+            limits,
+            hooks: &NoHooks,
+        };
+        let outcome = self.outbound.call(call).await;
+        (outcome.result, outcome.times.active)
     }
 
     async fn check_base_url(&self, base_url: &str) -> Option<String> {
@@ -247,7 +275,7 @@ mod tests {
     use domain::{BreakerState, SpaceId, UserId};
     use llm::rate_headers::{RateLimit, RateLimits};
     use llm::testing::{endpoint, reply};
-    use llm::{ChatRequest, Decision, Provider};
+    use llm::{Decision, Provider};
     use parking_lot::Mutex;
     use rand::SeedableRng;
     use uuid::Uuid;

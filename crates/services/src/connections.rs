@@ -11,7 +11,7 @@ use domain::{
     AuthScheme, Breaker, Connection, ConnectionId, ConnectionKind, ConnectionSpec, ConnectionTest,
     Draft, Timestamp,
 };
-use llm::Endpoint;
+use llm::{CallError, ChatReply, ChatRequest, Endpoint};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use store::StoreError;
@@ -34,6 +34,16 @@ pub trait ProviderAccess: Send + Sync + 'static {
     async fn models(&self, _endpoint: &Endpoint) -> Vec<String> {
         Vec::new()
     }
+
+    /// Calls a model within this active time, under the limits and the circuit of the
+    /// caller. Also returns the active time that the call used.
+    async fn complete(
+        &self,
+        caller: &Caller,
+        endpoint: Endpoint,
+        request: &ChatRequest,
+        time: Duration,
+    ) -> (Result<ChatReply, CallError>, Duration);
 
     /// Why this base URL may not be called; the message follows "base_url".
     async fn check_base_url(&self, base_url: &str) -> Option<String>;

@@ -4,6 +4,7 @@
 
 pub mod account_log;
 mod accounts;
+mod agent_chat;
 mod agents;
 pub mod builtin;
 mod capability_test;
@@ -109,6 +110,7 @@ pub struct Catalog {
     pub(crate) provider_access: Arc<dyn ProviderAccess>,
     /// Two demo starts at once create one agent.
     demo_creation: tokio::sync::Mutex<()>,
+    active_chats: agent_chat::ActiveChats,
 }
 
 impl Catalog {
@@ -125,6 +127,7 @@ impl Catalog {
             endpoints,
             provider_access,
             demo_creation: tokio::sync::Mutex::default(),
+            active_chats: agent_chat::ActiveChats::default(),
         }
     }
 
@@ -161,6 +164,7 @@ pub fn all(
         accounts: Arc::new(accounts),
         connections: catalog.clone(),
         agents: catalog.clone(),
+        chats: catalog.clone(),
         scenarios: catalog.clone(),
         imports: catalog.clone(),
         settings: catalog.clone(),

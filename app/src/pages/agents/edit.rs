@@ -104,6 +104,7 @@ fn actions(id: &str) -> AnyView {
     view! {
         <div class="actions">
             <a class="button primary" href=format!("/suites/new?agent={id}")>"Run"</a>
+            <a class="button" href=format!("/agents/{id}/chat")>"Try it"</a>
             {action_button(format!("/forms/agents/{id}/duplicate"), "Duplicate", "", Vec::new())}
             {delete_button(format!("/forms/agents/{id}/delete"), "Delete this agent", hint)}
         </div>

@@ -1,4 +1,5 @@
 //! Agents under test.
 
+pub mod chat;
 pub mod edit;
 pub mod list;

@@ -5,12 +5,14 @@
 pub mod traits;
 #[cfg(feature = "server")]
 pub use traits::{
-    AccountService, AgentService, ConnectionService, ImportService, ResultService,
-    SavedFormService, ScenarioService, Services, SettingsService, SuiteService,
+    AccountService, AgentChatService, AgentService, ConnectionService, ImportService,
+    ResultService, SavedFormService, ScenarioService, Services, SettingsService, SuiteService,
 };
 
 use crate::error::AppError;
-use crate::{AgentId, Connection, Draft, Problems, ScenarioId, SpaceId, Suite, SuiteId, UserId};
+use crate::{
+    AgentId, Connection, Draft, Problems, ScenarioId, SpaceId, Suite, SuiteId, Turn, UserId,
+};
 use serde::{Deserialize, Serialize};
 
 pub type AppResult<T> = Result<T, AppError>;
@@ -100,6 +102,17 @@ pub struct StartResponse {
     pub body: String,
     /// Whether this is the stored response of an earlier request.
     pub replayed: bool,
+}
+
+/// A chat with an agent after an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentChat {
+    /// The whole conversation.
+    pub turns: Vec<Turn>,
+    /// Why the answer is incomplete. It can be continued.
+    pub error: Option<String>,
+    /// Whether the agent hung up or the chat has as many messages as it may have.
+    pub ended: bool,
 }
 
 /// Contents of the home page.

@@ -5,14 +5,14 @@
 //! to another user is [`AppError::not_found`](crate::error::AppError::not_found).
 
 use super::{
-    AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport, Page,
-    RerunScope, SavedForm, StartResponse,
+    AgentChat, AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest,
+    ImportReport, Page, RerunScope, SavedForm, StartResponse,
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
     Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
     Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot,
-    Timestamp, TokenId, TokenRequest, UserId,
+    Timestamp, TokenId, TokenRequest, Turn, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ pub struct Services {
     pub accounts: Arc<dyn AccountService>,
     pub connections: Arc<dyn ConnectionService>,
     pub agents: Arc<dyn AgentService>,
+    pub chats: Arc<dyn AgentChatService>,
     pub scenarios: Arc<dyn ScenarioService>,
     pub imports: Arc<dyn ImportService>,
     pub settings: Arc<dyn SettingsService>,
@@ -121,6 +122,22 @@ pub trait AgentService: Send + Sync + 'static {
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()>;
     /// Copies the agent under another name.
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent>;
+}
+
+/// Chats with agents, without runs.
+#[async_trait]
+pub trait AgentChatService: Send + Sync + 'static {
+    /// Adds the message and the agent's answer to the conversation, which the client holds.
+    /// Without a message, continues an answer that failed halfway. A failed call is in the
+    /// result, with what was said before. Fails with a conflict while another answer for this
+    /// user is in progress.
+    async fn answer(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        conversation: Vec<Turn>,
+        message: &str,
+    ) -> AppResult<AgentChat>;
 }
 
 /// Scenarios and their revisions; built-in ones are read-only.

@@ -1,6 +1,7 @@
 //! The services over a temporary SQLite database, with two users.
 
 mod accounts;
+mod agent_chat;
 mod catalog;
 mod connections;
 mod imports;
@@ -20,12 +21,14 @@ use domain::{
     Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, Draft, Scenario,
     ScenarioFilter,
 };
-use llm::Endpoint;
+use llm::{CallError, ChatReply, ChatRequest, Endpoint};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -40,6 +43,19 @@ struct RecordingAccess {
     checking: tokio::sync::Notify,
     /// Whether checks of addresses with "slow" wait.
     is_slow: AtomicBool,
+    /// The replies of the next calls. Without one, a call waits until it is dropped.
+    replies: Mutex<VecDeque<Reply>>,
+    /// Notified when a call waits.
+    call_began: tokio::sync::Notify,
+}
+
+type Reply = Result<ChatReply, CallError>;
+
+impl RecordingAccess {
+    /// Adds replies to the next calls.
+    fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.replies.lock().extend(replies);
+    }
 }
 
 #[async_trait]
@@ -63,6 +79,23 @@ impl ProviderAccess for RecordingAccess {
 
     async fn models(&self, endpoint: &Endpoint) -> Vec<String> {
         if endpoint.base_url.contains("listed") { vec!["m-1".to_owned()] } else { Vec::new() }
+    }
+
+    async fn complete(
+        &self,
+        _caller: &Caller,
+        _endpoint: Endpoint,
+        _request: &ChatRequest,
+        _time: Duration,
+    ) -> (Reply, Duration) {
+        let reply = self.replies.lock().pop_front();
+        match reply {
+            Some(reply) => (reply, Duration::ZERO),
+            None => {
+                self.call_began.notify_one();
+                std::future::pending().await
+            }
+        }
     }
 
     async fn check_base_url(&self, base_url: &str) -> Option<String> {

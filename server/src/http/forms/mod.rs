@@ -3,6 +3,7 @@
 
 mod accounts;
 mod action;
+mod agent_chat;
 mod agents;
 mod connections;
 mod imports;
@@ -31,6 +32,7 @@ use domain::services::{AppResult, Caller, SavedForm, SavedFormService};
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     let authenticated = Router::new()
         .merge(agents::routes())
+        .merge(agent_chat::routes())
         .merge(scenarios::routes())
         .merge(connections::routes())
         .merge(settings::routes())

@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
-    AccountService, AgentService, AppResult, AuthMethod, Caller, ConnectionService, Cursor,
-    Dashboard, HistoryFilter, IdempotentRequest, ImportReport, ImportService, Page, RerunScope,
-    ResultService, SavedForm, SavedFormService, ScenarioService, Services, SettingsService,
-    StartResponse, SuiteService,
+    AccountService, AgentChat, AgentChatService, AgentService, AppResult, AuthMethod, Caller,
+    ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport,
+    ImportService, Page, RerunScope, ResultService, SavedForm, SavedFormService, ScenarioService,
+    Services, SettingsService, StartResponse, SuiteService,
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
     Draft, Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
-    Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, StartSuite, Suite, SuiteId,
-    SuiteSnapshot, Timestamp, TokenId, TokenRequest, UserId,
+    Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, Speaker, StartSuite, Suite, SuiteId,
+    SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -62,6 +62,7 @@ impl FakeServices {
             accounts: self.clone(),
             connections: self.clone(),
             agents: self.clone(),
+            chats: self.clone(),
             scenarios: self.clone(),
             imports: self.clone(),
             settings: self.clone(),
@@ -236,6 +237,23 @@ fake_services! { fake:
         };
         delete_agent(_id: AgentId) -> () = Ok(());
         duplicate_agent(_id: AgentId) -> Agent = not_found();
+    }
+    AgentChatService {
+        answer(id: AgentId, turns: Vec<Turn>, message: &str) -> AgentChat = match message {
+            _ if id != AgentId(self::id(10)) => not_found(),
+            "" => Err(AppError::problem("message", "must not be empty")),
+            "fail" => Ok(AgentChat {
+                turns,
+                error: Some("The provider answered 400.".to_owned()),
+                ended: false,
+            }),
+            said => {
+                let user = Turn::text(Speaker::User, said, Timestamp(0));
+                let agent = Turn::text(Speaker::Agent, "Hello.", Timestamp(0));
+                let turns = turns.into_iter().chain([user, agent]).collect();
+                Ok(AgentChat { turns, error: None, ended: false })
+            }
+        };
     }
     ScenarioService {
         scenarios(filter: &ScenarioFilter, _cursor: &Cursor) -> Page<Scenario> = {

@@ -1,6 +1,7 @@
 //! Tests of the router: requests and responses.
 
 mod account_page;
+mod agent_chat;
 mod api;
 mod client_limits;
 mod detached;

@@ -5,13 +5,14 @@ use async_trait::async_trait;
 use axum::Router;
 use domain::services::Caller;
 use domain::{ConnectionTest, RunId};
-use llm::Endpoint;
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint};
 use secrecy::ExposeSecret;
 use services::endpoints::Endpoints;
 use services::secrets::Secrets;
 use services::suites::{Executor, SuiteLimits, Suites};
 use services::{Accounts, Catalog, ProviderAccess, SavedForms, SignUp};
 use std::sync::Arc;
+use std::time::Duration;
 use store_sqlite::sessions::SqliteSessions;
 use tower::ServiceExt;
 
@@ -30,6 +31,16 @@ impl ProviderAccess for EchoAccess {
             latency_ms: 1,
             ..ConnectionTest::default()
         }
+    }
+    async fn complete(
+        &self,
+        _: &Caller,
+        _: Endpoint,
+        _: &ChatRequest,
+        _: Duration,
+    ) -> (Result<ChatReply, CallError>, Duration) {
+        let error = CallError::new(Decision::Retry, "No model is called here.");
+        (Err(error), Duration::ZERO)
     }
     async fn check_base_url(&self, base_url: &str) -> Option<String> {
         base_url.contains("127.0.0.1").then(|| "is an address of a private network".to_owned())
