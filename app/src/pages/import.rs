@@ -6,7 +6,7 @@ use crate::components::table::table;
 use crate::components::title::heading;
 use crate::domain::Problem;
 use crate::server_fns::imports::ImportData;
-use crate::server_fns::{Choice, ImportQuery};
+use crate::server_fns::{ConnectionChoice, ImportQuery};
 use crate::services::{ImportKind, ImportNote, ImportNoteKind, ImportReport, ImportedDocument};
 use leptos::prelude::*;
 
@@ -86,7 +86,7 @@ fn summary(report: &ImportReport) -> AnyView {
 fn save_form(
     report: &ImportReport,
     upload: String,
-    connections: &[Choice],
+    connections: &[ConnectionChoice],
     connection_id: &str,
     model: String,
 ) -> AnyView {

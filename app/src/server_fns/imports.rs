@@ -1,6 +1,6 @@
 //! The import page.
 
-use super::Choice;
+use super::ConnectionChoice;
 #[cfg(feature = "ssr")]
 use super::{ImportQuery, request};
 use crate::domain::Problems;
@@ -22,7 +22,7 @@ pub struct ImportData {
     /// The selected connection and model for agents without one.
     pub connection_id: String,
     pub model: String,
-    pub connections: Vec<Choice>,
+    pub connections: Vec<ConnectionChoice>,
 }
 
 /// The form, and the result of the step before.
