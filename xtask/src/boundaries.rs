@@ -16,6 +16,7 @@ const ALLOWED: Table = &[
     ("llm-types", "domain"),
     ("conversation", "domain llm-types"),
     ("judge", "conversation domain llm-types"),
+    ("http-agent", "domain llm-types"),
     ("demo-model", "conversation domain judge llm-types"),
     ("importers", "domain"),
     // Pages.
@@ -24,12 +25,14 @@ const ALLOWED: Table = &[
     // Infrastructure.
     ("clock", "domain"),
     ("telemetry", ""),
-    ("llm", "clock domain llm-types telemetry"),
+    // The adapter of deployed agents reads their responses with `http-agent`.
+    ("llm", "clock domain http-agent llm-types telemetry"),
     ("store", "clock domain telemetry"),
     ("store-sqlite", "clock domain store store-sqlite-schema telemetry"),
     ("store-sqlite-schema", ""),
     // Execution and use cases.
-    ("engine", "clock conversation domain judge llm llm-types store telemetry"),
+    // The engine renders the requests to deployed agents with `http-agent`.
+    ("engine", "clock conversation domain http-agent judge llm llm-types store telemetry"),
     // `services` converts the files of an import with `importers`.
     ("services", "clock conversation domain engine importers judge llm llm-types store telemetry"),
     // The binary. No crate depends on it.
@@ -52,6 +55,7 @@ const FORBIDDEN: Table = &[
     ("domain", "tokio sqlx reqwest axum leptos"),
     ("llm-types", "tokio sqlx reqwest axum leptos"),
     ("conversation", "tokio sqlx reqwest axum leptos"),
+    ("http-agent", "tokio sqlx reqwest axum leptos"),
     ("judge", "tokio sqlx reqwest axum leptos"),
     ("importers", "tokio sqlx reqwest axum leptos"),
     // It waits for its artificial delays with tokio.

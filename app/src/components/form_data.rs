@@ -74,6 +74,8 @@ fn label(step: &str) -> String {
         "agent_id" => "agent",
         "scenario_ids" => "scenario",
         "connection_id" => "connection",
+        "http" => "",
+        "at" => "session id",
         "base_url" => "base URL",
         "api_key" => "API key",
         other => return other.replace('_', " "),
@@ -120,6 +122,11 @@ fn scalar_text(value: &Value) -> String {
 #[must_use]
 pub fn editable_draft(spec: Value) -> Draft {
     let mut spec = spec;
+    for request in ["/http/request", "/http/session/start", "/http/session/end"] {
+        if let Some(request) = spec.pointer_mut(request).and_then(Value::as_object_mut) {
+            show_request_as_text(request);
+        }
+    }
     for (list, fields) in [("tools", ["parameters", ""]), ("tool_mocks", ["when", "result"])] {
         let entries = spec.get_mut(list).and_then(Value::as_array_mut);
         for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -133,6 +140,19 @@ pub fn editable_draft(spec: Value) -> Draft {
         }
     }
     Draft(spec)
+}
+
+/// Shows the body of a request as JSON text and its headers as lines.
+fn show_request_as_text(request: &mut serde_json::Map<String, Value>) {
+    if let Some(body) = request.get_mut("body").filter(|body| !body.is_null()) {
+        *body = Value::String(json_text(body));
+    }
+    if let Some(headers) = request.get_mut("headers") {
+        let pairs = headers.as_object().into_iter().flatten();
+        let lines: Vec<_> =
+            pairs.map(|(name, value)| format!("{name}: {}", scalar_text(value))).collect();
+        *headers = Value::String(lines.join("\n"));
+    }
 }
 
 /// JSON as a form shows it.

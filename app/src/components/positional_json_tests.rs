@@ -69,6 +69,8 @@ fn connection() -> Value {
         "id": ID, "name": "n", "kind": "openai", "base_url": "https://a",
         "has_key": true, "key_last4": "1234",
         "headers": {"x-a": "b", "x-c": "d"}, "server_wide": false, "updated_at": AT,
+        "auth": {"scheme": "basic", "username": "u", "client_id": "", "token_url": "", "scope": ""},
+        "query": {"api-version": "2"}, "timeout_seconds": 60, "preset": "ollama", "models": ["m"],
         "breaker": {"state": "half_open", "reason": "r", "until": AT},
     })
 }

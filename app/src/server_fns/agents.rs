@@ -26,6 +26,8 @@ pub struct AgentData {
     pub differs: String,
     /// The connections to select from.
     pub connections: Vec<ConnectionChoice>,
+    /// Whether the agent is called over HTTP.
+    pub is_deployed: bool,
     pub suites: Vec<Suite>,
 }
 
@@ -99,7 +101,7 @@ pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<Ag
         name: agent.spec.name,
         description: agent.spec.description,
         category: agent.spec.category,
-        model: agent.spec.model,
+        model: if agent.spec.http.is_some() { "HTTP".to_owned() } else { agent.spec.model },
         tools: u32::try_from(agent.spec.tools.len()).unwrap_or(u32::MAX),
         revision: agent.revision,
         updated_at: agent.updated_at,
@@ -110,7 +112,7 @@ pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<Ag
 /// The editor of an agent, or of a new one.
 #[cfg(feature = "ssr")]
 pub(super) async fn agent_form(
-    AgentQuery { id, saved_form }: AgentQuery,
+    AgentQuery { id, saved_form, deployed }: AgentQuery,
 ) -> Result<AgentData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let mut form = AgentData {
@@ -118,7 +120,8 @@ pub(super) async fn agent_form(
         stored: Draft::default(),
         rejected: request::rejected(saved_form.as_deref()).await,
         differs: String::new(),
-        connections: super::settings::choices(&caller).await?,
+        connections: Vec::new(),
+        is_deployed: deployed,
         suites: Vec::new(),
     };
     if let Some(id) = id {
@@ -133,5 +136,14 @@ pub(super) async fn agent_form(
         let cursor = crate::services::Cursor { after: None, limit: Some(5) };
         form.suites = services.results.suites(&caller, &filter, &cursor).await?.items;
     }
+    let drafts = [form.rejected.as_ref().map(|rejected| &rejected.draft), Some(&form.stored)];
+    form.is_deployed |= drafts.into_iter().flatten().any(is_deployed);
+    form.connections = super::settings::choices(&caller, form.is_deployed).await?;
     Ok(form)
+}
+
+/// Whether a draft describes an agent that is called over HTTP.
+#[must_use]
+pub fn is_deployed(draft: &Draft) -> bool {
+    draft.at("http").is_some_and(|http| !http.is_null())
 }

@@ -41,6 +41,6 @@ pub(super) async fn import_page(
         upload: saved_form.filter(|_| can_be_saved).unwrap_or_default(),
         connection_id: saved.draft.text("connection_id"),
         model: saved.draft.text("model"),
-        connections: super::settings::choices(&caller).await?,
+        connections: super::settings::choices(&caller, false).await?,
     })
 }

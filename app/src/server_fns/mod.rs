@@ -90,7 +90,7 @@ page_queries! {
     /// Agents by name.
     Agents(AgentsQuery { after: Option<String> }) -> Page<agents::AgentRow> = agents::agents;
     /// The editor of an agent; without an id, of a new one.
-    Agent(AgentQuery { id: Option<String>, saved_form: Option<String> }) -> agents::AgentData = agents::agent_form;
+    Agent(AgentQuery { id: Option<String>, saved_form: Option<String>, deployed: bool }) -> agents::AgentData = agents::agent_form;
     /// A chat with an agent.
     AgentChat(AgentChatQuery { id: String, saved_form: Option<String> }) -> agents::AgentChatData = agents::agent_chat;
     /// The form of the import, and the result of its last step.

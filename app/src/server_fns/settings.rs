@@ -68,12 +68,14 @@ pub(super) async fn connections(_: ConnectionsQuery) -> Result<Vec<Connection>, 
     services.connections.connections(&caller).await
 }
 
-/// The connections to select from.
+/// The connections to models, or those to deployed agents, to select from.
 #[cfg(feature = "ssr")]
 pub(super) async fn choices(
     caller: &crate::services::Caller,
+    deployed: bool,
 ) -> Result<Vec<ConnectionChoice>, AppError> {
-    let all = request::services().connections.connections(caller).await?;
+    let mut all = request::services().connections.connections(caller).await?;
+    all.retain(|c| (c.kind == crate::domain::ConnectionKind::HttpAgent) == deployed);
     let choice =
         |c: Connection| ConnectionChoice { id: c.id.to_string(), name: c.name, models: c.models };
     Ok(all.into_iter().map(choice).collect())
@@ -115,7 +117,7 @@ pub(super) async fn models_form(
     let settings = services.settings.settings(&caller).await?;
     Ok(ModelsData {
         stored: Draft(serde_json::to_value(settings).unwrap_or_default()),
-        connections: choices(&caller).await?,
+        connections: choices(&caller, false).await?,
         rejected: request::rejected(saved_form.as_deref()).await,
     })
 }

@@ -1,6 +1,7 @@
 //! Agents under test.
 
 use super::draft::check_storable;
+use super::http_agent::{Begins, HttpAgent};
 use super::ids::{AgentId, ConnectionId};
 use super::model_options::{ReasoningEffort, read_effort, read_extra_body};
 use super::problem::{Problem, Problems};
@@ -38,11 +39,11 @@ pub struct AgentSpec {
     pub description: String,
     /// Free text, at most 50 characters, compared case-insensitively.
     pub category: String,
-    /// Never blank, at most 64 KiB.
+    /// At most 64 KiB. Blank only for an agent that is called over HTTP.
     pub system_prompt: String,
-    /// The connection to the provider of the model.
+    /// The connection to the provider of the model, or to the deployed agent.
     pub connection_id: ConnectionId,
-    /// Name of the model at the provider.
+    /// Name of the model at the provider. Empty only for an agent that is called over HTTP.
     pub model: String,
     /// Sampling temperature, 0–2; the provider's default if absent.
     pub temperature: Option<f64>,
@@ -61,6 +62,9 @@ pub struct AgentSpec {
     pub may_hang_up: bool,
     /// Tools offered to the model. Rehearsal never executes them.
     pub tools: Vec<Tool>,
+    /// How to call an agent that is deployed; absent for a prompt and a model.
+    #[serde(default)]
+    pub http: Option<Box<HttpAgent>>,
 }
 
 /// A tool as offered to the model.
@@ -92,7 +96,12 @@ impl AgentSpec {
         let name = reader.name("name", limits::NAME, true);
         let description = reader.text("description", limits::MESSAGE);
         let category = reader.name("category", limits::AGENT_CATEGORY, false);
-        let system_prompt = reader.required_text("system_prompt", limits::SYSTEM_PROMPT);
+        let is_deployed = reader.value("http").is_some();
+        let system_prompt = if is_deployed {
+            reader.text("system_prompt", limits::SYSTEM_PROMPT)
+        } else {
+            reader.required_text("system_prompt", limits::SYSTEM_PROMPT)
+        };
         let connection = reader.text("connection_id", limits::NAME);
         let connection_id = connection.parse::<ConnectionId>().ok();
         // The reader has already reported values that are not text.
@@ -108,13 +117,14 @@ impl AgentSpec {
             };
             reader.problem("connection_id", message);
         }
-        let model = reader.name("model", limits::NAME, true);
+        let model = reader.name("model", limits::NAME, !is_deployed);
         let temperature = reader.optional_number("temperature", 0.0, 2.0);
         let max_tokens = reader.integer("max_tokens", DEFAULT_MAX_TOKENS, 1, limits::MAX_TOKENS);
         let reasoning_effort = read_effort(&mut reader);
         let extra_body = read_extra_body(&mut reader);
         let may_hang_up = reader.flag("may_hang_up", true);
         let tools = parse_tools(&mut reader);
+        let http = is_deployed.then(|| HttpAgent::read(reader.object("http")));
         reader.deny_unknown_fields(&["id", "revision", "updated_at", "idempotency_key", "kind"]);
         Some(Self {
             name,
@@ -129,7 +139,20 @@ impl AgentSpec {
             extra_body,
             may_hang_up,
             tools,
+            http: http.flatten().map(Box::new),
         })
+    }
+
+    /// Whether the agent speaks first.
+    #[must_use]
+    pub fn begins(&self) -> bool {
+        self.http.as_ref().is_some_and(|http| http.begins == Begins::Agent)
+    }
+
+    /// What the judge reads about the agent: its system prompt, or what it is for.
+    #[must_use]
+    pub fn instructions(&self) -> &str {
+        self.http.as_ref().map_or(&self.system_prompt, |http| &http.purpose)
     }
 
     /// Whether the agent has a tool of this name. An agent that may hang up has

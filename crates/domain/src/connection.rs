@@ -17,6 +17,9 @@ string_enum! {
         OpenAi = "openai" / "OpenAI-compatible (chat completions)",
         /// The built-in demo model: offline and deterministic.
         Demo = "demo" / "Demo (built in, not a real model)",
+        /// The HTTP endpoint of a deployed agent. It is under test and never judges or
+        /// simulates a user.
+        HttpAgent = "http_agent" / "HTTP endpoint of a deployed agent",
     }
 }
 
@@ -27,7 +30,7 @@ impl ConnectionKind {
         match self {
             Self::Anthropic => "https://api.anthropic.com",
             Self::OpenAi => "https://api.openai.com/v1",
-            Self::Demo => "",
+            Self::Demo | Self::HttpAgent => "",
         }
     }
 }

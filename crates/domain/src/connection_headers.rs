@@ -115,20 +115,35 @@ pub(super) fn read_pairs(
     pairs
 }
 
-/// Parses headers given as an object, or as `Name: value` lines (from a form).
-pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
+/// Whether the client sets a header, or the connection does.
+pub(super) fn is_reserved_header(name: &str) -> bool {
+    let mut reserved = RESERVED_HEADERS.iter().chain(&CREDENTIAL_HEADERS);
+    reserved.any(|header| header.eq_ignore_ascii_case(name))
+}
+
+/// Reads headers given as an object, or as `Name: value` lines (from a form). The names
+/// are valid and unique, or a problem is reported.
+pub(super) fn read_header_pairs(reader: &mut DraftReader<'_>) -> Vec<(String, String)> {
     let pairs = read_pairs(reader, "headers", ':', "Name: value");
     if pairs.len() > limits::ITEMS {
         reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
     }
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    for (i, (name, value)) in pairs.iter().enumerate() {
+    for (i, (name, _)) in pairs.iter().enumerate() {
         if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
             reader.problem("headers", format!("{name} is specified twice"));
         }
         if name.is_empty() || !name.chars().all(is_token_char) {
             reader.problem("headers", format!("{name:?} is not a valid header name"));
         }
+    }
+    pairs
+}
+
+/// Parses the extra headers of a connection.
+pub(super) fn parse_headers(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
+    let pairs = read_header_pairs(reader);
+    for (name, value) in &pairs {
         let is_among =
             |headers: &[&str]| headers.iter().any(|header| header.eq_ignore_ascii_case(name));
         if is_among(&CREDENTIAL_HEADERS) {

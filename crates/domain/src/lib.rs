@@ -17,6 +17,7 @@ pub mod error;
 mod evaluation;
 mod event;
 pub mod form;
+pub mod http_agent;
 mod ids;
 mod model_options;
 mod newest_revisions;
@@ -46,6 +47,8 @@ mod connection_auth_tests;
 mod connection_tests;
 #[cfg(test)]
 mod draft_tests;
+#[cfg(test)]
+mod http_agent_tests;
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]

@@ -87,6 +87,13 @@ string_enum! {
         /// The provider failed and no retries are left.
         ProviderUnavailable = "provider_unavailable" / "provider unavailable",
         ProviderRejected = "provider_rejected" / "rejected by the provider",
+        /// The response of a deployed agent cannot be read as its pointers say.
+        InvalidResponse = "invalid_response" / "unreadable response of the agent",
+        /// It is unknown whether a deployed agent acted on a message, so the message is not
+        /// sent again.
+        OutcomeUnknown = "outcome_unknown" / "outcome unknown",
+        /// The endpoint of a deployed agent no longer knows the session.
+        SessionLost = "session_lost" / "session lost",
         CredentialInvalid = "credential_invalid" / "API key rejected",
         /// The quota of the provider account is used up.
         QuotaExhausted = "quota_exhausted" / "quota exhausted",
@@ -117,10 +124,13 @@ impl ErrorKind {
             | Self::CircuitOpen
             | Self::RateLimited
             | Self::ProviderUnavailable
+            | Self::OutcomeUnknown
+            | Self::SessionLost
             | Self::EvaluationUnavailable
             | Self::EvaluationUnparseable
             | Self::Internal => true,
             Self::ProviderRejected
+            | Self::InvalidResponse
             | Self::CredentialInvalid
             | Self::QuotaExhausted
             | Self::InvalidScenario

@@ -15,12 +15,14 @@ use llm::outbound::{
 use llm::{CallError, ChatRequest, Decision, Endpoint};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use store::queue::OutageKey;
 use store::transition::{LEASE_DURATION, Lease, RunChange};
 use store::{StoreError, StoreResult};
 use tokio::task::JoinError;
 use tracing::Instrument;
+use uuid::Uuid;
 
 /// Shorter waits are not stored.
 const MIN_STORED_WAIT: Duration = Duration::from_secs(1);
@@ -77,6 +79,18 @@ pub(super) struct CallContext<'a> {
     pub(super) max_wait: Duration,
     /// The remaining time of waits for open circuits.
     pub(super) circuit_left: Duration,
+    /// A call to a deployed agent that is stored before it is sent.
+    pub(super) tracked_call: Option<TrackedCall>,
+}
+
+/// A call whose sending is stored, so that after a crash it is known that the agent may
+/// have acted on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrackedCall {
+    pub(super) id: Uuid,
+    /// Whether an attempt may be repeated although it may have been executed. If not, a
+    /// call that waits after an attempt was certainly not executed.
+    pub(super) is_repeatable: bool,
 }
 
 impl CallContext<'_> {
@@ -99,10 +113,15 @@ impl CallContext<'_> {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> CallOutcome<CallInterrupted> {
-        let hooks = RunHooks { context: self, slot: Mutex::new(None) };
+        let hooks =
+            RunHooks { context: self, slot: Mutex::new(None), is_marked: AtomicBool::new(false) };
         hooks.acquire_call_slot().await;
         let limits = CallLimits {
-            call_timeout: self.shared.settings.call_timeout,
+            // The adapter of deployed agents limits its attempts by itself.
+            call_timeout: request
+                .http
+                .as_ref()
+                .map_or(self.shared.settings.call_timeout, |call| call.agent.timeouts.total() * 2),
             active_left: self.active_left,
             max_wait: self.max_wait,
             circuit_wait: self.circuit_left.min(self.outage_left(connection)),
@@ -219,6 +238,8 @@ impl EndpointResolver for StoredEndpoint<'_> {
 struct RunHooks<'a> {
     context: &'a CallContext<'a>,
     slot: Mutex<Option<Slot>>,
+    /// Whether the tracked call is stored as sent.
+    is_marked: AtomicBool,
 }
 
 impl RunHooks<'_> {
@@ -239,14 +260,37 @@ impl RunHooks<'_> {
         };
         *self.slot.lock() = Some(slot);
     }
+
+    /// Stores that the tracked call is sent now. Waits until that is stored.
+    async fn mark_sent(&self) {
+        let Some(call) = self.context.tracked_call else { return };
+        while !self.is_marked.load(Ordering::Relaxed) {
+            let change =
+                RunChange { unconfirmed_call: Some(Some(call.id)), ..RunChange::default() };
+            if self.context.store(change).await {
+                self.is_marked.store(true, Ordering::Relaxed);
+            } else {
+                tokio::time::sleep(SLOT_POLL_INTERVAL).await;
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl CallHooks for RunHooks<'_> {
     async fn waiting(&self, waiting: Waiting) {
         drop(self.slot.lock().take());
-        let change =
-            RunChange { waiting: Some(Some(waiting)), parked: Some(true), ..RunChange::default() };
+        let tracked = self.context.tracked_call.filter(|call| !call.is_repeatable);
+        let unconfirmed_call = tracked.map(|_| {
+            self.is_marked.store(false, Ordering::Relaxed);
+            None
+        });
+        let change = RunChange {
+            waiting: Some(Some(waiting)),
+            parked: Some(true),
+            unconfirmed_call,
+            ..RunChange::default()
+        };
         self.context.store(change).await;
         self.context.shared.wake.notify_one();
     }
@@ -289,5 +333,6 @@ impl CallHooks for RunHooks<'_> {
         {
             tokio::time::sleep(SLOT_POLL_INTERVAL).await;
         }
+        self.mark_sent().await;
     }
 }

@@ -17,6 +17,7 @@ mod conversation_driver;
 mod dispatcher;
 mod gauges;
 mod heartbeat;
+mod http_agent_driver;
 mod judge_driver;
 mod judging;
 mod outages;

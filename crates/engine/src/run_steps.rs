@@ -4,11 +4,11 @@
 use super::calling::{CallContext, CallInterrupted, HeldLease};
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
-use super::{Shared, conversation_driver, judge_driver};
+use super::{Shared, conversation_driver, http_agent_driver, judge_driver};
 use conversation::{JudgingState, Step, next_step};
 use domain::{
-    AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec, Turn,
-    Usage,
+    AgentSpec, ConnectionId, EndReason, ErrorKind, Evaluation, EvaluationStatus, RunError,
+    ScenarioSpec, Turn, Usage,
 };
 use llm::outbound::{CallOrder, CallOutcome, CallTimes};
 use llm::{CallError, ChatReply, ChatRequest};
@@ -88,9 +88,13 @@ impl ActiveRun {
                 return Err(RunInterrupted::Stopped(why));
             }
             change = match step {
+                Step::CallAgent { .. } if self.agent.http.is_some() => {
+                    http_agent_driver::send_message(&mut self).await?
+                }
                 Step::CallAgent { allow_tools } => {
                     conversation_driver::agent(&mut self, allow_tools).await?
                 }
+                Step::End(_) => http_agent_driver::end_session(&self).await?,
                 Step::CallSimulatedUser => conversation_driver::simulated_user(&mut self).await?,
                 Step::AnswerTools { calls } => {
                     conversation_driver::answer(&mut self, &calls).await?
@@ -99,7 +103,7 @@ impl ActiveRun {
                 Step::Judge => judge_driver::ask(&self).await?,
                 Step::ParseReply { .. } => judge_driver::parse_or_repair(&mut self).await?,
                 // Handled by `advance_without_calls`, or final already.
-                Step::SendUserMessage { .. } | Step::End(_) | Step::Finished => return Ok(()),
+                Step::SendUserMessage { .. } | Step::Finished => return Ok(()),
             };
         }
     }
@@ -113,7 +117,12 @@ impl ActiveRun {
         loop {
             let over = change.end_reason.or(self.row.end_reason);
             let evaluation = change.evaluation.as_deref().or(self.evaluation.as_ref());
-            let step = next_step(&self.scenario, &transcript, over, judging_state(evaluation));
+            let agent_begins = over.is_none() && transcript.is_empty() && self.agent.begins();
+            let step = if agent_begins {
+                Step::CallAgent { allow_tools: true }
+            } else {
+                next_step(&self.scenario, &transcript, over, judging_state(evaluation))
+            };
             match step {
                 Step::SendUserMessage { message } => {
                     let turn = conversation_driver::user_turn(
@@ -125,6 +134,11 @@ impl ActiveRun {
                     change.turns.push(turn);
                 }
                 Step::End(reason) => change.end_reason = Some(reason),
+                Step::Judge if self.row.end_reason.is_none() && self.ends_session() => {
+                    // The end of the conversation is stored before the session is ended.
+                    self.record_intent(change, Role::Agent, &transcript);
+                    return Step::End(over.unwrap_or(EndReason::ScriptFinished));
+                }
                 Step::Judge => {
                     if let Some(decided) =
                         judge_driver::decide_without_judge(self, &transcript, over).await
@@ -136,6 +150,7 @@ impl ActiveRun {
                     return Step::Judge;
                 }
                 Step::CallAgent { .. } => {
+                    http_agent_driver::prepare_session(self, change);
                     self.record_intent(change, Role::Agent, &transcript);
                     return step;
                 }
@@ -152,6 +167,10 @@ impl ActiveRun {
                 Step::RefuseTools { .. } | Step::ParseReply { .. } | Step::Finished => return step,
             }
         }
+    }
+
+    fn ends_session(&self) -> bool {
+        self.agent.http.as_ref().is_some_and(|http| http.session.end.is_some())
     }
 
     /// Adds the intent of the next call, so that calls lost in a crash are known.
@@ -215,6 +234,7 @@ impl ActiveRun {
             circuit_left: settings
                 .circuit_wait
                 .saturating_sub(Duration::from_millis(self.row.circuit_ms)),
+            tracked_call: None,
         }
     }
 
@@ -226,7 +246,17 @@ impl ActiveRun {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> Result<(ChatReply, RunChange), RunInterrupted> {
-        let outcome = self.call_context(judging).call(connection, request).await;
+        self.call_in(&self.call_context(judging), connection, request).await
+    }
+
+    /// Like [`call`](Self::call), in a context with other limits.
+    pub(super) async fn call_in(
+        &self,
+        context: &CallContext<'_>,
+        connection: ConnectionId,
+        request: &ChatRequest,
+    ) -> Result<(ChatReply, RunChange), RunInterrupted> {
+        let outcome = context.call(connection, request).await;
         let CallOutcome { result, times } = outcome;
         match result {
             Ok(reply) => {

@@ -207,7 +207,7 @@ fn object(properties: Value, required: &[&str]) -> Value {
 fn user_text(case: &Case<'_>) -> String {
     let mut prompt = String::new();
     sections::heading(&mut prompt, "AGENT INSTRUCTIONS");
-    sections::entry(&mut prompt, "", &case.agent.system_prompt);
+    sections::entry(&mut prompt, "", case.agent.instructions());
     push_scenario(&mut prompt, case);
     sections::heading(&mut prompt, "TRANSCRIPT");
     for turn in case.transcript {

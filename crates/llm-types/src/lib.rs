@@ -1,9 +1,12 @@
 //! Requests, replies and errors of model calls, independent of the protocol.
 
+mod http_call;
 pub mod reasoning;
 pub mod reply;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use http_call::{HttpCall, HttpCallKind, HttpReply, RenderedRequest};
 
 use async_trait::async_trait;
 use domain::{
@@ -92,6 +95,8 @@ pub struct ChatRequest {
     /// The id of the call's intent row. Sent as `x-rehearsal-call`, so that the log of a
     /// provider can be matched to the database.
     pub call_id: String,
+    /// The request to a deployed agent, in place of everything else except `call_id`.
+    pub http: Option<Box<HttpCall>>,
 }
 
 impl ChatRequest {
@@ -206,6 +211,8 @@ pub struct ChatReply {
     /// What the model needs to continue its reasoning, under the name of the protocol. It
     /// is sent back unchanged.
     pub provider_state: Option<Value>,
+    /// What only a deployed agent returns.
+    pub http: Option<Box<HttpReply>>,
 }
 
 impl Message {

@@ -54,6 +54,7 @@ pub fn assemble(
         adjustments: Vec::new(),
         token_parts: TokenParts::default(),
         provider_state: None,
+        http: None,
     }
 }
 

@@ -39,5 +39,6 @@ pub fn reply(input_tokens: u64, output_tokens: u64) -> ChatReply {
         adjustments: Vec::new(),
         token_parts: domain::TokenParts::default(),
         provider_state: None,
+        http: None,
     }
 }

@@ -30,7 +30,8 @@ pub enum Effect {
 #[must_use]
 pub fn effect(error: &CallError) -> Effect {
     match (error.decision, error.status) {
-        (Decision::Retry, _) => Effect::Failure,
+        // A failure that is not retried, because the agent may have acted.
+        (Decision::Retry | Decision::GiveUp(ErrorKind::OutcomeUnknown), _) => Effect::Failure,
         (Decision::Wait { overloaded: true, .. }, _) => Effect::Overloaded,
         (Decision::Wait { .. }, _) => Effect::Ignored,
         (Decision::GiveUp(ErrorKind::CredentialInvalid), _) => Effect::SuspendCredential,
@@ -202,9 +203,9 @@ pub fn transport_error(failure: &TransportError, endpoint: &Endpoint) -> CallErr
         TransportError::TokenRefused(_) => {
             (Cause::Unauthorized, Decision::GiveUp(ErrorKind::CredentialInvalid))
         }
-        TransportError::Connect(_) | TransportError::TokenUnavailable(_) => {
-            (Cause::Connect, Decision::Retry)
-        }
+        TransportError::Connect(_)
+        | TransportError::Closed(_)
+        | TransportError::TokenUnavailable(_) => (Cause::Connect, Decision::Retry),
         TransportError::IdleTimeout(_) => (Cause::Timeout, Decision::Retry),
         TransportError::Truncated(_) => (Cause::Truncated, Decision::Retry),
         TransportError::TooLarge(_) => (Cause::TooLarge, Decision::Retry),

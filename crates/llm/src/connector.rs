@@ -4,17 +4,19 @@ use super::adjustment::Learned;
 use super::anthropic::Anthropic;
 use super::classify::transport_error;
 use super::http::HttpClient;
+use super::http_agent::HttpAgents;
 use super::model_list::list_models;
 use super::openai::OpenAi;
 use async_trait::async_trait;
-use domain::{ConnectionId, ConnectionKind};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
+use domain::{ConnectionId, ConnectionKind, ErrorKind};
+use llm_types::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Progress, Provider};
 use std::sync::Arc;
 
 /// The adapters of all protocols.
 pub struct Connector {
     anthropic: Anthropic,
     openai: OpenAi,
+    http_agents: HttpAgents,
     demo: Arc<dyn Provider>,
     learned: Learned,
     http: HttpClient,
@@ -32,6 +34,7 @@ impl Connector {
     pub fn with_learned(http: HttpClient, demo: Arc<dyn Provider>, learned: Learned) -> Self {
         Self {
             anthropic: Anthropic::with_learned(http.clone(), learned.clone()),
+            http_agents: HttpAgents::new(http.clone()),
             openai: OpenAi::with_learned(http.clone(), learned.clone()),
             demo,
             learned,
@@ -62,9 +65,11 @@ impl Provider for Connector {
         endpoint: &Endpoint,
         request: &ChatRequest,
     ) -> Result<ChatReply, CallError> {
+        check_kind(endpoint, request)?;
         match endpoint.kind {
             ConnectionKind::Anthropic => self.anthropic.complete(endpoint, request).await,
             ConnectionKind::OpenAi => self.openai.complete(endpoint, request).await,
+            ConnectionKind::HttpAgent => self.http_agents.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.complete(endpoint, request).await,
         }
     }
@@ -75,9 +80,12 @@ impl Provider for Connector {
         request: &ChatRequest,
         progress: &dyn Progress,
     ) -> Result<ChatReply, CallError> {
+        check_kind(endpoint, request)?;
         match endpoint.kind {
             ConnectionKind::Anthropic => self.anthropic.stream(endpoint, request, progress).await,
             ConnectionKind::OpenAi => self.openai.stream(endpoint, request, progress).await,
+            // The adapter reads streams of agents by itself.
+            ConnectionKind::HttpAgent => self.http_agents.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.stream(endpoint, request, progress).await,
         }
     }
@@ -85,4 +93,13 @@ impl Provider for Connector {
     fn connection_changed(&self, connection: ConnectionId) {
         self.learned.forget(connection);
     }
+}
+
+/// Fails if a request to a deployed agent would go to a model.
+fn check_kind(endpoint: &Endpoint, request: &ChatRequest) -> Result<(), CallError> {
+    if request.http.is_none() || endpoint.kind == ConnectionKind::HttpAgent {
+        return Ok(());
+    }
+    let message = "The connection of this agent leads to a model, not to a deployed agent. Choose a connection of kind http_agent.";
+    Err(CallError::new(Decision::GiveUp(ErrorKind::InvalidAgent), message))
 }

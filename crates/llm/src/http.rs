@@ -54,6 +54,9 @@ pub enum TransportError {
     /// The TCP or TLS connection failed, or ended before the response.
     #[error("The provider cannot be reached: {0}.")]
     Connect(String),
+    /// The connection ended after the request was sent and before the response.
+    #[error("The provider cannot be reached: {0}.")]
+    Closed(String),
     /// The address is private.
     #[error("The address of this connection may not be called: {0}.")]
     Forbidden(String),
@@ -81,7 +84,9 @@ impl TransportError {
     /// What happened, for a message about another endpoint than the provider's.
     pub(super) fn reason(self) -> String {
         match self {
-            Self::Connect(reason) => format!("it cannot be reached ({reason})"),
+            Self::Connect(reason) | Self::Closed(reason) => {
+                format!("it cannot be reached ({reason})")
+            }
             Self::IdleTimeout(_) => "its response stopped in the middle".to_owned(),
             Self::Truncated(reason) => format!("its response was cut short ({reason})"),
             Self::TooLarge(_) => "its response is too large".to_owned(),
@@ -355,11 +360,12 @@ fn send_error(error: reqwest::Error) -> TransportError {
     if error.is_builder() {
         return TransportError::Unusable(root_cause(&error));
     }
-    TransportError::Connect(root_cause(&error))
+    let cause = root_cause(&error);
+    if error.is_connect() { TransportError::Connect(cause) } else { TransportError::Closed(cause) }
 }
 
 /// The innermost error: the outer ones repeat the URL.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(super) fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.is_connect() {
         return "the connection timed out".to_owned();
     }

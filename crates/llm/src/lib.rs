@@ -1,8 +1,8 @@
 //! The outbound path of model calls.
 //!
 //! - [`outbound`]: limiter → breaker → attempt → classify → retry.
-//! - [`connector`]: chooses the adapter of a connection: [`anthropic`], [`openai`], or the
-//!   demo model that is passed in. The adapters share the client of [`http`].
+//! - [`connector`]: chooses the adapter of a connection: [`anthropic`], [`openai`],
+//!   [`http_agent`], or the demo model that is passed in. The adapters share the client of [`http`].
 //! - [`adjustment`]: leaves out of a request what its server rejects.
 //! - [`classify`]: maps status, headers and body to a retry decision.
 
@@ -13,6 +13,7 @@ mod authentication;
 pub mod classify;
 pub mod connector;
 pub mod http;
+pub mod http_agent;
 #[cfg(test)]
 mod mock_provider_tests;
 mod model_list;
@@ -36,8 +37,8 @@ pub use connector::Connector;
 pub use http::{HttpClient, HttpOptions, HttpRequest, SentRequest, install_crypto};
 pub use llm_types::reasoning;
 pub use llm_types::{
-    CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, Message, OutputSchema, Progress,
-    Provider, ToolSpec,
+    CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, HttpCall, HttpCallKind,
+    HttpReply, Message, OutputSchema, Progress, Provider, ToolSpec,
 };
 pub use outbound::Outbound;
 pub use over_http::outbound_over_http;

@@ -24,6 +24,10 @@ use std::time::Duration;
 /// The time for all calls of one answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// The session and the tools of a deployed agent belong to a run.
+const DEPLOYED: &str = "A deployed agent cannot be tried in a chat. Run one scenario with it \
+                        instead.";
+
 /// Users for whom an agent is answering.
 #[derive(Default)]
 pub(crate) struct ActiveChats(Mutex<HashSet<UserId>>);
@@ -62,6 +66,9 @@ impl AgentChatService for Catalog {
     ) -> AppResult<AgentChat> {
         let agent = self.store.agent(caller.space_id, id).await.or_app_error()?;
         let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
+        if agent.spec.http.is_some() {
+            return Err(AppError::conflict(DEPLOYED));
+        }
         let scenario = open_scenario()?;
         let turns = with_message(&scenario, conversation, message, self.clock.now())?;
         let _active = self.active_chats.begin(caller.user_id)?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use conversation::check_tool_schema;
 use domain::error::AppError;
 use domain::services::{AgentService, AppResult, Caller, Cursor, Page};
-use domain::{Agent, AgentId, AgentSpec, ConnectionId, Draft, Problem};
+use domain::{Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, Problem};
 use store::catalog::NameCursor;
 use uuid::Uuid;
 
@@ -24,6 +24,20 @@ fn unusable_schemas(spec: &AgentSpec) -> Vec<Problem> {
     let checked = spec.tools.iter().map(|tool| check_tool_schema(&tool.parameters));
     let failed = checked.enumerate().filter_map(|(i, result)| Some((i, result.err()?)));
     failed.map(|(i, why)| Problem::new(format!("tools[{i}].parameters"), why)).collect()
+}
+
+/// Why an agent cannot use a connection of this kind.
+fn unfit_connection(kind: Option<ConnectionKind>, is_deployed: bool) -> Option<&'static str> {
+    match (kind, is_deployed) {
+        (None, _) => Some("is not one of your connections"),
+        (Some(ConnectionKind::HttpAgent), false) => {
+            Some("leads to a deployed agent, which has no model; describe the agent in http")
+        }
+        (Some(ConnectionKind::HttpAgent), true) | (Some(_), false) => None,
+        (Some(_), true) => {
+            Some("leads to a model; an agent with http needs a connection of kind http_agent")
+        }
+    }
 }
 
 #[async_trait]
@@ -115,10 +129,12 @@ impl Catalog {
         let parsed = AgentSpec::parse(draft);
         let mut problems = parsed.as_ref().err().cloned().unwrap_or_default();
         // The parser reports an id that cannot be parsed.
-        if let Ok(id) = draft.text("connection_id").parse::<ConnectionId>()
-            && !self.may_use(caller, id).await?
-        {
-            problems.push(Problem::new("connection_id", "is not one of your connections"));
+        if let Ok(id) = draft.text("connection_id").parse::<ConnectionId>() {
+            let kind = self.connection_kind(caller, id).await?;
+            let is_deployed = draft.at("http").is_some_and(|http| !http.is_null());
+            if let Some(problem) = unfit_connection(kind, is_deployed) {
+                problems.push(Problem::new("connection_id", problem));
+            }
         }
         problems.extend(parsed.iter().flat_map(unusable_schemas));
         match parsed {

@@ -14,6 +14,8 @@ use store::rows::ModelRef;
 pub(crate) struct CheckedConnection {
     /// Empty if the caller has no such connection.
     pub(crate) name: String,
+    /// `None` if the caller has no such connection.
+    pub(crate) kind: Option<ConnectionKind>,
     pub(crate) reachability: Reachability,
 }
 
@@ -42,10 +44,10 @@ impl Catalog {
         id: ConnectionId,
     ) -> CheckedConnection {
         let name = match self.endpoints.server_wide_connection(id) {
-            Some(connection) => Ok(Some(connection.name.clone())),
+            Some(connection) => Ok(Some((connection.name.clone(), connection.kind))),
             None => {
                 let row = self.store.connection(caller.space_id, id).await;
-                row.map(|row| row.map(|row| row.name))
+                row.map(|row| row.map(|row| (row.name, row.kind)))
             }
         };
         let unusable = |message: &str| Reachability::Unusable(message.to_owned());
@@ -54,7 +56,8 @@ impl Catalog {
             Ok(None) => unusable("no longer exists; choose another connection"),
             Err(_) => unusable("cannot be looked up at the moment"),
         };
-        CheckedConnection { name: name.ok().flatten().unwrap_or_default(), reachability }
+        let (name, kind) = name.ok().flatten().unzip();
+        CheckedConnection { name: name.unwrap_or_default(), kind, reachability }
     }
 
     /// Whether the caller's circuit would let a call to this model through.

@@ -215,6 +215,8 @@ fn request_line(endpoint: &Endpoint, model: &str) -> String {
         ConnectionKind::Anthropic => "/v1/messages",
         ConnectionKind::OpenAi => "/chat/completions",
         ConnectionKind::Demo => return format!("demo (no network)\nmodel: {model}"),
+        // Only the agents of the connection know what to send.
+        ConnectionKind::HttpAgent => return endpoint.base_url.clone(),
     };
     let query: Vec<_> = endpoint.query.iter().map(shown_parameter).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };

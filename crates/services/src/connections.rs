@@ -286,9 +286,20 @@ impl Catalog {
 
     /// Whether the connection belongs to the caller or to the server.
     pub(crate) async fn may_use(&self, caller: &Caller, id: ConnectionId) -> AppResult<bool> {
-        let is_server_wide = self.endpoints.server_wide_connection(id).is_some();
-        let own = self.store.connection(caller.space_id, id);
-        Ok(is_server_wide || own.await.or_app_error()?.is_some())
+        Ok(self.connection_kind(caller, id).await?.is_some())
+    }
+
+    /// The kind of a connection of the caller or of the server; `None` if there is none.
+    pub(crate) async fn connection_kind(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+    ) -> AppResult<Option<ConnectionKind>> {
+        if let Some(server_wide) = self.endpoints.server_wide_connection(id) {
+            return Ok(Some(server_wide.kind));
+        }
+        let own = self.store.connection(caller.space_id, id).await.or_app_error()?;
+        Ok(own.map(|row| row.kind))
     }
 
     /// The valid connection, or all of its problems.
@@ -307,6 +318,19 @@ impl Catalog {
         Ok(spec)
     }
 
+    /// Whether the address of a deployed agent accepts connections. What to send is known
+    /// to its agents only.
+    async fn test_agent_address(&self, endpoint: &Endpoint) -> ConnectionTest {
+        match self.provider_access.check_reachable(&endpoint.base_url).await {
+            Ok(()) => ConnectionTest {
+                ok: true,
+                message: "The address accepts connections. Nothing was sent: an agent that uses this connection knows what to send.".to_owned(),
+                ..ConnectionTest::default()
+            },
+            Err(why) => failed_test(format!("The connection {why}.")),
+        }
+    }
+
     /// Tests `endpoint` and lists its models; without a model, tests one that the agents
     /// of connection `id` use.
     async fn test_endpoint(
@@ -316,6 +340,9 @@ impl Catalog {
         endpoint: Endpoint,
         model: Option<String>,
     ) -> AppResult<ConnectionTest> {
+        if endpoint.kind == ConnectionKind::HttpAgent {
+            return Ok(self.test_agent_address(&endpoint).await);
+        }
         let named = model.map(|model| model.trim().to_owned()).filter(|model| !model.is_empty());
         let model = match named {
             Some(model) => Some(model),

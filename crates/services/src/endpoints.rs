@@ -37,6 +37,7 @@ impl ServerConnection {
             ConnectionKind::Anthropic => "Anthropic (this server's)",
             ConnectionKind::OpenAi => "OpenAI (this server's)",
             ConnectionKind::Demo => "Demo (this server's)",
+            ConnectionKind::HttpAgent => "Deployed agent (this server's)",
         };
         let base_url = base_url.map(str::trim).filter(|url| !url.is_empty());
         Self {

@@ -26,13 +26,17 @@ impl Catalog {
             // Only imports know this field; the parser does not.
             fields.shift_remove("connection");
         }
-        let chosen = match choose(known, name.trim(), id.trim()) {
+        let is_deployed = document.at("http").is_some_and(|http| !http.is_null());
+        let fits = |one: &&Connection| (one.kind == ConnectionKind::HttpAgent) == is_deployed;
+        let known: Vec<Connection> = known.iter().filter(fits).cloned().collect();
+        let chosen = match choose(&known, name.trim(), id.trim()) {
             Ok(chosen) => chosen,
             Err(problem) => return Ok(Some(problem)),
         };
         let model = match chosen.kind {
             _ if !document.text("model").trim().is_empty() => None,
             ConnectionKind::Demo => Some(DEMO_MODEL.to_owned()),
+            ConnectionKind::HttpAgent => None,
             // Another agent that uses this connection names one of its models.
             _ => self.model_used_by_agents(caller, chosen.id).await?,
         };

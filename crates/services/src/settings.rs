@@ -4,7 +4,7 @@ use super::Catalog;
 use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
 use domain::services::{AppResult, Caller, SettingsService};
-use domain::{ModelChoice, Problem, Problems, Settings, is_blank, limits};
+use domain::{ConnectionKind, ModelChoice, Problem, Problems, Settings, is_blank, limits};
 
 #[async_trait]
 impl SettingsService for Catalog {
@@ -38,8 +38,12 @@ impl Catalog {
         let mut problem = |part: &str, message: String| {
             problems.push(Problem::new(format!("{field}.{part}"), message));
         };
-        if !self.may_use(caller, choice.connection_id).await? {
-            problem("connection_id", "is not one of your connections".into());
+        match self.connection_kind(caller, choice.connection_id).await? {
+            None => problem("connection_id", "is not one of your connections".into()),
+            Some(ConnectionKind::HttpAgent) => {
+                problem("connection_id", "leads to a deployed agent, not to a model".into());
+            }
+            Some(_) => {}
         }
         let model = choice.model.trim().to_owned();
         if is_blank(&model) {

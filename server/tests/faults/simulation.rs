@@ -242,6 +242,7 @@ pub(crate) fn reply(text: impl Into<String>) -> Result<ChatReply, CallError> {
         adjustments: Vec::new(),
         token_parts: domain::TokenParts::default(),
         provider_state: None,
+        http: None,
     })
 }
 

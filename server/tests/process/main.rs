@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api_contract;
+mod deployed_agents;
 mod foreign_formats;
 mod idempotency;
 mod imports;

@@ -1,5 +1,6 @@
 //! Editor of an agent.
 
+use super::deployed_fields;
 use crate::components::form::{
     Control, Field, Form, action_button, delete_button, efforts, revision_field, revision_hint,
 };
@@ -11,7 +12,7 @@ use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
-use crate::server_fns::agents::AgentData;
+use crate::server_fns::agents::{AgentData, is_deployed};
 use crate::server_fns::{AgentQuery, ConnectionChoice};
 use leptos::prelude::*;
 use serde_json::json;
@@ -20,7 +21,12 @@ use serde_json::json;
 #[component]
 pub fn AgentPage() -> impl IntoView {
     let (id, saved_form) = (route_param("id"), query_param("draft"));
-    let data = load(move || AgentQuery { id: id.get(), saved_form: saved_form.get() });
+    let deployed = query_param("deployed");
+    let data = load(move || AgentQuery {
+        id: id.get(),
+        saved_form: saved_form.get(),
+        deployed: deployed.get().is_some(),
+    });
     view! { {notice()} {when_loaded(data, show)} }
 }
 
@@ -51,6 +57,8 @@ fn show(data: AgentData) -> AnyView {
         return editor(data, false);
     }
     with_kept_input(move |kept| {
+        // Both kinds of agents are created at the same path.
+        let kept = kept.filter(|kept| is_deployed(&kept.draft) == data.is_deployed);
         let (mut data, is_kept) = (data.clone(), kept.is_some());
         data.rejected = kept.or(data.rejected);
         editor(data, is_kept)
@@ -59,8 +67,13 @@ fn show(data: AgentData) -> AnyView {
 
 /// The editor. `is_kept` means that it shows input from before a reload.
 fn editor(data: AgentData, is_kept: bool) -> AnyView {
-    let AgentData { agent, stored, rejected, differs, connections, suites } = data;
+    let AgentData { agent, stored, rejected, differs, connections, is_deployed, suites } = data;
     let (title, action, draft) = match &agent {
+        None if is_deployed => (
+            "New deployed agent".to_owned(),
+            "/forms/agents".to_owned(),
+            deployed_fields::default_draft(&connections),
+        ),
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), default_draft(&connections)),
         Some(agent) => (agent.name.clone(), format!("/forms/agents/{}", agent.id), stored),
     };
@@ -70,8 +83,14 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
     });
     let keep = agent.is_none().then_some("");
     let unsaved = is_kept.then_some("");
-    let form = Form::new(draft, rejected, check).in_order(FIELDS);
-    let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string()));
+    let order = if is_deployed { deployed_fields::FIELDS } else { FIELDS };
+    let form = Form::new(draft, rejected, check).in_order(order);
+    let fields = if is_deployed {
+        deployed_fields::fields(form, &connections)
+    } else {
+        fields(form, &connections)
+    };
+    let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string(), is_deployed));
     let hint = agent.as_ref().map(|agent| revision_hint(agent.revision));
     let history = (!suites.is_empty()).then(|| {
         view! { <section><h2>"Latest suites"</h2>{suite_table(suites)}</section> }
@@ -86,10 +105,10 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
             <button type="submit" class="default-submit" tabindex="-1" aria-hidden="true">"Save"</button>
             {form.summary()}
             {version}
-            {fields(form, &connections)}
+            {fields}
             <section aria-labelledby="tools-head">
                 <h2 id="tools-head">"Tools"</h2>
-                <p class="hint">"Rehearsal never runs your tools: the mocks of a scenario answer the calls."</p>
+                <p class="hint">{tools_hint(is_deployed)}</p>
                 {rows(form, TOOLS)}
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Save agent"</button></div>
@@ -99,12 +118,23 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
     .into_any()
 }
 
-fn actions(id: &str) -> AnyView {
+fn tools_hint(is_deployed: bool) -> &'static str {
+    if is_deployed {
+        "Optional: the agent runs its own tools. Scenarios can require the tools that it calls."
+    } else {
+        "Rehearsal never runs your tools: the mocks of a scenario answer the calls."
+    }
+}
+
+fn actions(id: &str, is_deployed: bool) -> AnyView {
     let hint = "This deletes the agent. Its runs and transcripts are kept.";
+    let chat = (!is_deployed).then(|| {
+        view! { <a class="button" href=format!("/agents/{id}/chat")>"Try it"</a> }
+    });
     view! {
         <div class="actions">
             <a class="button primary" href=format!("/suites/new?agent={id}")>"Run"</a>
-            <a class="button" href=format!("/agents/{id}/chat")>"Try it"</a>
+            {chat}
             {action_button(format!("/forms/agents/{id}/duplicate"), "Duplicate", "", Vec::new())}
             {delete_button(format!("/forms/agents/{id}/delete"), "Delete this agent", hint)}
         </div>

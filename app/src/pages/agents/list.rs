@@ -21,6 +21,7 @@ pub fn AgentsPage() -> impl IntoView {
             {heading("Agents")}
             <div class="actions">
                 <a class="button" href="/import">"Import"</a>
+                <a class="button" href="/agents/new?deployed=true">"New deployed agent"</a>
                 <a class="button primary" href="/agents/new">"New agent"</a>
             </div>
         </div>
@@ -31,7 +32,7 @@ pub fn AgentsPage() -> impl IntoView {
 fn show(page: Page<AgentRow>) -> AnyView {
     if page.items.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
-        let text = "An agent is what you test: a system prompt, a model and its tools.";
+        let text = "An agent is what you test: a system prompt, a model and its tools, or an agent that is deployed behind an HTTP endpoint.";
         return empty_state("No agents yet", text, action.into_any());
     }
     let rows = page.items.into_iter().map(|agent| {

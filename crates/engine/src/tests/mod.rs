@@ -4,6 +4,7 @@
 mod circuits;
 mod conversations;
 mod crash;
+mod deployed_agents;
 mod faulty_store;
 mod fixture;
 mod flaky_gateway;

@@ -30,7 +30,10 @@ impl RequestSize {
             tool.name.len() + tool.description.len() + tool.parameters.to_string().len()
         });
         let schema = request.output.as_ref().map_or(0, |output| output.schema.to_string().len());
-        let bytes = request.system.len() + schema + messages.sum::<usize>() + tools.sum::<usize>();
+        let http = request.http.as_ref().and_then(|call| call.request.body.as_ref());
+        let http = http.map_or(0, |body| body.to_string().len());
+        let bytes =
+            request.system.len() + schema + http + messages.sum::<usize>() + tools.sum::<usize>();
         Self {
             bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
             max_tokens: request.max_tokens.into(),

@@ -110,7 +110,7 @@ pub(super) fn with_kinds(entries: Vec<Draft>) -> Result<Vec<Draft>, AppError> {
         let has_any = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
         let kind = match fields.get("kind") {
             Some(kind) => kind.as_str().filter(|kind| ["agent", "scenario"].contains(kind)),
-            None if has_any(&["system_prompt"]) => Some("agent"),
+            None if has_any(&["system_prompt", "http"]) => Some("agent"),
             None if has_any(&SCENARIO_FIELDS) => Some("scenario"),
             None => None,
         };

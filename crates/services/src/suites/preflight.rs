@@ -1,16 +1,21 @@
 //! What a start would do. Pure, so that preflight and start cannot differ.
 
+use domain::http_agent::ToolVisibility;
 use domain::{
-    Agent, END_CONVERSATION, Mode, Preflight, Problem, Scenario, ScenarioFinding, is_blank,
+    Agent, END_CONVERSATION, EvidenceRule, Mode, Preflight, Problem, Scenario, ScenarioFinding,
+    is_blank,
 };
 
 /// What an agent lacks for a scenario, as a sentence; `None` if nothing.
 #[must_use]
 pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
+    let visibility = agent.spec.http.as_ref().map(|http| http.tools);
     let mut missing: Vec<&str> = Vec::new();
     let must_call = &scenario.spec.success_criteria.must_call_tools;
     for tool in scenario.spec.required_tools.iter().chain(must_call) {
         if tool != END_CONVERSATION
+            // A deployed agent has its own tools, which need not be listed.
+            && visibility.is_none()
             && !agent.spec.has_tool(tool)
             && !missing.contains(&tool.as_str())
         {
@@ -18,6 +23,17 @@ pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
         }
     }
     let mut reasons = Vec::new();
+    if visibility == Some(ToolVisibility::None) {
+        let needs_call = must_call.iter().any(|tool| tool != END_CONVERSATION);
+        let evidence = &scenario.spec.expected_behaviors;
+        let needs_result = evidence.iter().any(|behavior| behavior.evidence == EvidenceRule::Tool);
+        let what = match (needs_call, needs_result) {
+            (true, _) => Some("it requires tool calls (must_call_tools)"),
+            (false, true) => Some("an expected behavior needs evidence from a tool"),
+            (false, false) => None,
+        };
+        reasons.extend(what.map(|what| format!("{what}, and this agent’s calls are not visible")));
+    }
     match missing.as_slice() {
         [] => {}
         [one] => reasons.push(format!("the agent has no tool {one}")),
@@ -39,6 +55,10 @@ pub fn incompatible(agent: &Agent, scenario: &Scenario) -> Option<String> {
 /// Tools of the agent without a mock in the scenario.
 #[must_use]
 pub fn unmocked(agent: &Agent, scenario: &Scenario) -> Vec<String> {
+    // A deployed agent executes its tools itself.
+    if agent.spec.http.is_some() {
+        return Vec::new();
+    }
     let has_mock = |name: &str| scenario.spec.tool_mocks.iter().any(|mock| mock.tool == name);
     let tools = agent.spec.tools.iter().map(|tool| tool.name.clone());
     tools.filter(|name| !has_mock(name)).collect()

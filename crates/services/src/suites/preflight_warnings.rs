@@ -5,7 +5,7 @@ use super::Suites;
 use crate::connection_check::{CheckedConnection, Reachability};
 use crate::errors::reject_if_any;
 use domain::services::{AppResult, Caller};
-use domain::{ConnectionId, ConnectionWarning, Problem};
+use domain::{ConnectionId, ConnectionKind, ConnectionWarning, Problem};
 use store::rows::{ModelRef, ModelSnapshot};
 
 impl Suites {
@@ -53,7 +53,12 @@ impl Suites {
         model: &ModelRef,
         found: &CheckedConnection,
     ) -> Option<ConnectionWarning> {
+        let judges_or_simulates = path != "agent.connection_id";
         let reachability = match &found.reachability {
+            _ if judges_or_simulates && found.kind == Some(ConnectionKind::HttpAgent) => {
+                let message = "leads to a deployed agent, which cannot judge or simulate a user; choose a model under Settings → Models";
+                Reachability::Unusable(message.to_owned())
+            }
             Reachability::Ready => self.catalog.check_circuit(caller, model),
             other => other.clone(),
         };

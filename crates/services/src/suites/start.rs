@@ -203,12 +203,17 @@ impl Suites {
         let own =
             ModelRef { connection_id: agent.spec.connection_id, model: agent.spec.model.clone() };
         let own_role = || RoleModel::from(own.clone());
-        let select = |choice: Option<&ModelChoice>, setting: Option<&ModelChoice>| {
-            choice.or(setting).cloned().map_or_else(own_role, RoleModel::from)
+        let (judge_choice, user_choice) =
+            (judge.or(settings.judge.as_ref()), user.or(settings.simulated_user.as_ref()));
+        // A deployed agent has no model that could judge or simulate a user.
+        let is_deployed = agent.spec.http.is_some();
+        let select = |choice: Option<&ModelChoice>, other: Option<&ModelChoice>| {
+            let choice = choice.or(other.filter(|_| is_deployed));
+            choice.cloned().map_or_else(own_role, RoleModel::from)
         };
         Ok(ModelSnapshot {
-            judge: select(judge, settings.judge.as_ref()),
-            simulated_user: select(user, settings.simulated_user.as_ref()),
+            judge: select(judge_choice, user_choice),
+            simulated_user: select(user_choice, judge_choice),
             requested: RequestedModels { judge: judge.is_some(), simulated_user: user.is_some() },
             agent: own,
         })

@@ -2,8 +2,10 @@
 
 mod accounts;
 mod agent_chat;
+mod agent_examples;
 mod catalog;
 mod connections;
+mod deployed_agents;
 mod imports;
 mod owners;
 mod reruns;

@@ -85,7 +85,8 @@ pub(super) async fn save_run(
                  recoveries = ?, recoveries_without_progress = ?, lease_owner = ?, \
                  lease_until = ?, deadline_at = ?, deadline_paused_at = ?, active_ms = ?, \
                  parked_ms = ?, circuit_ms = ?, cancel_requested_at = ?, started_at = ?, \
-                 finished_at = ?, usage = ?, user_turns = ?, turns = ? \
+                 finished_at = ?, usage = ?, user_turns = ?, turns = ?, session_id = ?, \
+                 unconfirmed_call = ? \
                  WHERE id = ? AND lease_epoch = ? AND status IN ('pending', 'running'); \
                  UPDATE suites SET seq = seq + ? WHERE id = ? AND changes() = 1 RETURNING \
                  seq AS \"seq!: i64\", EXISTS (SELECT 1 FROM runs WHERE suite_id = suites.id AND \
@@ -127,6 +128,8 @@ pub(super) async fn save_run(
                 usage,
                 run.user_turns,
                 run.turns,
+                run.session_id,
+                run.unconfirmed_call,
                 run.id.0,
                 previous.lease_epoch,
                 event_count,

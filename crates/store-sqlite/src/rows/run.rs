@@ -50,6 +50,8 @@ pub(crate) struct RawRun {
     pub(crate) usage: Cell<String>,
     pub(crate) user_turns: Cell<i64>,
     pub(crate) turns: Cell<i64>,
+    pub(crate) session_id: Option<Cell<String>>,
+    pub(crate) unconfirmed_call: Option<Cell<Vec<u8>>>,
 }
 
 /// Runs with the columns of their suite. `r.*` selects every column of the table: the
@@ -127,6 +129,8 @@ impl RawRun {
                 usage: row.json("usage", self.usage)?,
                 user_turns: row.get("user_turns", self.user_turns)?,
                 turns: row.get("turns", self.turns)?,
+                session_id: row.optional("session_id", self.session_id)?,
+                unconfirmed_call: row.optional("unconfirmed_call", self.unconfirmed_call)?,
             }),
         })
     }

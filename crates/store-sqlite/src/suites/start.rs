@@ -125,12 +125,14 @@ async fn insert_run(c: &mut SqliteConnection, run: &RunRow) -> StoreResult<()> {
          scenario_id, scenario_revision, scenario_name, repetition, position, source_run_id, \
          timeout_ms, user_turns_planned, status, parked, error_kind, error_message, lease_epoch, \
          recoveries, recoveries_without_progress, active_ms, parked_ms, created_at, finished_at, \
-         usage, user_turns, turns, end_reason) \
+         usage, user_turns, turns, end_reason, session_id, unconfirmed_call) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, 0, ?16, ?17, \
          0, 0, 0, 0, 0, ?18, ?19, ?20, \
          COALESCE((SELECT user_turns FROM runs WHERE id = ?12), 0), \
          COALESCE((SELECT turns FROM runs WHERE id = ?12), 0), \
-         (SELECT end_reason FROM runs WHERE id = ?12))",
+         (SELECT end_reason FROM runs WHERE id = ?12), \
+         (SELECT session_id FROM runs WHERE id = ?12), \
+         (SELECT unconfirmed_call FROM runs WHERE id = ?12))",
         run.id.0,
         run.suite_id.0,
         run.space_id.0,

@@ -7,6 +7,7 @@ use domain::{
     Timestamp, Usage, UserId, Waiting,
 };
 use std::ops::Deref;
+use uuid::Uuid;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
@@ -61,6 +62,11 @@ pub struct RunState {
     pub user_turns: u32,
     /// The number of stored turns, which is the index of the next one.
     pub turns: u32,
+    /// The session of the conversation with a deployed agent.
+    pub session_id: Option<String>,
+    /// The call that was sent to a deployed agent and whose outcome is not stored: the
+    /// agent may have acted on it.
+    pub unconfirmed_call: Option<Uuid>,
 }
 
 impl Deref for RunRow {

@@ -80,6 +80,8 @@ impl RunRow {
                 usage: Usage::default(),
                 user_turns: 0,
                 turns: 0,
+                session_id: None,
+                unconfirmed_call: None,
             }),
         }
     }
@@ -89,6 +91,8 @@ impl RunRow {
         let state = &mut self.state.0;
         state.end_reason = source.end_reason;
         (state.user_turns, state.turns) = (source.user_turns, source.turns);
+        state.session_id.clone_from(&source.session_id);
+        state.unconfirmed_call = source.unconfirmed_call;
     }
 
     /// Extends the lease.
@@ -216,6 +220,12 @@ impl RunRow {
             state.end_reason = Some(reason);
             state.stage = Some(Stage::Evaluating);
             changed = true;
+        }
+        if change.session_id.is_some() {
+            state.session_id = change.session_id;
+        }
+        if let Some(call) = change.unconfirmed_call {
+            state.unconfirmed_call = call;
         }
         if let Some(parked) = change.parked {
             state.parked = parked;

@@ -3,6 +3,7 @@
 use crate::rows::{CallDone, Intent};
 use domain::{EndReason, ErrorKind, Evaluation, RunError, RunStatus, Turn, Usage, Waiting};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A worker's lease on a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,5 +68,10 @@ pub struct RunChange {
     pub usage: Option<Usage>,
     /// The current state of the run's first evaluation.
     pub evaluation: Option<Box<Evaluation>>,
+    /// The session that a deployed agent returned.
+    pub session_id: Option<String>,
+    /// `Some(Some(…))` before a call is sent to a deployed agent, `Some(None)` with its
+    /// outcome.
+    pub unconfirmed_call: Option<Option<Uuid>>,
     pub finish: Option<RunOutcome>,
 }

@@ -91,6 +91,7 @@ impl Provider for ScriptedAt {
                 adjustments: Vec::new(),
                 token_parts: domain::TokenParts::default(),
                 provider_state: None,
+                http: None,
             }),
             Step::Fail => Err(error(Decision::Retry, Some(503))),
             Step::Throttle { seconds, overloaded } => {

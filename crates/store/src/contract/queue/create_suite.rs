@@ -88,7 +88,13 @@ pub async fn incompatible_runs_are_final_from_the_start(f: QueueFixture) {
 
 pub async fn unfinished_conversation_is_copied(f: QueueFixture) {
     let run = f.leased_run().await;
-    f.queue.commit(&run.lease(), turns(&["a", "b", "c"]), at(1)).await.unwrap();
+    let call = uuid::Uuid::from_u128(9);
+    let change = RunChange {
+        session_id: Some("s-1".to_owned()),
+        unconfirmed_call: Some(Some(call)),
+        ..turns(&["a", "b", "c"])
+    };
+    f.queue.commit(&run.lease(), change, at(1)).await.unwrap();
     let outage = RunOutcome::error(ErrorKind::CircuitOpen, "no call succeeds");
     f.queue.commit(&run.lease(), finish(outage), at(2)).await.unwrap();
     let mut again = suite(2, 1, 1);
@@ -97,6 +103,7 @@ pub async fn unfinished_conversation_is_copied(f: QueueFixture) {
     let copy = f.claim_run(at(3)).await;
     assert_eq!((copy.stage, copy.end_reason), (Some(Stage::Conversing), None));
     assert_eq!((copy.turns, copy.user_turns, copy.active_ms), (3, 3, 0));
+    assert_eq!((copy.session_id.as_deref(), copy.unconfirmed_call), (Some("s-1"), Some(call)));
     let next = f.queue.commit(&copy.lease(), turns(&["d"]), at(4)).await.unwrap();
     assert_eq!(next.turns, 4, "it continues after the copied turns");
     let input = f.queue.run_input(&next).await.unwrap();

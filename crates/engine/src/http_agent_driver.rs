@@ -1,0 +1,190 @@
+//! Conversations with a deployed agent: its session, its messages, and what a crash in the
+//! middle of a call means.
+//!
+//! The session id is stored before the first message. A call is stored as unconfirmed
+//! before it is sent; a run that finds an unconfirmed call repeats it with the same
+//! idempotency key, or ends if the endpoint does not promise to execute it once.
+
+use super::calling::TrackedCall;
+use super::conversation_driver::millis;
+use super::run_steps::{ActiveRun, RunInterrupted};
+use domain::http_agent::{HttpAgent, SessionMode};
+use domain::{
+    END_CONVERSATION, ErrorKind, FinishReason, RunError, Speaker, ToolCall, ToolResult, Turn,
+};
+use http_agent::{Context, end_request, message_request, start_request};
+use llm::{ChatReply, ChatRequest, HttpCall, HttpReply};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use store::rows::Role;
+use store::transition::RunChange;
+
+/// How long the request that ends a session may take.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+/// The result of a tool call that the response does not contain.
+const NO_RESULT: &str = "(The response does not contain the result of this call.)";
+
+/// Adds the id of a session that Rehearsal makes.
+pub(super) fn prepare_session(run: &ActiveRun, change: &mut RunChange) {
+    let Some(http) = &run.agent.http else { return };
+    if http.session.mode == SessionMode::Client && run.row.session_id.is_none() {
+        change.session_id = Some(run.shared.clock.uuid().to_string());
+    }
+}
+
+/// Sends the newest message of the user, after starting the session if there is none.
+pub(super) async fn send_message(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
+    let agent = deployed(run)?;
+    if run.row.unconfirmed_call.is_some() && !agent.idempotent {
+        return Err(RunInterrupted::Error(RunError::new(
+            ErrorKind::OutcomeUnknown,
+            "The server stopped while the agent was answering. It is unknown whether the agent acted on this message, so it was not sent again. Re-run the scenario, or declare the agent idempotent if its endpoint honors Idempotency-Key.",
+        )));
+    }
+    if agent.starts_session() && run.row.session_id.is_none() {
+        let mut change = start_session(run, &agent).await?;
+        // The agent began: the user is next.
+        if !change.turns.is_empty() {
+            return Ok(change);
+        }
+        let transcript = run.transcript.clone();
+        run.record_intent(&mut change, Role::Agent, &transcript);
+        run.commit(change).await?;
+    }
+    let intent = run.intent.as_ref().map(|intent| intent.id).unwrap_or_default();
+    let id = run.row.unconfirmed_call.unwrap_or(intent);
+    let call = message_request(&agent, &context(run, &id.to_string()));
+    let is_repeatable = call.is_repeatable();
+    let tracked_call = Some(TrackedCall { id, is_repeatable });
+    let context = super::calling::CallContext { tracked_call, ..run.call_context(false) };
+    let connection = run.row.model_snapshot.agent.connection_id;
+    match run.call_in(&context, connection, &request(run, call)).await {
+        Ok((reply, change)) => Ok(answered(run, reply, change)),
+        // Whatever failed finally, the message was not executed, or the run ends for that.
+        Err(RunInterrupted::CallError(error, mut change)) if !is_repeatable => {
+            change.unconfirmed_call = Some(None);
+            Err(RunInterrupted::CallError(error, change))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Starts the session. The change contains its id, and the greeting as a turn.
+async fn start_session(
+    run: &ActiveRun,
+    agent: &Arc<HttpAgent>,
+) -> Result<RunChange, RunInterrupted> {
+    let Some(call) = start_request(agent, &context(run, &run.call_id())) else {
+        return Ok(RunChange::default());
+    };
+    let connection = run.row.model_snapshot.agent.connection_id;
+    let (reply, mut change) = run.call(false, connection, &request(run, call)).await?;
+    let text = reply.text.clone();
+    let latency_ms = Some(millis(reply.latency));
+    change.session_id = reply.http.and_then(|http| http.session_id);
+    if agent.session.greeting.is_some() {
+        let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
+        change.turns.push(Turn { finish: Some(FinishReason::Stop), latency_ms, ..turn });
+    }
+    Ok(change)
+}
+
+/// Ends the session, after the end of the conversation is stored. A failure does not
+/// matter to the run.
+pub(super) async fn end_session(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
+    let agent = deployed(run)?;
+    let Some(call) = end_request(&agent, &context(run, &run.call_id())) else {
+        return Ok(RunChange::default());
+    };
+    let mut limits = run.call_context(false);
+    limits.active_left = limits.active_left.min(END_TIMEOUT);
+    (limits.max_wait, limits.circuit_left) = (Duration::ZERO, Duration::ZERO);
+    let connection = run.row.model_snapshot.agent.connection_id;
+    match run.call_in(&limits, connection, &request(run, call)).await {
+        Ok((_, change)) => Ok(change),
+        Err(RunInterrupted::CallError(error, change)) => {
+            tracing::debug!(kind = error.kind.as_str(), "the session was not ended");
+            Ok(*change)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn deployed(run: &ActiveRun) -> Result<Arc<HttpAgent>, RunInterrupted> {
+    let http = run.agent.http.as_deref().cloned().map(Arc::new);
+    http.ok_or_else(|| {
+        let message = "The agent has no part http.";
+        RunInterrupted::Error(RunError::new(ErrorKind::InvalidAgent, message))
+    })
+}
+
+/// A request to the endpoint. The limits of a connection apply to all of its agents
+/// together, so there is no model.
+fn request(run: &ActiveRun, call: HttpCall) -> ChatRequest {
+    ChatRequest { call_id: run.call_id(), http: Some(Box::new(call)), ..ChatRequest::default() }
+}
+
+fn context<'a>(run: &'a ActiveRun, call_id: &'a str) -> Context<'a> {
+    Context {
+        scenario: &run.scenario,
+        transcript: &run.transcript,
+        session_id: run.row.session_id.as_deref().unwrap_or_default(),
+        run_id: run.row.id,
+        call_id,
+    }
+}
+
+/// The turns of a reply: the tool calls with their results, then the words of the agent.
+fn answered(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
+    let now = run.shared.clock.now();
+    let mut usage = run.usage;
+    usage.agent.add(reply.input_tokens, reply.output_tokens);
+    change.usage = Some(usage);
+    change.unconfirmed_call = Some(None);
+    let HttpReply { session_id, tool_results, ended } =
+        reply.http.map(|http| *http).unwrap_or_default();
+    change.session_id = session_id;
+    if !reply.tool_calls.is_empty() {
+        let results = tool_results.into_iter().chain(std::iter::repeat(None));
+        let results: Vec<Turn> = reply
+            .tool_calls
+            .iter()
+            .zip(results)
+            .map(|(call, result)| tool_turn(call, result, now))
+            .collect();
+        change.turns.push(Turn {
+            tool_calls: reply.tool_calls,
+            finish: Some(FinishReason::ToolCalls),
+            ..Turn::text(Speaker::Agent, "", now)
+        });
+        change.turns.extend(results);
+    }
+    let end = ended.then(|| ToolCall {
+        id: END_CONVERSATION.to_owned(),
+        name: END_CONVERSATION.to_owned(),
+        arguments: json!({}),
+    });
+    change.turns.push(Turn {
+        tool_calls: end.into_iter().collect(),
+        finish: Some(reply.finish),
+        latency_ms: Some(millis(reply.latency)),
+        input_tokens: Some(reply.input_tokens),
+        output_tokens: Some(reply.output_tokens),
+        ..Turn::text(Speaker::Agent, reply.text, now)
+    });
+    change
+}
+
+fn tool_turn(call: &ToolCall, result: Option<String>, now: domain::Timestamp) -> Turn {
+    let message = result.unwrap_or_else(|| NO_RESULT.to_owned());
+    Turn {
+        tool: Some(ToolResult {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            is_error: false,
+            from_mock: true,
+        }),
+        ..Turn::text(Speaker::Tool, message, now)
+    }
+}
