@@ -5,7 +5,7 @@ use crate::components::page_data::{QueryResource, load};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::home::HomePage;
-use crate::pages::lazy_routes::{EditorRoute, LazyChunk, SetupRoute};
+use crate::pages::lazy_routes::{AgentRoute, LazyChunk, ScenarioRoute, SetupRoute};
 use crate::pages::not_found::NotFound;
 use crate::pages::run::RunPage;
 use crate::pages::suite::SuitePage;
@@ -139,7 +139,8 @@ enum RoutePage {
     Suites,
     Suite,
     Run,
-    Editor(EditorRoute),
+    Agent(AgentRoute),
+    Scenario(ScenarioRoute),
     Setup(SetupRoute),
 }
 
@@ -152,14 +153,16 @@ impl ChooseView for RoutePage {
             Self::Suites => SuitesPage().into_any(),
             Self::Suite => SuitePage().into_any(),
             Self::Run => RunPage().into_any(),
-            Self::Editor(page) => page.view().await,
+            Self::Agent(page) => page.view().await,
+            Self::Scenario(page) => page.view().await,
             Self::Setup(page) => page.view().await,
         }
     }
 
     async fn preload(&self) {
         let chunk = match self {
-            Self::Editor(_) => LazyChunk::Editors,
+            Self::Agent(_) => LazyChunk::Agents,
+            Self::Scenario(_) => LazyChunk::Scenarios,
             Self::Setup(_) => LazyChunk::Setup,
             _ => return,
         };
@@ -184,14 +187,14 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/")) view=P::Home ssr=ASYNC/>
             <Route path=route_path(path!("/sign-in")) view=P::SignIn ssr=ASYNC/>
             <Route path=route_path(path!("/sign-up")) view=P::SignUp ssr=ASYNC/>
-            <Route path=route_path(path!("/agents")) view=P::Editor(EditorRoute::Agents) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/new")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/:id")) view=P::Editor(EditorRoute::Agent) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/:id/chat")) view=P::Editor(EditorRoute::AgentChat) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios")) view=P::Editor(EditorRoute::Scenarios) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios/new")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios/:id")) view=P::Editor(EditorRoute::Scenario) ssr=ASYNC/>
-            <Route path=route_path(path!("/import")) view=P::Editor(EditorRoute::Import) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents")) view=P::Agent(AgentRoute::Agents) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/new")) view=P::Agent(AgentRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id")) view=P::Agent(AgentRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id/chat")) view=P::Agent(AgentRoute::AgentChat) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios")) view=P::Scenario(ScenarioRoute::Scenarios) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/new")) view=P::Scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/:id")) view=P::Scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/import")) view=P::Agent(AgentRoute::Import) ssr=ASYNC/>
             <Route path=route_path(path!("/suites")) view=P::Suites ssr=ASYNC/>
             <Route path=route_path(path!("/suites/new")) view=P::Setup(SetupRoute::NewSuite) ssr=ASYNC/>
             <Route path=route_path(path!("/suites/:id")) view=P::Suite ssr=ASYNC/>

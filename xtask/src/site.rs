@@ -4,10 +4,13 @@
 //! site/site.json                          {"output_name": "rehearsal.3f2a…", …}
 //! site/pkg/rehearsal.3f2a….js
 //!          rehearsal.3f2a…_bg.wasm
-//!          rehearsal.3f2a…_split.js       loads the next three on demand
-//!          rehearsal.3f2a…_editors.wasm   the editors
+//!          rehearsal.3f2a…_split.js       loads the next files on demand
+//!          rehearsal.3f2a…_agents.wasm    pages about agents, and the import
+//!          rehearsal.3f2a…_scenarios.wasm pages about scenarios
 //!          rehearsal.3f2a…_setup.wasm     the start form and the settings
-//!          rehearsal.3f2a…_shared.wasm    what both need
+//!          rehearsal.3f2a…_agents_scenarios.wasm, …_agents_setup.wasm,
+//!          …_scenarios_setup.wasm         what two of them need
+//!          rehearsal.3f2a…_shared.wasm    what all three need
 //!          rehearsal.3f2a….css
 //! site/favicon.svg                        style/public/*, with unchanged names
 //! ```
@@ -257,8 +260,8 @@ mod tests {
         let chunks = CHUNKS.map(|chunk| chunk.served);
         let endings = [".js", "_bg.wasm", "_split.js", ".css"].into_iter().chain(chunks);
         let hashed: Vec<_> = endings.map(|end| format!("pkg/rehearsal.{first}{end}")).collect();
-        assert_eq!(names[..7], hashed);
-        assert_eq!(names[7..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
+        assert_eq!(names[..hashed.len()], hashed);
+        assert_eq!(names[hashed.len()..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
         // The scripts use the names in the site.
         let text = |at: usize| String::from_utf8(assets_of_first[at].bytes.clone()).unwrap();
         assert!(text(0).contains(&format!("from \"./rehearsal.{first}_split.js\"")));

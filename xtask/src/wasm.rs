@@ -55,11 +55,16 @@ pub(crate) struct Chunk {
     pub(crate) served: &'static str,
 }
 
-/// The two chunks of `app/src/pages/lazy_routes.rs`, and the code that both need.
-pub(crate) const CHUNKS: [Chunk; 3] = [
+/// The three chunks of `app/src/pages/lazy_routes.rs`, and the code that two or three of
+/// them need. The splitter numbers the latter by the names of the chunks that share them.
+pub(crate) const CHUNKS: [Chunk; 7] = [
+    Chunk { file: "split_agents.wasm", served: "_agents.wasm" },
+    Chunk { file: "split_scenarios.wasm", served: "_scenarios.wasm" },
     Chunk { file: "split_setup.wasm", served: "_setup.wasm" },
-    Chunk { file: "split_editors.wasm", served: "_editors.wasm" },
-    Chunk { file: "chunk_3.wasm", served: "_shared.wasm" },
+    Chunk { file: "chunk_4.wasm", served: "_agents_scenarios.wasm" },
+    Chunk { file: "chunk_5.wasm", served: "_shared.wasm" },
+    Chunk { file: "chunk_6.wasm", served: "_agents_setup.wasm" },
+    Chunk { file: "chunk_7.wasm", served: "_scenarios_setup.wasm" },
 ];
 
 /// A WebAssembly module without contents.

@@ -1,8 +1,9 @@
 //! Routes whose code is loaded on demand, so that watching a suite or reading a
 //! report does not download the editors.
 //!
-//! There are two lazy chunks: [`EditorRoute`] and [`SetupRoute`]. Code that both
-//! need, and no other page does, is in a third file that they share.
+//! There are three lazy chunks: [`AgentRoute`], [`ScenarioRoute`] and [`SetupRoute`].
+//! Code that two or three of them need, and no other page does, is in files that they
+//! share.
 //!
 //! The server renders these pages like any other. In the browser the chunk is
 //! loaded before such a page is hydrated or shown: see [`LazyChunk::load`].
@@ -24,16 +25,22 @@ use crate::error::{AppError, ErrorCode};
 use leptos::prelude::*;
 use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
-/// Pages about agents and scenarios.
+/// Pages about agents, and the import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EditorRoute {
+pub enum AgentRoute {
     Agents,
     /// An existing agent or, without an ID in the path, a new one.
     Agent,
     AgentChat,
-    Scenarios,
-    Scenario,
     Import,
+}
+
+/// Pages about scenarios.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScenarioRoute {
+    Scenarios,
+    /// An existing scenario or, without an ID in the path, a new one.
+    Scenario,
 }
 
 /// The start form and the settings.
@@ -57,17 +64,24 @@ impl From<SplitLoaderError> for ChunkLoadError {
     }
 }
 
-/// The only entry point of the editor chunk: code that only this function reaches
-/// goes into it.
-#[wasm_split(editors, wasm_split_path = ::leptos::wasm_split, preload(load_editors), fallible)]
-fn editors(route: EditorRoute) -> Result<AnyView, ChunkLoadError> {
+/// The only entry point of the agent chunk: code that only this function reaches goes
+/// into it.
+#[wasm_split(agents, wasm_split_path = ::leptos::wasm_split, preload(load_agents), fallible)]
+fn agents(route: AgentRoute) -> Result<AnyView, ChunkLoadError> {
     Ok(match route {
-        EditorRoute::Agents => AgentsPage().into_any(),
-        EditorRoute::Agent => AgentPage().into_any(),
-        EditorRoute::AgentChat => AgentChatPage().into_any(),
-        EditorRoute::Scenarios => ScenariosPage().into_any(),
-        EditorRoute::Scenario => ScenarioPage().into_any(),
-        EditorRoute::Import => ImportPage().into_any(),
+        AgentRoute::Agents => AgentsPage().into_any(),
+        AgentRoute::Agent => AgentPage().into_any(),
+        AgentRoute::AgentChat => AgentChatPage().into_any(),
+        AgentRoute::Import => ImportPage().into_any(),
+    })
+}
+
+/// The only entry point of the scenario chunk.
+#[wasm_split(scenarios, wasm_split_path = ::leptos::wasm_split, preload(load_scenarios), fallible)]
+fn scenarios(route: ScenarioRoute) -> Result<AnyView, ChunkLoadError> {
+    Ok(match route {
+        ScenarioRoute::Scenarios => ScenariosPage().into_any(),
+        ScenarioRoute::Scenario => ScenarioPage().into_any(),
     })
 }
 
@@ -84,10 +98,17 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
     })
 }
 
-impl EditorRoute {
+impl AgentRoute {
     /// The page, or an error message if the chunk failed to load.
     pub async fn view(self) -> AnyView {
-        editors(self).await.unwrap_or_else(ChunkLoadError::view)
+        agents(self).await.unwrap_or_else(ChunkLoadError::view)
+    }
+}
+
+impl ScenarioRoute {
+    /// The page, or an error message if the chunk failed to load.
+    pub async fn view(self) -> AnyView {
+        scenarios(self).await.unwrap_or_else(ChunkLoadError::view)
     }
 }
 
@@ -107,8 +128,10 @@ impl ChunkLoadError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LazyChunk {
-    /// The pages of [`EditorRoute`].
-    Editors,
+    /// The pages of [`AgentRoute`].
+    Agents,
+    /// The pages of [`ScenarioRoute`].
+    Scenarios,
     /// The pages of [`SetupRoute`].
     Setup,
 }
@@ -121,8 +144,10 @@ impl LazyChunk {
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
         };
-        if ["/agents", "/scenarios", "/import"].into_iter().any(below) {
-            Some(Self::Editors)
+        if ["/agents", "/import"].into_iter().any(below) {
+            Some(Self::Agents)
+        } else if below("/scenarios") {
+            Some(Self::Scenarios)
         } else if ["/settings", "/suites/new"].into_iter().any(below) {
             Some(Self::Setup)
         } else {
@@ -130,12 +155,22 @@ impl LazyChunk {
         }
     }
 
-    /// Suffixes of its file names: its own file and the shared one.
+    /// Suffixes of its file names: its own file and those that it shares.
     #[must_use]
-    pub const fn files(self) -> [&'static str; 2] {
+    pub const fn files(self) -> [&'static str; 4] {
         match self {
-            Self::Editors => ["_editors.wasm", "_shared.wasm"],
-            Self::Setup => ["_setup.wasm", "_shared.wasm"],
+            Self::Agents => {
+                ["_agents.wasm", "_agents_scenarios.wasm", "_agents_setup.wasm", "_shared.wasm"]
+            }
+            Self::Scenarios => [
+                "_scenarios.wasm",
+                "_agents_scenarios.wasm",
+                "_scenarios_setup.wasm",
+                "_shared.wasm",
+            ],
+            Self::Setup => {
+                ["_setup.wasm", "_agents_setup.wasm", "_scenarios_setup.wasm", "_shared.wasm"]
+            }
         }
     }
 
@@ -145,7 +180,8 @@ impl LazyChunk {
     /// A file failed to load.
     pub async fn load(self) -> Result<(), ChunkLoadError> {
         match self {
-            Self::Editors => load_editors().await?,
+            Self::Agents => load_agents().await?,
+            Self::Scenarios => load_scenarios().await?,
             Self::Setup => load_setup().await?,
         }
         Ok(())
@@ -158,8 +194,11 @@ mod tests {
 
     #[test]
     fn paths_map_to_their_chunks() {
-        for path in ["/agents", "/agents/new", "/scenarios/7", "/scenarios?q=a", "/import"] {
-            assert_eq!(LazyChunk::at(path), Some(LazyChunk::Editors), "{path}");
+        for path in ["/agents", "/agents/new", "/agents/7/chat", "/import"] {
+            assert_eq!(LazyChunk::at(path), Some(LazyChunk::Agents), "{path}");
+        }
+        for path in ["/scenarios/7", "/scenarios?q=a"] {
+            assert_eq!(LazyChunk::at(path), Some(LazyChunk::Scenarios), "{path}");
         }
         for path in ["/settings/tokens", "/suites/new", "/suites/new?scenario=7"] {
             assert_eq!(LazyChunk::at(path), Some(LazyChunk::Setup), "{path}");

@@ -3,7 +3,9 @@ import { Api } from "../../support/api";
 import { createAccount } from "../../support/accounts";
 import { expect, hydrated, test } from "../../support/test";
 
-const CHUNK = /_(editors|setup|shared)\.wasm$/;
+const CHUNK = /[0-9a-f]{16}_(?!bg)(\w+)\.wasm$/;
+const SCENARIO_CHUNKS = ["agents_scenarios", "scenarios", "scenarios_setup", "shared"];
+const SETUP_CHUNKS = ["agents_setup", "scenarios_setup", "setup", "shared"];
 /** Preload links for lazy chunks. */
 const PRELOAD = 'link[rel="preload"][href$=".wasm"]:not([href$="_bg.wasm"])';
 
@@ -46,9 +48,9 @@ test("lazy routes load their chunks on demand and once", async ({
   await expect(page.getByRole("heading", { level: 1, name: "New scenario" })).toBeFocused();
   await main.getByRole("link", { name: "Suites" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Suites" })).toBeFocused();
-  await main.getByRole("link", { name: "Agents" }).click();
-  await expect(page.getByRole("heading", { level: 1, name: "Agents" })).toBeFocused();
-  expect([...chunks].sort()).toEqual(["editors", "shared"]);
+  await main.getByRole("link", { name: "Scenarios" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Scenarios" })).toBeFocused();
+  expect([...chunks].sort()).toEqual(SCENARIO_CHUNKS);
   await main.getByRole("link", { name: "Settings" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Connections" })).toBeFocused();
   await main.getByRole("link", { name: "Agents" }).click();
@@ -58,10 +60,18 @@ test("lazy routes load their chunks on demand and once", async ({
   await page.getByRole("button", { name: "Add turn" }).click();
   await expect(page.getByRole("group", { name: "Turn 2", exact: true })).toBeVisible();
   await expect(page.locator("body[data-same]")).toBeAttached();
-  expect([...chunks].sort()).toEqual(["editors", "setup", "shared"]);
+  expect([...chunks].sort()).toEqual([
+    "agents",
+    "agents_scenarios",
+    "agents_setup",
+    "scenarios",
+    "scenarios_setup",
+    "setup",
+    "shared",
+  ]);
 
   // Cached permanently and compressed.
-  expect(headers).toHaveLength(3);
+  expect(headers).toHaveLength(7);
   for (const header of headers) {
     expect(header["cache-control"]).toContain("immutable");
     expect(header["content-encoding"]).toMatch(/^(br|gzip)$/);
@@ -75,9 +85,9 @@ test("direct visit to a settings page loads only its chunks", async ({
   await createAccount(page);
   const chunks = recordChunkRequests(page);
   await visit("/settings/connections/new");
-  await expect(page.locator(PRELOAD)).toHaveCount(2);
+  await expect(page.locator(PRELOAD)).toHaveCount(4);
   // The scripts reuse the preloaded files.
-  expect([...chunks].sort()).toEqual(["setup", "shared"]);
+  expect([...chunks].sort()).toEqual(SETUP_CHUNKS);
 });
 
 test("direct visit to an editor hydrates with its chunks", async ({
@@ -87,8 +97,8 @@ test("direct visit to an editor hydrates with its chunks", async ({
   await createAccount(page);
   const chunks = recordChunkRequests(page);
   await visit("/scenarios/new");
-  await expect(page.locator(PRELOAD)).toHaveCount(2);
-  expect([...chunks].sort()).toEqual(["editors", "shared"]);
+  await expect(page.locator(PRELOAD)).toHaveCount(4);
+  expect([...chunks].sort()).toEqual(SCENARIO_CHUNKS);
   // Validation runs in the browser: the summary gets the focus.
   await page.locator("#name").fill("");
   await page.getByRole("button", { name: "Save scenario" }).click();
@@ -100,7 +110,7 @@ test("direct visit to an editor hydrates with its chunks", async ({
 test.describe("when a chunk fails to load", () => {
   test.use({ expectedErrors: [/ERR_FAILED|Failed to fetch/] });
 
-  for (const missing of ["editors", "shared"]) {
+  for (const missing of ["agents_scenarios", "shared"]) {
     test(`without the "${missing}" chunk pages work unhydrated and links show an error`, async ({
       page,
       visit,
@@ -132,14 +142,14 @@ test.describe("when a chunk fails to load", () => {
 
   test("pages of other chunks still work", async ({ page, visit }) => {
     await createAccount(page);
-    await page.route(/_setup\.wasm$/, (route) => route.abort());
+    await page.route(/[0-9a-f]{16}_setup\.wasm$/, (route) => route.abort());
     await visit("/agents");
     const main = page.getByRole("navigation", { name: "Main" });
     await main.getByRole("link", { name: "Settings" }).click();
     await expect(page.getByText("A part of the application could not be loaded.")).toBeVisible();
     await main.getByRole("link", { name: "Scenarios" }).click();
     await expect(page.getByRole("heading", { level: 1, name: "Scenarios" })).toBeVisible();
-    await page.unroute(/_setup\.wasm$/);
+    await page.unroute(/[0-9a-f]{16}_setup\.wasm$/);
     await main.getByRole("link", { name: "Settings" }).click();
     await expect(page.getByRole("heading", { level: 1, name: "Connections" })).toBeVisible();
   });
