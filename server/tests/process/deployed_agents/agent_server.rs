@@ -99,7 +99,10 @@ impl AgentServer {
     /// Cuts all connections. The agent forgets its sessions and jobs.
     pub(super) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Waits for the worker, so that no held message is answered after this. A
+            // runtime cannot be stopped in this way on a thread of another one.
+            let stop = move || runtime.shutdown_timeout(Duration::from_secs(10));
+            std::thread::spawn(stop).join().unwrap();
         }
         self.state.sessions.lock().clear();
         self.state.jobs.lock().clear();
