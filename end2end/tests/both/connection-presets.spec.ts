@@ -68,10 +68,10 @@ for (const preset of PRESETS) {
     await expectAccessible(page);
 
     // Problems are listed in the order of the fields, which are visible.
-    await page.getByText("More settings").click();
+    await page.getByText("More settings", { exact: true }).click();
     await page.locator("#timeout_seconds").fill("soon");
     await page.locator("#query").fill("nonsense");
-    await page.getByText("More settings").click();
+    await page.getByText("More settings", { exact: true }).click();
     await page.locator("#name").fill("");
     await save(page);
     const expected = [/^Name:/, /^Timeout:/, /^Query parameters:/];

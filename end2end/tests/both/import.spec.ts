@@ -23,7 +23,7 @@ function file(name: string, text: string): File {
 }
 
 async function expectChecked(page: Page): Promise<void> {
-  await expect(page.getByRole("status")).toContainText("1 document can be imported.");
+  await expect(page.locator("p.notice[role=status]")).toContainText("1 document can be imported.");
   await expect(page.getByText("bikes.json: Retell LLM")).toBeVisible();
   const lost = page.getByRole("region", { name: "Not carried over" });
   const row = lost.getByRole("row", { name: /begin_message/ });
@@ -43,7 +43,7 @@ test("file is checked, shown and imported", async ({ page, visit }) => {
   await expectChecked(page);
   await expectAccessible(page);
   await page.getByRole("button", { name: "Import 1 document" }).click();
-  await expect(page.getByRole("status")).toContainText("1 document imported.");
+  await expect(page.locator("p.notice[role=status]")).toContainText("1 document imported.");
   await expectAccessible(page);
   await page.getByRole("link", { name: "bikes" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("bikes");

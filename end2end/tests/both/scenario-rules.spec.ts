@@ -10,14 +10,14 @@ test("required and forbidden texts keep their way of matching", async ({ page, v
   await page.getByRole("button", { name: "Add required text" }).click();
   const required = page.getByRole("group", { name: "Required text 1" });
   await expect(required.getByLabel("Matches")).toHaveValue("word");
-  await required.getByLabel("Text").fill("C#");
+  await required.getByRole("textbox", { name: "Text" }).fill("C#");
   await page.getByRole("button", { name: "Add forbidden text" }).click();
   const forbidden = page.getByRole("group", { name: "Forbidden text 1" });
   await expect(forbidden.getByLabel("Matches")).toHaveValue("part");
-  await forbidden.getByLabel("Text").fill("Lena");
+  await forbidden.getByRole("textbox", { name: "Text" }).fill("Lena");
   await forbidden.getByLabel("Matches").selectOption("Whole words");
   await page.getByRole("button", { name: "Add forbidden text" }).click();
-  await page.getByRole("group", { name: "Forbidden text 2" }).getByLabel("Text").fill("discount");
+  await page.getByRole("group", { name: "Forbidden text 2" }).getByRole("textbox", { name: "Text" }).fill("discount");
   await page.getByRole("button", { name: "Save scenario" }).click();
   await expect(page).toHaveURL(/\/scenarios\/[0-9a-f-]{36}\?notice=saved$/);
 

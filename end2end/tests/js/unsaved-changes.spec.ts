@@ -118,7 +118,7 @@ test("input of a new connection survives a reload, but its key is not kept", asy
   await page.locator("#name").fill("Ours");
   await page.locator("#kind").selectOption("openai");
   await page.locator("#api_key").fill("sk-1234567890");
-  await page.getByText("More settings").click();
+  await page.getByText("More settings", { exact: true }).click();
   await page.locator("#headers").fill("x-team: secret-value");
   await page.locator("#query").fill("key=secret-value");
   await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent("pagehide")));
