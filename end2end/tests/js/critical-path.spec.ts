@@ -28,7 +28,7 @@ test("new account to verified verdict", async ({ page, visit }) => {
     await about.getByLabel("System prompt").fill(PROMPT);
     // The only connection is preselected.
     await expect(page.getByRole("combobox", { name: "Connection" })).toHaveValue(/.{36}/);
-    await page.getByRole("textbox", { name: "Model" }).fill("demo");
+    await page.getByRole("combobox", { name: "Model" }).fill("demo");
     await page.getByRole("button", { name: "Save agent" }).click();
     await expect(page).toHaveURL(/\/agents\/[0-9a-f-]{36}/);
     await expect(page.getByRole("heading", { level: 1 })).toHaveText("Harbor desk");

@@ -1,7 +1,7 @@
 import type { APIResponse, Page } from "@playwright/test";
 import { Api } from "../../support/api";
 import { createAccount } from "../../support/accounts";
-import { expect, test } from "../../support/test";
+import { expect, hydrated, test } from "../../support/test";
 
 // The browser logs error responses.
 test.use({ expectedErrors: [/status of (404|413|422)/] });
@@ -237,7 +237,7 @@ test("refused form keeps everything that was typed", async ({ page, visit }) => 
   const about = page.getByRole("region", { name: "About the agent" });
   await about.getByLabel("Name").fill("Kept <b>name</b>");
   await about.getByLabel("System prompt").fill(ZERO_WIDTH);
-  await page.getByRole("textbox", { name: "Model" }).fill("demo");
+  await page.getByRole("combobox", { name: "Model" }).fill("demo");
   await page.getByRole("button", { name: "Add tool" }).click();
   const tool = page.getByRole("group", { name: "Tool 1" });
   await tool.getByLabel("Parameters").fill("{ not json");
@@ -318,6 +318,8 @@ test("invalid URLs show a page instead of an error", async ({ page, visit }) => 
     const answer = await page.goto(path);
     expect(answer?.status(), path).toBeLessThan(500);
     await expect(page.getByRole("heading", { level: 1 }), path).toBeVisible();
+    // Leaving a page while its files load is an error in the console.
+    await hydrated(page);
   }
   for (const path of ["/agents/no-id", "/suites/no-id", "/runs/%00", `/scenarios/${UNKNOWN_ID}`]) {
     await visit(path);
