@@ -12,7 +12,7 @@ use llm_types::{CallError, Cause, Decision, Endpoint, HttpCall, HttpCallKind};
 use std::time::Duration;
 
 /// What is appended where the agent may have acted on a message.
-const OUTCOME_UNKNOWN: &str = "It is unknown whether the agent acted on this message, so it was not sent again. Re-run the scenario, or declare the agent idempotent if its endpoint honors Idempotency-Key.";
+pub(crate) const OUTCOME_UNKNOWN: &str = "It is unknown whether the agent acted on this message, so it was not sent again. Re-run the scenario, or declare the agent idempotent if its endpoint honors Idempotency-Key.";
 
 /// The context of the failures of one call.
 #[derive(Clone, Copy)]

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use domain::http_agent::{HttpAgent, ResponseFormat, SessionIdPart, SessionMode};
 use domain::{ErrorKind, FinishReason, ToolCall, replace_nul};
 use errors::Failures;
+pub(crate) use errors::OUTCOME_UNKNOWN;
 use exchange::Exchange;
 use http_agent::{ReadError, ReadReply, StreamReader, read_message, read_start};
 use llm_types::reply::assemble;

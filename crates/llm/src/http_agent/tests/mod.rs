@@ -1,6 +1,7 @@
 //! The adapter over real sockets against small servers.
 
 mod failures;
+mod outbound;
 mod polling;
 mod replies;
 mod server;

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -32,6 +33,14 @@ impl TestServer {
     pub(super) async fn start(
         answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::start_slow(Duration::ZERO, answer).await
+    }
+
+    /// Starts a server that answers after `delay`.
+    pub(super) async fn start_slow(
+        delay: Duration,
+        answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let requests = Arc::<Mutex<Vec<Request>>>::default();
@@ -40,7 +49,7 @@ impl TestServer {
             while let Ok((stream, _)) = listener.accept().await {
                 let (log, answer) = (log.clone(), answer.clone());
                 tokio::spawn(async move {
-                    let _ = serve(stream, &log, answer.as_ref()).await;
+                    let _ = serve(stream, &log, delay, answer.as_ref()).await;
                 });
             }
         });
@@ -55,6 +64,7 @@ impl TestServer {
 async fn serve(
     mut stream: TcpStream,
     log: &Mutex<Vec<Request>>,
+    delay: Duration,
     answer: &(impl Fn(&Request) -> Vec<u8> + Sync),
 ) -> std::io::Result<()> {
     let mut received = Vec::new();
@@ -84,6 +94,7 @@ async fn serve(
         body: serde_json::from_slice(&received[start..]).unwrap_or_default(),
     };
     log.lock().push(request.clone());
+    tokio::time::sleep(delay).await;
     stream.write_all(&answer(&request)).await?;
     stream.shutdown().await
 }

@@ -7,9 +7,11 @@ mod waiting;
 use super::gate::{Admission, CallKey, Gate, Permit, Permits};
 use super::token_estimate::RequestSize;
 use super::{Call, CallOutcome, CallTimes, EndpointResolver, Outbound};
+use crate::http_agent::OUTCOME_UNKNOWN;
 use domain::{ErrorKind, FinishReason, Timestamp};
 use llm_types::{CallError, Cause, ChatReply, Decision, Endpoint};
 use progress::StreamProgress;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 use waiting::Wait;
@@ -133,11 +135,14 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         self.call.hooks.attempt_started(self.attempts).await;
         permits.mark_sent();
         let began = Instant::now();
-        let call_timeout = endpoint.timeout.unwrap_or(limits.call_timeout);
-        let progress = StreamProgress::default();
-        let reply = self.exchange(&endpoint, &progress);
+        // A deployed agent has its own time limits, which its adapter applies.
+        let own_timeout = endpoint.timeout.filter(|_| self.call.request.http.is_none());
+        let call_timeout = own_timeout.unwrap_or(limits.call_timeout);
+        let (progress, is_sent) = (StreamProgress::default(), AtomicBool::new(false));
+        let reply = self.exchange(&endpoint, &progress, &is_sent);
         let outcome = progress.limit(reply, call_timeout, left).await;
-        let outcome = outcome.unwrap_or_else(|| Err(attempt_timeout(call_timeout)));
+        let may_repeat = !is_sent.into_inner() || self.is_repeatable();
+        let outcome = outcome.unwrap_or_else(|| Err(attempt_timeout(call_timeout, may_repeat)));
         let took = began.elapsed();
         self.times.active += took;
         let kind = endpoint.kind.as_str();
@@ -153,7 +158,8 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
             permits.finish(outcome.as_ref());
         }
         if out_of_active_time && !self.key.probe {
-            return Err(out_of_time(None).into());
+            let error = out_of_time(None);
+            return Err(if may_repeat { error } else { outcome_unknown(&error.message) }.into());
         }
         Ok(match outcome {
             Ok(reply) => {
@@ -164,14 +170,21 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
         })
     }
 
-    /// Sends the request. The latency of the reply does not contain the time for an access
-    /// token.
+    /// Whether the request may be sent again although it may have been executed.
+    fn is_repeatable(&self) -> bool {
+        self.call.request.http.as_ref().is_none_or(|call| call.is_repeatable())
+    }
+
+    /// Sends the request, and notes that. The latency of the reply does not contain the time
+    /// for an access token.
     async fn exchange(
         &self,
         endpoint: &Endpoint,
         progress: &StreamProgress,
+        is_sent: &AtomicBool,
     ) -> Result<ChatReply, CallError> {
         self.outbound.provider.prepare(endpoint).await?;
+        is_sent.store(true, Ordering::Relaxed);
         let began = Instant::now();
         let reply = self.outbound.provider.stream(endpoint, self.call.request, progress).await?;
         let first_token = progress.first_part().map(|at| at.duration_since(began));
@@ -204,9 +217,20 @@ fn record_metrics(kind: &'static str, outcome: &Result<ChatReply, CallError>, to
         .record(took.as_secs_f64());
 }
 
-fn attempt_timeout(after: Duration) -> CallError {
-    let message = format!("The provider did not answer within {} s.", after.as_secs_f32());
+fn attempt_timeout(after: Duration, may_repeat: bool) -> CallError {
+    let seconds = after.as_secs_f32();
+    if !may_repeat {
+        return outcome_unknown(&format!("The agent did not answer within {seconds} s."));
+    }
+    let message = format!("The provider did not answer within {seconds} s.");
     CallError { cause: Cause::Timeout, ..CallError::new(Decision::Retry, message) }
+}
+
+/// The error of a request that was interrupted and must not be repeated.
+fn outcome_unknown(message: &str) -> CallError {
+    let decision = Decision::GiveUp(ErrorKind::OutcomeUnknown);
+    let message = format!("{message} {OUTCOME_UNKNOWN}");
+    CallError { cause: Cause::Timeout, ..CallError::new(decision, message) }
 }
 
 fn out_of_time(last: Option<&CallError>) -> CallError {
