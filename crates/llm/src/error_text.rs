@@ -66,6 +66,8 @@ pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply
         mask(&mut call.name);
         mask_json(&mut call.arguments, &mask);
     }
+    let results = reply.http.iter_mut().flat_map(|http| &mut http.tool_results);
+    results.flatten().for_each(mask);
     reply
 }
 
@@ -158,6 +160,7 @@ mod tests {
     use super::*;
     use crate::testing::{self, endpoint, reply};
     use domain::ToolCall;
+    use llm_types::HttpReply;
     use rstest::rstest;
     use serde_json::json;
 
@@ -213,9 +216,15 @@ mod tests {
             text: "You sent secret-0123456789 and hidden-token to the Front desk. sk-not-yours-1"
                 .into(),
             tool_calls: vec![call],
+            http: Some(Box::new(HttpReply {
+                tool_results: vec![Some("sent hidden-token".into()), None],
+                ..HttpReply::default()
+            })),
             ..reply(1, 1)
         };
         let masked = mask_reply(reply, &endpoint);
+        let results = masked.http.map(|http| http.tool_results);
+        assert_eq!(results, Some(vec![Some("sent [key]".to_owned()), None]));
         assert_eq!(masked.text, "You sent [key] and [key] to the Front desk. sk-not-yours-1");
         let call = &masked.tool_calls[0];
         assert_eq!((call.id.as_str(), call.name.as_str()), ("[key]", "send"));

@@ -46,16 +46,11 @@ impl HttpAgents {
     ) -> Result<ChatReply, CallError> {
         let Failures { endpoint, call, .. } = *failures;
         let request = Exchange::first(endpoint, call, call_id);
-        let mut stream = stream_reader(call);
-        let mut broken = None;
+        // Finds the end of a stream. Its chunks may contain secrets.
+        let mut unmasked = stream_reader(call);
         let mut on_chunk = |status: u16, chunk: &[u8]| -> bool {
-            let Some(reader) = stream.as_mut().filter(|_| (200..300).contains(&status)) else {
-                return false;
-            };
-            reader.push(chunk).unwrap_or_else(|error| {
-                broken = Some(error);
-                true
-            })
+            let reader = unmasked.as_mut().filter(|_| (200..300).contains(&status));
+            reader.is_some_and(|reader| reader.push(chunk).unwrap_or(true))
         };
         let timeouts = call.agent.timeouts;
         let response = self.http.exchange_streamed(request, timeouts, &mut on_chunk).await;
@@ -66,12 +61,10 @@ impl HttpAgents {
         if !(200..300).contains(&response.status) {
             return Err(failures.status(&response));
         }
-        if let Some(error) = broken {
-            return Err(failures.read(error, &response));
-        }
-        match (call.kind, stream) {
-            (HttpCallKind::Message, Some(reader)) if response.status != 202 => {
-                let read = reader.finish();
+        drop(unmasked);
+        match (call.kind, stream_reader(call)) {
+            (HttpCallKind::Message, Some(mut reader)) if response.status != 202 => {
+                let read = reader.push(&response.body).and_then(|_| reader.finish());
                 let (reply, document) = read.map_err(|error| failures.read(error, &response))?;
                 let document = document.unwrap_or_default();
                 message_reply(failures, &response, reply, &document)

@@ -1,5 +1,5 @@
 use super::*;
-use domain::FinishReason;
+use domain::{AuthScheme, ConnectionAuth, FinishReason};
 
 #[tokio::test]
 async fn message_is_sent_and_reply_is_read() {
@@ -99,4 +99,28 @@ async fn secrets_in_a_reply_are_masked() {
     let (outcome, _) =
         send(&json!({}), |_| json_response(200, &json!({"reply": "You sent test-key."}))).await;
     assert_eq!(outcome.expect("a reply").text, "You sent [key].");
+}
+
+#[tokio::test]
+async fn derived_secrets_in_a_stream_are_masked() {
+    let parts = json!({"response": {"format": "ndjson", "text": "/delta", "error": "/error"}});
+    let agent = agent(&parts);
+    // "ana:test-key" in Base64
+    let secret = "YW5hOnRlc3Qta2V5";
+    for (event, expected) in [
+        (format!("{{\"delta\":\"You sent {secret}.\"}}\n"), Ok("You sent [key].")),
+        (format!("{{\"error\":\"who is {secret}\"}}\n"), Err("who is [key]")),
+        (format!("no JSON {secret}\n"), Err("no JSON [key]")),
+    ] {
+        let server = TestServer::start(move |_| response(200, "", event.as_bytes())).await;
+        let auth = ConnectionAuth { username: "ana".into(), ..AuthScheme::Basic.into() };
+        let endpoint = Endpoint { auth, ..endpoint_at(&server.url) };
+        let outcome = complete(&endpoint, call(&agent, false, false)).await;
+        assert!(!format!("{outcome:?}").contains(secret), "{outcome:?}");
+        match (outcome, expected) {
+            (Ok(reply), Ok(text)) => assert_eq!(reply.text, text),
+            (Err(error), Err(text)) => assert!(error.message.contains(text), "{error}"),
+            (outcome, _) => panic!("expected {expected:?}, got {outcome:?}"),
+        }
+    }
 }
