@@ -94,17 +94,13 @@ fn whole_body<P: Protocol>(
 pub(crate) struct RequestForm<'a> {
     pub(crate) adjustments: &'a Adjustments,
     /// Learns of the parts of a streamed answer; `None` if it is to come at once.
-    progress: Option<&'a dyn Progress>,
+    pub(crate) progress: Option<&'a dyn Progress>,
 }
 
 impl RequestForm<'_> {
     /// Whether the answer is to be streamed.
     pub(crate) fn streams(&self) -> bool {
         self.progress.is_some() && !self.adjustments.dropped.contains(&Field::Stream)
-    }
-
-    pub(crate) fn progress(&self) -> &dyn Progress {
-        self.progress.unwrap_or(&())
     }
 }
 

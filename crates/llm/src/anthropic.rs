@@ -72,7 +72,7 @@ impl Protocol for Anthropic {
             body["stream"] = json!(true);
         }
         self.http
-            .post(endpoint, "/v1/messages", headers, &request.call_id, &body, form.progress())
+            .post(endpoint, "/v1/messages", headers, &request.call_id, &body, form.progress)
             .await
             .map_err(unsent)
     }

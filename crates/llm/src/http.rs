@@ -15,8 +15,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct HttpOptions {
     pub connect_timeout: Duration,
-    /// The maximum time between two chunks of a response body. The outbound path limits
-    /// the duration of the whole attempt.
+    /// The maximum time between two chunks of a response body. The outbound path limits the
+    /// duration of the whole attempt, and the time between the parts of a streamed answer.
     pub idle_timeout: Duration,
     /// The time for a token endpoint to answer. A call waits for it, so it is much shorter
     /// than the timeout of a call.
@@ -164,7 +164,7 @@ impl HttpClient {
 
     /// Posts JSON to `base_url` + `path` and reads the complete response. The headers in
     /// `own` override the extra headers of the endpoint. `progress` learns of each part of a
-    /// streamed response.
+    /// streamed response, and has to limit the time between them.
     ///
     /// # Errors
     /// If the response is missing or incomplete.
@@ -175,7 +175,7 @@ impl HttpClient {
         own: HeaderMap,
         call_id: &str,
         body: &Value,
-        progress: &dyn Progress,
+        progress: Option<&dyn Progress>,
     ) -> Result<HttpResponse, TransportError> {
         let mut headers = own;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -196,7 +196,7 @@ impl HttpClient {
         endpoint: &Endpoint,
         request: HttpRequest,
     ) -> Result<HttpResponse, TransportError> {
-        self.stream(endpoint, request, &()).await
+        self.stream(endpoint, request, None).await
     }
 
     /// Sends a request and reads the complete response, of whose parts `progress` learns if
@@ -205,7 +205,7 @@ impl HttpClient {
         &self,
         endpoint: &Endpoint,
         request: HttpRequest,
-        progress: &dyn Progress,
+        progress: Option<&dyn Progress>,
     ) -> Result<HttpResponse, TransportError> {
         let SentRequest { response, secret } = self.send(endpoint, request).await?;
         let mut response = self.read(response, progress).await?;
@@ -282,18 +282,20 @@ impl HttpClient {
             .map_err(TransportError::Forbidden)?;
         let request = self.client.post(url).headers(headers).body(form);
         let response = request.send().await.map_err(send_error)?;
-        self.read(response, &()).await
+        self.read(response, None).await
     }
 
     /// Reads the body in chunks, with limits for the time between chunks and for the size.
     async fn read(
         &self,
         mut response: reqwest::Response,
-        progress: &dyn Progress,
+        progress: Option<&dyn Progress>,
     ) -> Result<HttpResponse, TransportError> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let HttpOptions { idle_timeout, max_body, .. } = self.options;
         let streamed = is_event_stream(&headers);
+        let progress = progress.filter(|_| streamed);
+        let idle_timeout = if progress.is_some() { Duration::MAX } else { idle_timeout };
         let max_body = if streamed { max_body * STREAM_OVERHEAD } else { max_body };
         let mut body = Vec::new();
         loop {
@@ -306,11 +308,11 @@ impl HttpClient {
                 return Err(TransportError::TooLarge(max_body));
             }
             body.extend_from_slice(&chunk);
-            if streamed {
+            if let Some(progress) = progress {
                 progress.received();
-                if is_end_of_stream(&body) {
-                    return Ok(HttpResponse { status, headers, body });
-                }
+            }
+            if streamed && is_end_of_stream(&body) {
+                return Ok(HttpResponse { status, headers, body });
             }
         }
     }

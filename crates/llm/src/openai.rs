@@ -69,7 +69,7 @@ impl Protocol for OpenAi {
             body["stream_options"] = json!({ "include_usage": true });
         }
         self.http
-            .post(endpoint, "/chat/completions", headers, &request.call_id, &body, form.progress())
+            .post(endpoint, "/chat/completions", headers, &request.call_id, &body, form.progress)
             .await
             .map_err(unsent)
     }

@@ -7,7 +7,7 @@ use super::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use super::testing::{chat_request, endpoint};
 use clock::SystemClock;
 use domain::{ErrorKind, UserId};
-use llm_types::{CallError, Decision, Provider};
+use llm_types::{CallError, ChatReply, Decision, Provider};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 /// A generous bound: an unbounded attempt lasts forever.
 const AT_MOST: Duration = Duration::from_secs(10);
+/// The idle timeout of the client.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Starts a server that runs `acts` on each connection. Returns its URL.
 async fn serve<F: Future<Output = ()> + Send + 'static>(
@@ -36,41 +38,46 @@ async fn serve<F: Future<Output = ()> + Send + 'static>(
     format!("http://{addr}/v1")
 }
 
-fn provider() -> OpenAi {
-    let options = HttpOptions { allow_private_urls: true, ..HttpOptions::default() };
+fn provider(idle_timeout: Duration) -> OpenAi {
+    let options = HttpOptions { allow_private_urls: true, idle_timeout, ..HttpOptions::default() };
     OpenAi::new(HttpClient::new(options, Arc::new(SystemClock)).expect("a client"))
 }
 
 /// One attempt that is limited by the HTTP client only.
 async fn attempt(url: &str) -> CallError {
-    let (provider, endpoint, request) = (provider(), endpoint(url), chat_request("hi"));
+    let (provider, endpoint, request) = (provider(IDLE), endpoint(url), chat_request("hi"));
     let attempt = provider.complete(&endpoint, &request);
     let outcome = tokio::time::timeout(AT_MOST, attempt).await.expect("it is bounded");
     outcome.expect_err("an error")
 }
 
-/// Asserts that a call with a limit of 300 ms ends in time.
-async fn ends_in_time(url: &str) {
-    let clock = Arc::new(SystemClock);
-    let outbound = Outbound::new(Arc::new(provider()), clock, SmallRng::seed_from_u64(1));
-    let short = Duration::from_millis(300);
-    let limits = CallLimits {
-        call_timeout: short,
-        active_left: short,
-        max_wait: Duration::ZERO,
-        circuit_wait: Duration::ZERO,
-    };
+/// A call through the outbound path.
+async fn call_with(
+    url: &str,
+    idle_timeout: Duration,
+    call_timeout: Duration,
+    active_left: Duration,
+) -> Result<ChatReply, CallError> {
+    let provider = Arc::new(provider(idle_timeout));
+    let outbound = Outbound::new(provider, Arc::new(SystemClock), SmallRng::seed_from_u64(1));
+    let (max_wait, circuit_wait) = (Duration::ZERO, Duration::ZERO);
     let call = Call {
         user_id: UserId(Uuid::from_u128(1)),
         order: CallOrder::default(),
         probe: false,
         resolver: &endpoint(url),
         request: &chat_request("hi"),
-        limits,
+        limits: CallLimits { call_timeout, active_left, max_wait, circuit_wait },
         hooks: &NoHooks,
     };
+    outbound.call(call).await.result
+}
+
+/// Asserts that a call with a limit of 300 ms ends in time.
+async fn ends_in_time(url: &str) {
+    let short = Duration::from_millis(300);
     let began = Instant::now();
-    let error = outbound.call(call).await.result.expect_err("no reply");
+    let error = call_with(url, IDLE, short, short).await.expect_err("no reply");
     assert_eq!(error.decision, Decision::GiveUp(ErrorKind::Timeout), "{error}");
     assert!(began.elapsed() < AT_MOST, "{:?}", began.elapsed());
 }
@@ -189,4 +196,25 @@ async fn truncated_body_is_an_error() {
     let error = attempt(&url.await).await;
     assert_eq!(error.decision, Decision::Retry);
     assert!(error.message.contains("cut short"), "{error}");
+}
+
+#[tokio::test]
+async fn pause_in_a_stream_is_limited_by_the_call_timeout() {
+    let url = respond(|mut stream| async move {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes()).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let answer = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"}}]}\n\ndata: [DONE]\n\n";
+        let _ = stream.write_all(answer.as_bytes()).await;
+        swallow(stream).await;
+    });
+    let url = url.await;
+    let short = Duration::from_millis(100);
+    let call = async |call_timeout| call_with(&url, short, call_timeout, AT_MOST).await;
+    assert_eq!(call(AT_MOST).await.expect("an answer").text, "Hi");
+    let error = call(short).await.expect_err("the pause is too long");
+    assert!(error.message.contains("within 0.1 s"), "{error}");
+    // Nothing else limits an attempt whose progress nobody follows.
+    let error = provider(short).complete(&endpoint(&url), &chat_request("hi")).await;
+    assert!(error.expect_err("a stopped answer").message.contains("no data for 0.1 s"));
 }
