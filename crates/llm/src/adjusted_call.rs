@@ -33,6 +33,9 @@ pub(crate) trait Protocol: Send + Sync {
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str>;
 
     fn now(&self) -> Timestamp;
+
+    /// The maximum size of a body that comes at once.
+    fn max_body(&self) -> usize;
 }
 
 /// Makes one attempt with the known adjustments. If the server rejects a field or a value,
@@ -63,7 +66,7 @@ pub(crate) async fn complete<P: Protocol>(
             .await?;
     }
     if is_event_stream(&response.headers) {
-        response.body = whole_body::<P>(&response, endpoint)?;
+        response.body = whole_body(protocol, &response, endpoint)?;
     }
     let reply = classify::reply(&response, endpoint, request, protocol.now(), P::read)?;
     // After a failure it is unknown whether the adjustments work.
@@ -75,18 +78,23 @@ pub(crate) async fn complete<P: Protocol>(
 }
 
 fn whole_body<P: Protocol>(
+    protocol: &P,
     response: &HttpResponse,
     endpoint: &Endpoint,
 ) -> Result<Vec<u8>, CallError> {
-    match P::assemble(&response.body) {
-        Ok(body) => Ok(body.to_string().into_bytes()),
+    let max_body = protocol.max_body();
+    let failure = match P::assemble(&response.body).map(|body| body.to_string().into_bytes()) {
+        Ok(body) if body.len() <= max_body => return Ok(body),
         // The body is classified as it is: not JSON, or an error response.
-        Err(StreamError::Unreadable) => Ok(response.body.clone()),
-        Err(StreamError::Incomplete) => {
-            let failure = TransportError::Truncated("the stream ended before the answer".into());
-            Err(classify::transport_error(&failure, endpoint))
+        Err(StreamError::Unreadable) if response.body.len() <= max_body => {
+            return Ok(response.body.clone());
         }
-    }
+        Err(StreamError::Incomplete) => {
+            TransportError::Truncated("the stream ended before the answer".into())
+        }
+        _ => TransportError::TooLarge(max_body),
+    };
+    Err(classify::transport_error(&failure, endpoint))
 }
 
 /// How a request is sent.

@@ -88,6 +88,10 @@ impl Protocol for Anthropic {
     fn now(&self) -> Timestamp {
         self.http.clock().now()
     }
+
+    fn max_body(&self) -> usize {
+        self.http.options().max_body
+    }
 }
 
 /// The header that every request needs.

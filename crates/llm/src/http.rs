@@ -296,7 +296,8 @@ impl HttpClient {
         let streamed = is_event_stream(&headers);
         let progress = progress.filter(|_| streamed);
         let idle_timeout = if progress.is_some() { Duration::MAX } else { idle_timeout };
-        let max_body = if streamed { max_body * STREAM_OVERHEAD } else { max_body };
+        let is_answer = streamed && response.status().is_success();
+        let max_body = if is_answer { max_body * STREAM_OVERHEAD } else { max_body };
         let mut body = Vec::new();
         loop {
             let chunk = tokio::time::timeout(idle_timeout, response.chunk())

@@ -85,6 +85,10 @@ impl Protocol for OpenAi {
     fn now(&self) -> Timestamp {
         self.http.clock().now()
     }
+
+    fn max_body(&self) -> usize {
+        self.http.options().max_body
+    }
 }
 
 /// Whether the server belongs to OpenAI or is Azure's copy of it.

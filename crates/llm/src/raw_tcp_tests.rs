@@ -218,3 +218,29 @@ async fn pause_in_a_stream_is_limited_by_the_call_timeout() {
     let error = provider(short).complete(&endpoint(&url), &chat_request("hi")).await;
     assert!(error.expect_err("a stopped answer").message.contains("no data for 0.1 s"));
 }
+
+#[tokio::test]
+async fn oversized_answer_of_a_stream_is_an_error() {
+    let part =
+        format!("{{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}", "x".repeat(500_000));
+    let answer = format!("data: {part}\n\n").repeat(9) + "data: [DONE]\n\n";
+    let error_status = "HTTP/1.1 400 Bad Request";
+    for (status, body) in [
+        ("HTTP/1.1 200 OK", answer.clone()),
+        ("HTTP/1.1 200 OK", format!("[{}0]", "0,".repeat(2_500_000))),
+        (error_status, answer),
+    ] {
+        let url = respond(move |mut stream| {
+            let length = body.len();
+            let head = format!(
+                "{status}\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n"
+            );
+            let response = head + &body;
+            async move {
+                let _ = stream.write_all(response.as_bytes()).await;
+            }
+        });
+        let error = attempt(&url.await).await;
+        assert!(error.message.contains("larger than 4 MiB"), "{status}: {error}");
+    }
+}

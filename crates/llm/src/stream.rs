@@ -8,28 +8,76 @@ use serde_json::{Map, Value, json};
 pub(super) enum StreamError {
     /// It ended before the answer did.
     Incomplete,
-    /// It contains no events of this protocol.
+    /// It contains no events of this protocol, or one that is too large.
     Unreadable,
+    /// Its parts are too large together.
+    TooLarge,
 }
 
-/// The data of all events, without comments and the end marker. The flag says whether the
-/// end marker was there.
-fn events(body: &[u8]) -> (Vec<Value>, bool) {
-    let text = String::from_utf8_lossy(body);
-    let (mut events, mut ended, mut data) = (Vec::new(), false, String::new());
-    for line in text.lines().chain([""]) {
-        if let Some(rest) = line.strip_prefix("data:") {
-            if !data.is_empty() {
-                data.push('\n');
-            }
-            data.push_str(rest.strip_prefix(' ').unwrap_or(rest));
-        } else if line.is_empty() && !data.is_empty() {
-            ended |= data.trim() == "[DONE]";
-            events.extend(serde_json::from_str::<Value>(&data).ok());
-            data.clear();
-        }
+/// The maximum size of the data of one event.
+const MAX_EVENT: usize = 1024 * 1024;
+/// The maximum of [`size`] of all parts of an answer together.
+const MAX_PARTS: usize = 16 * 1024 * 1024;
+
+/// The data of the events, parsed one by one, without comments and the end marker.
+struct Events<'a> {
+    /// The lines that are not read yet; `None` at the end.
+    rest: Option<&'a [u8]>,
+    /// Whether the end marker was there.
+    ended: bool,
+    /// The size of the parts that were kept.
+    kept: usize,
+}
+
+impl<'a> Events<'a> {
+    fn of(body: &'a [u8]) -> Self {
+        Self { rest: Some(body), ended: false, kept: 0 }
     }
-    (events, ended)
+
+    fn next_event(&mut self) -> Result<Option<Value>, StreamError> {
+        let mut data = Vec::new();
+        while let Some(rest) = self.rest {
+            let end = rest.iter().position(|byte| *byte == b'\n');
+            let line = &rest[..end.unwrap_or(rest.len())];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            self.rest = end.map(|end| &rest[end + 1..]);
+            if let Some(more) = line.strip_prefix(b"data:") {
+                if !data.is_empty() {
+                    data.push(b'\n');
+                }
+                data.extend_from_slice(more.strip_prefix(b" ").unwrap_or(more));
+                if data.len() > MAX_EVENT {
+                    return Err(StreamError::Unreadable);
+                }
+            }
+            // The last event may end without an empty line.
+            if (line.is_empty() || self.rest.is_none()) && !data.is_empty() {
+                self.ended |= data.trim_ascii() == b"[DONE]";
+                if let Ok(event) = serde_json::from_str(&String::from_utf8_lossy(&data)) {
+                    return Ok(Some(event));
+                }
+                data.clear();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Counts a part that is kept.
+    fn keep(&mut self, part: &Value) -> Result<(), StreamError> {
+        self.kept += size(part);
+        if self.kept > MAX_PARTS { Err(StreamError::TooLarge) } else { Ok(()) }
+    }
+}
+
+/// The size of a value in bytes: its strings, and something for each value.
+fn size(value: &Value) -> usize {
+    const EACH: usize = 16;
+    EACH + match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(size).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() + size(value)).sum(),
+        _ => 0,
+    }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
@@ -47,11 +95,11 @@ fn append(target: &mut Map<String, Value>, key: &str, more: &str) {
 
 /// Assembles a stream of chat completions.
 pub(super) fn chat_completion(body: &[u8]) -> Result<Value, StreamError> {
-    let (events, ended) = events(body);
+    let mut events = Events::of(body);
     let mut message = Map::new();
     let mut calls: Vec<Map<String, Value>> = Vec::new();
     let (mut finish, mut usage, mut seen) = (Value::Null, Value::Null, false);
-    for event in events {
+    while let Some(event) = events.next_event()? {
         if event.get("error").is_some_and(|error| !error.is_null()) {
             return Ok(event);
         }
@@ -64,6 +112,7 @@ pub(super) fn chat_completion(body: &[u8]) -> Result<Value, StreamError> {
             finish = reason.clone();
         }
         let Some(delta) = choice.get("delta").or(choice.get("message")) else { continue };
+        events.keep(delta)?;
         for field in ["content", "refusal"] {
             if let Some(more) = text(delta, field) {
                 append(&mut message, field, more);
@@ -82,7 +131,7 @@ pub(super) fn chat_completion(body: &[u8]) -> Result<Value, StreamError> {
     if !seen {
         return Err(StreamError::Unreadable);
     }
-    if finish.is_null() && !ended {
+    if finish.is_null() && !events.ended {
         return Err(StreamError::Incomplete);
     }
     if !calls.is_empty() {
@@ -131,15 +180,23 @@ fn add_call_part(calls: &mut Vec<Map<String, Value>>, part: &Value) {
 /// Assembles a stream of the Messages API.
 pub(super) fn messages(body: &[u8]) -> Result<Value, StreamError> {
     let (mut message, mut blocks, mut stopped) = (Map::new(), Vec::new(), false);
-    for event in events(body).0 {
+    let mut events = Events::of(body);
+    while let Some(event) = events.next_event()? {
         match text(&event, "type").unwrap_or_default() {
             "error" => return Ok(event),
             "message_start" => {
                 message = event["message"].as_object().cloned().unwrap_or_default();
             }
-            "content_block_start" => blocks.push((event["content_block"].clone(), String::new())),
-            "content_block_delta" => add_block_delta(&mut blocks, &event),
+            "content_block_start" => {
+                events.keep(&event["content_block"])?;
+                blocks.push((event["content_block"].clone(), String::new()));
+            }
+            "content_block_delta" => {
+                events.keep(&event["delta"])?;
+                add_block_delta(&mut blocks, &event);
+            }
             "message_delta" => {
+                events.keep(&event["usage"])?;
                 if let Some(reason) = event.pointer("/delta/stop_reason") {
                     message.insert("stop_reason".into(), reason.clone());
                 }
@@ -269,6 +326,34 @@ mod tests {
         #[case] expected: Result<(), StreamError>,
     ) {
         assert_eq!(chat_completion(body.as_bytes()).map(drop), expected);
+    }
+
+    #[test]
+    fn large_event_is_unreadable() {
+        for (length, expected) in
+            [(MAX_EVENT / 2, Ok(())), (MAX_EVENT, Err(StreamError::Unreadable))]
+        {
+            let delta =
+                json!({ "delta": { "content": "x".repeat(length) }, "finish_reason": "stop" });
+            let body = sse(&[json!({ "choices": [delta] })]);
+            assert_eq!(chat_completion(body.as_bytes()).map(drop), expected);
+        }
+    }
+
+    #[test]
+    fn parts_are_limited_together() {
+        // Each value takes far more memory than the two bytes of its text.
+        let values = json!(vec![0; 100_000]);
+        let chunk = json!({ "choices": [{ "delta": { "reasoning_details": values } }] });
+        let block = json!({ "type": "content_block_start", "content_block": { "x": values } });
+        let usage = json!({ "type": "message_delta", "usage": { "x": values } });
+        let start = json!({ "type": "message_start", "message": { "role": "assistant" } });
+        let body =
+            |first: &Value, part: &Value| sse(&[first.clone()]) + &sse(&vec![part.clone(); 11]);
+        let too_large = Err(StreamError::TooLarge);
+        assert_eq!(chat_completion(body(&chunk, &chunk).as_bytes()), too_large);
+        assert_eq!(messages(body(&start, &block).as_bytes()), too_large);
+        assert_eq!(messages(body(&start, &usage).as_bytes()), too_large);
     }
 
     #[test]
