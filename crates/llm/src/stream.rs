@@ -348,8 +348,9 @@ mod tests {
         let block = json!({ "type": "content_block_start", "content_block": { "x": values } });
         let usage = json!({ "type": "message_delta", "usage": { "x": values } });
         let start = json!({ "type": "message_start", "message": { "role": "assistant" } });
-        let body =
-            |first: &Value, part: &Value| sse(&[first.clone()]) + &sse(&vec![part.clone(); 11]);
+        let body = |first: &Value, part: &Value| {
+            sse(std::slice::from_ref(first)) + &sse(&vec![part.clone(); 11])
+        };
         let too_large = Err(StreamError::TooLarge);
         assert_eq!(chat_completion(body(&chunk, &chunk).as_bytes()), too_large);
         assert_eq!(messages(body(&start, &block).as_bytes()), too_large);
