@@ -7,11 +7,14 @@ use crate::source::Source;
 use crate::tau2_tools::{ReferenceCall, Tools, is_read};
 use domain::Draft;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 
 /// The maximum number of user turns. The simulator of τ²-bench may take 100 steps of user and
 /// agent together.
 const MAX_TURNS: u32 = 50;
 const TIMEOUT_SECONDS: u32 = 1800;
+/// The maximum number of reference calls. The tasks of the benchmark have a few dozen.
+const MAX_ACTIONS: usize = 1000;
 
 /// A simulated scenario. Adds the tools of its reference calls to `tools`.
 pub(crate) fn scenario(source: Source<'_>, tools: &mut Tools) -> Option<Draft> {
@@ -98,11 +101,8 @@ fn add_criteria(draft: &mut Map<String, Value>, criteria: Source<'_>, tools: &mu
     }
     let mut must_call: Vec<&str> = Vec::new();
     if basis.iter().any(|part| part == "ACTION") {
-        for call in &calls {
-            if !must_call.contains(&call.name.as_str()) {
-                must_call.push(&call.name);
-            }
-        }
+        let mut seen = HashSet::new();
+        must_call.extend(calls.iter().map(|call| &*call.name).filter(|name| seen.insert(*name)));
     }
     let said = criteria.texts("communicate_info");
     draft.insert(
@@ -135,7 +135,12 @@ fn add_criteria(draft: &mut Map<String, Value>, criteria: Source<'_>, tools: &mu
 /// The reference calls of the agent.
 fn reference_calls(criteria: &Source<'_>) -> Vec<ReferenceCall> {
     let mut calls = Vec::new();
-    for action in criteria.objects("actions") {
+    let actions = criteria.objects("actions");
+    if actions.len() > MAX_ACTIONS {
+        criteria.problem("actions", &format!("must have at most {MAX_ACTIONS} entries"));
+        return calls;
+    }
+    for action in actions {
         let name = action.text("name");
         let arguments = action.map("arguments").cloned().unwrap_or_default();
         if action.text("requestor") == "user" {
@@ -160,21 +165,21 @@ fn reference_calls(criteria: &Source<'_>) -> Vec<ReferenceCall> {
 /// A mock for each distinct call that changes something.
 fn mocks(calls: &[ReferenceCall]) -> Vec<Value> {
     let mut mocks: Vec<Value> = Vec::new();
+    let mut seen = HashSet::new();
     for call in calls.iter().filter(|call| !is_read(&call.name)) {
         let when: Map<String, Value> = match &call.compared {
             None => call.arguments.clone(),
-            Some(names) => call
-                .arguments
-                .iter()
-                .filter(|(name, _)| names.contains(name))
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            Some(names) => {
+                let names: HashSet<_> = names.iter().collect();
+                let compared = call.arguments.iter().filter(|(name, _)| names.contains(name));
+                compared.map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
         };
         let mut mock = json!({"tool": call.name, "result": {"status": "success"}});
         if !when.is_empty() {
             mock["when"] = Value::Object(when);
         }
-        if !mocks.contains(&mock) {
+        if seen.insert(mock.to_string()) {
             mocks.push(mock);
         }
     }

@@ -2,6 +2,7 @@
 //! calls.
 
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 
 /// Beginnings of the names of tools that change nothing.
 const READS: [&str; 8] =
@@ -33,7 +34,7 @@ impl Tools {
     pub(crate) fn add(&mut self, call: &ReferenceCall) {
         let arguments = schema(&Value::Object(call.arguments.clone()), 0);
         match self.seen.get_mut(&call.name) {
-            Some(known) => *known = merge(known, &arguments),
+            Some(known) => merge(known, arguments),
             None => {
                 self.seen.insert(call.name.clone(), arguments);
             }
@@ -64,7 +65,11 @@ fn schema(value: &Value, depth: usize) -> Value {
         Value::Object(_) if depth >= MAX_DEPTH => json!({"type": "object"}),
         Value::Array(entries) => {
             let items = entries.iter().map(|entry| schema(entry, depth + 1));
-            match items.reduce(|a, b| merge(&a, &b)) {
+            let merged = items.reduce(|mut a, b| {
+                merge(&mut a, b);
+                a
+            });
+            match merged {
                 Some(items) => json!({"type": "array", "items": items}),
                 None => json!({"type": "array"}),
             }
@@ -80,40 +85,55 @@ fn schema(value: &Value, depth: usize) -> Value {
     }
 }
 
-/// A schema for the values of both schemas.
-fn merge(a: &Value, b: &Value) -> Value {
+/// Extends the schema `a` to the values of `b`. It changes `a` in place, because a tool may
+/// have many calls and `a` may be large.
+fn merge(a: &mut Value, b: Value) {
     let kind = |schema: &Value| schema.get("type").and_then(Value::as_str).map(str::to_owned);
-    match (kind(a).as_deref(), kind(b).as_deref()) {
+    match (kind(a).as_deref(), kind(&b).as_deref()) {
         (Some("object"), Some("object")) => merge_objects(a, b),
-        (Some("array"), Some("array")) => match (a.get("items"), b.get("items")) {
-            (Some(a), Some(b)) => json!({"type": "array", "items": merge(a, b)}),
-            (Some(items), None) | (None, Some(items)) => json!({"type": "array", "items": items}),
-            (None, None) => json!({"type": "array"}),
-        },
+        (Some("array"), Some("array")) => merge_field(a, b, "items"),
         (Some("integer"), Some("number")) | (Some("number"), Some("integer")) => {
-            json!({"type": "number"})
+            *a = json!({"type": "number"});
         }
-        (a_kind, b_kind) if a_kind == b_kind => a.clone(),
-        _ => json!({}),
+        (a_kind, b_kind) if a_kind == b_kind => {}
+        _ => *a = json!({}),
+    }
+}
+
+/// Merges the schemas in one field of two objects, of which either may be absent.
+fn merge_field(a: &mut Value, mut b: Value, field: &str) {
+    let Some(of_b) = b.get_mut(field).map(Value::take) else { return };
+    match a.get_mut(field) {
+        Some(of_a) => merge(of_a, of_b),
+        None => a[field] = of_b,
     }
 }
 
 /// Properties of either object; required are those of both.
-fn merge_objects(a: &Value, b: &Value) -> Value {
-    let properties = |schema: &Value| {
-        schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
-    };
-    let required = |schema: &Value| {
-        schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default()
-    };
-    let mut merged = properties(a);
-    for (name, schema) in properties(b) {
-        let both = merged.get(&name).map_or_else(|| schema.clone(), |known| merge(known, &schema));
-        merged.insert(name, both);
+fn merge_objects(a: &mut Value, mut b: Value) {
+    let mut take = |field: &str| b.get_mut(field).map(Value::take);
+    let (required, properties) = (take("required"), take("properties"));
+    let of_b: HashSet<&str> = required
+        .iter()
+        .flat_map(|names| names.as_array().into_iter().flatten())
+        .filter_map(Value::as_str)
+        .collect();
+    if let Some(Value::Array(names)) = a.get_mut("required") {
+        names.retain(|name| name.as_str().is_some_and(|name| of_b.contains(name)));
     }
-    let of_b = required(b);
-    let required: Vec<_> = required(a).into_iter().filter(|name| of_b.contains(name)).collect();
-    json!({"type": "object", "properties": merged, "required": required})
+    let (Some(Value::Object(known)), Some(Value::Object(properties))) =
+        (a.get_mut("properties"), properties)
+    else {
+        return;
+    };
+    for (name, schema) in properties {
+        match known.get_mut(&name) {
+            Some(known) => merge(known, schema),
+            None => {
+                known.insert(name, schema);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 mod support;
 
 use domain::{Mode, OnUnmocked, ScenarioSpec};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
+use std::time::Duration;
 use support::{converted, read, shared_data};
 
 fn fixture() -> importers::Conversion {
@@ -68,6 +69,40 @@ fn tools_of_the_agent_are_inferred_from_all_tasks() {
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].clone()).collect();
     assert_eq!(names, ["get_user", "renew_loan"]);
     assert_eq!(tools[1]["parameters"]["properties"]["weeks"], json!({"type": "integer"}));
+}
+
+/// A file with one task that makes these calls.
+fn task(actions: &[Value]) -> Value {
+    json!([{"id": "0", "user_scenario": {"instructions": "Renew."},
+        "evaluation_criteria": {"actions": actions, "reward_basis": ["ACTION"]}}])
+}
+
+#[test]
+fn task_with_too_many_calls_is_a_problem() {
+    let action = json!({"name": "renew", "arguments": {}});
+    let Value::Array(entries) = task(&vec![action.clone(); 1001]) else { panic!("a list") };
+    let error = importers::convert("tasks", entries, true).expect_err("too many calls");
+    assert_eq!(error.problems[0].path, "[0].evaluation_criteria.actions");
+    assert_eq!(error.problems[0].message, "must have at most 1000 entries");
+    assert_eq!(converted("tasks", task(&vec![action; 1000])).documents.len(), 1);
+}
+
+/// Converting takes seconds at most; work that grows with the square takes minutes.
+#[test]
+fn calls_with_many_arguments_are_converted_in_linear_time() {
+    let arguments: Map<String, Value> =
+        (0..40_000).map(|i| (format!("argument_{i}"), i.into())).collect();
+    let names: Vec<_> = arguments.keys().cloned().collect();
+    let large = json!({"name": "renew", "arguments": arguments, "compare_args": names});
+    let mut actions = vec![json!({"name": "renew", "arguments": {"loan": 1}}); 998];
+    actions.insert(0, large.clone());
+    actions.insert(1, large);
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(converted("tasks", task(&actions))));
+    let conversion = receive.recv_timeout(Duration::from_secs(30)).expect("is converted in time");
+    let tool = &conversion.agent_tools[0]["parameters"];
+    assert_eq!(tool["properties"].as_object().map(Map::len), Some(40_001));
+    assert_eq!(tool["required"], json!([]));
 }
 
 #[test]

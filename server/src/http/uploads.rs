@@ -6,7 +6,8 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use domain::error::{AppError, ErrorCode};
 use domain::limits;
-use services::document_import::{Format, ImportFile};
+use domain::services::AppResult;
+use services::document_import::{self, Format, ImportFile, ReadFiles};
 use std::path::Path;
 
 /// The maximum number of files of one upload.
@@ -34,6 +35,15 @@ pub(super) async fn read_files(request: Request) -> Result<Vec<ImportFile>, Erro
         return Err(AppError::problem("file", "must be selected").into());
     }
     Ok(files)
+}
+
+/// Parses and converts the files on a thread for blocking work, because megabytes take long.
+///
+/// # Errors
+/// Those of [`document_import::read_files`].
+pub(super) async fn parse_files(files: Vec<ImportFile>) -> AppResult<ReadFiles> {
+    let parsed = tokio::task::spawn_blocking(move || document_import::read_files(&files)).await;
+    parsed.map_err(|error| services::internal(&error, "read the files of an import"))?
 }
 
 /// A file; `None` for another part and for the empty part of a form without a selected file.
@@ -65,4 +75,22 @@ fn unreadable(status: StatusCode) -> ErrorResponse {
     }
     let detail = "The upload could not be read: it is incomplete or no multipart/form-data.";
     AppError::new(ErrorCode::Malformed, detail).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_files;
+    use futures::poll;
+    use services::document_import::{Format, ImportFile};
+    use std::pin::pin;
+
+    #[tokio::test]
+    async fn files_are_parsed_on_another_thread() {
+        let entry = r#"{"kind": "agent"},"#.repeat(10_000);
+        let (name, text) = ("a.json".to_owned(), format!("[{}]", entry.trim_end_matches(',')));
+        let file = ImportFile { name, text, format: Format::Json };
+        let mut parsed = pin!(parse_files(vec![file]));
+        assert!(poll!(&mut parsed).is_pending(), "the worker is free meanwhile");
+        assert_eq!(parsed.await.expect("agents").documents.len(), 10_000);
+    }
 }

@@ -12,9 +12,7 @@ use axum::http::StatusCode;
 use domain::error::{AppError, ErrorCode};
 use domain::services::ImportReport;
 use domain::{DraftReader, limits};
-use services::document_import::{
-    Format, ImportFile, read_files, set_default_connection, set_default_model,
-};
+use services::document_import::{Format, ImportFile, set_default_connection, set_default_model};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -66,7 +64,7 @@ async fn import(
 ) -> ApiResult<(StatusCode, Json<ImportReport>)> {
     let ImportRequest { dry_run, name, connection, model } = params.read(ImportRequest::read)?;
     let files = files(request, name).await?;
-    let mut read = read_files(&files)?;
+    let mut read = uploads::parse_files(files).await?;
     if !model.is_empty() {
         set_default_model(&mut read.documents, &model);
     }

@@ -16,9 +16,7 @@ use domain::Draft;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{AppResult, ImportReport, SavedForm};
 use serde_json::{Value, json};
-use services::document_import::{
-    ReadFiles, read_files, set_default_connection_id, set_default_model,
-};
+use services::document_import::{ReadFiles, set_default_connection_id, set_default_model};
 
 const PAGE: &str = "/import";
 
@@ -30,7 +28,7 @@ pub(super) fn routes() -> Router<HttpState> {
 async fn check(user: Result<SignedIn, ErrorResponse>, request: Request) -> Response {
     let Ok(user) = user else { return sign_in() };
     let read = match uploads::read_files(request).await {
-        Ok(files) => read_files(&files),
+        Ok(files) => uploads::parse_files(files).await,
         Err(error) => Err(error.into_error()),
     };
     let shown = match read {
