@@ -1,7 +1,7 @@
 //! Extra headers of a connection. Some of them carry secrets, which are treated like
 //! the API key: encrypted, never returned, and not sent to another address.
 
-use super::{DraftReader, limits};
+use super::{Draft, DraftReader, limits};
 use std::collections::BTreeMap;
 
 /// Shown in place of the value of a secret header. A draft that contains it keeps the
@@ -35,18 +35,41 @@ pub fn is_secret_header(name: &str, value: &str) -> bool {
 /// Removes the values of secret headers or parameters from a field in one of its two forms.
 /// `separator` is the character after a name: `:` in headers, `=` in query parameters.
 pub fn remove_secret_values(pairs: &mut serde_json::Value, separator: char) {
+    replace_values(pairs, separator, "", hides);
+}
+
+/// Masks the values of secret headers in the requests of an agent's draft. Values with
+/// variables stay, because they are valid there. The parser refuses a masked value, so it
+/// cannot become the value of a header.
+pub fn mask_request_headers(draft: &mut Draft) {
+    let is_secret = |name: &str, value: &str| !value.contains("{{") && hides(name, value);
+    for request in ["request", "session/start", "session/end"] {
+        if let Some(pairs) = draft.0.pointer_mut(&format!("/http/{request}/headers")) {
+            replace_values(pairs, ':', MASKED_VALUE, is_secret);
+        }
+    }
+}
+
+fn replace_values(
+    pairs: &mut serde_json::Value,
+    separator: char,
+    replacement: &str,
+    is_replaced: impl Fn(&str, &str) -> bool,
+) {
     match pairs {
         serde_json::Value::String(text) => {
             let lines = text.lines().map(|line| match line.split_once(separator) {
-                Some((name, value)) if hides(name, value) => format!("{name}{separator}"),
+                Some((name, value)) if is_replaced(name, value) => {
+                    format!("{name}{separator} {replacement}").trim_end().to_owned()
+                }
                 _ => line.to_owned(),
             });
             *text = lines.collect::<Vec<_>>().join("\n");
         }
         serde_json::Value::Object(map) => {
             for (name, value) in map {
-                if hides(name, value.as_str().unwrap_or_default()) {
-                    *value = String::new().into();
+                if is_replaced(name, value.as_str().unwrap_or_default()) {
+                    *value = replacement.into();
                 }
             }
         }

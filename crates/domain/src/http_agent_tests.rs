@@ -1,7 +1,7 @@
 //! The part `http` of an agent.
 
 use super::http_agent::{HttpMethod, SessionIdPart, SessionMode, ToolVisibility};
-use super::{AgentSpec, Draft};
+use super::{AgentSpec, Draft, mask_request_headers};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -159,4 +159,30 @@ fn prompt_agent_still_needs_prompt_and_model() {
     let found = AgentSpec::parse(&draft).expect_err("problems");
     let paths: Vec<_> = found.iter().map(|problem| problem.path.as_str()).collect();
     assert_eq!(paths, ["system_prompt", "model"]);
+}
+
+#[test]
+fn secret_headers_of_all_requests_are_masked_and_refused() {
+    let mut changes = server_session();
+    changes.extend([
+        ("request.headers", json!("X-Team: desk\nX-Token: abc\nX-Session: {{session_id}}")),
+        ("session.start.headers", json!({"X-Upstream": "Bearer abc", "X-Team": "desk"})),
+        ("session.end", json!({"path": "/end", "headers": {"X-Signature": 7}})),
+        ("request.body", json!({"id": "{{session_id}}", "token": "abc"})),
+    ]);
+    let mut masked = draft(&changes);
+    mask_request_headers(&mut masked);
+    let Draft(Value::Object(fields)) = &masked else { panic!("an object") };
+    let http = &fields["http"];
+    assert_eq!(
+        http["request"]["headers"],
+        json!("X-Team: desk\nX-Token: ••••••••\nX-Session: {{session_id}}")
+    );
+    let upstream = json!({"X-Upstream": "••••••••", "X-Team": "desk"});
+    assert_eq!(http["session"]["start"]["headers"], upstream);
+    assert_eq!(http["session"]["end"]["headers"], json!({"X-Signature": "••••••••"}));
+    assert_eq!(http["request"]["body"]["token"], "abc", "only headers are masked");
+    let problems = AgentSpec::parse(&masked).expect_err("masks are refused");
+    let headers = problems.iter().filter(|problem| problem.path.ends_with("headers"));
+    assert_eq!(headers.count(), 3, "{problems:?}");
 }

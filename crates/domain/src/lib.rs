@@ -60,7 +60,9 @@ pub use connection::{
     ConnectionKind, ConnectionTest,
 };
 pub use connection_auth::{AuthScheme, ConnectionAuth};
-pub use connection_headers::{MASKED_VALUE, is_secret_header, remove_secret_values};
+pub use connection_headers::{
+    MASKED_VALUE, is_secret_header, mask_request_headers, remove_secret_values,
+};
 pub use connection_preset::{
     API_VERSION, ConnectionPreset, KeyUse, PresetFacts, azure_base_url, azure_resource,
     is_hosted_api,

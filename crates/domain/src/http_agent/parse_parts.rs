@@ -100,6 +100,7 @@ fn headers(reader: &mut DraftReader<'_>, usage: &mut Usage) -> BTreeMap<String, 
         } else if is_secret_header(name, value) && !value.contains("{{") {
             let message = format!("{name} may be a secret; enter it in the connection");
             reader.problem("headers", message);
+            continue;
         }
         if value.chars().any(|c| c.is_control() || !c.is_ascii()) || value.len() > 4096 {
             let message = "must be ASCII text on one line, at most 4096 bytes";

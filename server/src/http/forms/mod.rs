@@ -74,6 +74,7 @@ fn without_secrets(mut draft: Draft) -> Draft {
             }
         }
     }
+    domain::mask_request_headers(&mut draft);
     draft
 }
 

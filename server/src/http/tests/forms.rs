@@ -97,6 +97,18 @@ async fn rejected_form_is_stored_without_secrets() {
 }
 
 #[tokio::test]
+async fn secret_headers_of_a_deployed_agent_are_not_stored() {
+    let server = TestServer::new();
+    let body = "http[request][headers]=X-Token:+abc&http[session][start][headers]=X-Key:+abc\
+                &http[session][end][headers]=X-Turn:+{{turn}}&_action=add:tools";
+    post(&server, "/forms/agents", body).await;
+    let stored = server.fake.saved_forms.lock().remove(0);
+    assert_eq!(stored.draft.text("http.request.headers"), "X-Token: ••••••••");
+    assert_eq!(stored.draft.text("http.session.start.headers"), "X-Key: ••••••••");
+    assert_eq!(stored.draft.text("http.session.end.headers"), "X-Turn: {{turn}}");
+}
+
+#[tokio::test]
 async fn rejected_delete_shows_the_reason() {
     let server = TestServer::new();
     let response = post(&server, &format!("/forms/connections/{}/delete", id(3)), "").await;
