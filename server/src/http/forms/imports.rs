@@ -69,14 +69,15 @@ async fn redirect_to(user: &SignedIn, shown: AppResult<SavedForm>) -> Response {
 
 /// What an import would do, with the documents for the next step. They are stored as text,
 /// because stored forms lose fields whose names look like secrets, and schemas of tools may
-/// have such fields.
+/// have such fields. Only the headers of requests are masked.
 async fn preview(
     user: &SignedIn,
     read: ReadFiles,
     connection: &str,
     model: &str,
 ) -> AppResult<SavedForm> {
-    let original = read.documents.clone();
+    let mut original = read.documents.clone();
+    original.iter_mut().for_each(domain::mask_request_headers);
     let documents = with_defaults(read.documents.clone(), connection, model);
     let mut report = user.services.imports.import(&user.caller, documents, true).await?;
     read.complete_report(&mut report);

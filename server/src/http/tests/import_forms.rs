@@ -53,6 +53,27 @@ async fn files_are_checked_and_then_saved_with_the_selected_model() {
 }
 
 #[tokio::test]
+async fn secret_headers_in_files_are_not_stored() {
+    let server = TestServer::new();
+    let cookie = server.cookie().await;
+    let agent = r#"{"kind": "agent", "name": "Desk",
+        "http": {"request": {"headers": {"X-Token": "abc-secret", "X-Team": "desk"}}},
+        "tools": [{"name": "t", "parameters": {"properties": {"token": {"type": "string"}}}}]}"#;
+    upload(&server, &cookie, "desk.json", agent).await;
+    assert_eq!(
+        server.fake.imported.lock()[0].0[0].text("http.request.headers.X-Token"),
+        "abc-secret",
+        "what the user sent is checked"
+    );
+    let forms = server.fake.saved_forms.lock();
+    let stored = forms.last().expect("a form").draft.0.to_string();
+    assert!(!stored.contains("abc-secret"), "{stored}");
+    for kept in ["••••••••", "desk", "token"] {
+        assert!(stored.contains(kept), "{kept}: {stored}");
+    }
+}
+
+#[tokio::test]
 async fn unreadable_file_is_reported_on_the_page() {
     let server = TestServer::new();
     let cookie = server.cookie().await;
