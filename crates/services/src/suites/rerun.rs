@@ -39,12 +39,13 @@ impl Suites {
 }
 
 /// Whether a rerun continues the stored conversation: it finished and only the judging
-/// failed, or it stopped because the provider let no call through.
+/// failed, or it stopped because the provider let no call through. A deployed agent may have
+/// forgotten a session meanwhile, so a conversation with one begins anew.
 fn has_reusable_conversation(row: &RunRow) -> bool {
     let stopped_by_provider =
         row.error.as_ref().is_some_and(|error| error.kind.is_provider_outage());
-    row.status == RunStatus::Error
-        && (row.end_reason.is_some() || (stopped_by_provider && row.turns > 0))
+    let can_continue = stopped_by_provider && row.turns > 0 && row.session_id.is_none();
+    row.status == RunStatus::Error && (row.end_reason.is_some() || can_continue)
 }
 
 /// The judge and the simulated user that the suite of a run selected itself.
@@ -109,11 +110,20 @@ mod tests {
 
     /// A run that ended with this error after these turns.
     fn failed(kind: ErrorKind, messages: &[&str], end_reason: Option<EndReason>) -> RunRow {
+        failed_in_session(None, kind, messages, end_reason)
+    }
+
+    fn failed_in_session(
+        session_id: Option<String>,
+        kind: ErrorKind,
+        messages: &[&str],
+        end_reason: Option<EndReason>,
+    ) -> RunRow {
         let mut run = RunRow::new(&suite(1, 1, 1), &new_run(1), 0);
         let claim = RunTransition::Claim { owner: "w".into(), max_wait: Duration::ZERO };
         run.transition(claim, T0).unwrap();
         let end = finish(RunOutcome::error(kind, "fault"));
-        let change = RunChange { end_reason, finish: end.finish, ..turns(messages) };
+        let change = RunChange { end_reason, session_id, finish: end.finish, ..turns(messages) };
         let lease_epoch = run.lease_epoch;
         let commit = RunTransition::Commit { lease_epoch, change: Box::new(change) };
         run.transition(commit, at(1)).unwrap();
@@ -142,5 +152,16 @@ mod tests {
         }
         let empty = failed(ErrorKind::CircuitOpen, &[], None);
         assert!(!has_reusable_conversation(&empty), "there is nothing to continue");
+    }
+
+    #[test]
+    fn conversation_in_a_session_of_a_deployed_agent_begins_anew() {
+        let failed = |end_reason| {
+            let session = Some("s-1".to_owned());
+            failed_in_session(session, ErrorKind::ProviderUnavailable, &["a"], end_reason)
+        };
+        assert!(!has_reusable_conversation(&failed(None)), "the session may be forgotten");
+        let finished = failed(Some(EndReason::ScriptFinished));
+        assert!(has_reusable_conversation(&finished), "only the judging is left");
     }
 }
