@@ -348,11 +348,6 @@ pub trait Progress: Send + Sync {
     fn received(&self);
 }
 
-/// For answers that nobody waits for part by part.
-impl Progress for () {
-    fn received(&self) {}
-}
-
 /// An adapter of a protocol. Makes single attempts, without retries and waits.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
