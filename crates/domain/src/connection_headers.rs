@@ -152,7 +152,8 @@ pub(super) fn read_header_pairs(reader: &mut DraftReader<'_>) -> Vec<(String, St
         reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
     }
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    for (i, (name, _)) in pairs.iter().enumerate() {
+    // Comparing all of too many names would take quadratic time.
+    for (i, (name, _)) in pairs.iter().enumerate().take(limits::ITEMS) {
         if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
             reader.problem("headers", format!("{name} is specified twice"));
         }
