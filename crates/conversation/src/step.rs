@@ -48,7 +48,7 @@ pub enum Step {
     /// Judge the conversation (`judge::judge_step`).
     Judge,
     /// Parse the latest stored reply of the judge. Requires another call only if the first
-    /// reply is unreadable.
+    /// reply is unreadable, incomplete or misquotes.
     ParseReply {
         /// Whether this is the reply to the repair request, which is the last attempt.
         repaired: bool,

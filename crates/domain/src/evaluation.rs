@@ -128,8 +128,8 @@ pub struct Evaluation {
     pub judge_model: String,
     /// Version of the judge prompt.
     pub prompt_version: u32,
-    /// Number of judge calls; 2 if the first reply was unreadable or quoted words that nobody
-    /// said.
+    /// Number of judge calls; 2 if the first reply was unreadable, incomplete or quoted words that
+    /// nobody said.
     #[serde(default, rename = "asked")]
     pub judge_calls: u32,
     /// The latest reply of the judge, unmodified.

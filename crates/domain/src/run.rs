@@ -15,7 +15,7 @@ string_enum! {
         Running = "running" / "Running",
         Passed = "passed" / "Passed",
         Failed = "failed" / "Failed",
-        /// The judge's answers do not support a verdict.
+        /// There is not enough proof for passed or failed.
         Inconclusive = "inconclusive" / "Inconclusive",
         /// No verdict because of an error.
         Error = "error" / "Error",
@@ -55,7 +55,7 @@ string_enum! {
         /// Concurrency limit of runs or calls.
         Slot = "slot" / "a free slot",
         RateLimit = "rate_limit" / "the rate limit",
-        /// The circuit breaker of the connection is open.
+        /// The circuit of the connection is open or half-open, or the connection is suspended.
         Circuit = "circuit" / "the provider to recover",
     }
 }

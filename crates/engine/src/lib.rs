@@ -151,7 +151,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine. With `alone` (an embedded store), all runs that a previous
+    /// Starts the engine. With `is_only_engine` (an embedded store), all runs that a previous
     /// process held are recovered at once.
     ///
     /// # Errors
@@ -165,8 +165,8 @@ impl Engine {
         is_only_engine: bool,
     ) -> StoreResult<Self> {
         let now = clock.now();
-        // Runs that expired while no server was running end before they can be
-        // claimed.
+        // Runs that exceeded their deadline while no server was running end before they
+        // can be claimed.
         let mut summary = queue.reap(now).await?;
         if is_only_engine {
             let recovered = queue.recover_at_boot(now).await?;

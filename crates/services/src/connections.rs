@@ -67,7 +67,7 @@ pub trait ProviderAccess: Send + Sync + 'static {
 
     /// A connection was saved without a change of its endpoint: ends its
     /// suspensions, because their cause may have been fixed at the provider.
-    /// Everything else that was learned stays.
+    /// What its server rejected is forgotten too; learned limits and circuits stay.
     fn connection_saved(&self, _id: ConnectionId) {}
 }
 

@@ -18,12 +18,12 @@ pub struct Claim {
     pub owner: String,
     /// The limit of active runs of one user.
     pub runs_per_user: u32,
-    /// The longest parked time; extends the deadline.
+    /// How long a run may wait for a rate limit; extends the deadline.
     pub max_wait: Duration,
     /// The limit of rows in this transaction.
     pub most: u32,
-    /// Limits on new runs and, for `max_wait`, on new rejudges. They do
-    /// not apply to orphaned runs.
+    /// Limits on new runs. New rejudges wait for these limits too, at most `max_wait` after
+    /// their request. They do not apply to orphaned runs.
     pub admission_limits: Vec<AdmissionLimit>,
     /// How many runs the possible calls can serve. Orphaned runs are claimed
     /// nevertheless.

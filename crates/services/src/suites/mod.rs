@@ -2,7 +2,7 @@
 //!
 //! - `service`: starts, re-runs, cancels and rejudges; `start` and `rerun` have
 //!   its steps.
-//! - [`plan`]: what a start would do; pure.
+//! - [`preflight`]: what a start would do; pure.
 //! - `preflight_warnings`: problems of connections, found before a start.
 //! - `read`: what pages and API show. [`eta`]: the remaining time; pure.
 //! - `events`, `event_cache`: what streams read.
