@@ -49,6 +49,11 @@ impl QuoteIndex {
         Self { turns, budget }
     }
 
+    /// Whether the budget ended, so that some quotes were not searched everywhere.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.budget.is_spent()
+    }
+
     /// Returns the turn of the agent that contains the quote, or with `in_tools` the turn of
     /// the agent or a tool. Searches the named turn first: if that is a user turn and contains
     /// the quote, the quote is rejected even if the agent repeated it. If only another turn

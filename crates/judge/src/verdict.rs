@@ -27,15 +27,24 @@ pub struct EvaluationResult {
 /// question, which [`parse_reply`](super::parse_reply) guarantees.
 #[must_use]
 pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
+    evaluate_within(case, reply, Budget::new())
+}
+
+/// [`evaluate`] with this budget for the search of quotes.
+pub(super) fn evaluate_within(
+    case: &Case<'_>,
+    reply: JudgeReply,
+    budget: Budget,
+) -> EvaluationResult {
     let questions = questions(case.scenario);
     let with_tools = questions.iter().any(|question| question.evidence == EvidenceRule::Tool);
-    let mut quote_index = QuoteIndex::new(case.transcript, with_tools, Budget::new());
+    let mut quote_index = QuoteIndex::new(case.transcript, with_tools, budget);
     let items: Vec<Item> = questions
         .into_iter()
         .zip(reply.items)
         .map(|(question, answer)| verify_item(question, answer, &mut quote_index))
         .collect();
-    let outcome = decide(case, items);
+    let outcome = decide(case, items, !quote_index.is_exhausted());
     EvaluationResult {
         judge_score: reply.score,
         issues: reply.issues,
@@ -44,12 +53,19 @@ pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
     }
 }
 
-/// Computes the verdict from verified answers and the checks.
-pub(super) fn decide(case: &Case<'_>, items: Vec<Item>) -> EvaluationResult {
+/// Computes the verdict from verified answers and the checks. `all_searched` means that the
+/// budget was enough to search every quote.
+pub(super) fn decide(case: &Case<'_>, items: Vec<Item>, all_searched: bool) -> EvaluationResult {
     let checks = run_checks(case.scenario, case.transcript);
     let score = score(&items, &checks);
     let min_score = case.scenario.success_criteria.min_score;
-    let (verdict, summary) = verdict(&items, &checks, score, min_score);
+    // A quote that was not searched lowers the score without saying anything about the agent.
+    let required_score = all_searched.then_some(min_score);
+    let (mut verdict, mut summary) = verdict(&items, &checks, score, required_score);
+    if !all_searched && verdict == Verdict::Passed && is_below(score, min_score) {
+        verdict = Verdict::Inconclusive;
+        summary = "The conversation is too large to search it for every quote.".to_owned();
+    }
     EvaluationResult {
         score,
         judge_score: None,
@@ -121,6 +137,10 @@ fn score(items: &[Item], checks: &[Check]) -> Option<f64> {
     Some((f64::from(met) / f64::from(total) * 10_000.0).round() / 100.0)
 }
 
+fn is_below(score: Option<f64>, min_score: u32) -> bool {
+    score.is_some_and(|score| score < f64::from(min_score))
+}
+
 fn has_failed(check: &Check) -> bool {
     !check.ok && !check.undecided
 }
@@ -139,7 +159,7 @@ fn verdict(
     items: &[Item],
     checks: &[Check],
     score: Option<f64>,
-    min_score: u32,
+    min_score: Option<u32>,
 ) -> (Verdict, String) {
     let failed_check = checks.iter().find(|check| has_failed(check));
     let undecided = checks.iter().find(|check| check.undecided);
@@ -151,7 +171,9 @@ fn verdict(
         let counts = item.verified || unsupported.is_none();
         !is_failure_condition(item) && item.required && item.met == Some(false) && counts
     });
-    let too_low = score.filter(|score| *score < f64::from(min_score) && unsupported.is_none());
+    let too_low = min_score.and_then(|min_score| {
+        score.filter(|_| is_below(score, min_score) && unsupported.is_none())
+    });
     let unclear = items.iter().find(|item| is_inconclusive(item));
     let reason = if let Some(check) = failed_check {
         format!("A check failed: {}, {}.", check.check, check.detail)
@@ -160,7 +182,8 @@ fn verdict(
     } else if let Some(item) = not_met {
         format!("A required behavior is missing: {}.", shorten(&item.text))
     } else if let Some(score) = too_low {
-        format!("The score of {score} is below the required {min_score}{}.", unverified_note(items))
+        let required = min_score.unwrap_or_default();
+        format!("The score of {score} is below the required {required}{}.", unverified_note(items))
     } else if let Some(item) = unsupported.or(unclear) {
         return (Verdict::Inconclusive, inconclusive_summary(item));
     } else if let Some(check) = undecided {

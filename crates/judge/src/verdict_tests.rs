@@ -1,3 +1,4 @@
+use super::budget::Budget;
 use super::prompt::Case;
 use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
@@ -51,6 +52,10 @@ fn sample_transcript() -> Vec<Turn> {
 }
 
 fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> EvaluationResult {
+    outcome_within(scenario, answers, Budget::new())
+}
+
+fn outcome_within(scenario: &ScenarioSpec, answers: &[Answer], budget: Budget) -> EvaluationResult {
     let (agent, transcript) = (agent(json!({})), sample_transcript());
     let case = Case { agent: &agent, scenario, transcript: &transcript, end_reason: None };
     let reply = JudgeReply {
@@ -60,7 +65,25 @@ fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> EvaluationResult {
         score: Some(99.0),
         opinion: None,
     };
-    evaluate(&case, reply)
+    evaluate_within(&case, reply, budget)
+}
+
+/// The score would be 0, but nobody searched the quotes.
+#[rstest]
+#[case::not_searched(Quoted, 1, Inconclusive)]
+#[case::searched(Quoted, 1_000_000, Passed)]
+#[case::wrong_although_searched(Wrong, 1_000_000, Failed)]
+fn quotes_beyond_the_budget_never_fail_a_run(
+    #[case] answer: Answer,
+    #[case] bytes: u64,
+    #[case] expected: Verdict,
+) {
+    let scenario = scenario(json!({
+        "expected_behaviors": [{"text": "Optional", "required": false}],
+        "success_criteria": {"min_score": 50}
+    }));
+    let result = outcome_within(&scenario, &[answer], Budget::of_bytes(bytes));
+    assert_eq!(result.verdict, expected, "{}", result.summary);
 }
 
 /// One required behavior, one optional behavior and one failure condition.
@@ -195,7 +218,7 @@ fn checks_decide_without_questions(
     let spec = scenario(json!({"success_criteria": criteria}));
     let (agent, transcript) = (agent(json!({})), sample_transcript());
     let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
-    let outcome = decide(&case, Vec::new());
+    let outcome = decide(&case, Vec::new(), true);
     assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict));
     assert_eq!(outcome.judge_score, None);
 }

@@ -29,7 +29,7 @@ pub fn decide_without_judge(case: &Case<'_>) -> Option<EvaluationResult> {
             let summary = "The provider cut off every answer of the agent before its first word, so there is nothing to check. Raise the agent's max tokens per reply, or look at the provider's content filter.";
             Some(unanswered(case, Verdict::Inconclusive, None, "", summary))
         }
-        (Activity::Active, false) => Some(decide(case, Vec::new())),
+        (Activity::Active, false) => Some(decide(case, Vec::new(), true)),
         (Activity::Active | Activity::CutOff, true) => None,
     }
 }
