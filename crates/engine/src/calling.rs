@@ -129,7 +129,7 @@ impl CallContext<'_> {
         let call = Call {
             user_id: self.user_id,
             order: self.order,
-            probe: false,
+            is_manual_probe: false,
             resolver: &StoredEndpoint { context: self, connection },
             request,
             limits,

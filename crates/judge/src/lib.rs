@@ -6,7 +6,8 @@
 //!
 //! - [`judge_request`] and [`repair_request`] build the requests. Every evaluation
 //!   stores the [`PROMPT_VERSION`].
-//! - [`parse_reply`] parses the reply strictly.
+//! - [`parse_reply`] parses a complete reply strictly; [`judge_step`] also uses what it
+//!   can of an incomplete one.
 //! - [`evaluate`] and [`decide_without_judge`] compute the verdict.
 //! - [`parse_prompt`] reads a judge request for the demo model.
 

@@ -24,7 +24,7 @@ pub struct EvaluationResult {
 }
 
 /// Computes the verdict from the judge's answers. The reply must contain one answer per
-/// question, which [`parse_reply`](super::parse_reply) guarantees.
+/// question, in their order.
 #[must_use]
 pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
     evaluate_within(case, reply, Budget::new())

@@ -1,29 +1,30 @@
-//! One attempt, repeated without what the server rejects.
+//! The adapter of a protocol: one attempt, repeated without what the server rejects.
 
 use super::adjustment::{AdjustmentKey, Adjustments, Field, Learned, next_adjustment};
 use super::classify;
-use super::http::{HttpResponse, TransportError, is_event_stream};
+use super::http::{HttpClient, HttpResponse, TransportError, is_event_stream};
 use super::stream::StreamError;
 use async_trait::async_trait;
-use domain::{ConnectionKind, Timestamp};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress};
+use domain::ConnectionKind;
+use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
+use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
+use std::marker::PhantomData;
 
 /// The maximum number of adjustments within one attempt.
 const MAX_ADJUSTMENTS: usize = 4;
 
-/// A protocol: how a request is sent and its reply read.
-#[async_trait]
-pub(crate) trait Protocol: Send + Sync {
+/// A protocol: how a request is written and its reply read.
+pub trait Protocol: Send + Sync + 'static {
     const KIND: ConnectionKind;
+    /// Appended to the base URL of the connection.
+    const PATH: &'static str;
 
-    /// Sends a request to which the adjustments are applied already.
-    async fn post(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-        form: RequestForm<'_>,
-    ) -> Result<HttpResponse, CallError>;
+    /// The headers that every request needs.
+    fn headers(endpoint: &Endpoint) -> HeaderMap;
+
+    /// The body of a request to which the adjustments are applied already.
+    fn body(endpoint: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value;
 
     /// Assembles a streamed answer to the body that would have come at once.
     fn assemble(body: &[u8]) -> Result<Value, StreamError>;
@@ -31,75 +32,122 @@ pub(crate) trait Protocol: Send + Sync {
     /// Parses a reply to the request without adjustments. The error describes the
     /// unexpected structure.
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str>;
-
-    fn now(&self) -> Timestamp;
-
-    /// The maximum size of a body that comes at once.
-    fn max_body(&self) -> usize;
 }
 
-/// Makes one attempt with the known adjustments. If the server rejects a field or a value,
-/// repeats the request without it, at most four times.
-pub(crate) async fn complete<P: Protocol>(
-    protocol: &P,
-    learned: &Learned,
-    endpoint: &Endpoint,
-    request: &ChatRequest,
-    progress: Option<&dyn Progress>,
-) -> Result<ChatReply, CallError> {
-    let key = AdjustmentKey::new(endpoint, &request.model);
-    let known = learned.get(&key);
-    let mut used = known.clone();
-    let mut lasting_limit = known.max_tokens;
-    let mut response = protocol
-        .post(endpoint, &used.apply(request), RequestForm { adjustments: &used, progress })
-        .await?;
-    for _ in 0..MAX_ADJUSTMENTS {
-        let rejected = (response.status, response.body.as_slice());
-        let Some(next) = next_adjustment(rejected, P::KIND, request, &used) else { break };
-        if next.lasting && next.adjustments.max_tokens != used.max_tokens {
-            lasting_limit = next.adjustments.max_tokens;
-        }
-        used = next.adjustments;
-        response = protocol
-            .post(endpoint, &used.apply(request), RequestForm { adjustments: &used, progress })
-            .await?;
-    }
-    if is_event_stream(&response.headers) {
-        response.body = whole_body(protocol, &response, endpoint)?;
-    }
-    let reply = classify::reply(&response, endpoint, request, protocol.now(), P::read)?;
-    // After a failure it is unknown whether the adjustments work.
-    let lasting = Adjustments { max_tokens: lasting_limit, ..used.clone() };
-    if lasting != known {
-        learned.remember(&key, &lasting);
-    }
-    Ok(ChatReply { adjustments: used.describe(request), ..reply })
+/// Calls servers over one protocol.
+pub struct Adapter<P> {
+    http: HttpClient,
+    learned: Learned,
+    protocol: PhantomData<P>,
 }
 
-fn whole_body<P: Protocol>(
-    protocol: &P,
-    response: &HttpResponse,
-    endpoint: &Endpoint,
-) -> Result<Vec<u8>, CallError> {
-    let max_body = protocol.max_body();
-    let failure = match P::assemble(&response.body).map(|body| body.to_string().into_bytes()) {
-        Ok(body) if body.len() <= max_body => return Ok(body),
-        // The body is classified as it is: not JSON, or an error response.
-        Err(StreamError::Unreadable) if response.body.len() <= max_body => {
-            return Ok(response.body.clone());
+impl<P: Protocol> Adapter<P> {
+    #[must_use]
+    pub fn new(http: HttpClient) -> Self {
+        Self::with_learned(http, Learned::default())
+    }
+
+    /// An adapter that knows what servers reject.
+    #[must_use]
+    pub fn with_learned(http: HttpClient, learned: Learned) -> Self {
+        Self { http, learned, protocol: PhantomData }
+    }
+
+    /// Makes one attempt with the known adjustments. If the server rejects a field or a
+    /// value, repeats the request without it, at most four times.
+    async fn attempt(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: Option<&dyn Progress>,
+    ) -> Result<ChatReply, CallError> {
+        let key = AdjustmentKey::new(endpoint, &request.model);
+        let known = self.learned.get(&key);
+        let mut used = known.clone();
+        let mut lasting_limit = known.max_tokens;
+        let mut response = self.send(endpoint, request, &used, progress).await?;
+        for _ in 0..MAX_ADJUSTMENTS {
+            let rejected = (response.status, response.body.as_slice());
+            let Some(next) = next_adjustment(rejected, P::KIND, request, &used) else { break };
+            if next.lasting && next.adjustments.max_tokens != used.max_tokens {
+                lasting_limit = next.adjustments.max_tokens;
+            }
+            used = next.adjustments;
+            response = self.send(endpoint, request, &used, progress).await?;
         }
-        Err(StreamError::Incomplete) => {
-            TransportError::Truncated("the stream ended before the answer".into())
+        if is_event_stream(&response.headers) {
+            response.body = self.whole_body(&response, endpoint)?;
         }
-        _ => TransportError::TooLarge(max_body),
-    };
-    Err(classify::transport_error(&failure, endpoint))
+        let reply =
+            classify::reply(&response, endpoint, request, self.http.clock().now(), P::read)?;
+        // After a failure it is unknown whether the adjustments work.
+        let lasting = Adjustments { max_tokens: lasting_limit, ..used.clone() };
+        if lasting != known {
+            self.learned.remember(&key, &lasting);
+        }
+        Ok(ChatReply { adjustments: used.describe(request), ..reply })
+    }
+
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        adjustments: &Adjustments,
+        progress: Option<&dyn Progress>,
+    ) -> Result<HttpResponse, CallError> {
+        let request = adjustments.apply(request);
+        let body = P::body(endpoint, &request, RequestForm { adjustments, progress });
+        let headers = P::headers(endpoint);
+        self.http
+            .post(endpoint, P::PATH, headers, &request.call_id, &body, progress)
+            .await
+            .map_err(|failure| classify::transport_error(&failure, endpoint))
+    }
+
+    fn whole_body(
+        &self,
+        response: &HttpResponse,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<u8>, CallError> {
+        let max_body = self.http.options().max_body;
+        let failure = match P::assemble(&response.body).map(|body| body.to_string().into_bytes()) {
+            Ok(body) if body.len() <= max_body => return Ok(body),
+            // The body is classified as it is: not JSON, or an error response.
+            Err(StreamError::Unreadable) if response.body.len() <= max_body => {
+                return Ok(response.body.clone());
+            }
+            Err(StreamError::Incomplete) => {
+                TransportError::Truncated("the stream ended before the answer".into())
+            }
+            _ => TransportError::TooLarge(max_body),
+        };
+        Err(classify::transport_error(&failure, endpoint))
+    }
+}
+
+#[async_trait]
+impl<P: Protocol> Provider for Adapter<P> {
+    async fn complete(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+    ) -> Result<ChatReply, CallError> {
+        self.attempt(endpoint, request, None).await
+    }
+
+    async fn stream(
+        &self,
+        endpoint: &Endpoint,
+        request: &ChatRequest,
+        progress: &dyn Progress,
+    ) -> Result<ChatReply, CallError> {
+        self.attempt(endpoint, request, Some(progress)).await
+    }
 }
 
 /// How a request is sent.
 #[derive(Clone, Copy)]
-pub(crate) struct RequestForm<'a> {
+pub struct RequestForm<'a> {
     pub(crate) adjustments: &'a Adjustments,
     /// Learns of the parts of a streamed answer; `None` if it is to come at once.
     pub(crate) progress: Option<&'a dyn Progress>,

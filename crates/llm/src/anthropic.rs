@@ -1,14 +1,11 @@
 //! The adapter of Anthropic's Messages API.
 
-use super::adjusted_call::{Protocol, RequestForm, complete, merge};
-use super::adjustment::{Learned, OutputForm};
-use super::classify;
-use super::http::{HttpClient, HttpResponse};
+use super::adjusted_call::{Adapter, Protocol, RequestForm, merge};
+use super::adjustment::OutputForm;
 use super::stream::{self, StreamError};
-use async_trait::async_trait;
-use domain::{ConnectionKind, FinishReason, ReasoningEffort, Timestamp, ToolCall};
+use domain::{ConnectionKind, FinishReason, ReasoningEffort, ToolCall};
 use llm_types::reply::{assemble, or_placeholder, token_parts};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Message, Progress, Provider};
+use llm_types::{ChatReply, ChatRequest, Endpoint, Message};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
@@ -17,64 +14,26 @@ const VERSION: &str = "2023-06-01";
 /// The name of this protocol in the state of a reply.
 const STATE: &str = "anthropic";
 
-pub struct Anthropic {
-    http: HttpClient,
-    learned: Learned,
-}
+/// The adapter of this protocol.
+pub type Anthropic = Adapter<Messages>;
 
-impl Anthropic {
-    #[must_use]
-    pub fn new(http: HttpClient) -> Self {
-        Self::with_learned(http, Learned::default())
-    }
+/// The Messages API.
+pub enum Messages {}
 
-    /// An adapter that knows what servers reject.
-    #[must_use]
-    pub fn with_learned(http: HttpClient, learned: Learned) -> Self {
-        Self { http, learned }
-    }
-}
-
-#[async_trait]
-impl Provider for Anthropic {
-    async fn complete(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-    ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request, None).await
-    }
-
-    async fn stream(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-        progress: &dyn Progress,
-    ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request, Some(progress)).await
-    }
-}
-
-#[async_trait]
-impl Protocol for Anthropic {
+impl Protocol for Messages {
     const KIND: ConnectionKind = ConnectionKind::Anthropic;
+    const PATH: &'static str = "/v1/messages";
 
-    async fn post(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-        form: RequestForm<'_>,
-    ) -> Result<HttpResponse, CallError> {
-        let headers = version_header(endpoint);
-        let unsent = |failure| classify::transport_error(&failure, endpoint);
+    fn headers(endpoint: &Endpoint) -> HeaderMap {
+        version_header(endpoint)
+    }
+
+    fn body(_: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value {
         let mut body = body(request, form.adjustments.output);
         if form.streams() {
             body["stream"] = json!(true);
         }
-        self.http
-            .post(endpoint, "/v1/messages", headers, &request.call_id, &body, form.progress)
-            .await
-            .map_err(unsent)
+        body
     }
 
     fn assemble(body: &[u8]) -> Result<Value, StreamError> {
@@ -83,14 +42,6 @@ impl Protocol for Anthropic {
 
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
         read(json, request)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.http.clock().now()
-    }
-
-    fn max_body(&self) -> usize {
-        self.http.options().max_body
     }
 }
 

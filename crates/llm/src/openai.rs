@@ -1,77 +1,35 @@
 //! The adapter of OpenAI's Chat Completions API and compatible servers.
 
-use super::adjusted_call::{Protocol, RequestForm, complete};
-use super::adjustment::Learned;
-use super::classify;
-use super::http::{HttpClient, HttpResponse};
+use super::adjusted_call::{Adapter, Protocol, RequestForm};
 use super::openai_wire::{body, read};
 use super::stream::{self, StreamError};
-use async_trait::async_trait;
-use domain::{ConnectionKind, Timestamp};
-use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
+use domain::ConnectionKind;
+use llm_types::{ChatReply, ChatRequest, Endpoint};
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-pub struct OpenAi {
-    http: HttpClient,
-    learned: Learned,
-}
+/// The adapter of this protocol.
+pub type OpenAi = Adapter<ChatCompletions>;
 
-impl OpenAi {
-    #[must_use]
-    pub fn new(http: HttpClient) -> Self {
-        Self::with_learned(http, Learned::default())
-    }
+/// The Chat Completions API.
+pub enum ChatCompletions {}
 
-    /// An adapter that knows what servers reject.
-    #[must_use]
-    pub fn with_learned(http: HttpClient, learned: Learned) -> Self {
-        Self { http, learned }
-    }
-}
-
-#[async_trait]
-impl Provider for OpenAi {
-    async fn complete(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-    ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request, None).await
-    }
-
-    async fn stream(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-        progress: &dyn Progress,
-    ) -> Result<ChatReply, CallError> {
-        complete(self, &self.learned, endpoint, request, Some(progress)).await
-    }
-}
-
-#[async_trait]
-impl Protocol for OpenAi {
+impl Protocol for ChatCompletions {
     const KIND: ConnectionKind = ConnectionKind::OpenAi;
+    const PATH: &'static str = "/chat/completions";
 
-    async fn post(
-        &self,
-        endpoint: &Endpoint,
-        request: &ChatRequest,
-        form: RequestForm<'_>,
-    ) -> Result<HttpResponse, CallError> {
-        let unsent = |failure| classify::transport_error(&failure, endpoint);
-        let headers = HeaderMap::new();
+    fn headers(_: &Endpoint) -> HeaderMap {
+        HeaderMap::new()
+    }
+
+    fn body(endpoint: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value {
         let mut body = body(request, form.adjustments, is_openai(&endpoint.base_url));
         if form.streams() {
             body["stream"] = json!(true);
             // Without it, a stream does not report its usage.
             body["stream_options"] = json!({ "include_usage": true });
         }
-        self.http
-            .post(endpoint, "/chat/completions", headers, &request.call_id, &body, form.progress)
-            .await
-            .map_err(unsent)
+        body
     }
 
     fn assemble(body: &[u8]) -> Result<Value, StreamError> {
@@ -80,14 +38,6 @@ impl Protocol for OpenAi {
 
     fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
         read(json, request)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.http.clock().now()
-    }
-
-    fn max_body(&self) -> usize {
-        self.http.options().max_body
     }
 }
 

@@ -64,7 +64,7 @@ async fn call_with(
     let call = Call {
         user_id: UserId(Uuid::from_u128(1)),
         order: CallOrder::default(),
-        probe: false,
+        is_manual_probe: false,
         resolver: &endpoint(url),
         request: &chat_request("hi"),
         limits: CallLimits { call_timeout, active_left, max_wait, circuit_wait },

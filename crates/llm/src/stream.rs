@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// Why a stream cannot be assembled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum StreamError {
+pub enum StreamError {
     /// It ended before the answer did.
     Incomplete,
     /// It contains no events of this protocol, or one that is too large.

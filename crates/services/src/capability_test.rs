@@ -54,7 +54,7 @@ pub(crate) fn outcome_of_reply(
         }
         Capability::Tools => (
             CapabilityStatus::Failed,
-            "The model did not call the tool that it was told to call: agents with tools may not \
+            "The model did not call the required tool: agents with tools may not \
              work with this model."
                 .to_owned(),
         ),

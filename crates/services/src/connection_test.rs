@@ -84,7 +84,7 @@ impl ProviderAccess for OutboundAccess {
         let call = Call {
             user_id: caller.user_id,
             order: CallOrder::default(),
-            probe: false,
+            is_manual_probe: false,
             resolver: &endpoint,
             request,
             limits,
@@ -139,7 +139,7 @@ impl OutboundAccess {
         let call = Call {
             user_id: caller.user_id,
             order: CallOrder::default(),
-            probe: true,
+            is_manual_probe: true,
             resolver: endpoint,
             request: &request,
             limits,

@@ -51,79 +51,31 @@ impl Layout {
     }
 }
 
-const CUSTOM: FieldOrder = &[
-    "name",
-    "kind",
-    "base_url",
-    "auth.scheme",
-    "auth.username",
-    "auth.token_url",
-    "auth.client_id",
-    "auth.scope",
-    "api_key",
-    "remove_key",
-    "timeout_seconds",
-    "query",
-    "headers",
-];
-const HOSTED: FieldOrder = &[
-    "name",
-    "api_key",
-    "remove_key",
-    "base_url",
-    "auth.scheme",
-    "auth.username",
-    "auth.token_url",
-    "auth.client_id",
-    "auth.scope",
-    "timeout_seconds",
-    "query",
-    "headers",
-];
-const AZURE: FieldOrder = &[
-    "name",
-    "resource",
-    "api_version",
-    "api_key",
-    "remove_key",
-    "base_url",
-    "auth.scheme",
-    "auth.username",
-    "auth.token_url",
-    "auth.client_id",
-    "auth.scope",
-    "timeout_seconds",
-    "query",
-    "headers",
-];
-const LOCAL: FieldOrder = &[
-    "name",
-    "base_url",
-    "api_key",
-    "remove_key",
-    "auth.scheme",
-    "auth.username",
-    "auth.token_url",
-    "auth.client_id",
-    "auth.scope",
-    "timeout_seconds",
-    "query",
-    "headers",
-];
-const LOCAL_WITHOUT_KEY: FieldOrder = &[
-    "name",
-    "base_url",
-    "auth.scheme",
-    "auth.username",
-    "auth.token_url",
-    "auth.client_id",
-    "auth.scope",
-    "api_key",
-    "remove_key",
-    "timeout_seconds",
-    "query",
-    "headers",
-];
+/// The order of the fields. All forms have the fields of the authentication together, and
+/// end with the unusual ones.
+macro_rules! field_order {
+    ($($before:literal)* ; $($after:literal)*) => {
+        &[
+            "name",
+            $($before,)*
+            "auth.scheme",
+            "auth.username",
+            "auth.token_url",
+            "auth.client_id",
+            "auth.scope",
+            $($after,)*
+            "timeout_seconds",
+            "query",
+            "headers",
+        ]
+    };
+}
+
+const CUSTOM: FieldOrder = field_order!("kind" "base_url"; "api_key" "remove_key");
+const HOSTED: FieldOrder = field_order!("api_key" "remove_key" "base_url";);
+const AZURE: FieldOrder = field_order!("resource" "api_version" "api_key" "remove_key" "base_url";);
+const LOCAL: FieldOrder = field_order!("base_url" "api_key" "remove_key";);
+const LOCAL_WITHOUT_KEY: FieldOrder = field_order!("base_url"; "api_key" "remove_key");
 /// The fields whose values are always unusual.
 const OPTIONAL: [&str; 3] = ["timeout_seconds", "query", "headers"];
 

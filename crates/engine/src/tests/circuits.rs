@@ -89,7 +89,7 @@ async fn trip(outbound: &Outbound) {
         outbound.call(Call {
             user_id: user(1),
             order: CallOrder::default(),
-            probe: false,
+            is_manual_probe: false,
             resolver: &endpoint,
             request: &request,
             limits,

@@ -87,7 +87,7 @@ impl TestEnv {
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
             order: CallOrder::default(),
-            probe: false,
+            is_manual_probe: false,
             resolver: &self.endpoint,
             request: &chat_request("hi"),
             limits,

@@ -157,7 +157,7 @@ impl Breakers {
 impl Gate for Breakers {
     fn acquire(&self, key: &CallKey, now: Timestamp) -> Admission {
         let shared = self.get_or_insert(key.user_id, key.connection_id);
-        match shared.acquire(&key.model, key.probe, now) {
+        match shared.acquire(&key.model, key.is_manual_probe, now) {
             Acquire::Granted(ticket) => {
                 Admission::Granted(Box::new(BreakerPermit { shared, ticket: Some(ticket) }))
             }
@@ -197,8 +197,8 @@ async fn wait(
 }
 
 impl SharedCircuit {
-    fn acquire(&self, model: &str, probe: bool, now: Timestamp) -> Acquire {
-        self.update(None, |circuit| circuit.acquire(model, probe, now))
+    fn acquire(&self, model: &str, is_manual_probe: bool, now: Timestamp) -> Acquire {
+        self.update(None, |circuit| circuit.acquire(model, is_manual_probe, now))
     }
 
     /// Updates the circuit, and reports a change of its state. `error` is the error

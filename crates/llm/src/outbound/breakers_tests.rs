@@ -35,7 +35,7 @@ async fn circuits_are_per_user_and_connection() {
     let mut elsewhere = key(1);
     elsewhere.connection_id = ConnectionId(Uuid::from_u128(2));
     granted(breakers.acquire(&elsewhere, clock.now()));
-    granted(breakers.acquire(&CallKey { probe: true, ..key(1) }, clock.now()));
+    granted(breakers.acquire(&CallKey { is_manual_probe: true, ..key(1) }, clock.now()));
     let user = |n| UserId(Uuid::from_u128(n));
     let state = |n| breakers.view(user(n), connection(), clock.now()).state;
     assert_eq!((state(1), state(2)), (BreakerState::Open, BreakerState::Closed));
@@ -94,7 +94,7 @@ async fn waiters_are_rejected_on_suspension() {
         status: Some(401),
         ..CallError::new(Decision::GiveUp(ErrorKind::CredentialInvalid), "No valid key.")
     };
-    let own = CallKey { probe: true, ..key(1) };
+    let own = CallKey { is_manual_probe: true, ..key(1) };
     granted(breakers.acquire(&own, clock.now())).finish(Err(&unauthorized));
     let rejected = tokio::time::timeout(SECOND, permit).await.expect("at once").expect("joins");
     assert_eq!(rejected.err().map(|error| error.kind()), Some(ErrorKind::CredentialInvalid));

@@ -57,8 +57,8 @@ impl Bucket {
     /// When a call may be sent. What was learned does not apply to a manual probe: neither
     /// concurrency and rate nor a stop, because a user who presses "Retry now" knows
     /// better than a `Retry-After` of a day. The probe is the trial of the stop.
-    pub(super) fn ready(&self, size: RequestSize, probe: bool, now: Timestamp) -> Ready {
-        let full = !probe && self.in_flight() >= self.concurrency.limit();
+    pub(super) fn ready(&self, size: RequestSize, is_manual_probe: bool, now: Timestamp) -> Ready {
+        let full = !is_manual_probe && self.in_flight() >= self.concurrency.limit();
         let concurrency = if full { Ready::AfterCall } else { Ready::Now };
         let cost = costs(self.estimator.estimate(size));
         let windows = self.windows.iter().zip(cost).enumerate().map(|(kind, (window, cost))| {
@@ -68,8 +68,11 @@ impl Bucket {
             let spent = unreported.fold(0_u64, |sum, call| sum.saturating_add(call.cost[kind]));
             window.ready(cost, spent, now)
         });
-        let learned =
-            if probe { Ready::Now } else { self.rate.ready(now).max(self.stop.ready(now)) };
+        let learned = if is_manual_probe {
+            Ready::Now
+        } else {
+            self.rate.ready(now).max(self.stop.ready(now))
+        };
         windows.chain([learned, concurrency]).max().unwrap_or(Ready::Now)
     }
 

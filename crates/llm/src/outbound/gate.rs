@@ -17,7 +17,7 @@ pub(super) struct CallKey {
     /// No attempt is made before: the Retry-After of the call, or its backoff.
     pub(super) not_before: Option<Timestamp>,
     /// Marks a manual probe ("Retry now").
-    pub(super) probe: bool,
+    pub(super) is_manual_probe: bool,
     pub(super) size: RequestSize,
 }
 

@@ -30,7 +30,7 @@ pub(super) fn key(user: u128) -> CallKey {
         model: "m".into(),
         order: CallOrder::default(),
         not_before: None,
-        probe: false,
+        is_manual_probe: false,
         size: RequestSize { bytes: 40, max_tokens: 10 },
     }
 }

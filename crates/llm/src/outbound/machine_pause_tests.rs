@@ -23,7 +23,7 @@ fn key() -> CallKey {
         model: "m".into(),
         order: CallOrder::default(),
         not_before: None,
-        probe: false,
+        is_manual_probe: false,
         size: RequestSize { bytes: 40, max_tokens: 10 },
     }
 }

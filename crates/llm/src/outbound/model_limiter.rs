@@ -37,7 +37,7 @@ struct State {
 
 struct Waiter {
     size: RequestSize,
-    probe: bool,
+    is_manual_probe: bool,
     sender: oneshot::Sender<LimiterPermit>,
 }
 
@@ -94,8 +94,8 @@ impl ModelLimiter {
     /// Grants a permit, or adds the call to the queue.
     fn request(self: &Arc<Self>, key: &CallKey, now: Timestamp) -> Requested {
         let mut state = self.state.lock();
-        let ready = state.bucket.ready(key.size, key.probe, now);
-        let is_first = key.probe || state.queue.is_empty(Waiter::is_alive);
+        let ready = state.bucket.ready(key.size, key.is_manual_probe, now);
+        let is_first = key.is_manual_probe || state.queue.is_empty(Waiter::is_alive);
         if ready == Ready::Now && is_first {
             state.queue.serve(key.user_id);
             let number = state.bucket.reserve(key.size, now);
@@ -104,7 +104,7 @@ impl ModelLimiter {
             return Requested::Granted(LimiterPermit::new(self.clone(), number));
         }
         let (sender, receiver) = oneshot::channel();
-        let waiter = Waiter { size: key.size, probe: key.probe, sender };
+        let waiter = Waiter { size: key.size, is_manual_probe: key.is_manual_probe, sender };
         state.queue.push(key.user_id, key.order, waiter);
         let queue_task_runs = std::mem::replace(&mut state.queue_task_runs, true);
         drop(state);
@@ -133,7 +133,7 @@ impl ModelLimiter {
                 return None;
             };
             let size = waiter.size;
-            match bucket.ready(size, waiter.probe, now) {
+            match bucket.ready(size, waiter.is_manual_probe, now) {
                 Ready::Now => {}
                 Ready::At(until) => return Some(Some(until)),
                 Ready::AfterCall => return Some(None),

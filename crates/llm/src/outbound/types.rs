@@ -14,7 +14,7 @@ pub struct Call<'a, R> {
     pub order: CallOrder,
     /// Marks a manual probe: it passes an open or suspended circuit, is not
     /// retried, and closes the circuit if it succeeds.
-    pub probe: bool,
+    pub is_manual_probe: bool,
     pub resolver: &'a R,
     pub request: &'a ChatRequest,
     pub limits: CallLimits,

@@ -138,7 +138,7 @@ impl Fixture {
         let call = Call {
             user_id: self.anna.user_id,
             order: CallOrder::default(),
-            probe: false,
+            is_manual_probe: false,
             resolver: &endpoint,
             request: &request,
             limits,

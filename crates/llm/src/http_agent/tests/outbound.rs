@@ -29,7 +29,7 @@ async fn send_slowly(
     let call = Call {
         user_id: UserId(Uuid::from_u128(1)),
         order: CallOrder::default(),
-        probe: false,
+        is_manual_probe: false,
         resolver: &Endpoint { timeout: connection_timeout, ..endpoint_at(&server.url) },
         request: &ChatRequest {
             http: Some(Box::new(call(&agent(parts), false, false))),

@@ -59,7 +59,7 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
             connection_id: call.resolver.connection_id(),
             model: call.request.model.clone(),
             not_before: None,
-            probe: call.probe,
+            is_manual_probe: call.is_manual_probe,
             size: RequestSize::of(call.request),
         };
         let (times, throttling) = (CallTimes::default(), Throttling::default());
@@ -157,7 +157,7 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
             // A provider that hangs fails, also if the run's active time ends first.
             permits.finish(outcome.as_ref());
         }
-        if out_of_active_time && !self.key.probe {
+        if out_of_active_time && !self.key.is_manual_probe {
             let error = out_of_time(None);
             return Err(if may_repeat { error } else { outcome_unknown(&error.message) }.into());
         }

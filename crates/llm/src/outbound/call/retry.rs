@@ -24,7 +24,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
                 self.postpone(until, overloaded);
                 Ok(())
             }
-            Decision::Retry if self.key.probe => Err(unavailable(&error, "")),
+            Decision::Retry if self.key.is_manual_probe => Err(unavailable(&error, "")),
             Decision::Retry => self.back_off(error, kind).await,
         }
     }

@@ -155,7 +155,7 @@ impl TestEnv {
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
             order: CallOrder::default(),
-            probe: false,
+            is_manual_probe: false,
             resolver: &endpoint("http://x"),
             request: &ChatRequest { model: model.into(), ..chat_request("hi") },
             limits,
@@ -198,7 +198,7 @@ impl TestEnv {
         let call = Call {
             user_id: UserId(Uuid::from_u128(1)),
             order: CallOrder::default(),
-            probe: true,
+            is_manual_probe: true,
             resolver: &endpoint("http://x"),
             request: &chat_request("hi"),
             limits,

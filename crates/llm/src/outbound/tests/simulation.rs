@@ -81,7 +81,7 @@ async fn converse(
                 began_at: START.plus(Duration::from_millis(conversation.into())),
                 id: Uuid::nil(),
             },
-            probe: false,
+            is_manual_probe: false,
             resolver: &endpoint("http://x"),
             request: &request(user, conversation, number),
             limits,
