@@ -7,7 +7,7 @@ use super::browser;
 pub use super::field::{Control, Field, efforts, options};
 use super::form_data::{capitalize, display_path};
 use super::form_order::{FieldOrder, link_target, sort_problems};
-use super::page_data::{load, query_param};
+use super::page_data::{load, saved_form_param};
 use crate::domain::{Draft, Problem, Problems, form};
 use crate::server_fns::RejectionQuery;
 use crate::services::SavedForm;
@@ -192,7 +192,7 @@ pub fn skip_validation(_: &Draft) -> Problems {
 
 /// The reason why a button of this page was rejected, for pages without a form.
 pub fn rejection() -> AnyView {
-    let saved_form = query_param("draft");
+    let saved_form = saved_form_param();
     let data = load(move || RejectionQuery { saved_form: saved_form.get() });
     view! {
         <Transition>

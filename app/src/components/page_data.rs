@@ -10,6 +10,7 @@ use crate::server_fns::{AnyQuery, PageError, PageQuery, execute_query};
 use crate::url::percent_encode;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
+use leptos_router::params::ParamsMap;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -245,6 +246,20 @@ pub fn query_param(name: &'static str) -> Memo<Option<String>> {
     Memo::new(move |_| query.with(|query| query.get(name)))
 }
 
+/// The id of the saved form that the page shows.
+#[must_use]
+pub fn saved_form_param() -> Memo<Option<String>> {
+    let query = use_query_map();
+    Memo::new(move |_| query.with(saved_form_of))
+}
+
+/// The id of the saved form in a query. Earlier versions named the parameter `draft`, and a
+/// link lives as long as its form, so that name is read, too.
+#[must_use]
+pub fn saved_form_of(query: &ParamsMap) -> Option<String> {
+    query.get("saved_form").or_else(|| query.get("draft"))
+}
+
 /// An empty state: what it means and what to do.
 pub fn empty_state(title: &'static str, text: &'static str, action: AnyView) -> AnyView {
     view! {
@@ -290,4 +305,24 @@ fn notice_text(code: &str) -> Option<&'static str> {
         "replayed" => "Already started: this is the existing suite.",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ParamsMap, saved_form_of};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[("saved_form", "7")], Some("7"))]
+    #[case(&[("draft", "7")], Some("7"))]
+    #[case(&[("draft", "1"), ("saved_form", "7")], Some("7"))]
+    #[case(&[("next", "7")], None)]
+    fn saved_form_is_read_by_both_names(
+        #[case] query: &[(&str, &str)],
+        #[case] expected: Option<&str>,
+    ) {
+        let query: ParamsMap =
+            query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        assert_eq!(saved_form_of(&query).as_deref(), expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! Import of files: the form, what would be imported, and what was imported.
 
 use crate::components::format::plural;
-use crate::components::page_data::{load, query_param, section_when_loaded};
+use crate::components::page_data::{load, saved_form_param, section_when_loaded};
 use crate::components::table::table;
 use crate::components::title::heading;
 use crate::domain::Problem;
@@ -15,8 +15,8 @@ const FILE_TYPES: &str = ".json,.yaml,.yml,.md,.markdown";
 
 #[component]
 pub fn ImportPage() -> impl IntoView {
-    let draft = query_param("draft");
-    let data = load(move || ImportQuery { saved_form: draft.get() });
+    let saved_form = saved_form_param();
+    let data = load(move || ImportQuery { saved_form: saved_form.get() });
     view! {
         <div class="page-head">{heading("Import")}</div>
         {section_when_loaded(data, show)}

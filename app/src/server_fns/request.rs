@@ -86,7 +86,7 @@ pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
     text.parse().map_err(|_| AppError::not_found(what))
 }
 
-/// The rejected input of `?draft=`, unless it expired.
+/// The rejected input of `?saved_form=`, unless it expired.
 pub(crate) async fn rejected(saved_form: Option<&str>) -> Option<SavedForm> {
     let id = saved_form?.parse().ok()?;
     let visitor = visitor();
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn next_page_is_local() {
         let suites = "/suites/new?all=1";
-        assert_eq!(next_of(&format!("draft=7&next={}", percent_encode(suites))), suites);
+        assert_eq!(next_of(&format!("saved_form=7&next={}", percent_encode(suites))), suites);
         for query in ["", "next=", "next=//evil.example", "next=%2F%5Cevil", "next=https://e.x"] {
             assert_eq!(next_of(query), "/", "{query}");
         }

@@ -26,7 +26,7 @@ test("chat with an agent becomes a scenario", async ({ page, visit }) => {
   expect(await new Api(page.request).suites(), "nothing is stored as a run").toEqual([]);
 
   await page.getByRole("button", { name: "Turn into a scenario" }).click();
-  await expect(page).toHaveURL(/\/scenarios\/new\?draft=/);
+  await expect(page).toHaveURL(/\/scenarios\/new\?saved_form=/);
   await expect(page.locator("#name")).toHaveValue("Chat with Front desk");
   await expect(page.getByLabel("Message").nth(0)).toHaveValue("When are you open?");
   await expect(page.getByLabel("Message").nth(1)).toHaveValue("Thanks");

@@ -48,7 +48,7 @@ test("form content survives an expired session and a wrong password", async ({ p
   await expect(page.getByRole("alert")).toBeVisible();
   await expect(page.getByLabel("Email")).toHaveValue(account.email);
   await signInHere(page, account.email, account.password);
-  await expect(page).toHaveURL(/\/scenarios\/new\?draft=/);
+  await expect(page).toHaveURL(/\/scenarios\/new\?saved_form=/);
   await expect(page.getByRole("alert")).toContainText("Your changes are below and are not saved yet.");
   await expect(page.locator("#name")).toHaveValue("Typed in time");
   await expect(page.getByLabel("Message")).toHaveValue("Hello?\nIs anybody \"there\"?");

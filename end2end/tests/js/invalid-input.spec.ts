@@ -311,9 +311,9 @@ test("invalid URLs show a page instead of an error", async ({ page, visit }) => 
     "/scenarios?category=none&difficulty=%00&q=%25%27%22&after=garbage",
     "/suites?status=none&after=%F0%9F%98%80",
     "/agents?after=garbage",
-    `/agents/new?draft=${UNKNOWN_ID}`,
-    "/scenarios/new?draft=garbage",
-    "/settings/tokens?draft=garbage&notice=garbage",
+    `/agents/new?saved_form=${UNKNOWN_ID}`,
+    "/scenarios/new?saved_form=garbage",
+    "/settings/tokens?saved_form=garbage&notice=garbage",
   ]) {
     const answer = await page.goto(path);
     expect(answer?.status(), path).toBeLessThan(500);

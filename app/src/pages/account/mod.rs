@@ -2,7 +2,7 @@
 
 use crate::components::form::{Control, Field, Form, skip_validation};
 use crate::components::form_order::FieldOrder;
-use crate::components::page_data::{load, notice, query_param, when_loaded};
+use crate::components::page_data::{load, notice, query_param, saved_form_param, when_loaded};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::server_fns::AccountQuery;
@@ -23,7 +23,7 @@ pub fn SignUpPage() -> impl IntoView {
 }
 
 fn page(is_sign_up: bool) -> AnyView {
-    let (next, saved_form) = (query_param("next").get_untracked(), query_param("draft"));
+    let (next, saved_form) = (query_param("next").get_untracked(), saved_form_param());
     let next = next.unwrap_or_default();
     let data = load(move || AccountQuery { saved_form: saved_form.get() });
     view! {

@@ -1,6 +1,6 @@
 //! A chat with an agent, without a run.
 
-use crate::components::page_data::{load, query_param, route_param, when_loaded};
+use crate::components::page_data::{load, route_param, saved_form_param, when_loaded};
 use crate::components::title::heading;
 use crate::components::turns::turn;
 use crate::server_fns::AgentChatQuery;
@@ -9,9 +9,11 @@ use leptos::prelude::*;
 
 #[component]
 pub fn AgentChatPage() -> impl IntoView {
-    let (id, draft) = (route_param("id"), query_param("draft"));
-    let data =
-        load(move || AgentChatQuery { id: id.get().unwrap_or_default(), saved_form: draft.get() });
+    let (id, saved_form) = (route_param("id"), saved_form_param());
+    let data = load(move || AgentChatQuery {
+        id: id.get().unwrap_or_default(),
+        saved_form: saved_form.get(),
+    });
     when_loaded(data, show)
 }
 

@@ -6,7 +6,9 @@ use crate::components::form::{
 };
 use crate::components::form_order::FieldOrder;
 use crate::components::model_names::{MODEL_NAMES, model_names};
-use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
+use crate::components::page_data::{
+    load, notice, query_param, route_param, saved_form_param, when_loaded,
+};
 use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
@@ -20,7 +22,7 @@ use serde_json::json;
 /// The editor of an agent; without an ID in the path, of a new one.
 #[component]
 pub fn AgentPage() -> impl IntoView {
-    let (id, saved_form) = (route_param("id"), query_param("draft"));
+    let (id, saved_form) = (route_param("id"), saved_form_param());
     let deployed = query_param("deployed");
     let data = load(move || AgentQuery {
         id: id.get(),

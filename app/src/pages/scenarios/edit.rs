@@ -5,7 +5,7 @@ use crate::components::form::{
     Form, action_button, delete_button, draft_of, revision_field, revision_hint,
 };
 use crate::components::form_order::FieldOrder;
-use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
+use crate::components::page_data::{load, notice, route_param, saved_form_param, when_loaded};
 use crate::components::rows::rows;
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
@@ -20,7 +20,7 @@ use serde_json::json;
 /// the path, the editor of a new one.
 #[component]
 pub fn ScenarioPage() -> impl IntoView {
-    let (id, saved_form) = (route_param("id"), query_param("draft"));
+    let (id, saved_form) = (route_param("id"), saved_form_param());
     let data = load(move || ScenarioQuery { id: id.get(), saved_form: saved_form.get() });
     view! { {notice()} {when_loaded(data, show)} }
 }

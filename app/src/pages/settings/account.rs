@@ -3,7 +3,7 @@
 use super::tabs;
 use crate::components::form::{Control, Field, Form, action_button, skip_validation};
 use crate::components::form_order::FieldOrder;
-use crate::components::page_data::{load, notice, query_param, section_when_loaded};
+use crate::components::page_data::{load, notice, saved_form_param, section_when_loaded};
 use crate::components::table::table;
 use crate::components::time::time;
 use crate::components::title::heading;
@@ -17,7 +17,7 @@ const FIELDS: FieldOrder = &["current_password", "new_password"];
 
 #[component]
 pub fn AccountPage() -> impl IntoView {
-    let saved_form = query_param("draft");
+    let saved_form = saved_form_param();
     let data = load(move || AccountSettingsQuery { saved_form: saved_form.get() });
     view! { {notice()} {tabs("account")} {heading("Account")} {section_when_loaded(data, show)} }
 }

@@ -5,7 +5,9 @@ use super::connection_test::test_panel;
 use super::connections::breaker_status;
 use super::tabs;
 use crate::components::form::{Form, delete_button, version_field};
-use crate::components::page_data::{load, notice, query_param, route_param, when_loaded};
+use crate::components::page_data::{
+    load, notice, query_param, route_param, saved_form_param, when_loaded,
+};
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
 use crate::domain::{
@@ -22,7 +24,7 @@ const FORM: &str = "connection";
 /// The editor of a connection; without an ID in the path, of a new one.
 #[component]
 pub fn ConnectionPage() -> impl IntoView {
-    let (id, saved_form, tested) = (route_param("id"), query_param("draft"), query_param("tested"));
+    let (id, saved_form, tested) = (route_param("id"), saved_form_param(), query_param("tested"));
     let preset = query_param("preset");
     let data = load(move || ConnectionQuery {
         id: id.get(),

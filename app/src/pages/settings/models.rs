@@ -4,7 +4,7 @@ use super::tabs;
 use crate::components::form::{Control, Field, Form, efforts, skip_validation};
 use crate::components::form_order::FieldOrder;
 use crate::components::model_names::{MODEL_NAMES, model_names};
-use crate::components::page_data::{load, notice, query_param, section_when_loaded};
+use crate::components::page_data::{load, notice, saved_form_param, section_when_loaded};
 use crate::components::title::heading;
 use crate::server_fns::settings::ModelsData;
 use crate::server_fns::{ConnectionChoice, ModelsQuery};
@@ -28,7 +28,7 @@ const FIELDS: FieldOrder = &[
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
-    let saved_form = query_param("draft");
+    let saved_form = saved_form_param();
     let data = load(move || ModelsQuery { saved_form: saved_form.get() });
     view! { {notice()} {tabs("models")} {heading("Models")} {section_when_loaded(data, show)} }
 }

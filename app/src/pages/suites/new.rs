@@ -4,7 +4,9 @@ use super::preflight::{PreflightCheck, panel};
 use crate::components::browser;
 use crate::components::form::{Control, Field, Form, skip_validation};
 use crate::components::form_order::FieldOrder;
-use crate::components::page_data::{empty_state, load, notice, section_when_loaded, with_query};
+use crate::components::page_data::{
+    empty_state, load, notice, saved_form_of, section_when_loaded, with_query,
+};
 use crate::components::title::heading;
 use crate::domain::Draft;
 use crate::pages::scenarios::list::filter_of;
@@ -75,7 +77,7 @@ fn params_of(query: &ParamsMap) -> StartParams {
         note: value("note"),
         allow_parallel: is_true(query, "allow_parallel"),
         skip_incompatible: is_true(query, "skip_incompatible"),
-        saved_form: query.get("draft"),
+        saved_form: saved_form_of(query),
     }
 }
 

@@ -73,7 +73,7 @@ async fn to_scenario(user: SignedIn, Id(id): Id<AgentId>, form: PostedForm) -> R
 
 async fn show(user: &SignedIn, page: &str, shown: &SavedForm) -> Response {
     match user.services.saved_forms.save_form(Some(&user.caller), shown).await {
-        Ok(id) => see_other(&redirect::with_param(page, "draft", &id.to_string())),
+        Ok(id) => see_other(&redirect::with_saved_form(page, id)),
         Err(error) => ErrorResponse::from(error).into_response(),
     }
 }

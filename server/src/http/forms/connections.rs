@@ -43,7 +43,7 @@ async fn update(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> R
 
 /// Calls the provider. Stores the test result as the saved form `?tested=`, which the page of
 /// the form shows. Tests the unsaved input if the form contains it, and stores it as
-/// the saved form `?draft=`.
+/// the saved form `?saved_form=`.
 async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
     let unsaved = form.draft.at("name").map(|_| form.draft.clone());
     let result = match (&unsaved, test_model(&form.draft)) {
@@ -67,8 +67,9 @@ async fn test(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Res
     let page = form.next.or(form.page).unwrap_or_else(|| page(id));
     match store_test_result(&user, &test, unsaved).await {
         Ok((tested, None)) => see_other(&redirect::with_param(&page, "tested", &tested)),
-        Ok((tested, Some(draft))) => {
-            see_other(&format!("{}&draft={draft}", redirect::with_param(&page, "tested", &tested)))
+        Ok((tested, Some(saved_form))) => {
+            let page = redirect::with_param(&page, "tested", &tested);
+            see_other(&format!("{page}&saved_form={saved_form}"))
         }
         Err(error) => ErrorResponse::from(error).into_response(),
     }

@@ -62,7 +62,7 @@ async fn redirect_to(user: &SignedIn, shown: AppResult<SavedForm>) -> Response {
         }
     };
     match saved {
-        Ok(id) => see_other(&redirect::with_param(PAGE, "draft", &id.to_string())),
+        Ok(id) => see_other(&redirect::with_saved_form(PAGE, id)),
         Err(error) => ErrorResponse::from(error).into_response(),
     }
 }

@@ -134,7 +134,7 @@ async fn store_problems(
     }
     let rejected = SavedForm { draft: without_secrets(draft), problems, detail, link };
     match saved_forms.save_form(caller, &rejected).await {
-        Ok(id) => see_other(&redirect::with_param(page, "draft", &id.to_string())),
+        Ok(id) => see_other(&redirect::with_saved_form(page, id)),
         Err(error) => ErrorResponse::from(error).into_response(),
     }
 }
@@ -152,7 +152,7 @@ async fn redirect_with_saved_form(
     let rejected = SavedForm { draft: without_secrets(form.draft), ..SavedForm::default() };
     match user.services.saved_forms.save_form(Some(&user.caller), &rejected).await {
         Ok(id) => {
-            let location = redirect::with_param(page, "draft", &id.to_string());
+            let location = redirect::with_saved_form(page, id);
             see_other(&format!("{location}#{}", action.list()))
         }
         Err(error) => ErrorResponse::from(error).into_response(),

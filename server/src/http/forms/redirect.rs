@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderMap, header};
 use domain::url::{local_path, percent_encode};
+use std::fmt::Display;
 
 /// Path and query of the page that a form was posted from, if the `Referer` is a page
 /// of this site.
@@ -41,15 +42,21 @@ fn split_origin(url: &str) -> Option<(&str, &str)> {
     Some(rest.split_at(rest.find('/').unwrap_or(rest.len())))
 }
 
-/// Adds a query parameter to `path`. Removes the parameters of previous redirects
-/// (`draft`, `notice`, `tested`).
+/// Adds the saved form that the page at `path` shows.
+#[must_use]
+pub(super) fn with_saved_form(path: &str, id: impl Display) -> String {
+    with_param(path, "saved_form", &id.to_string())
+}
+
+/// Adds a query parameter to `path`. Removes the parameters of previous redirects; `draft`
+/// is the name of `saved_form` in earlier versions.
 #[must_use]
 pub(super) fn with_param(path: &str, name: &str, value: &str) -> String {
     let (path, fragment) = path.split_once('#').unwrap_or((path, ""));
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let removed = |pair: &str| {
         let key = pair.split('=').next().unwrap_or_default();
-        key.is_empty() || key == name || ["draft", "notice", "tested"].contains(&key)
+        key.is_empty() || key == name || ["saved_form", "draft", "notice", "tested"].contains(&key)
     };
     let mut pairs: Vec<String> =
         query.split('&').filter(|pair| !removed(pair)).map(str::to_owned).collect();
@@ -60,16 +67,17 @@ pub(super) fn with_param(path: &str, name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{default_page, referring_page, with_param};
+    use super::{default_page, referring_page, with_saved_form};
     use axum::http::{HeaderMap, HeaderValue};
     use rstest::rstest;
 
     #[rstest]
-    #[case("/agents/new", "/agents/new?draft=7")]
-    #[case("/agents/new?from=x&draft=1&notice=saved", "/agents/new?from=x&draft=7")]
-    #[case("/runs/1#t7", "/runs/1?draft=7#t7")]
+    #[case("/agents/new", "/agents/new?saved_form=7")]
+    #[case("/agents/new?from=x&draft=1&notice=saved", "/agents/new?from=x&saved_form=7")]
+    #[case("/agents/new?saved_form=1&from=x", "/agents/new?from=x&saved_form=7")]
+    #[case("/runs/1#t7", "/runs/1?saved_form=7#t7")]
     fn parameter_replaces_those_of_previous_redirects(#[case] path: &str, #[case] expected: &str) {
-        assert_eq!(with_param(path, "draft", "7"), expected);
+        assert_eq!(with_saved_form(path, 7), expected);
     }
 
     #[rstest]

@@ -93,7 +93,7 @@ impl PendingForm {
             SavedForm { draft: without_secrets(self.draft), detail, ..SavedForm::default() };
         let id = state.services.saved_forms.save_form(Some(caller), &rejected).await?;
         let back = domain::url::local_path(&self.back).unwrap_or("/");
-        Ok(redirect::with_param(back, "draft", &id.to_string()))
+        Ok(redirect::with_saved_form(back, id))
     }
 }
 

@@ -32,7 +32,7 @@ async fn create(user: SignedIn, form: PostedForm) -> Response {
         }
     };
     let id = user.services.accounts.hold_new_token(&user.caller, &token.token);
-    see_other(&format!("{PAGE}?notice=token_created&draft={id}"))
+    see_other(&format!("{PAGE}?notice=token_created&saved_form={id}"))
 }
 
 async fn delete(user: SignedIn, Id(id): Id<TokenId>, form: PostedForm) -> Response {

@@ -25,7 +25,7 @@ async fn answer_is_added_to_the_posted_conversation() {
     let server = TestServer::new();
     let path = format!("/forms/agents/{}/chat", id(10));
     let response = send(&server, &path, "", "Hi").await;
-    let page = format!("/agents/{}/chat?draft=", id(10));
+    let page = format!("/agents/{}/chat?saved_form=", id(10));
     assert!(response.location().starts_with(&page), "{}", response.location());
     let form = last_form(&server);
     assert_eq!(conversation(&form).len(), 2);
@@ -51,7 +51,7 @@ async fn failures_are_shown_and_keep_conversation_and_message() {
         (&"x".repeat(1024 * 1024 + 1), "Hi", "too long"),
     ] {
         let response = send(&server, &path, turns, message).await;
-        assert!(response.location().contains("/chat?draft="), "{}", response.location());
+        assert!(response.location().contains("/chat?saved_form="), "{}", response.location());
         let form = last_form(&server);
         assert!(form.detail.contains(words), "{}", form.detail);
         assert_eq!(form.draft.text("message"), message);

@@ -20,7 +20,7 @@ async fn assert_edit_conflict(server: &RealServer, ada: &str, page: &str, body: 
     assert_eq!(save("Theirs&revision=1").await.location(), format!("{page}?notice=saved"));
     let late = save("Mine&revision=1").await;
     let draft = late.location().to_owned();
-    assert!(draft.starts_with(&format!("{page}?draft=")), "{draft}");
+    assert!(draft.starts_with(&format!("{page}?saved_form=")), "{draft}");
     let shown = server.page(ada, &draft).await;
     assert!(shown.contains("value=\"Mine\""), "the input is kept");
     let conflict = between(&shown, "class=\"warning conflict\"", "</div>");
@@ -139,7 +139,7 @@ async fn button_starts_the_number_of_runs_that_it_says() {
         server.post(&ada, &page, "/forms/suites", &body).await.location().to_owned()
     };
     let refused = start(3, "1").await;
-    assert!(refused.contains("draft="), "{refused}");
+    assert!(refused.contains("saved_form="), "{refused}");
     let shown = server.page(&ada, &refused).await;
     assert!(shown.contains("This would start 3 conversations instead of 1"), "{shown}");
     assert_eq!(expected(&refused).await, "3", "the new page says what its button starts");

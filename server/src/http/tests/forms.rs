@@ -50,8 +50,8 @@ async fn rejected_form_keeps_all_input() {
     let body = "name=&system_prompt=Long+words&tools[0][name]=a+b&tools[3][name]=c";
     let request = TestRequest::form("/forms/agents", body).header("cookie", &cookie);
     let response =
-        server.send(request.header("referer", "http://here:3000/agents/new?draft=old")).await;
-    assert_eq!(response.location(), format!("/agents/new?draft={}", id(900)));
+        server.send(request.header("referer", "http://here:3000/agents/new?saved_form=old")).await;
+    assert_eq!(response.location(), format!("/agents/new?saved_form={}", id(900)));
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.text("system_prompt"), "Long words");
     assert_eq!(stored.draft.text("tools[1].name"), "c");
@@ -67,7 +67,7 @@ async fn stale_revision_keeps_all_input() {
     let path = format!("/forms/agents/{}", id(10));
     let body = format!("revision=7&name=A&system_prompt=Hi&model=m&connection_id={}", id(3));
     let response = post(&server, &path, &body).await;
-    assert_eq!(response.location(), format!("/agents/{}?draft={}", id(10), id(900)));
+    assert_eq!(response.location(), format!("/agents/{}?saved_form={}", id(10), id(900)));
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.detail, "There is a newer revision.");
     assert_eq!(stored.draft.text("revision"), "7");
@@ -79,7 +79,10 @@ async fn list_buttons_change_the_form_without_validation() {
     let body = "name=&conversation_flow[0][message]=one&conversation_flow[1][message]=two\
                 &_action=up:conversation_flow:1";
     let response = post(&server, "/forms/scenarios", body).await;
-    assert_eq!(response.location(), format!("/scenarios/new?draft={}#conversation_flow", id(900)));
+    assert_eq!(
+        response.location(),
+        format!("/scenarios/new?saved_form={}#conversation_flow", id(900))
+    );
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.text("conversation_flow[0].message"), "two");
     assert_eq!(stored.draft.at("_action"), None);
@@ -91,7 +94,7 @@ async fn rejected_form_is_stored_without_secrets() {
     let server = TestServer::new();
     let response =
         post(&server, "/forms/connections", "name=C&api_key=sk-1&base_url=http://x").await;
-    assert!(response.location().starts_with("/settings/connections/new?draft="));
+    assert!(response.location().starts_with("/settings/connections/new?saved_form="));
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.draft.0, json!({"name": "C", "base_url": "http://x"}));
 }
@@ -112,7 +115,9 @@ async fn secret_headers_of_a_deployed_agent_are_not_stored() {
 async fn rejected_delete_shows_the_reason() {
     let server = TestServer::new();
     let response = post(&server, &format!("/forms/connections/{}/delete", id(3)), "").await;
-    assert!(response.location().starts_with(&format!("/settings/connections/{}?draft=", id(3))));
+    assert!(
+        response.location().starts_with(&format!("/settings/connections/{}?saved_form=", id(3)))
+    );
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(
         (stored.detail.as_str(), stored.link.as_deref()),
@@ -150,7 +155,7 @@ async fn new_token_is_neither_stored_nor_in_the_url() {
     let response = post(&server, "/forms/tokens", "name=ci").await;
     assert_eq!(
         response.location(),
-        format!("/settings/tokens?notice=token_created&draft={}", id(950))
+        format!("/settings/tokens?notice=token_created&saved_form={}", id(950))
     );
     assert_eq!(*server.fake.new_tokens.lock(), ["rhs_secret"]);
     assert!(server.fake.saved_forms.lock().is_empty(), "no form is stored");
@@ -193,7 +198,7 @@ async fn reused_idempotency_key_is_not_kept() {
     let server = TestServer::new();
     let response =
         post(&server, "/forms/suites", &start("&idempotency_key=reused&note=mine")).await;
-    assert_eq!(response.location(), format!("/suites/new?draft={}", id(900)));
+    assert_eq!(response.location(), format!("/suites/new?saved_form={}", id(900)));
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.link.as_deref(), Some("/suites/1"));
     assert_eq!(stored.draft.text("note"), "mine");

@@ -34,14 +34,14 @@ async fn files_are_checked_and_then_saved_with_the_selected_model() {
     let server = TestServer::new();
     let cookie = server.cookie().await;
     let checked = upload(&server, &cookie, "desk.json", RETELL).await;
-    assert_eq!(checked.location(), format!("/import?draft={}", id(900)));
+    assert_eq!(checked.location(), format!("/import?saved_form={}", id(900)));
     let shown = report(&server);
     assert!(shown.dry_run);
     assert_eq!(shown.files[0].format, "Retell LLM");
     assert!(shown.notes.iter().any(|note| note.path == "begin_message"));
 
     let saved = save(&server, &cookie, &format!("upload={}&model=m", id(900))).await;
-    assert!(saved.location().starts_with("/import?draft="), "{}", saved.location());
+    assert!(saved.location().starts_with("/import?saved_form="), "{}", saved.location());
     let shown = report(&server);
     assert!(!shown.dry_run && shown.notes.iter().any(|note| note.path == "begin_message"));
     let imported = server.fake.imported.lock();
@@ -84,7 +84,7 @@ async fn unreadable_file_is_reported_on_the_page() {
         ("", "", "must be selected"),
     ] {
         let response = upload(&server, &cookie, name, text).await;
-        assert!(response.location().starts_with("/import?draft="), "{}", response.location());
+        assert!(response.location().starts_with("/import?saved_form="), "{}", response.location());
         let forms = server.fake.saved_forms.lock();
         let detail = &forms.last().expect("a form").detail;
         assert!(detail.contains(words), "{detail}");
@@ -98,7 +98,7 @@ async fn expired_check_is_reported_on_the_page() {
     let cookie = server.cookie().await;
     for upload in ["", "no-id", &id(900).to_string()] {
         let response = save(&server, &cookie, &format!("upload={upload}")).await;
-        assert!(response.location().starts_with("/import?draft="));
+        assert!(response.location().starts_with("/import?saved_form="));
         let forms = server.fake.saved_forms.lock();
         let detail = &forms.last().expect("a form").detail;
         assert!(detail.contains("Select the files again."), "{detail}");

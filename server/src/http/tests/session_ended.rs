@@ -55,7 +55,7 @@ async fn input_is_restored_after_sign_in() {
     assert!(!wrong.text.contains("wrong wrong"), "{}", wrong.text);
     let response = sign_in(&server, "ada", RIGHT, &pending_form(&wrong)).await;
     let location = response.location().to_owned();
-    assert!(location.starts_with("/scenarios/new?draft="), "{location}");
+    assert!(location.starts_with("/scenarios/new?saved_form="), "{location}");
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     let page = server.page(&ada, &location).await;
     assert!(
@@ -99,7 +99,11 @@ async fn expired_button_click_is_reported_as_not_executed() {
     let page = made.location().split('?').next().expect("a path").to_owned();
     let ended = server.post("", &page, &format!("/forms{page}/delete"), "").await;
     let response = sign_in(&server, "ada", RIGHT, &pending_form(&ended)).await;
-    assert!(response.location().starts_with(&format!("{page}?draft=")), "{}", response.location());
+    assert!(
+        response.location().starts_with(&format!("{page}?saved_form=")),
+        "{}",
+        response.location()
+    );
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     assert!(server.page(&ada, response.location()).await.contains("Nothing was changed."));
 }
@@ -110,7 +114,7 @@ async fn pending_form_redirects_only_within_the_site() {
     server.sign_up("ada").await;
     let hostile = r#"{"draft":{"name":"x"},"back":"//evil.example","secret":false}"#;
     let response = sign_in(&server, "ada", RIGHT, hostile).await;
-    assert!(response.location().starts_with("/?draft="), "{}", response.location());
+    assert!(response.location().starts_with("/?saved_form="), "{}", response.location());
     for damaged in ["", "{", "[]", "{\"draft\":7}"] {
         assert_eq!(sign_in(&server, "ada", RIGHT, damaged).await.location(), "/");
     }

@@ -87,7 +87,7 @@ async fn wrong_password_redirects_without_storing_it() {
     let server = TestServer::new();
     let response = server.send(TestRequest::form("/forms/sign-in", WRONG)).await;
     assert!(
-        response.location().starts_with("/sign-in?next=/agents&draft="),
+        response.location().starts_with("/sign-in?next=/agents&saved_form="),
         "{}",
         response.location()
     );
@@ -103,7 +103,7 @@ async fn sign_up_starts_a_session_or_shows_problems() {
     let server = TestServer::new();
     let response =
         server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1")).await;
-    assert!(response.location().starts_with("/sign-up?draft="));
+    assert!(response.location().starts_with("/sign-up?saved_form="));
     assert_eq!(server.fake.saved_forms.lock()[0].problems[0].path, "password");
     let response =
         server.send(TestRequest::form("/forms/sign-up", "email=b%40c.d&password=1234")).await;
@@ -176,7 +176,7 @@ async fn wrong_current_password_is_reported_and_not_stored() {
     let form = "current_password=wrong&new_password=something+new";
     let request = TestRequest::form("/forms/password", form).header("cookie", &cookie);
     let location = server.send(request).await.location().to_owned();
-    assert!(location.starts_with("/settings/account?draft="), "{location}");
+    assert!(location.starts_with("/settings/account?saved_form="), "{location}");
     let stored = server.fake.saved_forms.lock().remove(0);
     assert_eq!(stored.problems[0].path, "current_password");
     assert!(!format!("{stored:?}").contains("something"), "{stored:?}");
