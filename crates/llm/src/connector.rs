@@ -90,7 +90,7 @@ impl Provider for Connector {
         }
     }
 
-    fn connection_changed(&self, connection: ConnectionId) {
+    fn forget_adjustments(&self, connection: ConnectionId) {
         self.learned.forget(connection);
     }
 }

@@ -9,6 +9,8 @@
 mod adjusted_call;
 pub mod adjustment;
 pub mod anthropic;
+#[cfg(test)]
+mod anthropic_tests;
 mod authentication;
 pub mod classify;
 pub mod connector;
@@ -19,6 +21,8 @@ mod mock_provider_tests;
 mod model_list;
 pub mod openai;
 mod openai_wire;
+#[cfg(test)]
+mod openai_wire_tests;
 pub mod outbound;
 mod over_http;
 pub mod private_urls;

@@ -62,13 +62,13 @@ pub trait ProviderAccess: Send + Sync + 'static {
         self.breaker(caller, id)
     }
 
-    /// A connection was edited or deleted: forgets everything learned about it.
-    fn connection_changed(&self, _id: ConnectionId) {}
+    /// Forgets everything learned about a connection, because it was edited or deleted.
+    fn reset_connection(&self, _id: ConnectionId) {}
 
-    /// A connection was saved without a change of its endpoint: ends its
-    /// suspensions, because their cause may have been fixed at the provider.
+    /// Ends the suspensions of a connection that was saved without a change of its
+    /// endpoint, because their cause may have been fixed at the provider.
     /// What its server rejected is forgotten too; learned limits and circuits stay.
-    fn connection_saved(&self, _id: ConnectionId) {}
+    fn clear_suspensions(&self, _id: ConnectionId) {}
 }
 
 /// The result of a test that ended before a call was made.
@@ -154,9 +154,9 @@ impl ConnectionService for Catalog {
         let stored = stored.ok_or_else(connection_not_found)?;
         log_event(AccountEvent::ConnectionChanged, Some(caller.user_id), Some(id.0));
         if edit.is_same_endpoint {
-            self.provider_access.connection_saved(id);
+            self.provider_access.clear_suspensions(id);
         } else {
-            self.provider_access.connection_changed(id);
+            self.provider_access.reset_connection(id);
         }
         Ok(self.view(caller, stored))
     }
@@ -166,7 +166,7 @@ impl ConnectionService for Catalog {
         match self.store.delete_connection(caller.space_id, id).await {
             Ok(true) => {
                 log_event(AccountEvent::ConnectionDeleted, Some(caller.user_id), Some(id.0));
-                self.provider_access.connection_changed(id);
+                self.provider_access.reset_connection(id);
                 Ok(())
             }
             Ok(false) => Err(connection_not_found()),
@@ -239,7 +239,7 @@ impl ConnectionService for Catalog {
         };
         let temporary_id = endpoint.connection_id;
         let mut tested = self.test_endpoint(caller, id, endpoint, model).await?;
-        self.provider_access.connection_changed(temporary_id);
+        self.provider_access.reset_connection(temporary_id);
         tested.message.push_str(" This tested the unsaved values of the form.");
         if let Some(secrets) = typed_secrets {
             tested.message.push_str(&format!(" Enter {secrets} again before you save."));

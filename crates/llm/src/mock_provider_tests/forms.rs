@@ -162,7 +162,7 @@ async fn restored_adjustments_are_used_and_new_ones_stored_until_the_connection_
     assert_eq!(env.mock.request_log().len(), 1, "nothing is tried again");
     let other = ChatRequest { model: "m-2".into(), ..structured() };
     provider.complete(&env.endpoint, &other).await.expect("a reply");
-    provider.connection_changed(env.endpoint.connection_id);
+    provider.forget_adjustments(env.endpoint.connection_id);
     provider.complete(&env.endpoint, &structured()).await.expect("a reply");
     assert_eq!(*stored.0.lock(), ["m-2 Prompt", "forgotten", "m-1 Prompt"]);
 }

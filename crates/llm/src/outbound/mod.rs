@@ -2,7 +2,7 @@
 //! `limiter → breaker → attempt → classify → retry?`
 //!
 //! [`call`] is the only retry layer. It distinguishes *active* time (attempts and
-//! the backoff between them) from *parked* time (rate limit, circuit); each has its
+//! the backoff between them) from time *waited* (rate limit, circuit); each has its
 //! own limit. Dropping the future of a call drops its attempt and releases its
 //! permits.
 //!
@@ -160,13 +160,13 @@ impl Outbound {
         self.budgets.reset(connection);
         self.limiter.reset(connection);
         self.breakers.reset(connection);
-        self.provider.connection_changed(connection);
+        self.provider.forget_adjustments(connection);
     }
 
     /// Ends the suspensions of a connection for all users, and forgets what its server
     /// rejects, because it was saved. An open circuit stays open, because saving does not end an outage.
     pub fn clear_suspensions(&self, connection: ConnectionId) {
         self.breakers.clear_suspensions(connection);
-        self.provider.connection_changed(connection);
+        self.provider.forget_adjustments(connection);
     }
 }

@@ -118,11 +118,11 @@ impl ProviderAccess for RecordingAccess {
         Breaker { state, ..Breaker::default() }
     }
 
-    fn connection_changed(&self, id: ConnectionId) {
+    fn reset_connection(&self, id: ConnectionId) {
         self.edited.lock().push(id);
     }
 
-    fn connection_saved(&self, id: ConnectionId) {
+    fn clear_suspensions(&self, id: ConnectionId) {
         self.saved.lock().push(id);
     }
 }
