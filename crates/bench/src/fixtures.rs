@@ -10,7 +10,7 @@ use std::time::Duration;
 use store::accounts::{AccountStore, UserRow};
 use store::queue::Claim;
 use store::rows::{CallDone, Intent, ModelRef, ModelSnapshot, Role};
-use store::scheduler::Capacity;
+use store::schedule::Capacity;
 use store::suites::{CreateOutcome, NewRun, NewSuite, SuiteStore};
 use store::transition::RunChange;
 use store_sqlite::SqliteStore;

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 /// Parses a reply that is a single JSON object. Allows surrounding whitespace and one
-/// code fence (with or without `json`), which models often add. Never repairs a reply.
+/// code fence (with or without `json`), which models often add. Corrects nothing else.
 ///
 /// # Errors
 /// A sentence that can be sent back to the model.

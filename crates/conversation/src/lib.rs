@@ -40,7 +40,11 @@ pub use tools::{ToolOutcome, ToolReply, answer_call, refuse_call};
 #[cfg(any(test, feature = "testing"))]
 pub mod fixtures;
 #[cfg(test)]
+mod request_tests;
+#[cfg(test)]
 mod simulated_user_tests;
+#[cfg(test)]
+mod step_properties_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]

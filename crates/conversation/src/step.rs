@@ -11,10 +11,8 @@ pub const MAX_TOOL_ROUNDS: usize = 8;
 pub enum JudgingState {
     #[default]
     NotStarted,
-    /// The judge's first reply is stored but not parsed.
+    /// A reply of the judge, the first or the second one, is stored but not parsed.
     ReplyStored,
-    /// The reply to the repair request is stored but not parsed.
-    RepairStored,
     /// A verdict or an error is stored.
     Done,
 }
@@ -47,12 +45,9 @@ pub enum Step {
     End(EndReason),
     /// Judge the conversation (`judge::judge_step`).
     Judge,
-    /// Parse the latest stored reply of the judge. Requires another call only if the first
-    /// reply is unreadable, incomplete or misquotes.
-    ParseReply {
-        /// Whether this is the reply to the repair request, which is the last attempt.
-        repaired: bool,
-    },
+    /// Parse the latest stored reply of the judge. Requires another call only if it is the
+    /// first reply and unreadable, incomplete or misquoted.
+    ParseReply,
     /// Nothing to do: a verdict or an error is stored.
     Finished,
 }
@@ -72,8 +67,7 @@ pub fn next_step(
 ) -> Step {
     match (judging, end_reason, next_speaker(transcript)) {
         (JudgingState::Done, _, _) => Step::Finished,
-        (JudgingState::RepairStored, _, _) => Step::ParseReply { repaired: true },
-        (JudgingState::ReplyStored, _, _) => Step::ParseReply { repaired: false },
+        (JudgingState::ReplyStored, _, _) => Step::ParseReply,
         (JudgingState::NotStarted, Some(_), _) => Step::Judge,
         (JudgingState::NotStarted, None, NextSpeaker::User) => user_turn(scenario, transcript),
         (JudgingState::NotStarted, None, NextSpeaker::Agent { rounds }) => {

@@ -23,7 +23,7 @@ pub(super) fn classify(request: &ChatRequest) -> RequestKind {
     let schema = output.schema.clone();
     let has_field = |name: &str| schema["properties"].get(name).is_some();
     if has_field("items") {
-        // A repair request starts with the messages of the first request.
+        // The second request to a judge starts with the messages of the first request.
         let first = request.messages.iter().find_map(|message| match message {
             Message::User(text) => Some(text.as_str()),
             _ => None,

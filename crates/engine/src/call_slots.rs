@@ -12,21 +12,22 @@ use tokio::sync::oneshot;
 #[derive(Debug, Default)]
 struct State {
     free: u32,
-    queue: FairQueue<oneshot::Sender<Slot>>,
+    queue: FairQueue<oneshot::Sender<CallSlot>>,
 }
 
+/// The call slots of this process.
 #[derive(Clone, Debug)]
-pub(super) struct Slots {
+pub(super) struct CallSlots {
     state: Arc<Mutex<State>>,
 }
 
 /// The permission to make one call. Dropping it passes it on.
 #[derive(Debug)]
-pub(super) struct Slot {
-    slots: Option<Slots>,
+pub(super) struct CallSlot {
+    slots: Option<CallSlots>,
 }
 
-impl Slots {
+impl CallSlots {
     pub(super) fn new(most: u32) -> Self {
         Self { state: Arc::new(Mutex::new(State { free: most, ..State::default() })) }
     }
@@ -36,20 +37,20 @@ impl Slots {
     }
 
     /// Waits for a slot. Dropping the future leaves the queue.
-    pub(super) async fn acquire(&self, user: UserId, order: CallOrder) -> Slot {
+    pub(super) async fn acquire(&self, user: UserId, order: CallOrder) -> CallSlot {
         let receiver = {
             let mut state = self.state.lock();
             if state.free > 0 {
                 state.free -= 1;
                 state.queue.serve(user);
-                return Slot { slots: Some(self.clone()) };
+                return CallSlot { slots: Some(self.clone()) };
             }
             let (sender, receiver) = oneshot::channel();
             state.queue.push(user, order, sender);
             receiver
         };
         // The sender is dropped only with its slot, or with the process.
-        receiver.await.unwrap_or(Slot { slots: None })
+        receiver.await.unwrap_or(CallSlot { slots: None })
     }
 
     fn give_back(&self) {
@@ -62,7 +63,7 @@ impl Slots {
                 };
                 sender
             };
-            match sender.send(Slot { slots: Some(self.clone()) }) {
+            match sender.send(CallSlot { slots: Some(self.clone()) }) {
                 Ok(()) => return,
                 // The waiter just left: the slot is passed to the next one.
                 Err(mut slot) => slot.slots = None,
@@ -71,7 +72,7 @@ impl Slots {
     }
 }
 
-impl Drop for Slot {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.take() {
             slots.give_back();
@@ -91,7 +92,7 @@ mod tests {
 
     #[tokio::test]
     async fn slots_alternate_between_users_in_order() {
-        let slots = Slots::new(1);
+        let slots = CallSlots::new(1);
         let first = slots.acquire(user(1), CallOrder::default()).await;
         let order = Arc::new(Mutex::new(Vec::new()));
         let mut tasks = Vec::new();
@@ -113,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropped_waiter_takes_no_slot() {
-        let slots = Slots::new(1);
+        let slots = CallSlots::new(1);
         let held = slots.acquire(user(1), CallOrder::default()).await;
         for who in 2..50 {
             assert!(

@@ -1,10 +1,10 @@
-//! One model call: its slot, its waits and its cancellation.
+//! One model call: its call slot, its waits and its cancellation.
 //!
 //! The HTTP future is dropped when the run has to stop. Database writes run in
 //! tasks of their own, because a database future must not be dropped halfway.
 
 use super::Shared;
-use super::call_slots::Slot;
+use super::call_slots::CallSlot;
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
@@ -26,8 +26,9 @@ use uuid::Uuid;
 
 /// Shorter waits are not stored.
 const MIN_STORED_WAIT: Duration = Duration::from_secs(1);
-/// The poll interval for a free user slot after parking.
-const SLOT_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How often a call checks again: for a free slot of its user, for a heartbeat, and for a
+/// store that keeps the mark of a call.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why a call returned no reply.
 pub(super) enum CallInterrupted {
@@ -104,17 +105,20 @@ impl CallContext<'_> {
         tokio::select! {
             biased;
             why = self.stop_signal.wait_for_stop() => failed(CallInterrupted::Stopped(why)),
-            outcome = self.call_with_slot(connection, request) => outcome,
+            outcome = self.call_with_call_slot(connection, request) => outcome,
         }
     }
 
-    async fn call_with_slot(
+    async fn call_with_call_slot(
         &self,
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> CallOutcome<CallInterrupted> {
-        let hooks =
-            RunHooks { context: self, slot: Mutex::new(None), is_marked: AtomicBool::new(false) };
+        let hooks = RunHooks {
+            context: self,
+            call_slot: Mutex::new(None),
+            is_marked: AtomicBool::new(false),
+        };
         hooks.acquire_call_slot().await;
         let limits = CallLimits {
             // The adapter of deployed agents limits its attempts by itself.
@@ -162,7 +166,7 @@ impl CallContext<'_> {
     }
 
     /// Stores that the caller waits for a call slot of this server, or no longer.
-    async fn store_slot_wait(&self, waits: bool) {
+    async fn store_call_slot_wait(&self, waits: bool) {
         match self.lease {
             HeldLease::Run(_) => {
                 self.store_waiting(waits.then_some(Waiting::SLOT)).await;
@@ -234,10 +238,10 @@ impl EndpointResolver for StoredEndpoint<'_> {
     }
 }
 
-/// Releases the slots while a call waits, and acquires them again.
+/// Releases the call slot and the user's slot while a call waits, and acquires them again.
 struct RunHooks<'a> {
     context: &'a CallContext<'a>,
-    slot: Mutex<Option<Slot>>,
+    call_slot: Mutex<Option<CallSlot>>,
     /// Whether the tracked call is stored as sent.
     is_marked: AtomicBool,
 }
@@ -247,18 +251,18 @@ impl RunHooks<'_> {
     /// counted, and the deadline of the run moves by the time that it is stored.
     async fn acquire_call_slot(&self) {
         let CallContext { shared, user_id, order, .. } = *self.context;
-        let acquire = shared.slots.acquire(user_id, order);
+        let acquire = shared.call_slots.acquire(user_id, order);
         tokio::pin!(acquire);
         let slot = match tokio::time::timeout(MIN_STORED_WAIT, &mut acquire).await {
             Ok(slot) => slot,
             Err(_) => {
-                self.context.store_slot_wait(true).await;
+                self.context.store_call_slot_wait(true).await;
                 let slot = acquire.await;
-                self.context.store_slot_wait(false).await;
+                self.context.store_call_slot_wait(false).await;
                 slot
             }
         };
-        *self.slot.lock() = Some(slot);
+        *self.call_slot.lock() = Some(slot);
     }
 
     /// Stores that the tracked call is sent now. Waits until that is stored.
@@ -270,7 +274,7 @@ impl RunHooks<'_> {
             if self.context.store(change).await {
                 self.is_marked.store(true, Ordering::Relaxed);
             } else {
-                tokio::time::sleep(SLOT_POLL_INTERVAL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
     }
@@ -279,7 +283,7 @@ impl RunHooks<'_> {
 #[async_trait]
 impl CallHooks for RunHooks<'_> {
     async fn waiting(&self, waiting: Waiting) {
-        drop(self.slot.lock().take());
+        drop(self.call_slot.lock().take());
         let tracked = self.context.tracked_call.filter(|call| !call.is_repeatable);
         let unconfirmed_call = tracked.map(|_| {
             self.is_marked.store(false, Ordering::Relaxed);
@@ -302,13 +306,13 @@ impl CallHooks for RunHooks<'_> {
             loop {
                 let (shared, lease) = (shared.clone(), lease.clone());
                 let limit = shared.settings.runs_per_user;
-                let reacquire_slot = async move {
-                    shared.queue.reacquire_slot(&lease, limit, shared.clock.now()).await
+                let reacquire_user_slot = async move {
+                    shared.queue.reacquire_user_slot(&lease, limit, shared.clock.now()).await
                 };
-                let reacquired = tokio::spawn(reacquire_slot.in_current_span());
+                let reacquired = tokio::spawn(reacquire_user_slot.in_current_span());
                 match reacquired.await {
-                    // Stores that the run waits for a slot, so that the scheduler
-                    // reserves the next free one for it.
+                    // Stores that the run waits for a slot of its user, so that the
+                    // schedule reserves the next free one for it.
                     Ok(Ok(false)) if !stored => {
                         stored = self.context.store_waiting(Some(Waiting::SLOT)).await;
                     }
@@ -318,7 +322,7 @@ impl CallHooks for RunHooks<'_> {
                     // Acquired, or the row is corrupt, which the next commit detects.
                     _ => break,
                 }
-                tokio::time::sleep(SLOT_POLL_INTERVAL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         self.acquire_call_slot().await;
@@ -331,7 +335,7 @@ impl CallHooks for RunHooks<'_> {
         while stop_signal.stopped().is_some()
             || shared.clock.now().since(shared.last_heartbeat()) >= LEASE_DURATION
         {
-            tokio::time::sleep(SLOT_POLL_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.mark_sent().await;
     }

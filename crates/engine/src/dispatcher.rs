@@ -8,7 +8,7 @@ use std::time::Duration;
 use store::StoreResult;
 use store::queue::Claim;
 use store::rows::{ModelRef, RunRow};
-use store::scheduler::{AdmissionLimit, Capacity};
+use store::schedule::{AdmissionLimit, Capacity};
 
 /// The poll interval, in case a wake-up was lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

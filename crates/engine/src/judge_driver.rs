@@ -23,17 +23,14 @@ fn fresh(id: EvaluationId, model: &str, at: Timestamp) -> Evaluation {
 /// The stored raw replies, oldest first. The first of two may be missing in an evaluation
 /// that an earlier version began.
 pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<RawReply> {
-    let state = judging_state(evaluation);
-    let Some(evaluation) = evaluation else { return Vec::new() };
-    let Some(text) = evaluation.raw_reply.clone() else { return Vec::new() };
+    let is_stored = judging_state(evaluation) == JudgingState::ReplyStored;
+    let Some(evaluation) = evaluation.filter(|_| is_stored) else { return Vec::new() };
+    let text = evaluation.raw_reply.clone().unwrap_or_default();
     let newest = RawReply { text, truncated: evaluation.truncated };
-    match state {
-        JudgingState::NotStarted | JudgingState::Done => Vec::new(),
-        JudgingState::ReplyStored => vec![newest],
-        JudgingState::RepairStored => {
-            vec![evaluation.earlier_reply.as_deref().unwrap_or_default().into(), newest]
-        }
+    if evaluation.judge_calls < 2 {
+        return vec![newest];
     }
+    vec![evaluation.earlier_reply.as_deref().unwrap_or_default().into(), newest]
 }
 
 /// Adds the judge's raw reply, which is stored before it is parsed.
@@ -131,7 +128,7 @@ fn case(run: &ActiveRun) -> Case<'_> {
 }
 
 /// Calls the judge and returns the change with its raw reply.
-pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
+pub(super) async fn call_judge(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let evaluation = run.evaluation.as_ref();
     let judge = &run.row.model_snapshot.judge;
     let model = &judge.model;
@@ -146,10 +143,10 @@ pub(super) async fn ask(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
         evaluation.cloned().unwrap_or_else(|| fresh(run.shared.clock.uuid().into(), model, now));
     let (reply, mut change) = match run.call(true, judge.connection_id, &request).await {
         Ok(called) => called,
-        Err(RunInterrupted::CallError(error, usage)) => {
+        Err(RunInterrupted::CallError(error, called)) => {
             let end = ended(evaluation, judge_unavailable(&error), now);
-            let RunChange { active, parked_time, circuit_time, calls_done, .. } = *usage;
-            return Ok(RunChange { active, parked_time, circuit_time, calls_done, ..end });
+            let RunChange { active, waited, waited_for_circuit, calls_done, .. } = *called;
+            return Ok(RunChange { active, waited, waited_for_circuit, calls_done, ..end });
         }
         Err(other) => return Err(other),
     };
@@ -174,8 +171,8 @@ fn ended(mut evaluation: Evaluation, error: RunError, now: Timestamp) -> RunChan
     }
 }
 
-/// Parses the stored reply: a verdict, the repair request, or an error.
-pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
+/// Parses the stored reply: a verdict, the second request, or an error.
+pub(super) async fn parse_reply(run: &mut ActiveRun) -> Result<RunChange, RunInterrupted> {
     let Some(mut evaluation) = run.evaluation.clone() else { return Ok(RunChange::default()) };
     let replies = raw_replies(Some(&evaluation));
     let now = run.shared.clock.now();
@@ -191,13 +188,13 @@ pub(super) async fn parse_or_repair(run: &mut ActiveRun) -> Result<RunChange, Ru
             Ok(ended(evaluation, unparseable(&problem, truncated), now))
         }
         JudgeStep::CallJudge(_) => {
-            // The repair is a separate call, so its intent is stored first.
+            // The second request is a separate call, so its intent is stored first.
             let turn = run.row.turns;
             let intent =
                 Intent { id: run.shared.clock.uuid(), role: store::rows::Role::Judge, turn };
             run.intent = Some(intent.clone());
             run.commit(RunChange { intents: vec![intent], ..RunChange::default() }).await?;
-            ask(run).await
+            call_judge(run).await
         }
     }
 }

@@ -4,7 +4,7 @@
 //! - `run_worker`: executes a claimed run; `run_steps`: its loop of steps;
 //!   `conversation_driver` and `judge_driver`: the steps.
 //! - `rejudge_worker`: executes a claimed rejudge.
-//! - `calling`: one model call, with its slot, its waits and its cancellation.
+//! - `calling`: one model call, with its call slot, its waits and its cancellation.
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
 //! - `outages`: ends pending runs of connections that fail for too long.
 //! - `call_slots`: the concurrent calls of this process, fair between users.
@@ -31,7 +31,7 @@ mod store_retry;
 mod tests;
 
 use async_trait::async_trait;
-use call_slots::Slots;
+use call_slots::CallSlots;
 use clock::SharedClock;
 use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
 use llm::Endpoint;
@@ -101,7 +101,7 @@ pub(crate) struct Shared {
     clock: SharedClock,
     settings: EngineSettings,
     registry: Registry,
-    slots: Slots,
+    call_slots: CallSlots,
     outages: Outages,
     wake: Notify,
     /// Canceled when no more runs may be claimed.
@@ -183,7 +183,7 @@ impl Engine {
             queue,
             outbound,
             endpoints,
-            slots: Slots::new(settings.max_calls),
+            call_slots: CallSlots::new(settings.max_calls),
             outages,
             registry: Registry::default(),
             wake: Notify::new(),
@@ -234,7 +234,7 @@ impl Engine {
     /// The number of calls in flight.
     #[must_use]
     pub fn calls_in_flight(&self) -> u32 {
-        self.shared.settings.max_calls.saturating_sub(self.shared.slots.free())
+        self.shared.settings.max_calls.saturating_sub(self.shared.call_slots.free())
     }
 
     /// The number of runs and rejudges that this process executes.

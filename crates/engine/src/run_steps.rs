@@ -7,8 +7,8 @@ use super::store_retry::StoreRetry;
 use super::{Shared, conversation_driver, http_agent_driver, judge_driver};
 use conversation::{JudgingState, Step, next_step};
 use domain::{
-    AgentSpec, ConnectionId, EndReason, ErrorKind, Evaluation, EvaluationStatus, RunError,
-    ScenarioSpec, Turn, Usage,
+    AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec,
+    ToolCall, Turn, Usage,
 };
 use llm::outbound::{CallOrder, CallOutcome, CallTimes};
 use llm::{CallError, ChatReply, ChatRequest};
@@ -31,6 +31,26 @@ pub(super) enum RunInterrupted {
     /// The store stayed unavailable; the run is resumed later from its stored
     /// state.
     StoreUnavailable,
+}
+
+/// What the engine does after the steps that need no call are stored.
+enum NextAction {
+    CallAgent {
+        allow_tools: bool,
+    },
+    /// End the session of a deployed agent, after the end of the conversation is stored.
+    EndSession,
+    CallSimulatedUser,
+    AnswerTools {
+        calls: Vec<ToolCall>,
+    },
+    RefuseTools {
+        calls: Vec<ToolCall>,
+    },
+    CallJudge,
+    ParseJudgeReply,
+    /// The run is final.
+    Nothing,
 }
 
 /// A run in progress: its stored state, and the state between commits.
@@ -78,7 +98,7 @@ impl ActiveRun {
     pub(super) async fn run_to_end(mut self) -> Result<(), RunInterrupted> {
         let mut change = RunChange::default();
         loop {
-            let step = self.advance_without_calls(&mut change).await;
+            let action = self.add_steps_without_call(&mut change).await;
             let finished = change.finish.is_some();
             self.commit(std::mem::take(&mut change)).await?;
             if finished {
@@ -87,31 +107,33 @@ impl ActiveRun {
             if let Some(why) = self.stop_signal.stopped() {
                 return Err(RunInterrupted::Stopped(why));
             }
-            change = match step {
-                Step::CallAgent { .. } if self.agent.http.is_some() => {
+            change = match action {
+                NextAction::CallAgent { .. } if self.agent.http.is_some() => {
                     http_agent_driver::send_message(&mut self).await?
                 }
-                Step::CallAgent { allow_tools } => {
+                NextAction::CallAgent { allow_tools } => {
                     conversation_driver::agent(&mut self, allow_tools).await?
                 }
-                Step::End(_) => http_agent_driver::end_session(&self).await?,
-                Step::CallSimulatedUser => conversation_driver::simulated_user(&mut self).await?,
-                Step::AnswerTools { calls } => {
+                NextAction::EndSession => http_agent_driver::end_session(&self).await?,
+                NextAction::CallSimulatedUser => {
+                    conversation_driver::simulated_user(&mut self).await?
+                }
+                NextAction::AnswerTools { calls } => {
                     conversation_driver::answer(&mut self, &calls).await?
                 }
-                Step::RefuseTools { calls } => conversation_driver::refuse(&self, &calls),
-                Step::Judge => judge_driver::ask(&self).await?,
-                Step::ParseReply { .. } => judge_driver::parse_or_repair(&mut self).await?,
-                // Handled by `advance_without_calls`, or final already.
-                Step::SendUserMessage { .. } | Step::Finished => return Ok(()),
+                NextAction::RefuseTools { calls } => conversation_driver::refuse(&self, &calls),
+                NextAction::CallJudge => judge_driver::call_judge(&self).await?,
+                NextAction::ParseJudgeReply => judge_driver::parse_reply(&mut self).await?,
+                NextAction::Nothing => return Ok(()),
             };
         }
     }
 
-    /// Adds all steps without a model call (the next user turn of the script, the
-    /// end of the conversation) to `change`, so that they share its commit, and the
-    /// intent of the next call. Returns the step of that call.
-    async fn advance_without_calls(&mut self, change: &mut RunChange) -> Step {
+    /// Adds to `change` what needs no model call: the next user turn of the script, the end
+    /// of the conversation, a verdict without the judge. So they share one commit with the
+    /// intent of the call that comes next, which is added too. Returns what to do after that
+    /// commit.
+    async fn add_steps_without_call(&mut self, change: &mut RunChange) -> NextAction {
         let mut transcript = self.transcript.clone();
         transcript.extend(numbered(change.turns.clone(), self.row.turns));
         loop {
@@ -135,36 +157,37 @@ impl ActiveRun {
                 }
                 Step::End(reason) => change.end_reason = Some(reason),
                 Step::Judge if self.row.end_reason.is_none() && self.ends_session() => {
-                    // The end of the conversation is stored before the session is ended.
                     self.record_intent(change, Role::Agent, &transcript);
-                    return Step::End(over.unwrap_or(EndReason::ScriptFinished));
+                    return NextAction::EndSession;
                 }
                 Step::Judge => {
                     if let Some(decided) =
                         judge_driver::decide_without_judge(self, &transcript, over).await
                     {
                         judge_driver::finish(change, decided);
-                        return Step::Finished;
+                        return NextAction::Nothing;
                     }
                     self.record_intent(change, Role::Judge, &transcript);
-                    return Step::Judge;
+                    return NextAction::CallJudge;
                 }
-                Step::CallAgent { .. } => {
+                Step::CallAgent { allow_tools } => {
                     http_agent_driver::prepare_session(self, change);
                     self.record_intent(change, Role::Agent, &transcript);
-                    return step;
+                    return NextAction::CallAgent { allow_tools };
                 }
                 Step::CallSimulatedUser => {
                     self.record_intent(change, Role::SimulatedUser, &transcript);
-                    return step;
+                    return NextAction::CallSimulatedUser;
                 }
-                Step::AnswerTools { ref calls } => {
-                    if conversation_driver::needs_simulation(self, calls).await {
+                Step::AnswerTools { calls } => {
+                    if conversation_driver::needs_simulation(self, &calls).await {
                         self.record_intent(change, Role::SimulatedUser, &transcript);
                     }
-                    return step;
+                    return NextAction::AnswerTools { calls };
                 }
-                Step::RefuseTools { .. } | Step::ParseReply { .. } | Step::Finished => return step,
+                Step::RefuseTools { calls } => return NextAction::RefuseTools { calls },
+                Step::ParseReply => return NextAction::ParseJudgeReply,
+                Step::Finished => return NextAction::Nothing,
             }
         }
     }
@@ -260,15 +283,15 @@ impl ActiveRun {
         let CallOutcome { result, times } = outcome;
         match result {
             Ok(reply) => {
-                let usage = self.call_change(&times, Ok(&reply));
-                Ok((reply, usage))
+                let change = self.call_change(&times, Ok(&reply));
+                Ok((reply, change))
             }
             Err(CallInterrupted::Stopped(why)) => Err(RunInterrupted::Stopped(why)),
             Err(CallInterrupted::Store(error)) => Err(interruption_of(&error)),
             Err(CallInterrupted::CallError(error)) => {
-                let usage = self.call_change(&times, Err(&error));
+                let change = self.call_change(&times, Err(&error));
                 let error = RunError::new(error.kind(), error.message);
-                Err(RunInterrupted::CallError(error, Box::new(usage)))
+                Err(RunInterrupted::CallError(error, Box::new(change)))
             }
         }
     }
@@ -283,8 +306,8 @@ impl ActiveRun {
         let call = self.intent.as_ref().map(|intent| conversation_driver::call_done(intent, done));
         RunChange {
             active: times.active,
-            parked_time: times.parked,
-            circuit_time: times.circuit,
+            waited: times.waited,
+            waited_for_circuit: times.circuit,
             calls_done: call.into_iter().collect(),
             ..RunChange::default()
         }
@@ -304,7 +327,6 @@ pub(super) fn judging_state(evaluation: Option<&Evaluation>) -> JudgingState {
             JudgingState::Done
         }
         Some(e) if e.raw_reply.is_none() => JudgingState::NotStarted,
-        Some(e) if e.judge_calls >= 2 => JudgingState::RepairStored,
         Some(_) => JudgingState::ReplyStored,
     }
 }

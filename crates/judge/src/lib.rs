@@ -4,10 +4,10 @@
 //! [`judge_step`] derives the next step of an evaluation from its stored replies. Its
 //! parts:
 //!
-//! - [`judge_request`] and [`repair_request`] build the requests. Every evaluation
+//! - [`judge_request`] and [`second_request`] build the requests. Every evaluation
 //!   stores the [`PROMPT_VERSION`].
-//! - [`parse_reply`] parses a complete reply strictly; [`judge_step`] also uses what it
-//!   can of an incomplete one.
+//! - [`parse_reply`] parses a complete reply strictly; of an incomplete first reply,
+//!   [`judge_step`] uses what it can.
 //! - [`evaluate`] and [`decide_without_judge`] compute the verdict.
 //! - [`parse_prompt`] reads a judge request for the demo model.
 
@@ -28,7 +28,7 @@ pub use checks::run_checks;
 pub use normalization::normalize;
 pub use prompt::{
     Case, EVALUATION_SCHEMA, PROMPT_VERSION, ParsedPrompt, Question, judge_request, parse_prompt,
-    questions, repair_request, reply_schema,
+    questions, reply_schema, second_request,
 };
 pub use reply::{ItemAnswer, JudgeReply, Quote, parse_reply};
 pub use step::{JudgeModel, JudgeStep, RawReply, judge_step};

@@ -124,7 +124,7 @@ fn reply_tokens(items: usize) -> u32 {
 
 /// Repeats a request for JSON together with the unreadable reply and its problem.
 #[must_use]
-pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequest {
+pub fn second_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequest {
     let mut request = first.clone();
     // Providers reject blank assistant messages.
     let text = if is_blank(raw) { "(no answer)" } else { raw }.to_owned();
@@ -137,7 +137,7 @@ pub fn repair_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequ
 }
 
 /// Repeats a request and asks only for the items whose answers are missing or unusable.
-pub(super) fn missing_items_request(
+pub(super) fn second_request_for_items(
     first: &ChatRequest,
     raw: &str,
     problem: &str,

@@ -212,31 +212,31 @@ fn reply_schema_fits_strict_modes() {
 }
 
 #[test]
-fn repair_request_contains_question_and_problem() {
+fn second_request_contains_question_and_problem() {
     let first = request(
         &agent(json!({})),
         &scenario_with_all_kinds(),
         &transcript(vec![user("Hi"), says("Hello")]),
     );
-    let repair = repair_request(&first, "score: 50", "The reply was not a JSON object.");
-    assert_eq!(repair.messages.len(), 3);
-    assert_eq!(repair.messages[0], first.messages[0]);
-    assert!(matches!(&repair.messages[1], Message::Assistant { text, .. } if text == "score: 50"));
+    let second = second_request(&first, "score: 50", "The reply was not a JSON object.");
+    assert_eq!(second.messages.len(), 3);
+    assert_eq!(second.messages[0], first.messages[0]);
+    assert!(matches!(&second.messages[1], Message::Assistant { text, .. } if text == "score: 50"));
     assert!(
-        matches!(&repair.messages[2], Message::User(text) if text.contains("was not a JSON object"))
+        matches!(&second.messages[2], Message::User(text) if text.contains("was not a JSON object"))
     );
     assert_eq!(
-        ChatRequest { messages: vec![], ..repair },
+        ChatRequest { messages: vec![], ..second },
         ChatRequest { messages: vec![], ..first }
     );
 }
 
 #[test]
-fn repair_request_replaces_blank_reply() {
+fn second_request_replaces_blank_reply() {
     let first = request(&agent(json!({})), &scenario_with_all_kinds(), &[]);
-    let repair = repair_request(&first, "  ", "The reply was empty.");
+    let second = second_request(&first, "  ", "The reply was empty.");
     assert!(
-        matches!(&repair.messages[1], Message::Assistant { text, .. } if text == "(no answer)")
+        matches!(&second.messages[1], Message::Assistant { text, .. } if text == "(no answer)")
     );
 }
 

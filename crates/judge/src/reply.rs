@@ -1,5 +1,5 @@
-//! Strict parsing of the judge's reply. An unreadable reply is never repaired, because a
-//! verdict must not rest on guesses.
+//! Strict parsing of the judge's reply. What an unreadable reply may have meant is never
+//! guessed, because a verdict must not rest on guesses.
 
 use super::prompt::ITEM_KEY;
 use conversation::json_reply;
@@ -123,7 +123,7 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// [`reply_schema`](super::reply_schema) and contains every item exactly once.
 ///
 /// # Errors
-/// A sentence for the repair request and for error messages.
+/// A sentence for the second request and for error messages.
 pub fn parse_reply(raw: &str, n_items: usize) -> Result<JudgeReply, String> {
     complete(parse_partial(raw, n_items)?)
 }
@@ -178,15 +178,16 @@ pub(super) fn complete(reply: PartialReply) -> Result<JudgeReply, String> {
 }
 
 impl PartialReply {
-    /// Adds the answers of the reply to a repair request, which replace those that are there.
-    pub(super) fn merge(self, repaired: Self) -> Self {
-        let pairs = repaired.items.into_iter().zip(self.items);
+    /// Adds the answers of the reply to the second request, which replace those that are
+    /// there.
+    pub(super) fn merge(self, second: Self) -> Self {
+        let pairs = second.items.into_iter().zip(self.items);
         Self {
             items: pairs.map(|(new, old)| new.or(old)).collect(),
-            issues: repaired.issues.or(self.issues),
-            recommendations: repaired.recommendations.or(self.recommendations),
-            score: repaired.score.or(self.score),
-            opinion: repaired.opinion.or(self.opinion),
+            issues: second.issues.or(self.issues),
+            recommendations: second.recommendations.or(self.recommendations),
+            score: second.score.or(self.score),
+            opinion: second.opinion.or(self.opinion),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Derives the next step of an evaluation from its stored state.
 
-use super::prompt::{Case, judge_request, missing_items_request, questions, repair_request};
-use super::reply::{PartialReply, complete, parse_partial};
+use super::prompt::{Case, judge_request, questions, second_request, second_request_for_items};
+use super::reply::{PartialReply, complete, parse_partial, parse_reply};
 use super::verdict::{EvaluationResult, evaluate, misquote, shorten};
 use super::without_judge::decide_without_judge;
 use domain::ModelOptions;
@@ -47,7 +47,7 @@ pub struct JudgeModel<'a> {
 }
 
 /// Derives the next step from the stored raw replies, oldest first: the first call, one
-/// repair call, or the result.
+/// second call, or the result.
 #[must_use]
 pub fn judge_step(case: &Case<'_>, raw_replies: &[RawReply], judge: JudgeModel<'_>) -> JudgeStep {
     if let Some(outcome) = decide_without_judge(case) {
@@ -60,7 +60,7 @@ pub fn judge_step(case: &Case<'_>, raw_replies: &[RawReply], judge: JudgeModel<'
         [first] => match first_result(case, first) {
             FirstResult::Decided(outcome) => JudgeStep::Decided(outcome),
             FirstResult::Partial { problem, items, .. } => {
-                call(missing_items_request(&request(), &first.text, &problem, &items))
+                call(second_request_for_items(&request(), &first.text, &problem, &items))
             }
             FirstResult::Unreadable { problem } if first.truncated => {
                 match request().with_doubled_limit() {
@@ -69,10 +69,10 @@ pub fn judge_step(case: &Case<'_>, raw_replies: &[RawReply], judge: JudgeModel<'
                 }
             }
             FirstResult::Unreadable { problem } => {
-                call(repair_request(&request(), &first.text, &problem))
+                call(second_request(&request(), &first.text, &problem))
             }
         },
-        [.., first, last] => match repaired(case, first, last) {
+        [.., first, last] => match second_result(case, first, last) {
             Ok(outcome) => JudgeStep::Decided(Box::new(outcome)),
             Err(problem) => JudgeStep::Unparseable { problem, truncated: last.truncated },
         },
@@ -118,24 +118,25 @@ fn first_result(case: &Case<'_>, first: &RawReply) -> FirstResult {
     }
 }
 
-/// The result of both replies. What the repair request asked for must be answered by the
-/// second; what the first answered well stays.
-fn repaired(
+/// The result of both replies. What the second request asked for must be in its reply; what
+/// the first one answered well stays.
+fn second_result(
     case: &Case<'_>,
     first: &RawReply,
     last: &RawReply,
 ) -> Result<EvaluationResult, String> {
-    let last = parse_partial(&last.text, questions(case.scenario).len())?;
+    let count = questions(case.scenario).len();
     let FirstResult::Partial { mut reply, items, .. } = first_result(case, first) else {
-        return Ok(evaluate(case, complete(last)?));
+        return Ok(evaluate(case, parse_reply(&last.text, count)?));
     };
     for index in items {
         reply.items[index] = None;
     }
+    let last = parse_partial(&last.text, count)?;
     Ok(evaluate(case, complete(reply.merge(last))?))
 }
 
-/// Names the quotes of required items that are nowhere in the transcript, for the repair
+/// Names the quotes of required items that are nowhere in the transcript, for the second
 /// request, and these items.
 fn misquotes(outcome: &EvaluationResult) -> Option<(String, Vec<usize>)> {
     const MAX_NAMED: usize = 5;

@@ -59,7 +59,7 @@ fn judge_is_called_once_for_readable_reply() {
 }
 
 #[test]
-fn unreadable_reply_is_repaired_once() {
+fn unreadable_reply_is_requested_once_more() {
     let spec = greeting(json!({}));
     let JudgeStep::CallJudge(request) = step(&spec, &sample_transcript(), &["passed, I think"])
     else {
@@ -116,18 +116,18 @@ fn answer(met: &str, basis: &str, quote: &str) -> String {
 #[case::by_absence_with_invented_quote("true", "absence", "how may I serve you today?", false)]
 #[case::not_met_with_invented_quote("false", "evidence", "how may I serve you today?", false)]
 #[case::unknown_with_invented_quote("null", "evidence", "how may I serve you today?", false)]
-fn misquoted_required_item_is_repaired_once(
+fn misquoted_required_item_is_requested_once_more(
     #[case] met: &str,
     #[case] basis: &str,
     #[case] quote: &str,
-    #[case] repaired: bool,
+    #[case] requested: bool,
 ) {
     let turns =
         transcript(vec![user("Hi, I have a problem"), says("Good morning, how can I help you?")]);
     let (spec, reply) = (greeting(json!({})), answer(met, basis, quote));
     match step(&spec, &turns, &[&reply]) {
         JudgeStep::CallJudge(request) => {
-            assert!(repaired, "no repair is needed");
+            assert!(requested, "no second request is needed");
             let named = format!("The quote \"{quote}\" of item 0 was not found.");
             let last = request.messages.last();
             assert!(matches!(last, Some(Message::User(text)) if text.contains(&named)), "{last:?}");
@@ -137,13 +137,13 @@ fn misquoted_required_item_is_repaired_once(
             let better = decided(step(&spec, &turns, &[&reply, &better]));
             assert_eq!(better.verdict, Verdict::Passed, "{}", better.summary);
         }
-        JudgeStep::Decided(_) => assert!(!repaired, "a repair is needed"),
+        JudgeStep::Decided(_) => assert!(!requested, "a second request is needed"),
         JudgeStep::Unparseable { problem, .. } => panic!("{problem}"),
     }
 }
 
 #[test]
-fn misquoted_optional_item_is_not_repaired() {
+fn misquoted_optional_item_is_not_requested_again() {
     let spec = scenario(json!({
         "expected_behaviors": [{"text": "Offers help", "required": false}],
         "success_criteria": {"min_score": 0}
@@ -153,7 +153,7 @@ fn misquoted_optional_item_is_not_repaired() {
 }
 
 #[test]
-fn misquoted_failure_condition_is_repaired() {
+fn misquoted_failure_condition_is_requested_once_more() {
     let spec = scenario(json!({"failure_conditions": ["Swears"]}));
     let reply = answer("true", "evidence", "how may I serve you today?");
     assert!(matches!(step(&spec, &sample_transcript(), &[&reply]), JudgeStep::CallJudge(_)));
@@ -162,7 +162,7 @@ fn misquoted_failure_condition_is_repaired() {
 }
 
 #[test]
-fn unreadable_repair_of_misquote_is_no_verdict() {
+fn unreadable_second_reply_after_misquote_is_no_verdict() {
     let reply = answer("true", "evidence", "how may I serve you today?");
     let step = step(&greeting(json!({})), &sample_transcript(), &[&reply, "Sorry!"]);
     assert!(matches!(step, JudgeStep::Unparseable { .. }));
@@ -180,7 +180,7 @@ fn partial(items: &[usize], with_lists: bool) -> String {
 #[rstest]
 #[case::one(&[0, 2], "Item 1 was not answered.", &["item_1"])]
 #[case::several(&[1], "Items 0, 2 were not answered.", &["item_0", "item_2"])]
-fn repair_asks_only_for_missing_items(
+fn second_request_asks_only_for_missing_items(
     #[case] answered: &[usize],
     #[case] problem: &str,
     #[case] keys: &[&str],

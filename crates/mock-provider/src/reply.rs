@@ -70,7 +70,7 @@ fn judgment(request: &ModelRequest, filled: Value) -> Value {
     };
     let quote = agent_quote(&request.first_user);
     let items = labels(&request.first_user, "ITEMS").filter_map(|(index, label)| {
-        // A repair request asks for some items only.
+        // The second request to a judge may ask for some items only.
         let schema = item_schema(index)?;
         let met = !label.contains("failure") && quote.is_some();
         let evidence: Vec<&Value> = quote.iter().filter(|_| met).collect();

@@ -124,7 +124,7 @@ impl World {
             }
             Step::Reacquire(n) => {
                 if let Some(run) = run(n) {
-                    let _ = store.reacquire_slot(&run.lease(), 2, now).await;
+                    let _ = store.reacquire_user_slot(&run.lease(), 2, now).await;
                 }
             }
             Step::Pass(n) => commit(run(n), finish(passed())).await,

@@ -3,7 +3,7 @@
 //!
 //! - [`rows`]: what a store keeps.
 //! - [`transition`]: the lifecycles of runs, suites and evaluations.
-//! - [`scheduler`], [`schedule`], [`rejudge_scheduler`]: which run or rejudge starts next.
+//! - [`schedule`]: which run or rejudge starts next.
 //! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
 //! - [`commit_effects`]: what a store publishes after a commit.
 //! - [`learned`]: what servers of models reject, kept beyond a restart.
@@ -22,13 +22,9 @@ pub mod learned;
 pub mod memory;
 pub mod queue;
 pub mod queue_stats;
-pub mod rejudge_scheduler;
 pub mod retention;
 pub mod rows;
 pub mod schedule;
-#[cfg(test)]
-mod schedule_tests;
-pub mod scheduler;
 pub mod suites;
 pub mod transition;
 

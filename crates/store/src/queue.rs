@@ -4,7 +4,7 @@
 use super::StoreResult;
 use super::queue_stats::QueueStats;
 use super::rows::{EvaluationRow, RunRow, Transcript};
-use super::scheduler::{AdmissionLimit, Capacity};
+use super::schedule::{AdmissionLimit, Capacity};
 use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
 use domain::{ConnectionId, Evaluation, EvaluationId, RunId, RunStatus, Timestamp, UserId};
@@ -105,7 +105,7 @@ impl GiveUp {
 
 #[async_trait]
 pub trait QueueStore: Send + Sync + 'static {
-    /// Leases the runs that start next (see [`scheduler`](super::scheduler)).
+    /// Leases the runs that start next (see [`schedule`](super::schedule)).
     async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>>;
     async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput>;
     /// Stores a change of the lease holder in one transaction and returns the
@@ -116,8 +116,8 @@ pub trait QueueStore: Send + Sync + 'static {
     async fn commit(&self, lease: &Lease, change: RunChange, now: Timestamp)
     -> StoreResult<RunRow>;
     /// Ends the parking of a run; `false` while all slots of its user are taken.
-    /// The scheduler reserves the next free slots for parked runs that wait for one.
-    async fn reacquire_slot(
+    /// The schedule reserves the next free slots for parked runs that wait for one.
+    async fn reacquire_user_slot(
         &self,
         lease: &Lease,
         runs_per_user: u32,

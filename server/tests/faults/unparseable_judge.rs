@@ -1,5 +1,5 @@
 //! Failure mode: an unreadable judge reply counts as "score 50, failed". The judge gets
-//! one repair request; a second unreadable reply is an error that keeps the raw
+//! a second request; a second unreadable reply is an error that keeps the raw
 //! text and has no score or verdict: 200 malformed replies, 0 verdicts.
 
 use super::support::{assert_outcomes, new_server, outcomes, rule_for_role};
@@ -111,7 +111,7 @@ async fn malformed_replies_never_give_a_verdict() {
         let provider =
             mock_provider::start(Script::of(replies.iter().cloned().map(once))).await.unwrap();
         let agent = user.create_agent(kind, &base_url(kind, &provider)).await;
-        // Each run takes two replies: the first and the one to the repair request.
+        // Each run takes two replies: that to the first and that to the second request.
         let more = json!({"repeats": half / 2 / all.len(), "concurrency": 20});
         let suite = user.start_suite(&agent, &all, more).await;
         let suite = user.wait_for_suite(&suite).await;

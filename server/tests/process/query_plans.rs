@@ -18,7 +18,7 @@ use store::accounts::{AccountStore, UserRow};
 use store::queue::{Claim, QueueStore};
 use store::retention::{Expired, RetentionStore};
 use store::rows::{CallDone, EvaluationRow, Intent, ModelRef, ModelSnapshot, Role};
-use store::scheduler::{AdmissionLimit, Capacity};
+use store::schedule::{AdmissionLimit, Capacity};
 use store::suites::{IdempotencyRecord, NewRejudge, NewRun, NewSuite, SuiteStore, TimeCursor};
 use store::transition::{RunChange, RunOutcome};
 use store_sqlite::SqliteStore;
@@ -145,7 +145,7 @@ async fn work(store: &SqliteStore) {
         };
         store.commit(&lease, change, now).await.unwrap();
         if i == 0 {
-            store.reacquire_slot(&lease, 8, now).await.unwrap();
+            store.reacquire_user_slot(&lease, 8, now).await.unwrap();
             store.release(&lease, now).await.unwrap();
             continue;
         }

@@ -76,13 +76,13 @@ impl QueueStore for FaultyStore {
         }
         available?.commit(lease, change, now).await
     }
-    async fn reacquire_slot(
+    async fn reacquire_user_slot(
         &self,
         lease: &Lease,
         runs_per_user: u32,
         now: Timestamp,
     ) -> StoreResult<bool> {
-        self.available()?.reacquire_slot(lease, runs_per_user, now).await
+        self.available()?.reacquire_user_slot(lease, runs_per_user, now).await
     }
     async fn release(&self, lease: &Lease, now: Timestamp) -> StoreResult<()> {
         self.available()?.release(lease, now).await

@@ -21,12 +21,12 @@ async fn unreadable_judge_gives_no_verdict_and_raw_reply_is_kept() {
     let evaluation = f.queue.evaluations(run.id).await.unwrap().remove(0).evaluation;
     assert_eq!(evaluation.raw_reply.as_deref(), Some("I would say 50, number 3"));
     assert_eq!((evaluation.judge_calls, evaluation.score, evaluation.verdict), (2, None, None));
-    assert_eq!(f.received_calls().len(), 4, "two agent calls, one judge call, one repair request");
+    assert_eq!(f.received_calls().len(), 4, "two agent calls, two judge calls");
     f.assert_every_call_has_an_intent();
 }
 
 #[tokio::test(start_paused = true)]
-async fn repair_request_names_problem() {
+async fn second_request_names_problem() {
     let f = Fixture::new(|number, request| match (&request.output, number) {
         (Some(_), 1) => Box::pin(async { reply("{}") }),
         _ => passing_reply(number, request),
@@ -109,7 +109,10 @@ async fn blank_answer_that_was_filtered_or_refused_is_judged(#[case] finish: Fin
 #[case::corrected("The words of the agent", RunStatus::Passed)]
 #[case::misquoted_again("Words that nobody said", RunStatus::Inconclusive)]
 #[tokio::test(start_paused = true)]
-async fn misquoted_item_is_repaired_once(#[case] second: &'static str, #[case] status: RunStatus) {
+async fn misquoted_item_is_requested_once_more(
+    #[case] second: &'static str,
+    #[case] status: RunStatus,
+) {
     let f = Fixture::new(move |number, request| {
         let judged = request.output.is_some();
         Box::pin(async move {

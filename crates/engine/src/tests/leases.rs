@@ -56,7 +56,7 @@ async fn run_makes_no_call_while_its_lease_may_have_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evaluation_of_a_run_cancelled_in_the_repair_call_is_final() {
+async fn evaluation_of_a_run_cancelled_in_the_second_judge_call_is_final() {
     let f = Fixture::new(|number, request| match (&request.output, number) {
         (Some(_), 1) => Box::pin(async { super::fixture::reply("{}") }),
         (Some(_), 2) => Box::pin(std::future::pending()),
@@ -65,7 +65,7 @@ async fn evaluation_of_a_run_cancelled_in_the_repair_call_is_final() {
     let suite = f.suite(1, &[scripted(1)]).await;
     let engine = f.start().await;
     tokio::time::sleep(5 * SECOND).await;
-    assert_eq!(f.received_calls().len(), 3, "the repair call is in flight");
+    assert_eq!(f.received_calls().len(), 3, "the second judge call is in flight");
     let outcome = f.queue.cancel_suite(space(1), suite, f.clock.now()).await.unwrap().unwrap();
     engine.cancel(&outcome.leased_runs);
     let run = f.finished(1, suite).await.remove(0);

@@ -202,7 +202,7 @@ impl<'a> Calls<'a> {
     }
 
     /// Counts the calls of one role for one turn of one run, beyond the first.
-    /// The repair request after a judge's first reply is not a repetition.
+    /// The second request after a judge's first reply is not a repetition.
     fn repeated(&self) -> usize {
         let mut groups: HashMap<(&str, &str, i64), HashMap<&str, &CallIntent>> = HashMap::new();
         for (_, intent) in self.of_runs() {
@@ -210,11 +210,11 @@ impl<'a> Calls<'a> {
             groups.entry(group).or_default().insert(&intent.id, intent);
         }
         let repeated = groups.values().map(|calls| {
-            let repairs = calls
+            let replies = calls
                 .values()
                 .filter(|call| call.role == "judge" && call.outcome.as_deref() == Some("ok"))
                 .count();
-            calls.len().saturating_sub(repairs.max(1))
+            calls.len().saturating_sub(replies.max(1))
         });
         repeated.sum()
     }

@@ -189,7 +189,7 @@ fn counts_repeated_calls() {
         history.requests.extend((0..5).map(|n| call("a1", 200 + 100 * n, 250 + 100 * n)));
     };
     assert_eq!(violated_after(attempts), [""; 0]);
-    // A repair request to the judge is not a repetition, a lost reply is.
+    // The second request to the judge is not a repetition, a lost reply is.
     let judge = |history: &mut History, outcome: Option<&str>| {
         for n in 0..2 {
             let id = format!("judge{n}");

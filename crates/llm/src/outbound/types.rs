@@ -47,10 +47,10 @@ pub struct CallOutcome<E = CallError> {
 pub struct CallTimes {
     /// The time of the attempts and of the backoff between them.
     pub active: Duration,
-    /// The time waited for rate limits and circuits. Waits of the hooks for slots of
-    /// the server are not included.
-    pub parked: Duration,
-    /// The part of `parked` in waits for an open circuit.
+    /// The time waited for rate limits and circuits, also in waits that were too short to
+    /// be reported to the hooks. Waits of the hooks for slots are not included.
+    pub waited: Duration,
+    /// The part of `waited` in waits for an open circuit.
     pub circuit: Duration,
 }
 

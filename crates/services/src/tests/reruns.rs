@@ -10,7 +10,7 @@ use domain::{ErrorKind, ScenarioId, StartSuite, Suite, SuiteId};
 use serde_json::json;
 use std::time::Duration;
 use store::queue::Claim;
-use store::scheduler::Capacity;
+use store::schedule::Capacity;
 use store::transition::{RunChange, RunOutcome};
 
 /// Starts a suite of one run per scenario and ends its runs with these errors, or as passed.

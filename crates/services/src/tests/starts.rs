@@ -374,7 +374,7 @@ async fn running_run_shows_the_current_retry_of_its_provider() {
         max_wait: Duration::from_secs(600),
         most: 1,
         admission_limits: Vec::new(),
-        capacity: store::scheduler::Capacity::unlimited(),
+        capacity: store::schedule::Capacity::unlimited(),
         now,
     };
     let row = fixture.queue.claim(claim).await.unwrap().remove(0);

@@ -12,7 +12,7 @@ use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::queue::Claim;
 use store::rows::RunRow;
-use store::scheduler::NextRun;
+use store::schedule::NextRun;
 use store::transition::{RunTransition, SuiteTransition};
 
 async fn candidate(c: &mut SqliteConnection, next: NextRun) -> StoreResult<Option<RawRun>> {

@@ -36,7 +36,7 @@ pub(super) async fn commit(
 }
 
 /// Ends the parking of a run; `false` while all slots of its user are taken.
-pub(super) async fn reacquire_slot(
+pub(super) async fn reacquire_user_slot(
     tx: &mut WriteTransaction,
     lease: Lease,
     runs_per_user: u32,

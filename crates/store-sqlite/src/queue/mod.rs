@@ -120,7 +120,7 @@ impl QueueStore for SqliteStore {
             .await
     }
 
-    async fn reacquire_slot(
+    async fn reacquire_user_slot(
         &self,
         lease: &Lease,
         runs_per_user: u32,
@@ -128,7 +128,9 @@ impl QueueStore for SqliteStore {
     ) -> StoreResult<bool> {
         let lease = lease.clone();
         self.writer
-            .transaction(move |tx| lease::reacquire_slot(tx, lease, runs_per_user, now).boxed())
+            .transaction(move |tx| {
+                lease::reacquire_user_slot(tx, lease, runs_per_user, now).boxed()
+            })
             .await
     }
 

@@ -10,7 +10,7 @@ use domain::Timestamp;
 use sqlx::SqliteConnection;
 use store::rows::ModelSnapshot;
 use store::schedule::Schedule;
-use store::scheduler::SuiteLoad;
+use store::schedule::SuiteLoad;
 use store::{StoreError, StoreResult};
 
 struct RawLoad {
@@ -43,7 +43,7 @@ impl RawLoad {
             running: self.running,
             orphaned: self.orphaned,
             active: self.active,
-            awaiting_slot: self.awaiting_slot,
+            awaiting_user_slot: self.awaiting_slot,
         })
     }
 }

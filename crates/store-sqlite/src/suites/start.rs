@@ -10,7 +10,7 @@ use sqlx::SqliteConnection;
 use store::StoreResult;
 use store::rows::{ModelSnapshot, RunRow, SuiteRow};
 use store::schedule::RunLoad;
-use store::scheduler::SuiteLoad;
+use store::schedule::SuiteLoad;
 use store::suites::{CreateOutcome, NewRejudge, NewSuite};
 
 /// An unfinished suite of this agent over one of these scenarios.

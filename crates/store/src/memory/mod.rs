@@ -1,6 +1,6 @@
 //! Suites and the queue in memory, for engine tests on paused time. The store
 //! shares all decisions ([`transition`](crate::transition),
-//! [`scheduler`](crate::scheduler)) with the databases.
+//! [`schedule`](crate::schedule)) with the databases.
 
 mod queue;
 mod retention;

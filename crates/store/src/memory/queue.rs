@@ -6,8 +6,8 @@ use crate::queue::{
     Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
 };
 use crate::queue_stats::QueueStats;
-use crate::rejudge_scheduler::{UnfinishedRejudge, deferred_rejudges};
 use crate::rows::{EvaluationRow, Intent, Role, RunRow};
+use crate::schedule::rejudges::{UnfinishedRejudge, deferred_rejudges};
 use crate::transition::{
     Lease, RejudgeTransition, RunChange, RunTransition, SuiteTransition, is_unfinished,
 };
@@ -59,7 +59,7 @@ impl QueueStore for InMemoryQueue {
         self.write(|state| state.commit(lease, change, now))
     }
 
-    async fn reacquire_slot(
+    async fn reacquire_user_slot(
         &self,
         lease: &Lease,
         runs_per_user: u32,

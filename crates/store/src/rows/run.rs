@@ -52,8 +52,10 @@ pub struct RunState {
     pub lease_until: Option<Timestamp>,
     pub deadline_at: Option<Timestamp>,
     pub active_ms: u64,
+    /// The time waited for rate limits and circuits, also in waits that were too short to
+    /// park the run.
     pub parked_ms: u64,
-    /// The part of the parked time of waits for open circuits.
+    /// The part of it in waits for open circuits.
     pub circuit_ms: u64,
     pub cancel_requested_at: Option<Timestamp>,
     pub started_at: Option<Timestamp>,

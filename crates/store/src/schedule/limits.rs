@@ -1,12 +1,8 @@
-//! The rules by which [`Schedule`](super::schedule::Schedule) selects the suite that gets the next free slot: orphaned runs first, then
-//! the user with the fewest active runs, then the oldest suite. No run starts
-//! where its first provider call would only wait, or beyond the calls that are
-//! possible at the same time: a run that has begun should finish instead of
-//! sharing the throughput with more runs.
+//! What keeps runs from starting: limits of a connection, and the capacity of the server
+//! and of a model.
 
-use super::rows::{ModelRef, SuiteRow};
-use super::schedule::RunLoad;
-use domain::{ConnectionId, SuiteId, SuiteStatus, Timestamp, UserId};
+use crate::rows::ModelRef;
+use domain::{ConnectionId, UserId};
 use std::collections::HashMap;
 
 /// A limit on new runs to a connection whose calls have to wait (open circuit,
@@ -55,222 +51,15 @@ impl Capacity {
 
 /// The use of a capacity by one user and by all.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub(super) struct CapacityUse {
     /// Users with unfinished runs.
     pub(super) users: u32,
     pub(super) total: u32,
     pub(super) of_user: u32,
 }
 
-impl Usage {
+impl CapacityUse {
     pub(super) fn has_room(self, capacity: u32) -> bool {
         self.total < capacity || self.of_user < (capacity / self.users.max(1)).max(1)
-    }
-}
-
-/// An unfinished suite and the number of its runs by state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SuiteLoad {
-    pub suite_id: SuiteId,
-    pub user_id: UserId,
-    /// The model under test; `None` if it cannot be read.
-    pub agent: Option<ModelRef>,
-    pub created_at: Timestamp,
-    /// The limit of running runs.
-    pub concurrency: u32,
-    /// Whether its first run has started.
-    pub is_started: bool,
-    pub pending: u32,
-    pub running: u32,
-    /// Running without a lease.
-    pub orphaned: u32,
-    /// Leased and not parked.
-    pub active: u32,
-    /// Leased and parked only because no slot is free: the next free slots are
-    /// reserved for them.
-    pub awaiting_slot: u32,
-}
-
-impl SuiteLoad {
-    /// A suite without runs.
-    #[must_use]
-    pub fn of(suite: &SuiteRow, agent: Option<ModelRef>) -> Self {
-        Self {
-            suite_id: suite.id,
-            user_id: suite.user_id,
-            agent,
-            created_at: suite.created_at,
-            concurrency: suite.concurrency,
-            is_started: suite.state.status() == SuiteStatus::Running,
-            pending: 0,
-            running: 0,
-            orphaned: 0,
-            active: 0,
-            awaiting_slot: 0,
-        }
-    }
-
-    /// Counts a run.
-    pub fn add(&mut self, run: RunLoad) {
-        self.pending += u32::from(run.pending);
-        self.running += u32::from(run.running);
-        self.orphaned += u32::from(run.orphaned);
-        self.active += u32::from(run.active);
-        self.awaiting_slot += u32::from(run.awaiting_slot);
-    }
-}
-
-/// The run to claim next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextRun {
-    /// The suite's first orphaned run.
-    Orphaned(SuiteId),
-    /// The suite's first pending run.
-    Pending(SuiteId),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schedule::Schedule;
-    use uuid::Uuid;
-
-    fn user(n: u128) -> UserId {
-        UserId(Uuid::from_u128(n))
-    }
-
-    fn connection(n: u128) -> ConnectionId {
-        ConnectionId(Uuid::from_u128(n))
-    }
-
-    /// Suite `n` of user `owner` on connection `at` with `running` of three
-    /// possible runs.
-    fn load(n: u128, owner: u128, at: u128, running: u32) -> SuiteLoad {
-        SuiteLoad {
-            suite_id: SuiteId(Uuid::from_u128(n)),
-            user_id: user(owner),
-            agent: Some(ModelRef { connection_id: connection(at), model: "m".into() }),
-            created_at: Timestamp(0),
-            concurrency: 3,
-            is_started: false,
-            pending: 9,
-            running,
-            orphaned: 0,
-            active: running,
-            awaiting_slot: 0,
-        }
-    }
-
-    fn limit(
-        owner: Option<u128>,
-        at: u128,
-        model: Option<&str>,
-        max_running: u32,
-    ) -> AdmissionLimit {
-        let (user_id, model) = (owner.map(user), model.map(str::to_owned));
-        AdmissionLimit { user_id, connection_id: connection(at), model, max_running }
-    }
-
-    fn next_run(
-        loads: &[SuiteLoad],
-        limits: &[AdmissionLimit],
-        capacity: &Capacity,
-    ) -> Option<NextRun> {
-        Schedule::from_iter(loads.iter().cloned()).next_run(8, limits, capacity)
-    }
-
-    /// The suites in the order in which their pending runs start, until none may.
-    fn started(loads: Vec<SuiteLoad>, limits: &[AdmissionLimit]) -> Vec<u128> {
-        started_within(loads, limits, &Capacity::unlimited())
-    }
-
-    fn started_within(
-        mut loads: Vec<SuiteLoad>,
-        limits: &[AdmissionLimit],
-        capacity: &Capacity,
-    ) -> Vec<u128> {
-        let mut started = Vec::new();
-        let next = |loads: &[SuiteLoad]| next_run(loads, limits, capacity);
-        while let Some(NextRun::Pending(suite)) = next(&loads) {
-            for load in loads.iter_mut().filter(|load| load.suite_id == suite) {
-                (load.pending, load.running, load.active) =
-                    (load.pending - 1, load.running + 1, load.active + 1);
-            }
-            started.push(suite.0.as_u128());
-        }
-        started
-    }
-
-    #[test]
-    fn open_circuit_stops_new_runs_of_its_connection_only() {
-        let loads = || vec![load(1, 1, 7, 0), load(2, 1, 8, 0), load(3, 2, 7, 0)];
-        assert_eq!(started(loads(), &[]).len(), 9);
-        let circuit = [limit(Some(1), 7, None, 0)];
-        assert_eq!(started(loads(), &circuit), [2, 3, 2, 3, 2, 3], "only user 1 on connection 7");
-        assert_eq!(started(loads(), &[limit(None, 7, Some("m"), 0)]), [2, 2, 2]);
-        assert_eq!(started(loads(), &[limit(None, 7, Some("another"), 0)]).len(), 9);
-    }
-
-    #[test]
-    fn limit_of_one_admits_one_run_per_user() {
-        let probe = [limit(None, 7, Some("m"), 1)];
-        assert_eq!(started(vec![load(1, 1, 7, 0), load(2, 2, 7, 0)], &probe), [1, 2]);
-        assert_eq!(started(vec![load(1, 1, 7, 2), load(2, 2, 7, 0)], &probe), [2], "user 1 probes");
-        let other_suite = vec![load(1, 1, 7, 1), load(2, 1, 7, 0)];
-        assert!(started(other_suite, &probe).is_empty(), "counts all suites of the user");
-    }
-
-    #[test]
-    fn no_more_runs_start_than_the_call_slots_serve() {
-        let capacity = |active_runs| Capacity { active_runs, ..Capacity::unlimited() };
-        let loads = |first| vec![load(1, 1, 7, first), load(2, 2, 8, 0)];
-        assert_eq!(started_within(vec![load(1, 1, 7, 0)], &[], &capacity(2)), [1, 1]);
-        assert_eq!(started_within(loads(0), &[], &capacity(4)), [1, 2, 1, 2]);
-        let late = started_within(loads(3), &[], &capacity(3));
-        assert_eq!(late, [2], "another user gets an equal part at once");
-        let parked = SuiteLoad { active: 0, ..load(1, 1, 7, 2) };
-        assert_eq!(
-            started_within(vec![parked], &[], &capacity(1)),
-            [1],
-            "parked runs make no call"
-        );
-    }
-
-    #[test]
-    fn no_more_runs_start_than_their_model_serves() {
-        let model = ModelRef { connection_id: connection(7), model: "m".into() };
-        let runs_by_model = [(model, 2)].into();
-        let capacity = Capacity { runs_by_model, ..Capacity::unlimited() };
-        let loads = vec![load(1, 1, 7, 0), load(2, 1, 8, 0), load(3, 2, 7, 0)];
-        assert_eq!(started_within(loads, &[], &capacity), [1, 3, 2, 2, 2]);
-        let late = vec![load(1, 1, 7, 2), load(3, 2, 7, 0)];
-        assert_eq!(started_within(late, &[], &capacity), [3], "each user may start one");
-        let unreadable = SuiteLoad { agent: None, ..load(1, 1, 7, 0) };
-        assert_eq!(started_within(vec![unreadable], &[], &capacity).len(), 3);
-    }
-
-    #[test]
-    fn free_slot_is_reserved_for_a_parked_run_that_waits_for_it() {
-        let parked = SuiteLoad { active: 0, awaiting_slot: 1, ..load(1, 1, 7, 1) };
-        let loads = |active| [parked.clone(), SuiteLoad { active, ..load(2, 1, 8, 0) }];
-        assert_eq!(
-            next_run(&loads(7), &[], &Capacity::unlimited()),
-            None,
-            "the last free slot is reserved"
-        );
-        assert!(next_run(&loads(6), &[], &Capacity::unlimited()).is_some());
-    }
-
-    #[test]
-    fn orphaned_run_is_claimed_despite_limits() {
-        let orphaned = SuiteLoad { orphaned: 1, running: 1, active: 0, ..load(1, 1, 7, 0) };
-        let next = next_run(&[orphaned], &[limit(None, 7, None, 0)], &Capacity::unlimited());
-        assert_eq!(next, Some(NextRun::Orphaned(SuiteId(Uuid::from_u128(1)))));
-    }
-
-    #[test]
-    fn limits_do_not_apply_to_a_suite_with_an_unreadable_model() {
-        let unreadable = SuiteLoad { agent: None, ..load(1, 1, 7, 0) };
-        assert_eq!(started(vec![unreadable], &[limit(None, 7, None, 0)]).len(), 3);
     }
 }

@@ -1,39 +1,38 @@
 //! The unfinished suites, kept in memory and changed with every run, so that a claim does
-//! not read all unfinished runs. Suites of one user with one model are a group: the same
-//! limits apply to all of them, so only the oldest one of a group is a candidate.
+//! not read all unfinished runs.
+//!
+//! [`Schedule::next_run`] selects the run that starts next: orphaned runs first, then the
+//! user with the fewest active runs, then the oldest suite. No run starts where its first
+//! provider call would only wait ([`AdmissionLimit`]), or beyond the calls that are possible
+//! at the same time ([`Capacity`]): a run that has begun should finish instead of sharing
+//! the throughput with more runs.
+//!
+//! Suites of one user with one model are a group: the same limits apply to all of them, so
+//! only the oldest one of a group is a candidate.
 
-use super::rows::{ModelRef, RunRow};
-use super::scheduler::{AdmissionLimit, Capacity, NextRun, SuiteLoad, Usage};
-use domain::{RunStatus, SuiteId, Timestamp, UserId, WaitReason};
+mod limits;
+mod load;
+#[cfg(test)]
+mod reference_tests;
+pub mod rejudges;
+#[cfg(test)]
+mod tests;
+
+pub use limits::{AdmissionLimit, Capacity};
+pub use load::{RunLoad, SuiteLoad};
+
+use super::rows::ModelRef;
+use domain::{SuiteId, Timestamp, UserId};
+use limits::CapacityUse;
 use std::collections::{BTreeSet, HashMap};
 
-/// What one run adds to the load of its suite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RunLoad {
-    pub pending: bool,
-    pub running: bool,
-    /// Running without a lease.
-    pub orphaned: bool,
-    /// Leased and not parked.
-    pub active: bool,
-    /// Leased and parked only because no slot is free.
-    pub awaiting_slot: bool,
-}
-
-impl RunLoad {
-    #[must_use]
-    pub fn of(run: &RunRow) -> Self {
-        let running = run.status == RunStatus::Running;
-        let leased = running && run.lease_owner.is_some();
-        let awaits_slot = run.waiting.is_some_and(|waiting| waiting.what == WaitReason::Slot);
-        Self {
-            pending: run.status == RunStatus::Pending,
-            running,
-            orphaned: running && !leased,
-            active: leased && !run.parked,
-            awaiting_slot: leased && run.parked && awaits_slot,
-        }
-    }
+/// The run to claim next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextRun {
+    /// The suite's first orphaned run.
+    Orphaned(SuiteId),
+    /// The suite's first pending run.
+    Pending(SuiteId),
 }
 
 /// The suites of one user with one model.
@@ -42,7 +41,7 @@ struct Group {
     suites: u32,
     running: u32,
     active: u32,
-    awaiting_slot: u32,
+    awaiting_user_slot: u32,
     /// Suites with an orphaned run, oldest first.
     orphaned: BTreeSet<(Timestamp, SuiteId)>,
     /// Suites that may start a pending run, oldest first.
@@ -55,7 +54,7 @@ impl Group {
         self.suites += 1;
         self.running += load.running;
         self.active += load.active;
-        self.awaiting_slot += load.awaiting_slot;
+        self.awaiting_user_slot += load.awaiting_user_slot;
         if load.orphaned > 0 {
             self.orphaned.insert(place);
         }
@@ -70,7 +69,7 @@ impl Group {
         self.suites -= 1;
         self.running -= load.running;
         self.active -= load.active;
-        self.awaiting_slot -= load.awaiting_slot;
+        self.awaiting_user_slot -= load.awaiting_user_slot;
         self.orphaned.remove(&place);
         self.startable.remove(&place);
     }
@@ -139,7 +138,7 @@ impl Schedule {
         change(&mut load.running, before.running, after.running);
         change(&mut load.orphaned, before.orphaned, after.orphaned);
         change(&mut load.active, before.active, after.active);
-        change(&mut load.awaiting_slot, before.awaiting_slot, after.awaiting_slot);
+        change(&mut load.awaiting_user_slot, before.awaiting_user_slot, after.awaiting_user_slot);
         self.insert(load);
         is_consistent
     }
@@ -171,7 +170,7 @@ impl Schedule {
         capacity: &Capacity,
     ) -> Option<NextRun> {
         let used_slots = |groups: &Groups| -> u32 {
-            groups.values().map(|group| group.active + group.awaiting_slot).sum()
+            groups.values().map(|group| group.active + group.awaiting_user_slot).sum()
         };
         let with_slot = || {
             let users = self.users.iter().map(|(user, groups)| (*user, groups, used_slots(groups)));
@@ -213,21 +212,21 @@ fn is_limited(
 
 /// The use of the capacity by all users.
 struct Totals<'a> {
-    active: Usage,
-    running_by_model: HashMap<&'a ModelRef, Usage>,
+    active: CapacityUse,
+    running_by_model: HashMap<&'a ModelRef, CapacityUse>,
 }
 
 impl<'a> Totals<'a> {
     fn of(users: &'a HashMap<UserId, Groups>) -> Self {
-        let mut totals = Self { active: Usage::default(), running_by_model: HashMap::new() };
+        let mut totals = Self { active: CapacityUse::default(), running_by_model: HashMap::new() };
         for groups in users.values() {
             totals.active.users += 1;
             for (model, group) in groups {
                 totals.active.total += group.active;
                 if let Some(model) = model {
-                    let usage = totals.running_by_model.entry(model).or_default();
-                    usage.users += 1;
-                    usage.total += group.running;
+                    let used = totals.running_by_model.entry(model).or_default();
+                    used.users += 1;
+                    used.total += group.running;
                 }
             }
         }
@@ -243,13 +242,13 @@ impl<'a> Totals<'a> {
         capacity: &Capacity,
     ) -> bool {
         let of_user = groups.values().map(|group| group.active).sum();
-        if !(Usage { of_user, ..self.active }).has_room(capacity.active_runs) {
+        if !(CapacityUse { of_user, ..self.active }).has_room(capacity.active_runs) {
             return false;
         }
         let Some(model) = model else { return true };
         capacity.runs_by_model.get(model).is_none_or(|runs| {
-            let usage = self.running_by_model.get(model).copied().unwrap_or_default();
-            Usage { of_user: group.running, ..usage }.has_room(*runs)
+            let used = self.running_by_model.get(model).copied().unwrap_or_default();
+            CapacityUse { of_user: group.running, ..used }.has_room(*runs)
         })
     }
 }

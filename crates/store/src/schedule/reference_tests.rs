@@ -1,8 +1,8 @@
 //! The schedule decides as if it read all suites for each run.
 
 use crate::rows::ModelRef;
-use crate::schedule::{RunLoad, Schedule};
-use crate::scheduler::{AdmissionLimit, Capacity, NextRun, SuiteLoad, Usage};
+use crate::schedule::limits::CapacityUse;
+use crate::schedule::{AdmissionLimit, Capacity, NextRun, RunLoad, Schedule, SuiteLoad};
 use domain::{ConnectionId, SuiteId, Timestamp, UserId};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
@@ -17,7 +17,7 @@ fn next_run(
 ) -> Option<NextRun> {
     let mut used_slots: HashMap<UserId, u32> = HashMap::new();
     for load in loads {
-        *used_slots.entry(load.user_id).or_default() += load.active + load.awaiting_slot;
+        *used_slots.entry(load.user_id).or_default() += load.active + load.awaiting_user_slot;
     }
     let used = |load: &SuiteLoad| used_slots.get(&load.user_id).copied().unwrap_or(0);
     let has_slot = |load: &&SuiteLoad| used(load) < runs_per_user;
@@ -62,8 +62,8 @@ fn usage(
     user: UserId,
     counts: impl Fn(&SuiteLoad) -> bool,
     used: impl Fn(&SuiteLoad) -> u32,
-) -> Usage {
-    let mut usage = Usage::default();
+) -> CapacityUse {
+    let mut usage = CapacityUse::default();
     let mut users = HashSet::new();
     for load in loads.iter().filter(|load| counts(load)) {
         users.insert(load.user_id);
@@ -96,7 +96,7 @@ prop_compose! {
         pending in 0..4_u32,
         orphaned in prop_oneof![4 => Just(0), 1 => 0..2_u32],
         active in 0..3_u32,
-        awaiting_slot in 0..2_u32,
+        awaiting_user_slot in 0..2_u32,
         parked in 0..2_u32,
     ) -> SuiteLoad {
         SuiteLoad {
@@ -107,10 +107,10 @@ prop_compose! {
             concurrency,
             is_started: false,
             pending,
-            running: orphaned + active + awaiting_slot + parked,
+            running: orphaned + active + awaiting_user_slot + parked,
             orphaned,
             active,
-            awaiting_slot,
+            awaiting_user_slot,
         }
     }
 }
@@ -189,7 +189,7 @@ fn impossible_change_is_reported() {
         running: 0,
         orphaned: 0,
         active: 0,
-        awaiting_slot: 0,
+        awaiting_user_slot: 0,
     };
     let mut schedule = Schedule::from_iter([load]);
     let running = RunLoad { running: true, ..RunLoad::default() };

@@ -2,8 +2,8 @@
 //! call would only wait. They wait at most `max_wait`, because a user waits for
 //! the result; then they start, and end as their call does.
 
-use super::rows::ModelRef;
-use super::scheduler::AdmissionLimit;
+use super::AdmissionLimit;
+use crate::rows::ModelRef;
 use domain::{EvaluationId, Timestamp, UserId};
 use std::time::Duration;
 

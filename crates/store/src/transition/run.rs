@@ -211,8 +211,8 @@ impl RunRow {
             state.recoveries_without_progress = 0;
         }
         state.active_ms += milliseconds(change.active);
-        state.parked_ms += milliseconds(change.parked_time);
-        state.circuit_ms += milliseconds(change.circuit_time);
+        state.parked_ms += milliseconds(change.waited);
+        state.circuit_ms += milliseconds(change.waited_for_circuit);
         if let Some(usage) = change.usage {
             state.usage = usage;
         }

@@ -60,10 +60,11 @@ pub struct RunChange {
     pub parked: Option<bool>,
     /// Active time since the last change.
     pub active: Duration,
-    /// Parked time since the last change.
-    pub parked_time: Duration,
-    /// The part of the parked time of waits for open circuits.
-    pub circuit_time: Duration,
+    /// Time waited for rate limits and circuits since the last change, also in waits that
+    /// were too short to park the run.
+    pub waited: Duration,
+    /// The part of `waited` in waits for open circuits.
+    pub waited_for_circuit: Duration,
     /// The total of all calls so far.
     pub usage: Option<Usage>,
     /// The current state of the run's first evaluation.

@@ -31,9 +31,9 @@ async fn malformed_bodies_never_crash_a_run_or_give_a_verdict() {
                 all.push(id(&user.create_scenario(&name, 2).await));
             }
         }
-        // The reply to the repair request is also malformed.
-        let repair = rule(Role::Judge, "This reply could not be used.".into(), &bodies[0].1);
-        rules.push(repair);
+        // The reply to the second request is also malformed.
+        let second = rule(Role::Judge, "This reply could not be used.".into(), &bodies[0].1);
+        rules.push(second);
         let provider = mock_provider::start(Script::of(rules)).await.unwrap();
         let (protocol, url) = match kind {
             ConnectionKind::OpenAi => ("openai", provider.openai_url()),

@@ -57,7 +57,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
         }
         let began = Instant::now();
         let waited = self.wait(wait).await;
-        self.add_parked(reason, gate, began.elapsed());
+        self.add_wait(reason, gate, began.elapsed());
         match waited.result {
             Ok(Err(error)) => Err(error),
             Ok(Ok(permit)) if waited.watched => Ok(self.resume(permit).await),
@@ -139,8 +139,8 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
         }
     }
 
-    fn add_parked(&mut self, reason: WaitReason, gate: Option<&dyn Gate>, took: Duration) {
-        self.times.parked += took;
+    fn add_wait(&mut self, reason: WaitReason, gate: Option<&dyn Gate>, took: Duration) {
+        self.times.waited += took;
         match reason {
             WaitReason::Circuit => self.times.circuit += took,
             WaitReason::RateLimit | WaitReason::Slot => {

@@ -32,7 +32,7 @@ async fn waiting_for_circuit_releases_limiter_permit() {
     assert_eq!(*limiter.lock(), ["released", "ok"]);
     assert_eq!(*breaker.lock(), ["ok"]);
     assert_eq!(notes.0.into_inner(), ["waiting circuit Some(20)", "resumed", "attempt 1"]);
-    assert_eq!((times.parked, times.circuit, times.active), (20 * SECOND, 20 * SECOND, SECOND));
+    assert_eq!((times.waited, times.circuit, times.active), (20 * SECOND, 20 * SECOND, SECOND));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +84,7 @@ async fn permit_is_released_while_waiting_for_own_slot() {
     // The first call releases the probe after 1 s, and the second one gets it.
     assert!(begun[0] - began < 20 * SECOND, "{begun:?}");
     assert!(begun[1] - began > 50 * SECOND, "{begun:?}");
-    assert!(times.parked < 20 * SECOND && times.circuit < 20 * SECOND, "{times:?}");
+    assert!(times.waited < 20 * SECOND && times.circuit < 20 * SECOND, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +93,7 @@ async fn wait_for_own_slot_ends_no_call() {
     let short = CallLimits { max_wait: 90 * SECOND, ..limits() };
     let CallOutcome { result, times } = env.watched(short, "m", &SlowResume(3600 * SECOND)).await;
     result.expect("the provider is not to blame");
-    let waited = (times.parked, times.circuit);
+    let waited = (times.waited, times.circuit);
     assert_eq!(waited, (20 * SECOND, 20 * SECOND), "the slot is not counted");
     assert_eq!(*limiter.lock(), ["released", "ok"]);
     assert_eq!(*breaker.lock(), ["released", "ok"], "both were released meanwhile");

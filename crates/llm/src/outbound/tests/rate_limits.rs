@@ -14,7 +14,7 @@ async fn rate_limits_wait_without_counting_as_attempts() {
     let env = env(steps);
     let (result, times) = env.call().await;
     assert_eq!(result.expect("a reply").attempts, 12);
-    assert!(times.parked >= 40 * SECOND && times.parked < 45 * SECOND, "{times:?}");
+    assert!(times.waited >= 40 * SECOND && times.waited < 45 * SECOND, "{times:?}");
     assert!(times.active >= 12 * SECOND && times.active < 16 * SECOND, "{times:?}");
     assert_eq!(env.retries_left(), 7);
 }
@@ -64,7 +64,7 @@ async fn overload_backs_off_longer() {
     let (result, times) = env.call().await;
     result.expect("a reply");
     assert!(
-        times.parked >= Duration::from_millis(2_500) && times.parked <= 5 * SECOND,
+        times.waited >= Duration::from_millis(2_500) && times.waited <= 5 * SECOND,
         "{times:?}"
     );
 }
@@ -87,12 +87,12 @@ async fn excessive_wait_fails_at_once_if_known() {
     assert!(
         result.is_err_and(|error| error.message.starts_with("Provider error. Gave up waiting for"))
     );
-    assert_eq!((rig1.origin.elapsed(), times.parked), (SECOND, Duration::ZERO));
+    assert_eq!((rig1.origin.elapsed(), times.waited), (SECOND, Duration::ZERO));
 
     let env = env(vec![Step::Throttle { seconds: None, overloaded: false }; 1000]);
     let (result, times) = env.call().await;
     assert_eq!(kind(&result), Some(ErrorKind::RateLimited));
-    assert!(times.parked <= 600 * SECOND, "{times:?}");
+    assert!(times.waited <= 600 * SECOND, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ async fn reply_has_own_latency_and_attempt_count() {
     let reply = result.expect("a reply");
     assert_eq!((reply.latency, reply.attempts), (SECOND, 3));
     assert_eq!(times.active, env.origin.elapsed(), "attempts and backoff are active time");
-    assert!(times.active >= 3 * SECOND && times.parked.is_zero());
+    assert!(times.active >= 3 * SECOND && times.waited.is_zero());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use super::{QueueFixture, T0, at, claim, finish, id, passed, space, suite, user};
 use crate::queue::Claim;
 use crate::rows::{ModelRef, ModelSnapshot};
-use crate::scheduler::AdmissionLimit;
+use crate::schedule::AdmissionLimit;
 use crate::suites::NewSuite;
 use crate::transition::RunChange;
 use domain::{ConnectionId, SuiteId, WaitReason, Waiting};
@@ -63,9 +63,9 @@ pub async fn parked_run_frees_user_slot_but_not_suite_slot(f: QueueFixture) {
         f.queue.claim(few(9, at(2))).await.unwrap().is_empty(),
         "the parked run keeps its suite slot"
     );
-    assert!(!f.queue.reacquire_slot(&lease, 2, at(3)).await.unwrap(), "no free slot");
+    assert!(!f.queue.reacquire_user_slot(&lease, 2, at(3)).await.unwrap(), "no free slot");
     f.queue.commit(&claimed[1].lease(), finish(passed()), at(4)).await.unwrap();
-    assert!(f.queue.reacquire_slot(&lease, 2, at(5)).await.unwrap());
+    assert!(f.queue.reacquire_user_slot(&lease, 2, at(5)).await.unwrap());
     let row = f.suites.run(space(1), claimed[0].id).await.unwrap().unwrap();
     assert_eq!((row.parked, row.waiting), (false, None));
 }
@@ -82,11 +82,11 @@ pub async fn slot_is_reserved_for_parked_run(f: QueueFixture) {
     };
     f.queue.commit(&first, parked(WaitReason::RateLimit), at(1)).await.unwrap();
     let second = lease(&f.queue.claim(few(at(2))).await.unwrap()[0]);
-    assert!(!f.queue.reacquire_slot(&first, 1, at(3)).await.unwrap(), "no free slot");
+    assert!(!f.queue.reacquire_user_slot(&first, 1, at(3)).await.unwrap(), "no free slot");
     f.queue.commit(&first, parked(WaitReason::Slot), at(3)).await.unwrap();
     f.queue.commit(&second, finish(passed()), at(4)).await.unwrap();
     assert!(f.queue.claim(few(at(5))).await.unwrap().is_empty(), "the free slot is reserved");
-    assert!(f.queue.reacquire_slot(&first, 1, at(5)).await.unwrap());
+    assert!(f.queue.reacquire_user_slot(&first, 1, at(5)).await.unwrap());
     f.queue.commit(&first, finish(passed()), at(6)).await.unwrap();
     assert_eq!(f.queue.claim(few(at(7))).await.unwrap().len(), 1);
 }
@@ -134,8 +134,8 @@ pub async fn circuit_time_accumulates(f: QueueFixture) {
     let run = f.leased_run().await;
     let lease = run.lease();
     let waited = RunChange {
-        parked_time: Duration::from_secs(30),
-        circuit_time: Duration::from_secs(20),
+        waited: Duration::from_secs(30),
+        waited_for_circuit: Duration::from_secs(20),
         ..RunChange::default()
     };
     f.queue.commit(&lease, waited.clone(), at(1)).await.unwrap();

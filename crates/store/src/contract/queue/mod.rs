@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::queue::{Claim, QueueStore};
 use crate::retention::RetentionStore;
 use crate::rows::{EvaluationRow, ModelRef, ModelSnapshot, RunRow};
-use crate::scheduler::Capacity;
+use crate::schedule::Capacity;
 use crate::suites::{NewRun, NewSuite, SuiteStore};
 use crate::transition::{RunChange, RunOutcome};
 use domain::{

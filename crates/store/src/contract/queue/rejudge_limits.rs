@@ -2,7 +2,7 @@
 
 use super::{QueueFixture, at, claim, finished_runs, rejudge, suite};
 use crate::queue::Claim;
-use crate::scheduler::AdmissionLimit;
+use crate::schedule::AdmissionLimit;
 use crate::suites::NewRejudge;
 use domain::{ConnectionId, EvaluationId, UserId};
 use uuid::Uuid;
