@@ -4,12 +4,8 @@ use crate::components::browser;
 use crate::components::page_data::{QueryResource, load};
 use crate::components::title::Announcer;
 use crate::pages::account::{SignInPage, SignUpPage};
-use crate::pages::home::HomePage;
-use crate::pages::lazy_routes::{AgentRoute, LazyChunk, ScenarioRoute, SetupRoute};
+use crate::pages::lazy_routes::{AgentRoute, LazyRoute, ResultRoute, ScenarioRoute, SetupRoute};
 use crate::pages::not_found::NotFound;
-use crate::pages::run::RunPage;
-use crate::pages::suite::SuitePage;
-use crate::pages::suites::list::SuitesPage;
 use crate::server_fns::SessionQuery;
 use crate::server_fns::accounts::Visitor;
 use leptos::nonce::use_nonce;
@@ -54,8 +50,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 /// and the chunk files of this page.
 fn preload_links(options: &LeptosOptions) -> AnyView {
     let file = format!("/{}/{}", options.site_pkg_dir, options.output_name);
-    let files = LazyChunk::at(&request_path()).map(LazyChunk::files).into_iter().flatten();
-    let links = files.map(|ending| {
+    let links = chunk_files().into_iter().map(|ending| {
         let href = format!("{file}{ending}");
         view! { <link rel="preload" href=href r#as="fetch" r#type="application/wasm" crossorigin=""/> }
     });
@@ -63,15 +58,19 @@ fn preload_links(options: &LeptosOptions) -> AnyView {
         .into_any()
 }
 
+/// Suffixes of the names of the chunk files of the requested page.
 #[cfg(feature = "ssr")]
-fn request_path() -> String {
+fn chunk_files() -> Vec<String> {
+    use crate::pages::lazy_routes::{ChunkFiles, LazyChunk};
     use leptos::server_fn::axum_export::http::request::Parts;
-    use_context::<Parts>().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
+    let path = use_context::<Parts>().map(|parts| parts.uri.path().to_owned()).unwrap_or_default();
+    let files = use_context::<ChunkFiles>().unwrap_or_default();
+    LazyChunk::at(&path).map(|chunk| files.of(chunk)).unwrap_or_default()
 }
 
 #[cfg(not(feature = "ssr"))]
-fn request_path() -> String {
-    String::new()
+fn chunk_files() -> Vec<String> {
+    Vec::new()
 }
 
 /// `light`, `dark` or `system` from the cookie, so that the first paint has the
@@ -133,41 +132,43 @@ fn document_title(title: String) -> String {
 /// once per type. [`route_path`] exists for the same reason.
 #[derive(Clone, Copy, Debug)]
 enum RoutePage {
-    Home,
     SignIn,
     SignUp,
-    Suites,
-    Suite,
-    Run,
-    Agent(AgentRoute),
-    Scenario(ScenarioRoute),
-    Setup(SetupRoute),
+    Lazy(LazyRoute),
 }
 
 impl ChooseView for RoutePage {
     async fn choose(self) -> AnyView {
         match self {
-            Self::Home => HomePage().into_any(),
             Self::SignIn => SignInPage().into_any(),
             Self::SignUp => SignUpPage().into_any(),
-            Self::Suites => SuitesPage().into_any(),
-            Self::Suite => SuitePage().into_any(),
-            Self::Run => RunPage().into_any(),
-            Self::Agent(page) => page.view().await,
-            Self::Scenario(page) => page.view().await,
-            Self::Setup(page) => page.view().await,
+            Self::Lazy(page) => page.view().await,
         }
     }
 
     async fn preload(&self) {
-        let chunk = match self {
-            Self::Agent(_) => LazyChunk::Agents,
-            Self::Scenario(_) => LazyChunk::Scenarios,
-            Self::Setup(_) => LazyChunk::Setup,
-            _ => return,
-        };
-        // `ChunkLoadError::view` shows a failure in place of the page.
-        let _ = chunk.load().await;
+        if let Self::Lazy(page) = self {
+            // `LazyRoute::view` shows a failure in place of the page.
+            let _ = page.chunk().load().await;
+        }
+    }
+}
+
+impl RoutePage {
+    const fn result(page: ResultRoute) -> Self {
+        Self::Lazy(LazyRoute::Result(page))
+    }
+
+    const fn agent(page: AgentRoute) -> Self {
+        Self::Lazy(LazyRoute::Agent(page))
+    }
+
+    const fn scenario(page: ScenarioRoute) -> Self {
+        Self::Lazy(LazyRoute::Scenario(page))
+    }
+
+    const fn setup(page: SetupRoute) -> Self {
+        Self::Lazy(LazyRoute::Setup(page))
     }
 }
 
@@ -184,27 +185,27 @@ fn routes() -> impl IntoView {
     use RoutePage as P;
     view! {
         <Routes fallback=NotFound>
-            <Route path=route_path(path!("/")) view=P::Home ssr=ASYNC/>
+            <Route path=route_path(path!("/")) view=P::result(ResultRoute::Home) ssr=ASYNC/>
             <Route path=route_path(path!("/sign-in")) view=P::SignIn ssr=ASYNC/>
             <Route path=route_path(path!("/sign-up")) view=P::SignUp ssr=ASYNC/>
-            <Route path=route_path(path!("/agents")) view=P::Agent(AgentRoute::Agents) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/new")) view=P::Agent(AgentRoute::Agent) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/:id")) view=P::Agent(AgentRoute::Agent) ssr=ASYNC/>
-            <Route path=route_path(path!("/agents/:id/chat")) view=P::Agent(AgentRoute::AgentChat) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios")) view=P::Scenario(ScenarioRoute::Scenarios) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios/new")) view=P::Scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
-            <Route path=route_path(path!("/scenarios/:id")) view=P::Scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
-            <Route path=route_path(path!("/import")) view=P::Agent(AgentRoute::Import) ssr=ASYNC/>
-            <Route path=route_path(path!("/suites")) view=P::Suites ssr=ASYNC/>
-            <Route path=route_path(path!("/suites/new")) view=P::Setup(SetupRoute::NewSuite) ssr=ASYNC/>
-            <Route path=route_path(path!("/suites/:id")) view=P::Suite ssr=ASYNC/>
-            <Route path=route_path(path!("/runs/:id")) view=P::Run ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/connections")) view=P::Setup(SetupRoute::Connections) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/connections/new")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/connections/:id")) view=P::Setup(SetupRoute::Connection) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/models")) view=P::Setup(SetupRoute::Models) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/tokens")) view=P::Setup(SetupRoute::Tokens) ssr=ASYNC/>
-            <Route path=route_path(path!("/settings/account")) view=P::Setup(SetupRoute::Account) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents")) view=P::agent(AgentRoute::Agents) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/new")) view=P::agent(AgentRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id")) view=P::agent(AgentRoute::Agent) ssr=ASYNC/>
+            <Route path=route_path(path!("/agents/:id/chat")) view=P::agent(AgentRoute::AgentChat) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios")) view=P::scenario(ScenarioRoute::Scenarios) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/new")) view=P::scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/scenarios/:id")) view=P::scenario(ScenarioRoute::Scenario) ssr=ASYNC/>
+            <Route path=route_path(path!("/import")) view=P::agent(AgentRoute::Import) ssr=ASYNC/>
+            <Route path=route_path(path!("/suites")) view=P::result(ResultRoute::Suites) ssr=ASYNC/>
+            <Route path=route_path(path!("/suites/new")) view=P::setup(SetupRoute::NewSuite) ssr=ASYNC/>
+            <Route path=route_path(path!("/suites/:id")) view=P::result(ResultRoute::Suite) ssr=ASYNC/>
+            <Route path=route_path(path!("/runs/:id")) view=P::result(ResultRoute::Run) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections")) view=P::setup(SetupRoute::Connections) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/new")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/:id")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/models")) view=P::setup(SetupRoute::Models) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/tokens")) view=P::setup(SetupRoute::Tokens) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/account")) view=P::setup(SetupRoute::Account) ssr=ASYNC/>
         </Routes>
     }
 }

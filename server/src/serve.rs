@@ -69,6 +69,7 @@ pub async fn serve(args: ServeArgs) -> Result<(), String> {
         sessions: SharedSessions(Arc::new(sessions)),
         clock,
         leptos: site.leptos_options(args.addr),
+        chunks: site.chunks,
         settings: Arc::new(args.http(site.dir)),
         metrics,
         sign_ins: Arc::new(SignInLimits::default()),

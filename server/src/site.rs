@@ -4,11 +4,14 @@
 //! binary (feature `embed-site`, used by releases), which it unpacks once, else the
 //! directory `site` in the target directory of the binary.
 
+use app::pages::lazy_routes::ChunkFiles;
 use leptos::config::LeptosOptions;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Relative path and content.
 type File = (&'static str, &'static [u8]);
@@ -28,6 +31,27 @@ pub struct Site {
     /// Prefix of the names of script, WASM and stylesheet: `rehearsal.<content hash>`.
     /// The hash makes the files of `pkg/` immutable.
     pub output_name: String,
+    /// The files of each lazy chunk. Empty if the WebAssembly is not split.
+    pub chunks: ChunkFiles,
+}
+
+/// What the server reads of `site.json`.
+#[derive(serde::Deserialize)]
+struct Record {
+    output_name: String,
+    #[serde(default)]
+    chunks: BTreeMap<String, Vec<String>>,
+}
+
+impl Record {
+    fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    fn site(self, dir: PathBuf) -> Site {
+        let Self { output_name, chunks } = self;
+        Site { dir, output_name, chunks: ChunkFiles(Arc::new(chunks)) }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,30 +96,25 @@ impl Site {
     fn read(dir: &Path) -> Result<Self, SiteError> {
         fs::read_to_string(dir.join("site.json"))
             .ok()
-            .and_then(|text| output_name(text.as_bytes()))
-            .map(|output_name| Self { dir: dir.to_path_buf(), output_name })
+            .and_then(|text| Record::parse(text.as_bytes()))
+            .map(|record| record.site(dir.to_path_buf()))
             .ok_or_else(|| SiteError::Absent(dir.to_path_buf()))
     }
 
     /// Writes the files to a directory in `into`, unless it exists. The directory gets its
     /// name after all files are written, so that it is always complete.
     fn unpack(files: &[File], into: &Path) -> Result<Self, SiteError> {
-        let output_name = files
+        let record = files
             .iter()
             .find(|(name, _)| *name == "site.json")
-            .and_then(|(_, bytes)| output_name(bytes))
+            .and_then(|(_, bytes)| Record::parse(bytes))
             .ok_or_else(|| SiteError::Absent(into.to_path_buf()))?;
-        let dir = into.join(&output_name);
+        let dir = into.join(&record.output_name);
         if Self::read(&dir).is_err() {
             write(files, &dir).map_err(|source| SiteError::Unpack { dir: dir.clone(), source })?;
         }
-        Ok(Self { dir, output_name })
+        Ok(record.site(dir))
     }
-}
-
-fn output_name(json: &[u8]) -> Option<String> {
-    let record: serde_json::Value = serde_json::from_slice(json).ok()?;
-    record.get("output_name")?.as_str().map(str::to_owned)
 }
 
 fn write(files: &[File], dir: &Path) -> io::Result<()> {
@@ -117,10 +136,14 @@ fn write(files: &[File], dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use app::pages::lazy_routes::LazyChunk;
 
     const FILES: &[File] = &[
         ("pkg/rehearsal.0f3a_bg.wasm", b"wasm"),
-        ("site.json", br#"{"output_name": "rehearsal.0f3a"}"#),
+        (
+            "site.json",
+            br#"{"output_name": "rehearsal.0f3a", "chunks": {"agents": ["_agents.wasm"]}}"#,
+        ),
     ];
 
     #[test]
@@ -128,6 +151,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let site = Site::unpack(FILES, data.path()).unwrap();
         assert_eq!(site.output_name, "rehearsal.0f3a");
+        assert_eq!(site.chunks.of(LazyChunk::Agents), ["_agents.wasm"]);
+        assert!(site.chunks.of(LazyChunk::Setup).is_empty());
         let wasm = site.dir.join("pkg/rehearsal.0f3a_bg.wasm");
         assert_eq!(fs::read(&wasm).unwrap(), b"wasm");
 

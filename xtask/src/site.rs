@@ -1,16 +1,12 @@
 //! Assembles the static files that the server sends besides pages.
 //!
 //! ```text
-//! site/site.json                          {"output_name": "rehearsal.3f2a…", …}
+//! site/site.json                          {"output_name": "rehearsal.3f2a…", "chunks": …}
 //! site/pkg/rehearsal.3f2a….js
 //!          rehearsal.3f2a…_bg.wasm
 //!          rehearsal.3f2a…_split.js       loads the next files on demand
-//!          rehearsal.3f2a…_agents.wasm    pages about agents, and the import
-//!          rehearsal.3f2a…_scenarios.wasm pages about scenarios
-//!          rehearsal.3f2a…_setup.wasm     the start form and the settings
-//!          rehearsal.3f2a…_agents_scenarios.wasm, …_agents_setup.wasm,
-//!          …_scenarios_setup.wasm         what two of them need
-//!          rehearsal.3f2a…_shared.wasm    what all three need
+//!          rehearsal.3f2a…_agents.wasm    what only the lazy chunk `agents` needs
+//!          rehearsal.3f2a…_agents_setup.wasm  what two of them need
 //!          rehearsal.3f2a….css
 //! site/favicon.svg                        style/public/*, with unchanged names
 //! ```
@@ -21,7 +17,8 @@
 //! files forever, and a page never mixes files of two builds. The server reads
 //! `output_name` once when it starts and passes it to `LeptosOptions`, from which
 //! `HydrationScripts` and `HashedStylesheet` derive the names. (`hash_files` would
-//! read a file for every page.)
+//! read a file for every page.) `chunks` lists the files of each lazy chunk, so that pages
+//! can preload them.
 
 use crate::command::say;
 use crate::files::{self, files_below};
@@ -29,10 +26,11 @@ use crate::site_tools::Source;
 use crate::sizes;
 use crate::stamp::Fingerprint;
 use crate::timings;
-use crate::wasm::{self, Bundle, CHUNKS, Chunk, LOADER, NAME, Variant};
+use crate::wasm::{self, Bundle, Chunk, LOADER, NAME, Variant};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,7 +60,12 @@ pub(crate) fn ensure(
             record
         }
         None => timings::measure("site: write", || {
-            write(&site, &output_name, &assets, bundle.optimized, |folder| match variant {
+            let record = json!({
+                "output_name": output_name,
+                "optimized": bundle.optimized,
+                "chunks": files_of_chunks(&bundle.chunks),
+            });
+            write(&site, record, &assets, |folder| match variant {
                 Variant::Development => Ok(()),
                 Variant::Optimized => tools.get()?.compress(folder),
             })
@@ -84,20 +87,31 @@ pub(crate) fn without_scripts(workspace: &Workspace) -> Result<PathBuf> {
     let mut assets = vec![Asset { name: format!("pkg/{name}.css"), bytes: css }];
     assets.append(&mut public_files(&workspace.root)?);
     let site = workspace.target.join("site-without-scripts");
-    write(&site, &name, &assets, false, |_| Ok(()))?;
+    write(&site, json!({ "output_name": name, "optimized": false }), &assets, |_| Ok(()))?;
     Ok(site)
+}
+
+/// The suffixes of the files that each chunk needs.
+fn files_of_chunks(chunks: &[Chunk]) -> BTreeMap<&str, Vec<String>> {
+    let mut files = BTreeMap::<&str, Vec<String>>::new();
+    for chunk in chunks {
+        for user in &chunk.users {
+            files.entry(user).or_default().push(chunk.served());
+        }
+    }
+    files
 }
 
 /// All files with their names in the site, and the hash in the names.
 fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     let mut hashed = vec![
-        (".js", files::read(&bundle.folder.join(format!("{NAME}.js")))?),
-        ("_bg.wasm", files::read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?),
-        ("_split.js", files::read(&bundle.folder.join(LOADER))?),
-        (".css", stylesheet(&root.join("style"))?),
+        (".js".to_owned(), files::read(&bundle.folder.join(format!("{NAME}.js")))?),
+        ("_bg.wasm".to_owned(), files::read(&bundle.folder.join(format!("{NAME}_bg.wasm")))?),
+        ("_split.js".to_owned(), files::read(&bundle.folder.join(LOADER))?),
+        (".css".to_owned(), stylesheet(&root.join("style"))?),
     ];
-    for Chunk { file, served } in CHUNKS {
-        hashed.push((served, files::read(&bundle.folder.join(file))?));
+    for chunk in &bundle.chunks {
+        hashed.push((chunk.served(), files::read(&bundle.folder.join(&chunk.file))?));
     }
     // These keep their names: the folder of a snippet already has a hash in its name,
     // and clients request `/favicon.svg` without a hash.
@@ -119,13 +133,12 @@ fn assets(root: &Path, bundle: &Bundle) -> Result<(String, Vec<Asset>)> {
     rename(&mut hashed[0].1, "from ", LOADER, &served("_split.js"))?;
     let loader = &mut hashed[2].1;
     rename(loader, "from ", &format!("{NAME}.js"), &served(".js"))?;
-    if bundle.split {
-        for chunk in CHUNKS {
-            rename(loader, "new URL(", chunk.file, &served(chunk.served))?;
-        }
+    for chunk in &bundle.chunks {
+        rename(loader, "new URL(", &chunk.file, &served(&chunk.served()))?;
     }
 
-    let asset = |(ending, bytes)| Asset { name: format!("pkg/{}", served(ending)), bytes };
+    let asset =
+        |(ending, bytes): (String, _)| Asset { name: format!("pkg/{}", served(&ending)), bytes };
     let mut assets: Vec<_> = hashed.into_iter().map(asset).collect();
     assets.append(&mut others);
     Ok((hash, assets))
@@ -182,12 +195,11 @@ fn finished(site: &Path, output_name: &str) -> Option<Value> {
 }
 
 /// Writes a new folder, calls `compress` with it, and then replaces the old one. A
-/// failed build leaves the old site unchanged.
+/// failed build leaves the old site unchanged. Adds the sizes of the files to the record.
 fn write(
     site: &Path,
-    output_name: &str,
+    mut record: Value,
     assets: &[Asset],
-    optimized: bool,
     compress: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Value> {
     let new = site.with_extension("new");
@@ -198,8 +210,7 @@ fn write(
         files::write(&path, &asset.bytes)?;
     }
     compress(&new)?;
-    let files: Vec<Value> = assets.iter().map(|asset| sizes_of(&new, &asset.name)).collect();
-    let record = json!({ "output_name": output_name, "optimized": optimized, "files": files });
+    record["files"] = assets.iter().map(|asset| sizes_of(&new, &asset.name)).collect();
     files::write(&new.join("site.json"), format!("{record:#}\n"))?;
     files::remove_folder(site)?;
     fs::rename(&new, site).with_context(|| format!("cannot replace {}", site.display()))?;
@@ -225,13 +236,34 @@ mod tests {
         fs::write(folder.join("rehearsal.js"), js).unwrap();
         fs::write(folder.join("rehearsal_bg.wasm"), "wasm").unwrap();
         let mut loader = String::from("import { initSync } from \"./rehearsal.js\";\n");
-        for Chunk { file, .. } in CHUNKS {
+        let chunks = chunks();
+        for Chunk { file, .. } in &chunks {
             loader += &format!("new URL(\"./{file}\", here);\n");
             fs::write(folder.join(file), file).unwrap();
         }
         fs::write(folder.join("__wasm_split.js"), loader).unwrap();
         fs::write(folder.join("snippets/x-1/inline0.js"), "snippet").unwrap();
-        Bundle { folder: folder.to_path_buf(), split: true, optimized: true, warnings: 0 }
+        Bundle { folder: folder.to_path_buf(), chunks, optimized: true, warnings: 0 }
+    }
+
+    fn chunks() -> Vec<Chunk> {
+        let chunk = |file: &str, users: &[&str]| Chunk {
+            file: file.to_owned(),
+            users: users.iter().map(|user| (*user).to_owned()).collect(),
+        };
+        vec![
+            chunk("chunk_4.wasm", &["agents", "setup"]),
+            chunk("split_agents.wasm", &["agents"]),
+            chunk("split_setup.wasm", &["setup"]),
+        ]
+    }
+
+    #[test]
+    fn each_chunk_lists_its_own_file_and_the_shared_ones() {
+        let chunks = chunks();
+        let files = files_of_chunks(&chunks);
+        assert_eq!(files["agents"], ["_agents_setup.wasm", "_agents.wasm"]);
+        assert_eq!(files["setup"], ["_agents_setup.wasm", "_setup.wasm"]);
     }
 
     #[test]
@@ -257,8 +289,9 @@ mod tests {
         assert_eq!(first, unchanged);
         assert_ne!(first, second);
         let names: Vec<_> = assets_of_first.iter().map(|asset| asset.name.as_str()).collect();
-        let chunks = CHUNKS.map(|chunk| chunk.served);
-        let endings = [".js", "_bg.wasm", "_split.js", ".css"].into_iter().chain(chunks);
+        let chunks: Vec<String> = chunks().iter().map(Chunk::served).collect();
+        let endings = [".js", "_bg.wasm", "_split.js", ".css"].into_iter();
+        let endings = endings.chain(chunks.iter().map(String::as_str));
         let hashed: Vec<_> = endings.map(|end| format!("pkg/rehearsal.{first}{end}")).collect();
         assert_eq!(names[..hashed.len()], hashed);
         assert_eq!(names[hashed.len()..], ["pkg/snippets/x-1/inline0.js", "favicon.svg"]);
@@ -266,7 +299,7 @@ mod tests {
         let text = |at: usize| String::from_utf8(assets_of_first[at].bytes.clone()).unwrap();
         assert!(text(0).contains(&format!("from \"./rehearsal.{first}_split.js\"")));
         assert!(text(2).contains(&format!("from \"./rehearsal.{first}.js\"")));
-        for ending in chunks {
+        for ending in &chunks {
             assert!(text(2).contains(&format!("URL(\"./rehearsal.{first}{ending}\"")));
         }
     }
@@ -283,7 +316,7 @@ mod tests {
         let site = folder.path().join("site");
         for name in ["pkg/old.js", "pkg/new.js"] {
             let asset = Asset { name: name.into(), bytes: b"text".to_vec() };
-            write(&site, name, &[asset], true, |new| {
+            write(&site, json!({ "output_name": name }), &[asset], |new| {
                 fs::write(new.join(name).with_added_extension("br"), "br").context("br")
             })
             .unwrap();

@@ -21,15 +21,10 @@ impl SiteTools {
         run(self.command(folder).args(["bindgen", name]).arg(wasm).arg(folder))
     }
 
-    /// Splits the module into exactly these chunks, and generates the rest.
-    pub(crate) fn split(
-        &self,
-        name: &str,
-        wasm: &Path,
-        folder: &Path,
-        chunks: &[&str],
-    ) -> Result<()> {
-        run(self.command(folder).args(["split", name]).arg(wasm).arg(folder).args(chunks))
+    /// Splits the module into lazy chunks, lists them in `chunks.json`, and generates the
+    /// rest.
+    pub(crate) fn split(&self, name: &str, wasm: &Path, folder: &Path) -> Result<()> {
+        run(self.command(folder).args(["split", name]).arg(wasm).arg(folder))
     }
 
     /// Writes `.br` and `.gz` next to every file of the folder.

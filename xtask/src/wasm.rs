@@ -10,6 +10,7 @@ use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -43,32 +44,24 @@ impl Variant {
 /// The base of all file names: `rehearsal.js`, `rehearsal_bg.wasm`.
 pub(crate) const NAME: &str = "rehearsal";
 
-/// The JavaScript that loads the [`CHUNKS`]. The splitter chooses the name.
+/// The JavaScript that loads the chunks. The splitter chooses the name.
 pub(crate) const LOADER: &str = "__wasm_split.js";
 
 /// A WebAssembly file that is loaded on demand.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// The file name in the bundle, chosen by the splitter.
-    pub(crate) file: &'static str,
-    /// The suffix of its name in the site; `app/src/pages/lazy_routes.rs` has it too.
-    pub(crate) served: &'static str,
+    pub(crate) file: String,
+    /// The chunks of `app/src/pages/lazy_routes.rs` that need it.
+    pub(crate) users: Vec<String>,
 }
 
-/// The three chunks of `app/src/pages/lazy_routes.rs`, and the code that two or three of
-/// them need. The splitter numbers the latter by the names of the chunks that share them.
-pub(crate) const CHUNKS: [Chunk; 7] = [
-    Chunk { file: "split_agents.wasm", served: "_agents.wasm" },
-    Chunk { file: "split_scenarios.wasm", served: "_scenarios.wasm" },
-    Chunk { file: "split_setup.wasm", served: "_setup.wasm" },
-    Chunk { file: "chunk_4.wasm", served: "_agents_scenarios.wasm" },
-    Chunk { file: "chunk_5.wasm", served: "_shared.wasm" },
-    Chunk { file: "chunk_6.wasm", served: "_agents_setup.wasm" },
-    Chunk { file: "chunk_7.wasm", served: "_scenarios_setup.wasm" },
-];
-
-/// A WebAssembly module without contents.
-const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+impl Chunk {
+    /// The suffix of its name in the site, which lists its users.
+    pub(crate) fn served(&self) -> String {
+        format!("_{}.wasm", self.users.join("_"))
+    }
+}
 
 /// The sources of `frontend`.
 const SOURCES: [&str; 6] =
@@ -88,11 +81,11 @@ const WASM_OPT: [&str; 7] = [
 
 #[derive(Debug)]
 pub(crate) struct Bundle {
-    /// Contains `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the [`CHUNKS`] and
-    /// possibly `snippets/`.
+    /// Contains `rehearsal.js`, `rehearsal_bg.wasm`, [`LOADER`], the chunks and possibly
+    /// `snippets/`.
     pub(crate) folder: PathBuf,
-    /// Whether the [`CHUNKS`] have contents.
-    pub(crate) split: bool,
+    /// Empty if it is not split.
+    pub(crate) chunks: Vec<Chunk>,
     /// Whether `wasm-opt` optimized it.
     pub(crate) optimized: bool,
     /// The number of compiler warnings in our code.
@@ -109,7 +102,7 @@ impl Bundle {
         }
         Some(Self {
             folder: folder.to_path_buf(),
-            split: record["split"].as_bool()?,
+            chunks: chunks(folder).ok()?,
             optimized: record["optimized"].as_bool()?,
             warnings: record["warnings"].as_u64()?,
         })
@@ -117,9 +110,9 @@ impl Bundle {
 
     /// Marks the bundle as finished. Nothing is written to the folder afterwards.
     fn finish(self, fingerprint: &str) -> Result<Self> {
-        let Self { folder, split, optimized, warnings } = &self;
+        let Self { folder, optimized, warnings, .. } = &self;
         let record = json!({
-            "fingerprint": fingerprint, "split": split, "optimized": optimized, "warnings": warnings,
+            "fingerprint": fingerprint, "optimized": optimized, "warnings": warnings,
         });
         files::write(&folder.join("bundle.json"), record.to_string())?;
         Ok(self)
@@ -161,17 +154,23 @@ pub(crate) fn ensure(
     files::empty_folder(&folder)?;
     let tools = timings::measure("wasm: wait for site-tools", || tools.get())?;
     timings::measure("wasm: site-tools", || match variant {
-        Variant::Development => {
-            for chunk in &CHUNKS {
-                files::write(&folder.join(chunk.file), EMPTY_MODULE)?;
-            }
-            tools.bindgen(NAME, &wasm, &folder)
-        }
-        Variant::Optimized => tools.split(NAME, &wasm, &folder, &CHUNKS.map(|chunk| chunk.file)),
+        Variant::Development => tools.bindgen(NAME, &wasm, &folder),
+        Variant::Optimized => tools.split(NAME, &wasm, &folder),
     })?;
-    let optimized = wasm_opt.is_some_and(|tool| optimize(&tool, &folder));
-    let split = variant == Variant::Optimized;
-    Bundle { folder, split, optimized, warnings }.finish(&fingerprint)
+    let chunks = chunks(&folder)?;
+    let optimized = wasm_opt.is_some_and(|tool| optimize(&tool, &folder, &chunks));
+    Bundle { folder, chunks, optimized, warnings }.finish(&fingerprint)
+}
+
+/// Reads the `chunks.json` of a bundle. A bundle that is not split has none.
+fn chunks(folder: &Path) -> Result<Vec<Chunk>> {
+    let path = folder.join("chunks.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let record: BTreeMap<String, Vec<String>> = serde_json::from_slice(&files::read(&path)?)
+        .with_context(|| format!("cannot parse {}", path.display()))?;
+    Ok(record.into_iter().map(|(file, users)| Chunk { file, users }).collect())
 }
 
 fn fingerprint(
@@ -260,9 +259,9 @@ impl Report {
 }
 
 /// Returns whether it succeeded. A larger site is better than none.
-fn optimize(tool: &WasmOpt, folder: &Path) -> bool {
+fn optimize(tool: &WasmOpt, folder: &Path, chunks: &[Chunk]) -> bool {
     let main = format!("{NAME}_bg.wasm");
-    let mut files = CHUNKS.iter().map(|chunk| chunk.file).chain([main.as_str()]);
+    let mut files = chunks.iter().map(|chunk| chunk.file.as_str()).chain([main.as_str()]);
     say("wasm-opt", "optimizing");
     let result = timings::measure("wasm: wasm-opt", || {
         files.try_for_each(|file| tool.shrink(&folder.join(file), &WASM_OPT))
@@ -295,11 +294,14 @@ mod tests {
     fn bundle_is_reused_only_for_the_same_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Bundle::finished(folder.path(), "abc").is_none());
-        let bundle =
-            Bundle { folder: folder.path().into(), split: true, optimized: true, warnings: 2 };
+        let record = r#"{"chunk_1.wasm": ["agents", "setup"]}"#;
+        fs::write(folder.path().join("chunks.json"), record).unwrap();
+        let chunks = chunks(folder.path()).unwrap();
+        assert_eq!(chunks[0].served(), "_agents_setup.wasm");
+        let bundle = Bundle { folder: folder.path().into(), chunks, optimized: true, warnings: 2 };
         bundle.finish("abc").unwrap();
         let reused = Bundle::finished(folder.path(), "abc").unwrap();
-        assert!(reused.optimized && reused.warnings == 2);
+        assert!(reused.optimized && reused.warnings == 2 && reused.chunks.len() == 1);
         assert!(Bundle::finished(folder.path(), "abd").is_none());
     }
 }

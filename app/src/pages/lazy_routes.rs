@@ -1,9 +1,9 @@
-//! Routes whose code is loaded on demand, so that watching a suite or reading a
-//! report does not download the editors.
+//! Routes whose code is loaded on demand, so that a page does not download the others.
 //!
-//! There are three lazy chunks: [`AgentRoute`], [`ScenarioRoute`] and [`SetupRoute`].
-//! Code that two or three of them need, and no other page does, is in files that they
-//! share.
+//! There are four lazy chunks: [`ResultRoute`], [`AgentRoute`], [`ScenarioRoute`] and
+//! [`SetupRoute`]. Code that several of them need, and no other page does, is in files
+//! that they share. The build decides which files these are and tells the server:
+//! see [`ChunkFiles`].
 //!
 //! The server renders these pages like any other. In the browser the chunk is
 //! loaded before such a page is hydrated or shown: see [`LazyChunk::load`].
@@ -11,7 +11,9 @@
 use super::agents::chat::AgentChatPage;
 use super::agents::edit::AgentPage;
 use super::agents::list::AgentsPage;
+use super::home::HomePage;
 use super::import::ImportPage;
+use super::run::RunPage;
 use super::scenarios::edit::ScenarioPage;
 use super::scenarios::list::ScenariosPage;
 use super::settings::account::AccountPage;
@@ -19,11 +21,26 @@ use super::settings::connection::ConnectionPage;
 use super::settings::connections::ConnectionsPage;
 use super::settings::models::ModelsPage;
 use super::settings::tokens::TokensPage;
+use super::suite::SuitePage;
+use super::suites::list::SuitesPage;
 use super::suites::new::NewSuitePage;
 use crate::components::page_data::error_page;
 use crate::error::{AppError, ErrorCode};
 use leptos::prelude::*;
 use leptos::wasm_split::{SplitLoaderError, wasm_split};
+#[cfg(feature = "ssr")]
+use std::collections::BTreeMap;
+#[cfg(feature = "ssr")]
+use std::sync::Arc;
+
+/// Pages that show suites and runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultRoute {
+    Home,
+    Suites,
+    Suite,
+    Run,
+}
 
 /// Pages about agents, and the import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +81,19 @@ impl From<SplitLoaderError> for ChunkLoadError {
     }
 }
 
-/// The only entry point of the agent chunk: code that only this function reaches goes
+/// The only entry point of the results chunk: code that only this function reaches goes
 /// into it.
+#[wasm_split(results, wasm_split_path = ::leptos::wasm_split, preload(load_results), fallible)]
+fn results(route: ResultRoute) -> Result<AnyView, ChunkLoadError> {
+    Ok(match route {
+        ResultRoute::Home => HomePage().into_any(),
+        ResultRoute::Suites => SuitesPage().into_any(),
+        ResultRoute::Suite => SuitePage().into_any(),
+        ResultRoute::Run => RunPage().into_any(),
+    })
+}
+
+/// The only entry point of the agent chunk.
 #[wasm_split(agents, wasm_split_path = ::leptos::wasm_split, preload(load_agents), fallible)]
 fn agents(route: AgentRoute) -> Result<AnyView, ChunkLoadError> {
     Ok(match route {
@@ -98,24 +126,35 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
     })
 }
 
-impl AgentRoute {
-    /// The page, or an error message if the chunk failed to load.
-    pub async fn view(self) -> AnyView {
-        agents(self).await.unwrap_or_else(ChunkLoadError::view)
-    }
+/// A page of a lazy chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LazyRoute {
+    Result(ResultRoute),
+    Agent(AgentRoute),
+    Scenario(ScenarioRoute),
+    Setup(SetupRoute),
 }
 
-impl ScenarioRoute {
+impl LazyRoute {
     /// The page, or an error message if the chunk failed to load.
     pub async fn view(self) -> AnyView {
-        scenarios(self).await.unwrap_or_else(ChunkLoadError::view)
+        let page = match self {
+            Self::Result(route) => results(route).await,
+            Self::Agent(route) => agents(route).await,
+            Self::Scenario(route) => scenarios(route).await,
+            Self::Setup(route) => setup(route).await,
+        };
+        page.unwrap_or_else(ChunkLoadError::view)
     }
-}
 
-impl SetupRoute {
-    /// The page, or an error message if the chunk failed to load.
-    pub async fn view(self) -> AnyView {
-        setup(self).await.unwrap_or_else(ChunkLoadError::view)
+    #[must_use]
+    pub const fn chunk(self) -> LazyChunk {
+        match self {
+            Self::Result(_) => LazyChunk::Results,
+            Self::Agent(_) => LazyChunk::Agents,
+            Self::Scenario(_) => LazyChunk::Scenarios,
+            Self::Setup(_) => LazyChunk::Setup,
+        }
     }
 }
 
@@ -128,6 +167,8 @@ impl ChunkLoadError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LazyChunk {
+    /// The pages of [`ResultRoute`].
+    Results,
     /// The pages of [`AgentRoute`].
     Agents,
     /// The pages of [`ScenarioRoute`].
@@ -150,27 +191,21 @@ impl LazyChunk {
             Some(Self::Scenarios)
         } else if ["/settings", "/suites/new"].into_iter().any(below) {
             Some(Self::Setup)
+        } else if path == "/" || ["/suites", "/runs"].into_iter().any(below) {
+            Some(Self::Results)
         } else {
             None
         }
     }
 
-    /// Suffixes of its file names: its own file and those that it shares.
-    #[must_use]
-    pub const fn files(self) -> [&'static str; 4] {
+    /// Its name, which is the name of its function above.
+    #[cfg(feature = "ssr")]
+    const fn name(self) -> &'static str {
         match self {
-            Self::Agents => {
-                ["_agents.wasm", "_agents_scenarios.wasm", "_agents_setup.wasm", "_shared.wasm"]
-            }
-            Self::Scenarios => [
-                "_scenarios.wasm",
-                "_agents_scenarios.wasm",
-                "_scenarios_setup.wasm",
-                "_shared.wasm",
-            ],
-            Self::Setup => {
-                ["_setup.wasm", "_agents_setup.wasm", "_scenarios_setup.wasm", "_shared.wasm"]
-            }
+            Self::Results => "results",
+            Self::Agents => "agents",
+            Self::Scenarios => "scenarios",
+            Self::Setup => "setup",
         }
     }
 
@@ -180,11 +215,28 @@ impl LazyChunk {
     /// A file failed to load.
     pub async fn load(self) -> Result<(), ChunkLoadError> {
         match self {
+            Self::Results => load_results().await?,
             Self::Agents => load_agents().await?,
             Self::Scenarios => load_scenarios().await?,
             Self::Setup => load_setup().await?,
         }
         Ok(())
+    }
+}
+
+/// The files that each chunk consists of, its own and those that it shares, by the name
+/// of the chunk. The build finds out which they are; the server provides them as a
+/// context, so that a page can preload its files.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChunkFiles(pub Arc<BTreeMap<String, Vec<String>>>);
+
+#[cfg(feature = "ssr")]
+impl ChunkFiles {
+    /// Suffixes of the names of the files.
+    #[must_use]
+    pub fn of(&self, chunk: LazyChunk) -> Vec<String> {
+        self.0.get(chunk.name()).cloned().unwrap_or_default()
     }
 }
 
@@ -203,7 +255,10 @@ mod tests {
         for path in ["/settings/tokens", "/suites/new", "/suites/new?scenario=7"] {
             assert_eq!(LazyChunk::at(path), Some(LazyChunk::Setup), "{path}");
         }
-        for path in ["/", "/suites", "/suites/7", "/runs/7", "/sign-in", "/suites/newest"] {
+        for path in ["/", "/suites", "/suites?after=7", "/suites/7", "/suites/newest", "/runs/7"] {
+            assert_eq!(LazyChunk::at(path), Some(LazyChunk::Results), "{path}");
+        }
+        for path in ["/sign-in", "/sign-up", "/absent"] {
             assert_eq!(LazyChunk::at(path), None, "{path}");
         }
     }

@@ -37,6 +37,7 @@ pub use services::event_source::EventSource;
 pub use sessions::{COOKIE, SharedSessions};
 pub use sign_in_limits::SignInLimits;
 
+use app::pages::lazy_routes::ChunkFiles;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, Method, StatusCode};
@@ -94,6 +95,8 @@ pub struct HttpState {
     pub clock: SharedClock,
     pub settings: Arc<HttpSettings>,
     pub leptos: LeptosOptions,
+    /// The files of lazy chunks, which pages preload.
+    pub chunks: ChunkFiles,
     /// `None` if metrics are not recorded.
     pub metrics: Option<Scrape>,
     pub sign_ins: Arc<SignInLimits>,

@@ -32,16 +32,17 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     )
 }
 
-/// Provides [`domain::services::Services`] and `Option<Caller>` to pages and server
-/// functions. Also sets the content security policy of a page, which contains the
+/// Provides [`domain::services::Services`], `Option<Caller>` and the files of lazy chunks
+/// to pages and server functions. Also sets the content security policy of a page, which contains the
 /// nonce.
 fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
-    let services = state.services.clone();
+    let (services, chunks) = (state.services.clone(), state.chunks.clone());
     move || {
         let parts = use_context::<Parts>();
         let identity = parts.and_then(|parts| parts.extensions.get::<Identity>().cloned());
         provide_context::<Option<Caller>>(identity.and_then(|identity| identity.0));
         provide_context(services.clone());
+        provide_context(chunks.clone());
         if let (Some(nonce), Some(response)) =
             (leptos::nonce::use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) = HeaderValue::from_str(&security::page_policy(&nonce))

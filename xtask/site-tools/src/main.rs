@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 site-tools bindgen NAME WASM FOLDER         write NAME.js, NAME_bg.wasm and the loader for an unsplit module
-site-tools split NAME WASM FOLDER CHUNK…    the same, with these chunks in files of their own
+site-tools split NAME WASM FOLDER           the same, with lazy chunks in files of their own, and chunks.json
 site-tools compress FILE…                   write FILE.br and FILE.gz for every file
 `split` and `compress` need the feature `optimize`.";
 
@@ -39,9 +39,7 @@ fn dispatch(args: &[&str]) -> Result<()> {
             unsplit::generate(name, Path::new(wasm), Path::new(folder))
         }
         #[cfg(feature = "optimize")]
-        ["split", name, wasm, folder, chunks @ ..] => {
-            split::generate(name, Path::new(wasm), Path::new(folder), chunks)
-        }
+        ["split", name, wasm, folder] => split::generate(name, Path::new(wasm), Path::new(folder)),
         #[cfg(feature = "optimize")]
         ["compress", files @ ..] => compress::compress_files(files),
         _ => bail!("usage:\n{USAGE}"),

@@ -5,6 +5,7 @@ use super::fake_services::FakeServices;
 use crate::http::{
     EventSource, HttpSettings, HttpState, Readiness, SharedSessions, SignInLimits, router,
 };
+use app::pages::lazy_routes::ChunkFiles;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -99,6 +100,7 @@ fn state(
         clock,
         settings: Arc::default(),
         leptos: LeptosOptions::builder().output_name("rehearsal").build(),
+        chunks: ChunkFiles::default(),
         metrics: None,
         sign_ins: Arc::new(SignInLimits::default()),
         shutdown: CancellationToken::new(),
