@@ -6,7 +6,7 @@ use super::positional_json;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
 use crate::server_fns::accounts::Visitor;
-use crate::server_fns::{AnyQuery, PageError, PageQuery, execute_query};
+use crate::server_fns::{AnyQuery, PageError, Query, execute_query};
 use crate::url::percent_encode;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_location, use_params_map, use_query_map};
@@ -35,9 +35,7 @@ impl<T> Clone for QueryResource<T> {
 impl<T> Copy for QueryResource<T> {}
 
 /// Runs a query, and again whenever `query` changes.
-pub fn load<Q: PageQuery>(
-    query: impl Fn() -> Q + Send + Sync + 'static,
-) -> QueryResource<Q::Output> {
+pub fn load<Q: Query>(query: impl Fn() -> Q + Send + Sync + 'static) -> QueryResource<Q::Output> {
     QueryResource { text: resource(Box::new(move || query().into())), output: PhantomData }
 }
 
@@ -56,7 +54,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, AppError> {
 ///
 /// # Errors
 /// The query failed or the server is unreachable.
-pub async fn load_once<Q: PageQuery>(query: Q) -> Result<Q::Output, AppError> {
+pub async fn load_once<Q: Query>(query: Q) -> Result<Q::Output, AppError> {
     parse(&execute_query(query.into()).await?)
 }
 

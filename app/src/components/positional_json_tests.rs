@@ -6,7 +6,7 @@ use crate::server_fns::agents::AgentRow;
 use crate::server_fns::runs::RunData;
 use crate::server_fns::scenarios::ScenarioData;
 use crate::server_fns::suites::{PreflightData, StartData, SuiteData};
-use crate::services::Page;
+use crate::services::ListPage;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ fn runs_and_suites_parse_like_serde_json() {
     let snapshot = json!({"seq": 7, "suite": suite()});
     assert_same::<SuiteData>(&json!({"snapshot": snapshot, "followed": run(), "key": "k",
         "newest": {"agent": 2, "scenarios": [[ID, 3]]}}));
-    assert_same::<Page<Suite>>(&json!({"items": [suite()], "next": "n"}));
+    assert_same::<ListPage<Suite>>(&json!({"items": [suite()], "next": "n"}));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn forms_parse_like_serde_json() {
         "scenarios": [], "rejected": rejected()}));
     let row = json!({"id": ID, "name": "n", "description": "d", "category": "c", "model": "m",
         "tools": 1, "revision": 1, "updated_at": AT});
-    assert_same::<Page<AgentRow>>(&json!({"items": [row], "next": null}));
+    assert_same::<ListPage<AgentRow>>(&json!({"items": [row], "next": null}));
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
         (Speaker::Tool, Some(tool)) if tool.is_error => "turn tool bad",
         (Speaker::Tool, _) => "turn tool",
     };
-    let unmocked = turn.tool.as_ref().is_some_and(|tool| !tool.from_mock);
+    let unmocked = turn.tool.as_ref().is_some_and(|tool| !tool.mocked);
+    let reported = turn.tool.as_ref().is_some_and(|tool| tool.reported);
     let body = if turn.message.trim().is_empty() {
         let is_empty = turn.tool_calls.is_empty();
         is_empty.then(|| view! { <p class="message-text hint">"(empty message)"</p> }).into_any()
@@ -37,6 +38,7 @@ pub fn turn(turn: &Turn, marks: AnyView) -> AnyView {
                 </a>
                 <strong>{speaker}</strong>
                 {unmocked.then(|| view! { <span class="tag warn">"not mocked"</span> })}
+                {reported.then(|| view! { <span class="tag">"reported by the agent"</span> })}
                 {finish.map(|finish| view! { <span class="tag warn">{finish.label()}</span> })}
                 <span class="facts">{facts(turn)} " " {clock(turn.at)}</span>
             </header>

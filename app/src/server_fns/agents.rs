@@ -7,7 +7,7 @@ use crate::domain::{AgentId, Draft, Suite, Timestamp, Turn};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
-use crate::services::Page;
+use crate::services::ListPage;
 use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,9 @@ pub(super) async fn agent_chat(
 
 /// Agents by name.
 #[cfg(feature = "ssr")]
-pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<AgentRow>, AppError> {
+pub(super) async fn agents(
+    AgentsQuery { after }: AgentsQuery,
+) -> Result<ListPage<AgentRow>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(100) };
     let page = services.agents.agents(&caller, &cursor).await?;
@@ -106,7 +108,7 @@ pub(super) async fn agents(AgentsQuery { after }: AgentsQuery) -> Result<Page<Ag
         revision: agent.revision,
         updated_at: agent.updated_at,
     };
-    Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
+    Ok(ListPage { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
 /// The editor of an agent, or of a new one.

@@ -19,7 +19,7 @@ pub(crate) mod request;
 
 use crate::domain::{Connection, Suite};
 use crate::error::{AppError, ErrorCode};
-use crate::services::{Page, SavedForm};
+use crate::services::{ListPage, SavedForm};
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, JsonEncoding};
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
@@ -29,9 +29,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use suites::StartParams;
 
-/// A query of a page. Its fields are taken from the address, so nothing is
-/// assumed of ids and cursors.
-pub trait PageQuery: Into<AnyQuery> {
+/// What a page asks the server for. Its fields are taken from the address of the page, so
+/// nothing is assumed of ids and cursors.
+pub trait Query: Into<AnyQuery> {
     /// What the server returns for it.
     type Output: Serialize + DeserializeOwned;
 }
@@ -39,14 +39,14 @@ pub trait PageQuery: Into<AnyQuery> {
 /// Defines a struct per query with its output type, and [`AnyQuery`] over all of
 /// them, which calls the function of each query. Both sides read the output type
 /// from the same line, so no page can parse a different one.
-macro_rules! page_queries {
+macro_rules! queries {
     ($($(#[$doc:meta])* $variant:ident($query:ident { $($field:ident: $kind:ty),* }) -> $output:ty = $handler:path;)*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
             pub struct $query { $(pub $field: $kind),* }
 
-            impl PageQuery for $query {
+            impl Query for $query {
                 type Output = $output;
             }
 
@@ -79,7 +79,7 @@ macro_rules! page_queries {
     };
 }
 
-page_queries! {
+queries! {
     Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
     /// The sign-in and sign-up forms.
     Account(AccountQuery { saved_form: Option<String> }) -> accounts::AccountData = accounts::account_form;
@@ -88,7 +88,7 @@ page_queries! {
     /// The overview.
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
-    Agents(AgentsQuery { after: Option<String> }) -> Page<agents::AgentRow> = agents::agents;
+    Agents(AgentsQuery { after: Option<String> }) -> ListPage<agents::AgentRow> = agents::agents;
     /// The editor of an agent; without an id, of a new one.
     Agent(AgentQuery { id: Option<String>, saved_form: Option<String>, deployed: bool }) -> agents::AgentData = agents::agent_form;
     /// A chat with an agent.
@@ -96,11 +96,11 @@ page_queries! {
     /// The form of the import, and the result of its last step.
     Import(ImportQuery { saved_form: Option<String> }) -> imports::ImportData = imports::import_page;
     /// Scenarios that match a filter.
-    Scenarios(ScenariosQuery { params: ScenarioFilterParams, after: Option<String> }) -> Page<scenarios::ScenarioRow> = scenarios::scenarios;
+    Scenarios(ScenariosQuery { params: ScenarioFilterParams, after: Option<String> }) -> ListPage<scenarios::ScenarioRow> = scenarios::scenarios;
     /// The editor of a scenario; without an id, of a new one.
     Scenario(ScenarioQuery { id: Option<String>, saved_form: Option<String> }) -> scenarios::ScenarioData = scenarios::scenario_form;
     /// Suites, newest first.
-    Suites(SuitesQuery { agent: Option<String>, status: Option<String>, after: Option<String> }) -> Page<Suite> = suites::suites;
+    Suites(SuitesQuery { agent: Option<String>, status: Option<String>, after: Option<String> }) -> ListPage<Suite> = suites::suites;
     /// The form that starts a suite.
     Start(StartQuery { params: StartParams }) -> suites::StartData = suites::start_form;
     /// What a start would do.

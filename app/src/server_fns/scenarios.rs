@@ -6,7 +6,7 @@ use crate::domain::{Category, Difficulty, Draft, Mode, Run, ScenarioId};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
-use crate::services::Page;
+use crate::services::ListPage;
 use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
@@ -105,11 +105,11 @@ pub struct ScenarioHead {
 #[cfg(feature = "ssr")]
 pub(super) async fn scenarios(
     ScenariosQuery { params, after }: ScenariosQuery,
-) -> Result<Page<ScenarioRow>, AppError> {
+) -> Result<ListPage<ScenarioRow>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let cursor = crate::services::Cursor { after, limit: Some(200) };
     let page = services.scenarios.scenarios(&caller, &params.parse(), &cursor).await?;
-    Ok(Page { items: page.items.into_iter().map(row).collect(), next: page.next })
+    Ok(ListPage { items: page.items.into_iter().map(row).collect(), next: page.next })
 }
 
 #[cfg(feature = "ssr")]

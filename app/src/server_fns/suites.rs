@@ -7,7 +7,7 @@ use crate::domain::{Agent, Scenario, Suite};
 use crate::domain::{NewestRevisions, Preflight, Problems, Run, SuiteSnapshot};
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
-use crate::services::Page;
+use crate::services::ListPage;
 use crate::services::SavedForm;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +116,7 @@ pub struct SuiteData {
 #[cfg(feature = "ssr")]
 pub(super) async fn suites(
     SuitesQuery { agent, status, after }: SuitesQuery,
-) -> Result<Page<Suite>, AppError> {
+) -> Result<ListPage<Suite>, AppError> {
     let (services, caller) = (request::services(), request::caller()?);
     let filter = crate::services::HistoryFilter {
         agent: agent.and_then(|id| id.parse().ok()),

@@ -62,7 +62,7 @@ mod tests {
 
     fn result(call_id: &str, name: &str, message: &str, is_error: bool) -> Turn {
         let (call_id, name) = (call_id.to_owned(), name.to_owned());
-        let tool = ToolResult { call_id, name, is_error, from_mock: false };
+        let tool = ToolResult { call_id, name, is_error, mocked: false, reported: false };
         Turn { tool: Some(tool), ..turn(Speaker::Tool, message) }
     }
 

@@ -87,7 +87,8 @@ pub fn answers(call_id: &str, message: &str) -> Turn {
         call_id: call_id.to_owned(),
         name: "find_slot".to_owned(),
         is_error: false,
-        from_mock: true,
+        mocked: true,
+        reported: false,
     };
     Turn { tool: Some(tool), ..turn(Speaker::Tool, message) }
 }

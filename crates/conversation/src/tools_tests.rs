@@ -30,9 +30,9 @@ fn first_matching_mock_answers() {
     assert_eq!(both.message, r#"{"free":[9,10]}"#);
     let day = outcome(&spec, "find_slot", json!({"day": "Monday"}));
     assert_eq!((day.message.as_str(), day.delay_ms), (r#"{"free":[9]}"#, 1500));
-    assert!(day.from_mock && !day.is_error && !day.invalid_args);
+    assert!(day.mocked && !day.is_error && !day.invalid_args);
     let closed = outcome(&spec, "find_slot", json!({"day": "Sunday"}));
-    assert!(closed.is_error && closed.from_mock);
+    assert!(closed.is_error && closed.mocked);
     assert_eq!(closed.message, "closed");
 }
 
@@ -61,12 +61,12 @@ fn null_arguments_count_as_empty_object() {
 fn call_without_mock_is_not_mocked() {
     let call = call("c1", "find_slot", json!({"day": "Monday"}));
     let missing = outcome(&scenario(json!({})), "find_slot", json!({"day": "Monday"}));
-    assert!(missing.is_error && !missing.from_mock && !missing.invalid_args);
-    assert!(!missing.result_of(&call).from_mock);
+    assert!(missing.is_error && !missing.mocked && !missing.invalid_args);
+    assert!(!missing.result_of(&call).mocked);
     let spec = scenario(json!({"on_unmocked": "simulate"}));
     assert_eq!(answer_call(&spec, &agent(json!({})), &call), ToolReply::NeedsSimulation);
     let invented = ToolOutcome::simulated("{}".to_owned());
-    assert!(!invented.from_mock && !invented.is_error);
+    assert!(!invented.mocked && !invented.is_error);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn unknown_tool_is_error_despite_mock() {
 fn end_conversation_needs_no_mock() {
     for arguments in [json!({}), json!({"reason": "done"}), json!("x"), Value::Null] {
         let outcome = outcome(&scenario(json!({})), "end_conversation", arguments.clone());
-        assert!(!outcome.is_error && outcome.from_mock);
+        assert!(!outcome.is_error && outcome.mocked);
         assert_eq!(refuse_call(&call("c", "end_conversation", arguments)), outcome);
     }
 }

@@ -10,7 +10,7 @@ use conversation::{
 use domain::{
     AgentSpec, ConnectionId, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall, Turn, Verdict,
 };
-use judge::{Case, EvaluationResult, evaluate, judge_request, parse_reply, questions};
+use judge::{Case, EvaluationResult, evaluate, items_of, judge_request, parse_reply};
 use llm_types::testing::endpoint;
 use llm_types::{ChatReply, ChatRequest, Provider};
 use rstest::rstest;
@@ -89,7 +89,7 @@ async fn judged(
     let (turns, end) = play(agent, scenario).await;
     let case = Case { agent, scenario, transcript: &turns, end_reason: Some(end) };
     let raw = reply(&judge_request(&case, "demo")).await.text;
-    let judged = parse_reply(&raw, questions(scenario).len()).expect("a readable judge reply");
+    let judged = parse_reply(&raw, items_of(scenario).len()).expect("a readable judge reply");
     let outcome = evaluate(&case, judged);
     let mut quotes = outcome.items.iter().flat_map(|item| &item.evidence);
     assert!(quotes.all(|quote| quote.verified), "every quote is verified: {outcome:#?}");

@@ -42,12 +42,12 @@ struct Answer<'a> {
 }
 
 /// Returns the judgment as the JSON object that the judge schema requires.
-pub(super) fn judge(question: &ParsedPrompt) -> Value {
-    let quotes = quotes(question);
-    let caller_text = caller_text(question);
+pub(super) fn judge(prompt: &ParsedPrompt) -> Value {
+    let quotes = quotes(prompt);
+    let caller_text = caller_text(prompt);
     let mut good = 0_u32;
     let (mut items, mut issues) = (Map::new(), Vec::new());
-    for (index, kind, text) in &question.items {
+    for (index, kind, text) in &prompt.items {
         let answer = answer(text, *kind, &quotes, &caller_text);
         let desired = answer.met != (*kind == ItemKind::FailureCondition);
         if desired {
@@ -193,8 +193,8 @@ fn parse_requirement(text: &str) -> Requirement<'_> {
 }
 
 /// All user turns in lowercase.
-fn caller_text(question: &ParsedPrompt) -> String {
-    let users = question.transcript.iter().filter(|(_, speaker, _)| *speaker == Speaker::User);
+fn caller_text(prompt: &ParsedPrompt) -> String {
+    let users = prompt.transcript.iter().filter(|(_, speaker, _)| *speaker == Speaker::User);
     users.map(|(_, _, text)| text.to_lowercase()).collect::<Vec<_>>().join("\n")
 }
 
@@ -249,13 +249,13 @@ fn alternatives(text: &str) -> Vec<String> {
 
 /// All quotable passages of the agent: sentences, pairs of consecutive sentences and tool
 /// calls.
-fn quotes(question: &ParsedPrompt) -> Vec<Quote> {
+fn quotes(prompt: &ParsedPrompt) -> Vec<Quote> {
     let mut quotes = Vec::new();
     let mut push = |turn: u32, text: &str| {
         let (about, exact) = (concepts(text), exact_words(text));
         quotes.push(Quote { turn, text: text.to_owned(), about, exact });
     };
-    for (turn, speaker, text) in &question.transcript {
+    for (turn, speaker, text) in &prompt.transcript {
         if *speaker != Speaker::Agent {
             continue;
         }
@@ -269,7 +269,7 @@ fn quotes(question: &ParsedPrompt) -> Vec<Quote> {
             push(*turn, &spanning(text, pair[0], pair[1]));
         }
     }
-    for (turn, call) in &question.calls {
+    for (turn, call) in &prompt.calls {
         push(*turn, call);
     }
     quotes
@@ -305,12 +305,12 @@ mod tests {
     }
 
     fn met(kind: ItemKind, item: &str, agent: &str) -> (bool, Option<String>) {
-        let question = ParsedPrompt {
+        let prompt = ParsedPrompt {
             items: vec![(0, kind, item.into())],
             transcript: vec![(0, Speaker::User, item.into()), (1, Speaker::Agent, agent.into())],
             calls: vec![(1, "look_up_order({\"id\":7})".into())],
         };
-        let judged = judge(&question);
+        let judged = judge(&prompt);
         let item = &judged["items"]["item_0"];
         let quote = item["evidence"].get(0).and_then(|e| e["quote"].as_str()).map(str::to_owned);
         assert_eq!(item["basis"] == "evidence", quote.is_some());

@@ -72,8 +72,8 @@ fn answer(request: &ChatRequest) -> Reply {
     let json = |value: Value| Reply { text: value.to_string(), calls: Vec::new() };
     match request_kind::classify(request) {
         RequestKind::Agent => agent::answer(request),
-        RequestKind::Judge { question, schema } => {
-            json(request_kind::fit_to_schema(judge::judge(&question), &schema))
+        RequestKind::Judge { prompt, schema } => {
+            json(request_kind::fit_to_schema(judge::judge(&prompt), &schema))
         }
         RequestKind::User { role, schema } => {
             json(request_kind::fit_to_schema(user::turn(&role, &request.messages), &schema))

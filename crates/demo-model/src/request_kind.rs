@@ -11,7 +11,7 @@ pub(super) enum RequestKind {
     /// The next agent turn.
     Agent,
     /// A judgment.
-    Judge { question: ParsedPrompt, schema: Value },
+    Judge { prompt: ParsedPrompt, schema: Value },
     /// The next turn of the simulated user.
     User { role: SimulatedRole, schema: Value },
     /// Any other JSON reply: the simulated result of a tool.
@@ -29,7 +29,7 @@ pub(super) fn classify(request: &ChatRequest) -> RequestKind {
             _ => None,
         });
         return RequestKind::Judge {
-            question: parse_prompt(first.unwrap_or_default()).unwrap_or_default(),
+            prompt: parse_prompt(first.unwrap_or_default()).unwrap_or_default(),
             schema,
         };
     }

@@ -70,7 +70,8 @@ pub struct Evidence {
     pub verified: bool,
 }
 
-/// A question to the judge with its answer.
+/// One point that the judge decided about a conversation: an expected behavior, a criterion
+/// or a failure condition, with its answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Item {
@@ -88,11 +89,11 @@ pub struct Item {
     pub verified: bool,
 }
 
-/// Result of a deterministic check.
+/// The result of checking one rule of the scenario, without a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Check {
-    /// Name and argument, such as `must_include "refund"`.
+    /// The rule: name and argument, such as `must_include "refund"`.
     pub check: String,
     /// Whether the check passed.
     pub ok: bool,
@@ -119,7 +120,7 @@ pub struct Evaluation {
     /// One sentence that explains the verdict.
     pub summary: String,
     pub items: Vec<Item>,
-    /// Results of the deterministic checks.
+    /// Results of the rules.
     pub checks: Vec<Check>,
     /// Other problems that the judge noticed.
     pub issues: Vec<String>,

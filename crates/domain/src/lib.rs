@@ -33,7 +33,7 @@ mod start_parse;
 mod string_enum;
 mod suite;
 mod text;
-mod text_item;
+mod text_pattern;
 mod timestamp;
 mod tool_name;
 mod turn;
@@ -52,7 +52,7 @@ mod http_agent_tests;
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
-mod text_item_tests;
+mod text_pattern_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
 pub use connection::{
@@ -99,7 +99,7 @@ pub use suite::{
     pass_rate,
 };
 pub use text::{is_blank, replace_nul};
-pub use text_item::{TextItem, TextMatch};
+pub use text_pattern::{TextMatch, TextPattern};
 pub use timestamp::Timestamp;
 pub use turn::{ToolCall, ToolResult, Turn};
 

@@ -2,7 +2,7 @@
 
 use super::ids::ScenarioId;
 use super::string_enum::string_enum;
-use super::text_item::TextItem;
+use super::text_pattern::TextPattern;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,7 +48,7 @@ pub struct ScenarioSpec {
     /// Behavior that a good agent shows.
     pub expected_behaviors: Vec<Behavior>,
     pub failure_conditions: Vec<String>,
-    /// Deterministic checks, judge criteria and the minimum score.
+    /// Rules, criteria for the judge and the minimum score.
     pub success_criteria: SuccessCriteria,
     /// Tools that a compatible agent must have.
     pub required_tools: Vec<String>,
@@ -160,7 +160,7 @@ pub struct Behavior {
     pub evidence: EvidenceRule,
 }
 
-/// Deterministic checks, judge criteria and the minimum score.
+/// Rules, criteria for the judge and the minimum score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct SuccessCriteria {
@@ -169,15 +169,15 @@ pub struct SuccessCriteria {
     /// Texts that at least one agent turn must contain, literally except for case, Unicode
     /// form, quotation marks, dashes and white space. Matched as `word` unless an item says
     /// otherwise.
-    pub must_include: Vec<TextItem>,
+    pub must_include: Vec<TextPattern>,
     /// Texts that no agent turn may contain, compared in the same way. Matched as `part`
     /// unless an item says otherwise.
-    pub must_not_include: Vec<TextItem>,
+    pub must_not_include: Vec<TextPattern>,
     /// Tools that the agent must call.
     pub must_call_tools: Vec<String>,
     /// Maximum response time of the agent, in seconds.
     pub max_response_seconds: Option<f64>,
-    /// Additional criteria for the judge.
+    /// Criteria: items as free text, which are not required.
     pub criteria: Vec<String>,
 }
 
@@ -212,14 +212,14 @@ impl ScenarioSpec {
             max_response_seconds,
             criteria,
         } = &self.success_criteria;
-        let has_questions = !self.expected_behaviors.is_empty()
+        let has_items = !self.expected_behaviors.is_empty()
             || !self.failure_conditions.is_empty()
             || !criteria.is_empty();
         let has_rules = !must_include.is_empty()
             || !must_not_include.is_empty()
             || !must_call_tools.is_empty()
             || max_response_seconds.is_some();
-        !has_questions && !has_rules
+        !has_items && !has_rules
     }
 
     /// The user turns of the script, in order.

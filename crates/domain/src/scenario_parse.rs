@@ -7,7 +7,7 @@ use super::scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 use super::text::is_blank;
-use super::text_item::{TextItem, TextMatch};
+use super::text_pattern::{TextMatch, TextPattern};
 use super::tool_name::{MAX_TOOL_NAME, TOOL_NAME_RULE, is_tool_name, read_tool_name};
 use super::{Draft, DraftReader, Speaker, limits};
 use serde_json::{Map, Value};
@@ -232,14 +232,18 @@ fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
 
 /// Texts, or texts with a way of matching. An item with the default way is stored as its
 /// text alone, as are all items of older scenarios.
-fn text_items(r: &mut DraftReader<'_>, field: &'static str, default: TextMatch) -> Vec<TextItem> {
+fn text_items(
+    r: &mut DraftReader<'_>,
+    field: &'static str,
+    default: TextMatch,
+) -> Vec<TextPattern> {
     if let Some(Value::String(_)) = r.value(field) {
-        return r.texts(field, limits::ITEMS).into_iter().map(TextItem::Text).collect();
+        return r.texts(field, limits::ITEMS).into_iter().map(TextPattern::Text).collect();
     }
     let mut items = Vec::new();
     for (path, value) in r.list(field, limits::ITEMS) {
         if !value.is_object() {
-            items.extend(r.entry_text(path, value).map(TextItem::Text));
+            items.extend(r.entry_text(path, value).map(TextPattern::Text));
             continue;
         }
         let mut item = r.entry(path, value);
@@ -247,9 +251,9 @@ fn text_items(r: &mut DraftReader<'_>, field: &'static str, default: TextMatch) 
         let matching = item.choice("match", TextMatch::ALL, Some(default)).unwrap_or(default);
         item.deny_unknown_fields(&[]);
         items.push(if matching == default {
-            TextItem::Text(text)
+            TextPattern::Text(text)
         } else {
-            TextItem::WithMatch { text, matching }
+            TextPattern::WithMatch { text, matching }
         });
     }
     items

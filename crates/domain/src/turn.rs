@@ -29,9 +29,12 @@ pub struct ToolResult {
     /// Whether the result is an error.
     pub is_error: bool,
     /// False if the call needed a mock and the scenario has none. True also for results
-    /// that need no mock (rejected calls, `end_conversation`).
-    #[serde(rename = "mocked")]
-    pub from_mock: bool,
+    /// that need no mock: of rejected calls, of `end_conversation`, and those that the agent
+    /// reported.
+    pub mocked: bool,
+    /// Whether a deployed agent executed the tool itself and reported the result.
+    #[serde(default)]
+    pub reported: bool,
 }
 
 /// One entry of a transcript.

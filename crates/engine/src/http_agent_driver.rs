@@ -176,6 +176,7 @@ fn answered(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChan
     change
 }
 
+/// The result of a tool that the agent executed.
 fn tool_turn(call: &ToolCall, result: Option<String>, now: domain::Timestamp) -> Turn {
     let message = result.unwrap_or_else(|| NO_RESULT.to_owned());
     Turn {
@@ -183,7 +184,8 @@ fn tool_turn(call: &ToolCall, result: Option<String>, now: domain::Timestamp) ->
             call_id: call.id.clone(),
             name: call.name.clone(),
             is_error: false,
-            from_mock: true,
+            mocked: true,
+            reported: true,
         }),
         ..Turn::text(Speaker::Tool, message, now)
     }

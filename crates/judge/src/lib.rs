@@ -12,31 +12,29 @@
 //! - [`parse_prompt`] reads a judge request for the demo model.
 
 mod budget;
-mod checks;
 mod evidence;
 mod markdown;
 mod normalization;
 mod prompt;
 mod reply;
+mod rules;
 mod step;
 mod text_search;
 mod verdict;
 mod without_judge;
 mod word_match;
 
-pub use checks::run_checks;
 pub use normalization::normalize;
 pub use prompt::{
-    Case, EVALUATION_SCHEMA, PROMPT_VERSION, ParsedPrompt, Question, judge_request, parse_prompt,
-    questions, reply_schema, second_request,
+    Case, EVALUATION_SCHEMA, PROMPT_VERSION, ParsedPrompt, UnjudgedItem, items_of, judge_request,
+    parse_prompt, reply_schema, second_request,
 };
 pub use reply::{ItemAnswer, JudgeReply, Quote, parse_reply};
+pub use rules::check_rules;
 pub use step::{JudgeModel, JudgeStep, RawReply, judge_step};
 pub use verdict::{EvaluationResult, evaluate};
 pub use without_judge::{decide_without_judge, needs_judge};
 
-#[cfg(test)]
-mod checks_tests;
 #[cfg(test)]
 mod evidence_tests;
 #[cfg(test)]
@@ -49,6 +47,8 @@ mod prompt_tests;
 mod recordings_tests;
 #[cfg(test)]
 mod reply_tests;
+#[cfg(test)]
+mod rules_tests;
 #[cfg(test)]
 mod step_tests;
 #[cfg(test)]

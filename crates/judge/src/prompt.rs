@@ -28,9 +28,9 @@ pub struct Case<'a> {
     pub end_reason: Option<EndReason>,
 }
 
-/// A question to the judge. Its index is its position in [`questions`].
+/// An item before it is judged. Its index is its position in [`items_of`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct UnjudgedItem {
     pub kind: ItemKind,
     pub text: String,
     /// Counts double in the score; a failure fails the run.
@@ -38,17 +38,17 @@ pub struct Question {
     pub evidence: EvidenceRule,
 }
 
-/// The questions of a scenario: expected behaviors, criteria and failure conditions, in
-/// this order. Criteria are optional; failure conditions are required.
+/// The items of a scenario: expected behaviors, criteria and failure conditions, in this
+/// order. Criteria are optional; failure conditions are required.
 #[must_use]
-pub fn questions(scenario: &ScenarioSpec) -> Vec<Question> {
-    let behaviors = scenario.expected_behaviors.iter().map(|behavior| Question {
+pub fn items_of(scenario: &ScenarioSpec) -> Vec<UnjudgedItem> {
+    let behaviors = scenario.expected_behaviors.iter().map(|behavior| UnjudgedItem {
         kind: ItemKind::Behavior,
         text: behavior.text.clone(),
         required: behavior.required,
         evidence: behavior.evidence,
     });
-    let plain = |kind, required, text: &String| Question {
+    let plain = |kind, required, text: &String| UnjudgedItem {
         kind,
         text: text.clone(),
         required,
@@ -101,7 +101,7 @@ Reply with one JSON object and nothing else. `items` has one key per item, item_
 /// Builds the request to the judge.
 #[must_use]
 pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
-    let count = questions(case.scenario).len();
+    let count = items_of(case.scenario).len();
     ChatRequest {
         model: model.to_owned(),
         system: RULES.to_owned(),
@@ -214,8 +214,8 @@ fn user_text(case: &Case<'_>) -> String {
         push_turn(&mut prompt, turn);
     }
     sections::heading(&mut prompt, "ITEMS");
-    for (i, question) in questions(case.scenario).iter().enumerate() {
-        sections::entry(&mut prompt, &item_label(i, question), &question.text);
+    for (i, item) in items_of(case.scenario).iter().enumerate() {
+        sections::entry(&mut prompt, &item_label(i, item), &item.text);
     }
     sections::heading(&mut prompt, "REPLY");
     prompt.push_str(FORMAT);
@@ -317,14 +317,14 @@ fn speaker_label(speaker: Speaker) -> &'static str {
     }
 }
 
-fn item_label(index: usize, question: &Question) -> String {
-    let kind = kind_label(question.kind);
-    let required = match question.kind {
+fn item_label(index: usize, item: &UnjudgedItem) -> String {
+    let kind = kind_label(item.kind);
+    let required = match item.kind {
         ItemKind::FailureCondition => "",
-        _ if question.required => ", required",
+        _ if item.required => ", required",
         _ => ", optional",
     };
-    let evidence = match question.evidence {
+    let evidence = match item.evidence {
         EvidenceRule::Required => ", quote required",
         EvidenceRule::Tool => ", quote required, TOOL turns count",
         EvidenceRule::Optional => "",

@@ -35,8 +35,8 @@ fn text(request: &ChatRequest) -> String {
 }
 
 #[test]
-fn questions_are_in_fixed_order() {
-    let listed: Vec<_> = questions(&scenario_with_all_kinds())
+fn items_are_in_fixed_order() {
+    let listed: Vec<_> = items_of(&scenario_with_all_kinds())
         .into_iter()
         .map(|q| (q.kind, q.text, q.required, q.evidence))
         .collect();
@@ -212,7 +212,7 @@ fn reply_schema_fits_strict_modes() {
 }
 
 #[test]
-fn second_request_contains_question_and_problem() {
+fn second_request_contains_the_first_one_and_the_problem() {
     let first = request(
         &agent(json!({})),
         &scenario_with_all_kinds(),
@@ -266,7 +266,7 @@ proptest! {
         let said: Vec<_> = read.transcript.iter().map(|(_, _, text)| text.clone()).collect();
         prop_assert_eq!(said, words);
         let items: Vec<_> = read.items.iter().map(|(_, _, text)| text.clone()).collect();
-        let expected: Vec<_> = questions(&spec).into_iter().map(|q| q.text).collect();
+        let expected: Vec<_> = items_of(&spec).into_iter().map(|q| q.text).collect();
         prop_assert_eq!(items, expected);
         prop_assert!(read.items.iter().enumerate().all(|(i, item)| item.0 as usize == i));
     }

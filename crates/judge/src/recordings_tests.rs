@@ -38,7 +38,8 @@ fn turn(recorded: &Value) -> Turn {
                 call_id: text(&recorded["tool_call_id"]),
                 name: text(&recorded["name"]),
                 is_error: false,
-                from_mock: true,
+                mocked: true,
+                reported: false,
             }),
             ..user(&said)
         },

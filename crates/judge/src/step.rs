@@ -1,6 +1,6 @@
 //! Derives the next step of an evaluation from its stored state.
 
-use super::prompt::{Case, judge_request, questions, second_request, second_request_for_items};
+use super::prompt::{Case, items_of, judge_request, second_request, second_request_for_items};
 use super::reply::{PartialReply, complete, parse_partial, parse_reply};
 use super::verdict::{EvaluationResult, evaluate, misquote, shorten};
 use super::without_judge::decide_without_judge;
@@ -94,7 +94,7 @@ enum FirstResult {
 }
 
 fn first_result(case: &Case<'_>, first: &RawReply) -> FirstResult {
-    let count = questions(case.scenario).len();
+    let count = items_of(case.scenario).len();
     let reply = match parse_partial(&first.text, count) {
         Ok(reply) => reply,
         Err(problem) => return FirstResult::Unreadable { problem },
@@ -125,7 +125,7 @@ fn second_result(
     first: &RawReply,
     last: &RawReply,
 ) -> Result<EvaluationResult, String> {
-    let count = questions(case.scenario).len();
+    let count = items_of(case.scenario).len();
     let FirstResult::Partial { mut reply, items, .. } = first_result(case, first) else {
         return Ok(evaluate(case, parse_reply(&last.text, count)?));
     };

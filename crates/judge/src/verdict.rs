@@ -1,10 +1,10 @@
 //! Computes score and verdict from the judge's answers and the checks.
 
 use super::budget::Budget;
-use super::checks::run_checks;
 use super::evidence::QuoteIndex;
-use super::prompt::{Case, Question, questions};
+use super::prompt::{Case, UnjudgedItem, items_of};
 use super::reply::{ItemAnswer, JudgeReply};
+use super::rules::check_rules;
 use domain::{Basis, Check, Evidence, EvidenceRule, Item, ItemKind, Verdict};
 
 /// The computed fields of an [`Evaluation`](domain::Evaluation).
@@ -24,7 +24,7 @@ pub struct EvaluationResult {
 }
 
 /// Computes the verdict from the judge's answers. The reply must contain one answer per
-/// question, in their order.
+/// item, in their order.
 #[must_use]
 pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
     evaluate_within(case, reply, Budget::new())
@@ -36,13 +36,13 @@ pub(super) fn evaluate_within(
     reply: JudgeReply,
     budget: Budget,
 ) -> EvaluationResult {
-    let questions = questions(case.scenario);
-    let with_tools = questions.iter().any(|question| question.evidence == EvidenceRule::Tool);
+    let asked = items_of(case.scenario);
+    let with_tools = asked.iter().any(|item| item.evidence == EvidenceRule::Tool);
     let mut quote_index = QuoteIndex::new(case.transcript, with_tools, budget);
-    let items: Vec<Item> = questions
+    let items: Vec<Item> = asked
         .into_iter()
         .zip(reply.items)
-        .map(|(question, answer)| verify_item(question, answer, &mut quote_index))
+        .map(|(item, answer)| verify_item(item, answer, &mut quote_index))
         .collect();
     let outcome = decide(case, items, !quote_index.is_exhausted());
     EvaluationResult {
@@ -56,7 +56,7 @@ pub(super) fn evaluate_within(
 /// Computes the verdict from verified answers and the checks. `all_searched` means that the
 /// budget was enough to search every quote.
 pub(super) fn decide(case: &Case<'_>, items: Vec<Item>, all_searched: bool) -> EvaluationResult {
-    let checks = run_checks(case.scenario, case.transcript);
+    let checks = check_rules(case.scenario, case.transcript);
     let score = score(&items, &checks);
     let min_score = case.scenario.success_criteria.min_score;
     // A quote that was not searched lowers the score without saying anything about the agent.
@@ -86,8 +86,8 @@ pub(super) fn decide(case: &Case<'_>, items: Vec<Item>, all_searched: bool) -> E
 /// - not met: with a verified quote or by absence ("never greeted"). The verdict accepts such
 ///   answers even if they are not verified.
 /// - undecided: never.
-fn verify_item(question: Question, answer: ItemAnswer, quote_index: &mut QuoteIndex) -> Item {
-    let in_tools = question.evidence == EvidenceRule::Tool;
+fn verify_item(item: UnjudgedItem, answer: ItemAnswer, quote_index: &mut QuoteIndex) -> Item {
+    let in_tools = item.evidence == EvidenceRule::Tool;
     let evidence: Vec<Evidence> = answer
         .evidence
         .into_iter()
@@ -99,17 +99,17 @@ fn verify_item(question: Question, answer: ItemAnswer, quote_index: &mut QuoteIn
         .collect();
     let quoted = evidence.iter().any(|evidence| evidence.verified);
     let absent = answer.basis == Some(Basis::Absence);
-    let is_failure_condition = question.kind == ItemKind::FailureCondition;
+    let is_failure_condition = item.kind == ItemKind::FailureCondition;
     let verified = match answer.met {
         None => false,
         Some(false) => quoted || absent,
         Some(true) if is_failure_condition => quoted,
-        Some(true) => quoted || (absent && question.evidence == EvidenceRule::Optional),
+        Some(true) => quoted || (absent && item.evidence == EvidenceRule::Optional),
     };
     Item {
-        kind: question.kind,
-        text: question.text,
-        required: question.required,
+        kind: item.kind,
+        text: item.text,
+        required: item.required,
         met: answer.met,
         basis: answer.basis,
         reason: answer.reason,
@@ -236,7 +236,7 @@ fn unverified_note(items: &[Item]) -> String {
 fn pass_summary(items: &[Item], checks: &[Check], score: Option<f64>) -> String {
     let score = score.unwrap_or_default();
     match (items.len(), checks.len()) {
-        (0, n) => format!("No criteria for the judge; {} passed.", count(n, "check")),
+        (0, n) => format!("No items for the judge; {} passed.", count(n, "check")),
         (_, 0) => format!("All requirements are met; the score is {score}."),
         (_, n) => format!(
             "All requirements are met and {} passed; the score is {score}.",

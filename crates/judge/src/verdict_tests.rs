@@ -210,7 +210,7 @@ fn score_of_failure_conditions_alone_is_0_or_100(
 #[rstest]
 #[case::checks_hold(json!({"must_include": ["very words"]}), 100.0, Passed)]
 #[case::a_check_fails(json!({"must_include": ["nowhere"]}), 0.0, Failed)]
-fn checks_decide_without_questions(
+fn rules_decide_without_items(
     #[case] criteria: serde_json::Value,
     #[case] score: f64,
     #[case] verdict: Verdict,
@@ -366,11 +366,11 @@ proptest! {
         if outcome.items.iter().filter(forbidden).any(|item| item.met == Some(true) && item.verified) {
             prop_assert_eq!(outcome.verdict, Failed);
         }
-        for (item, question) in outcome.items.iter().zip(super::prompt::questions(&spec)) {
+        for (item, unjudged) in outcome.items.iter().zip(super::prompt::items_of(&spec)) {
             let quoted = item.evidence.iter().any(|evidence| evidence.verified);
             if item.met == Some(true) && item.verified && !quoted {
                 prop_assert_eq!(item.basis, Some(Basis::Absence));
-                prop_assert_eq!(question.evidence, EvidenceRule::Optional);
+                prop_assert_eq!(unjudged.evidence, EvidenceRule::Optional);
                 prop_assert!(!forbidden(&item));
             }
         }

@@ -1,16 +1,15 @@
 //! Results that need no judge: there is nothing to check, rules alone decide, or the agent
 //! did nothing.
 
-use super::checks::{Activity, run_checks};
-use super::prompt::{Case, Question, questions};
+use super::prompt::{Case, UnjudgedItem, items_of};
+use super::rules::{Activity, check_rules};
 use super::verdict::{EvaluationResult, decide};
 use domain::{Item, ScenarioSpec, Verdict};
 
-/// Whether the judge must be called. The checks alone decide a scenario without expected
-/// behaviors, criteria and failure conditions.
+/// Whether the judge must be called. Rules alone decide a scenario without items.
 #[must_use]
 pub fn needs_judge(scenario: &ScenarioSpec) -> bool {
-    !questions(scenario).is_empty()
+    !items_of(scenario).is_empty()
 }
 
 /// The result of a conversation that the judge need not read; `None` if the judge must be
@@ -47,7 +46,7 @@ fn nothing_to_check() -> EvaluationResult {
     }
 }
 
-/// A result whose questions to the judge have no answers.
+/// A result whose items have no answers.
 fn unanswered(
     case: &Case<'_>,
     verdict: Verdict,
@@ -55,10 +54,10 @@ fn unanswered(
     reason: &str,
     summary: &str,
 ) -> EvaluationResult {
-    let item = |question: Question| Item {
-        kind: question.kind,
-        text: question.text,
-        required: question.required,
+    let unanswered = |item: UnjudgedItem| Item {
+        kind: item.kind,
+        text: item.text,
+        required: item.required,
         met: None,
         basis: None,
         reason: reason.to_owned(),
@@ -70,8 +69,8 @@ fn unanswered(
         judge_score: None,
         verdict,
         summary: summary.to_owned(),
-        items: questions(case.scenario).into_iter().map(item).collect(),
-        checks: run_checks(case.scenario, case.transcript),
+        items: items_of(case.scenario).into_iter().map(unanswered).collect(),
+        checks: check_rules(case.scenario, case.transcript),
         issues: Vec::new(),
         recommendations: Vec::new(),
     }

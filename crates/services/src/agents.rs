@@ -6,7 +6,7 @@ use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use conversation::check_tool_schema;
 use domain::error::AppError;
-use domain::services::{AgentService, AppResult, Caller, Cursor, Page};
+use domain::services::{AgentService, AppResult, Caller, Cursor, ListPage};
 use domain::{Agent, AgentId, AgentSpec, ConnectionId, ConnectionKind, Draft, Problem};
 use store::catalog::NameCursor;
 use uuid::Uuid;
@@ -42,7 +42,7 @@ fn unfit_connection(kind: Option<ConnectionKind>, is_deployed: bool) -> Option<&
 
 #[async_trait]
 impl AgentService for Catalog {
-    async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>> {
+    async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<ListPage<Agent>> {
         let (after, limit) = cursor::read(cursor)?;
         let agents = self.store.agents(caller.space_id, after, limit + 1).await.or_app_error()?;
         Ok(cursor::page(agents, limit, cursor_of))

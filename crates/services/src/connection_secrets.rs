@@ -130,7 +130,7 @@ fn mask_secrets(
 mod tests {
     use super::*;
     use crate::secrets::Secrets;
-    use domain::{AuthScheme, ConnectionKind, Timestamp};
+    use domain::Timestamp;
     use std::sync::Arc;
     use store::accounts::AccountStore;
     use store::catalog::ConnectionStore;
@@ -146,23 +146,10 @@ mod tests {
         let headers: BTreeMap<String, String> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let row = ConnectionRow {
-            id: ConnectionId(Uuid::from_u128(2)),
-            space_id: owner.space_id,
-            name: "Mine".into(),
-            kind: ConnectionKind::OpenAi,
-            base_url: "https://models.example.org/v1".into(),
             headers: headers.clone(),
-            secret_headers: None,
-            auth: AuthScheme::Bearer.into(),
-            query: BTreeMap::new(),
-            secret_query: None,
-            timeout_seconds: None,
-            preset: None,
-            models: Vec::new(),
             key_ciphertext: Some(vec![1, 2, 3]),
-            key_last4: None,
-            created_at: Timestamp(0),
             updated_at: Timestamp(5),
+            ..store::contract::connection(ConnectionId(Uuid::from_u128(2)), owner.space_id)
         };
         store.create_connection(&row).await.unwrap();
         let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[1; 32])), Vec::new());

@@ -12,7 +12,6 @@ use domain::{
     Draft, Timestamp,
 };
 use llm::{CallError, ChatReply, ChatRequest, Endpoint};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use store::StoreError;
 use store::catalog::ConnectionRow;
@@ -101,25 +100,8 @@ impl ConnectionService for Catalog {
     async fn create_connection(&self, caller: &Caller, draft: &Draft) -> AppResult<Connection> {
         let spec = self.connection_spec(draft).await?;
         let now = self.clock.now();
-        let mut row = ConnectionRow {
-            id: self.clock.uuid().into(),
-            space_id: caller.space_id,
-            name: spec.name.clone(),
-            kind: spec.kind,
-            base_url: spec.base_url.clone(),
-            headers: BTreeMap::new(),
-            secret_headers: None,
-            auth: spec.auth.clone(),
-            query: BTreeMap::new(),
-            secret_query: None,
-            timeout_seconds: spec.timeout_seconds,
-            preset: spec.preset,
-            models: Vec::new(),
-            key_ciphertext: None,
-            key_last4: None,
-            created_at: now,
-            updated_at: now,
-        };
+        let id = self.clock.uuid().into();
+        let mut row = ConnectionRow::new(id, caller.space_id, &spec, now);
         let edit = self.edit_of(None, spec)?;
         self.put_secrets(&mut row, &edit)?;
         self.store.create_connection(&row).await.or_app_error()?;
@@ -137,16 +119,7 @@ impl ConnectionService for Catalog {
         let known = self.own_connection(caller, id).await?;
         let spec = self.connection_spec(draft).await?;
         let edit = self.edit_of(Some(&known), spec)?;
-        let mut row = ConnectionRow {
-            name: edit.spec.name.clone(),
-            kind: edit.spec.kind,
-            base_url: edit.spec.base_url.clone(),
-            auth: edit.spec.auth.clone(),
-            timeout_seconds: edit.spec.timeout_seconds,
-            preset: edit.spec.preset,
-            updated_at: self.clock.now(),
-            ..known
-        };
+        let mut row = known.edited(&edit.spec, self.clock.now());
         let key = self.put_secrets(&mut row, &edit)?;
         // Forms name the version that they showed; API clients may omit it.
         let based_on = draft.text("based_on").parse().ok().map(Timestamp);

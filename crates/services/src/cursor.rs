@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Timestamp;
 use domain::error::AppError;
-use domain::services::{AppResult, Cursor, Page};
+use domain::services::{AppResult, Cursor, ListPage};
 use std::fmt::Display;
 use store::catalog::NameCursor;
 use store::suites::TimeCursor;
@@ -72,11 +72,15 @@ pub(crate) fn encode_time(at: Timestamp, id: impl Display) -> String {
 }
 
 /// A page of `limit` entries. `items` has one entry more if there is a next page.
-pub(crate) fn page<T>(mut items: Vec<T>, limit: u32, cursor_of: impl Fn(&T) -> String) -> Page<T> {
+pub(crate) fn page<T>(
+    mut items: Vec<T>,
+    limit: u32,
+    cursor_of: impl Fn(&T) -> String,
+) -> ListPage<T> {
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
     let next = items.last().filter(|_| more).map(cursor_of);
-    Page { items, next }
+    ListPage { items, next }
 }
 
 #[cfg(test)]

@@ -235,23 +235,8 @@ mod tests {
         let (space, id) = (owner.space_id, ConnectionId(Uuid::from_u128(2)));
         let sealed = right.encrypt(space, id, &"sk-secret".into()).unwrap();
         let row = ConnectionRow {
-            id,
-            space_id: space,
-            name: "Mine".into(),
-            kind: ConnectionKind::OpenAi,
-            base_url: "https://models.example.org/v1".into(),
-            headers: BTreeMap::new(),
-            secret_headers: None,
-            auth: AuthScheme::Bearer.into(),
-            query: BTreeMap::new(),
-            secret_query: None,
-            timeout_seconds: None,
-            preset: None,
-            models: Vec::new(),
             key_ciphertext: Some(sealed),
-            key_last4: None,
-            created_at: Timestamp(0),
-            updated_at: Timestamp(0),
+            ..store::contract::connection(id, space)
         };
         store.create_connection(&row).await.unwrap();
         let offered =

@@ -5,7 +5,7 @@ use crate::account_log::{AccountEvent, log_event};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
-use domain::services::{AppResult, Caller, Cursor, Page, ScenarioService};
+use domain::services::{AppResult, Caller, Cursor, ListPage, ScenarioService};
 use domain::{Draft, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
 use store::StoreError;
 use store::catalog::{NameCursor, OrderKey};
@@ -40,7 +40,7 @@ impl ScenarioService for Catalog {
         caller: &Caller,
         filter: &ScenarioFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Scenario>> {
+    ) -> AppResult<ListPage<Scenario>> {
         let (after, limit) = cursor::read(cursor)?;
         if after.as_ref().is_some_and(|after| OrderKey::parse(&after.key).is_none()) {
             return Err(cursor::invalid());

@@ -5,15 +5,14 @@ use crate::sqlite_error::DbResult;
 use crate::testing::{open as open_sqlite, other_connection};
 use domain::services::HistoryFilter;
 use domain::{
-    AgentId, AgentSpec, AuthScheme, ConnectionId, ConnectionKind, Draft, ErrorKind,
-    EvaluationStatus, RunId, RunStatus, ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId,
-    SuiteStatus,
+    AgentId, AgentSpec, ConnectionId, Draft, ErrorKind, EvaluationStatus, RunId, RunStatus,
+    ScenarioFilter, ScenarioId, ScenarioSpec, SuiteId, SuiteStatus,
 };
 use serde_json::json;
 use store::accounts::AccountStore;
-use store::catalog::{AgentStore, ConnectionRow, ConnectionStore, NameCursor, ScenarioStore};
+use store::catalog::{AgentStore, ConnectionStore, NameCursor, ScenarioStore};
 use store::contract::queue::{T0, claim, finished_runs, rejudge, suite};
-use store::contract::{ANNA, at, person};
+use store::contract::{self, ANNA, at, person};
 use store::queue::QueueStore;
 use store::suites::{NewRejudge, SuiteStore};
 use store::transition::{LEASE_DURATION, Lease};
@@ -143,26 +142,7 @@ async fn corrupt_evaluation_ends_as_error_without_holding_up_others() {
 async fn connection_of_unfinished_suite_cannot_be_deleted() {
     let (_folder, store) = open_with_user().await;
     let id = ConnectionId(Uuid::from_u128(5));
-    let row = ConnectionRow {
-        id,
-        space_id: ANNA,
-        name: "Mine".into(),
-        kind: ConnectionKind::Demo,
-        base_url: String::new(),
-        headers: std::collections::BTreeMap::new(),
-        secret_headers: None,
-        auth: AuthScheme::None.into(),
-        query: Default::default(),
-        secret_query: None,
-        timeout_seconds: None,
-        preset: None,
-        models: Vec::new(),
-        key_ciphertext: None,
-        key_last4: None,
-        created_at: at(0),
-        updated_at: at(0),
-    };
-    store.create_connection(&row).await.unwrap();
+    store.create_connection(&contract::connection(id, ANNA)).await.unwrap();
     // Corrupt JSON in another suite must not break the check.
     for model_snapshot in ["{", &judge_at(id)] {
         let insert = sqlx::query(

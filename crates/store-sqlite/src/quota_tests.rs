@@ -3,17 +3,15 @@
 use super::SqliteStore;
 use crate::testing::open;
 use domain::{
-    AgentId, AgentSpec, AuthScheme, ConnectionId, ConnectionKind, Draft, SavedFormId, ScenarioId,
-    ScenarioSpec, SpaceId, limits,
+    AgentId, AgentSpec, ConnectionId, Draft, SavedFormId, ScenarioId, ScenarioSpec, limits,
 };
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use store::accounts::AccountStore;
 use store::catalog::{
-    AgentStore, ConnectionRow, ConnectionStore, ImportStore, NewDocument, ScenarioStore,
-    SettingStore,
+    AgentStore, ConnectionStore, ImportStore, NewDocument, ScenarioStore, SettingStore,
 };
-use store::contract::{ANNA, BEN, at, person};
+use store::contract::{self, ANNA, BEN, at, person};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
 
@@ -88,25 +86,8 @@ async fn number_of_agents_and_scenarios_is_limited_per_user_also_for_imports() {
 #[tokio::test]
 async fn number_of_connections_is_limited_per_user() {
     let (_folder, store) = open_with_users().await;
-    let connection = |n: u32, space_id: SpaceId| ConnectionRow {
-        id: ConnectionId(Uuid::from_u128(u128::from(n))),
-        space_id,
-        name: "C".into(),
-        kind: ConnectionKind::Demo,
-        base_url: String::new(),
-        headers: Default::default(),
-        secret_headers: None,
-        auth: AuthScheme::None.into(),
-        query: Default::default(),
-        secret_query: None,
-        timeout_seconds: None,
-        preset: None,
-        models: Vec::new(),
-        key_ciphertext: None,
-        key_last4: None,
-        created_at: at(0),
-        updated_at: at(0),
-    };
+    let connection =
+        |n: u32, space| contract::connection(ConnectionId(Uuid::from_u128(u128::from(n))), space);
     for n in 0..limits::CONNECTIONS_PER_USER {
         store.create_connection(&connection(n, ANNA)).await.unwrap();
     }

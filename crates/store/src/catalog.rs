@@ -4,8 +4,8 @@ use super::StoreResult;
 use async_trait::async_trait;
 use domain::{
     Agent, AgentId, AgentSpec, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset,
-    Difficulty, SavedFormId, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec, Settings, SpaceId,
-    Timestamp,
+    ConnectionSpec, Difficulty, SavedFormId, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec,
+    Settings, SpaceId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,6 +40,49 @@ pub struct ConnectionRow {
     pub key_last4: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl ConnectionRow {
+    /// A new connection without headers, query parameters and secrets, which are encrypted
+    /// before they are added.
+    #[must_use]
+    pub fn new(id: ConnectionId, space_id: SpaceId, spec: &ConnectionSpec, at: Timestamp) -> Self {
+        Self {
+            id,
+            space_id,
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            headers: BTreeMap::new(),
+            secret_headers: None,
+            auth: spec.auth.clone(),
+            query: BTreeMap::new(),
+            secret_query: None,
+            timeout_seconds: spec.timeout_seconds,
+            preset: spec.preset,
+            models: Vec::new(),
+            key_ciphertext: None,
+            key_last4: None,
+            created_at: at,
+            updated_at: at,
+        }
+    }
+
+    /// The stored connection with what a user saved, except headers, query parameters and
+    /// secrets.
+    #[must_use]
+    pub fn edited(self, spec: &ConnectionSpec, at: Timestamp) -> Self {
+        Self {
+            name: spec.name.clone(),
+            kind: spec.kind,
+            base_url: spec.base_url.clone(),
+            auth: spec.auth.clone(),
+            timeout_seconds: spec.timeout_seconds,
+            preset: spec.preset,
+            updated_at: at,
+            ..self
+        }
+    }
 }
 
 /// What an update of a connection does with the stored API key.

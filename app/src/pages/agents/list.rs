@@ -8,7 +8,7 @@ use crate::components::time::time;
 use crate::components::title::heading;
 use crate::server_fns::AgentsQuery;
 use crate::server_fns::agents::AgentRow;
-use crate::services::Page;
+use crate::services::ListPage;
 use leptos::prelude::*;
 
 #[component]
@@ -29,7 +29,7 @@ pub fn AgentsPage() -> impl IntoView {
     }
 }
 
-fn show(page: Page<AgentRow>) -> AnyView {
+fn show(page: ListPage<AgentRow>) -> AnyView {
     if page.items.is_empty() {
         let action = view! { <a class="button primary" href="/agents/new">"Create an agent"</a> };
         let text = "An agent is what you test: a system prompt, a model and its tools, or an agent that is deployed behind an HTTP endpoint.";

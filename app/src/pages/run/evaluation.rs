@@ -1,4 +1,4 @@
-//! An evaluation: judged items with reason and evidence, rule checks, and the
+//! An evaluation: judged items with reason and evidence, checks of rules, and the
 //! judge's raw reply.
 
 use crate::components::chip::{chip, evaluation_chip};
@@ -7,7 +7,7 @@ use crate::components::time::time;
 use crate::domain::{Basis, Evaluation, Evidence, Item, ItemKind, Turn};
 use leptos::prelude::*;
 
-/// Judged items and rule checks with their results and evidence.
+/// Judged items and checks of rules with their results and evidence.
 pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
     let items = evaluation.items.iter().enumerate().map(|(i, it)| item(i, it, turns));
     let checks = evaluation.checks.iter().map(|check| {
@@ -39,7 +39,7 @@ pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
     .into_any()
 }
 
-/// What a failed rule check means. A check is its name with its argument, such
+/// What a failed check of a rule means. A check is the name of its rule with its argument, such
 /// as `must_include "refund"`.
 fn failure(check: &str) -> &'static str {
     match check.split(' ').next() {
@@ -75,7 +75,7 @@ fn item(index: usize, item: &Item, turns: &[Turn]) -> AnyView {
         <li class="item" id=format!("i{}", index + 1)>
             {result_chip(item)}
             <div>
-                <p class="question">
+                <p class="item-text">
                     <span class="hint">{item.kind.label()} ": "</span>{item.text.clone()} " "
                     {required} " " {absence}
                 </p>

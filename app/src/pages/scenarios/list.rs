@@ -9,7 +9,7 @@ use crate::components::title::heading;
 use crate::domain::{Category, Difficulty};
 use crate::server_fns::ScenariosQuery;
 use crate::server_fns::scenarios::{ScenarioFilterParams, ScenarioRow};
-use crate::services::Page;
+use crate::services::ListPage;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
@@ -91,7 +91,7 @@ fn filter_form(params: &ScenarioFilterParams) -> AnyView {
     .into_any()
 }
 
-fn table(page: Page<ScenarioRow>, params: &ScenarioFilterParams) -> AnyView {
+fn table(page: ListPage<ScenarioRow>, params: &ScenarioFilterParams) -> AnyView {
     if page.items.is_empty() {
         return if params.is_empty() {
             let action =

@@ -1,7 +1,7 @@
 //! Read-only view of a built-in scenario.
 
 use crate::components::table::table;
-use crate::domain::{Mode, ScenarioSpec, Speaker, TextItem};
+use crate::domain::{Mode, ScenarioSpec, Speaker, TextPattern};
 use crate::pages::run::parts::fact;
 use leptos::prelude::*;
 
@@ -53,12 +53,12 @@ fn list(title: &'static str, items: &[String]) -> AnyView {
 }
 
 /// Texts, each with its way of matching if that is not the default.
-fn texts(items: &[TextItem]) -> Vec<String> {
-    let text = |item: &TextItem| match item.explicit_match() {
-        None => item.text().to_owned(),
-        Some(matching) => format!("{} ({})", item.text(), matching.label().to_lowercase()),
+fn texts(patterns: &[TextPattern]) -> Vec<String> {
+    let text = |pattern: &TextPattern| match pattern.explicit_match() {
+        None => pattern.text().to_owned(),
+        Some(matching) => format!("{} ({})", pattern.text(), matching.label().to_lowercase()),
     };
-    items.iter().map(text).collect()
+    patterns.iter().map(text).collect()
 }
 
 fn conversation(spec: &ScenarioSpec) -> AnyView {

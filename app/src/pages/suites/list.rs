@@ -11,7 +11,7 @@ use crate::components::time::time;
 use crate::components::title::heading;
 use crate::domain::{Suite, SuiteStatus};
 use crate::server_fns::SuitesQuery;
-use crate::services::Page;
+use crate::services::ListPage;
 use leptos::prelude::*;
 
 #[component]
@@ -56,11 +56,11 @@ fn filters(status: &str) -> AnyView {
     .into_any()
 }
 
-fn unfinished(page: &Page<Suite>) -> bool {
+fn unfinished(page: &ListPage<Suite>) -> bool {
     page.items.iter().any(|suite| !suite.status.is_final())
 }
 
-fn show(page: Page<Suite>, url: &str) -> AnyView {
+fn show(page: ListPage<Suite>, url: &str) -> AnyView {
     if page.items.is_empty() && url.contains('?') {
         let action = view! { <a class="button" href="/suites">"Clear filters"</a> };
         return empty_state(

@@ -39,8 +39,8 @@ pub enum AuthMethod {
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub struct Page<T> {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = Page))]
+pub struct ListPage<T> {
     pub items: Vec<T>,
     /// Cursor of the next page; `None` on the last page.
     pub next: Option<String>,
@@ -50,7 +50,7 @@ pub struct Page<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cursor {
-    /// [`Page::next`] of the previous page.
+    /// [`ListPage::next`] of the previous page.
     pub after: Option<String>,
     /// Page size, 1–200; defaults to 50.
     pub limit: Option<u32>,

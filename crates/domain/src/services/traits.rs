@@ -6,7 +6,7 @@
 
 use super::{
     AgentChat, AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest,
-    ImportReport, Page, RerunScope, SavedForm, StartResponse,
+    ImportReport, ListPage, RerunScope, SavedForm, StartResponse,
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
@@ -104,7 +104,7 @@ pub trait ConnectionService: Send + Sync + 'static {
 #[async_trait]
 pub trait AgentService: Send + Sync + 'static {
     /// Sorted by name.
-    async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<Page<Agent>>;
+    async fn agents(&self, caller: &Caller, cursor: &Cursor) -> AppResult<ListPage<Agent>>;
     /// Returns the newest revision.
     async fn agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent>;
     /// Newest first.
@@ -149,7 +149,7 @@ pub trait ScenarioService: Send + Sync + 'static {
         caller: &Caller,
         filter: &ScenarioFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Scenario>>;
+    ) -> AppResult<ListPage<Scenario>>;
     /// Returns the newest revision.
     async fn scenario(&self, caller: &Caller, id: ScenarioId) -> AppResult<Scenario>;
     /// Newest first.
@@ -245,7 +245,7 @@ pub trait ResultService: Send + Sync + 'static {
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Suite>>;
+    ) -> AppResult<ListPage<Suite>>;
     async fn suite(&self, caller: &Caller, id: SuiteId) -> AppResult<SuiteSnapshot>;
     /// Newest first.
     async fn runs(
@@ -253,7 +253,7 @@ pub trait ResultService: Send + Sync + 'static {
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Run>>;
+    ) -> AppResult<ListPage<Run>>;
     /// Includes transcript and evaluations.
     async fn run(&self, caller: &Caller, id: RunId) -> AppResult<Run>;
     /// Newest first.

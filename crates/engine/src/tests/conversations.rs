@@ -115,8 +115,7 @@ async fn mocks_answer_tool_calls() {
     let run = f.run(scenario).await;
     let turns = f.transcript(run.id).await;
     let tools: Vec<_> = turns.iter().filter_map(|turn| turn.tool.clone()).collect();
-    let marks: Vec<_> =
-        tools.iter().map(|t| (t.call_id.as_str(), t.is_error, t.from_mock)).collect();
+    let marks: Vec<_> = tools.iter().map(|t| (t.call_id.as_str(), t.is_error, t.mocked)).collect();
     assert_eq!(
         marks,
         [("a", false, true), ("b", true, true), ("c", true, false), ("d", false, true)]

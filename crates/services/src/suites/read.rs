@@ -7,7 +7,7 @@ use crate::errors::{StoreResultExt, reject_if_any};
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{
-    AgentService, AppResult, Caller, ConnectionService, Cursor, Dashboard, HistoryFilter, Page,
+    AgentService, AppResult, Caller, ConnectionService, Cursor, Dashboard, HistoryFilter, ListPage,
     ResultService, ScenarioService,
 };
 use domain::{
@@ -46,15 +46,15 @@ impl ResultService for Suites {
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Suite>> {
+    ) -> AppResult<ListPage<Suite>> {
         check_filter(filter, SuiteStatus::ALL)?;
         let (before, limit) = read_time(cursor)?;
         let rows = self.store.suites(caller.space_id, filter, before, limit + 1);
         let rows = rows.await.or_app_error()?;
-        let Page { items, next } =
+        let ListPage { items, next } =
             page(rows, limit, |(row, _)| encode_time(row.created_at, row.id));
         let items = items.into_iter().map(|(row, counts)| row.view(counts, None, None)).collect();
-        Ok(Page { items, next })
+        Ok(ListPage { items, next })
     }
 
     async fn suite(&self, caller: &Caller, id: SuiteId) -> AppResult<SuiteSnapshot> {
@@ -70,13 +70,13 @@ impl ResultService for Suites {
         caller: &Caller,
         filter: &HistoryFilter,
         cursor: &Cursor,
-    ) -> AppResult<Page<Run>> {
+    ) -> AppResult<ListPage<Run>> {
         check_filter(filter, RunStatus::ALL)?;
         let (before, limit) = read_time(cursor)?;
         let rows = self.store.runs(caller.space_id, filter, before, limit + 1);
         let rows = rows.await.or_app_error()?;
-        let Page { items, next } = page(rows, limit, |row| encode_time(row.created_at, row.id));
-        Ok(Page { items: items.iter().map(|run| self.view(run)).collect(), next })
+        let ListPage { items, next } = page(rows, limit, |row| encode_time(row.created_at, row.id));
+        Ok(ListPage { items: items.iter().map(|run| self.view(run)).collect(), next })
     }
 
     async fn run(&self, caller: &Caller, id: RunId) -> AppResult<Run> {

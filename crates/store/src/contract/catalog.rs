@@ -4,8 +4,8 @@ use super::{ANNA, BEN, CatalogFixture, at};
 use crate::StoreError;
 use crate::catalog::{ConnectionRow, KeyEdit, NameCursor, SAVED_FORM_TTL};
 use domain::{
-    AgentId, AgentSpec, AuthScheme, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset,
-    Draft, ModelChoice, SavedFormId, Settings, SpaceId,
+    AgentId, AgentSpec, AuthScheme, ConnectionAuth, ConnectionId, ConnectionPreset, Draft,
+    ModelChoice, SavedFormId, Settings, SpaceId,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -17,23 +17,16 @@ pub(super) fn id(n: u128) -> Uuid {
 
 fn connection(n: u128, space: SpaceId) -> ConnectionRow {
     ConnectionRow {
-        id: ConnectionId(id(n)),
-        space_id: space,
         name: format!("Connection {n}"),
-        kind: ConnectionKind::OpenAi,
-        base_url: "https://models.example.org/v1".into(),
         headers: BTreeMap::from([("x-team".into(), "support".into())]),
         secret_headers: Some(vec![4, 5]),
-        auth: AuthScheme::Bearer.into(),
         query: BTreeMap::from([("api-version".into(), "v1".into())]),
         secret_query: Some(vec![6, 7]),
         timeout_seconds: Some(90),
         preset: Some(ConnectionPreset::OpenAi),
-        models: Vec::new(),
         key_ciphertext: Some(vec![1, 2, 3]),
         key_last4: Some("abcd".into()),
-        created_at: at(0),
-        updated_at: at(0),
+        ..super::connection(ConnectionId(id(n)), space)
     }
 }
 

@@ -11,8 +11,11 @@ pub mod queue;
 pub mod scenarios;
 
 use crate::accounts::{AccountStore, UserRow};
-use crate::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
-use domain::{SpaceId, Timestamp, UserId};
+use crate::catalog::{
+    AgentStore, ConnectionRow, ConnectionStore, ImportStore, ScenarioStore, SettingStore,
+};
+use domain::{ConnectionId, ConnectionSpec, Draft, SpaceId, Timestamp, UserId};
+use serde_json::json;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +76,14 @@ pub fn person(n: u128, email: &str) -> UserRow {
         created_at: at(0),
         sessions_valid_from: Timestamp(0),
     }
+}
+
+/// A connection without secrets.
+pub fn connection(id: ConnectionId, space_id: SpaceId) -> ConnectionRow {
+    let draft =
+        json!({"name": "Mine", "kind": "openai", "base_url": "https://models.example.org/v1"});
+    let spec = ConnectionSpec::parse(&Draft(draft)).expect("a valid connection");
+    ConnectionRow::new(id, space_id, &spec, at(0))
 }
 
 /// Defines the listed tests of `$group`; `$open` returns the fixture.

@@ -7,7 +7,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params, base_revision};
 use axum::Json;
 use axum::http::StatusCode;
-use domain::services::Page;
+use domain::services::ListPage;
 use domain::{Agent, AgentId, AgentSpec};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -26,8 +26,8 @@ fn location(agent: &Agent) -> String {
 
 /// List agents by name
 #[utoipa::path(get, path = "/agents", tag = "agents", params(PageParams),
-    responses((status = 200, description = "A page of agents", body = Page<Agent>)))]
-async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Agent>>> {
+    responses((status = 200, description = "A page of agents", body = ListPage<Agent>)))]
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<ListPage<Agent>>> {
     Ok(Json(user.services.agents.agents(&user.caller, &paging::page(&params)?).await?))
 }
 
@@ -82,8 +82,8 @@ async fn duplicate(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult {
 /// List all revisions, newest first
 #[utoipa::path(get, path = "/agents/{id}/revisions", tag = "agents",
     params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The revisions", body = Page<Agent>)))]
-async fn revisions(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult<Json<Page<Agent>>> {
+    responses((status = 200, description = "The revisions", body = ListPage<Agent>)))]
+async fn revisions(user: SignedIn, Id(id): Id<AgentId>) -> ApiResult<Json<ListPage<Agent>>> {
     let items = user.services.agents.agent_revisions(&user.caller, id).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(ListPage { items, next: None }))
 }

@@ -6,7 +6,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, read_fields};
 use axum::Json;
 use axum::http::StatusCode;
-use domain::services::{AppResult, Page};
+use domain::services::{AppResult, ListPage};
 use domain::{
     Connection, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset, ConnectionTest,
     Draft, limits,
@@ -70,10 +70,10 @@ fn location(connection: &Connection) -> String {
 
 /// List the caller's connections and those of the server
 #[utoipa::path(get, path = "/connections", tag = "connections",
-    responses((status = 200, description = "The connections", body = Page<Connection>)))]
-async fn list(user: SignedIn) -> ApiResult<Json<Page<Connection>>> {
+    responses((status = 200, description = "The connections", body = ListPage<Connection>)))]
+async fn list(user: SignedIn) -> ApiResult<Json<ListPage<Connection>>> {
     let items = user.services.connections.connections(&user.caller).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(ListPage { items, next: None }))
 }
 
 /// Create a connection

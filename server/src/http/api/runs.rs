@@ -10,7 +10,7 @@ use crate::http::idempotency::IdempotencyKey;
 use axum::Json;
 use axum::http::StatusCode;
 use domain::error::AppError;
-use domain::services::Page;
+use domain::services::ListPage;
 use domain::{AgentId, Run, RunId, ScenarioId, StartSuite, Suite};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -35,8 +35,8 @@ struct RunInput {
 /// List runs, newest first
 #[utoipa::path(get, path = "/runs", tag = "runs", params(HistoryParams, PageParams),
     responses((status = 200, description = "A page of runs, without transcripts",
-        body = Page<Run>)))]
-async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Run>>> {
+        body = ListPage<Run>)))]
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<ListPage<Run>>> {
     let (filter, cursor) = paging::history(&params, History::Runs)?;
     Ok(Json(user.services.results.runs(&user.caller, &filter, &cursor).await?))
 }

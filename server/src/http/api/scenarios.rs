@@ -7,7 +7,7 @@ use crate::http::auth::SignedIn;
 use crate::http::extract::{Id, JsonBody, Params, base_revision};
 use axum::Json;
 use axum::http::StatusCode;
-use domain::services::Page;
+use domain::services::ListPage;
 use domain::{Category, Difficulty, Problems, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -44,8 +44,8 @@ fn location(scenario: &Scenario) -> String {
 
 /// List scenarios by category, difficulty and name
 #[utoipa::path(get, path = "/scenarios", tag = "scenarios", params(FilterParams, PageParams),
-    responses((status = 200, description = "A page of scenarios", body = Page<Scenario>)))]
-async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Scenario>>> {
+    responses((status = 200, description = "A page of scenarios", body = ListPage<Scenario>)))]
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<ListPage<Scenario>>> {
     let (filter, cursor) =
         params.read(|reader| (ScenarioFilter::read(reader), paging::cursor(reader)))?;
     Ok(Json(user.services.scenarios.scenarios(&user.caller, &filter, &cursor).await?))
@@ -116,8 +116,8 @@ async fn duplicate(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult {
 /// List all revisions, newest first
 #[utoipa::path(get, path = "/scenarios/{id}/revisions", tag = "scenarios",
     params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The revisions", body = Page<Scenario>)))]
-async fn revisions(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult<Json<Page<Scenario>>> {
+    responses((status = 200, description = "The revisions", body = ListPage<Scenario>)))]
+async fn revisions(user: SignedIn, Id(id): Id<ScenarioId>) -> ApiResult<Json<ListPage<Scenario>>> {
     let items = user.services.scenarios.scenario_revisions(&user.caller, id).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(ListPage { items, next: None }))
 }

@@ -10,7 +10,7 @@ use crate::http::idempotency::IdempotencyKey;
 use axum::Json;
 use axum::http::StatusCode;
 use domain::error::AppError;
-use domain::services::{AppResult, Page, RerunScope};
+use domain::services::{AppResult, ListPage, RerunScope};
 use domain::{Draft, Preflight, StartSuite, Suite, SuiteId};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,8 +33,8 @@ struct RerunInput {
 
 /// List suites, newest first
 #[utoipa::path(get, path = "/suites", tag = "suites", params(HistoryParams, PageParams),
-    responses((status = 200, description = "A page of suites", body = Page<Suite>)))]
-async fn list(user: SignedIn, params: Params) -> ApiResult<Json<Page<Suite>>> {
+    responses((status = 200, description = "A page of suites", body = ListPage<Suite>)))]
+async fn list(user: SignedIn, params: Params) -> ApiResult<Json<ListPage<Suite>>> {
     let (filter, cursor) = paging::history(&params, History::Suites)?;
     Ok(Json(user.services.results.suites(&user.caller, &filter, &cursor).await?))
 }

@@ -7,7 +7,7 @@ use crate::http::extract::{Id, JsonBody};
 use axum::Json;
 use axum::http::StatusCode;
 use domain::error::AppError;
-use domain::services::Page;
+use domain::services::ListPage;
 use domain::{ApiToken, NewToken, TokenId, TokenRequest};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,10 +28,10 @@ struct TokenInput {
 /// List tokens, newest first
 #[utoipa::path(get, path = "/tokens", tag = "tokens",
     responses((status = 200, description = "The tokens, without their secrets",
-        body = Page<ApiToken>)))]
-async fn list(user: SignedIn) -> ApiResult<Json<Page<ApiToken>>> {
+        body = ListPage<ApiToken>)))]
+async fn list(user: SignedIn) -> ApiResult<Json<ListPage<ApiToken>>> {
     let items = user.services.accounts.tokens(&user.caller).await?;
-    Ok(Json(Page { items, next: None }))
+    Ok(Json(ListPage { items, next: None }))
 }
 
 /// Create a token; only this response contains its secret

@@ -5,8 +5,8 @@ use domain::error::{AppError, ErrorCode};
 use domain::services::{
     AccountService, AgentChat, AgentChatService, AgentService, AppResult, AuthMethod, Caller,
     ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport,
-    ImportService, Page, RerunScope, ResultService, SavedForm, SavedFormService, ScenarioService,
-    Services, SettingsService, StartResponse, SuiteService,
+    ImportService, ListPage, RerunScope, ResultService, SavedForm, SavedFormService,
+    ScenarioService, Services, SettingsService, StartResponse, SuiteService,
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
@@ -226,8 +226,8 @@ fake_services! { fake:
         test_unsaved_connection(_id: ConnectionId, _draft: &Draft) -> ConnectionTest = not_found();
     }
     AgentService {
-        agents(cursor: &Cursor) -> Page<Agent> =
-            Ok(Page { items: Vec::new(), next: cursor.after.clone() });
+        agents(cursor: &Cursor) -> ListPage<Agent> =
+            Ok(ListPage { items: Vec::new(), next: cursor.after.clone() });
         agent(_id: AgentId) -> Agent = not_found();
         agent_revisions(_id: AgentId) -> Vec<Agent> = Ok(Vec::new());
         create_agent(draft: &Draft) -> Agent = fake.agent_of(draft, 1);
@@ -256,9 +256,9 @@ fake_services! { fake:
         };
     }
     ScenarioService {
-        scenarios(filter: &ScenarioFilter, _cursor: &Cursor) -> Page<Scenario> = {
+        scenarios(filter: &ScenarioFilter, _cursor: &Cursor) -> ListPage<Scenario> = {
             fake.filters.lock().push(filter.clone());
-            Ok(Page { items: Vec::new(), next: None })
+            Ok(ListPage { items: Vec::new(), next: None })
         };
         scenario(_id: ScenarioId) -> Scenario = not_found();
         scenario_revisions(_id: ScenarioId) -> Vec<Scenario> = not_found();
@@ -299,11 +299,11 @@ fake_services! { fake:
         }
     }
     ResultService {
-        suites(_filter: &HistoryFilter, _cursor: &Cursor) -> Page<Suite> =
-            Ok(Page { items: Vec::new(), next: None });
+        suites(_filter: &HistoryFilter, _cursor: &Cursor) -> ListPage<Suite> =
+            Ok(ListPage { items: Vec::new(), next: None });
         suite(_id: SuiteId) -> SuiteSnapshot = not_found();
-        runs(_filter: &HistoryFilter, _cursor: &Cursor) -> Page<Run> =
-            Ok(Page { items: Vec::new(), next: None });
+        runs(_filter: &HistoryFilter, _cursor: &Cursor) -> ListPage<Run> =
+            Ok(ListPage { items: Vec::new(), next: None });
         run(_id: RunId) -> Run = not_found();
         evaluations(_id: RunId) -> Vec<Evaluation> = not_found();
         dashboard() -> Dashboard = {

@@ -23,8 +23,8 @@ impl TextMatch {
 /// `must_not_include`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
-pub enum TextItem {
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = TextItem))]
+pub enum TextPattern {
     Text(String),
     WithMatch {
         text: String,
@@ -33,7 +33,7 @@ pub enum TextItem {
     },
 }
 
-impl TextItem {
+impl TextPattern {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -41,7 +41,7 @@ impl TextItem {
         }
     }
 
-    /// The way of matching, if the item does not use the default of its list.
+    /// The way of matching, if the pattern does not use the default of its list.
     #[must_use]
     pub fn explicit_match(&self) -> Option<TextMatch> {
         match self {

@@ -1,5 +1,5 @@
 use super::budget::Budget;
-use super::checks::*;
+use super::rules::*;
 use conversation::fixtures::{answers, calls, says, scenario, transcript, user};
 use domain::{Check, ScenarioSpec, Turn};
 use rstest::rstest;
@@ -39,8 +39,8 @@ fn sample_transcript() -> Vec<Turn> {
 #[case::fast(json!({"max_response_seconds": 3}), true, "slowest reply: 2.5 s in turn 3")]
 #[case::just_in_time(json!({"max_response_seconds": 2.5}), true, "slowest reply: 2.5 s in turn 3")]
 #[case::slow(json!({"max_response_seconds": 2.4}), false, "slowest reply: 2.5 s in turn 3")]
-fn run_checks_decides(#[case] criteria: Value, #[case] ok: bool, #[case] detail: &str) {
-    let checks = run_checks(&with(criteria), &sample_transcript());
+fn check_rules_decides(#[case] criteria: Value, #[case] ok: bool, #[case] detail: &str) {
+    let checks = check_rules(&with(criteria), &sample_transcript());
     let seen: Vec<_> = checks.iter().map(|check| (check.ok, check.detail.as_str())).collect();
     assert_eq!(seen, [(ok, detail)]);
 }
@@ -52,7 +52,7 @@ fn check_names_contain_arguments() {
         "must_not_include": ["c", {"text": "f", "match": "word"}], "must_call_tools": ["d"],
         "max_response_seconds": 1.5
     }));
-    let names: Vec<_> = run_checks(&spec, &[]).into_iter().map(|check| check.check).collect();
+    let names: Vec<_> = check_rules(&spec, &[]).into_iter().map(|check| check.check).collect();
     let expected = [
         "must_include \"a \\\"b\\\"\"",
         "must_include \"e\" (part)",
@@ -72,8 +72,8 @@ fn max_response_seconds_passes_without_latency() {
         undecided: false,
         detail: "no reply has a measured latency".to_owned(),
     };
-    assert_eq!(run_checks(&with(json!({"max_response_seconds": 1})), &[user("x")]), [check]);
-    assert_eq!(run_checks(&with(json!({})), &sample_transcript()), []);
+    assert_eq!(check_rules(&with(json!({"max_response_seconds": 1})), &[user("x")]), [check]);
+    assert_eq!(check_rules(&with(json!({})), &sample_transcript()), []);
 }
 
 /// 200 KB of a character that becomes 18 characters, and as many texts as a scenario may
@@ -83,7 +83,7 @@ fn large_text_checks_are_decided_within_the_budget() {
     let texts: Vec<_> = (0..100).map(|n| format!("missing {n}")).collect();
     let spec = with(json!({"must_include": texts, "must_not_include": texts}));
     let turns = transcript(vec![user("x"), says(&"\u{FDFA}".repeat(200 * 1024 / 3))]);
-    let checks = run_checks(&spec, &turns);
+    let checks = check_rules(&spec, &turns);
     assert_eq!(checks.len(), 200);
     assert!(checks.iter().all(|check| !check.undecided));
     assert_eq!(checks.iter().filter(|check| check.ok).count(), 100);
@@ -100,7 +100,7 @@ fn text_checks_beyond_the_budget_are_undecided(#[case] bytes: u64, #[case] undec
         "must_include": ["late"], "must_not_include": ["evil"], "must_call_tools": ["t"]
     }));
     let turns = transcript(vec![user("x"), says(&"words ".repeat(17)), says("late")]);
-    let checks = run_checks_within(&spec, &turns[..2], Budget::of_bytes(bytes));
+    let checks = check_rules_within(&spec, &turns[..2], Budget::of_bytes(bytes));
     let found: Vec<_> = checks.iter().map(|check| check.undecided).collect();
     assert_eq!(found, undecided, "{checks:?}");
     assert!(checks.iter().all(|check| !(check.undecided && check.ok)));

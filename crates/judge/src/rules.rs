@@ -1,17 +1,17 @@
-//! Deterministic checks of a transcript.
+//! The rules of a scenario: what code checks in a transcript, without a model.
 
 use super::budget::Budget;
 use super::text_search::{Message, Term};
-use domain::{Check, FinishReason, ScenarioSpec, Speaker, TextItem, TextMatch, Turn, is_blank};
+use domain::{Check, FinishReason, ScenarioSpec, Speaker, TextMatch, TextPattern, Turn, is_blank};
 
-/// Runs all checks of the scenario.
+/// Checks all rules of the scenario.
 #[must_use]
-pub fn run_checks(scenario: &ScenarioSpec, transcript: &[Turn]) -> Vec<Check> {
-    run_checks_within(scenario, transcript, Budget::new())
+pub fn check_rules(scenario: &ScenarioSpec, transcript: &[Turn]) -> Vec<Check> {
+    check_rules_within(scenario, transcript, Budget::new())
 }
 
-/// Runs all checks; text checks that exceed the budget are undecided.
-pub(super) fn run_checks_within(
+/// Checks all rules; checks of texts that exceed the budget are undecided.
+pub(super) fn check_rules_within(
     scenario: &ScenarioSpec,
     transcript: &[Turn],
     mut budget: Budget,
@@ -59,18 +59,18 @@ enum Found {
 
 struct TextCheck<'a> {
     rule: TextRule,
-    item: &'a TextItem,
+    pattern: &'a TextPattern,
     term: Term<'a>,
     found: Found,
 }
 
 impl TextCheck<'_> {
     fn into_check(self) -> Check {
-        let matching = self.item.explicit_match().map(|explicit| format!(" ({explicit})"));
+        let matching = self.pattern.explicit_match().map(|explicit| format!(" ({explicit})"));
         let matching = matching.unwrap_or_default();
         let required = matches!(self.rule, TextRule::MustInclude);
         Check {
-            check: format!("{} {:?}{matching}", self.rule.name(), self.item.text()),
+            check: format!("{} {:?}{matching}", self.rule.name(), self.pattern.text()),
             ok: match self.found {
                 Found::InTurn(_) => required,
                 Found::Nowhere => !required,
@@ -90,14 +90,15 @@ impl TextCheck<'_> {
 
 fn text_checks<'a>(scenario: &'a ScenarioSpec, budget: &mut Budget) -> Vec<TextCheck<'a>> {
     let criteria = &scenario.success_criteria;
-    let required = criteria.must_include.iter().map(|item| (TextRule::MustInclude, item));
-    let forbidden = criteria.must_not_include.iter().map(|item| (TextRule::MustNotInclude, item));
+    let required = criteria.must_include.iter().map(|pattern| (TextRule::MustInclude, pattern));
+    let forbidden =
+        criteria.must_not_include.iter().map(|pattern| (TextRule::MustNotInclude, pattern));
     required
         .chain(forbidden)
-        .map(|(rule, item)| {
-            let matching = item.explicit_match().unwrap_or(rule.default_match());
-            let term = Term::new(item.text(), matching, budget);
-            TextCheck { rule, item, term, found: Found::Nowhere }
+        .map(|(rule, pattern)| {
+            let matching = pattern.explicit_match().unwrap_or(rule.default_match());
+            let term = Term::new(pattern.text(), matching, budget);
+            TextCheck { rule, pattern, term, found: Found::Nowhere }
         })
         .collect()
 }
