@@ -3,7 +3,7 @@
 
 use crate::components::form_data::differences;
 use crate::error::{AppError, ErrorCode};
-use crate::services::{Caller, SavedForm, Services};
+use crate::services::{Caller, CurrentSession, SavedForm, Services};
 use crate::url::{local_path, percent_encode};
 use leptos::prelude::{expect_context, use_context};
 use leptos::server_fn::axum_export::http::{StatusCode, request::Parts};
@@ -19,6 +19,11 @@ pub(crate) fn services() -> Services {
 /// The caller, if a user is signed in.
 pub(crate) fn visitor() -> Option<Caller> {
     use_context::<Option<Caller>>().flatten()
+}
+
+/// The id of the session of this browser, as it is listed.
+pub(crate) fn current_session() -> Option<String> {
+    use_context::<CurrentSession>()?.0
 }
 
 /// The caller. Without one, a page redirects to the sign-in page and a request from

@@ -57,6 +57,8 @@ pub struct TokensData {
 pub struct AccountSettingsData {
     pub email: String,
     pub sessions: Vec<BrowserSession>,
+    /// The id of the session of this browser.
+    pub current: Option<String>,
     /// The rejected input to restore; never a password.
     pub rejected: Option<SavedForm>,
 }
@@ -144,5 +146,6 @@ pub(super) async fn account_settings(
     let (services, caller) = (request::services(), request::caller()?);
     let sessions = services.accounts.sessions(&caller).await?;
     let rejected = request::rejected(saved_form.as_deref()).await;
-    Ok(AccountSettingsData { email: caller.email, sessions, rejected })
+    let current = request::current_session();
+    Ok(AccountSettingsData { email: caller.email, sessions, current, rejected })
 }

@@ -105,6 +105,12 @@ async fn delete_some_expired(c: &mut SqliteConnection, now: i64) -> StoreResult<
     Ok(deleted.rows_affected())
 }
 
+/// The name of a session in lists: [`BrowserSession::id`].
+#[must_use]
+pub fn listed_id(id: &Id) -> String {
+    hash(id).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn hash(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_le_bytes()).to_vec()
 }

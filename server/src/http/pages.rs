@@ -1,6 +1,7 @@
 //! Pages and server functions, rendered by Leptos.
 
 use super::auth::Identity;
+use super::stream_auth::Credential;
 use super::{HttpState, security};
 use app::session_ended::SignInData;
 use axum::Router;
@@ -11,11 +12,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use domain::services::Caller;
+use domain::services::{Caller, CurrentSession};
 use leptos::config::LeptosOptions;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{AxumRouteListing, LeptosRoutes, ResponseOptions, generate_route_list};
 use std::sync::OnceLock;
+use store_sqlite::sessions::listed_id;
 
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     // Leptos must not render pages while it lists the routes: their queries would
@@ -32,14 +34,19 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     )
 }
 
-/// Provides [`domain::services::Services`], `Option<Caller>` and the files of lazy chunks
-/// to pages and server functions. Also sets the content security policy of a page, which contains the
-/// nonce.
+/// Provides [`domain::services::Services`], `Option<Caller>`, [`CurrentSession`] and the files
+/// of lazy chunks to pages and server functions. Also sets the content security policy of a
+/// page, which contains the nonce.
 fn context(state: &HttpState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (services, chunks) = (state.services.clone(), state.chunks.clone());
     move || {
         let parts = use_context::<Parts>();
-        let identity = parts.and_then(|parts| parts.extensions.get::<Identity>().cloned());
+        let extensions = parts.map(|parts| parts.extensions).unwrap_or_default();
+        let identity = extensions.get::<Identity>().cloned();
+        provide_context(CurrentSession(match extensions.get::<Credential>() {
+            Some(Credential::Session(id)) => Some(listed_id(id)),
+            Some(Credential::Token(_)) | None => None,
+        }));
         provide_context::<Option<Caller>>(identity.and_then(|identity| identity.0));
         provide_context(services.clone());
         provide_context(chunks.clone());

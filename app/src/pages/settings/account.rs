@@ -23,7 +23,7 @@ pub fn AccountPage() -> impl IntoView {
 }
 
 fn show(data: AccountSettingsData) -> AnyView {
-    let AccountSettingsData { email, sessions, rejected } = data;
+    let AccountSettingsData { email, sessions, current, rejected } = data;
     let form = Form::new(Draft::default(), rejected, skip_validation).in_order(FIELDS);
     let field = |name, label| Field::new(name, label, Control::Input("password")).required();
     view! {
@@ -43,7 +43,7 @@ fn show(data: AccountSettingsData) -> AnyView {
         </form>
         <section>
             <h2>"Sessions"</h2>
-            {session_table(sessions)}
+            {session_table(sessions, current.as_deref())}
             <p class="hint">"API tokens keep working until you delete them."</p>
             {action_button("/forms/sessions/end".to_owned(), "Sign out everywhere", "", Vec::new())}
         </section>
@@ -51,12 +51,14 @@ fn show(data: AccountSettingsData) -> AnyView {
     .into_any()
 }
 
-fn session_table(sessions: Vec<BrowserSession>) -> AnyView {
+fn session_table(sessions: Vec<BrowserSession>, current: Option<&str>) -> AnyView {
     let or_unknown = |text: String| if text.is_empty() { "Unknown".to_owned() } else { text };
     let rows = sessions.into_iter().map(|session| {
         let end = format!("/forms/sessions/{}/end", session.id);
+        let is_current = current == Some(session.id.as_str());
+        let mark = is_current.then(|| view! { " " <span class="tag">"this browser"</span> });
         view! {
-            <tr><td>{or_unknown(session.browser)}</td>
+            <tr><td>{or_unknown(session.browser)} {mark}</td>
                 <td data-label="Address">{or_unknown(session.address)}</td>
                 <td class="num" data-label="Signed in">{time(session.signed_in_at)}</td>
                 <td class="num" data-label="Last used">{time(session.last_used_at)}</td>

@@ -27,6 +27,13 @@ pub struct Caller {
     pub auth: AuthMethod,
 }
 
+/// The session of a request as lists of sessions name it ([`BrowserSession::id`]); `None`
+/// for a request without one.
+///
+/// [`BrowserSession::id`]: crate::BrowserSession::id
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CurrentSession(pub Option<String>);
+
 /// How a caller proved who they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {

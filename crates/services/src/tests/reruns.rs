@@ -1,12 +1,13 @@
-//! Re-runs: which are refused, and how a part is marked.
+//! Re-runs and rejudges: which are refused, and how a part is marked.
 
 use super::scenario;
 use super::starts::{Fixture, fixture, unkeyed};
+use crate::suites::SuiteLimits;
 use domain::error::AppError;
 use domain::services::{
     AgentService, RerunScope, ResultService, ScenarioService, StartResponse, SuiteService,
 };
-use domain::{ErrorKind, ScenarioId, StartSuite, Suite, SuiteId};
+use domain::{EndReason, ErrorKind, ScenarioId, StartSuite, Suite, SuiteId};
 use serde_json::json;
 use std::time::Duration;
 use store::queue::Claim;
@@ -37,7 +38,8 @@ async fn finished(
             Some(kind) => RunOutcome::error(*kind, "It failed."),
             None => store::contract::queue::passed(),
         };
-        let change = RunChange { finish: Some(outcome), ..RunChange::default() };
+        let end_reason = end.is_none().then_some(EndReason::ScriptFinished);
+        let change = RunChange { finish: Some(outcome), end_reason, ..RunChange::default() };
         fixture.queue.commit(&run.lease(), change, now).await.unwrap();
     }
     started.suite_id
@@ -94,6 +96,21 @@ async fn nothing_is_rerun_without_its_scenarios_or_its_agent() {
     for which in [RerunScope::Errors, RerunScope::All] {
         assert_useless(&fixture, id, which, "The agent of this suite was deleted").await;
     }
+}
+
+#[tokio::test]
+async fn rejudge_is_refused_when_transcripts_exceed_their_quota() {
+    let mut fixture = fixture().await;
+    let id = finished(&fixture, &[fixture.scenario], &[None]).await;
+    let run = suite(&fixture, id).await.runs.unwrap()[0].id;
+    let limits = fixture.suites.limits;
+    fixture.suites.limits = SuiteLimits { transcript_bytes_per_user: 0, ..limits };
+    let rejudged = fixture.suites.rejudge(&fixture.anna, run, &unkeyed("/rejudge")).await;
+    let refused = rejudged.expect_err("no space");
+    assert_eq!(refused.code.status(), 409);
+    assert!(refused.detail.contains("REHEARSAL_TRANSCRIPT_MB_PER_USER"), "{}", refused.detail);
+    fixture.suites.limits = limits;
+    fixture.suites.rejudge(&fixture.anna, run, &unkeyed("/rejudge")).await.unwrap();
 }
 
 #[tokio::test]

@@ -73,6 +73,23 @@ async fn one_session_is_signed_out_alone() {
     assert!(!page.contains("Firefox 150"), "{page}");
 }
 
+#[tokio::test]
+async fn session_of_this_browser_is_marked() {
+    let server = RealServer::new().await;
+    let here = server.sign_up("ada").await;
+    let elsewhere = sign_in(&server, PASSWORD).await.expect("a second session");
+    let marked = async |cookie: &str| {
+        let page = server.page(cookie, "/settings/account").await;
+        let rows: Vec<&str> = page.split("<tr>").filter(|row| row.contains("Sign out")).collect();
+        assert_eq!(rows.len(), 2, "{page}");
+        let marked: Vec<_> = rows.into_iter().filter(|row| row.contains("this browser")).collect();
+        assert_eq!(marked.len(), 1, "{page}");
+        marked[0].contains("Firefox 150")
+    };
+    assert!(marked(&elsewhere).await);
+    assert!(!marked(&here).await);
+}
+
 /// Whoever finds a token must not be able to keep access after it is deleted.
 #[tokio::test]
 async fn token_can_neither_create_tokens_nor_change_the_password() {
