@@ -7,7 +7,9 @@ use conversation::{
     ToolOutcome, ToolReply, agent_request, answer_call, parse_simulated_result,
     parse_simulated_user, refuse_call, simulated_result_request, simulated_user_request,
 };
-use domain::{ErrorKind, FinishReason, RunError, Speaker, Timestamp, ToolCall, Turn, replace_nul};
+use domain::{
+    ErrorKind, FinishReason, RunError, Speaker, Timestamp, ToolCall, Turn, is_blank, replace_nul,
+};
 use llm::reasoning::USER_FLOOR;
 use llm::{CallError, ChatReply, ChatRequest, Message};
 use std::time::Duration;
@@ -96,6 +98,28 @@ fn truncated(change: RunChange, model: &str, whose: &str) -> RunInterrupted {
     RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
 }
 
+/// The end of a run whose simulated user (or invented tool result) was cut off at the limit.
+fn cut_off_user(change: RunChange, reply: &str) -> RunInterrupted {
+    if is_blank(reply) {
+        let whose = "the simulated user in the settings";
+        return truncated(change, "The model of the simulated user", whose);
+    }
+    let message = format!(
+        "The reply of the model that simulates the user and the tools was cut off at the token limit. Raise the max tokens of the simulated user in the settings, then re-run. {}",
+        quoted_reply(reply)
+    );
+    RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
+}
+
+/// The words of a model whose reply is not stored in a turn, for an error message.
+fn quoted_reply(reply: &str) -> String {
+    const MAX_CHARS: usize = 1000;
+    let mut rest = reply.chars();
+    let start: String = rest.by_ref().take(MAX_CHARS).collect();
+    let end = if rest.next().is_some() { "…" } else { "" };
+    format!("It replied: {}{end}", replace_nul(start))
+}
+
 fn agent_turn(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
     let text = replace_nul(reply.text.clone());
     let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
@@ -157,7 +181,7 @@ async fn ask_until_readable<T>(
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<(RunChange, ChatReply, T), RunInterrupted> {
     let connection = run.row.model_snapshot.simulated_user.connection_id;
-    let (mut problem, mut doubled) = (String::new(), false);
+    let (mut unusable, mut doubled) = (String::new(), false);
     for tried in 1..=TRIES {
         request.call_id = run.call_id();
         let (reply, mut change) = run.call(false, connection, &request).await?;
@@ -171,11 +195,7 @@ async fn ask_until_readable<T>(
                 let longer =
                     request.clone().with_doubled_limit().filter(|_| !doubled && tried < TRIES);
                 let Some(longer) = longer else {
-                    return Err(truncated(
-                        change,
-                        "The model of the simulated user",
-                        "the simulated user in the settings",
-                    ));
+                    return Err(cut_off_user(change, &reply.text));
                 };
                 (request, doubled) = (longer, true);
                 let transcript = run.transcript.clone();
@@ -188,15 +208,14 @@ async fn ask_until_readable<T>(
                     run.record_intent(&mut change, Role::SimulatedUser, &transcript);
                 }
                 run.commit(change).await?;
-                let text = reply.text;
-                request.messages.push(Message::assistant(text));
-                request.messages.push(Message::User(why.clone()));
-                problem = why;
+                unusable = format!("{why} {}", quoted_reply(&reply.text));
+                request.messages.push(Message::assistant(reply.text));
+                request.messages.push(Message::User(why));
             }
         }
     }
     let message = format!(
-        "The model that simulates the user and the tools did not reply in the required format: {problem} Select another model in the settings."
+        "The model that simulates the user and the tools did not reply in the required format. Select another model in the settings. {unusable}"
     );
     Err(RunInterrupted::Error(RunError::new(ErrorKind::ProviderRejected, message)))
 }

@@ -1,9 +1,10 @@
 //! The turns of conversations, and when they are stored.
 
 use super::fixture::{Answer, Fixture, passing_reply, reply, scripted};
-use domain::{FinishReason, RunStatus, Speaker, TokenParts, ToolCall};
+use domain::{ErrorKind, FinishReason, RunStatus, Speaker, TokenParts, ToolCall};
 use llm::ChatRequest;
 use mock_provider::judge_reply;
+use rstest::rstest;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -173,6 +174,26 @@ async fn unreadable_simulated_user_reply_is_requested_again_with_own_intent() {
     let ids: std::collections::HashSet<_> = calls.iter().map(|call| &call.call_id).collect();
     assert_eq!(ids.len(), calls.len(), "each call has its own intent");
     f.assert_every_call_has_an_intent();
+}
+
+#[rstest]
+#[case::unreadable(FinishReason::Stop, ErrorKind::ProviderRejected, 3)]
+#[case::cut_off(FinishReason::Length, ErrorKind::Truncated, 2)]
+#[tokio::test(start_paused = true)]
+async fn unusable_replies_of_the_simulated_user_end_as_an_error_with_the_last_one(
+    #[case] finish: FinishReason,
+    #[case] kind: ErrorKind,
+    #[case] calls: u32,
+) {
+    let f = Fixture::new(move |number, _| {
+        let text = format!("I am not JSON: {number} {}", "x".repeat(5000));
+        Box::pin(async move { Ok(llm::ChatReply { finish, ..reply(text)? }) })
+    });
+    let run = f.run(simulated()).await;
+    let error = run.error.as_ref().expect("an error");
+    assert_eq!((error.kind, run.usage.simulated_user.calls), (kind, calls));
+    let last = format!("It replied: I am not JSON: {calls} xxx");
+    assert!(error.message.contains(&last) && error.message.len() < 1500, "{}", error.message);
 }
 
 #[tokio::test(start_paused = true)]
