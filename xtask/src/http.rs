@@ -39,6 +39,10 @@ impl Client {
         read_json(self.send("POST", path, Some(&body.to_string()))?)
     }
 
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        read_json(self.send("PUT", path, Some(&body.to_string()))?)
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Result<()> {
         self.send("DELETE", path, None).map(|_| ())
     }

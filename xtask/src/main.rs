@@ -18,6 +18,7 @@ mod files;
 mod http;
 mod node;
 mod promtool;
+mod real_model;
 mod run;
 mod seed;
 mod server_process;
@@ -65,6 +66,9 @@ cargo xtask bench [FOLDER]
     folder, measure the programs in it instead.
 cargo xtask bench store [TURNS]
     Measure the store alone.
+cargo xtask real-model
+    Run five built-in scenarios with a small real model, which llama.cpp serves, and check
+    what becomes of its answers. The first time, llama.cpp is compiled for 20 minutes.
 cargo xtask alerts
     Check and test the alert rules in docs/.
 ";
@@ -117,6 +121,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "sqlx" => sqlx::update(&workspace, rest),
+        "real-model" => real_model::real_model(&workspace, rest),
         "soak" => soak::soak(&workspace, rest),
         other => bail!("there is no command `{other}`. The commands are:\n\n{HELP}"),
     }

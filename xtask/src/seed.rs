@@ -87,6 +87,12 @@ fn fill(client: &Client) -> Result<()> {
     Ok(())
 }
 
+/// The first agent of [`DATA`], a receptionist with tools, without model and connection.
+pub(crate) fn first_agent() -> Result<Value> {
+    let data: Value = serde_json::from_str(DATA).context("seed.json is invalid")?;
+    list(&data, "agents")?.first().cloned().context("seed.json has no agent")
+}
+
 fn list<'a>(data: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
     data[key].as_array().with_context(|| format!("seed.json has no list `{key}`"))
 }
