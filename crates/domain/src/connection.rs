@@ -15,6 +15,9 @@ string_enum! {
         Anthropic = "anthropic" / "Anthropic (Messages)",
         /// The Chat Completions API of any OpenAI-compatible server.
         OpenAi = "openai" / "OpenAI-compatible (chat completions)",
+        /// The Responses API of OpenAI or a compatible server. Connections of kind `openai`
+        /// use it by themselves for models that are offered there only.
+        OpenAiResponses = "openai_responses" / "OpenAI (Responses)",
         /// The built-in demo model: offline and deterministic.
         Demo = "demo" / "Demo (built in, not a real model)",
         /// The HTTP endpoint of a deployed agent. It is under test and never judges or
@@ -29,7 +32,7 @@ impl ConnectionKind {
     pub fn default_base_url(self) -> &'static str {
         match self {
             Self::Anthropic => "https://api.anthropic.com",
-            Self::OpenAi => "https://api.openai.com/v1",
+            Self::OpenAi | Self::OpenAiResponses => "https://api.openai.com/v1",
             Self::Demo | Self::HttpAgent => "",
         }
     }

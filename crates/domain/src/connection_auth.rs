@@ -30,7 +30,9 @@ impl AuthScheme {
     pub fn default_of(kind: ConnectionKind) -> Self {
         match kind {
             ConnectionKind::Anthropic => Self::XApiKey,
-            ConnectionKind::OpenAi | ConnectionKind::HttpAgent => Self::Bearer,
+            ConnectionKind::OpenAi
+            | ConnectionKind::OpenAiResponses
+            | ConnectionKind::HttpAgent => Self::Bearer,
             ConnectionKind::Demo => Self::None,
         }
     }

@@ -5,7 +5,6 @@ use super::classify;
 use super::http::{HttpClient, HttpResponse, TransportError, is_event_stream};
 use super::stream::StreamError;
 use async_trait::async_trait;
-use domain::ConnectionKind;
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
@@ -14,24 +13,26 @@ use std::marker::PhantomData;
 /// The maximum number of adjustments within one attempt.
 const MAX_ADJUSTMENTS: usize = 4;
 
-/// A protocol: how a request is written and its reply read.
+/// A protocol of one or several APIs.
 pub trait Protocol: Send + Sync + 'static {
-    const KIND: ConnectionKind;
-    /// Appended to the base URL of the connection.
-    const PATH: &'static str;
-
     /// The headers that every request needs.
     fn headers(endpoint: &Endpoint) -> HeaderMap;
 
+    /// The API to call.
+    fn api(endpoint: &Endpoint, adjustments: &Adjustments) -> &'static Api;
+}
+
+/// How requests to an API are written and its replies read.
+pub struct Api {
+    /// Appended to the base URL of the connection.
+    pub(crate) path: &'static str,
     /// The body of a request to which the adjustments are applied already.
-    fn body(endpoint: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value;
-
+    pub(crate) body: fn(&Endpoint, &ChatRequest, RequestForm<'_>) -> Value,
     /// Assembles a streamed answer to the body that would have come at once.
-    fn assemble(body: &[u8]) -> Result<Value, StreamError>;
-
+    pub(crate) assemble: fn(&[u8]) -> Result<Value, StreamError>,
     /// Parses a reply to the request without adjustments. The error describes the
     /// unexpected structure.
-    fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str>;
+    pub(crate) read: fn(&Value, &ChatRequest) -> Result<ChatReply, &'static str>,
 }
 
 /// Calls servers over one protocol.
@@ -68,18 +69,21 @@ impl<P: Protocol> Adapter<P> {
         let mut response = self.send(endpoint, request, &used, progress).await?;
         for _ in 0..MAX_ADJUSTMENTS {
             let rejected = (response.status, response.body.as_slice());
-            let Some(next) = next_adjustment(rejected, P::KIND, request, &used) else { break };
+            let Some(next) = next_adjustment(rejected, endpoint.kind, request, &used) else {
+                break;
+            };
             if next.lasting && next.adjustments.max_tokens != used.max_tokens {
                 lasting_limit = next.adjustments.max_tokens;
             }
             used = next.adjustments;
             response = self.send(endpoint, request, &used, progress).await?;
         }
+        let api = P::api(endpoint, &used);
         if is_event_stream(&response.headers) {
-            response.body = self.whole_body(&response, endpoint)?;
+            response.body = self.whole_body(&response, endpoint, api)?;
         }
         let reply =
-            classify::reply(&response, endpoint, request, self.http.clock().now(), P::read)?;
+            classify::reply(&response, endpoint, request, self.http.clock().now(), api.read)?;
         // After a failure it is unknown whether the adjustments work.
         let lasting = Adjustments { max_tokens: lasting_limit, ..used.clone() };
         if lasting != known {
@@ -96,10 +100,11 @@ impl<P: Protocol> Adapter<P> {
         progress: Option<&dyn Progress>,
     ) -> Result<HttpResponse, CallError> {
         let request = adjustments.apply(request);
-        let body = P::body(endpoint, &request, RequestForm { adjustments, progress });
+        let api = P::api(endpoint, adjustments);
+        let body = (api.body)(endpoint, &request, RequestForm { adjustments, progress });
         let headers = P::headers(endpoint);
         self.http
-            .post(endpoint, P::PATH, headers, &request.call_id, &body, progress)
+            .post(endpoint, api.path, headers, &request.call_id, &body, progress)
             .await
             .map_err(|failure| classify::transport_error(&failure, endpoint))
     }
@@ -108,9 +113,11 @@ impl<P: Protocol> Adapter<P> {
         &self,
         response: &HttpResponse,
         endpoint: &Endpoint,
+        api: &Api,
     ) -> Result<Vec<u8>, CallError> {
         let max_body = self.http.options().max_body;
-        let failure = match P::assemble(&response.body).map(|body| body.to_string().into_bytes()) {
+        let failure = match (api.assemble)(&response.body).map(|body| body.to_string().into_bytes())
+        {
             Ok(body) if body.len() <= max_body => return Ok(body),
             // The body is classified as it is: not JSON, or an error response.
             Err(StreamError::Unreadable) if response.body.len() <= max_body => {
@@ -147,7 +154,7 @@ impl<P: Protocol> Provider for Adapter<P> {
 
 /// How a request is sent.
 #[derive(Clone, Copy)]
-pub struct RequestForm<'a> {
+pub(crate) struct RequestForm<'a> {
     pub(crate) adjustments: &'a Adjustments,
     /// Learns of the parts of a streamed answer; `None` if it is to come at once.
     pub(crate) progress: Option<&'a dyn Progress>,

@@ -1,9 +1,9 @@
 //! The adapter of Anthropic's Messages API.
 
-use super::adjusted_call::{Adapter, Protocol, RequestForm, merge};
-use super::adjustment::OutputForm;
-use super::stream::{self, StreamError};
-use domain::{ConnectionKind, FinishReason, ReasoningEffort, ToolCall};
+use super::adjusted_call::{Adapter, Api, Protocol, merge};
+use super::adjustment::{Adjustments, OutputForm};
+use super::stream;
+use domain::{FinishReason, ReasoningEffort, ToolCall};
 use llm_types::reply::{assemble, or_placeholder, token_parts};
 use llm_types::{ChatReply, ChatRequest, Endpoint, Message};
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -21,29 +21,27 @@ pub type Anthropic = Adapter<Messages>;
 pub enum Messages {}
 
 impl Protocol for Messages {
-    const KIND: ConnectionKind = ConnectionKind::Anthropic;
-    const PATH: &'static str = "/v1/messages";
-
     fn headers(endpoint: &Endpoint) -> HeaderMap {
         version_header(endpoint)
     }
 
-    fn body(_: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value {
+    fn api(_: &Endpoint, _: &Adjustments) -> &'static Api {
+        &API
+    }
+}
+
+const API: Api = Api {
+    path: "/v1/messages",
+    body: |_, request, form| {
         let mut body = body(request, form.adjustments.output);
         if form.streams() {
             body["stream"] = json!(true);
         }
         body
-    }
-
-    fn assemble(body: &[u8]) -> Result<Value, StreamError> {
-        stream::messages(body)
-    }
-
-    fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
-        read(json, request)
-    }
-}
+    },
+    assemble: stream::messages,
+    read,
+};
 
 /// The header that every request needs.
 pub(super) fn version_header(endpoint: &Endpoint) -> HeaderMap {

@@ -233,11 +233,14 @@ fn hidden_error(body: &Value) -> Option<u16> {
         code.as_u64().or_else(|| code.as_str().and_then(|text| text.parse().ok()))
     });
     let code = code.and_then(|code| u16::try_from(code).ok());
-    let named = || match error.get("type").and_then(Value::as_str)? {
-        "authentication_error" => Some(401),
-        "permission_error" => Some(403),
-        "rate_limit_error" => Some(429),
-        "overloaded_error" => Some(529),
+    let word = |field: &str| error.get(field).and_then(Value::as_str).unwrap_or_default();
+    let named = || match (word("type"), word("code")) {
+        ("authentication_error", _) => Some(401),
+        ("permission_error", _) => Some(403),
+        // The Responses API reports a failure while it answers by a code alone.
+        ("rate_limit_error", _) | (_, "rate_limit_exceeded") => Some(429),
+        ("overloaded_error", _) => Some(529),
+        (_, "invalid_prompt") => Some(400),
         _ => None,
     };
     Some(code.filter(|code| (400..600).contains(code)).or_else(named).unwrap_or(500))

@@ -163,6 +163,9 @@ fn error_body_of_success_status_is_detected() {
     assert_eq!(read(r#"{"error":"broken"}"#), Some(500));
     assert_eq!(read(r#"{"type":"error","error":{"type":"overloaded_error"}}"#), Some(529));
     assert_eq!(read(r#"{"error":{"type":"rate_limit_error","code":null}}"#), Some(429));
+    assert_eq!(read(r#"{"status":"failed","error":{"code":"rate_limit_exceeded"}}"#), Some(429));
+    assert_eq!(read(r#"{"status":"failed","error":{"code":"server_error"}}"#), Some(500));
+    assert_eq!(read(r#"{"status":"failed","error":{"code":"invalid_prompt"}}"#), Some(400));
     assert_eq!(read(r#"{"error":null,"choices":[]}"#), None);
     assert_eq!(read(r#"{"choices":[]}"#), None);
 }

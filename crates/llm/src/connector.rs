@@ -68,7 +68,9 @@ impl Provider for Connector {
         check_kind(endpoint, request)?;
         match endpoint.kind {
             ConnectionKind::Anthropic => self.anthropic.complete(endpoint, request).await,
-            ConnectionKind::OpenAi => self.openai.complete(endpoint, request).await,
+            ConnectionKind::OpenAi | ConnectionKind::OpenAiResponses => {
+                self.openai.complete(endpoint, request).await
+            }
             ConnectionKind::HttpAgent => self.http_agents.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.complete(endpoint, request).await,
         }
@@ -83,7 +85,9 @@ impl Provider for Connector {
         check_kind(endpoint, request)?;
         match endpoint.kind {
             ConnectionKind::Anthropic => self.anthropic.stream(endpoint, request, progress).await,
-            ConnectionKind::OpenAi => self.openai.stream(endpoint, request, progress).await,
+            ConnectionKind::OpenAi | ConnectionKind::OpenAiResponses => {
+                self.openai.stream(endpoint, request, progress).await
+            }
             // The adapter reads streams of agents by itself.
             ConnectionKind::HttpAgent => self.http_agents.complete(endpoint, request).await,
             ConnectionKind::Demo => self.demo.stream(endpoint, request, progress).await,

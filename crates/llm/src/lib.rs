@@ -29,6 +29,8 @@ pub mod private_urls;
 pub mod rate_headers;
 #[cfg(test)]
 mod raw_tcp_tests;
+mod response_events;
+mod responses_wire;
 pub mod retry_after;
 mod stream;
 #[cfg(any(test, feature = "testing"))]

@@ -1,45 +1,64 @@
-//! The adapter of OpenAI's Chat Completions API and compatible servers.
+//! The adapter of OpenAI's two APIs, Chat Completions and Responses, and of compatible
+//! servers.
 
-use super::adjusted_call::{Adapter, Protocol, RequestForm};
-use super::openai_wire::{body, read};
-use super::stream::{self, StreamError};
+use super::adjusted_call::{Adapter, Api, Protocol};
+use super::adjustment::Adjustments;
+use super::{openai_wire, response_events, responses_wire, stream};
 use domain::ConnectionKind;
-use llm_types::{ChatReply, ChatRequest, Endpoint};
+use llm_types::Endpoint;
 use reqwest::header::HeaderMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// The adapter of this protocol.
-pub type OpenAi = Adapter<ChatCompletions>;
+pub type OpenAi = Adapter<OpenAiApis>;
 
-/// The Chat Completions API.
-pub enum ChatCompletions {}
+/// Chat Completions, and Responses if the kind of the connection says so or the server said
+/// that it offers the model there only.
+pub enum OpenAiApis {}
 
-impl Protocol for ChatCompletions {
-    const KIND: ConnectionKind = ConnectionKind::OpenAi;
-    const PATH: &'static str = "/chat/completions";
-
+impl Protocol for OpenAiApis {
     fn headers(_: &Endpoint) -> HeaderMap {
         HeaderMap::new()
     }
 
-    fn body(endpoint: &Endpoint, request: &ChatRequest, form: RequestForm<'_>) -> Value {
-        let mut body = body(request, form.adjustments, is_openai(&endpoint.base_url));
+    fn api(endpoint: &Endpoint, adjustments: &Adjustments) -> &'static Api {
+        if adjustments.responses_api || endpoint.kind == ConnectionKind::OpenAiResponses {
+            &RESPONSES
+        } else {
+            &CHAT_COMPLETIONS
+        }
+    }
+}
+
+const CHAT_COMPLETIONS: Api = Api {
+    path: "/chat/completions",
+    body: |endpoint, request, form| {
+        let is_openai = is_openai(&endpoint.base_url);
+        let mut body = openai_wire::body(request, form.adjustments, is_openai);
         if form.streams() {
             body["stream"] = json!(true);
             // Without it, a stream does not report its usage.
             body["stream_options"] = json!({ "include_usage": true });
         }
         body
-    }
+    },
+    assemble: stream::chat_completion,
+    read: openai_wire::read,
+};
 
-    fn assemble(body: &[u8]) -> Result<Value, StreamError> {
-        stream::chat_completion(body)
-    }
-
-    fn read(json: &Value, request: &ChatRequest) -> Result<ChatReply, &'static str> {
-        read(json, request)
-    }
-}
+const RESPONSES: Api = Api {
+    path: "/responses",
+    body: |endpoint, request, form| {
+        let is_openai = is_openai(&endpoint.base_url);
+        let mut body = responses_wire::body(request, form.adjustments, is_openai);
+        if form.streams() {
+            body["stream"] = json!(true);
+        }
+        body
+    },
+    assemble: response_events::response,
+    read: responses_wire::read,
+};
 
 /// Whether the server belongs to OpenAI or is Azure's copy of it.
 fn is_openai(base_url: &str) -> bool {

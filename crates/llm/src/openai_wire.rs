@@ -127,7 +127,7 @@ fn restore_state(message: &mut Value, state: &Value) {
 
 /// The arguments as a JSON string. Arguments that were not JSON are sent back
 /// unchanged.
-fn arguments_string(arguments: &Value) -> String {
+pub(super) fn arguments_string(arguments: &Value) -> String {
     match arguments {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -207,7 +207,7 @@ fn calls(message: &Value, request: &ChatRequest) -> Vec<ToolCall> {
 
 /// Arguments are a JSON string in the specification. Some servers send an object, others
 /// send nothing for a tool without parameters. Text that is not JSON stays text.
-fn arguments(value: Option<&Value>) -> Value {
+pub(super) fn arguments(value: Option<&Value>) -> Value {
     match value {
         None | Some(Value::Null) => json!({}),
         Some(Value::String(text)) if text.trim().is_empty() => json!({}),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// Why a stream cannot be assembled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamError {
+pub(crate) enum StreamError {
     /// It ended before the answer did.
     Incomplete,
     /// It contains no events of this protocol, or one that is too large.
@@ -20,7 +20,7 @@ const MAX_EVENT: usize = 1024 * 1024;
 const MAX_PARTS: usize = 16 * 1024 * 1024;
 
 /// The data of the events, parsed one by one, without comments and the end marker.
-struct Events<'a> {
+pub(super) struct Events<'a> {
     /// The lines that are not read yet; `None` at the end.
     rest: Option<&'a [u8]>,
     /// Whether the end marker was there.
@@ -30,11 +30,11 @@ struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    fn of(body: &'a [u8]) -> Self {
+    pub(super) fn of(body: &'a [u8]) -> Self {
         Self { rest: Some(body), ended: false, kept: 0 }
     }
 
-    fn next_event(&mut self) -> Result<Option<Value>, StreamError> {
+    pub(super) fn next_event(&mut self) -> Result<Option<Value>, StreamError> {
         let mut data = Vec::new();
         while let Some(rest) = self.rest {
             let end = rest.iter().position(|byte| *byte == b'\n');
@@ -63,7 +63,7 @@ impl<'a> Events<'a> {
     }
 
     /// Counts a part that is kept.
-    fn keep(&mut self, part: &Value) -> Result<(), StreamError> {
+    pub(super) fn keep(&mut self, part: &Value) -> Result<(), StreamError> {
         self.kept += size(part);
         if self.kept > MAX_PARTS { Err(StreamError::TooLarge) } else { Ok(()) }
     }

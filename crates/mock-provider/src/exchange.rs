@@ -22,7 +22,7 @@ pub struct Exchange {
     pub source: Option<String>,
     /// When the source was written, or read if it has no date.
     pub date: Option<String>,
-    /// `openai` or `anthropic`.
+    /// `openai`, `openai_responses` or `anthropic`.
     pub kind: String,
     /// What the request contains beside a message: `temperature`, `tools`, `structured`,
     /// `effort`, `large` (a token limit of 16,000) or `fixed` (a limit that a user chose).

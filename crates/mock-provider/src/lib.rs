@@ -1,8 +1,8 @@
 //! A mock model provider for tests and benchmarks. It serves OpenAI's chat
-//! completions and Anthropic's messages over real HTTP, replies by a
+//! completions and responses and Anthropic's messages over real HTTP, replies by a
 //! [`Script`], injects faults, and logs every request.
 //!
-//! - `POST /v1/chat/completions`, `POST /v1/messages`: the two protocols.
+//! - `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/messages`: the protocols.
 //! - `GET /v1/models`: the models of the script.
 //! - `POST /oauth/token`: access tokens, if the script requires them.
 //! - `GET /requests`: the request log; `DELETE /requests` clears it.
@@ -21,6 +21,7 @@ mod raw_tcp;
 mod reply;
 mod request_log;
 mod response_body;
+mod responses;
 mod script;
 mod server;
 mod stream;

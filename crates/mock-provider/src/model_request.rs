@@ -1,4 +1,4 @@
-//! A request to a model, parsed from either protocol.
+//! A request to a model, parsed from any of the protocols.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +6,9 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
+    /// Chat Completions.
     OpenAi,
+    Responses,
     Anthropic,
 }
 
@@ -42,16 +44,20 @@ pub(crate) struct ModelRequest {
     pub(crate) assistant_messages: usize,
     /// Whether the answer is to be streamed.
     pub(crate) stream: bool,
+    /// Whether the answer is to contain encrypted reasoning.
+    pub(crate) encrypted_reasoning: bool,
 }
 
 impl ModelRequest {
     pub(crate) fn parse(protocol: Protocol, body: &Value) -> Self {
-        let all = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let list = if protocol == Protocol::Responses { "input" } else { "messages" };
+        let all = body[list].as_array().map(Vec::as_slice).unwrap_or_default();
         let with_role = |role| all.iter().filter(move |message| message["role"] == role);
         let system = match protocol {
             Protocol::OpenAi => {
                 with_role("system").next_back().map_or(String::new(), |m| text(&m["content"]))
             }
+            Protocol::Responses => text(&body["instructions"]),
             Protocol::Anthropic => text(&body["system"]),
         };
         // A user message of Anthropic's protocol may hold only tool results.
@@ -76,6 +82,9 @@ impl ModelRequest {
             messages: all.len() - with_role("system").count(),
             assistant_messages: with_role("assistant").count(),
             stream: body["stream"] == true,
+            encrypted_reasoning: body["include"]
+                .as_array()
+                .is_some_and(|all| all.contains(&"reasoning.encrypted_content".into())),
         }
     }
 
@@ -110,6 +119,7 @@ fn output_schema(protocol: Protocol, body: &Value, system: &str) -> Option<Value
             forced_tool_schema(body).or(body.pointer("/output_config/format/schema"))
         }
         Protocol::OpenAi => body.pointer("/response_format/json_schema/schema"),
+        Protocol::Responses => body.pointer("/text/format/schema"),
     };
     own.cloned().or_else(|| schema_in_prompt(system))
 }

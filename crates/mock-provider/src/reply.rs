@@ -1,6 +1,7 @@
 //! The provider's default replies, which are deterministic.
 
 use crate::model_request::{ModelRequest, Protocol, Role, tokens};
+use crate::responses;
 use crate::script::ToolCall;
 use serde_json::{Map, Value, json};
 
@@ -169,6 +170,7 @@ pub(crate) fn encode(reply: &Reply, request: &ModelRequest, number: u64) -> Valu
                 "finish_reason": reason(if reply.calls.is_empty() { "stop" } else { "tool_calls" }) }],
             "usage": { "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output },
         }),
+        Protocol::Responses => responses::encode(reply, request, number),
         Protocol::Anthropic => {
             let (content, usual) = anthropic_content(reply, request, number);
             json!({

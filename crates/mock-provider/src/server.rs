@@ -7,6 +7,7 @@ use crate::rate_limit::{RateLimiter, retry_after_header};
 use crate::reply::{Reply, default_reply, encode};
 use crate::request_log::{LoggedRequest, Outcome, RequestLog, hash};
 use crate::response_body::{drip, oversized, stall, track, truncate};
+use crate::responses;
 use crate::script::{Action, Script};
 use crate::stream::encode_stream;
 use axum::body::Body;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// The path of Anthropic's protocol.
 const MESSAGES: &str = "/v1/messages";
+/// The path of OpenAI's newer API.
+const RESPONSES: &str = "/v1/responses";
 
 /// State that all requests share.
 pub(crate) struct Shared {
@@ -86,8 +89,11 @@ impl Shared {
 
 /// Whether the request has the field; `/large` means a token limit above 10,000.
 fn has_field(body: &Value, field: &str) -> bool {
-    let limit =
-        || ["max_tokens", "max_completion_tokens"].iter().find_map(|name| body[*name].as_u64());
+    let limit = || {
+        ["max_tokens", "max_completion_tokens", "max_output_tokens"]
+            .iter()
+            .find_map(|name| body[*name].as_u64())
+    };
     match field {
         "/large" => limit().is_some_and(|limit| limit > 10_000),
         _ => body.pointer(field).is_some(),
@@ -95,9 +101,13 @@ fn has_field(body: &Value, field: &str) -> bool {
 }
 
 /// The error response to a request with a field that the script rejects.
-fn rejection(script: &Script, body: &Value) -> Option<Response> {
+fn rejection(script: &Script, protocol: Protocol, body: &Value) -> Option<Response> {
     if let Some(rejected) = script.rejects.iter().find(|one| has_field(body, &one.field)) {
         return Some(with_status(rejected.status, rejected.body.to_string()));
+    }
+    if protocol == Protocol::Responses {
+        let (status, body) = responses::rejection(body)?;
+        return Some(with_status(status, body.to_string()));
     }
     if script.reject_response_format && body.get("response_format").is_some() {
         return Some(error(
@@ -116,6 +126,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(call_model))
         .route(MESSAGES, post(call_model))
+        .route(RESPONSES, post(call_model))
         .route("/v1/models", get(models::list))
         .route_layer(from_fn_with_state(Arc::clone(&shared), auth::check))
         .route("/oauth/token", post(auth::issue_token))
@@ -155,13 +166,14 @@ async fn call_model(
 ) -> Response {
     let (protocol, key) = match uri.path() {
         MESSAGES => (Protocol::Anthropic, header(&headers, "x-api-key")),
+        RESPONSES => (Protocol::Responses, header(&headers, "authorization")),
         _ => (Protocol::OpenAi, header(&headers, "authorization")),
     };
     let key = key.strip_prefix("Bearer ").unwrap_or(&key);
     let request = ModelRequest::parse(protocol, &body);
     let number = shared.requests.fetch_add(1, Ordering::SeqCst) + 1;
     let script = shared.script();
-    let rejected = rejection(&script, &body);
+    let rejected = rejection(&script, protocol, &body);
     let logged_headers = headers
         .iter()
         .filter(|_| !script.discard_bodies)

@@ -1,6 +1,7 @@
 //! Splits a whole answer into the events of a streamed one.
 
 use crate::model_request::Protocol;
+use crate::responses;
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -10,6 +11,7 @@ const PART: usize = 24;
 pub(crate) fn encode_stream(protocol: Protocol, whole: &Value) -> String {
     match protocol {
         Protocol::OpenAi => chat_completion(whole),
+        Protocol::Responses => responses::events(whole, parts),
         Protocol::Anthropic => messages(whole),
     }
 }

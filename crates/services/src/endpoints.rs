@@ -36,6 +36,7 @@ impl ServerConnection {
         let name = match kind {
             ConnectionKind::Anthropic => "Anthropic (this server's)",
             ConnectionKind::OpenAi => "OpenAI (this server's)",
+            ConnectionKind::OpenAiResponses => "OpenAI Responses (this server's)",
             ConnectionKind::Demo => "Demo (this server's)",
             ConnectionKind::HttpAgent => "Deployed agent (this server's)",
         };

@@ -39,7 +39,7 @@ const LONG: &[f64] =
     &[1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1800.0, 3600.0];
 
 /// The protocol of a connection.
-const KIND: Label = ("kind", &["anthropic", "openai", "demo"]);
+const KIND: Label = ("kind", &["anthropic", "openai", "openai_responses", "demo", "http_agent"]);
 /// The classification of a provider's response.
 const CLASS: Label = (
     "class",

@@ -25,6 +25,8 @@ pub enum Field {
     Tools,
     /// Streaming: the answer then comes at once.
     Stream,
+    /// The request for encrypted reasoning, which models that do not reason reject.
+    EncryptedReasoning,
 }
 
 /// How a request asks for structured output.
@@ -51,6 +53,9 @@ pub struct Adjustments {
     pub other_limit_name: bool,
     /// The most output tokens that the server allows.
     pub max_tokens: Option<u32>,
+    /// Requests go to the Responses API, because Chat Completions does not offer the model,
+    /// or not with tools.
+    pub responses_api: bool,
 }
 
 impl Adjustments {
@@ -87,6 +92,9 @@ impl Adjustments {
     #[must_use]
     pub fn describe(&self, request: &ChatRequest) -> Vec<String> {
         let mut lost = Vec::new();
+        if self.responses_api {
+            lost.push("sent to the Responses API".to_owned());
+        }
         if self.dropped.contains(&Field::Temperature) && request.temperature.is_some() {
             lost.push("temperature left out".to_owned());
         }

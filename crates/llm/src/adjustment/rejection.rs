@@ -74,6 +74,10 @@ pub(crate) fn next_adjustment(
     }
     let sent = tried.apply(request);
     let lasting = |adjustments| Some(NextAdjustment { adjustments, lasting: true });
+    let may_change_api = kind == ConnectionKind::OpenAi && !tried.responses_api;
+    if may_change_api && rejection.asks_for_responses_api() {
+        return lasting(Adjustments { responses_api: true, ..tried.clone() });
+    }
     if rejection.rejects_tools() && !sent.tools.is_empty() && sent.tools_optional {
         return lasting(with_dropped(tried, Field::Tools));
     }
@@ -89,6 +93,12 @@ pub(crate) fn next_adjustment(
     {
         let adjustments = Adjustments { max_tokens: Some(allowed.tokens), ..tried.clone() };
         return Some(NextAdjustment { adjustments, lasting: !allowed.of_this_prompt });
+    }
+    if rejection.names(&["include", "encrypted content"])
+        && !tried.dropped.contains(&Field::EncryptedReasoning)
+        && (tried.responses_api || kind == ConnectionKind::OpenAiResponses)
+    {
+        return lasting(with_dropped(tried, Field::EncryptedReasoning));
     }
     if sent.temperature.is_some() && rejection.names(&["temperature"]) {
         return lasting(with_dropped(tried, Field::Temperature));
@@ -211,6 +221,15 @@ impl Rejection {
         };
         let excess = number("requested ")?.checked_sub(number("limit ")?)?;
         sent.max_tokens.checked_sub(excess).filter(|left| *left >= MIN_TOKENS)
+    }
+
+    /// Whether the server offers the model in the Responses API only, or in Chat Completions
+    /// not with these fields. Of some models OpenAI says that they are no chat models, and
+    /// Azure names the operation.
+    fn asks_for_responses_api(&self) -> bool {
+        let words =
+            ["v1/responses", "this is not a chat model", "chatcompletion operation does not work"];
+        matches!(self.status, 400 | 404) && words.iter().any(|words| self.message.contains(words))
     }
 
     /// Whether the server or the model supports no tools. OpenRouter says so with a 404,

@@ -1,6 +1,6 @@
 //! Responses that do not start, stall, drip, are truncated or never end.
 
-use super::{BOTH, OPTIONS, env, rig_with};
+use super::{OPTIONS, PROTOCOLS, env, rig_with};
 use crate::http::HttpOptions;
 use crate::testing::chat_request;
 use domain::ConnectionKind;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 #[tokio::test]
 async fn stalled_response_hits_idle_timeout() {
     let options = HttpOptions { idle_timeout: Duration::from_millis(100), ..OPTIONS };
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let drip = Script::of([Rule::always(Action::Drip { every_ms: 2_000 })]);
         let env = rig_with(kind, drip, options).await;
         let error = env.error().await;
@@ -78,7 +78,7 @@ async fn outcomes(mock: &MockProvider) -> Vec<Outcome> {
 
 #[tokio::test]
 async fn oversized_response_is_not_read_completely() {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let began = Instant::now();
         let env =
             env(kind, Script::of([Rule::always(Action::OversizedBody(500 * 1024 * 1024))])).await;
@@ -100,7 +100,7 @@ fn default_body_limit_is_four_mebibytes() {
 
 #[tokio::test]
 async fn truncated_response_is_retried() {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let env = env(kind, Script::of([Rule::first(2, Action::TruncateBody)])).await;
         let reply = env.call(&env.outbound(), Duration::from_secs(10)).await.expect("a reply");
         assert_eq!((reply.attempts, env.mock.request_log().len()), (3, 3));

@@ -1,6 +1,6 @@
 //! The decisions for error responses, and the redaction of keys.
 
-use super::{BOTH, OPTIONS, env, http, rig_with};
+use super::{OPTIONS, PROTOCOLS, env, http, rig_with};
 use crate::http::HttpOptions;
 use crate::openai::OpenAi;
 use crate::testing::chat_request;
@@ -30,7 +30,7 @@ use uuid::Uuid;
 #[case(Action::Json(json!({ "object": "list" })), Decision::Retry)]
 #[tokio::test]
 async fn every_response_has_its_decision(#[case] action: Action, #[case] decision: Decision) {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let env = env(kind, Script::of([Rule::always(action.clone())])).await;
         let error = env.error().await;
         assert_eq!(error.decision, decision, "{kind:?}: {}", error.message);
@@ -78,7 +78,7 @@ async fn suspension_ignores_clock_that_is_set_back() {
 
 #[tokio::test]
 async fn error_messages_never_contain_the_key() {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         for status in [400, 401, 403, 429, 500] {
             let body = json!({ "error": { "message": "Incorrect API key provided: test-key" } });
             let action = Action::Status { status, body, headers: [].into() };
@@ -95,7 +95,7 @@ async fn error_messages_never_contain_the_key() {
 #[tokio::test]
 async fn private_addresses_are_never_dialed_unless_allowed() {
     let options = HttpOptions { allow_private_urls: false, ..OPTIONS };
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let mut env = rig_with(kind, Script::default(), options).await;
         let port = env.mock.addr.port();
         for host in ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"] {

@@ -1,6 +1,6 @@
 //! Structured output, also of servers that reject `response_format`.
 
-use super::{BOTH, OPTIONS, env, http};
+use super::{OPTIONS, PROTOCOLS, env, http};
 use crate::adjustment::OutputForm;
 use crate::testing::chat_request;
 use crate::{AdjustmentKey, AdjustmentSink, Adjustments, Connector, Learned};
@@ -20,8 +20,8 @@ fn form() -> OutputSchema {
 }
 
 #[tokio::test]
-async fn structured_output_works_with_both_protocols() {
-    for kind in BOTH {
+async fn structured_output_works_with_all_protocols() {
+    for kind in PROTOCOLS {
         let env = env(kind, Script::default()).await;
         let reply = env
             .chat_request(&ChatRequest { output: Some(form()), ..chat_request("hi") })

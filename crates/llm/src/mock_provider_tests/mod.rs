@@ -6,6 +6,7 @@ mod errors;
 mod forms;
 mod providers;
 mod rate_limits;
+mod responses;
 mod scripting;
 mod wire;
 
@@ -97,4 +98,5 @@ impl TestEnv {
     }
 }
 
-const BOTH: [ConnectionKind; 2] = [ConnectionKind::Anthropic, ConnectionKind::OpenAi];
+const PROTOCOLS: [ConnectionKind; 3] =
+    [ConnectionKind::Anthropic, ConnectionKind::OpenAi, ConnectionKind::OpenAiResponses];

@@ -1,6 +1,6 @@
 //! Limits that a server reports, or enforces by rejections.
 
-use super::{BOTH, env};
+use super::{PROTOCOLS, env};
 use crate::testing::chat_request;
 use domain::ConnectionKind;
 use mock_provider::{MockProvider, Outcome, RetryAfter, Script, WindowLimit};
@@ -47,7 +47,7 @@ async fn reported_limit_is_respected_without_rejections() {
 
 #[tokio::test]
 async fn limits_are_read_from_successes_and_rejections() {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let limit = WindowLimit { max: 1, window_ms: 60_000, retry_after: RetryAfter::None };
         let env = env(kind, Script { rate_limit: Some(limit), ..Script::default() }).await;
         let rate_limits = env

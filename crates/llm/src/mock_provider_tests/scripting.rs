@@ -1,6 +1,6 @@
 //! The scripted behavior of the mock provider that other tests rely on.
 
-use super::{BOTH, env};
+use super::{PROTOCOLS, env};
 use crate::testing::chat_request;
 use domain::ConnectionKind;
 use mock_provider::{Action, Outcome, Role, Rule, Script, When};
@@ -36,7 +36,9 @@ async fn mock_provider_replies_as_judge_and_simulated_user() {
         fixtures::says("Yes.\nI can help with that: Hello?"),
     ]);
     let case = Case { agent: &agent, scenario: &scenario, transcript: &turns, end_reason: None };
-    for (kind, reject_response_format) in [(BOTH[0], false), (BOTH[1], false), (BOTH[1], true)] {
+    for (kind, reject_response_format) in
+        [(PROTOCOLS[0], false), (PROTOCOLS[1], false), (PROTOCOLS[1], true)]
+    {
         let script = Script { reject_response_format, ..Script::default() };
         let env = env(kind, script).await;
         let raw = env.chat_request(&judge_request(&case, "m")).await.expect("a reply").text;

@@ -1,6 +1,6 @@
 //! The requests of both protocols.
 
-use super::{BOTH, env};
+use super::{PROTOCOLS, env};
 use crate::testing::chat_request;
 use domain::{ConnectionKind, FinishReason, ToolCall};
 use llm_types::{ChatRequest, Message, Progress, ToolSpec};
@@ -88,7 +88,7 @@ async fn openai_request_format() {
 
 #[tokio::test]
 async fn no_key_is_sent_if_none_is_configured() {
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let mut env = env(kind, Script::default()).await;
         env.endpoint.key = None;
         env.chat_request(&chat_request("hi")).await.expect("a reply");
@@ -97,7 +97,7 @@ async fn no_key_is_sent_if_none_is_configured() {
 }
 
 #[tokio::test]
-async fn tool_calls_work_with_both_protocols() {
+async fn tool_calls_work_with_all_protocols() {
     let calls = vec![
         mock_provider::ToolCall {
             name: "look_up".into(),
@@ -105,7 +105,7 @@ async fn tool_calls_work_with_both_protocols() {
         },
         mock_provider::ToolCall { name: "look_up".into(), arguments: json!({}) },
     ];
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let env = env(kind, Script::of([Rule::always(Action::ToolCalls(calls.clone()))])).await;
         let reply = env.chat_request(&request_with_tool_result()).await.expect("a reply");
         assert_eq!(
@@ -155,7 +155,7 @@ async fn streamed_answer_equals_the_whole_one() {
         arguments: json!({ "text": "ü and much more than one part can carry", "n": [1, null] }),
     }];
     let tools = Rule::first(2, Action::ToolCalls(calls));
-    for kind in BOTH {
+    for kind in PROTOCOLS {
         let env = env(kind, Script::of([tools.clone()])).await;
         for request in [request_with_tool_result(), chat_request("Tell me a long story, please.")] {
             let whole = env.chat_request(&request).await.expect("a reply");

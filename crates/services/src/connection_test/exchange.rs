@@ -25,6 +25,7 @@ pub(super) fn request_line(endpoint: &Endpoint, model: &str) -> String {
     let path = match endpoint.kind {
         ConnectionKind::Anthropic => "/v1/messages",
         ConnectionKind::OpenAi => "/chat/completions",
+        ConnectionKind::OpenAiResponses => "/responses",
         ConnectionKind::Demo => return format!("demo (no network)\nmodel: {model}"),
         // Only the agents of the connection know what to send.
         ConnectionKind::HttpAgent => return endpoint.base_url.clone(),
