@@ -19,6 +19,9 @@ const ALLOWED: Table = &[
     ("http-agent", "domain llm-types"),
     ("demo-model", "conversation domain judge llm-types"),
     ("importers", "domain"),
+    ("statistics", ""),
+    // Reports show the statistics of suites.
+    ("reports", "domain statistics"),
     // Pages.
     ("app", "domain"),
     ("frontend", "app"),
@@ -58,6 +61,8 @@ const FORBIDDEN: Table = &[
     ("http-agent", "tokio sqlx reqwest axum leptos"),
     ("judge", "tokio sqlx reqwest axum leptos"),
     ("importers", "tokio sqlx reqwest axum leptos"),
+    ("statistics", "tokio sqlx reqwest axum leptos"),
+    ("reports", "tokio sqlx reqwest axum leptos"),
     // It waits for its artificial delays with tokio.
     ("demo-model", "sqlx reqwest axum leptos"),
     ("clock", "sqlx reqwest axum leptos"),
