@@ -38,11 +38,11 @@ const ALLOWED: Table = &[
     ("engine", "clock conversation domain http-agent judge llm llm-types store telemetry"),
     // `services` converts the files of an import with `importers`.
     ("services", "clock conversation domain engine importers judge llm llm-types store telemetry"),
-    // The binary. No crate depends on it.
+    // The binary. No crate depends on it. It writes suites as files with `reports`.
     (
         "server",
-        "app clock conversation demo-model domain engine judge llm llm-types services store \
-         store-sqlite telemetry",
+        "app clock conversation demo-model domain engine judge llm llm-types reports services \
+         store store-sqlite telemetry",
     ),
     // Test harness. No crate above depends on it, except for its tests.
     ("mock-provider", ""),

@@ -1,11 +1,11 @@
-//! A suite for tests, with a text of the test in every field that users and models write.
+//! Suites and runs for tests, with a text of the test in every field that users and models write.
 
 use crate::{Format, Report, ReportWriter};
 use domain::{Run, RunStatus, Suite, Timestamp};
 use serde_json::{Value, json};
 
-/// The statuses of the runs of one suite, in pairs of two repeats per scenario.
-pub(crate) const EVERY_STATUS: &[RunStatus] = &[
+/// The statuses of the runs of one suite. Two runs are the repeats of one scenario.
+pub const EVERY_STATUS: &[RunStatus] = &[
     RunStatus::Passed,
     RunStatus::Failed,
     RunStatus::Inconclusive,
@@ -17,7 +17,8 @@ pub(crate) const EVERY_STATUS: &[RunStatus] = &[
 ];
 
 /// An id that contains `number`.
-pub(crate) fn id(number: usize) -> String {
+#[must_use]
+pub fn id(number: usize) -> String {
     format!("01890000-0000-7000-8000-{number:012}")
 }
 
@@ -51,7 +52,11 @@ fn turn(index: usize, speaker: &str, text: &str) -> Value {
 }
 
 /// A run with its transcript and evaluation. Two runs share a scenario.
-pub(crate) fn run(number: usize, status: RunStatus, text: &str) -> Run {
+///
+/// # Panics
+/// If the fixture is not a run.
+#[must_use]
+pub fn run(number: usize, status: RunStatus, text: &str) -> Run {
     let error = json!({"kind": "rate_limited", "message": text, "retryable": true});
     let usage = json!({"calls": 1, "input_tokens": 10, "output_tokens": 2, "cost_usd": null});
     let evaluations = match status {
@@ -79,7 +84,11 @@ pub(crate) fn run(number: usize, status: RunStatus, text: &str) -> Run {
 }
 
 /// A suite with a run of each status, whose runs have no transcripts yet.
-pub(crate) fn suite(statuses: &[RunStatus], text: &str) -> Suite {
+///
+/// # Panics
+/// If the fixture is not a suite.
+#[must_use]
+pub fn suite(statuses: &[RunStatus], text: &str) -> Suite {
     let runs = statuses.iter().enumerate().map(|(n, status)| Run {
         transcript: None,
         evaluations: None,
@@ -100,13 +109,22 @@ pub(crate) fn suite(statuses: &[RunStatus], text: &str) -> Suite {
     serde_json::from_value(suite).expect("a suite")
 }
 
-pub(crate) fn report(statuses: &[RunStatus], text: &str) -> Report {
+/// The report of [`suite`].
+///
+/// # Panics
+/// If the fixture is not a suite.
+#[must_use]
+pub fn report(statuses: &[RunStatus], text: &str) -> Report {
     let now = Timestamp::parse("2026-01-31T12:01:00Z").expect("a time");
     Report::new(suite(statuses, text), Some("https://rehearsal.example".to_owned()), now)
 }
 
 /// The whole file.
-pub(crate) fn render(statuses: &[RunStatus], text: &str, format: Format) -> String {
+///
+/// # Panics
+/// If the file cannot be written.
+#[must_use]
+pub fn render(statuses: &[RunStatus], text: &str, format: Format) -> String {
     let mut writer = ReportWriter::new(report(statuses, text), format);
     let mut file = writer.begin().expect("a beginning");
     for (index, status) in statuses.iter().enumerate() {

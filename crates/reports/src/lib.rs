@@ -18,8 +18,8 @@ mod summary;
 mod text;
 mod writer;
 
-#[cfg(test)]
-mod fixtures;
+#[cfg(any(test, feature = "testing"))]
+pub mod fixtures;
 #[cfg(test)]
 mod tests;
 

@@ -16,6 +16,7 @@ mod ownership;
 mod private_files;
 mod query_plans;
 mod recordings;
+mod reports;
 mod shutdown;
 mod single_engine;
 mod stuck_threads;

@@ -82,8 +82,26 @@ fn show(data: SuiteData, run: Memo<Option<String>>) -> AnyView {
             </div>
             {transcript::panel(live)}
         </div>
+        {downloads(&suite)}
     }
     .into_any()
+}
+
+/// Links to the reports, which also work while the suite runs. `external` keeps the router
+/// from taking them for pages.
+fn downloads(suite: &Suite) -> AnyView {
+    let formats = [
+        ("html", "HTML"),
+        ("xml", "JUnit XML"),
+        ("csv", "CSV"),
+        ("json", "JSON"),
+        ("md", "Markdown"),
+    ];
+    let links = formats.into_iter().map(|(extension, label)| {
+        let href = format!("/api/v1/suites/{}/report.{extension}", suite.id);
+        view! { " " <a href=href rel="external">{label}</a> }
+    });
+    view! { <p class="hint">"Download a report:" {links.collect_view()}</p> }.into_any()
 }
 
 fn about(suite: &Suite) -> AnyView {

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod openapi;
 mod paging;
+mod reports;
 mod runs;
 mod scenarios;
 mod settings;
@@ -58,6 +59,7 @@ fn documented_router() -> OpenApiRouter<HttpState> {
         .merge(settings::routes())
         .merge(tokens::routes())
         .merge(suites::routes())
+        .merge(reports::routes())
         .merge(runs::routes())
         .merge(events::routes());
     let mut router = OpenApiRouter::with_openapi(openapi::base_document()).nest(PREFIX, areas);
