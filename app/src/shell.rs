@@ -204,6 +204,9 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/settings/connections/new")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/connections/:id")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/models")) view=P::setup(SetupRoute::Models) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/profiles")) view=P::setup(SetupRoute::Profiles) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/profiles/new")) view=P::setup(SetupRoute::Profile) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/profiles/:id")) view=P::setup(SetupRoute::Profile) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/tokens")) view=P::setup(SetupRoute::Tokens) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/account")) view=P::setup(SetupRoute::Account) ssr=ASYNC/>
         </Routes>

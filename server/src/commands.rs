@@ -298,6 +298,7 @@ fn print_report(report: &ImportReport) {
         let kind = match document.kind {
             domain::services::ImportKind::Agent => "agent",
             domain::services::ImportKind::Scenario => "scenario",
+            domain::services::ImportKind::Profile => "test profile",
         };
         println!("{kind} {}", document.name);
         for problem in &document.problems {

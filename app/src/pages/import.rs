@@ -51,7 +51,7 @@ fn file_form() -> AnyView {
         <section aria-labelledby="files-head">
             <h2 id="files-head">"Files"</h2>
             <p class="hint">
-                "Agents and scenarios of Rehearsal (YAML or JSON) · Retell agents, LLMs, conversation flows and test cases · "
+                "Agents, scenarios and test profiles of Rehearsal (YAML or JSON) · Retell agents, LLMs, conversation flows and test cases · "
                 "Vapi assistants and squads · τ²-bench tasks, together with their policy · recorded tau-bench conversations · "
                 "an agent’s prompt (Markdown). The format is detected. Nothing is saved before you have seen the result."
             </p>
@@ -145,6 +145,7 @@ fn documents(documents: Vec<ImportedDocument>) -> AnyView {
         let (kind, path) = match document.kind {
             ImportKind::Agent => ("Agent", "agents"),
             ImportKind::Scenario => ("Scenario", "scenarios"),
+            ImportKind::Profile => ("Test profile", "settings/profiles"),
         };
         let name = match document.id {
             Some(id) => view! { <a href=format!("/{path}/{id}")>{document.name}</a> }.into_any(),

@@ -20,6 +20,8 @@ use super::settings::account::AccountPage;
 use super::settings::connection::ConnectionPage;
 use super::settings::connections::ConnectionsPage;
 use super::settings::models::ModelsPage;
+use super::settings::profile::ProfilePage;
+use super::settings::profiles::ProfilesPage;
 use super::settings::tokens::TokensPage;
 use super::suite::SuitePage;
 use super::suites::list::SuitesPage;
@@ -67,6 +69,9 @@ pub enum SetupRoute {
     Connections,
     Connection,
     Models,
+    Profiles,
+    /// An existing test profile or, without an ID in the path, a new one.
+    Profile,
     Tokens,
     Account,
 }
@@ -121,6 +126,8 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
         SetupRoute::Connections => ConnectionsPage().into_any(),
         SetupRoute::Connection => ConnectionPage().into_any(),
         SetupRoute::Models => ModelsPage().into_any(),
+        SetupRoute::Profiles => ProfilesPage().into_any(),
+        SetupRoute::Profile => ProfilePage().into_any(),
         SetupRoute::Tokens => TokensPage().into_any(),
         SetupRoute::Account => AccountPage().into_any(),
     })

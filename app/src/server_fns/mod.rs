@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod agents;
 pub mod home;
 pub mod imports;
+pub mod profiles;
 pub mod runs;
 pub mod scenarios;
 pub mod settings;
@@ -17,7 +18,7 @@ pub mod suites;
 #[cfg(feature = "ssr")]
 pub(crate) mod request;
 
-use crate::domain::{Connection, Suite};
+use crate::domain::{Connection, Profile, Suite};
 use crate::error::{AppError, ErrorCode};
 use crate::services::{ListPage, SavedForm};
 use leptos::prelude::*;
@@ -115,6 +116,10 @@ queries! {
     Connection(ConnectionQuery { id: Option<String>, preset: Option<String>, saved_form: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
     /// The models that judge and that simulate users.
     Models(ModelsQuery { saved_form: Option<String> }) -> settings::ModelsData = settings::models_form;
+    /// Test profiles by name.
+    Profiles(ProfilesQuery {}) -> Vec<Profile> = profiles::profiles;
+    /// The editor of a test profile; without an id, of a new one.
+    Profile(ProfileQuery { id: Option<String>, saved_form: Option<String> }) -> profiles::ProfileData = profiles::profile_form;
     /// API tokens.
     Tokens(TokensQuery { saved_form: Option<String> }) -> settings::TokensData = settings::tokens_form;
     /// The account of the user.

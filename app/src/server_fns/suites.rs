@@ -25,6 +25,8 @@ pub struct StartParams {
     pub filter: ScenarioFilterParams,
     pub repeats: String,
     pub concurrency: String,
+    /// The id of the test profile; empty for none.
+    pub profile: String,
     pub note: String,
     /// Start even if a suite with one of the scenarios is unfinished.
     pub allow_parallel: bool,
@@ -44,7 +46,7 @@ impl StartParams {
     fn request(&self) -> Result<Option<crate::domain::StartSuite>, Problems> {
         let mut draft = serde_json::json!({
             "agent_id": self.agent, "repeats": self.repeats, "concurrency": self.concurrency,
-            "note": self.note, "allow_parallel": self.allow_parallel,
+            "profile": self.profile, "note": self.note, "allow_parallel": self.allow_parallel,
             "skip_incompatible": self.skip_incompatible,
         });
         if self.all {
@@ -75,6 +77,7 @@ pub struct StartData {
     pub key: String,
     pub params: StartParams,
     pub agents: Vec<Choice>,
+    pub profiles: Vec<Choice>,
     /// The scenarios to select from; selected ones come first.
     pub scenarios: Vec<Choice>,
     /// The rejected input to restore.
@@ -155,7 +158,8 @@ pub(super) async fn start_form(StartQuery { params }: StartQuery) -> Result<Star
         about: agent.spec.model,
     });
     let (agents, key) = (agents.collect(), services.suites.new_idempotency_key());
-    Ok(StartData { key, params, agents, scenarios, rejected })
+    let profiles = super::profiles::choices(&caller).await?;
+    Ok(StartData { key, params, agents, profiles, scenarios, rejected })
 }
 
 #[cfg(feature = "ssr")]
@@ -234,6 +238,7 @@ fn from_draft(draft: &crate::domain::Draft) -> StartParams {
         },
         repeats: draft.text("repeats"),
         concurrency: draft.text("concurrency"),
+        profile: draft.text("profile"),
         note: draft.text("note"),
         allow_parallel: draft.flag("allow_parallel", false),
         skip_incompatible: draft.flag("skip_incompatible", false),

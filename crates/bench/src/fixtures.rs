@@ -65,6 +65,8 @@ pub(crate) async fn create_suite(
         user_id,
         agent,
         model_snapshot: ModelSnapshot::all(&model),
+        profile: None,
+        variables_at: Some(at),
         concurrency: 64,
         repeats: 1,
         note: String::new(),

@@ -8,6 +8,8 @@
 //! - [`answer_call`] and [`refuse_call`] answer tool calls.
 //!   [`simulated_result_request`] and [`parse_simulated_result`] let a model generate
 //!   the result.
+//! - [`RunVariables`] are the variables of a run, and [`SecretValues`] keep secret ones out
+//!   of what is stored.
 //! - [`scenario_of_conversation`] makes a scenario from a chat.
 //!
 //! Requests leave [`ChatRequest::call_id`](llm_types::ChatRequest) empty; the caller
@@ -16,7 +18,9 @@
 mod chat_scenario;
 pub mod json_reply;
 mod request;
+mod run_variables;
 mod schema_measure;
+mod secret_values;
 pub mod sections;
 mod simulated_tool;
 mod simulated_user;
@@ -26,6 +30,8 @@ mod tools;
 
 pub use chat_scenario::scenario_of_conversation;
 pub use request::agent_request;
+pub use run_variables::{RunVariables, is_time_zone};
+pub use secret_values::SecretValues;
 pub use simulated_tool::{
     SIMULATED_RESULT_SCHEMA, parse_simulated_result, simulated_result_request,
 };

@@ -7,6 +7,10 @@ use serde_json::json;
 /// Replaces a blank agent turn, because providers reject empty messages.
 const NO_ANSWER: &str = "(no answer)";
 
+/// Precedes the first message of an agent that speaks first, because providers expect a
+/// message of the user at the beginning.
+const BEGINNING: &str = "(The conversation begins.)";
+
 /// Builds the request to the agent's model. Lists the tools even if `allow_tools` is
 /// false, because providers reject a conversation that calls unlisted tools; the request
 /// then forbids tool calls.
@@ -15,7 +19,7 @@ pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) 
     ChatRequest {
         model: agent.model.clone(),
         system: agent.system_prompt.clone(),
-        messages: transcript.iter().map(message).collect(),
+        messages: messages(transcript),
         tools: tools(agent),
         tools_optional: agent.tools.is_empty(),
         no_tool_calls: !allow_tools,
@@ -26,6 +30,12 @@ pub fn agent_request(agent: &AgentSpec, transcript: &[Turn], allow_tools: bool) 
         extra_body: agent.extra_body.clone(),
         ..ChatRequest::default()
     }
+}
+
+fn messages(transcript: &[Turn]) -> Vec<Message> {
+    let agent_begins = transcript.first().is_some_and(|turn| turn.speaker == Speaker::Agent);
+    let beginning = agent_begins.then(|| Message::User(BEGINNING.to_owned()));
+    beginning.into_iter().chain(transcript.iter().map(message)).collect()
 }
 
 fn message(turn: &Turn) -> Message {

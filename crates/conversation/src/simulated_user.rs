@@ -118,7 +118,11 @@ fn system_prompt(scenario: &ScenarioSpec) -> String {
 /// become assistant messages. Omits tool calls and results.
 fn swap_roles(transcript: &[Turn]) -> Vec<Message> {
     let mut messages = Vec::new();
-    let mut agent_texts = vec![FIRST_MESSAGE.to_owned()];
+    let agent_begins = transcript.first().is_some_and(|turn| turn.speaker == Speaker::Agent);
+    let mut agent_texts = Vec::new();
+    if !agent_begins {
+        agent_texts.push(FIRST_MESSAGE.to_owned());
+    }
     for turn in transcript {
         match turn.speaker {
             Speaker::Tool => {}

@@ -7,7 +7,7 @@ use super::model_options::{ReasoningEffort, read_effort, read_extra_body};
 use super::problem::{Problem, Problems};
 use super::timestamp::Timestamp;
 use super::tool_name::read_tool_name;
-use super::{Draft, DraftReader, limits};
+use super::{Draft, DraftReader, is_blank, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -41,6 +41,10 @@ pub struct AgentSpec {
     pub category: String,
     /// At most 64 KiB. Blank only for an agent that is called over HTTP.
     pub system_prompt: String,
+    /// What the agent says before the user says anything; absent if the user begins. Only
+    /// for an agent with a prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin_message: Option<String>,
     /// The connection to the provider of the model, or to the deployed agent.
     pub connection_id: ConnectionId,
     /// Name of the model at the provider. Empty only for an agent that is called over HTTP.
@@ -102,6 +106,12 @@ impl AgentSpec {
         } else {
             reader.required_text("system_prompt", limits::SYSTEM_PROMPT)
         };
+        let begin_message = reader.text("begin_message", limits::MESSAGE);
+        let begin_message = Some(begin_message).filter(|message| !is_blank(message));
+        if is_deployed && begin_message.is_some() {
+            let message = "is possible for an agent with a prompt only; see http.begins";
+            reader.problem("begin_message", message);
+        }
         let connection = reader.text("connection_id", limits::NAME);
         let connection_id = connection.parse::<ConnectionId>().ok();
         // The reader has already reported values that are not text.
@@ -131,6 +141,7 @@ impl AgentSpec {
             description,
             category,
             system_prompt,
+            begin_message,
             connection_id: connection_id?,
             model,
             temperature,
@@ -146,7 +157,8 @@ impl AgentSpec {
     /// Whether the agent speaks first.
     #[must_use]
     pub fn begins(&self) -> bool {
-        self.http.as_ref().is_some_and(|http| http.begins == Begins::Agent)
+        self.begin_message.is_some()
+            || self.http.as_ref().is_some_and(|http| http.begins == Begins::Agent)
     }
 
     /// What the judge reads about the agent: its system prompt, or what it is for.

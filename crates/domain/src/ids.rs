@@ -47,6 +47,8 @@ ids! {
     ConnectionId,
     AgentId,
     ScenarioId,
+    /// A test profile.
+    ProfileId,
     SuiteId,
     RunId,
     EvaluationId,

@@ -16,6 +16,8 @@ mod draft_reader;
 pub mod error;
 mod evaluation;
 mod event;
+mod fill_agent;
+mod fill_scenario;
 pub mod form;
 pub mod http_agent;
 mod ids;
@@ -23,6 +25,7 @@ mod model_options;
 mod newest_revisions;
 mod preflight;
 mod problem;
+mod profile;
 mod run;
 mod scenario;
 mod scenario_form;
@@ -32,12 +35,14 @@ mod settings;
 mod start_parse;
 mod string_enum;
 mod suite;
+pub mod template;
 mod text;
 mod text_pattern;
 mod timestamp;
 mod tool_name;
 mod turn;
 pub mod url;
+pub mod variables;
 
 #[cfg(test)]
 mod agent_tests;
@@ -78,13 +83,16 @@ pub use event::{
     FinishedEvent, ProgressEvent, RunEvent, SuiteEvent, SuiteSnapshot, TurnEvent, WaitingRuns,
 };
 pub use ids::{
-    AgentId, ConnectionId, EvaluationId, NewTokenId, RunId, SavedFormId, ScenarioId, SpaceId,
-    SuiteId, TokenId, UserId,
+    AgentId, ConnectionId, EvaluationId, NewTokenId, ProfileId, RunId, SavedFormId, ScenarioId,
+    SpaceId, SuiteId, TokenId, UserId,
 };
 pub use model_options::{ModelOptions, ReasoningEffort};
 pub use newest_revisions::NewestRevisions;
 pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
 pub use problem::{Problem, Problems};
+pub use profile::{
+    Profile, ProfileRef, ProfileSpec, Variable, remove_secret_variables, secret_placeholder,
+};
 pub use run::{
     AgentRef, EndReason, ErrorKind, FinishReason, RoleUsage, Run, RunError, RunStatus, ScenarioRef,
     Speaker, Stage, TokenParts, Usage, WaitReason, Waiting,
@@ -156,6 +164,10 @@ pub mod limits {
     pub const AGENTS_PER_USER: u32 = 1000;
     /// Maximum number of scenarios of one user, without the built-in ones.
     pub const SCENARIOS_PER_USER: u32 = 10_000;
+    /// Maximum number of test profiles of one user.
+    pub const PROFILES_PER_USER: u32 = 100;
+    /// Maximum size of the value of a variable, in bytes.
+    pub const VARIABLE: usize = 8 * 1024;
     /// Maximum number of rejected forms of one user that are kept.
     pub const SAVED_FORMS_PER_USER: u32 = 200;
     /// Maximum size of all rejected forms of one user that are kept, in bytes.

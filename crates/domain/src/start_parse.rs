@@ -1,6 +1,6 @@
 //! Validation of requests to start a suite.
 
-use super::ids::{AgentId, ScenarioId};
+use super::ids::{AgentId, ProfileId, ScenarioId};
 use super::problem::{Problem, Problems};
 use super::settings::ModelChoice;
 use super::suite::{ScenarioFilter, StartSuite};
@@ -56,6 +56,7 @@ impl StartSuite {
         let allow_parallel = reader.flag("allow_parallel", false);
         let skip_incompatible = reader.flag("skip_incompatible", false);
         let expected_runs = reader.optional_integer("expected_runs", 1, u32::MAX);
+        let profile = profile(&mut reader);
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
         reader.deny_unknown_fields(&["idempotency_key"]);
@@ -69,6 +70,7 @@ impl StartSuite {
             allow_parallel,
             skip_incompatible,
             expected_runs,
+            profile,
             judge,
             simulated_user,
         })
@@ -117,6 +119,16 @@ fn agent(reader: &mut DraftReader<'_>) -> Option<AgentId> {
     if id.is_none() {
         let message = if is_blank(&text) { "must be selected" } else { "is not an agent id" };
         reader.problem("agent_id", message);
+    }
+    id
+}
+
+/// The id of a test profile; `None` if absent or blank.
+fn profile(reader: &mut DraftReader<'_>) -> Option<ProfileId> {
+    let text = reader.text("profile", limits::NAME);
+    let id = text.parse::<ProfileId>().ok();
+    if id.is_none() && !is_blank(&text) {
+        reader.problem("profile", "is not the id of a test profile");
     }
     id
 }

@@ -1,6 +1,7 @@
 //! Suites: runs that were started together.
 
-use super::ids::{AgentId, ScenarioId, SuiteId};
+use super::ids::{AgentId, ProfileId, ScenarioId, SuiteId};
+use super::profile::ProfileRef;
 use super::run::{AgentRef, Run, RunStatus};
 use super::scenario::{Category, Difficulty};
 use super::settings::ModelChoice;
@@ -136,6 +137,13 @@ pub struct Suite {
     pub parent_id: Option<SuiteId>,
     /// If this suite re-runs only a part of another one: the number of runs of the whole.
     pub part_of: Option<u32>,
+    /// The test profile with which the suite was started.
+    #[serde(default)]
+    pub profile: Option<ProfileRef>,
+    /// The time for which `{{today}}` and `{{now}}` stand in all runs; null for a suite from
+    /// before there were variables, whose texts are used as they are.
+    #[serde(default)]
+    pub variables_at: Option<Timestamp>,
     /// A note written by the user.
     pub note: String,
     pub created_at: Timestamp,
@@ -194,6 +202,9 @@ pub struct StartSuite {
     /// is started if it would be another number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_runs: Option<u32>,
+    /// The test profile with the values of the variables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileId>,
     /// Overrides the judge model of the settings.
     #[serde(default)]
     pub judge: Option<ModelChoice>,

@@ -223,9 +223,15 @@ async fn ask_until_readable<T>(
 /// Answers a tool call on a thread for blocking work, because the validation of the
 /// arguments may take a fraction of a second.
 async fn reply_to(run: &ActiveRun, call: &ToolCall) -> ToolReply {
-    let (scenario, agent, call) = (run.scenario.clone(), run.agent.clone(), call.clone());
+    let secrets = &run.variables.secrets;
+    let (scenario, agent) = (run.sent_scenario.clone(), run.agent.clone());
+    let call = secrets.reveal_call(call);
     let answered = tokio::task::spawn_blocking(move || answer_call(&scenario, &agent, &call));
     match answered.await {
+        Ok(ToolReply::Answer(outcome)) => {
+            let message = secrets.conceal(&outcome.message);
+            ToolReply::Answer(ToolOutcome { message, ..outcome })
+        }
         Ok(reply) => reply,
         Err(error) => match error.try_into_panic() {
             // It ends this run, as on its own thread.

@@ -15,6 +15,7 @@ use domain::{
 use http_agent::{Context, end_request, message_request, start_request};
 use llm::{ChatReply, ChatRequest, HttpCall, HttpReply};
 use serde_json::json;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use store::rows::Role;
@@ -54,7 +55,7 @@ pub(super) async fn send_message(run: &mut ActiveRun) -> Result<RunChange, RunIn
     }
     let intent = run.intent.as_ref().map(|intent| intent.id).unwrap_or_default();
     let id = run.row.unconfirmed_call.unwrap_or(intent);
-    let call = message_request(&agent, &context(run, &id.to_string()));
+    let call = message_request(&agent, &context(run, &sent_transcript(run), &id.to_string()));
     let is_repeatable = call.is_repeatable();
     let tracked_call = Some(TrackedCall { id, is_repeatable });
     let context = super::calling::CallContext { tracked_call, ..run.call_context(false) };
@@ -75,7 +76,8 @@ async fn start_session(
     run: &ActiveRun,
     agent: &Arc<HttpAgent>,
 ) -> Result<RunChange, RunInterrupted> {
-    let Some(call) = start_request(agent, &context(run, &run.call_id())) else {
+    let Some(call) = start_request(agent, &context(run, &sent_transcript(run), &run.call_id()))
+    else {
         return Ok(RunChange::default());
     };
     let connection = run.row.model_snapshot.agent.connection_id;
@@ -94,7 +96,8 @@ async fn start_session(
 /// matter to the run.
 pub(super) async fn end_session(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let agent = deployed(run)?;
-    let Some(call) = end_request(&agent, &context(run, &run.call_id())) else {
+    let Some(call) = end_request(&agent, &context(run, &sent_transcript(run), &run.call_id()))
+    else {
         return Ok(RunChange::default());
     };
     let mut limits = run.call_context(false);
@@ -125,10 +128,21 @@ fn request(run: &ActiveRun, call: HttpCall) -> ChatRequest {
     ChatRequest { call_id: run.call_id(), http: Some(Box::new(call)), ..ChatRequest::default() }
 }
 
-fn context<'a>(run: &'a ActiveRun, call_id: &'a str) -> Context<'a> {
+/// The transcript with secret values.
+fn sent_transcript(run: &ActiveRun) -> Cow<'_, [Turn]> {
+    let secrets = &run.variables.secrets;
+    if secrets.is_empty() {
+        Cow::Borrowed(&run.transcript)
+    } else {
+        Cow::Owned(secrets.reveal_turns(&run.transcript))
+    }
+}
+
+fn context<'a>(run: &'a ActiveRun, transcript: &'a [Turn], call_id: &'a str) -> Context<'a> {
     Context {
-        scenario: &run.scenario,
-        transcript: &run.transcript,
+        scenario: &run.sent_scenario,
+        variables: &run.variables.sent,
+        transcript,
         session_id: run.row.session_id.as_deref().unwrap_or_default(),
         run_id: run.row.id,
         call_id,

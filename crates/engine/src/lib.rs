@@ -9,6 +9,7 @@
 //! - `outages`: ends pending runs of connections that fail for too long.
 //! - `call_slots`: the concurrent calls of this process, fair between users.
 //! - `store_retry`: retries while the store is unavailable.
+//! - `variables`: fills in the variables of a run.
 //! - `registry`: the tasks of this process, and their stop signals.
 
 mod call_slots;
@@ -29,6 +30,7 @@ mod run_worker;
 mod store_retry;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use async_trait::async_trait;
 use call_slots::CallSlots;
@@ -38,9 +40,11 @@ use llm::Endpoint;
 use llm::outbound::Outbound;
 use outages::Outages;
 use registry::{Registration, Registry, Stop, StopSignal};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
+use store::queue::StoredProfile;
 use store::rows::ModelRef;
 use store::{SharedQueue, StoreResult};
 use tokio::sync::Notify;
@@ -48,7 +52,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Resolves a connection to its endpoint at the time of a call.
+/// Resolves a connection to its endpoint at the time of a call, and decrypts the secrets of
+/// test profiles.
 #[async_trait]
 pub trait Endpoints: Send + Sync + 'static {
     /// The endpoint of a connection, or the error with which the run ends: the
@@ -58,6 +63,14 @@ pub trait Endpoints: Send + Sync + 'static {
     /// [`StoreError::Unavailable`](store::StoreError::Unavailable): the
     /// caller may retry.
     async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>>;
+    /// The secret variables of a test profile by name.
+    ///
+    /// # Errors
+    /// The error with which the run ends: they cannot be decrypted.
+    fn profile_secrets(
+        &self,
+        profile: &StoredProfile,
+    ) -> Result<BTreeMap<String, String>, RunError>;
 }
 
 /// Limits of the engine; the settings document their defaults.

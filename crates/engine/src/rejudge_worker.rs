@@ -117,9 +117,11 @@ async fn judge(
         .map_err(|_| error(ErrorKind::InvalidScenario, damaged))?;
     let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|_| error(ErrorKind::InvalidAgent, damaged))?;
+    let texts = shared.fill_texts(agent, scenario, input.variables.as_ref());
+    let texts = texts.map_err(Interrupted::Error)?;
     let case = Case {
-        agent: &agent,
-        scenario: &scenario,
+        agent: &texts.agent,
+        scenario: &texts.scenario,
         transcript: &input.transcript,
         end_reason: run.end_reason,
     };

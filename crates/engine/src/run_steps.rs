@@ -5,10 +5,10 @@ use super::calling::{CallContext, CallInterrupted, HeldLease};
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use super::{Shared, conversation_driver, http_agent_driver, judge_driver};
-use conversation::{JudgingState, Step, next_step};
+use conversation::{JudgingState, RunVariables, Step, next_step};
 use domain::{
     AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec,
-    ToolCall, Turn, Usage,
+    Speaker, ToolCall, Turn, Usage,
 };
 use llm::outbound::{CallOrder, CallOutcome, CallTimes};
 use llm::{CallError, ChatReply, ChatRequest};
@@ -61,6 +61,9 @@ pub(super) struct ActiveRun {
     pub(super) lease: Lease,
     pub(super) agent: Arc<AgentSpec>,
     pub(super) scenario: Arc<ScenarioSpec>,
+    /// The scenario with secret values, which must not be stored.
+    pub(super) sent_scenario: Arc<ScenarioSpec>,
+    pub(super) variables: Arc<RunVariables>,
     pub(super) transcript: Vec<Turn>,
     pub(super) evaluation: Option<Evaluation>,
     pub(super) usage: Usage,
@@ -140,6 +143,12 @@ impl ActiveRun {
             let over = change.end_reason.or(self.row.end_reason);
             let evaluation = change.evaluation.as_deref().or(self.evaluation.as_ref());
             let agent_begins = over.is_none() && transcript.is_empty() && self.agent.begins();
+            if let Some(message) = self.agent.begin_message.as_ref().filter(|_| agent_begins) {
+                let turn = Turn::text(Speaker::Agent, message.clone(), self.shared.clock.now());
+                transcript.push(turn.clone());
+                change.turns.push(turn);
+                continue;
+            }
             let step = if agent_begins {
                 Step::CallAgent { allow_tools: true }
             } else {
@@ -269,11 +278,40 @@ impl ActiveRun {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> Result<(ChatReply, RunChange), RunInterrupted> {
-        self.call_in(&self.call_context(judging), connection, request).await
+        let context = self.call_context(judging);
+        if judging {
+            return self.exchange(&context, connection, request).await;
+        }
+        self.call_in(&context, connection, request).await
     }
 
-    /// Like [`call`](Self::call), in a context with other limits.
+    /// Like [`call`](Self::call) for a request to the agent or the simulated user, in a
+    /// context with other limits. Secret values are in the request and in no result.
     pub(super) async fn call_in(
+        &self,
+        context: &CallContext<'_>,
+        connection: ConnectionId,
+        request: &ChatRequest,
+    ) -> Result<(ChatReply, RunChange), RunInterrupted> {
+        let secrets = &self.variables.secrets;
+        if secrets.is_empty() {
+            return self.exchange(context, connection, request).await;
+        }
+        let request = secrets.reveal_request(request);
+        match self.exchange(context, connection, &request).await {
+            Ok((mut reply, change)) => {
+                secrets.conceal_reply(&mut reply);
+                Ok((reply, change))
+            }
+            Err(RunInterrupted::CallError(mut error, change)) => {
+                error.message = secrets.conceal(&error.message);
+                Err(RunInterrupted::CallError(error, change))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn exchange(
         &self,
         context: &CallContext<'_>,
         connection: ConnectionId,

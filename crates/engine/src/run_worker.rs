@@ -76,6 +76,8 @@ async fn execute(
         .map_err(|problems| damaged(ErrorKind::InvalidScenario, "scenario", problems))?;
     let agent = AgentSpec::parse(&Draft(input.agent.unwrap_or_default()))
         .map_err(|problems| damaged(ErrorKind::InvalidAgent, "agent", problems))?;
+    let texts = shared.fill_texts(agent, scenario, input.variables.as_ref());
+    let texts = texts.map_err(RunInterrupted::Error)?;
     let lease = row.lease();
     let usage = row.usage;
     let run = ActiveRun {
@@ -83,8 +85,10 @@ async fn execute(
         stop_signal: stop_signal.clone(),
         row,
         lease,
-        agent: Arc::new(agent),
-        scenario: Arc::new(scenario),
+        agent: texts.agent,
+        scenario: texts.scenario,
+        sent_scenario: texts.sent_scenario,
+        variables: texts.variables,
         transcript: input.transcript,
         evaluation: input.evaluation,
         usage,

@@ -33,10 +33,15 @@ impl BrowserSession {
 
     /// The status that the page of a run shows, in lower case.
     pub async fn run_status(&self, run: &str) -> String {
-        let request = self.client.get(format!("{}/runs/{run}", self.base));
+        first_chip(&self.page(&format!("/runs/{run}")).await).to_lowercase()
+    }
+
+    /// The HTML of a page.
+    pub async fn page(&self, path: &str) -> String {
+        let request = self.client.get(format!("{}{path}", self.base));
         let response = request.header(COOKIE, &self.cookie).send().await.unwrap();
-        assert!(response.status().is_success(), "/runs/{run}: {}", response.status());
-        first_chip(&response.text().await.unwrap()).to_lowercase()
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.text().await.unwrap()
     }
 }
 

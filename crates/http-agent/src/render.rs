@@ -1,10 +1,10 @@
 //! Rendering of request templates. Variables are substituted inside of parsed JSON, so no
 //! value can change the structure of a body.
 
-use domain::http_agent::{
-    HttpAgent, RequestTemplate, SessionIdPart, SessionMode, TemplatePart, split_template,
-};
+use domain::http_agent::{HttpAgent, RequestTemplate, SessionIdPart, SessionMode, split_template};
+use domain::template::Part;
 use domain::url::percent_encode;
+use domain::variables::Variables;
 use domain::{RunId, ScenarioSpec, Speaker, Turn};
 use llm_types::{HttpCall, HttpCallKind, RenderedRequest};
 use serde_json::{Value, json};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     pub scenario: &'a ScenarioSpec,
+    /// The variables of the test profile, and date and time.
+    pub variables: &'a Variables,
     pub transcript: &'a [Turn],
     /// Empty before the endpoint returned one.
     pub session_id: &'a str,
@@ -90,12 +92,12 @@ fn substitute(template: &str, context: &Context<'_>) -> String {
 
 /// Joins the parts of a template. The parser has refused templates that cannot be split.
 fn parts(template: &str, variable: &dyn Fn(&str) -> String) -> String {
-    let parts = split_template(template).unwrap_or_else(|_| vec![TemplatePart::Text(template)]);
+    let parts = split_template(template).unwrap_or_else(|_| vec![Part::Text(template)]);
     parts
         .into_iter()
         .map(|part| match part {
-            TemplatePart::Text(text) => text.to_owned(),
-            TemplatePart::Variable(name) => variable(name),
+            Part::Text(text) | Part::Invalid(text) => text.to_owned(),
+            Part::Variable(name) => variable(name),
         })
         .collect()
 }
@@ -109,7 +111,7 @@ fn json_value(template: &Value, context: &Context<'_>) -> Value {
     match template {
         Value::String(text) => match split_template(text).as_deref() {
             // A variable by itself keeps its type.
-            Ok([TemplatePart::Variable(name)]) => variable(name, context),
+            Ok([Part::Variable(name)]) => variable(name, context),
             _ => Value::String(substitute(text, context)),
         },
         Value::Array(list) => list.iter().map(|entry| json_value(entry, context)).collect(),
@@ -131,7 +133,7 @@ fn variable(name: &str, context: &Context<'_>) -> Value {
         "turn" => users().count().into(),
         "facts" => context.scenario.known_facts.clone().into(),
         "scenario" => context.scenario.name.clone().into(),
-        _ => Value::Null,
+        name => context.variables.get(name).map_or(Value::Null, Value::from),
     }
 }
 
@@ -182,8 +184,11 @@ mod tests {
         let transcript =
             turns(&[("user", "Hi \"you\"\n}"), ("agent", "Hello?"), ("user", "a/b&c")]);
         let scenario = scenario();
+        let mut variables = Variables::new(None);
+        variables.set("customer.name", "Lena {{message}} \"/".to_owned());
         let context = Context {
             scenario: &scenario,
+            variables: &variables,
             transcript: &transcript,
             session_id: "s/1",
             run_id: "018f2f1e-0000-7000-8000-000000000001".parse().expect("an id"),
@@ -214,6 +219,19 @@ mod tests {
         }));
         assert_eq!(request.path, "/s/s%2F1?q=a%2Fb%26c");
         assert_eq!(request.headers, [("X-Said".to_owned(), "Born 1990?Lives in Bonn".to_owned())]);
+    }
+
+    #[test]
+    fn variables_of_the_profile_are_substituted_once() {
+        let body =
+            json!({"m": "{{messages}}", "n": "{{customer.name}}", "e": "\\{{customer.name}}"});
+        let request = rendered(json!({"request": {"path": "/{{customer.name}}", "body": body}}));
+        let body = request.body.expect("a body");
+        assert_eq!(
+            (&body["n"], &body["e"]),
+            (&json!("Lena {{message}} \"/"), &json!("{{customer.name}}"))
+        );
+        assert_eq!(request.path, "/Lena%20%7B%7Bmessage%7D%7D%20%22%2F");
     }
 
     #[test]

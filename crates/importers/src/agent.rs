@@ -40,10 +40,12 @@ pub(crate) const TOOL_REASONS: &[(&[&str], &str)] = &[
     (&["strict"], "Rehearsal always checks arguments against the schema and reports mistakes."),
 ];
 
-/// The prompt, the tools and the model of an imported agent.
+/// The prompt, the first message, the tools and the model of an imported agent.
 pub(crate) struct AgentBuilder {
     pub(crate) name: String,
     pub(crate) prompt: String,
+    /// What the agent says before the user says anything; blank if the user begins.
+    pub(crate) begin_message: String,
     pub(crate) model: String,
     /// The path of the model in the file.
     pub(crate) model_path: String,
@@ -61,6 +63,7 @@ impl AgentBuilder {
         Self {
             name: name.to_owned(),
             prompt: String::new(),
+            begin_message: String::new(),
             model: String::new(),
             model_path: String::new(),
             temperature: None,
@@ -142,11 +145,15 @@ impl AgentBuilder {
             ));
         }
         self.prompt = fill_variables(&self.prompt, defaults, source);
+        let begin_message = fill_variables(&self.begin_message, defaults, source);
         let mut agent = Map::new();
         agent.insert("kind".to_owned(), "agent".into());
         let name: String = self.name.trim().chars().take(limits::NAME).collect();
         agent.insert("name".to_owned(), name.into());
         agent.insert("system_prompt".to_owned(), self.prompt.into());
+        if !begin_message.trim().is_empty() {
+            agent.insert("begin_message".to_owned(), begin_message.into());
+        }
         if !self.model.is_empty() {
             let reason = "The model is named as in the file. The connection must offer it under \
                           this name.";

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 /// Fields of the definition of an agent, or of its prompt, that have no counterpart.
 pub(crate) const REASONS: &[(&[&str], &str)] = &[
     (
-        &["begin_message", "start_speaker", "begin_after_user_silence_ms"],
-        "In a run the user always speaks first, so the agent's first message is not said.",
+        &["begin_after_user_silence_ms"],
+        "Nobody is silent in a run over text: either the agent or the user begins.",
     ),
     (
         &["knowledge_base_ids", "kb_config", "mcps"],
@@ -107,6 +107,24 @@ pub(crate) fn agent_export(source: Source<'_>, file: &str) -> Option<Draft> {
     source.skip("response_engine", "The definition that it refers to is in the file itself.");
     source.finish(REASONS);
     draft
+}
+
+/// Sets what the agent says first. Without a text, Retell's model makes one up, unless the
+/// user begins.
+pub(crate) fn set_begin_message(agent: &mut AgentBuilder, source: &Source<'_>) {
+    let text = source.text("begin_message");
+    match source.text("start_speaker").as_str() {
+        "user" if !text.is_empty() => {
+            let reason = "The user speaks first (start_speaker), so the message is not said.";
+            source.report().not_carried_over(&source.path("begin_message"), reason);
+        }
+        "agent" if text.is_empty() => {
+            let reason = "The agent speaks first with words that its model makes up. Here it \
+                          speaks first only with a fixed text, so the user begins.";
+            source.report().not_carried_over(&source.path("start_speaker"), reason);
+        }
+        _ => agent.begin_message = text,
+    }
 }
 
 /// The values of variables that are not set for a call.

@@ -1,7 +1,7 @@
 //! Retell agents with a conversation flow: nodes, and edges between them.
 
 use crate::agent::AgentBuilder;
-use crate::retell::{REASONS, add_tool, default_variables};
+use crate::retell::{REASONS, add_tool, default_variables, set_begin_message};
 use crate::source::Source;
 use domain::Draft;
 use std::collections::HashMap;
@@ -45,6 +45,7 @@ pub(crate) fn agent(source: Source<'_>, name: &str) -> Option<Draft> {
         choice.skip("type", "It is a setting of Retell's own access to models.");
         choice.finish(REASONS);
     }
+    set_begin_message(&mut agent, &source);
     agent.paragraph(&source.text("global_prompt"));
     let nodes = source.objects("nodes");
     if nodes.is_empty() {

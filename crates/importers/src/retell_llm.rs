@@ -1,7 +1,7 @@
 //! Retell agents with one prompt and, where they have them, states.
 
 use crate::agent::AgentBuilder;
-use crate::retell::{REASONS, add_tool, default_variables};
+use crate::retell::{REASONS, add_tool, default_variables, set_begin_message};
 use crate::source::Source;
 use domain::Draft;
 
@@ -15,6 +15,7 @@ pub(crate) fn agent(source: Source<'_>, name: &str) -> Draft {
     agent.model = source.text("model");
     agent.model_path = source.path("model");
     agent.temperature = source.value("model_temperature").cloned();
+    set_begin_message(&mut agent, &source);
     agent.paragraph(&source.text("general_prompt"));
     for tool in source.objects("general_tools") {
         add_tool(&mut agent, tool);

@@ -13,10 +13,7 @@ const FLATTENED: &str = "The assistants of the squad became sections of one prom
 
 /// Fields of assistants without a counterpart.
 const REASONS: &[(&[&str], &str)] = &[
-    (
-        &["firstMessage", "firstMessageMode", "firstMessageInterruptionsEnabled"],
-        "In a run the user always speaks first, so the assistant's first message is not said.",
-    ),
+    (&["firstMessageInterruptionsEnabled"], "Nobody is interrupted in a run over text."),
     (
         &["id", "orgId", "createdAt", "updatedAt", "isServerUrlSecretSet"],
         "It identifies the definition at Vapi and does not change what the assistant says.",
@@ -80,6 +77,7 @@ pub(crate) fn assistant(source: Source<'_>, file: &str) -> Draft {
     let name = source.text("name");
     let mut agent = AgentBuilder::new(if name.trim().is_empty() { file } else { &name });
     add_assistant(&mut agent, &source);
+    agent.begin_message = first_message(&source);
     let draft = agent.build(&source, &Map::new());
     source.finish(REASONS);
     draft
@@ -108,6 +106,13 @@ pub(crate) fn squad(source: Source<'_>, file: &str) -> Draft {
         }
         agent.paragraph(&format!("## {name}"));
         add_assistant(&mut agent, &assistant);
+        let message = first_message(&assistant);
+        if index == 0 {
+            agent.begin_message = message;
+        } else if !message.is_empty() {
+            let reason = "Only the first assistant of a squad begins a conversation.";
+            assistant.report().not_carried_over(&assistant.path("firstMessage"), reason);
+        }
         add_destinations(&mut agent, &member, "assistantDestinations");
         assistant.finish(REASONS);
         let reason = "The settings that a squad changes in its assistants are not applied.";
@@ -119,6 +124,25 @@ pub(crate) fn squad(source: Source<'_>, file: &str) -> Draft {
     let draft = agent.build(&source, &Map::new());
     source.finish(REASONS);
     draft
+}
+
+/// What the assistant says first; empty if the user begins.
+fn first_message(source: &Source<'_>) -> String {
+    let text = source.text("firstMessage");
+    let reason = match source.text("firstMessageMode").as_str() {
+        "assistant-waits-for-user" if text.is_empty() => return text,
+        "assistant-waits-for-user" => {
+            "The assistant waits for the user (firstMessageMode), so the message is not said."
+        }
+        "assistant-speaks-first-with-model-generated-message" => {
+            "The assistant speaks first with words that its model makes up. Here it speaks \
+             first only with a fixed text, so the user begins."
+        }
+        _ => return text,
+    };
+    let field = if text.is_empty() { "firstMessageMode" } else { "firstMessage" };
+    source.report().not_carried_over(&source.path(field), reason);
+    String::new()
 }
 
 fn add_assistant(agent: &mut AgentBuilder, source: &Source<'_>) {

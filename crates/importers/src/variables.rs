@@ -24,8 +24,8 @@ pub(crate) fn fill_variables(
                 filled.push_str(&value);
             }
             _ => {
-                let reason = "The file has no value for the variable, so it stays in the prompt \
-                              as it is written.";
+                let reason = "The file has no value for the variable, so a test profile has to \
+                              give one.";
                 source.report().not_carried_over(&source.path(&format!("{{{{{name}}}}}")), reason);
                 filled.push_str(&rest[before.len()..rest.len() - after.len()]);
             }

@@ -39,6 +39,7 @@ fn retell_llm_becomes_agent_with_states_as_sections() {
     assert_eq!(conversion.formats, [Format::RetellLlm]);
     assert_eq!((agent.name.as_str(), agent.model.as_str()), ("bikes", "gpt-4o"));
     assert_eq!(agent.temperature, Some(0.2));
+    assert_eq!(agent.begin_message.as_deref(), Some("Bike shop, good morning!"));
     assert_in_order(
         &agent.system_prompt,
         &[
@@ -57,7 +58,6 @@ fn retell_llm_becomes_agent_with_states_as_sections() {
         &conversion,
         &[
             "states",
-            "begin_message",
             "knowledge_base_ids",
             "llm_id",
             "{{caller}}",
@@ -142,6 +142,7 @@ fn vapi_assistant_becomes_agent() {
     assert_eq!((agent.name.as_str(), agent.max_tokens), ("Florist", 250));
     assert_in_order(&agent.system_prompt, &["You sell flowers.", "the tool end_conversation"]);
     assert!(!agent.system_prompt.contains("I sell flowers."));
+    assert_eq!(agent.begin_message.as_deref(), Some("Flowers and more, hello!"));
     assert_eq!(
         agent.tools[0].parameters["properties"]["destination"]["enum"],
         json!(["+15550101"])
@@ -151,7 +152,6 @@ fn vapi_assistant_becomes_agent() {
         &conversion,
         &[
             "id",
-            "firstMessage",
             "voice",
             "model.toolIds",
             "model.messages[1]",
@@ -175,8 +175,43 @@ fn vapi_squad_becomes_one_agent_with_sections() {
             "Take the order.",
         ],
     );
-    assert_eq!(agent.model, "gpt-4o");
+    assert_eq!((agent.model.as_str(), agent.begin_message.as_deref()), ("gpt-4o", Some("Hello!")));
     assert_noted(&conversion, &["members", "members[1].assistant.model.model"]);
+}
+
+#[rstest]
+// file, first message, path of a note about it
+#[case::retell(json!({"general_prompt": "P", "begin_message": "Hi"}), Some("Hi"), None)]
+#[case::retell_variable(
+    json!({"general_prompt": "P", "begin_message": "Hi {{who}}", "default_dynamic_variables": {"who": "Mia"}}),
+    Some("Hi Mia"), Some("{{who}}"))]
+#[case::retell_user(
+    json!({"general_prompt": "P", "begin_message": "Hi", "start_speaker": "user"}), None, Some("begin_message"))]
+#[case::retell_made_up(json!({"general_prompt": "P", "start_speaker": "agent"}), None, Some("start_speaker"))]
+#[case::retell_waits(json!({"general_prompt": "P", "begin_message": ""}), None, None)]
+#[case::retell_flow(
+    json!({"start_speaker": "agent", "nodes": [{"id": "a"}], "start_node_id": "a"}), None, Some("start_speaker"))]
+#[case::vapi(json!({"firstMessage": "Hi", "model": {"model": "m"}}), Some("Hi"), None)]
+#[case::vapi_speaks(
+    json!({"firstMessage": "Hi", "firstMessageMode": "assistant-speaks-first", "model": {"model": "m"}}), Some("Hi"), None)]
+#[case::vapi_waits(
+    json!({"firstMessage": "Hi", "firstMessageMode": "assistant-waits-for-user", "model": {"model": "m"}}),
+    None, Some("firstMessage"))]
+#[case::vapi_made_up(
+    json!({"firstMessageMode": "assistant-speaks-first-with-model-generated-message", "model": {"model": "m"}}),
+    None, Some("firstMessageMode"))]
+#[case::vapi_none(json!({"model": {"model": "m"}, "firstMessage": ""}), None, None)]
+fn first_message_is_carried_over_unless_the_user_begins(
+    #[case] file: Value,
+    #[case] expected: Option<&str>,
+    #[case] noted: Option<&str>,
+) {
+    let conversion = converted("file", file);
+    let message = conversion.documents[0].0.get("begin_message").and_then(Value::as_str);
+    assert_eq!(message, expected);
+    let about = ["begin_message", "start_speaker", "firstMessage", "firstMessageMode", "{{who}}"];
+    let found = conversion.notes.iter().find(|note| about.contains(&note.path.as_str()));
+    assert_eq!(found.map(|note| note.path.as_str()), noted, "{:#?}", notes(&conversion));
 }
 
 #[rstest]

@@ -25,6 +25,7 @@ pub enum AccountEvent {
     ConnectionDeleted,
     AgentDeleted,
     ScenarioDeleted,
+    ProfileDeleted,
 }
 
 impl AccountEvent {
@@ -49,6 +50,7 @@ impl AccountEvent {
             Self::ConnectionDeleted => "connection_deleted",
             Self::AgentDeleted => "agent_deleted",
             Self::ScenarioDeleted => "scenario_deleted",
+            Self::ProfileDeleted => "profile_deleted",
         }
     }
 }

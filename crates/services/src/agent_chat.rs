@@ -6,8 +6,8 @@ use super::Catalog;
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use conversation::{
-    JudgingState, Step, ToolOutcome, ToolReply, agent_request, answer_call, next_step,
-    parse_simulated_result, refuse_call, simulated_result_request,
+    JudgingState, RunVariables, Step, ToolOutcome, ToolReply, agent_request, answer_call,
+    next_step, parse_simulated_result, refuse_call, simulated_result_request,
 };
 use domain::error::{AppError, ErrorCode};
 use domain::services::{AgentChat, AgentChatService, AppResult, Caller};
@@ -18,7 +18,7 @@ use domain::{
 use llm::{CallError, ChatReply, ChatRequest, Decision};
 use parking_lot::Mutex;
 use serde_json::json;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// The time for all calls of one answer.
@@ -69,7 +69,9 @@ impl AgentChatService for Catalog {
         if agent.spec.http.is_some() {
             return Err(AppError::conflict(DEPLOYED));
         }
+        let agent = with_variables(agent, self.clock.now())?;
         let scenario = open_scenario()?;
+        let conversation = begin(&agent, conversation, self.clock.now());
         let turns = with_message(&scenario, conversation, message, self.clock.now())?;
         let _active = self.active_chats.begin(caller.user_id)?;
         let mut chat =
@@ -81,6 +83,18 @@ impl AgentChatService for Catalog {
     }
 }
 
+/// The agent with date and time filled in. A chat has no test profile.
+fn with_variables(agent: Agent, now: Timestamp) -> AppResult<Agent> {
+    let variables = RunVariables::new(now, None, &BTreeMap::new());
+    match agent.spec.filled(&variables.shown) {
+        Ok(spec) => Ok(Agent { spec, ..agent }),
+        Err(problems) => {
+            let detail = "A chat has no test profile, so it cannot fill in all variables of this agent. Run a scenario with a test profile instead.";
+            Err(AppError { problems, ..AppError::new(ErrorCode::Invalid, detail) })
+        }
+    }
+}
+
 /// A scenario without a script and without mocks: a person plays the user, and a model makes
 /// up the results of tools.
 fn open_scenario() -> AppResult<ScenarioSpec> {
@@ -88,6 +102,16 @@ fn open_scenario() -> AppResult<ScenarioSpec> {
         "goal": "A person tries the agent.", "max_turns": limits::CHAT_TURNS,
         "on_unmocked": "simulate"});
     ScenarioSpec::parse(&Draft(draft)).map_err(AppError::invalid)
+}
+
+/// The conversation with the first message of an agent that begins.
+fn begin(agent: &Agent, turns: Vec<Turn>, at: Timestamp) -> Vec<Turn> {
+    match &agent.spec.begin_message {
+        Some(message) if turns.is_empty() => {
+            vec![Turn::text(Speaker::Agent, message.clone(), at)]
+        }
+        _ => turns,
+    }
 }
 
 fn next(scenario: &ScenarioSpec, turns: &[Turn]) -> Step {

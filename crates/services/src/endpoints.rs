@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use store::catalog::{ConnectionRow, ConnectionStore};
+use store::queue::StoredProfile;
 use store::{StoreError, StoreResult};
 
 /// A connection that the operator offers to every user by environment variables.
@@ -186,6 +187,19 @@ fn unreadable(id: ConnectionId, error: &StoreError) -> RunError {
 impl engine::Endpoints for Endpoints {
     async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
         self.look_up(id).await
+    }
+
+    fn profile_secrets(
+        &self,
+        profile: &StoredProfile,
+    ) -> Result<BTreeMap<String, String>, RunError> {
+        let Some(stored) = &profile.secrets else { return Ok(BTreeMap::new()) };
+        let secrets = self.secrets.decrypt_variables(profile.space_id, profile.id, stored);
+        secrets.map_err(|error| {
+            tracing::error!(%error, profile = %profile.id, "the secrets of a test profile cannot be decrypted");
+            let message = "The secret variables of the test profile cannot be read any more. Create the profile again and start another suite.";
+            RunError::new(ErrorKind::CredentialInvalid, message)
+        })
     }
 }
 

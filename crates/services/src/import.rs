@@ -1,7 +1,8 @@
-//! Import of agents and scenarios. Every document is checked before the first is
+//! Import of agents, scenarios and test profiles. Every document is checked before the first is
 //! saved, and all are saved together or none.
 
 use super::Catalog;
+use super::profiles::profile_spec;
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
@@ -9,6 +10,7 @@ use domain::services::{
     AppResult, Caller, ConnectionService, ImportKind, ImportReport, ImportService, ImportedDocument,
 };
 use domain::{Connection, Draft, Problem, Problems, ScenarioSpec, limits};
+use std::collections::BTreeMap;
 use store::catalog::NewDocument;
 
 #[async_trait]
@@ -27,6 +29,7 @@ impl ImportService for Catalog {
             let (name, mut problems) = match &checked {
                 Ok(NewDocument::Agent(_, spec)) => (spec.name.clone(), Vec::new()),
                 Ok(NewDocument::Scenario(_, spec)) => (spec.name.clone(), Vec::new()),
+                Ok(NewDocument::Profile(_, new)) => (new.spec.name.clone(), Vec::new()),
                 Err((name, problems)) => (name.clone(), problems.clone()),
             };
             valid.extend(checked.ok());
@@ -53,6 +56,7 @@ impl ImportService for Catalog {
             document.id = Some(match valid {
                 NewDocument::Agent(id, _) => id.0,
                 NewDocument::Scenario(id, _) => id.0,
+                NewDocument::Profile(id, _) => id.0,
             });
         }
         let saved = self.store.save_all(caller.space_id, valid, self.clock.now()).await;
@@ -72,8 +76,9 @@ impl Catalog {
         let kind = match document.text("kind").as_str() {
             "agent" => ImportKind::Agent,
             "scenario" | "" => ImportKind::Scenario,
+            "profile" => ImportKind::Profile,
             _ => {
-                let problem = Problem::new("kind", "must be one of agent, scenario");
+                let problem = Problem::new("kind", "must be one of agent, scenario, profile");
                 return Ok((ImportKind::Scenario, Err((name, vec![problem]))));
             }
         };
@@ -91,6 +96,14 @@ impl Catalog {
             }
             ImportKind::Scenario => ScenarioSpec::parse(&document)
                 .map(|spec| NewDocument::Scenario(self.clock.uuid().into(), Box::new(spec))),
+            ImportKind::Profile => match profile_spec(&document) {
+                Err(problems) => Err(problems),
+                Ok(spec) => {
+                    let id = self.clock.uuid().into();
+                    let new = self.new_profile(caller, id, spec, BTreeMap::new())?;
+                    Ok(NewDocument::Profile(id, Box::new(new)))
+                }
+            },
         };
         Ok((kind, checked.map_err(|problems| (name, problems))))
     }

@@ -25,6 +25,7 @@ mod import_connection;
 pub mod learned_adjustments;
 mod naming;
 mod new_tokens;
+mod profiles;
 mod saved_forms;
 mod scenarios;
 pub mod secrets;
@@ -47,6 +48,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use store::accounts::AccountStore;
 use store::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
+use store::profiles::ProfileStore;
 
 /// Who may create an account in the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,12 +77,12 @@ impl FromStr for SignUp {
 
 /// A store of what users write.
 pub trait CatalogStore:
-    ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore
+    ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore + ProfileStore
 {
 }
 
 impl<S> CatalogStore for S where
-    S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore
+    S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore + ProfileStore
 {
 }
 
@@ -101,7 +103,7 @@ impl Accounts {
     }
 }
 
-/// What users write: connections, agents, scenarios, imports and settings. They
+/// What users write: connections, agents, scenarios, test profiles, imports and settings. They
 /// check each other, so they share one struct.
 pub struct Catalog {
     pub(crate) store: Arc<dyn CatalogStore>,
@@ -166,6 +168,7 @@ pub fn all(
         agents: catalog.clone(),
         chats: catalog.clone(),
         scenarios: catalog.clone(),
+        profiles: catalog.clone(),
         imports: catalog.clone(),
         settings: catalog.clone(),
         suites: suites.clone(),

@@ -111,7 +111,9 @@ macro_rules! id_from_cell {
     )*};
 }
 
-id_from_cell!(AgentId ConnectionId EvaluationId RunId ScenarioId SpaceId SuiteId TokenId UserId);
+id_from_cell!(
+    AgentId ConnectionId EvaluationId ProfileId RunId ScenarioId SpaceId SuiteId TokenId UserId
+);
 
 /// Converts the cells of one row; its errors name the row.
 #[derive(Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Imports over SQLite: many documents in one transaction.
 
-use crate::{SqliteStore, agents, scenario_rows};
+use crate::{SqliteStore, agents, profiles, scenario_rows};
 use async_trait::async_trait;
 use domain::{SpaceId, Timestamp};
 use futures::FutureExt;
@@ -17,11 +17,17 @@ impl ImportStore for SqliteStore {
     ) -> StoreResult<()> {
         let written = self.writer.write(move |c| {
             async move {
-                let is_agent = |new: &&NewDocument| matches!(new, NewDocument::Agent(..));
-                let new_agents = documents.iter().filter(is_agent).count();
+                let (mut new_agents, mut new_scenarios, mut new_profiles) = (0, 0, 0);
+                for document in &documents {
+                    match document {
+                        NewDocument::Agent(..) => new_agents += 1,
+                        NewDocument::Scenario(..) => new_scenarios += 1,
+                        NewDocument::Profile(..) => new_profiles += 1,
+                    }
+                }
                 agents::check_quota(&mut *c, space, new_agents).await?;
-                let new_scenarios = documents.len() - new_agents;
                 scenario_rows::check_quota(&mut *c, space, new_scenarios).await?;
+                profiles::check_quota(&mut *c, space, new_profiles).await?;
                 for document in &documents {
                     match document {
                         NewDocument::Agent(id, spec) => {
@@ -30,6 +36,9 @@ impl ImportStore for SqliteStore {
                         NewDocument::Scenario(id, spec) => {
                             scenario_rows::insert(c, *id, Some(space), None, now).await?;
                             scenario_rows::save(c, *id, 1, spec, now).await?;
+                        }
+                        NewDocument::Profile(id, new) => {
+                            profiles::insert(c, space, *id, new, now).await?;
                         }
                     }
                 }

@@ -24,6 +24,7 @@ mod imports;
 mod learned;
 #[cfg(test)]
 mod migration_tests;
+mod profiles;
 mod queue;
 mod queue_stats;
 mod quota;

@@ -86,6 +86,7 @@ impl Step {
             Expired::DeletedObjects => {
                 self.delete_versioned(c, Versioned::Agent).await?
                     && self.delete_versioned(c, Versioned::Scenario).await?
+                    && self.delete_versioned(c, Versioned::Profile).await?
             }
             Expired::Events => self.delete_events(c).await?,
             Expired::Suites => self.delete_suites(c).await?,

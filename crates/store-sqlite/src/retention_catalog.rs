@@ -1,5 +1,5 @@
-//! Retention of deleted agents and scenarios: their revisions are deleted unless a suite
-//! or a run refers to them.
+//! Retention of deleted agents, scenarios and test profiles: their revisions are deleted
+//! unless a suite or a run refers to them.
 
 use crate::retention::Step;
 use crate::sqlite_error::{DbResult, RunStatement, Statement};
@@ -14,6 +14,7 @@ const CHECK_INTERVAL: i64 = 24 * 3600 * 1000;
 pub(super) enum Versioned {
     Agent,
     Scenario,
+    Profile,
 }
 
 impl Versioned {
@@ -22,6 +23,7 @@ impl Versioned {
         match self {
             Self::Agent => ("agents", "agent_revisions"),
             Self::Scenario => ("scenarios", "scenario_revisions"),
+            Self::Profile => ("profiles", "profile_revisions"),
         }
     }
 
@@ -43,6 +45,14 @@ impl Versioned {
                     before,
                 );
                 scenario.fetch_optional(c).await
+            }
+            Self::Profile => {
+                let profile = sqlx::query_scalar!(
+                    r#"SELECT id AS "id: Vec<u8>" FROM profiles WHERE deleted_at IS NOT NULL
+                       AND cleanup_at <= ?1 AND deleted_at <= ?1 ORDER BY cleanup_at LIMIT 1"#,
+                    before,
+                );
+                profile.fetch_optional(c).await
             }
         };
         due.db()
@@ -67,6 +77,14 @@ impl Versioned {
                 id,
                 limit,
             ),
+            Self::Profile => sqlx::query!(
+                "DELETE FROM profile_revisions WHERE rowid IN (SELECT rowid \
+                 FROM profile_revisions WHERE profile_id = ?1 AND revision NOT IN \
+                 (SELECT profile_revision FROM suites WHERE profile_id = ?1 \
+                 AND profile_revision IS NOT NULL) LIMIT ?2)",
+                id,
+                limit,
+            ),
         }
     }
 
@@ -83,6 +101,11 @@ impl Versioned {
                  AND NOT EXISTS (SELECT 1 FROM scenario_revisions WHERE scenario_id = ?1)",
                 id,
             ),
+            Self::Profile => sqlx::query!(
+                "DELETE FROM profiles WHERE id = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM profile_revisions WHERE profile_id = ?1)",
+                id,
+            ),
         }
     }
 
@@ -91,6 +114,9 @@ impl Versioned {
             Self::Agent => sqlx::query!("UPDATE agents SET cleanup_at = ? WHERE id = ?", at, id),
             Self::Scenario => {
                 sqlx::query!("UPDATE scenarios SET cleanup_at = ? WHERE id = ?", at, id)
+            }
+            Self::Profile => {
+                sqlx::query!("UPDATE profiles SET cleanup_at = ? WHERE id = ?", at, id)
             }
         }
     }

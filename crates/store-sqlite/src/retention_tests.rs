@@ -163,7 +163,8 @@ async fn saved_forms_and_sessions_are_deleted_by_age() {
 /// Deleted objects with the revisions 1 to 3. Runs refer to revision 2, in the agent's
 /// case through their suite.
 const DELETED_OBJECTS: &[&str] = &[
-    "UPDATE suites SET agent_revision = 2",
+    "UPDATE suites SET agent_revision = 2, profile_revision = 2, \
+     profile_id = x'00000000000000000000000000000007'",
     "UPDATE runs SET agent_revision = 2, scenario_revision = 2",
     "INSERT INTO agents (id, space_id, name, connection_id, revision, created_at, deleted_at) VALUES \
      (x'00000000000000000000000000000004', x'00000000000000000000000000000002', 'A', x'09', 3, 1, 50), \
@@ -178,6 +179,11 @@ const DELETED_OBJECTS: &[&str] = &[
      (x'00000000000000000000000000000016', x'00000000000000000000000000000002', 'T', '', 'booking', 0, '[]', 1, 3, 1, 50)",
     "INSERT INTO scenario_revisions (scenario_id, revision, body, created_at) \
      SELECT id, n, '{}', 1 FROM scenarios, (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3)",
+    "INSERT INTO profiles (id, space_id, name, revision, created_at, deleted_at) VALUES \
+     (x'00000000000000000000000000000007', x'00000000000000000000000000000002', 'P', 3, 1, 50), \
+     (x'00000000000000000000000000000017', x'00000000000000000000000000000002', 'Q', 3, 1, 50)",
+    "INSERT INTO profile_revisions (profile_id, revision, body, secrets, created_at) \
+     SELECT id, n, '{}', x'01', 1 FROM profiles, (SELECT 1 AS n UNION ALL SELECT 2 UNION ALL SELECT 3)",
 ];
 
 #[tokio::test]
@@ -200,9 +206,12 @@ async fn unused_revisions_of_deleted_objects_are_deleted() {
     };
     let agent_revisions = "SELECT COUNT(*) FROM agent_revisions";
     let scenario_revisions = "SELECT COUNT(*) FROM scenario_revisions";
+    let profile_revisions = "SELECT COUNT(*) FROM profile_revisions";
     clean(60).await;
     assert_eq!(count(&store, agent_revisions).await, 1 + 3 + 3, "used, deleted later, and not");
     assert_eq!(count(&store, scenario_revisions).await, 1);
+    assert_eq!(count(&store, profile_revisions).await, 1);
+    assert_eq!(count(&store, "SELECT SUM(revision) FROM profile_revisions").await, 2);
     let kept = "SELECT SUM(revision) FROM agent_revisions WHERE agent_id = \
                 x'00000000000000000000000000000004'";
     assert_eq!(count(&store, kept).await, 2);
@@ -217,7 +226,9 @@ async fn unused_revisions_of_deleted_objects_are_deleted() {
     clean(60 + 24 * 3600 * 1000).await;
     assert_eq!(count(&store, agent_revisions).await, 3, "of the agent that is not deleted");
     assert_eq!(count(&store, "SELECT COUNT(*) FROM agents").await, 1);
-    for table in [scenario_revisions, "SELECT COUNT(*) FROM scenarios"] {
+    let profiles = "SELECT COUNT(*) FROM profiles";
+    let scenarios = "SELECT COUNT(*) FROM scenarios";
+    for table in [scenario_revisions, scenarios, profile_revisions, profiles] {
         assert_eq!(count(&store, table).await, 0, "{table}");
     }
 }

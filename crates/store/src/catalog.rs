@@ -1,11 +1,12 @@
 //! What users write: connections, agents, scenarios, settings, saved forms.
 
 use super::StoreResult;
+use super::profiles::NewProfile;
 use async_trait::async_trait;
 use domain::{
     Agent, AgentId, AgentSpec, ConnectionAuth, ConnectionId, ConnectionKind, ConnectionPreset,
-    ConnectionSpec, Difficulty, SavedFormId, Scenario, ScenarioFilter, ScenarioId, ScenarioSpec,
-    Settings, SpaceId, Timestamp,
+    ConnectionSpec, Difficulty, ProfileId, SavedFormId, Scenario, ScenarioFilter, ScenarioId,
+    ScenarioSpec, Settings, SpaceId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -348,6 +349,7 @@ pub trait SettingStore: Send + Sync + 'static {
 pub enum NewDocument {
     Agent(AgentId, Box<AgentSpec>),
     Scenario(ScenarioId, Box<ScenarioSpec>),
+    Profile(ProfileId, Box<NewProfile>),
 }
 
 #[async_trait]

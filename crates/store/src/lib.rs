@@ -20,6 +20,7 @@ pub mod event_notifier;
 pub mod learned;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
+pub mod profiles;
 pub mod queue;
 pub mod queue_stats;
 pub mod retention;

@@ -7,7 +7,9 @@ use super::rows::{EvaluationRow, RunRow, Transcript};
 use super::schedule::{AdmissionLimit, Capacity};
 use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
-use domain::{ConnectionId, Evaluation, EvaluationId, RunId, RunStatus, Timestamp, UserId};
+use domain::{
+    ConnectionId, Evaluation, EvaluationId, ProfileId, RunId, RunStatus, SpaceId, Timestamp, UserId,
+};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -38,9 +40,30 @@ pub struct RunInput {
     pub agent: Option<Value>,
     /// The document of the scenario revision; `None` if it cannot be read.
     pub scenario: Option<Value>,
+    /// The variables of the suite; `None` if its texts are used as they are.
+    pub variables: Option<StoredVariables>,
     pub transcript: Transcript,
     /// The run's first evaluation, once it started.
     pub evaluation: Option<Evaluation>,
+}
+
+/// The variables with which a suite was started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredVariables {
+    /// The time for which the date and time variables stand.
+    pub at: Timestamp,
+    pub profile: Option<StoredProfile>,
+}
+
+/// The revision of the test profile with which a suite was started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredProfile {
+    pub space_id: SpaceId,
+    pub id: ProfileId,
+    /// The document; `None` if it cannot be read.
+    pub document: Option<Value>,
+    /// The secret values by name, encrypted.
+    pub secrets: Option<Vec<u8>>,
 }
 
 /// What a worker still holds after a heartbeat.

@@ -6,8 +6,8 @@ use super::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Tran
 use async_trait::async_trait;
 use domain::services::HistoryFilter;
 use domain::{
-    AgentRef, Counts, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId, Timestamp, Turn,
-    UserId,
+    AgentRef, Counts, ProfileRef, RunError, RunId, ScenarioId, ScenarioRef, SpaceId, SuiteId,
+    Timestamp, Turn, UserId,
 };
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +36,11 @@ pub struct NewSuite {
     pub user_id: UserId,
     pub agent: AgentRef,
     pub model_snapshot: ModelSnapshot,
+    /// The test profile with the values of the variables.
+    pub profile: Option<ProfileRef>,
+    /// The time for which the date and time variables stand; `None` if the texts are used
+    /// as they are.
+    pub variables_at: Option<Timestamp>,
     /// The limit of started runs.
     pub concurrency: u32,
     pub repeats: u32,

@@ -49,6 +49,8 @@ test("pages of a new account", async ({ page }) => {
     ["/settings/connections", /Connections/],
     ["/settings/connections/new", /New connection/],
     ["/settings/models", /models/i],
+    ["/settings/profiles", /Test profiles/],
+    ["/settings/profiles/new", /New test profile/],
     ["/settings/tokens", /Tokens/],
     ["/settings/account", /Account/],
     ["/runs/0190a000-0000-7000-8000-000000000001", /Not found/],

@@ -17,11 +17,13 @@ use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use store::StoreResult;
 use store::memory::{InMemoryQueue, InMemoryRevisions};
+use store::queue::StoredProfile;
 use store::rows::{ModelRef, ModelSnapshot, RunRow};
 use store::suites::{NewRun, NewSuite, SuiteStore};
 use uuid::Uuid;
@@ -55,6 +57,10 @@ impl Endpoints for FixedEndpoint {
     async fn endpoint(&self, id: ConnectionId) -> StoreResult<Result<Endpoint, RunError>> {
         let base_url = "http://127.0.0.1:1".to_owned();
         Ok(Ok(Endpoint::new(id, ConnectionKind::OpenAi, base_url)))
+    }
+
+    fn profile_secrets(&self, _: &StoredProfile) -> Result<BTreeMap<String, String>, RunError> {
+        Ok(BTreeMap::new())
     }
 }
 
@@ -166,6 +172,8 @@ impl Simulation {
             user_id: OWNER.0,
             agent: AgentRef { id: agent, revision: 1, name: "A".into() },
             model_snapshot: ModelSnapshot::all(&model),
+            profile: None,
+            variables_at: Some(at),
             concurrency,
             repeats: 1,
             note: String::new(),

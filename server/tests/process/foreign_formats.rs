@@ -10,12 +10,31 @@ use std::path::{Path, PathBuf};
 
 const EMAIL: &str = "definitions@example.org";
 
+/// The variables of the definitions that have no default.
+const VARIABLES: [&str; 13] = [
+    "caller",
+    "patient_name",
+    "pharmacy_name",
+    "office_name",
+    "patient_dob",
+    "office_hours",
+    "name",
+    "expected_year",
+    "expected_month",
+    "expected_day",
+    "dob_year",
+    "dob_month",
+    "dob_day",
+];
+
 /// A server with a connection to the mock provider.
 async fn start() -> (TestServer, ApiClient, MockProvider) {
     let provider = mock_provider::start(Script::default()).await.unwrap();
     let server = new_server().started().await;
     let user = server.create_user(EMAIL);
     user.create_agent("openai", &provider.openai_url()).await;
+    let variables = VARIABLES.map(|name| json!({"name": name, "value": "something"}));
+    user.create("/profiles", &json!({"name": "Everybody", "variables": variables})).await;
     (server, user, provider)
 }
 
@@ -37,7 +56,9 @@ async fn items(user: &ApiClient, path: &str) -> Vec<Value> {
 /// Runs scenarios with an agent and checks that every run ends without an error.
 async fn run(user: &ApiClient, agent: &Value, scenarios: &[Value]) {
     let ids: Vec<_> = scenarios.iter().map(|scenario| scenario["id"].clone()).collect();
-    let start = json!({"agent_id": agent["id"], "scenario_ids": ids, "concurrency": 8});
+    let profile = items(user, "/profiles").await[0]["id"].clone();
+    let start =
+        json!({"agent_id": agent["id"], "scenario_ids": ids, "concurrency": 8, "profile": profile});
     let suite = user.create("/suites", &start).await;
     let suite = user.wait_for_suite(&id(&suite)).await;
     let counts = &suite["counts"];
@@ -78,7 +99,7 @@ async fn imported_fixtures_run_to_the_end() {
     for words in [
         "agent Florist",
         "Not carried over:\n",
-        "retell_llm.json begin_message: In a run the user always speaks first",
+        "retell_llm.json states: The states became sections",
         "Inferred:\n",
         "tau2_tasks.json evaluation_criteria.actions (renew_loan): The tasks name the tool",
         "10 imported",
@@ -113,7 +134,7 @@ async fn dry_run_lists_everything_and_saves_nothing() {
     let line = ["import", file.to_str().unwrap(), "--dry-run"];
     let (ok, output) = server.run_command(&line, "");
     assert!(ok, "{output}");
-    for words in ["agent Florist", "firstMessage", "1 can be imported; nothing was saved"] {
+    for words in ["agent Florist", "model.toolIds", "1 can be imported; nothing was saved"] {
         assert!(output.contains(words), "{words} is not in {output}");
     }
     assert_eq!(items(&user, "/agents").await.len(), before);

@@ -20,6 +20,7 @@ mod reports;
 mod shutdown;
 mod single_engine;
 mod stuck_threads;
+mod test_profiles;
 
 use fault_injection::{Binary, TestServer};
 

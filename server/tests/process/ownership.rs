@@ -22,7 +22,11 @@ async fn every_route_hides_resources_of_other_users() {
     let (ada, eve) = (server.create_user("ada@example.org"), server.create_user("eve@example.org"));
     let agent = ada.create_agent("openai", &provider.openai_url()).await;
     let scenario = ada.create_scenario("Private", 1).await;
-    let start = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
+    let profile = json!({"name": "Private", "variables": [{"name": "a", "value": "b"}]});
+    let profile = ada.create("/profiles", &profile).await;
+    let profile_id = id(&profile);
+    let start = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]],
+        "profile": profile_id});
     let suite = ada.create("/suites", &start).await;
     let suite = ada.wait_for_suite(&id(&suite)).await;
     let run = suite["runs"][0]["id"].as_str().unwrap().to_owned();
@@ -41,6 +45,7 @@ async fn every_route_hides_resources_of_other_users() {
         let target = match path.split('/').nth(1).unwrap() {
             "agents" => &agent_id,
             "scenarios" => &scenario_id,
+            "profiles" => &profile_id,
             "connections" => &connection_id,
             "suites" => &suite_id,
             "runs" => &run,
@@ -54,7 +59,7 @@ async fn every_route_hides_resources_of_other_users() {
             format!("{}01890000-0000-7000-8000-000000000000{}", &path[..from], &path[to + 1..]);
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
-            let body = body_for(&method, path, &agent, &scenario);
+            let body = body_for(&method, path, &agent, &scenario, &profile);
             let seen = status(&eve, &method, &theirs, body.as_ref()).await;
             assert_eq!(seen, StatusCode::NOT_FOUND, "{method} {theirs}");
             let none = status(&eve, &method, &missing, body.as_ref()).await;
@@ -70,6 +75,7 @@ async fn every_route_hides_resources_of_other_users() {
     let requests = [
         json!({"agent_id": agent_id, "scenario_ids": [own["id"]]}),
         json!({"agent_id": mine["id"], "scenario_ids": [scenario_id]}),
+        json!({"agent_id": mine["id"], "scenario_ids": [own["id"]], "profile": profile_id}),
     ];
     for body in &requests {
         let answer = eve.post("/suites", body).await.status();
@@ -84,13 +90,14 @@ async fn every_route_hides_resources_of_other_users() {
     );
 
     // Lists do not show the resources, and the resources are unchanged.
-    for list in ["/agents", "/connections", "/suites", "/runs", "/tokens"] {
+    for list in ["/agents", "/connections", "/suites", "/runs", "/tokens", "/profiles"] {
         let text = eve.get(list).await.to_string();
-        for secret in [&agent_id, &scenario_id, &suite_id, &run, &connection_id] {
+        for secret in [&agent_id, &scenario_id, &suite_id, &run, &connection_id, &profile_id] {
             assert!(!text.contains(secret.as_str()), "{list} shows {secret}");
         }
     }
     assert_eq!(ada.get(&format!("/agents/{agent_id}")).await, agent);
+    assert_eq!(ada.get(&format!("/profiles/{profile_id}")).await, profile);
     assert_eq!(ada.get(&format!("/suites/{suite_id}")).await["status"], "finished");
 
     // A missing or wrong token gets a 401.
@@ -103,10 +110,17 @@ async fn every_route_hides_resources_of_other_users() {
     }
 }
 
-fn body_for(method: &Method, path: &str, agent: &Value, scenario: &Value) -> Option<Value> {
+fn body_for(
+    method: &Method,
+    path: &str,
+    agent: &Value,
+    scenario: &Value,
+    profile: &Value,
+) -> Option<Value> {
     match (method.as_str(), path) {
         ("PUT", "/agents/{id}") => Some(agent.clone()),
         ("PUT", "/scenarios/{id}") => Some(scenario.clone()),
+        ("PUT", "/profiles/{id}") => Some(profile.clone()),
         ("PUT", "/connections/{id}") => {
             Some(json!({"name": "x", "kind": "openai", "base_url": "http://127.0.0.1:1"}))
         }

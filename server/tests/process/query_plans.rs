@@ -79,6 +79,8 @@ fn suite(n: u128) -> NewSuite {
         user_id: USER,
         agent: AgentRef { id: AgentId(Uuid::from_u128(9)), revision: 1, name: "A".into() },
         model_snapshot: ModelSnapshot::all(&model),
+        profile: None,
+        variables_at: Some(Timestamp(1)),
         concurrency: 9,
         repeats: 1,
         note: String::new(),

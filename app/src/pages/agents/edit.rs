@@ -38,6 +38,7 @@ const FIELDS: FieldOrder = &[
     "category",
     "description",
     "system_prompt",
+    "begin_message",
     "connection_id",
     "model",
     "temperature",
@@ -164,6 +165,8 @@ fn fields(form: Form, connections: &[ConnectionChoice]) -> AnyView {
             {Field::new("description", "Description", area(2)).class("wide").show(form)}
             {Field::new("system_prompt", "System prompt", area(14)).required()
                 .class("wide mono").show(form)}
+            {Field::new("begin_message", "First message", area(2)).class("wide")
+                .hint("What the agent says before the user speaks. Leave empty if the user begins.").show(form)}
         </section>
         <section class="fields" aria-labelledby="model-head">
             <h2 id="model-head" class="wide">"Model"</h2>

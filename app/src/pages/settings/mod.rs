@@ -6,6 +6,8 @@ mod connection_fields;
 mod connection_test;
 pub mod connections;
 pub mod models;
+pub mod profile;
+pub mod profiles;
 pub mod tokens;
 
 use leptos::prelude::*;
@@ -15,6 +17,7 @@ pub fn tabs(current: &'static str) -> AnyView {
     let pages = [
         ("connections", "Connections"),
         ("models", "Models"),
+        ("profiles", "Test profiles"),
         ("tokens", "Tokens"),
         ("account", "Account"),
     ];

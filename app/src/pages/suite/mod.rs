@@ -111,13 +111,17 @@ fn about(suite: &Suite) -> AnyView {
     });
     let repeats =
         (suite.repeats > 1).then(|| format!(" · {} runs of each scenario", suite.repeats));
+    let profile = suite.profile.as_ref().map(|profile| {
+        let href = format!("/settings/profiles/{}", profile.id);
+        view! { " · test profile " <a href=href>{profile.name.clone()}</a> " rev " {profile.revision} }
+    });
     let note = (!suite.note.is_empty()).then(|| view! { <p class="note">{suite.note.clone()}</p> });
     view! {
         {note}
         <p class="hint">
             <a href=agent>{suite.agent.name.clone()}</a> " rev " {suite.agent.revision} " · "
             "concurrency " {suite.concurrency} {repeats} " · created "
-            {time(suite.created_at)} {parent}
+            {time(suite.created_at)} {profile} {parent}
         </p>
     }
     .into_any()

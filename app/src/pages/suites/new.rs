@@ -74,6 +74,7 @@ fn params_of(query: &ParamsMap) -> StartParams {
         filter: filter_of(query),
         repeats: value("repeats"),
         concurrency: value("concurrency"),
+        profile: value("profile"),
         note: value("note"),
         allow_parallel: is_true(query, "allow_parallel"),
         skip_incompatible: is_true(query, "skip_incompatible"),
@@ -92,6 +93,7 @@ const FIELDS: FieldOrder = &[
     "agent_id",
     "repeats",
     "concurrency",
+    "profile",
     "note",
     "scenario_ids",
     "skip_incompatible",
@@ -104,7 +106,7 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
         let text = "To run scenarios you need an agent: a system prompt, a model and its tools.";
         return empty_state("No agents yet", text, action.into_any());
     }
-    let StartData { key, mut params, agents, scenarios, rejected } = data;
+    let StartData { key, mut params, agents, profiles, scenarios, rejected } = data;
     if params.repeats.is_empty() {
         "1".clone_into(&mut params.repeats);
     }
@@ -112,6 +114,7 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
         "agent_id": params.agent,
         "repeats": params.repeats,
         "concurrency": params.concurrency,
+        "profile": params.profile,
         "note": params.note,
         "allow_parallel": params.allow_parallel,
         "skip_incompatible": params.skip_incompatible,
@@ -124,6 +127,7 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
     let form = Form::new(draft, rejected, skip_validation).in_order(FIELDS);
     let mut choices = vec![(String::new(), "Choose an agent".to_owned())];
     choices.extend(agents.iter().map(|agent| (agent.id.clone(), agent.name.clone())));
+    let profile = profile_field(&profiles, form);
     let navigate = use_navigate();
     let filter = params.filter.clone();
     let update_url = move |form: &HtmlFormElement, current: Option<&str>| {
@@ -167,6 +171,7 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
                         .hint("How many times to run each scenario, 1–20.").show(form)}
                     {Field::new("concurrency", "Concurrency", Control::Number)
                         .hint("How many runs at the same time, 1–64. Leave empty for the server’s default.").show(form)}
+                    {profile}
                     {Field::new("note", "Note", Control::Input("text"))
                         .hint("Optional: the purpose of this suite.").show(form)}
                 </section>
@@ -176,6 +181,18 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
         </form>
     }
     .into_any()
+}
+
+/// The choice of a test profile, if there is one.
+fn profile_field(profiles: &[Choice], form: Form) -> AnyView {
+    if profiles.is_empty() {
+        return ().into_any();
+    }
+    let mut choices = vec![(String::new(), "None".to_owned())];
+    choices.extend(profiles.iter().map(|profile| (profile.id.clone(), profile.name.clone())));
+    Field::new("profile", "Test profile", Control::Select(choices))
+        .hint("The values of variables such as {{customer.name}}.")
+        .show(form)
 }
 
 /// The URL with the values of the form. The preflight check follows the URL.
@@ -198,6 +215,7 @@ fn entries_of(params: &StartParams, scenarios: &[Choice]) -> Vec<(String, String
         ("agent_id", params.agent.clone()),
         ("repeats", params.repeats.clone()),
         ("concurrency", params.concurrency.clone()),
+        ("profile", params.profile.clone()),
         ("note", params.note.clone()),
         ("all", params.all.to_string()),
     ];
@@ -284,6 +302,7 @@ mod tests {
             ("expected_runs", "6"),
             ("agent_id", "a1"),
             ("repeats", "3"),
+            ("profile", "p1"),
             ("note", ""),
             ("scenario_ids[]", "s1"),
             ("scenario_ids[]", "s2"),
@@ -296,7 +315,7 @@ mod tests {
         let to = form_url(&entries, &filter);
         assert_eq!(
             to,
-            "/suites/new?agent=a1&repeats=3&scenario=s1&scenario=s2&allow_parallel=true&q=a%20b"
+            "/suites/new?agent=a1&repeats=3&profile=p1&scenario=s1&scenario=s2&allow_parallel=true&q=a%20b"
         );
         let mut query = ParamsMap::new();
         for pair in to.split_once('?').expect("query").1.split('&') {
@@ -305,6 +324,7 @@ mod tests {
         }
         let params = params_of(&query);
         assert_eq!(params.scenarios, ["s1", "s2"]);
+        assert_eq!(params.profile, "p1");
         assert_eq!((params.agent.as_str(), params.allow_parallel, params.all), ("a1", true, false));
     }
 

@@ -7,7 +7,7 @@ mod pointer;
 mod template;
 
 pub use pointer::Pointer;
-pub use template::{Part as TemplatePart, VARIABLES, split as split_template};
+pub use template::{VARIABLES, split as split_template};
 
 use super::string_enum::string_enum;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,7 @@
-//! Variables in templates: `{{name}}` in a text. There is no other syntax.
+//! Variables in templates of requests. A name that is not one of [`VARIABLES`] belongs to the
+//! test profile of the suite.
 
+use crate::template::{self, Part};
 use serde_json::Value;
 
 /// The variables of a request to a deployed agent.
@@ -9,33 +11,16 @@ pub const VARIABLES: [&str; 8] =
 /// The variable that is a list and cannot be part of a text.
 const LIST: &str = "messages";
 
-/// A part of a template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part<'a> {
-    Text(&'a str),
-    Variable(&'a str),
-}
-
 /// Splits a template into texts and variables.
 ///
 /// # Errors
-/// What is wrong, as a sentence without subject.
+/// What is wrong, as a continuation of the field's path.
 pub fn split(template: &str) -> Result<Vec<Part<'_>>, String> {
-    let mut parts = Vec::new();
-    let mut rest = template;
-    while let Some(start) = rest.find("{{") {
-        let (text, after) = (&rest[..start], &rest[start + 2..]);
-        let Some(end) = after.find("}}") else {
-            return Err("contains {{ without }}".to_owned());
-        };
-        if !text.is_empty() {
-            parts.push(Part::Text(text));
+    let parts = template::split(template);
+    for part in &parts {
+        if let Part::Invalid(part) = part {
+            return Err(template::invalid_part(part));
         }
-        parts.push(Part::Variable(after[..end].trim()));
-        rest = &after[end + 2..];
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
     }
     Ok(parts)
 }
@@ -61,11 +46,7 @@ impl Usage {
         };
         for part in &parts {
             let Part::Variable(name) = part else { continue };
-            if !VARIABLES.contains(name) {
-                let known = VARIABLES.join(", ");
-                let message = format!("{place}has the unknown variable {{{{{name}}}}}");
-                self.problems.push(format!("{message}; known variables: {known}"));
-            } else if *name == LIST && (parts.len() > 1 || !is_json) {
+            if *name == LIST && (parts.len() > 1 || !is_json) {
                 let message = "must be a JSON value of its own, because it is a list";
                 self.problems.push(format!("{place}{{{{{LIST}}}}} {message}"));
             }
@@ -102,27 +83,14 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn template_is_split_at_variables() {
-        use Part::{Text, Variable};
-        assert_eq!(split(""), Ok(vec![]));
-        assert_eq!(split("a"), Ok(vec![Text("a")]));
-        assert_eq!(split("{{ turn }}"), Ok(vec![Variable("turn")]));
-        assert_eq!(
-            split("a {{x}}{{y}} }} b"),
-            Ok(vec![Text("a "), Variable("x"), Variable("y"), Text(" }} b")])
-        );
-        assert!(split("a {{x} b").is_err());
-    }
-
-    #[test]
     fn usage_finds_variables_and_problems_at_any_depth() {
         let mut usage = Usage::default();
-        let body = json!({"a": ["{{message}}", {"b": "{{nobody}}"}], "c": "x {{messages}}",
+        let body = json!({"a": ["{{message}}", {"b": "{{no body}}"}], "c": "x {{messages}}",
             "d": "{{messages}}", "e": 1});
         usage.add_json(&body, "");
         assert!(usage.uses("message") && usage.uses("messages") && !usage.uses("turn"));
         assert_eq!(usage.problems.len(), 2, "{:?}", usage.problems);
-        assert!(usage.problems[0].starts_with("at /a/1/b: has the unknown variable {{nobody}}"));
+        assert!(usage.problems[0].starts_with("at /a/1/b: contains {{no body}}, which is no"));
         assert!(usage.problems[1].starts_with("at /c: {{messages}} must be a JSON value"));
     }
 }

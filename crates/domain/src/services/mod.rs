@@ -6,7 +6,8 @@ pub mod traits;
 #[cfg(feature = "server")]
 pub use traits::{
     AccountService, AgentChatService, AgentService, ConnectionService, ImportService,
-    ResultService, SavedFormService, ScenarioService, Services, SettingsService, SuiteService,
+    ProfileService, ResultService, SavedFormService, ScenarioService, Services, SettingsService,
+    SuiteService,
 };
 
 use crate::error::AppError;
@@ -157,6 +158,7 @@ pub struct SavedForm {
 pub enum ImportKind {
     Agent,
     Scenario,
+    Profile,
 }
 
 /// Result of importing one document.
@@ -166,7 +168,7 @@ pub struct ImportedDocument {
     pub kind: ImportKind,
     /// Name in the document; empty if it has none.
     pub name: String,
-    /// Id of the new agent or scenario; `None` in a dry run.
+    /// Id of the new agent, scenario or test profile; `None` in a dry run.
     #[cfg_attr(feature = "server", schema(value_type = Option<String>, format = Uuid))]
     pub id: Option<uuid::Uuid>,
     /// Problems with paths relative to the document. Only a dry run returns documents with

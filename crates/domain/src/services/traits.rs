@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
-    Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
-    Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot,
-    Timestamp, TokenId, TokenRequest, Turn, UserId,
+    Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run, RunId,
+    SavedFormId, Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId,
+    SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub struct Services {
     pub agents: Arc<dyn AgentService>,
     pub chats: Arc<dyn AgentChatService>,
     pub scenarios: Arc<dyn ScenarioService>,
+    pub profiles: Arc<dyn ProfileService>,
     pub imports: Arc<dyn ImportService>,
     pub settings: Arc<dyn SettingsService>,
     pub suites: Arc<dyn SuiteService>,
@@ -122,6 +123,27 @@ pub trait AgentService: Send + Sync + 'static {
     async fn delete_agent(&self, caller: &Caller, id: AgentId) -> AppResult<()>;
     /// Copies the agent under another name.
     async fn duplicate_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent>;
+}
+
+/// Test profiles. The values of secret variables are never returned.
+#[async_trait]
+pub trait ProfileService: Send + Sync + 'static {
+    /// Sorted by name.
+    async fn profiles(&self, caller: &Caller) -> AppResult<Vec<Profile>>;
+    /// Returns the newest revision.
+    async fn profile(&self, caller: &Caller, id: ProfileId) -> AppResult<Profile>;
+    async fn create_profile(&self, caller: &Caller, draft: &Draft) -> AppResult<Profile>;
+    /// Saves a new revision. A secret variable without a value keeps the stored one. Fails
+    /// with a conflict unless `revision` is the newest.
+    async fn update_profile(
+        &self,
+        caller: &Caller,
+        id: ProfileId,
+        revision: u32,
+        draft: &Draft,
+    ) -> AppResult<Profile>;
+    /// Keeps the revisions that suites were started with.
+    async fn delete_profile(&self, caller: &Caller, id: ProfileId) -> AppResult<()>;
 }
 
 /// Chats with agents, without runs.

@@ -21,4 +21,5 @@ mod run_ends;
 mod throughput;
 mod truncation;
 mod unavailable_store;
+mod variables;
 mod waiting;

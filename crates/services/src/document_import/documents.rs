@@ -1,4 +1,4 @@
-//! YAML and JSON documents with agents and scenarios.
+//! YAML and JSON documents with agents, scenarios and test profiles.
 
 use crate::errors::reject_if_any;
 use domain::error::{AppError, ErrorCode};
@@ -89,8 +89,8 @@ fn entries(value: Value) -> Vec<Value> {
     }
 }
 
-/// Adds a missing `kind`, based on the fields: only agents have a prompt, only
-/// scenarios a conversation flow.
+/// Adds a missing `kind`, based on the fields: only agents have a prompt, only scenarios a
+/// conversation flow, only test profiles variables.
 ///
 /// # Errors
 /// 422 with the path of every entry that is neither.
@@ -103,22 +103,25 @@ pub(super) fn with_kinds(entries: Vec<Draft>) -> Result<Vec<Draft>, AppError> {
     let mut drafts = Vec::with_capacity(entries.len());
     for (i, Draft(mut entry)) in entries.into_iter().enumerate() {
         let Value::Object(fields) = &mut entry else {
-            let message = "must be an object: an agent or a scenario";
+            let message = "must be an object: an agent, a scenario or a test profile";
             problems.push(Problem::new(format!("documents[{i}]"), message));
             continue;
         };
         let has_any = |names: &[&str]| names.iter().any(|name| fields.contains_key(*name));
         let kind = match fields.get("kind") {
-            Some(kind) => kind.as_str().filter(|kind| ["agent", "scenario"].contains(kind)),
+            Some(kind) => {
+                kind.as_str().filter(|kind| ["agent", "scenario", "profile"].contains(kind))
+            }
             None if has_any(&["system_prompt", "http"]) => Some("agent"),
             None if has_any(&SCENARIO_FIELDS) => Some("scenario"),
+            None if has_any(&["variables"]) => Some("profile"),
             None => None,
         };
         if let Some(kind) = kind.map(Value::from) {
             fields.insert("kind".to_owned(), kind);
             drafts.push(Draft(entry));
         } else {
-            let message = "must be agent or scenario, because the entry is in none of the \
+            let message = "must be agent, scenario or profile, because the entry is in none of the \
                            formats that can be converted (Retell, Vapi, τ²-bench)";
             problems.push(Problem::new(format!("documents[{i}].kind"), message));
         }

@@ -10,6 +10,7 @@ mod hash_queue;
 mod key_file;
 mod passwords;
 mod tokens;
+mod variables;
 
 pub use passwords::{PasswordError, Passwords, password_problem};
 pub use tokens::{new_token, token_hash};

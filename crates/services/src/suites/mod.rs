@@ -16,6 +16,7 @@ mod read;
 mod rerun;
 mod service;
 mod start;
+mod variables;
 
 use super::Catalog;
 use clock::SharedClock;

@@ -3,7 +3,7 @@
 
 use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{check_rerun, matches, newest, own_models, part_of};
-use super::start::{encode, expect_runs, idempotency_key, incompatible};
+use super::start::{ResolvedStart, encode, expect_runs, idempotency_key, incompatible};
 use super::{Suites, preflight};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
@@ -65,7 +65,8 @@ impl SuiteService for Suites {
             }
         }
         expect_runs(request, preflight::count(runs.len()))?;
-        let suite = self.new_suite(caller, &resolved.agent, resolved.model_snapshot, runs);
+        let ResolvedStart { agent, model_snapshot, variables, .. } = resolved;
+        let suite = self.new_suite(caller, &agent, model_snapshot, variables, runs);
         let suite = NewSuite {
             concurrency: request.concurrency.unwrap_or(suite.concurrency),
             repeats: request.repeats,
@@ -109,7 +110,9 @@ impl SuiteService for Suites {
         let (judge, user) = selected.first().map_or((None, None), |row| own_models(row));
         let model_snapshot =
             self.model_snapshot(caller, &agent, judge.as_ref(), user.as_ref()).await?;
+        let variables = self.variables_of_rerun(caller, &parent).await?;
         let mut problems = agent.problems();
+        problems.extend(variables.problems(&agent, &scenarios));
         let warnings = self.warnings(caller, &model_snapshot).await;
         problems.extend(stopping(&warnings));
         reject_start(problems, &warnings)?;
@@ -123,7 +126,7 @@ impl SuiteService for Suites {
             note: parent.note.clone(),
             parent_id: Some(parent.id),
             part_of: part_of(&parent, selected.len()),
-            ..self.new_suite(caller, &agent, model_snapshot, runs.collect())
+            ..self.new_suite(caller, &agent, model_snapshot, variables, runs.collect())
         };
         self.create(suite, keyed).await
     }
@@ -227,6 +230,7 @@ impl SuiteService for Suites {
             allow_parallel: false,
             skip_incompatible: true,
             expected_runs: None,
+            profile: None,
             judge: None,
             simulated_user: None,
         };

@@ -2,6 +2,7 @@
 //! begins, and exactly once per idempotency key.
 
 use super::preflight_warnings::stopping;
+use super::variables::SuiteVariables;
 use super::{Suites, preflight};
 use crate::errors::{StoreResultExt, internal, reject_if_any};
 use domain::error::{AppError, ErrorCode};
@@ -23,6 +24,7 @@ pub(super) struct ResolvedStart {
     pub(super) agent: Agent,
     pub(super) scenarios: Vec<Scenario>,
     pub(super) model_snapshot: ModelSnapshot,
+    pub(super) variables: SuiteVariables,
     /// A problem for each scenario that does not exist.
     pub(super) missing: Vec<Problem>,
 }
@@ -52,6 +54,7 @@ impl Suites {
         caller: &Caller,
         agent: &Agent,
         model_snapshot: ModelSnapshot,
+        variables: SuiteVariables,
         runs: Vec<NewRun>,
     ) -> NewSuite {
         let agent =
@@ -62,6 +65,8 @@ impl Suites {
             user_id: caller.user_id,
             agent,
             model_snapshot,
+            profile: variables.profile,
+            variables_at: Some(variables.at),
             concurrency: self.limits.runs_per_suite,
             repeats: 1,
             note: String::new(),
@@ -188,7 +193,8 @@ impl Suites {
         let model_snapshot = self
             .model_snapshot(caller, &agent, request.judge.as_ref(), request.simulated_user.as_ref())
             .await?;
-        Ok(ResolvedStart { agent, scenarios, model_snapshot, missing })
+        let variables = self.variables(caller, request.profile).await?;
+        Ok(ResolvedStart { agent, scenarios, model_snapshot, variables, missing })
     }
 
     /// The models of the request, else of the settings, else of the agent.
@@ -246,7 +252,7 @@ impl Suites {
         request: &StartSuite,
         resolved: &ResolvedStart,
     ) -> AppResult<Preflight> {
-        let ResolvedStart { agent, scenarios, model_snapshot, missing } = resolved;
+        let ResolvedStart { agent, scenarios, model_snapshot, variables, missing } = resolved;
         let mut preflight =
             preflight::check(agent, scenarios, request.repeats, request.skip_incompatible);
         if !missing.is_empty() {
@@ -254,6 +260,7 @@ impl Suites {
             preflight.problems.retain(|problem| problem.path != "scenario_ids");
             preflight.problems.splice(0..0, missing.iter().cloned());
         }
+        preflight.problems.extend(variables.problems(agent, scenarios));
         preflight.connections = self.warnings(caller, model_snapshot).await;
         preflight.problems.extend(stopping(&preflight.connections));
         preflight.problems.extend(self.exceeds_queue(preflight.runs));

@@ -35,6 +35,7 @@ fn examples_are_valid_and_their_responses_are_read() {
         let scenario = ScenarioSpec::parse(&Draft(scenario)).unwrap();
         let context = Context {
             scenario: &scenario,
+            variables: &domain::variables::Variables::default(),
             transcript: &transcript,
             session_id: "s-1",
             run_id: uuid::Uuid::from_u128(1).into(),

@@ -8,6 +8,7 @@ mod connections;
 mod deployed_agents;
 mod imports;
 mod owners;
+mod profiles;
 mod reruns;
 mod starts;
 

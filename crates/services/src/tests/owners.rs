@@ -4,7 +4,9 @@
 use super::{agent, connection, fixture, paths, scenario, status, unknown_id};
 use domain::ScenarioFilter;
 use domain::services::Cursor;
-use domain::services::{AccountService, AgentService, ConnectionService, ScenarioService};
+use domain::services::{
+    AccountService, AgentService, ConnectionService, ProfileService, ScenarioService,
+};
 
 #[tokio::test]
 async fn foreign_objects_are_not_found() {
@@ -13,12 +15,29 @@ async fn foreign_objects_are_not_found() {
     let wire = fixture.connect(anna, "sk-1234567890").await;
     let desk = it.create_agent(anna, &agent("Desk", wire)).await.unwrap();
     let bus = it.create_scenario(anna, &scenario("Late bus")).await.unwrap();
+    let profile = domain::Draft(serde_json::json!({"name": "Lena"}));
+    let lena = it.create_profile(anna, &profile).await.unwrap();
     let token = fixture.accounts.create_token(anna, &super::accounts::token("CI")).await.unwrap();
 
-    for (wire_id, desk_id, bus_id, token_id) in [
-        (wire, desk.id, bus.id, token.listed.id),
-        (unknown_id().into(), unknown_id().into(), unknown_id().into(), unknown_id().into()),
+    for (wire_id, desk_id, bus_id, lena_id, token_id) in [
+        (wire, desk.id, bus.id, lena.id, token.listed.id),
+        (
+            unknown_id().into(),
+            unknown_id().into(),
+            unknown_id().into(),
+            unknown_id().into(),
+            unknown_id().into(),
+        ),
     ] {
+        assert_eq!(status(it.profile(ben, lena_id).await), 404);
+        assert_eq!(status(it.update_profile(ben, lena_id, 1, &profile).await), 404);
+        // 404 takes precedence over an invalid draft.
+        assert_eq!(
+            status(it.update_profile(ben, lena_id, 1, &domain::Draft::default()).await),
+            404
+        );
+        assert_eq!(status(it.delete_profile(ben, lena_id).await), 404);
+
         let draft = connection("Stolen", "https://models.example.org/v1", "");
         assert_eq!(status(it.connection(ben, wire_id).await), 404);
         assert_eq!(status(it.update_connection(ben, wire_id, &draft).await), 404);
@@ -46,6 +65,8 @@ async fn foreign_objects_are_not_found() {
         assert_eq!(status(fixture.accounts.delete_token(ben, token_id).await), 404);
     }
 
+    assert_eq!(it.profiles(ben).await.unwrap(), []);
+    assert_eq!(it.profiles(anna).await.unwrap(), [lena]);
     assert_eq!(it.agents(ben, &Cursor::default()).await.unwrap().items, []);
     let own = ScenarioFilter { built_in: Some(false), ..ScenarioFilter::default() };
     assert_eq!(it.scenarios(ben, &own, &Cursor::default()).await.unwrap().items, []);

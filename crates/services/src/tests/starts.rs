@@ -148,7 +148,7 @@ impl Fixture {
         self.provider.0.lock().clear();
     }
 
-    fn advance(&self, seconds: u64) {
+    pub(super) fn advance(&self, seconds: u64) {
         let mut now = self.clock.0.lock();
         *now = now.plus(Duration::from_secs(seconds));
     }

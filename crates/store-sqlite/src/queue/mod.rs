@@ -9,6 +9,7 @@ mod outages;
 mod recover;
 mod save;
 mod schedule;
+mod variables;
 
 pub(crate) use corrupt::read_or_end_as_error;
 #[cfg(test)]
@@ -102,6 +103,7 @@ impl QueueStore for SqliteStore {
         Ok(RunInput {
             agent: document(agent.fetch_optional(&self.read).await.db()?),
             scenario: document(scenario.fetch_optional(&self.read).await.db()?),
+            variables: self.read_variables(run.suite_id).await?,
             transcript: if run.turns == 0 { Vec::new() } else { self.read_turns(run.id).await? },
             evaluation: evaluation.map(|row| row.evaluation),
         })

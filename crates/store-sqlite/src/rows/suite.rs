@@ -1,7 +1,7 @@
 //! Rows of suites.
 
 use crate::cell::{Cell, RowReader};
-use domain::{AgentRef, SuiteStatus};
+use domain::{AgentRef, ProfileRef, SuiteStatus};
 use store::StoreResult;
 use store::rows::SuiteRow;
 use store::transition::SuiteState;
@@ -32,6 +32,10 @@ pub(crate) struct RawSuite {
     pub(crate) agent_id: Cell<Vec<u8>>,
     pub(crate) agent_revision: Cell<i64>,
     pub(crate) agent_name: Cell<String>,
+    pub(crate) profile_id: Option<Cell<Vec<u8>>>,
+    pub(crate) profile_revision: Option<Cell<i64>>,
+    pub(crate) profile_name: Option<Cell<String>>,
+    pub(crate) variables_at: Option<Cell<i64>>,
     pub(crate) status: Cell<String>,
     pub(crate) total: Cell<i64>,
     pub(crate) concurrency: Cell<i64>,
@@ -55,6 +59,14 @@ impl RawSuite {
             finished_at: self.finished_at,
             cancel_requested_at: self.cancel_requested_at,
         };
+        let profile_id = row.optional("profile_id", self.profile_id)?;
+        let profile_revision = row.optional("profile_revision", self.profile_revision)?;
+        let profile_name: Option<String> = row.optional("profile_name", self.profile_name)?;
+        let profile = profile_id.zip(profile_revision).map(|(id, revision)| ProfileRef {
+            id,
+            revision,
+            name: profile_name.unwrap_or_default(),
+        });
         Ok(SuiteRow {
             id: row.get("id", self.id.clone())?,
             space_id: row.get("space_id", self.space_id)?,
@@ -64,6 +76,8 @@ impl RawSuite {
                 revision: row.get("agent_revision", self.agent_revision)?,
                 name: row.get("agent_name", self.agent_name)?,
             },
+            profile,
+            variables_at: row.optional("variables_at", self.variables_at)?,
             state: state.read(row)?,
             total: row.get("total", self.total)?,
             concurrency: row.get("concurrency", self.concurrency)?,

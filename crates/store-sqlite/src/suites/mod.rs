@@ -93,7 +93,8 @@ impl SuiteStore for SqliteStore {
         let mut tx = self.read.begin().await.db()?;
         let suite = sqlx::query_as!(
             RawSuite,
-            "SELECT id, space_id, user_id, agent_id, agent_revision, agent_name, status, total, \
+            "SELECT id, space_id, user_id, agent_id, agent_revision, agent_name, profile_id, \
+             profile_revision, profile_name, variables_at, status, total, \
              concurrency, repeats, parent_id, part_of, note, seq, created_at, started_at, \
              finished_at, cancel_requested_at FROM suites \
              WHERE id = ? AND space_id = ? AND deleted_at IS NULL",

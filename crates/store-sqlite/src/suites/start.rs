@@ -82,10 +82,16 @@ async fn insert_suite(
     let status = suite.state.status().as_str();
     let parent_id = suite.parent_id.map(|id| id.0);
     let finished_at = suite.state.finished_at().map(|at| at.0);
+    let profile = suite.profile.as_ref();
+    let profile_id = profile.map(|profile| profile.id.0);
+    let profile_revision = profile.map(|profile| profile.revision);
+    let profile_name = profile.map(|profile| &*profile.name);
+    let variables_at = suite.variables_at.map(|at| at.0);
     sqlx::query!(
         "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, \
          model_snapshot, status, total, concurrency, repeats, parent_id, part_of, note, seq, \
-         created_at, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+         created_at, finished_at, profile_id, profile_revision, profile_name, variables_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
         suite.id.0,
         suite.space_id.0,
         suite.user_id.0,
@@ -102,6 +108,10 @@ async fn insert_suite(
         suite.note,
         suite.created_at.0,
         finished_at,
+        profile_id,
+        profile_revision,
+        profile_name,
+        variables_at,
     )
     .run(c)
     .await

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod catalog;
 pub mod imports;
+pub mod profiles;
 pub mod queue;
 pub mod scenarios;
 
@@ -14,6 +15,7 @@ use crate::accounts::{AccountStore, UserRow};
 use crate::catalog::{
     AgentStore, ConnectionRow, ConnectionStore, ImportStore, ScenarioStore, SettingStore,
 };
+use crate::profiles::ProfileStore;
 use domain::{ConnectionId, ConnectionSpec, Draft, SpaceId, Timestamp, UserId};
 use serde_json::json;
 use std::any::Any;
@@ -29,6 +31,7 @@ pub struct CatalogFixture {
     pub scenarios: Arc<dyn ScenarioStore>,
     pub imports: Arc<dyn ImportStore>,
     pub settings: Arc<dyn SettingStore>,
+    pub profiles: Arc<dyn ProfileStore>,
     /// Dropped with the store, such as a temporary folder.
     pub guard: Box<dyn Any + Send + Sync>,
 }
@@ -36,7 +39,13 @@ pub struct CatalogFixture {
 impl CatalogFixture {
     pub fn new<S>(store: S, guard: impl Any + Send + Sync) -> Self
     where
-        S: AccountStore + ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore,
+        S: AccountStore
+            + ConnectionStore
+            + AgentStore
+            + ScenarioStore
+            + ImportStore
+            + SettingStore
+            + ProfileStore,
     {
         let store = Arc::new(store);
         Self {
@@ -45,7 +54,8 @@ impl CatalogFixture {
             agents: store.clone(),
             scenarios: store.clone(),
             imports: store.clone(),
-            settings: store,
+            settings: store.clone(),
+            profiles: store,
             guard: Box::new(guard),
         }
     }
@@ -153,6 +163,15 @@ macro_rules! catalog_contract {
             open_with_users,
             $crate::contract::imports,
             [import_saves_all_documents, import_with_duplicate_saves_nothing,]
+        );
+        $crate::contract_tests!(
+            open_with_users,
+            $crate::contract::profiles,
+            [
+                profile_belongs_to_its_space,
+                profile_update_creates_a_revision_and_deletion_keeps_all,
+                number_of_profiles_is_limited,
+            ]
         );
         $crate::contract_tests!(
             $open,

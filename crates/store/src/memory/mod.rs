@@ -8,7 +8,7 @@ mod revisions;
 mod state;
 mod suites;
 
-pub use revisions::{InMemoryRevisions, RevisionSource};
+pub use revisions::{InMemoryRevisions, ProfileDocument, RevisionSource};
 
 use crate::StoreResult;
 use crate::commit_effects::CommitEffects;
@@ -57,13 +57,13 @@ impl InMemoryQueue {
 
 #[cfg(test)]
 mod contract_tests {
-    use super::{InMemoryQueue, RevisionSource};
+    use super::{InMemoryQueue, ProfileDocument, RevisionSource};
     use crate::contract::queue::QueueFixture;
-    use domain::{AgentId, ScenarioId};
+    use domain::{AgentId, ProfileId, ScenarioId};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
-    /// The same document for every agent and scenario.
+    /// The same document for every agent, scenario and profile.
     struct AnyRevision;
 
     impl RevisionSource for AnyRevision {
@@ -72,6 +72,9 @@ mod contract_tests {
         }
         fn scenario(&self, _: ScenarioId, _: u32) -> Option<Value> {
             Some(json!({"name": "scenario"}))
+        }
+        fn profile(&self, _: ProfileId, _: u32) -> Option<ProfileDocument> {
+            Some((json!({"name": "profile"}), Some(vec![1])))
         }
     }
 

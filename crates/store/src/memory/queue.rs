@@ -4,9 +4,10 @@ use super::InMemoryQueue;
 use super::state::State;
 use crate::queue::{
     Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
+    StoredProfile, StoredVariables,
 };
 use crate::queue_stats::QueueStats;
-use crate::rows::{EvaluationRow, Intent, Role, RunRow};
+use crate::rows::{EvaluationRow, Intent, Role, RunRow, SuiteRow};
 use crate::schedule::rejudges::{UnfinishedRejudge, deferred_rejudges};
 use crate::transition::{
     Lease, RejudgeTransition, RunChange, RunTransition, SuiteTransition, is_unfinished,
@@ -45,6 +46,7 @@ impl QueueStore for InMemoryQueue {
         Ok(RunInput {
             agent: self.revisions.agent(run.agent.id, run.agent.revision),
             scenario: self.revisions.scenario(run.scenario.id, run.scenario.revision),
+            variables: state.suites.get(&run.suite_id).and_then(|(row, _)| self.variables(row)),
             transcript: state.turns.get(&run.id).cloned().unwrap_or_default(),
             evaluation: state.evaluations.values().find(first).map(|row| row.evaluation.clone()),
         })
@@ -320,5 +322,17 @@ impl State {
             }
         }
         summary
+    }
+}
+
+impl InMemoryQueue {
+    fn variables(&self, suite: &SuiteRow) -> Option<StoredVariables> {
+        let profile = suite.profile.as_ref().map(|profile| {
+            let stored = self.revisions.profile(profile.id, profile.revision);
+            let (document, secrets) =
+                stored.map_or((None, None), |(document, secrets)| (Some(document), secrets));
+            StoredProfile { space_id: suite.space_id, id: profile.id, document, secrets }
+        });
+        Some(StoredVariables { at: suite.variables_at?, profile })
     }
 }

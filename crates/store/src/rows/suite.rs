@@ -2,7 +2,7 @@
 
 use crate::transition::SuiteState;
 use domain::{
-    AgentRef, Counts, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId,
+    AgentRef, Counts, ProfileRef, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId,
     judged_pass_rate, pass_rate,
 };
 
@@ -12,6 +12,8 @@ pub struct SuiteRow {
     pub space_id: SpaceId,
     pub user_id: UserId,
     pub agent: AgentRef,
+    pub profile: Option<ProfileRef>,
+    pub variables_at: Option<Timestamp>,
     pub state: SuiteState,
     pub total: u32,
     pub concurrency: u32,
@@ -42,6 +44,8 @@ impl SuiteRow {
             repeats: self.repeats,
             parent_id: self.parent_id,
             part_of: self.part_of,
+            profile: self.profile.clone(),
+            variables_at: self.variables_at,
             note: self.note.clone(),
             created_at: self.created_at,
             started_at: self.state.started_at(),

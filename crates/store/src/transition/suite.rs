@@ -130,6 +130,8 @@ impl NewSuite {
             space_id: self.space_id,
             user_id: self.user_id,
             agent: self.agent.clone(),
+            profile: self.profile.clone(),
+            variables_at: self.variables_at,
             state,
             total: counts.total(),
             concurrency: self.concurrency,

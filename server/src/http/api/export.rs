@@ -1,4 +1,4 @@
-//! Export of scenarios in the format of import.
+//! Export in the format of import.
 
 use super::ApiResult;
 use super::scenarios::FilterParams;
@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::error::{AppError, ErrorCode};
 use domain::services::{AppResult, Cursor};
-use domain::{Scenario, ScenarioFilter, ScenarioSpec};
+use domain::{DraftReader, Scenario, ScenarioFilter, ScenarioSpec};
 use serde::Serialize;
 use services::document_import::Format;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code)] // describes parameters; they are read below
-struct ExportParams {
+pub(super) struct ExportParams {
     /// `yaml` (default) or `json`.
     format: Option<String>,
 }
@@ -41,22 +41,45 @@ struct Exported<'a> {
     params(FilterParams, ExportParams),
     responses((status = 200, description = "The documents", content_type = "application/yaml")))]
 async fn export(user: SignedIn, params: Params) -> ApiResult<Response> {
-    let formats = [("yaml", Format::Yaml), ("json", Format::Json)];
-    let (mut filter, format) = params.read(|reader| {
-        (ScenarioFilter::read(reader), reader.choice("format", &formats, Some(Format::Yaml)))
-    })?;
+    let (mut filter, format) =
+        params.read(|reader| (ScenarioFilter::read(reader), format(reader)))?;
     filter.built_in.get_or_insert(false);
     let scenarios = all_pages(&user, &filter).await?;
-    let json = format == Some(Format::Json);
-    let text = if json { to_json(&scenarios) } else { to_yaml(&scenarios) }?;
-    let kind = if json { "application/json" } else { "application/yaml" };
-    let name = if json { "scenarios.json" } else { "scenarios.yaml" };
-    let disposition = format!("attachment; filename=\"{name}\"");
-    Ok((
-        [(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, disposition)],
-        text,
-    )
-        .into_response())
+    Ok(download("scenarios", &documents(&scenarios), format)?)
+}
+
+/// The format of the parameter `format`.
+pub(super) fn format(reader: &mut DraftReader<'_>) -> Format {
+    let formats = [("yaml", Format::Yaml), ("json", Format::Json)];
+    reader.choice("format", &formats, Some(Format::Yaml)).unwrap_or(Format::Yaml)
+}
+
+/// The documents as a file with this name.
+pub(super) fn download(
+    name: &str,
+    documents: &[impl Serialize],
+    format: Format,
+) -> AppResult<Response> {
+    let text = encode(documents, format)?;
+    let ending = if format == Format::Json { "json" } else { "yaml" };
+    let disposition = format!("attachment; filename=\"{name}.{ending}\"");
+    let headers = [
+        (header::CONTENT_TYPE, format!("application/{ending}")),
+        (header::CONTENT_DISPOSITION, disposition),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// The documents as text.
+pub(super) fn encode(documents: &[impl Serialize], format: Format) -> AppResult<String> {
+    let failed = |error: &dyn std::error::Error| {
+        tracing::error!(%error, "export failed");
+        AppError::new(ErrorCode::Internal, "The export failed.")
+    };
+    match format {
+        Format::Json => serde_json::to_string_pretty(documents).map_err(|error| failed(&error)),
+        _ => serde_saphyr::to_string(&documents).map_err(|error| failed(&error)),
+    }
 }
 
 async fn all_pages(user: &SignedIn, filter: &ScenarioFilter) -> AppResult<Vec<Scenario>> {
@@ -76,22 +99,9 @@ fn documents(scenarios: &[Scenario]) -> Vec<Exported<'_>> {
     scenarios.iter().map(|scenario| Exported { kind: "scenario", spec: &scenario.spec }).collect()
 }
 
-fn to_json(scenarios: &[Scenario]) -> AppResult<String> {
-    serde_json::to_string_pretty(&documents(scenarios)).map_err(|error| export_failed(&error))
-}
-
-fn to_yaml(scenarios: &[Scenario]) -> AppResult<String> {
-    serde_saphyr::to_string(&documents(scenarios)).map_err(|error| export_failed(&error))
-}
-
-fn export_failed(error: &dyn std::error::Error) -> AppError {
-    tracing::error!(%error, "export failed");
-    AppError::new(ErrorCode::Internal, "The export failed.")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{to_json, to_yaml};
+    use super::{documents, encode};
     use domain::{Draft, Scenario, ScenarioId, ScenarioSpec, Timestamp};
     use proptest::prelude::*;
     use serde_json::json;
@@ -123,11 +133,9 @@ mod tests {
     }
 
     fn assert_round_trip(scenario: &Scenario) -> Result<(), TestCaseError> {
-        let scenarios = std::slice::from_ref(scenario);
-        for (text, format) in
-            [(to_yaml(scenarios), Format::Yaml), (to_json(scenarios), Format::Json)]
-        {
-            let text = text.expect("an export");
+        let documents = documents(std::slice::from_ref(scenario));
+        for format in [Format::Yaml, Format::Json] {
+            let text = encode(&documents, format).expect("an export");
             let file = ImportFile { name: String::new(), text: text.clone(), format };
             let read = read_files(&[file])
                 .map_err(|error| TestCaseError::fail(format!("{error} in {text}")))?;

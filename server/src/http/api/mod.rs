@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod openapi;
 mod paging;
+mod profiles;
 mod reports;
 mod runs;
 mod scenarios;
@@ -53,6 +54,7 @@ fn documented_router() -> OpenApiRouter<HttpState> {
     let areas = OpenApiRouter::new()
         .merge(agents::routes())
         .merge(scenarios::routes())
+        .merge(profiles::routes())
         .merge(export::routes())
         .merge(import::routes())
         .merge(connections::routes())

@@ -98,6 +98,7 @@ fn new_item(list: &str, last: Option<&Value>) -> Value {
             json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE})
         }
         "tools" | "tool_mocks" => json!({}),
+        "variables" => json!({"secret": "false"}),
         _ => json!(""),
     }
 }

@@ -8,6 +8,7 @@ mod agents;
 mod connections;
 mod imports;
 mod posted_form;
+mod profiles;
 mod redirect;
 mod scenarios;
 mod session_ended;
@@ -34,6 +35,7 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .merge(agents::routes())
         .merge(agent_chat::routes())
         .merge(scenarios::routes())
+        .merge(profiles::routes())
         .merge(connections::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
@@ -75,6 +77,7 @@ fn without_secrets(mut draft: Draft) -> Draft {
         }
     }
     domain::mask_request_headers(&mut draft);
+    domain::remove_secret_variables(&mut draft);
     draft
 }
 

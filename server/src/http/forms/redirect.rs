@@ -27,8 +27,8 @@ pub(super) fn default_page(path: &str) -> String {
     match (kind, id) {
         ("agents" | "scenarios" | "suites", None) => format!("/{kind}/new"),
         ("agents" | "scenarios" | "suites" | "runs", Some(id)) => format!("/{kind}/{id}"),
-        ("connections", None) => "/settings/connections/new".to_owned(),
-        ("connections", Some(id)) => format!("/settings/connections/{id}"),
+        ("connections" | "profiles", None) => format!("/settings/{kind}/new"),
+        ("connections" | "profiles", Some(id)) => format!("/settings/{kind}/{id}"),
         ("settings", _) => "/settings/models".to_owned(),
         ("tokens", _) => "/settings/tokens".to_owned(),
         ("password" | "sessions", _) => "/settings/account".to_owned(),

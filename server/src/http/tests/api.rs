@@ -340,7 +340,7 @@ async fn upload(server: &TestServer, query: &str, body: Vec<u8>) -> TestResponse
 #[tokio::test]
 async fn uploaded_definitions_are_converted_and_what_is_lost_is_reported() {
     let server = TestServer::new();
-    let retell = br#"{"general_prompt": "Be kind.", "begin_message": "Hello!"}"#;
+    let retell = br#"{"general_prompt": "Be kind.", "begin_message": "Hello!", "llm_id": "x"}"#;
     let files: [(&str, &[u8]); 2] = [("desk.json", retell), ("dir/policy.md", b"# Policy\n")];
     let response = upload(&server, "?connection=Mine&model=m", multipart(&files)).await;
     assert_eq!(response.status, 201, "{}", response.text);
@@ -348,10 +348,7 @@ async fn uploaded_definitions_are_converted_and_what_is_lost_is_reported() {
     assert_eq!(report["files"][0], json!({"name": "desk.json", "format": "Retell LLM"}));
     assert_eq!(report["files"][1]["name"], "policy.md");
     let note = &report["notes"][0];
-    assert_eq!(
-        (&note["kind"], &note["path"]),
-        (&"not_carried_over".into(), &"begin_message".into())
-    );
+    assert_eq!((&note["kind"], &note["path"]), (&"not_carried_over".into(), &"llm_id".into()));
     assert_eq!((&note["file"], &report["note_count"]), (&"desk.json".into(), &1.into()));
     let imported = server.fake.imported.lock();
     let agents: Vec<_> = imported[0].0.iter().map(|agent| agent.text("name")).collect();

@@ -116,6 +116,8 @@ impl EventSource for FakeEventSource {
             repeats: 1,
             parent_id: None,
             part_of: None,
+            profile: None,
+            variables_at: None,
             note: String::new(),
             created_at: Timestamp(0),
             started_at: None,

@@ -5,14 +5,14 @@ use domain::error::{AppError, ErrorCode};
 use domain::services::{
     AccountService, AgentChat, AgentChatService, AgentService, AppResult, AuthMethod, Caller,
     ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport,
-    ImportService, ListPage, RerunScope, ResultService, SavedForm, SavedFormService,
-    ScenarioService, Services, SettingsService, StartResponse, SuiteService,
+    ImportService, ListPage, ProfileService, RerunScope, ResultService, SavedForm,
+    SavedFormService, ScenarioService, Services, SettingsService, StartResponse, SuiteService,
 };
 use domain::{
     Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
-    Draft, Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Run, RunId, SavedFormId,
-    Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, Speaker, StartSuite, Suite, SuiteId,
-    SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
+    Draft, Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run,
+    RunId, SavedFormId, Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, Speaker,
+    StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -64,6 +64,7 @@ impl FakeServices {
             agents: self.clone(),
             chats: self.clone(),
             scenarios: self.clone(),
+            profiles: self.clone(),
             imports: self.clone(),
             settings: self.clone(),
             suites: self.clone(),
@@ -266,6 +267,14 @@ fake_services! { fake:
         update_scenario(_id: ScenarioId, _revision: u32, _draft: &Draft) -> Scenario = not_found();
         delete_scenario(_id: ScenarioId) -> () = not_found();
         duplicate_scenario(_id: ScenarioId) -> Scenario = not_found();
+    }
+    ProfileService {
+        profiles() -> Vec<Profile> = Ok(Vec::new());
+        profile(_id: ProfileId) -> Profile = not_found();
+        create_profile(_draft: &Draft) -> Profile =
+            Err(AppError::problem("variables[0].value", "must not be empty"));
+        update_profile(_id: ProfileId, _revision: u32, _draft: &Draft) -> Profile = not_found();
+        delete_profile(_id: ProfileId) -> () = not_found();
     }
     ImportService {
         import(documents: Vec<Draft>, dry_run: bool) -> ImportReport = {

@@ -5,7 +5,7 @@ use super::support::{TestRequest, TestResponse, TestServer};
 use axum::http::StatusCode;
 use domain::services::ImportReport;
 
-const RETELL: &str = r#"{"general_prompt": "Be kind.", "begin_message": "Hello!",
+const RETELL: &str = r#"{"general_prompt": "Be kind.", "begin_message": "Hello!", "llm_id": "x",
     "general_tools": [{"type": "custom", "name": "t",
         "parameters": {"type": "object", "properties": {"token": {"type": "string"}}}}]}"#;
 
@@ -38,12 +38,12 @@ async fn files_are_checked_and_then_saved_with_the_selected_model() {
     let shown = report(&server);
     assert!(shown.dry_run);
     assert_eq!(shown.files[0].format, "Retell LLM");
-    assert!(shown.notes.iter().any(|note| note.path == "begin_message"));
+    assert!(shown.notes.iter().any(|note| note.path == "llm_id"));
 
     let saved = save(&server, &cookie, &format!("upload={}&model=m", id(900))).await;
     assert!(saved.location().starts_with("/import?saved_form="), "{}", saved.location());
     let shown = report(&server);
-    assert!(!shown.dry_run && shown.notes.iter().any(|note| note.path == "begin_message"));
+    assert!(!shown.dry_run && shown.notes.iter().any(|note| note.path == "llm_id"));
     let imported = server.fake.imported.lock();
     assert_eq!(imported.iter().map(|(_, dry_run)| *dry_run).collect::<Vec<_>>(), [true, false]);
     let agent = &imported[1].0[0];

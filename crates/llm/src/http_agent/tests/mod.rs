@@ -56,6 +56,7 @@ fn call(agent: &Arc<HttpAgent>, starts: bool, answered: bool) -> HttpCall {
     transcript.push(turn(Speaker::User, "A table, please."));
     let context = Context {
         scenario: &scenario,
+        variables: &domain::variables::Variables::default(),
         transcript: &transcript,
         session_id: if starts { "" } else { "s-1" },
         run_id: RunId(Uuid::from_u128(RUN)),

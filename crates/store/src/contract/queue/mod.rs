@@ -85,6 +85,8 @@ pub fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
         user_id: user(owner),
         agent: AgentRef { id: AgentId(id(900 + n)), revision: 1, name: "Agent".into() },
         model_snapshot: ModelSnapshot::all(&model),
+        profile: None,
+        variables_at: Some(T0),
         concurrency: 3,
         repeats: 1,
         note: String::new(),

@@ -1,0 +1,45 @@
+import { Api } from "../../support/api";
+import { createAccount } from "../../support/accounts";
+import { expect, expectAccessible, test } from "../../support/test";
+
+test("test profile with a secret is saved, shown without it and used for a suite", async ({ page, visit }) => {
+  await createAccount(page);
+  await visit("/settings/profiles/new");
+  await page.locator("#name").fill("Lena");
+  await page.getByLabel("Time zone").fill("Mars/Phobos");
+  await page.getByRole("button", { name: "Add variable" }).click();
+  const first = page.getByRole("group", { name: "Variable 1" });
+  await first.getByLabel("Name").fill("customer.name");
+  await first.getByLabel("Value").fill("Lena Fischer");
+  await page.getByRole("button", { name: "Add variable" }).click();
+  const second = page.getByRole("group", { name: "Variable 2" });
+  await second.getByLabel("Name").fill("customer.pin");
+  await second.getByLabel("Value").fill("4711-0815");
+  await second.getByLabel("Secret").check();
+  await page.getByRole("button", { name: "Save test profile" }).click();
+  await expect(page.locator("#error-summary")).toContainText("is not a time zone");
+  await expect(first.getByLabel("Value")).toHaveValue("Lena Fischer");
+  await expect(second.getByLabel("Value")).toHaveValue("");
+  await expectAccessible(page);
+  await page.getByLabel("Time zone").fill("Europe/Berlin");
+  await second.getByLabel("Value").fill("4711-0815");
+  await page.getByRole("button", { name: "Save test profile" }).click();
+  await expect(page).toHaveURL(/\/settings\/profiles\?notice=saved$/);
+  await page.getByRole("link", { name: "Lena" }).click();
+  await expect(page.getByRole("group", { name: "Variable 2" })).toContainText("A value is stored.");
+  await expect(page.locator("body")).not.toContainText("4711");
+
+  const api = new Api(page.request);
+  const agent = await api.agent();
+  const flow = [{ speaker: "user", message: "I am {{customer.name}}, PIN {{customer.pin}}." }];
+  const scenario = await api.post<{ id: string }>("/scenarios", { name: "Greeting", category: "support", conversation_flow: flow, expected_behaviors: ["Greets"] });
+  await visit(`/suites/new?agent=${agent}&scenario=${scenario.id}`);
+  await expect(page.getByText("no test profile is selected").first()).toBeVisible();
+  await page.getByLabel("Test profile").selectOption("Lena");
+  const check = page.getByRole("button", { name: "Check again" });
+  if (await check.isVisible()) await check.click();
+  await page.getByRole("button", { name: /^Run 1/ }).click();
+  await expect(page).toHaveURL(/\/suites\/[0-9a-f-]{36}/);
+  await expect(page.getByText("I am Lena Fischer, PIN [secret customer.pin].").first()).toBeVisible();
+  await expect(page.getByRole("link", { name: "Lena" })).toBeVisible();
+});
