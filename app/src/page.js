@@ -88,6 +88,19 @@
   const [navigation] = performance.getEntriesByType("navigation");
   if (!["reload", "back_forward"].includes(navigation?.type)) forget();
 
+  // A click on a value of a tried response sets the chosen pointer of the form.
+  addEventListener("click", (event) => {
+    const value = event.target.closest?.("button[name=pointer]");
+    const chosen = document.getElementById("pointer_target")?.selectedOptions[0];
+    const field = document.getElementById(chosen?.dataset.field);
+    if (!value || !field) return;
+    event.preventDefault();
+    field.value = value.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    const status = document.getElementById("pointer_status");
+    status.textContent = `${chosen.textContent}: ${value.value}`;
+  });
+
   // Files that are dropped on the form of the import become the files of its input.
   const dropZone = (event) => event.target.closest?.("[data-drop]");
   addEventListener("dragover", (event) => {

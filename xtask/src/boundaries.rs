@@ -36,8 +36,13 @@ const ALLOWED: Table = &[
     // Execution and use cases.
     // The engine renders the requests to deployed agents with `http-agent`.
     ("engine", "clock conversation domain http-agent judge llm llm-types store telemetry"),
-    // `services` converts the files of an import with `importers`.
-    ("services", "clock conversation domain engine importers judge llm llm-types store telemetry"),
+    // `services` converts the files of an import with `importers`, and renders the requests of
+    // a chat with a deployed agent with `http-agent`.
+    (
+        "services",
+        "clock conversation domain engine http-agent importers judge llm llm-types store \
+         telemetry",
+    ),
     // The binary. No crate depends on it. It writes suites as files with `reports`.
     (
         "server",

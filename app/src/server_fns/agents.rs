@@ -1,15 +1,19 @@
 //! Agents: the list and the editor.
 
-use super::ConnectionChoice;
+use super::{Choice, ConnectionChoice};
 #[cfg(feature = "ssr")]
 use crate::domain::AgentSpec;
+#[cfg(feature = "ssr")]
+use crate::domain::http_agent::{AgentPreset, without_hidden_fields};
 use crate::domain::{AgentId, Draft, Suite, Timestamp, Turn};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
 use crate::services::ListPage;
-use crate::services::SavedForm;
+use crate::services::{AgentTrial, SavedForm};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "ssr")]
+use serde_json::json;
 
 #[cfg(feature = "ssr")]
 use super::{AgentChatQuery, AgentQuery, AgentsQuery, request};
@@ -28,6 +32,12 @@ pub struct AgentData {
     pub connections: Vec<ConnectionChoice>,
     /// Whether the agent is called over HTTP.
     pub is_deployed: bool,
+    /// The presets of a new deployed agent. The description of each is what to know about it.
+    pub presets: Vec<Choice>,
+    /// The chosen preset.
+    pub preset: String,
+    /// What a deployed agent answered when it was tried with the rejected input.
+    pub trial: Option<AgentTrial>,
     pub suites: Vec<Suite>,
 }
 
@@ -59,6 +69,14 @@ pub struct AgentChatData {
     pub turns: Vec<Turn>,
     /// The turns as JSON, which the form posts with the next message.
     pub conversation: String,
+    /// The session with a deployed agent as JSON, which the form posts too.
+    pub session: String,
+    /// Whether the agent is called over HTTP.
+    pub is_deployed: bool,
+    /// Whether the agent speaks first, and has not yet.
+    pub agent_begins: bool,
+    /// Whether there is a session that can be ended.
+    pub may_end: bool,
     /// A message that could not be sent.
     pub message: String,
     /// Why a message or an answer failed.
@@ -79,7 +97,14 @@ pub(super) async fn agent_chat(
     let saved = request::rejected(saved_form.as_deref()).await.unwrap_or_default();
     let conversation = saved.draft.text("conversation");
     let turns: Vec<Turn> = serde_json::from_str(&conversation).unwrap_or_default();
+    let session = saved.draft.text("session");
+    let http = agent.spec.http.as_deref();
+    let has_end = http.is_some_and(|http| http.session.end.is_some());
     Ok(AgentChatData {
+        is_deployed: http.is_some(),
+        agent_begins: http.is_some() && agent.spec.begins() && turns.is_empty(),
+        may_end: has_end && !turns.is_empty() && !session.is_empty(),
+        session,
         agent: AgentHead { id, name: agent.spec.name, revision: agent.revision },
         conversation: if turns.is_empty() { String::new() } else { conversation },
         turns,
@@ -123,14 +148,18 @@ pub(super) async fn agent_form(
         rejected: request::rejected(saved_form.as_deref()).await,
         differs: String::new(),
         connections: Vec::new(),
-        is_deployed: deployed,
+        is_deployed: deployed.is_some(),
+        presets: Vec::new(),
+        preset: String::new(),
+        trial: None,
         suites: Vec::new(),
     };
     if let Some(id) = id {
         let id = request::id(&id, "agent")?;
         let agent = services.agents.agent(&caller, id).await?;
         let spec = serde_json::to_value(&agent.spec).unwrap_or_default();
-        let typed = form.rejected.as_ref().map(|typed| AgentSpec::parse(&typed.draft));
+        let typed = form.rejected.as_ref();
+        let typed = typed.map(|typed| AgentSpec::parse(&without_hidden_fields(&typed.draft)));
         form.differs = request::differs(&spec, typed);
         form.stored = crate::components::form_data::editable_draft(spec);
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
@@ -141,7 +170,45 @@ pub(super) async fn agent_form(
     let drafts = [form.rejected.as_ref().map(|rejected| &rejected.draft), Some(&form.stored)];
     form.is_deployed |= drafts.into_iter().flatten().any(is_deployed);
     form.connections = super::settings::choices(&caller, form.is_deployed).await?;
+    let trial = form.rejected.as_ref().map(|rejected| rejected.draft.text("trial"));
+    form.trial = trial.and_then(|trial| serde_json::from_str(&trial).ok());
+    if form.agent.is_none() && form.is_deployed {
+        let preset = deployed.as_deref().and_then(AgentPreset::parse);
+        form.stored = new_deployed_agent(preset, &form.connections);
+        form.presets = presets();
+        form.preset = preset.map_or_else(String::new, |preset| preset.to_string());
+    }
     Ok(form)
+}
+
+#[cfg(feature = "ssr")]
+fn presets() -> Vec<Choice> {
+    let choice = |(id, preset): &(&str, AgentPreset)| Choice {
+        id: (*id).to_owned(),
+        name: preset.label().to_owned(),
+        about: preset.hint().to_owned(),
+    };
+    AgentPreset::ALL.iter().map(choice).collect()
+}
+
+/// What the form of a new deployed agent begins with: a preset, or a JSON endpoint that
+/// gets the whole conversation.
+#[cfg(feature = "ssr")]
+fn new_deployed_agent(preset: Option<AgentPreset>, connections: &[ConnectionChoice]) -> Draft {
+    let name = preset.map_or("", AgentPreset::label);
+    let http = preset.map_or_else(
+        || {
+            json!({"request": {"path": "/chat", "body": {"messages": "{{messages}}"}},
+                "response": {"text": "/reply"}})
+        },
+        AgentPreset::http,
+    );
+    let connection = match connections {
+        [only] => only.id.as_str(),
+        _ => "",
+    };
+    let draft = json!({"name": name, "connection_id": connection, "http": http});
+    crate::components::form_data::editable_draft(draft)
 }
 
 /// Whether a draft describes an agent that is called over HTTP.

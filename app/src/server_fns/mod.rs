@@ -90,8 +90,9 @@ queries! {
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
     Agents(AgentsQuery { after: Option<String> }) -> ListPage<agents::AgentRow> = agents::agents;
-    /// The editor of an agent; without an id, of a new one.
-    Agent(AgentQuery { id: Option<String>, saved_form: Option<String>, deployed: bool }) -> agents::AgentData = agents::agent_form;
+    /// The editor of an agent; without an id, of a new one. `deployed` is the preset of a new
+    /// deployed agent, or another text for none.
+    Agent(AgentQuery { id: Option<String>, saved_form: Option<String>, deployed: Option<String> }) -> agents::AgentData = agents::agent_form;
     /// A chat with an agent.
     AgentChat(AgentChatQuery { id: String, saved_form: Option<String> }) -> agents::AgentChatData = agents::agent_chat;
     /// The form of the import, and the result of its last step.

@@ -6,15 +6,13 @@
 //! idempotency key, or ends if the endpoint does not promise to execute it once.
 
 use super::calling::TrackedCall;
-use super::conversation_driver::millis;
 use super::run_steps::{ActiveRun, RunInterrupted};
 use domain::http_agent::{HttpAgent, SessionMode};
-use domain::{
-    END_CONVERSATION, ErrorKind, FinishReason, RunError, Speaker, ToolCall, ToolResult, Turn,
+use domain::{ErrorKind, RunError, Turn};
+use http_agent::{
+    Context, end_request, greeting_turn, message_request, reply_turns, start_request,
 };
-use http_agent::{Context, end_request, message_request, start_request};
-use llm::{ChatReply, ChatRequest, HttpCall, HttpReply};
-use serde_json::json;
+use llm::{ChatReply, ChatRequest, HttpCall};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +21,6 @@ use store::transition::RunChange;
 
 /// How long the request that ends a session may take.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
-/// The result of a tool call that the response does not contain.
-const NO_RESULT: &str = "(The response does not contain the result of this call.)";
 
 /// Adds the id of a session that Rehearsal makes.
 pub(super) fn prepare_session(run: &ActiveRun, change: &mut RunChange) {
@@ -82,13 +78,10 @@ async fn start_session(
     };
     let connection = run.row.model_snapshot.agent.connection_id;
     let (reply, mut change) = run.call(false, connection, &request(run, call)).await?;
-    let text = reply.text.clone();
-    let latency_ms = Some(millis(reply.latency));
-    change.session_id = reply.http.and_then(|http| http.session_id);
     if agent.session.greeting.is_some() {
-        let turn = Turn::text(Speaker::Agent, text, run.shared.clock.now());
-        change.turns.push(Turn { finish: Some(FinishReason::Stop), latency_ms, ..turn });
+        change.turns.push(greeting_turn(&reply, run.shared.clock.now()));
     }
+    change.session_id = reply.http.and_then(|http| http.session_id);
     Ok(change)
 }
 
@@ -149,58 +142,13 @@ fn context<'a>(run: &'a ActiveRun, transcript: &'a [Turn], call_id: &'a str) -> 
     }
 }
 
-/// The turns of a reply: the tool calls with their results, then the words of the agent.
+/// The reply as turns, with its usage and session id.
 fn answered(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
-    let now = run.shared.clock.now();
     let mut usage = run.usage;
     usage.agent.add(reply.input_tokens, reply.output_tokens);
     change.usage = Some(usage);
     change.unconfirmed_call = Some(None);
-    let HttpReply { session_id, tool_results, ended } =
-        reply.http.map(|http| *http).unwrap_or_default();
-    change.session_id = session_id;
-    if !reply.tool_calls.is_empty() {
-        let results = tool_results.into_iter().chain(std::iter::repeat(None));
-        let results: Vec<Turn> = reply
-            .tool_calls
-            .iter()
-            .zip(results)
-            .map(|(call, result)| tool_turn(call, result, now))
-            .collect();
-        change.turns.push(Turn {
-            tool_calls: reply.tool_calls,
-            finish: Some(FinishReason::ToolCalls),
-            ..Turn::text(Speaker::Agent, "", now)
-        });
-        change.turns.extend(results);
-    }
-    let end = ended.then(|| ToolCall {
-        id: END_CONVERSATION.to_owned(),
-        name: END_CONVERSATION.to_owned(),
-        arguments: json!({}),
-    });
-    change.turns.push(Turn {
-        tool_calls: end.into_iter().collect(),
-        finish: Some(reply.finish),
-        latency_ms: Some(millis(reply.latency)),
-        input_tokens: Some(reply.input_tokens),
-        output_tokens: Some(reply.output_tokens),
-        ..Turn::text(Speaker::Agent, reply.text, now)
-    });
+    change.session_id = reply.http.as_ref().and_then(|http| http.session_id.clone());
+    change.turns.extend(reply_turns(reply, run.shared.clock.now()));
     change
-}
-
-/// The result of a tool that the agent executed.
-fn tool_turn(call: &ToolCall, result: Option<String>, now: domain::Timestamp) -> Turn {
-    let message = result.unwrap_or_else(|| NO_RESULT.to_owned());
-    Turn {
-        tool: Some(ToolResult {
-            call_id: call.id.clone(),
-            name: call.name.clone(),
-            is_error: false,
-            mocked: true,
-            reported: true,
-        }),
-        ..Turn::text(Speaker::Tool, message, now)
-    }
 }

@@ -78,6 +78,7 @@ fn call(
         has_session: !context.session_id.is_empty(),
         session_is_known: false,
         traceparent: traceparent(&context.run_id.to_string(), context.call_id),
+        log: None,
     }
 }
 

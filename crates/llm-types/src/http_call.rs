@@ -2,7 +2,11 @@
 
 use domain::http_agent::{HttpAgent, HttpMethod};
 use serde_json::Value;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The number of responses that a [`ResponseLog`] keeps.
+const MAX_LOGGED: usize = 10;
 
 /// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,44 @@ pub struct HttpCall {
     pub session_is_known: bool,
     /// The `traceparent` header; empty for none.
     pub traceparent: String,
+    /// Where the responses are kept for a person who tries the agent.
+    pub log: Option<ResponseLog>,
+}
+
+/// A response as it came, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedResponse {
+    pub status: u16,
+    /// Only headers that help to configure an agent.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The time until the response was complete.
+    pub latency: Duration,
+}
+
+/// The responses to one request: of a reply that comes later, also those of its polls.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseLog(Arc<Mutex<Vec<LoggedResponse>>>);
+
+impl ResponseLog {
+    /// Adds a response. If there are too many, it replaces the last one.
+    pub fn add(&self, response: LoggedResponse) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.truncate(MAX_LOGGED - 1);
+        all.push(response);
+    }
+
+    /// The responses so far.
+    #[must_use]
+    pub fn responses(&self) -> Vec<LoggedResponse> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PartialEq for ResponseLog {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A request whose variables are substituted.

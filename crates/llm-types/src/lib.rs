@@ -14,6 +14,8 @@ pub mod testing;
 pub use chat_reply::{ChatReply, RateLimit, RateLimits};
 pub use endpoint::Endpoint;
 pub use error::{CallError, Cause, Decision};
-pub use http_call::{HttpCall, HttpCallKind, HttpReply, RenderedRequest};
+pub use http_call::{
+    HttpCall, HttpCallKind, HttpReply, LoggedResponse, RenderedRequest, ResponseLog,
+};
 pub use provider::{Progress, Provider};
 pub use request::{ChatRequest, Message, OutputSchema, ToolSpec};

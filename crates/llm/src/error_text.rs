@@ -38,23 +38,11 @@ pub(super) fn sanitize(text: &str, endpoint: &Endpoint) -> String {
 /// key stays.
 #[must_use]
 pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply {
-    let headers = endpoint.headers.iter().filter(|(name, value)| is_secret_header(name, value));
-    // `Bearer abc` contains the secret `abc`.
-    let values = headers.flat_map(|(_, value)| [Some(value.as_str()), value.split(' ').nth(1)]);
-    let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
-    let values = values.flatten().chain(secret_parameters(endpoint));
-    let secrets: Vec<&str> =
-        values.chain(key).filter(|secret| secret.len() >= MIN_MASKED_LENGTH).collect();
+    let secrets = secrets(endpoint);
     if secrets.is_empty() {
         return reply;
     }
-    let mask = |text: &mut String| {
-        for secret in &secrets {
-            if text.contains(secret) {
-                *text = text.replace(secret, MASK);
-            }
-        }
-    };
+    let mask = |text: &mut String| mask_all(text, &secrets);
     // A changed state would be refused, and one that contains a secret is not stored.
     reply.provider_state = reply.provider_state.filter(|state| {
         let text = state.to_string();
@@ -69,6 +57,29 @@ pub(super) fn mask_reply(mut reply: ChatReply, endpoint: &Endpoint) -> ChatReply
     let results = reply.http.iter_mut().flat_map(|http| &mut http.tool_results);
     results.flatten().for_each(mask);
     reply
+}
+
+/// Masks the key and secret headers in a text, as [`mask_reply`] does.
+pub(super) fn mask_text(text: &mut String, endpoint: &Endpoint) {
+    mask_all(text, &secrets(endpoint));
+}
+
+fn mask_all(text: &mut String, secrets: &[&str]) {
+    for secret in secrets {
+        if text.contains(secret) {
+            *text = text.replace(secret, MASK);
+        }
+    }
+}
+
+/// The secrets of a connection that are long enough to be masked.
+fn secrets(endpoint: &Endpoint) -> Vec<&str> {
+    let headers = endpoint.headers.iter().filter(|(name, value)| is_secret_header(name, value));
+    // `Bearer abc` contains the secret `abc`.
+    let values = headers.flat_map(|(_, value)| [Some(value.as_str()), value.split(' ').nth(1)]);
+    let key = endpoint.key.as_ref().map(ExposeSecret::expose_secret);
+    let values = values.flatten().chain(secret_parameters(endpoint));
+    values.chain(key).filter(|secret| secret.len() >= MIN_MASKED_LENGTH).collect()
 }
 
 /// The values of secret query parameters. Others, like `api-version`, are ordinary words.

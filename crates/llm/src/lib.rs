@@ -44,7 +44,7 @@ pub use http::{HttpClient, HttpOptions, HttpRequest, SentRequest, install_crypto
 pub use llm_types::reasoning;
 pub use llm_types::{
     CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, HttpCall, HttpCallKind,
-    HttpReply, Message, OutputSchema, Progress, Provider, ToolSpec,
+    HttpReply, LoggedResponse, Message, OutputSchema, Progress, Provider, ResponseLog, ToolSpec,
 };
 pub use outbound::Outbound;
 pub use over_http::outbound_over_http;

@@ -3,6 +3,7 @@
 //! tools.
 
 use super::Catalog;
+use super::deployed_chat::DeployedChat;
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use conversation::{
@@ -10,10 +11,11 @@ use conversation::{
     next_step, parse_simulated_result, refuse_call, simulated_result_request,
 };
 use domain::error::{AppError, ErrorCode};
-use domain::services::{AgentChat, AgentChatService, AppResult, Caller};
+use domain::services::{AgentChat, AgentChatService, AgentTrial, AppResult, Caller, ChatSession};
+use domain::variables::Variables;
 use domain::{
-    Agent, AgentId, ConnectionId, Draft, ErrorKind, ModelChoice, ModelOptions, ScenarioSpec,
-    Speaker, Timestamp, ToolCall, Turn, UserId, is_blank, limits, replace_nul,
+    Agent, AgentId, AgentSpec, ConnectionId, Draft, ErrorKind, ModelChoice, ModelOptions,
+    ScenarioSpec, Speaker, Timestamp, ToolCall, Turn, UserId, is_blank, limits, replace_nul,
 };
 use llm::{CallError, ChatReply, ChatRequest, Decision};
 use parking_lot::Mutex;
@@ -22,24 +24,20 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// The time for all calls of one answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// The session and the tools of a deployed agent belong to a run.
-const DEPLOYED: &str = "A deployed agent cannot be tried in a chat. Run one scenario with it \
-                        instead.";
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Users for whom an agent is answering.
 #[derive(Default)]
 pub(crate) struct ActiveChats(Mutex<HashSet<UserId>>);
 
 /// Removes the user when the answer is complete or its request is dropped.
-struct ActiveChat<'a> {
+pub(super) struct ActiveChat<'a> {
     all: &'a ActiveChats,
     user: UserId,
 }
 
 impl ActiveChats {
-    fn begin(&self, user: UserId) -> AppResult<ActiveChat<'_>> {
+    pub(super) fn begin(&self, user: UserId) -> AppResult<ActiveChat<'_>> {
         if self.0.lock().insert(user) {
             return Ok(ActiveChat { all: self, user });
         }
@@ -63,13 +61,13 @@ impl AgentChatService for Catalog {
         id: AgentId,
         conversation: Vec<Turn>,
         message: &str,
+        session: Option<ChatSession>,
     ) -> AppResult<AgentChat> {
-        let agent = self.store.agent(caller.space_id, id).await.or_app_error()?;
-        let agent = agent.ok_or_else(|| AppError::not_found("agent"))?;
-        if agent.spec.http.is_some() {
-            return Err(AppError::conflict(DEPLOYED));
+        let agent = self.chat_agent(caller, id).await?;
+        let agent = Agent { spec: with_variables(&agent.spec, self.clock.now())?, ..agent };
+        if let Some(deployed) = DeployedChat::of(self, caller, &agent.spec, session)? {
+            return deployed.answer(conversation, message).await;
         }
-        let agent = with_variables(agent, self.clock.now())?;
         let scenario = open_scenario()?;
         let conversation = begin(&agent, conversation, self.clock.now());
         let turns = with_message(&scenario, conversation, message, self.clock.now())?;
@@ -79,25 +77,87 @@ impl AgentChatService for Catalog {
         let error = chat.advance().await?.err().map(|error| error.message);
         let turns = chat.turns;
         let ended = matches!(next(&chat.scenario, &turns), Step::End(_));
-        Ok(AgentChat { turns, error, ended })
+        Ok(AgentChat { turns, error, ended, session: None })
+    }
+
+    async fn end(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        turns: Vec<Turn>,
+        session: Option<ChatSession>,
+    ) -> AppResult<AgentChat> {
+        let agent = self.chat_agent(caller, id).await?;
+        if let Some(mut deployed) = DeployedChat::of(self, caller, &agent.spec, session)? {
+            deployed.end(&turns).await?;
+        }
+        Ok(AgentChat { turns, error: None, ended: true, session: None })
+    }
+
+    async fn try_message(
+        &self,
+        caller: &Caller,
+        draft: &Draft,
+        message: &str,
+    ) -> AppResult<AgentTrial> {
+        let spec = self.agent_spec(caller, draft).await?;
+        let spec = with_variables(&spec, self.clock.now())?;
+        let Some(deployed) = DeployedChat::of(self, caller, &spec, None)? else {
+            return Err(AppError::problem("http", "must describe a deployed agent"));
+        };
+        deployed.try_message(message).await
     }
 }
 
-/// The agent with date and time filled in. A chat has no test profile.
-fn with_variables(agent: Agent, now: Timestamp) -> AppResult<Agent> {
-    let variables = RunVariables::new(now, None, &BTreeMap::new());
-    match agent.spec.filled(&variables.shown) {
-        Ok(spec) => Ok(Agent { spec, ..agent }),
-        Err(problems) => {
-            let detail = "A chat has no test profile, so it cannot fill in all variables of this agent. Run a scenario with a test profile instead.";
-            Err(AppError { problems, ..AppError::new(ErrorCode::Invalid, detail) })
-        }
+impl Catalog {
+    async fn chat_agent(&self, caller: &Caller, id: AgentId) -> AppResult<Agent> {
+        let agent = self.store.agent(caller.space_id, id).await.or_app_error()?;
+        agent.ok_or_else(|| AppError::not_found("agent"))
     }
+
+    /// Calls the connection of an agent within this time, and reduces it by what the call
+    /// took.
+    pub(super) async fn call_within(
+        &self,
+        caller: &Caller,
+        connection: ConnectionId,
+        request: &ChatRequest,
+        time: &mut Duration,
+    ) -> AppResult<Result<ChatReply, CallError>> {
+        if !self.may_use(caller, connection).await? {
+            let message =
+                "The connection of the agent, or of the model in the settings, was deleted.";
+            let decision = Decision::GiveUp(ErrorKind::ProviderRejected);
+            return Ok(Err(CallError::new(decision, message)));
+        }
+        let endpoint = match self.endpoints.endpoint(connection).await {
+            Ok(endpoint) => endpoint,
+            Err(error) => {
+                return Ok(Err(CallError::new(Decision::GiveUp(error.kind), error.message)));
+            }
+        };
+        let (reply, used) = self.provider_access.complete(caller, endpoint, request, *time).await;
+        *time = time.saturating_sub(used);
+        Ok(reply)
+    }
+}
+
+/// Date and time. A chat has no test profile.
+pub(super) fn chat_variables(now: Timestamp) -> Variables {
+    RunVariables::new(now, None, &BTreeMap::new()).shown
+}
+
+/// The agent with date and time filled in.
+fn with_variables(spec: &AgentSpec, now: Timestamp) -> AppResult<AgentSpec> {
+    spec.filled(&chat_variables(now)).map_err(|problems| {
+        let detail = "A chat has no test profile, so it cannot fill in all variables of this agent. Run a scenario with a test profile instead.";
+        AppError { problems, ..AppError::new(ErrorCode::Invalid, detail) }
+    })
 }
 
 /// A scenario without a script and without mocks: a person plays the user, and a model makes
 /// up the results of tools.
-fn open_scenario() -> AppResult<ScenarioSpec> {
+pub(super) fn open_scenario() -> AppResult<ScenarioSpec> {
     let draft = json!({"name": "Chat", "category": "support", "mode": "simulated",
         "goal": "A person tries the agent.", "max_turns": limits::CHAT_TURNS,
         "on_unmocked": "simulate"});
@@ -114,13 +174,13 @@ fn begin(agent: &Agent, turns: Vec<Turn>, at: Timestamp) -> Vec<Turn> {
     }
 }
 
-fn next(scenario: &ScenarioSpec, turns: &[Turn]) -> Step {
+pub(super) fn next(scenario: &ScenarioSpec, turns: &[Turn]) -> Step {
     next_step(scenario, turns, None, JudgingState::NotStarted)
 }
 
 /// The conversation with the new message. Without a message, an answer that failed halfway is
 /// continued.
-fn with_message(
+pub(super) fn with_message(
     scenario: &ScenarioSpec,
     mut turns: Vec<Turn>,
     message: &str,
@@ -257,22 +317,7 @@ impl Chat<'_> {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> AppResult<Result<ChatReply, CallError>> {
-        if !self.catalog.may_use(self.caller, connection).await? {
-            let message =
-                "The connection of the agent, or of the model in the settings, was deleted.";
-            let decision = Decision::GiveUp(ErrorKind::ProviderRejected);
-            return Ok(Err(CallError::new(decision, message)));
-        }
-        let endpoint = match self.catalog.endpoints.endpoint(connection).await {
-            Ok(endpoint) => endpoint,
-            Err(error) => {
-                return Ok(Err(CallError::new(Decision::GiveUp(error.kind), error.message)));
-            }
-        };
-        let access = &self.catalog.provider_access;
-        let (reply, used) = access.complete(self.caller, endpoint, request, self.time).await;
-        self.time = self.time.saturating_sub(used);
-        Ok(reply)
+        self.catalog.call_within(self.caller, connection, request, &mut self.time).await
     }
 }
 

@@ -16,6 +16,8 @@ pub mod connection_test;
 mod connections;
 mod cursor;
 mod demo;
+mod deployed_chat;
+mod deployed_trial;
 pub mod document_import;
 pub mod endpoints;
 mod errors;

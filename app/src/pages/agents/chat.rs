@@ -18,43 +18,49 @@ pub fn AgentChatPage() -> impl IntoView {
 }
 
 fn show(data: AgentChatData) -> AnyView {
-    let AgentChatData { agent, turns, conversation, message, detail, awaits_answer, ended } = data;
-    let (editor, chat) = (format!("/agents/{}", agent.id), format!("/agents/{}/chat", agent.id));
-    let action = format!("/forms/agents/{}/chat", agent.id);
-    let is_new = turns.is_empty();
-    let to_scenario = (!is_new).then(|| scenario_form(&action, conversation.clone()));
+    let action = format!("/forms/agents/{}/chat", data.agent.id);
+    let chat = format!("/agents/{}/chat", data.agent.id);
+    let editor = format!("/agents/{}", data.agent.id);
+    let is_new = data.turns.is_empty();
+    let held = Held { conversation: data.conversation, session: data.session };
+    let to_scenario = (!is_new)
+        .then(|| button_form(format!("{action}/scenario"), &held, "Turn into a scenario", false));
+    let may_end = data.may_end && !data.ended;
+    let end = may_end.then(|| button_form(format!("{action}/end"), &held, "End the chat", false));
     let start_over = (!is_new).then(|| {
         view! { <a class="button" href=chat rel="external">"Start over"</a> }
     });
-    let shown = turns.iter().map(|one| turn(one, ().into_any())).collect_view();
+    let shown = data.turns.iter().map(|one| turn(one, ().into_any())).collect_view();
     let transcript = (!is_new).then(|| {
         view! { <section class="transcript" aria-label="Conversation">{shown}</section> }
     });
-    let failure = (!detail.is_empty()).then(|| {
-        view! { <div class="errors" role="alert"><h2>{detail}</h2></div> }
+    let failure = (!data.detail.is_empty()).then(|| {
+        view! { <div class="errors" role="alert"><h2>{data.detail}</h2></div> }
     });
-    let form = match (ended, awaits_answer) {
-        (true, _) => view! { <p class="notice" role="status">"The chat has ended."</p> }.into_any(),
-        (false, true) => view! {
-            <form method="post" action=action>
-                <input type="hidden" name="conversation" value=conversation/>
-                <button type="submit" class="primary">"Continue the answer"</button>
-            </form>
-        }
-        .into_any(),
-        (false, false) => message_form(action, conversation, message),
+    let form = if data.ended {
+        view! { <p class="notice" role="status">"The chat has ended."</p> }.into_any()
+    } else if data.awaits_answer {
+        let again = if data.is_deployed { "Send the message again" } else { "Continue the answer" };
+        button_form(action, &held, again, true)
+    } else if data.agent_begins {
+        button_form(action, &held, "Let the agent begin", true)
+    } else {
+        message_form(action, &held, data.message)
+    };
+    let hint = if data.is_deployed {
+        "Each message calls your agent, which may act on it. Nothing is stored as a run."
+    } else {
+        "Each message calls your provider. A model makes up the results of tools. Nothing is stored as a run."
     };
     view! {
         <nav class="crumbs" aria-label="Breadcrumb">
-            <a href="/agents">"Agents"</a> " / " <a href=editor>{agent.name.clone()}</a>
+            <a href="/agents">"Agents"</a> " / " <a href=editor>{data.agent.name.clone()}</a>
         </nav>
         <div class="page-head">
-            {heading(format!("Try {}", agent.name))}
-            <div class="actions">{to_scenario} {start_over}</div>
+            {heading(format!("Try {}", data.agent.name))}
+            <div class="actions">{to_scenario} {end} {start_over}</div>
         </div>
-        <p class="hint">
-            "Each message calls your provider. A model makes up the results of tools. Nothing is stored as a run."
-        </p>
+        <p class="hint">{hint}</p>
         {transcript}
         {failure}
         {form}
@@ -62,10 +68,27 @@ fn show(data: AgentChatData) -> AnyView {
     .into_any()
 }
 
-fn message_form(action: String, conversation: String, message: String) -> AnyView {
+/// What the page holds between two messages.
+struct Held {
+    conversation: String,
+    session: String,
+}
+
+impl Held {
+    fn fields(&self) -> AnyView {
+        let (conversation, session) = (self.conversation.clone(), self.session.clone());
+        view! {
+            <input type="hidden" name="conversation" value=conversation/>
+            <input type="hidden" name="session" value=session/>
+        }
+        .into_any()
+    }
+}
+
+fn message_form(action: String, held: &Held, message: String) -> AnyView {
     view! {
         <form method="post" action=action class="chat-form">
-            <input type="hidden" name="conversation" value=conversation/>
+            {held.fields()}
             <label for="message">"Message"</label>
             <textarea id="message" name="message" rows="3" required autofocus>{message}</textarea>
             <button type="submit" class="primary">"Send"</button>
@@ -74,11 +97,13 @@ fn message_form(action: String, conversation: String, message: String) -> AnyVie
     .into_any()
 }
 
-fn scenario_form(action: &str, conversation: String) -> AnyView {
+/// A form with one button.
+fn button_form(action: String, held: &Held, label: &'static str, is_main: bool) -> AnyView {
+    let (form_class, button_class) = if is_main { ("", "primary") } else { ("inline", "") };
     view! {
-        <form method="post" action=format!("{action}/scenario") class="inline">
-            <input type="hidden" name="conversation" value=conversation/>
-            <button type="submit">"Turn into a scenario"</button>
+        <form method="post" action=action class=form_class>
+            {held.fields()}
+            <button type="submit" class=button_class>{label}</button>
         </form>
     }
     .into_any()

@@ -1,14 +1,15 @@
-//! The fields of an agent that is called over HTTP.
+//! The fields of an agent that is called over HTTP. The classes `if-…` hide those that the
+//! chosen modes do not use, and [`without_hidden_fields`] ignores their input.
+//!
+//! [`without_hidden_fields`]: crate::domain::http_agent::without_hidden_fields
 
 use crate::components::form::{Control, Field, Form};
 use crate::components::form_order::FieldOrder;
-use crate::domain::Draft;
 use crate::domain::http_agent::{
     Begins, HttpMethod, ResponseFormat, SessionIdPart, SessionMode, ToolVisibility,
 };
 use crate::server_fns::ConnectionChoice;
 use leptos::prelude::*;
-use serde_json::json;
 
 /// The fields of the page, from top to bottom.
 pub(super) const FIELDS: FieldOrder = &[
@@ -61,22 +62,8 @@ pub(super) const FIELDS: FieldOrder = &[
     "tools.name",
     "tools.description",
     "tools.parameters",
+    "trial_message",
 ];
-
-/// A new agent: a JSON endpoint that gets the whole conversation.
-pub(super) fn default_draft(connections: &[ConnectionChoice]) -> Draft {
-    let connection = match connections {
-        [only] => only.id.clone(),
-        _ => String::new(),
-    };
-    Draft(json!({
-        "connection_id": connection,
-        "http": {
-            "request": {"path": "/chat", "body": "{\n  \"messages\": \"{{messages}}\"\n}"},
-            "response": {"text": "/reply"},
-        },
-    }))
-}
 
 pub(super) fn fields(form: Form, connections: &[ConnectionChoice]) -> AnyView {
     view! {
@@ -150,22 +137,22 @@ fn session(form: Form) -> AnyView {
             {select("http.session.mode", "Session", SessionMode::ALL, SessionMode::label)
                 .class("wide").show(form)}
             {select("http.session.id.from", "Session id is in the", SessionIdPart::ALL, SessionIdPart::label)
-                .show(form)}
-            {input("http.session.id.at", "Session id at").class("mono")
+                .class("if-server-session").show(form)}
+            {input("http.session.id.at", "Session id at").class("mono if-server-session")
                 .hint("A JSON Pointer such as /id, or the name of the header or cookie.").show(form)}
             {select("http.session.start.method", "Method of the start", HttpMethod::ALL, HttpMethod::label)
-                .show(form)}
-            {input("http.session.start.path", "Path of the start").class("mono")
+                .class("if-server-session").show(form)}
+            {input("http.session.start.path", "Path of the start").class("mono if-server-session")
                 .hint("Leave path and body empty if the first reply contains the session id.").show(form)}
             {Field::new("http.session.start.body", "Body of the start", Control::TextArea(3))
-                .class("wide mono").show(form)}
-            {input("http.session.greeting", "Greeting at").class("mono")
+                .class("wide mono if-server-session").show(form)}
+            {input("http.session.greeting", "Greeting at").class("mono if-greeting")
                 .hint("Where the response to the start contains the first words of the agent.").show(form)}
             {select("http.session.end.method", "Method of the end", HttpMethod::ALL, HttpMethod::label)
-                .show(form)}
-            {input("http.session.end.path", "Path of the end").class("mono").show(form)}
+                .class("if-session").show(form)}
+            {input("http.session.end.path", "Path of the end").class("mono if-session").show(form)}
             {Field::new("http.session.end.body", "Body of the end", Control::TextArea(3))
-                .class("wide mono").show(form)}
+                .class("wide mono if-session").show(form)}
         </section>
     }
     .into_any()
@@ -180,10 +167,10 @@ fn response(form: Form) -> AnyView {
             {select("http.response.format", "Format", ResponseFormat::ALL, ResponseFormat::label)
                 .show(form)}
             {pointer("http.response.text", "Text of the agent at").required().show(form)}
-            {pointer("http.response.events", "Events with text")
-                .hint("Streams only: types of events, separated by commas.").show(form)}
-            {pointer("http.response.stop", "Last event")
-                .hint("Streams only: the data or the type of the last event, such as [DONE].").show(form)}
+            {input("http.response.events", "Events with text").class("mono if-sse")
+                .hint("Types of events, separated by commas. All if empty.").show(form)}
+            {input("http.response.stop", "Last event").class("mono if-stream")
+                .hint("The data or the type of the last event, such as [DONE].").show(form)}
             {pointer("http.response.end", "End of the conversation at").show(form)}
             {pointer("http.response.end_value", "Value that ends it").hint("true if empty.").show(form)}
             {pointer("http.response.error", "Error at").show(form)}
@@ -195,7 +182,7 @@ fn response(form: Form) -> AnyView {
 }
 
 fn tool_calls(form: Form) -> AnyView {
-    let pointer = |field, label| input(field, label).class("mono");
+    let pointer = |field, label| input(field, label).class("mono if-tools");
     view! {
         <section class="fields" aria-labelledby="calls-head">
             <h2 id="calls-head" class="wide">"Tool calls"</h2>
@@ -215,7 +202,7 @@ fn poll_and_limits(form: Form) -> AnyView {
     let pointer = |field, label| input(field, label).class("mono");
     let number = |field, label| Field::new(field, label, Control::Number);
     view! {
-        <section class="fields" aria-labelledby="poll-head">
+        <section class="fields if-json" aria-labelledby="poll-head">
             <h2 id="poll-head" class="wide">"Replies that come later"</h2>
             {pointer("http.poll.url", "URL to poll at")
                 .hint("If empty, the Location header.").show(form)}

@@ -1,6 +1,6 @@
 //! Editor of an agent.
 
-use super::deployed_fields;
+use super::{deployed_fields, trial};
 use crate::components::form::{
     Control, Field, Form, action_button, delete_button, efforts, revision_field, revision_hint,
 };
@@ -12,10 +12,11 @@ use crate::components::page_data::{
 use crate::components::rows::{RowList, rows};
 use crate::components::title::heading;
 use crate::components::unsaved::with_kept_input;
+use crate::domain::http_agent::without_hidden_fields;
 use crate::domain::{AgentSpec, Draft, Problems};
 use crate::pages::suites::list::suite_table;
 use crate::server_fns::agents::{AgentData, is_deployed};
-use crate::server_fns::{AgentQuery, ConnectionChoice};
+use crate::server_fns::{AgentQuery, Choice, ConnectionChoice};
 use leptos::prelude::*;
 use serde_json::json;
 
@@ -27,7 +28,7 @@ pub fn AgentPage() -> impl IntoView {
     let data = load(move || AgentQuery {
         id: id.get(),
         saved_form: saved_form.get(),
-        deployed: deployed.get().is_some(),
+        deployed: deployed.get(),
     });
     view! { {notice()} {when_loaded(data, show)} }
 }
@@ -52,7 +53,7 @@ const FIELDS: FieldOrder = &[
 ];
 
 fn check(draft: &Draft) -> Problems {
-    AgentSpec::parse(draft).err().unwrap_or_default()
+    AgentSpec::parse(&without_hidden_fields(draft)).err().unwrap_or_default()
 }
 
 fn show(data: AgentData) -> AnyView {
@@ -70,13 +71,11 @@ fn show(data: AgentData) -> AnyView {
 
 /// The editor. `is_kept` means that it shows input from before a reload.
 fn editor(data: AgentData, is_kept: bool) -> AnyView {
-    let AgentData { agent, stored, rejected, differs, connections, is_deployed, suites } = data;
+    let AgentData { agent, stored, rejected, differs, connections, is_deployed, .. } = data;
     let (title, action, draft) = match &agent {
-        None if is_deployed => (
-            "New deployed agent".to_owned(),
-            "/forms/agents".to_owned(),
-            deployed_fields::default_draft(&connections),
-        ),
+        None if is_deployed => {
+            ("New deployed agent".to_owned(), "/forms/agents".to_owned(), stored)
+        }
         None => ("New agent".to_owned(), "/forms/agents".to_owned(), default_draft(&connections)),
         Some(agent) => (agent.name.clone(), format!("/forms/agents/{}", agent.id), stored),
     };
@@ -93,15 +92,16 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
     } else {
         fields(form, &connections)
     };
-    let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string(), is_deployed));
+    let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string()));
     let hint = agent.as_ref().map(|agent| revision_hint(agent.revision));
-    let history = (!suites.is_empty()).then(|| {
-        view! { <section><h2>"Latest suites"</h2>{suite_table(suites)}</section> }
+    let history = (!data.suites.is_empty()).then(|| {
+        view! { <section><h2>"Latest suites"</h2>{suite_table(data.suites)}</section> }
     });
     view! {
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/agents">"Agents"</a></nav>
         <div class="page-head">{heading(title)} {actions}</div>
         {hint}
+        {presets(data.presets, &data.preset)}
         <form method="post" action=action novalidate class="editor" data-keep=keep data-unsaved=unsaved
             on:submit=move |event| form.on_submit(&event)
             on:input=move |event| form.on_input(&event)>
@@ -114,9 +114,35 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
                 <p class="hint">{tools_hint(is_deployed)}</p>
                 {rows(form, TOOLS)}
             </section>
+            {is_deployed.then(|| trial::pane(form, data.trial))}
             <div class="save-bar"><button type="submit" class="primary">"Save agent"</button></div>
         </form>
         {history}
+    }
+    .into_any()
+}
+
+/// Links to the form of a new deployed agent with each preset.
+fn presets(presets: Vec<Choice>, chosen: &str) -> AnyView {
+    if presets.is_empty() {
+        return ().into_any();
+    }
+    let other = Choice { id: "true".to_owned(), name: "Other".to_owned(), about: String::new() };
+    let all = presets.into_iter().chain([other]);
+    let mut hint = String::new();
+    let mut links = Vec::new();
+    for Choice { id, name, about } in all {
+        let is_chosen = id == chosen || (chosen.is_empty() && id == "true");
+        if is_chosen {
+            hint = about;
+        }
+        let current = is_chosen.then_some("page");
+        let href = format!("/agents/new?deployed={id}");
+        links.push(view! { <li><a class="button" href=href aria-current=current>{name}</a></li> });
+    }
+    view! {
+        <nav class="presets" aria-label="Services"><ul>{links}</ul></nav>
+        <p class="hint">{hint}</p>
     }
     .into_any()
 }
@@ -129,15 +155,12 @@ fn tools_hint(is_deployed: bool) -> &'static str {
     }
 }
 
-fn actions(id: &str, is_deployed: bool) -> AnyView {
+fn actions(id: &str) -> AnyView {
     let hint = "This deletes the agent. Its runs and transcripts are kept.";
-    let chat = (!is_deployed).then(|| {
-        view! { <a class="button" href=format!("/agents/{id}/chat")>"Try it"</a> }
-    });
     view! {
         <div class="actions">
             <a class="button primary" href=format!("/suites/new?agent={id}")>"Run"</a>
-            {chat}
+            <a class="button" href=format!("/agents/{id}/chat")>"Try it"</a>
             {action_button(format!("/forms/agents/{id}/duplicate"), "Duplicate", "", Vec::new())}
             {delete_button(format!("/forms/agents/{id}/delete"), "Delete this agent", hint)}
         </div>

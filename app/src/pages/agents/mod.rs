@@ -4,3 +4,4 @@ pub mod chat;
 mod deployed_fields;
 pub mod edit;
 pub mod list;
+pub mod trial;

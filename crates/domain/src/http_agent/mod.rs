@@ -1,12 +1,16 @@
 //! Agents that are deployed behind an HTTP endpoint: how to talk to them and how to
 //! read their replies. Address and credentials belong to the connection.
 
+mod form;
 mod parse;
 mod parse_parts;
 mod pointer;
+mod preset;
 mod template;
 
+pub use form::without_hidden_fields;
 pub use pointer::Pointer;
+pub use preset::AgentPreset;
 pub use template::{VARIABLES, split as split_template};
 
 use super::string_enum::string_enum;

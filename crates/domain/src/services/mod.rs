@@ -1,8 +1,11 @@
 //! Inputs and outputs of the services, whose traits are in [`traits`]. Only the
 //! implementations of the services enforce ownership rules.
 
+mod agent_trial;
 #[cfg(feature = "server")]
 pub mod traits;
+
+pub use agent_trial::{AgentTrial, TrialDocument, TrialExchange, TrialFinding, TrialValue};
 #[cfg(feature = "server")]
 pub use traits::{
     AccountService, AgentChatService, AgentService, ConnectionService, ImportService,
@@ -12,7 +15,7 @@ pub use traits::{
 
 use crate::error::AppError;
 use crate::{
-    AgentId, Connection, Draft, Problems, ScenarioId, SpaceId, Suite, SuiteId, Turn, UserId,
+    AgentId, Connection, Draft, Problems, RunId, ScenarioId, SpaceId, Suite, SuiteId, Turn, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +124,18 @@ pub struct AgentChat {
     pub error: Option<String>,
     /// Whether the agent hung up or the chat has as many messages as it may have.
     pub ended: bool,
+    /// The session with a deployed agent.
+    pub session: Option<ChatSession>,
+}
+
+/// What belongs together at a deployed agent during a chat. The client holds it with the
+/// conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatSession {
+    /// In place of the id of a run, in templates.
+    pub run_id: RunId,
+    /// The session id; empty before the agent returned one.
+    pub id: String,
 }
 
 /// Contents of the home page.

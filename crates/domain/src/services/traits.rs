@@ -5,8 +5,8 @@
 //! to another user is [`AppError::not_found`](crate::error::AppError::not_found).
 
 use super::{
-    AgentChat, AppResult, Caller, Cursor, Dashboard, HistoryFilter, IdempotentRequest,
-    ImportReport, ListPage, RerunScope, SavedForm, StartResponse,
+    AgentChat, AgentTrial, AppResult, Caller, ChatSession, Cursor, Dashboard, HistoryFilter,
+    IdempotentRequest, ImportReport, ListPage, RerunScope, SavedForm, StartResponse,
 };
 use crate::{
     Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
@@ -149,8 +149,9 @@ pub trait ProfileService: Send + Sync + 'static {
 /// Chats with agents, without runs.
 #[async_trait]
 pub trait AgentChatService: Send + Sync + 'static {
-    /// Adds the message and the agent's answer to the conversation, which the client holds.
-    /// Without a message, continues an answer that failed halfway. A failed call is in the
+    /// Adds the message and the agent's answer to the conversation, which the client holds
+    /// with the session of a deployed agent. Without a message, continues an answer that
+    /// failed halfway, or lets an agent begin that speaks first. A failed call is in the
     /// result, with what was said before. Fails with a conflict while another answer for this
     /// user is in progress.
     async fn answer(
@@ -159,7 +160,23 @@ pub trait AgentChatService: Send + Sync + 'static {
         id: AgentId,
         conversation: Vec<Turn>,
         message: &str,
+        session: Option<ChatSession>,
     ) -> AppResult<AgentChat>;
+    /// Ends the session with a deployed agent, if it has a request for that.
+    async fn end(
+        &self,
+        caller: &Caller,
+        id: AgentId,
+        conversation: Vec<Turn>,
+        session: Option<ChatSession>,
+    ) -> AppResult<AgentChat>;
+    /// Sends one message to a deployed agent that need not be saved, and shows what came.
+    async fn try_message(
+        &self,
+        caller: &Caller,
+        draft: &Draft,
+        message: &str,
+    ) -> AppResult<AgentTrial>;
 }
 
 /// Scenarios and their revisions; built-in ones are read-only.

@@ -1,13 +1,19 @@
 //! One request and its response.
 
 use crate::authentication::mask;
+use crate::error_text::mask_text;
 use crate::http::{HttpClient, HttpRequest, HttpResponse, SentRequest, TransportError, root_cause};
 use domain::http_agent::{AgentTimeouts, HttpMethod};
-use llm_types::{Endpoint, HttpCall};
+use llm_types::{Endpoint, HttpCall, LoggedResponse};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// The headers that help to configure an agent.
+const SHOWN_HEADERS: [&str; 6] =
+    ["content-type", "location", "retry-after", "set-cookie", "x-request-id", "request-id"];
 
 /// A request to the endpoint of an agent.
 pub(super) struct Exchange<'a> {
@@ -101,6 +107,7 @@ impl HttpClient {
         if let Some(url) = exchange.poll_url {
             endpoint.base_url = url;
         }
+        let (call, started) = (exchange.call, Instant::now());
         let first_byte = Duration::from_secs(timeouts.first_byte_seconds.into());
         let SentRequest { response, secret } =
             tokio::time::timeout(first_byte, self.send(&endpoint, request))
@@ -110,6 +117,9 @@ impl HttpClient {
         let mut response = self.read_chunks(response, timeouts, on_chunk).await?;
         if let Some(secret) = &secret {
             mask(&mut response.body, secret);
+        }
+        if let Some(log) = &call.log {
+            log.add(logged(call, &endpoint, &response, started.elapsed()));
         }
         Ok(response)
     }
@@ -139,6 +149,35 @@ impl HttpClient {
         }
         Ok(HttpResponse { status, headers, body })
     }
+}
+
+/// What a person sees of a response.
+fn logged(
+    call: &HttpCall,
+    endpoint: &Endpoint,
+    response: &HttpResponse,
+    latency: Duration,
+) -> LoggedResponse {
+    let session_header = call.agent.session.id.as_ref().map(|id| id.at.as_str());
+    let is_shown = |name: &str| {
+        SHOWN_HEADERS.contains(&name)
+            || name.starts_with("x-ratelimit-")
+            || session_header.is_some_and(|at| at.eq_ignore_ascii_case(name))
+    };
+    let headers = response.headers.iter().filter(|(name, _)| is_shown(name.as_str()));
+    let headers = headers.map(|(name, value)| {
+        let mut value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        mask_text(&mut value, endpoint);
+        // The value of a cookie is a credential; its name is needed to configure a session.
+        if name == "set-cookie" {
+            let cookie = value.split('=').next().unwrap_or_default();
+            value = format!("{cookie}=••••••••");
+        }
+        (name.to_string(), value)
+    });
+    let mut body = String::from_utf8_lossy(&response.body).into_owned();
+    mask_text(&mut body, endpoint);
+    LoggedResponse { status: response.status, headers: headers.collect(), body, latency }
 }
 
 /// A failed connection is certain to have sent nothing.

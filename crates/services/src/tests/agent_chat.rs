@@ -45,13 +45,13 @@ async fn agent_answers_and_its_tools_are_simulated() {
         says("Monday is free."),
         says("Goodbye."),
     ]);
-    let chat = it.answer(anna, id, Vec::new(), " When? ").await.unwrap();
+    let chat = it.answer(anna, id, Vec::new(), " When? ", None).await.unwrap();
     assert_eq!(speakers(&chat.turns), [User, Agent, Tool, Agent]);
     let texts: Vec<_> = chat.turns.iter().map(|turn| turn.message.as_str()).collect();
     assert_eq!(texts, ["When?", "", "Monday", "Monday is free."]);
     assert_eq!(chat.turns.iter().map(|turn| turn.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
     assert_eq!((chat.error, chat.ended), (None, false));
-    let chat = it.answer(anna, id, chat.turns, "Thanks").await.unwrap();
+    let chat = it.answer(anna, id, chat.turns, "Thanks", None).await.unwrap();
     assert_eq!(chat.turns.len(), 6);
 }
 
@@ -66,10 +66,10 @@ async fn failed_answer_keeps_what_was_said_and_can_be_continued() {
         fails(),
         says("Monday is free."),
     ]);
-    let chat = it.answer(anna, id, Vec::new(), "When?").await.unwrap();
+    let chat = it.answer(anna, id, Vec::new(), "When?", None).await.unwrap();
     assert_eq!(chat.error.as_deref(), Some("The provider answered 400."));
     assert_eq!(chat.turns.len(), 3);
-    let chat = it.answer(anna, id, chat.turns, "").await.unwrap();
+    let chat = it.answer(anna, id, chat.turns, "", None).await.unwrap();
     assert_eq!((chat.error, chat.turns.len()), (None, 4));
 }
 
@@ -79,14 +79,14 @@ async fn chat_ends_when_the_agent_hangs_up_or_it_is_too_long() {
     let (it, anna) = (&fixture.catalog, &fixture.anna);
     let id = agent_with_tool(&fixture, anna).await;
     fixture.provider_access.reply_with([calls("end_conversation")]);
-    let chat = it.answer(anna, id, Vec::new(), "Bye").await.unwrap();
+    let chat = it.answer(anna, id, Vec::new(), "Bye", None).await.unwrap();
     assert!(chat.ended);
-    let error = it.answer(anna, id, chat.turns, "Still there?").await.unwrap_err();
+    let error = it.answer(anna, id, chat.turns, "Still there?", None).await.unwrap_err();
     assert!(error.detail.contains("has ended"), "{error}");
     let both =
         [Speaker::User, Speaker::Agent].map(|one| Turn::text(one, "x", domain::Timestamp(0)));
     let long: Vec<_> = vec![both; limits::CHAT_TURNS as usize].concat();
-    let error = it.answer(anna, id, long, "more").await.unwrap_err();
+    let error = it.answer(anna, id, long, "more", None).await.unwrap_err();
     assert!(error.detail.contains("has ended"), "{error}");
 }
 
@@ -95,12 +95,12 @@ async fn chat_is_refused_without_message_and_for_other_users() {
     let fixture = fixture().await;
     let (it, anna) = (&fixture.catalog, &fixture.anna);
     let id = agent_with_tool(&fixture, anna).await;
-    let blank = it.answer(anna, id, Vec::new(), " \n").await.unwrap_err();
+    let blank = it.answer(anna, id, Vec::new(), " \n", None).await.unwrap_err();
     assert_eq!(blank.problems[0].path, "message");
     let long = "x".repeat(limits::MESSAGE + 1);
-    let long = it.answer(anna, id, Vec::new(), &long).await.unwrap_err();
+    let long = it.answer(anna, id, Vec::new(), &long, None).await.unwrap_err();
     assert_eq!(long.problems[0].path, "message");
-    let foreign = it.answer(&fixture.ben, id, Vec::new(), "Hello").await.unwrap_err();
+    let foreign = it.answer(&fixture.ben, id, Vec::new(), "Hello", None).await.unwrap_err();
     assert_eq!(foreign.code.status(), 404);
 }
 
@@ -111,15 +111,15 @@ async fn one_answer_at_a_time_per_user() {
     let id = agent_with_tool(&fixture, anna).await;
     let theirs = agent_with_tool(&fixture, &fixture.ben).await;
     // Without a scripted reply, the call waits until it is dropped.
-    let waiting = it.answer(anna, id, Vec::new(), "Hello");
+    let waiting = it.answer(anna, id, Vec::new(), "Hello", None);
     tokio::pin!(waiting);
     let access = &fixture.provider_access;
     tokio::select! {
         _ = &mut waiting => panic!("there is no reply"),
         () = access.call_began.notified() => {}
     }
-    let second = it.answer(anna, id, Vec::new(), "Hello?").await.unwrap_err();
+    let second = it.answer(anna, id, Vec::new(), "Hello?", None).await.unwrap_err();
     assert_eq!(second.code.status(), 409);
     access.reply_with([says("Hi Ben.")]);
-    assert!(it.answer(&fixture.ben, theirs, Vec::new(), "Hello").await.is_ok());
+    assert!(it.answer(&fixture.ben, theirs, Vec::new(), "Hello", None).await.is_ok());
 }

@@ -1,29 +1,50 @@
-//! The examples of `docs/agents.md` are valid, and their responses are read as they say.
+//! The examples of `docs/agents.md` are the presets of the form, and their responses are
+//! read as they say.
 
+use domain::http_agent::{AgentPreset, HttpAgent, ResponseFormat};
 use domain::{AgentSpec, Draft, ScenarioSpec, Speaker, Timestamp, Turn};
-use http_agent::{Context, message_request, read_message, start_request};
+use http_agent::{Context, ReadReply, StreamReader, message_request, read_message, start_request};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 const PAGE: &str = include_str!("../../../../docs/agents.md");
 
-/// The contents of the code blocks of a language.
-fn blocks(language: &str) -> Vec<&'static str> {
-    let fence = format!("```{language}\n");
-    PAGE.split(&fence).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
+/// The documents of the examples, each with the response below it.
+fn examples() -> Vec<(&'static str, &'static str)> {
+    let block = |text: &'static str| text.split_once("\n```");
+    let example = |rest: &'static str| {
+        let (agent, rest) = block(rest)?;
+        let (_language, rest) = rest.split_once("```")?.1.split_once('\n')?;
+        Some((agent, block(rest)?.0))
+    };
+    PAGE.split("```yaml\n").skip(1).filter_map(example).collect()
+}
+
+fn read(http: &Arc<HttpAgent>, response: &str) -> ReadReply {
+    if http.response.format == ResponseFormat::Json {
+        return read_message(http, &serde_json::from_str(response).unwrap()).unwrap();
+    }
+    let mut reader = StreamReader::new(http.clone());
+    reader.push(response.as_bytes()).unwrap();
+    let (reply, session) = reader.finish().unwrap();
+    assert!(session.is_some(), "the stream contains the session id");
+    reply
 }
 
 #[test]
-fn examples_are_valid_and_their_responses_are_read() {
-    let (agents, responses) = (blocks("yaml"), blocks("json"));
-    assert_eq!((agents.len(), responses.len()), (5, 5));
-    for (agent, response) in agents.into_iter().zip(responses) {
+fn examples_are_the_presets_and_their_responses_are_read() {
+    let examples = examples();
+    assert_eq!(examples.len(), AgentPreset::ALL.len());
+    for ((agent, response), (_, preset)) in examples.into_iter().zip(AgentPreset::ALL) {
+        assert!(PAGE.contains(preset.source()), "{preset}");
         let mut document = Draft(serde_saphyr::from_str::<Value>(agent).unwrap());
+        let mut shown = document.0["http"].clone();
+        shown.as_object_mut().unwrap().remove("purpose");
+        assert_eq!(shown, preset.http(), "{preset}");
         document.0["connection_id"] = json!("018f2f1e-0000-7000-8000-000000000001");
         let spec = AgentSpec::parse(&document).unwrap_or_else(|found| panic!("{agent}\n{found:?}"));
         let http = Arc::new(*spec.http.unwrap());
-        let response: Value = serde_json::from_str(response).unwrap();
-        let reply = read_message(&http, &response).unwrap();
+        let reply = read(&http, response);
         assert_eq!(reply.text, "The reply.", "{}", spec.name);
         let has_calls = http.response.tool_calls.is_some();
         assert_eq!(reply.tool_calls.len(), usize::from(has_calls), "{}", spec.name);

@@ -2,15 +2,13 @@
 
 use super::{Fixture, agent, connection, fixture, paths};
 use crate::suites::preflight::incompatible;
-use domain::services::{
-    AgentChatService, AgentService, ConnectionService, ImportService, SettingsService,
-};
+use domain::services::{AgentService, ConnectionService, ImportService, SettingsService};
 use domain::{
     Agent, ConnectionId, Draft, ModelChoice, Scenario, ScenarioSpec, Settings, Timestamp,
 };
 use serde_json::{Value, json};
 
-fn deployed(connection: Option<ConnectionId>, parts: Value) -> Draft {
+pub(super) fn deployed(connection: Option<ConnectionId>, parts: Value) -> Draft {
     let mut http = json!({"purpose": "Helps.", "request": {"body": {"m": "{{messages}}"}},
         "response": {"text": "/reply"}});
     for (key, value) in parts.as_object().into_iter().flatten() {
@@ -20,7 +18,7 @@ fn deployed(connection: Option<ConnectionId>, parts: Value) -> Draft {
 }
 
 impl Fixture {
-    async fn endpoint(&self) -> ConnectionId {
+    pub(super) async fn endpoint(&self) -> ConnectionId {
         let mut draft = connection("Endpoint", "https://agent.example.org", "");
         draft.0["kind"] = json!("http_agent");
         self.catalog.create_connection(&self.anna, &draft).await.unwrap().id
@@ -38,16 +36,6 @@ async fn agent_and_connection_must_be_of_the_same_kind() {
     assert_eq!(paths(prompt_at_endpoint), ["connection_id"]);
     let deployed_at_model = it.create_agent(anna, &deployed(Some(model), json!({}))).await;
     assert_eq!(paths(deployed_at_model), ["connection_id"]);
-}
-
-#[tokio::test]
-async fn deployed_agent_is_not_called_by_a_chat() {
-    let fixture = fixture().await;
-    let (it, anna) = (&fixture.catalog, &fixture.anna);
-    let endpoint = fixture.endpoint().await;
-    let agent = it.create_agent(anna, &deployed(Some(endpoint), json!({}))).await.unwrap();
-    let refused = it.answer(anna, agent.id, Vec::new(), "Hello").await.unwrap_err();
-    assert!(refused.detail.starts_with("A deployed agent cannot be tried"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod agent_examples;
 mod catalog;
 mod connections;
 mod deployed_agents;
+mod deployed_chat;
 mod imports;
 mod owners;
 mod profiles;
@@ -24,7 +25,7 @@ use domain::{
     Breaker, BreakerState, ConnectionId, ConnectionKind, ConnectionTest, Draft, Scenario,
     ScenarioFilter,
 };
-use llm::{CallError, ChatReply, ChatRequest, Endpoint};
+use llm::{CallError, ChatReply, ChatRequest, Endpoint, LoggedResponse};
 use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -50,6 +51,10 @@ struct RecordingAccess {
     replies: Mutex<VecDeque<Reply>>,
     /// Notified when a call waits.
     call_began: tokio::sync::Notify,
+    /// The requests of all calls.
+    requests: Mutex<Vec<ChatRequest>>,
+    /// The bodies of the next responses, for calls that keep them.
+    bodies: Mutex<VecDeque<String>>,
 }
 
 type Reply = Result<ChatReply, CallError>;
@@ -88,9 +93,16 @@ impl ProviderAccess for RecordingAccess {
         &self,
         _caller: &Caller,
         _endpoint: Endpoint,
-        _request: &ChatRequest,
+        request: &ChatRequest,
         _time: Duration,
     ) -> (Reply, Duration) {
+        self.requests.lock().push(request.clone());
+        if let Some(log) = request.http.as_ref().and_then(|call| call.log.as_ref())
+            && let Some(body) = self.bodies.lock().pop_front()
+        {
+            let latency = Duration::from_millis(7);
+            log.add(LoggedResponse { status: 200, headers: Vec::new(), body, latency });
+        }
         let reply = self.replies.lock().pop_front();
         match reply {
             Some(reply) => (reply, Duration::ZERO),

@@ -7,6 +7,7 @@ use crate::http::extract::{Id, base_revision};
 use axum::Router;
 use axum::response::Response;
 use axum::routing::post;
+use domain::http_agent::without_hidden_fields;
 use domain::{Agent, AgentId, AgentSpec};
 
 pub(super) fn routes() -> Router<HttpState> {
@@ -26,7 +27,8 @@ async fn create(user: SignedIn, form: PostedForm) -> Response {
     if let Some(action) = form.action.clone() {
         return redirect_with_saved_form(&user, form, PAGE, &action).await;
     }
-    let result = user.services.agents.create_agent(&user.caller, &form.draft).await;
+    let draft = without_hidden_fields(&form.draft);
+    let result = user.services.agents.create_agent(&user.caller, &draft).await;
     let next = form.next.clone();
     let target = |agent: Agent| with_notice(&next.unwrap_or_else(|| page(agent.id)), "saved");
     redirect_after(&user, form, PAGE, result, target).await
@@ -37,10 +39,9 @@ async fn update(user: SignedIn, Id(id): Id<AgentId>, form: PostedForm) -> Respon
     if let Some(action) = form.action.clone() {
         return redirect_with_saved_form(&user, form, &page, &action).await;
     }
-    let result = match base_revision(&form.draft, AgentSpec::parse) {
-        Ok(revision) => {
-            user.services.agents.update_agent(&user.caller, id, revision, &form.draft).await
-        }
+    let draft = without_hidden_fields(&form.draft);
+    let result = match base_revision(&draft, AgentSpec::parse) {
+        Ok(revision) => user.services.agents.update_agent(&user.caller, id, revision, &draft).await,
         Err(error) => Err(error),
     };
     let target = with_notice(&form.redirect_target(&page), "saved");

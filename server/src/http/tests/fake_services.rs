@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
-    AccountService, AgentChat, AgentChatService, AgentService, AppResult, AuthMethod, Caller,
-    ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest, ImportReport,
-    ImportService, ListPage, ProfileService, RerunScope, ResultService, SavedForm,
+    AccountService, AgentChat, AgentChatService, AgentService, AgentTrial, AppResult, AuthMethod,
+    Caller, ChatSession, ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest,
+    ImportReport, ImportService, ListPage, ProfileService, RerunScope, ResultService, SavedForm,
     SavedFormService, ScenarioService, Services, SettingsService, StartResponse, SuiteService,
 };
 use domain::{
@@ -240,20 +240,27 @@ fake_services! { fake:
         duplicate_agent(_id: AgentId) -> Agent = not_found();
     }
     AgentChatService {
-        answer(id: AgentId, turns: Vec<Turn>, message: &str) -> AgentChat = match message {
+        answer(id: AgentId, turns: Vec<Turn>, message: &str, session: Option<ChatSession>) -> AgentChat = match message {
             _ if id != AgentId(self::id(10)) => not_found(),
             "" => Err(AppError::problem("message", "must not be empty")),
             "fail" => Ok(AgentChat {
                 turns,
                 error: Some("The provider answered 400.".to_owned()),
                 ended: false,
+                session,
             }),
             said => {
                 let user = Turn::text(Speaker::User, said, Timestamp(0));
                 let agent = Turn::text(Speaker::Agent, "Hello.", Timestamp(0));
                 let turns = turns.into_iter().chain([user, agent]).collect();
-                Ok(AgentChat { turns, error: None, ended: false })
+                Ok(AgentChat { turns, error: None, ended: false, session })
             }
+        };
+        end(_id: AgentId, turns: Vec<Turn>, _session: Option<ChatSession>) -> AgentChat =
+            Ok(AgentChat { turns, error: None, ended: true, session: None });
+        try_message(_draft: &Draft, message: &str) -> AgentTrial = match message {
+            "" => Err(AppError::problem("message", "must not be empty")),
+            _ => Ok(AgentTrial { error: Some("It is down.".to_owned()), ..AgentTrial::default() }),
         };
     }
     ScenarioService {

@@ -4,6 +4,7 @@ mod account_page;
 mod agent_chat;
 mod api;
 mod client_limits;
+mod deployed_forms;
 mod detached;
 mod document;
 mod editors;

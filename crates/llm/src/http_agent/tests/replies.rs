@@ -1,5 +1,6 @@
 use super::*;
 use domain::{AuthScheme, ConnectionAuth, FinishReason};
+use llm_types::ResponseLog;
 
 #[tokio::test]
 async fn message_is_sent_and_reply_is_read() {
@@ -122,5 +123,37 @@ async fn derived_secrets_in_a_stream_are_masked() {
             (Err(error), Err(text)) => assert!(error.message.contains(text), "{error}"),
             (outcome, _) => panic!("expected {expected:?}, got {outcome:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn log_shows_the_response_without_secrets() {
+    let agent = agent(&server_session(json!({"from": "header", "at": "X-Session"})));
+    let server = TestServer::start(|request| {
+        let body = json!({"reply": "Hi", "echo": request.head, "key": "sk-test-1234567"});
+        let headers = "content-type: application/json\r\nx-session: s-7\r\nserver: x\r\n\
+                       set-cookie: sid=secret-value; HttpOnly\r\n";
+        response(200, headers, body.to_string().as_bytes())
+    })
+    .await;
+    let mut endpoint = endpoint_at(&server.url);
+    endpoint.key = Some("sk-test-1234567".into());
+    endpoint.headers.insert("X-Api-Token".to_owned(), "another-secret".to_owned());
+    let log = ResponseLog::default();
+    let call = HttpCall { log: Some(log.clone()), ..call(&agent, false, false) };
+    complete(&endpoint, call).await.expect("a reply");
+    let [response] = log.responses().try_into().expect("one response");
+    assert_eq!(response.status, 200);
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-session", "s-7"),
+        ("set-cookie", "sid=••••••••"),
+    ];
+    let shown: Vec<_> =
+        response.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(shown, headers);
+    assert!(response.body.contains("\"reply\":\"Hi\""), "{}", response.body);
+    for secret in ["sk-test-1234567", "another-secret"] {
+        assert!(!response.body.contains(secret), "{}", response.body);
     }
 }
