@@ -9,6 +9,7 @@ use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
 use domain::{ConnectionId, ErrorKind, EvaluationId, RunError, Timestamp, UserId, Waiting};
+use futures::FutureExt;
 use llm::outbound::{
     Call, CallHooks, CallLimits, CallOrder, CallOutcome, CallTimes, EndpointResolver,
 };
@@ -225,7 +226,12 @@ impl EndpointResolver for StoredEndpoint<'_> {
         let read = || async {
             let (endpoints, connection) = (shared.endpoints.clone(), self.connection);
             let read = async move { endpoints.endpoint(connection).await };
-            let read = tokio::spawn(read.in_current_span()).await;
+            let mut read = Box::pin(read.in_current_span());
+            // An endpoint in memory is there at once, without a task.
+            if let Some(known) = (&mut read).now_or_never() {
+                return known;
+            }
+            let read = tokio::spawn(read).await;
             read.unwrap_or_else(|error| {
                 tracing::error!(%error, "looking up a connection failed");
                 let message = "The connection could not be read.";

@@ -276,9 +276,18 @@ impl ConnectionStore for SqliteStore {
     }
 
     async fn connection_for_engine(&self, id: ConnectionId) -> StoreResult<Option<ConnectionRow>> {
+        let version = match self.connection_cache.get(id) {
+            Ok(row) => return Ok(Some(row)),
+            Err(version) => version,
+        };
         let connection =
             sqlx::query_as!(RawConnection, "SELECT * FROM connections WHERE id = ?", id.0);
-        connection.fetch_optional(&self.read).await.db()?.map(RawConnection::read).transpose()
+        let connection = connection.fetch_optional(&self.read).await.db()?;
+        let row = connection.map(RawConnection::read).transpose()?;
+        if let Some(row) = &row {
+            self.connection_cache.insert(row, version);
+        }
+        Ok(row)
     }
 
     async fn delete_connection(&self, space: SpaceId, id: ConnectionId) -> StoreResult<bool> {

@@ -11,7 +11,7 @@ use domain::{Counts, RunId, RunStatus, SuiteId, Timestamp, Turn};
 use serde_json::json;
 use sqlx::SqliteConnection;
 use store::StoreResult;
-use store::rows::EventRow;
+use store::rows::{EventRow, StoredEvent};
 use store::transition::SuiteTransition;
 
 /// Appends the events of a run to the log of its suite, and finishes the suite
@@ -45,7 +45,7 @@ pub(super) async fn append(
     // Not `fetch_one`, which would stop after the first row.
     let newest = newest.fetch_all(&mut **tx).await.db()?.pop();
     let newest = newest.ok_or_else(|| RowReader::new("suites", &suite).corrupt("id"))?;
-    tx.effects.add_events(suite, newest, &events);
+    tx.effects.add_events(suite, newest, events, Vec::new());
     Ok(())
 }
 
@@ -139,14 +139,26 @@ impl RawEvent {
 }
 
 impl SqliteStore {
-    /// Events in order. A corrupt event is an error, because readers rely on
-    /// numbers without gaps.
+    /// Events in order, from memory if they are the newest of a suite that is being read. A
+    /// corrupt event is an error, because readers rely on numbers without gaps.
     pub(super) async fn read_events(
         &self,
         suite: SuiteId,
         after: i64,
         limit: u32,
-    ) -> StoreResult<Vec<(i64, EventRow, Option<Turn>)>> {
+    ) -> StoreResult<Vec<StoredEvent>> {
+        match self.event_notifier.events_after(suite, after, limit) {
+            Some(events) => Ok(events),
+            None => self.read_stored_events(suite, after, limit).await,
+        }
+    }
+
+    pub(super) async fn read_stored_events(
+        &self,
+        suite: SuiteId,
+        after: i64,
+        limit: u32,
+    ) -> StoreResult<Vec<StoredEvent>> {
         let events = sqlx::query_as!(
             RawEvent,
             r#"SELECT e.seq, e.kind, e.run_id, e.turn, e.payload, t.speaker AS "speaker?",
@@ -164,16 +176,16 @@ impl SqliteStore {
         let events = events.fetch_all(&self.read).await.db()?;
         events.into_iter().map(|event| event.read(suite)).collect()
     }
+}
 
-    /// The turns of a run, in order.
-    pub(super) async fn read_turns(&self, run: RunId) -> StoreResult<Vec<Turn>> {
-        let turns = sqlx::query_as!(
-            RawTurn,
-            "SELECT idx, speaker, message, tool_calls, tool, finish, latency_ms, input_tokens, \
-             output_tokens, reply, at FROM turns WHERE run_id = ? ORDER BY idx",
-            run.0,
-        );
-        let turns = turns.fetch_all(&self.read).await.db()?;
-        turns.into_iter().map(|turn| turn.read(run)).collect()
-    }
+/// The turns of a run, in order.
+pub(super) async fn read_turns(c: &mut SqliteConnection, run: RunId) -> StoreResult<Vec<Turn>> {
+    let turns = sqlx::query_as!(
+        RawTurn,
+        "SELECT idx, speaker, message, tool_calls, tool, finish, latency_ms, input_tokens, \
+         output_tokens, reply, at FROM turns WHERE run_id = ? ORDER BY idx",
+        run.0,
+    );
+    let turns = turns.fetch_all(c).await.db()?;
+    turns.into_iter().map(|turn| turn.read(run)).collect()
 }

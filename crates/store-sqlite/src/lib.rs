@@ -9,9 +9,12 @@
 
 mod accounts;
 mod agents;
+#[cfg(test)]
+mod cache_tests;
 mod cell;
 #[cfg(test)]
 mod completion_tests;
+mod connection_cache;
 mod connections;
 #[cfg(test)]
 mod contract_tests;
@@ -55,6 +58,7 @@ pub mod writer;
 #[cfg(test)]
 mod writer_tests;
 
+use crate::connection_cache::ConnectionCache;
 use crate::sqlite_error::DbResult;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -78,6 +82,7 @@ pub struct SqliteStore {
     pub(crate) read: SqlitePool,
     pub(crate) writer: Writer,
     pub(crate) event_notifier: Arc<EventNotifier>,
+    pub(crate) connection_cache: Arc<ConnectionCache>,
 }
 
 impl SqliteStore {
@@ -119,14 +124,17 @@ impl SqliteStore {
         let reconnect = options.clone().busy_timeout(BUSY_TIMEOUT).create_if_missing(false);
         let reconnect = reconnect.pragma("temp_store", "memory");
         let event_notifier = Arc::new(EventNotifier::default());
-        let writer =
-            Writer::start(connection, reconnect, LockTimeout::default(), event_notifier.clone());
+        let connection_cache = Arc::new(ConnectionCache::default());
+        let caches = (event_notifier.clone(), connection_cache.clone());
+        let writer = Writer::start(connection, reconnect, LockTimeout::default(), caches);
         let read = SqlitePoolOptions::new()
             .max_connections(5)
+            // A connection to a file does not break while it is not used.
+            .test_before_acquire(false)
             .connect_with(options.read_only(true))
             .await
             .db()?;
-        Ok(Self { read, writer, event_notifier })
+        Ok(Self { read, writer, event_notifier, connection_cache })
     }
 
     /// Whether [`SqliteStore::open`] would create or migrate this file. Does not

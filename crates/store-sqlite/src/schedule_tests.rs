@@ -1,7 +1,8 @@
-//! The schedule that the writer maintains equals one that is read from the database.
+//! The schedule and the runs that the writer keeps in memory equal those in the database.
 
 use crate::SqliteStore;
 use crate::queue::read_schedule;
+use crate::rows::{RawRun, select_runs};
 use crate::testing::{open, other_connection};
 use domain::{Timestamp, WaitReason, Waiting};
 use futures::FutureExt;
@@ -173,10 +174,15 @@ impl World {
     }
 
     /// The schedule of the writer, and one that is read from the database. The first
-    /// is absent where it will be read before its next use.
+    /// is absent where it will be read before its next use. The cached runs are compared.
     async fn schedules(&self) -> (Option<Schedule>, Schedule) {
-        let change = self.store.writer.transaction(|tx| {
+        let change = self.store.writer.saving_transaction(|tx| {
             async move {
+                for cached in tx.cached_runs().cloned().collect::<Vec<_>>() {
+                    let stored = select_runs!("WHERE r.id = ?", cached.id.0);
+                    let stored = stored.fetch_one(&mut **tx).await.map(RawRun::read);
+                    assert_eq!(cached, stored.unwrap().unwrap());
+                }
                 let kept = tx.schedule().cloned();
                 tx.forget_schedule();
                 let read = read_schedule(tx, T0).await?.clone();
@@ -196,7 +202,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn schedule_follows_every_change(steps in prop::collection::vec(step(), 1..60)) {
+    fn schedule_and_cached_runs_follow_every_change(steps in prop::collection::vec(step(), 1..60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut world = World::new().await;

@@ -118,7 +118,7 @@ async fn effects_are_published_after_their_caller_is_gone() {
     let blocker = Blocker::start(&store).await;
     let change = store.writer.transaction(move |tx| {
         async move {
-            tx.effects.add_events(suite, 7, &[]);
+            tx.effects.add_events(suite, 7, Vec::new(), Vec::new());
             Ok(())
         }
         .boxed()

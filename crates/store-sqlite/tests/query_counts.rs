@@ -46,7 +46,7 @@ fn change(done: Uuid, next: Uuid) -> RunChange {
 }
 
 #[tokio::test]
-async fn commit_is_one_query_and_each_transaction_adds_three() {
+async fn commit_is_one_query_and_each_transaction_adds_two() {
     let log = tracing_subscriber::registry().with(
         CountQueries.with_filter(tracing_subscriber::filter::LevelFilter::from(Level::DEBUG)),
     );
@@ -75,7 +75,7 @@ async fn commit_is_one_query_and_each_transaction_adds_three() {
         }
         let queries = QUERIES.load(Ordering::SeqCst) - before;
         // The first commit may be in a transaction of its own.
-        assert!(queries <= leased.len() + 2 * 3, "{queries} queries for {runs} commits");
+        assert!(queries <= leased.len() + 2 * 2, "{queries} queries for {runs} commits");
         assert!(queries >= leased.len(), "they are counted");
     }
 

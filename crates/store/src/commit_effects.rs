@@ -3,22 +3,40 @@
 
 use super::completion_metrics;
 use super::event_notifier::EventNotifier;
-use super::rows::EventRow;
-use domain::SuiteId;
+use super::rows::{EventRow, StoredEvent};
+use domain::{SuiteId, Turn};
 
 #[derive(Debug, Default)]
 pub struct CommitEffects {
-    /// Suites with new events, and the number of the newest one.
-    wake_ups: Vec<(SuiteId, i64)>,
+    /// Suites with new events: the number of the newest one, and the events.
+    appended: Vec<(SuiteId, i64, Vec<StoredEvent>)>,
     /// Events of completed runs and suites.
     completed: Vec<(SuiteId, EventRow)>,
 }
 
 impl CommitEffects {
-    /// Records events that the change appended, the newest with number `seq`.
-    pub fn add_events(&mut self, suite: SuiteId, seq: i64, events: &[EventRow]) {
-        self.wake_ups.push((suite, seq));
-        self.add_completed(suite, events);
+    /// Records events that the change appended, the newest with number `seq`, and the turns
+    /// that it stored.
+    pub fn add_events(
+        &mut self,
+        suite: SuiteId,
+        seq: i64,
+        events: Vec<EventRow>,
+        mut turns: Vec<Turn>,
+    ) {
+        self.add_completed(suite, &events);
+        let first = seq - i64::try_from(events.len()).unwrap_or(i64::MAX) + 1;
+        let with_turn = |(number, event)| {
+            let turn = match &event {
+                EventRow::Turn { index, .. } => {
+                    let place = turns.iter().position(|turn| turn.index == *index);
+                    place.map(|place| turns.remove(place))
+                }
+                EventRow::Run(_) | EventRow::Finished(_) => None,
+            };
+            (number, event, turn)
+        };
+        self.appended.push((suite, seq, (first..).zip(events).map(with_turn).collect()));
     }
 
     /// Records the completions among `events`.
@@ -28,7 +46,7 @@ impl CommitEffects {
     }
 
     pub fn append(&mut self, mut other: Self) {
-        self.wake_ups.append(&mut other.wake_ups);
+        self.appended.append(&mut other.appended);
         self.completed.append(&mut other.completed);
     }
 
@@ -37,8 +55,8 @@ impl CommitEffects {
         for (suite, event) in &self.completed {
             completion_metrics::record(*suite, event);
         }
-        for (suite, seq) in self.wake_ups {
-            notifier.publish(suite, seq);
+        for (suite, seq, events) in self.appended {
+            notifier.publish(suite, seq, events);
         }
     }
 }

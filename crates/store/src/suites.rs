@@ -201,8 +201,8 @@ pub trait SuiteStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Option<CancelOutcome>>;
 
-    /// Events after `seq`, in order; turn events with their turn. Empty if events
-    /// of the suite were deleted.
+    /// Events after `seq`, in order; turn events with their turn, whose provider state may be
+    /// missing. Empty if events of the suite were deleted.
     async fn events_after(
         &self,
         suite: SuiteId,

@@ -98,6 +98,7 @@ pub(super) async fn end_corrupt_run_as_error(
     let suite = suite.fetch_optional(&mut **tx).await.db()?.ok_or(StoreError::LeaseLost)?;
     // What the run counted as is not known.
     tx.forget_schedule();
+    tx.forget_runs();
     let suite = suite.uuid().into();
     let events = match read_run(tx, RunId(id.uuid())).await {
         Ok(run) => {

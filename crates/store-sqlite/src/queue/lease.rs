@@ -28,7 +28,7 @@ pub(super) async fn commit(
     let rows = NewRows { turns: turns.collect(), calls_done, intents };
     let transition =
         RunTransition::Commit { lease_epoch: lease.lease_epoch, change: Box::new(change) };
-    apply_with_rows(tx, &mut row, transition, &rows, now).await?;
+    apply_with_rows(tx, &mut row, transition, rows, now).await?;
     if let Some(evaluation) = evaluation {
         save_evaluation(tx, &EvaluationRow::of_run(&row, *evaluation)).await?;
     }

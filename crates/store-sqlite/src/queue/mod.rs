@@ -17,6 +17,7 @@ pub(crate) use schedule::schedule as read_schedule;
 
 use crate::SqliteStore;
 use crate::cell::Cell;
+use crate::events::read_turns;
 use crate::rejudges::{apply_to_rejudge, claim_rejudges, end_first_evaluation, read_evaluation};
 use crate::rows::{RawEvaluation, RawRun, select_evaluations, select_runs};
 use crate::sqlite_error::{DbResult, RunStatement};
@@ -35,6 +36,7 @@ use store::schedule::RunLoad;
 use store::transition::{Lease, RejudgeTransition, RunChange, RunTransition};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
+use variables::read_variables;
 
 /// Applies a transition to a stored run and saves it with its events.
 pub(super) async fn apply(
@@ -43,7 +45,7 @@ pub(super) async fn apply(
     transition: RunTransition,
     now: Timestamp,
 ) -> StoreResult<()> {
-    apply_with_rows(tx, row, transition, &NewRows::default(), now).await
+    apply_with_rows(tx, row, transition, NewRows::default(), now).await
 }
 
 /// Like [`apply`], with further rows of the same change.
@@ -51,13 +53,14 @@ async fn apply_with_rows(
     tx: &mut WriteTransaction,
     row: &mut RunRow,
     transition: RunTransition,
-    rows: &NewRows,
+    rows: NewRows,
     now: Timestamp,
 ) -> StoreResult<()> {
     let (was, before) = (row.lease(), RunLoad::of(row));
     let events = row.transition(transition, now)?;
-    save_run(tx, row, &was, (&events, rows), now).await?;
+    save_run(tx, row, &was, (events, rows), now).await?;
     tx.update_schedule(row.suite_id, before, RunLoad::of(row));
+    tx.cache_run(row);
     let no_verdict = matches!(row.status, RunStatus::Error | RunStatus::Cancelled);
     if no_verdict && row.end_reason.is_some() {
         end_first_evaluation(tx, row, now).await?;
@@ -66,10 +69,10 @@ async fn apply_with_rows(
 }
 
 async fn read_run(tx: &mut WriteTransaction, id: RunId) -> StoreResult<Option<RunRow>> {
-    let run = match tx.take_prefetched(id) {
-        Some(run) => Some(run),
-        None => select_runs!("WHERE r.id = ?", id.0).fetch_optional(&mut **tx).await.db()?,
-    };
+    if let Some(run) = tx.take_run(id) {
+        return run.map(Some);
+    }
+    let run = select_runs!("WHERE r.id = ?", id.0).fetch_optional(&mut **tx).await.db()?;
     run.map(RawRun::read).transpose()
 }
 
@@ -81,7 +84,7 @@ fn document(text: Option<Cell<String>>) -> Option<Value> {
 #[async_trait]
 impl QueueStore for SqliteStore {
     async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>> {
-        self.writer.transaction(|tx| claim::claim(tx, claim).boxed()).await
+        self.writer.saving_transaction(|tx| claim::claim(tx, claim).boxed()).await
     }
 
     async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput> {
@@ -98,13 +101,19 @@ impl QueueStore for SqliteStore {
         );
         let evaluation =
             select_evaluations!("evaluations e WHERE e.run_id = ? AND e.is_first = 1", run.id.0,);
-        let evaluation = evaluation.fetch_optional(&self.read).await.db()?;
+        // One connection for all, because taking and returning one costs about a query.
+        let mut c = self.read.acquire().await.db()?;
+        let evaluation = evaluation.fetch_optional(&mut *c).await.db()?;
         let evaluation = evaluation.as_ref().map(RawEvaluation::read).transpose()?;
         Ok(RunInput {
-            agent: document(agent.fetch_optional(&self.read).await.db()?),
-            scenario: document(scenario.fetch_optional(&self.read).await.db()?),
-            variables: self.read_variables(run.suite_id).await?,
-            transcript: if run.turns == 0 { Vec::new() } else { self.read_turns(run.id).await? },
+            agent: document(agent.fetch_optional(&mut *c).await.db()?),
+            scenario: document(scenario.fetch_optional(&mut *c).await.db()?),
+            variables: read_variables(&mut c, run.suite_id).await?,
+            transcript: if run.turns == 0 {
+                Vec::new()
+            } else {
+                read_turns(&mut c, run.id).await?
+            },
             evaluation: evaluation.map(|row| row.evaluation),
         })
     }
@@ -142,7 +151,7 @@ impl QueueStore for SqliteStore {
     }
 
     async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
-        self.writer.write(move |c| claim_rejudges(c, claim).boxed()).await
+        self.writer.saving_transaction(move |tx| claim_rejudges(tx, claim).boxed()).await
     }
 
     async fn commit_rejudge(

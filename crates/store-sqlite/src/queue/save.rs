@@ -54,7 +54,7 @@ pub(super) async fn save_run(
     tx: &mut WriteTransaction,
     run: &RunRow,
     previous: &Lease,
-    (events, rows): (&[EventRow], &NewRows),
+    (events, rows): (Vec<EventRow>, NewRows),
     now: Timestamp,
 ) -> StoreResult<()> {
     let status = run.status.as_str();
@@ -73,7 +73,8 @@ pub(super) async fn save_run(
     let finished_at = run.finished_at.map(|at| at.0);
     let usage = document(&run.usage)?;
     let event_count = i64::try_from(events.len()).unwrap_or(i64::MAX);
-    let lists = Lists::new(events, rows)?;
+    let lists = Lists::new(&events, &rows)?;
+    let has_completion = events.iter().any(EventRow::is_completion);
     // The condition `changes() = 1` ties a statement to the one before it. Calls are found
     // by the hexadecimal form of their ids, because JSON has no bytes.
     macro_rules! save {
@@ -159,9 +160,9 @@ pub(super) async fn save_run(
         if tx.needs_savepoint() { save!("RELEASE change; SAVEPOINT change; ") } else { save!("") };
     let (newest, has_unfinished_runs) = saved.ok_or(StoreError::LeaseLost)?;
     if !events.is_empty() {
-        tx.effects.add_events(run.suite_id, newest, events);
+        tx.effects.add_events(run.suite_id, newest, events, rows.turns);
     }
-    if events.iter().any(EventRow::is_completion) && !has_unfinished_runs {
+    if has_completion && !has_unfinished_runs {
         let finished = finish_suite(tx, run.suite_id, now).await?;
         append(tx, run.suite_id, finished.into_iter().collect(), now).await?;
     }

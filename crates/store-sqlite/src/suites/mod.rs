@@ -14,6 +14,7 @@ pub(crate) use state::transition_suite;
 use crate::SqliteStore;
 use crate::cell::Cell;
 use crate::cell::RowReader;
+use crate::events::read_turns;
 use crate::rows::{RawEvaluation, RawRun, RawSuite, readable, select_evaluations, select_runs};
 use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
@@ -142,7 +143,8 @@ impl SuiteStore for SqliteStore {
     }
 
     async fn transcript(&self, run: RunId) -> StoreResult<Transcript> {
-        self.read_turns(run).await
+        let mut c = self.read.acquire().await.db()?;
+        read_turns(&mut c, run).await
     }
 
     async fn evaluations(&self, run: RunId) -> StoreResult<Vec<EvaluationRow>> {

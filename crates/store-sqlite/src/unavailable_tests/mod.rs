@@ -31,7 +31,8 @@ async fn store(normal: Duration) -> TestStore {
     let options = SqliteConnectOptions::new().filename(&file).busy_timeout(BUSY_TIMEOUT);
     let connection = SqliteConnection::connect_with(&options).await.expect("connects");
     let lock_timeout = LockTimeout { normal, after_failure: Duration::from_millis(100) };
-    store.writer = Writer::start(connection, options, lock_timeout, store.event_notifier.clone());
+    let caches = (store.event_notifier.clone(), store.connection_cache.clone());
+    store.writer = Writer::start(connection, options, lock_timeout, caches);
     TestStore { store, file, _folder: folder }
 }
 

@@ -23,9 +23,28 @@ pub(super) enum ChangeOutcome {
     Unavailable(String),
 }
 
+/// What a change may do to runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RunAccess {
+    /// It reads and changes only this run, and begins its own savepoint.
+    One(RunId),
+    /// It changes runs only by saving them as whole rows, so cached runs stay up to date.
+    Saved,
+    /// Its statements may change any run.
+    Any,
+}
+
+impl RunAccess {
+    pub(super) fn one(self) -> Option<RunId> {
+        match self {
+            Self::One(run) => Some(run),
+            Self::Saved | Self::Any => None,
+        }
+    }
+}
+
 pub(super) trait QueuedChange: Send {
-    /// The only run that the change reads and writes, if it begins its own savepoint.
-    fn run_id(&self) -> Option<RunId>;
+    fn run_access(&self) -> RunAccess;
     fn run<'t>(
         self: Box<Self>,
         tx: &'t mut WriteTransaction,
@@ -35,14 +54,14 @@ pub(super) trait QueuedChange: Send {
 }
 
 pub(super) struct TypedChange<T> {
-    pub(super) run_id: Option<RunId>,
+    pub(super) run_access: RunAccess,
     pub(super) change: Box<Change<T>>,
     pub(super) response: oneshot::Sender<StoreResult<T>>,
 }
 
 impl<T: Send + 'static> QueuedChange for TypedChange<T> {
-    fn run_id(&self) -> Option<RunId> {
-        self.run_id
+    fn run_access(&self) -> RunAccess {
+        self.run_access
     }
 
     fn run<'t>(

@@ -4,8 +4,8 @@
 //!
 //! sqlx executes each query on a thread of its own, and the hand-over there and
 //! back costs more than a short query. So several statements share a query, and
-//! the runs that consecutive commits need are read together: such a batch takes
-//! three queries, and one more per commit.
+//! the writer keeps the leased runs in memory: a batch of commits takes two
+//! queries, and one more per commit. Runs that are not in memory are read together.
 //!
 //! With `synchronous=FULL` a commit costs an fsync (about 6 ms on an ordinary
 //! disk): one commit per turn would limit the server to about 170 turns per
@@ -19,13 +19,15 @@
 //! database error and executes no statement after one.
 
 mod change;
+mod run_cache;
 mod transaction;
 mod writer_task;
 
 pub use transaction::WriteTransaction;
 
+use crate::connection_cache::ConnectionCache;
 use crate::sqlite_error::{DbResult, Statement};
-use change::{QueuedChange, TypedChange};
+use change::{QueuedChange, RunAccess, TypedChange};
 use domain::RunId;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -75,17 +77,16 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the writer task on its connection. It reconnects with `options`
-    /// when the connection breaks.
+    /// when the connection breaks, and tells `caches` what it commits.
     pub(super) fn start(
         connection: SqliteConnection,
         options: SqliteConnectOptions,
         lock_timeout: LockTimeout,
-        event_notifier: Arc<EventNotifier>,
+        caches: (Arc<EventNotifier>, Arc<ConnectionCache>),
     ) -> Self {
         let (commands, queue) = mpsc::channel(QUEUE_CAPACITY);
         let failing = Arc::new(AtomicBool::new(false));
-        let task =
-            WriterTask::new(connection, options, lock_timeout, failing.clone(), event_notifier);
+        let task = WriterTask::new(connection, options, lock_timeout, failing.clone(), caches);
         tokio::spawn(task.run(queue));
         Self { commands, failing }
     }
@@ -104,11 +105,11 @@ impl Writer {
             + Send
             + 'static,
     {
-        self.enqueue(None, change).await
+        self.enqueue(RunAccess::Any, change).await
     }
 
     /// Like [`Writer::transaction`], for a change of one run that reads it with
-    /// [`WriteTransaction::take_prefetched`] and writes first what
+    /// [`WriteTransaction::take_run`] and writes first what
     /// [`WriteTransaction::needs_savepoint`] demands.
     pub(crate) async fn run_transaction<T, F>(&self, run: RunId, change: F) -> StoreResult<T>
     where
@@ -117,10 +118,22 @@ impl Writer {
             + Send
             + 'static,
     {
-        self.enqueue(Some(run), change).await
+        self.enqueue(RunAccess::One(run), change).await
     }
 
-    async fn enqueue<T, F>(&self, run_id: Option<RunId>, change: F) -> StoreResult<T>
+    /// Like [`Writer::transaction`], for a change that changes runs only by saving them as
+    /// whole rows.
+    pub(crate) async fn saving_transaction<T, F>(&self, change: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>
+            + Send
+            + 'static,
+    {
+        self.enqueue(RunAccess::Saved, change).await
+    }
+
+    async fn enqueue<T, F>(&self, run_access: RunAccess, change: F) -> StoreResult<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>
@@ -128,7 +141,7 @@ impl Writer {
             + 'static,
     {
         let (response, result) = oneshot::channel();
-        let change = Box::new(TypedChange { run_id, change: Box::new(change), response });
+        let change = Box::new(TypedChange { run_access, change: Box::new(change), response });
         let closed = || StoreError::Unavailable("the store is closed".into());
         self.commands.send(Command::Write(change)).await.map_err(|_| closed())?;
         result.await.map_err(|_| closed())?

@@ -1,11 +1,16 @@
 //! The context of a change.
 
+use super::run_cache::RunCache;
+use crate::connection_cache::ConnectionCache;
 use crate::rows::{RawRun, select_runs};
 use domain::{RunId, SuiteId};
 use sqlx::SqliteConnection;
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use store::StoreResult;
 use store::commit_effects::CommitEffects;
+use store::rows::RunRow;
 use store::schedule::{RunLoad, Schedule};
 use uuid::Uuid;
 
@@ -14,8 +19,10 @@ use uuid::Uuid;
 pub struct WriteTransaction {
     pub(super) connection: SqliteConnection,
     pub(crate) effects: CommitEffects,
-    /// Runs that the next changes need, read in one query.
+    /// Runs that the next changes need and that are not cached, read in one query.
     prefetched: HashMap<Uuid, RawRun>,
+    cached_runs: RunCache,
+    connection_cache: Arc<ConnectionCache>,
     /// Absent until it is read from the database.
     schedule: Option<Schedule>,
     /// The current change changed the schedule, so undoing the change makes it wrong.
@@ -27,11 +34,16 @@ pub struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    pub(super) fn new(connection: SqliteConnection) -> Self {
+    pub(super) fn new(
+        connection: SqliteConnection,
+        connection_cache: Arc<ConnectionCache>,
+    ) -> Self {
         Self {
             connection,
             effects: CommitEffects::default(),
             prefetched: HashMap::new(),
+            cached_runs: RunCache::default(),
+            connection_cache,
             schedule: None,
             schedule_changed: false,
             data_version: 0,
@@ -77,18 +89,44 @@ impl WriteTransaction {
         self.schedule_changed = false;
     }
 
+    /// Keeps what the current change recorded.
+    pub(super) fn keep_change(&mut self) {
+        self.has_kept_changes = true;
+        self.cached_runs.keep_change();
+    }
+
     /// Forgets what the current change recorded, because it is undone.
-    pub(super) fn undo_schedule(&mut self) {
+    pub(super) fn undo_change(&mut self) {
+        self.cached_runs.undo_change();
         if self.schedule_changed {
             self.forget_schedule();
         }
     }
 
-    /// Forgets the schedule if another connection changed the database.
+    /// Forgets everything about the database if another connection changed it.
     pub(super) fn observe_data_version(&mut self, version: i64) {
         if std::mem::replace(&mut self.data_version, version) != version {
-            self.forget_schedule();
+            self.forget_all();
         }
+    }
+
+    /// Forgets everything about the database, because it may have changed otherwise than by
+    /// the statements of this connection.
+    pub(super) fn forget_all(&mut self) {
+        self.forget_schedule();
+        self.forget_runs();
+        self.forget_connections();
+    }
+
+    /// Forgets the connections that are kept in memory.
+    pub(super) fn forget_connections(&self) {
+        self.connection_cache.clear();
+    }
+
+    /// Forgets runs that the current change may make outdated.
+    pub(crate) fn forget_runs(&mut self) {
+        self.prefetched.clear();
+        self.cached_runs.clear();
     }
 
     /// Whether the current change must begin its own savepoint with its first statement
@@ -97,9 +135,10 @@ impl WriteTransaction {
         std::mem::take(&mut self.has_kept_changes)
     }
 
-    /// Reads the runs that the next changes need.
+    /// Reads the runs that the next changes need and that are not cached.
     pub(super) async fn prefetch(&mut self, runs: Vec<RunId>) -> Result<(), sqlx::Error> {
-        let ids: Vec<_> = runs.iter().map(|run| run.0.simple().to_string()).collect();
+        let runs = runs.iter().filter(|run| !self.cached_runs.contains(**run));
+        let ids: Vec<_> = runs.map(|run| run.0.simple().to_string()).collect();
         let ids = serde_json::json!(ids).to_string();
         let runs = select_runs!("WHERE r.id IN (SELECT unhex(value) FROM json_each(?))", ids);
         let runs = runs.fetch_all(&mut self.connection).await?;
@@ -107,19 +146,32 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// A run that was read for the current change. It is handed out once, because the
-    /// change makes it outdated.
-    pub(crate) fn take_prefetched(&mut self, run: RunId) -> Option<RawRun> {
-        self.prefetched.remove(&run.0)
+    /// A run as it is stored, if that is known. It is handed out once, because the change
+    /// makes it outdated.
+    pub(crate) fn take_run(&mut self, run: RunId) -> Option<StoreResult<RunRow>> {
+        if let Some(run) = self.cached_runs.take(run) {
+            return Some(Ok(run));
+        }
+        self.prefetched.remove(&run.0).map(RawRun::read)
     }
 
-    pub(super) fn is_prefetched(&self, run: RunId) -> bool {
-        self.prefetched.contains_key(&run.0)
+    /// Records that the current change saved a run.
+    pub(crate) fn cache_run(&mut self, run: &RunRow) {
+        self.cached_runs.save(run.clone());
     }
 
-    /// Forgets runs that the current change may make outdated.
+    /// Whether [`take_run`](Self::take_run) knows the run.
+    pub(super) fn knows_run(&self, run: RunId) -> bool {
+        self.cached_runs.contains(run) || self.prefetched.contains_key(&run.0)
+    }
+
     pub(super) fn clear_prefetched(&mut self) {
         self.prefetched.clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cached_runs(&self) -> impl Iterator<Item = &RunRow> {
+        self.cached_runs.runs()
     }
 }
 

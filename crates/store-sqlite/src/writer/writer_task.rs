@@ -1,9 +1,11 @@
 //! The task that runs the queued changes in transactions.
 
-use super::change::{ChangeOutcome, QueuedChange, Responder};
+use super::change::{ChangeOutcome, QueuedChange, Responder, RunAccess};
 use super::{Command, LockTimeout, MAX_BATCH, WriteTransaction};
+use crate::connection_cache::ConnectionCache;
 use crate::sqlite_error::{self, transaction_error};
 use crate::wal;
+use domain::RunId;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::collections::VecDeque;
@@ -44,6 +46,8 @@ struct Batch {
     undone: Vec<Responder>,
     /// Why the database was unavailable for these.
     unavailable: Option<String>,
+    /// Whether a change may have edited something that is cached outside of the writer.
+    may_edit: bool,
 }
 
 impl WriterTask {
@@ -52,10 +56,10 @@ impl WriterTask {
         options: SqliteConnectOptions,
         lock_timeout: LockTimeout,
         failing: Arc<AtomicBool>,
-        event_notifier: Arc<EventNotifier>,
+        (event_notifier, connection_cache): (Arc<EventNotifier>, Arc<ConnectionCache>),
     ) -> Self {
         Self {
-            tx: WriteTransaction::new(connection),
+            tx: WriteTransaction::new(connection, connection_cache),
             options,
             lock_timeout,
             failing,
@@ -118,11 +122,14 @@ impl WriterTask {
         }
         match &committed {
             Ok(()) => {
+                if batch.may_edit {
+                    self.tx.forget_connections();
+                }
                 self.record_commit(started, size);
                 batch.effects.publish(&self.event_notifier);
             }
             Err(reason) => {
-                self.tx.forget_schedule();
+                self.tx.forget_all();
                 self.record_failure("commit", reason, size);
             }
         }
@@ -144,25 +151,29 @@ impl WriterTask {
         let mut batch = Batch::default();
         let mut changes = VecDeque::from(changes);
         while !changes.is_empty() {
-            let next = changes.front().and_then(|change| change.run_id());
-            let prepared = match next {
-                Some(run) if self.tx.is_prefetched(run) => Ok(()),
-                Some(_) => {
-                    let runs = changes.iter().map_while(|change| change.run_id()).collect();
-                    self.tx.prefetch(runs).await
+            let Some(change) = changes.pop_front() else { break };
+            let access = change.run_access();
+            let unknown_runs = match access.one().filter(|run| !self.tx.knows_run(*run)) {
+                Some(run) => {
+                    let next = changes.iter().map_while(|change| change.run_access().one());
+                    [run].into_iter().chain(next).collect()
                 }
-                None => self.begin_savepoint().await,
+                None => Vec::new(),
             };
             // After an error the transaction may be gone.
-            if let Err(error) = prepared {
+            if let Err(error) = self.prepare(access, unknown_runs).await {
+                changes.push_front(change);
                 batch.broken = Some(transaction_error(&error));
                 break;
             }
-            let Some(change) = changes.pop_front() else { break };
             self.tx.begin_change();
             let (outcome, responder) = change.run(&mut self.tx).await;
             let keep = matches!(outcome, ChangeOutcome::Succeeded);
             let ended = self.end_change(keep).await;
+            if access == RunAccess::Any {
+                self.tx.forget_runs();
+                batch.may_edit = true;
+            }
             match (outcome, ended) {
                 (ChangeOutcome::Succeeded, Ok(())) => {
                     batch.effects.append(std::mem::take(&mut self.tx.effects));
@@ -191,9 +202,24 @@ impl WriterTask {
         batch
     }
 
-    /// Begins the savepoint of a change that does not do so itself.
+    /// Reads the runs of the next changes, or begins the savepoint of a change that does not
+    /// do so itself.
+    async fn prepare(&mut self, access: RunAccess, runs: Vec<RunId>) -> Result<(), sqlx::Error> {
+        match access {
+            RunAccess::One(_) if runs.is_empty() => Ok(()),
+            RunAccess::One(_) => self.tx.prefetch(runs).await,
+            RunAccess::Saved => {
+                self.tx.clear_prefetched();
+                self.begin_savepoint().await
+            }
+            RunAccess::Any => {
+                self.tx.forget_runs();
+                self.begin_savepoint().await
+            }
+        }
+    }
+
     async fn begin_savepoint(&mut self) -> Result<(), sqlx::Error> {
-        self.tx.clear_prefetched();
         if self.tx.needs_savepoint() {
             execute(&mut self.tx, "RELEASE change; SAVEPOINT change").await?;
         }
@@ -204,10 +230,10 @@ impl WriterTask {
     /// the transaction with it.
     async fn end_change(&mut self, keep: bool) -> Result<(), sqlx::Error> {
         if keep {
-            self.tx.has_kept_changes = true;
+            self.tx.keep_change();
             return Ok(());
         }
-        self.tx.undo_schedule();
+        self.tx.undo_change();
         if self.tx.has_kept_changes {
             // The change failed before its first statement: the savepoint is not its own.
             return Ok(());
@@ -261,7 +287,7 @@ impl WriterTask {
     async fn reconnect(&mut self) -> Result<(), sqlx::Error> {
         let connection = SqliteConnection::connect_with(&self.options).await?;
         let broken = std::mem::replace(&mut self.tx.connection, connection);
-        self.tx.forget_schedule();
+        self.tx.forget_all();
         let _ = broken.close_hard().await;
         Ok(())
     }

@@ -58,7 +58,7 @@ impl State {
         }
         if let Some((suite, _)) = self.suites.get_mut(&row.suite_id) {
             suite.seq += i64::try_from(events.len()).unwrap_or(0);
-            self.effects.add_events(suite.id, suite.seq, &events);
+            self.effects.add_events(suite.id, suite.seq, events.clone(), Vec::new());
             self.events.entry(suite.id).or_default().append(&mut events);
         }
         Ok(row)

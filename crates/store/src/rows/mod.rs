@@ -163,5 +163,8 @@ impl EventRow {
     }
 }
 
+/// An event with its number in the log of its suite, and its turn if it announces one.
+pub type StoredEvent = (i64, EventRow, Option<Turn>);
+
 /// The turns of one run, in order.
 pub type Transcript = Vec<Turn>;
