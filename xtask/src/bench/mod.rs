@@ -3,7 +3,8 @@
 //! client makes the same calls in the same run.
 //!
 //! `cargo xtask bench FOLDER` measures the programs in this folder instead, for example
-//! those of an earlier version.
+//! those of an earlier version, and `cargo xtask bench FOLDER PART` only one part of that:
+//! `latency`, `faults` or `rate-limit`.
 
 mod bare_client;
 mod provider;
@@ -46,8 +47,15 @@ const LIMITED_REPEATS: u32 = 10;
 /// Limit for the peak memory.
 const PEAK_MB: f64 = 120.0;
 
+/// The parts of the measurement.
+const PARTS: [&str; 3] = ["latency", "faults", "rate-limit"];
+
 /// Prints the measurements. The exit code is 1 if a goal was missed.
 pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    let (args, only) = match args {
+        [folder, part] if PARTS.contains(&&**part) => (std::slice::from_ref(folder), Some(&**part)),
+        _ => (args, None),
+    };
     let (server, mock_provider, mut rows) = match args {
         [] => {
             let server = build(workspace, BuildTarget::Release)?;
@@ -62,33 +70,25 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> Result<ExitCode> 
             };
             (program("rehearsal"), program("rehearsal-mock-provider"), Vec::new())
         }
-        _ => bail!("`bench` takes no argument, a folder with the programs, or `store`"),
+        _ => bail!(
+            "`bench` takes no argument, a folder with the programs and perhaps one of {}, or \
+             `store`",
+            PARTS.join(", ")
+        ),
     };
     let folder = workspace.tools().join("bench");
     empty_folder(&folder)?;
     let bench = Bench::start(&server, &mock_provider, &folder)?;
-    rows.extend(bench.latency(CALL_MS, |suite, bare, cpu| {
-        vec![
-            Row::ratio("suite at 50 ms per call", suite, ("bare client", bare), 1.10),
-            Row::new(
-                "server CPU per call at 50 ms",
-                format!("{cpu:.2} ms"),
-                "≤ 0.8 ms",
-                cpu <= 0.8,
-            ),
-        ]
-    })?);
-    rows.extend(bench.latency(0, |suite, bare, cpu| {
-        let compared = format!("bare client {bare:.2} s");
-        let row =
-            Row::new("suite at 0 ms per call", format!("{suite:.2} s"), "≤ 0.9 s", suite <= 0.9);
-        vec![
-            Row { compared, ..row },
-            Row::plain("server CPU per call at 0 ms", format!("{cpu:.2} ms")),
-        ]
-    })?);
-    rows.extend(bench.faults()?);
-    rows.extend(bench.rate_limit()?);
+    let measures = |part| only.is_none_or(|only| only == part);
+    if measures("latency") {
+        rows.extend(bench.latencies()?);
+    }
+    if measures("faults") {
+        rows.extend(bench.faults()?);
+    }
+    if measures("rate-limit") {
+        rows.extend(bench.rate_limit()?);
+    }
     let peak = bench.server.peak_mb()?;
     let goal = format!("≤ {PEAK_MB:.0} MB");
     rows.push(Row::new(
@@ -146,6 +146,30 @@ impl Bench {
         self.provider.set_script(script)?;
         let count = SCENARIOS * REPEATS;
         bare_client::run(&self.provider.address, &self.conversation, count, CONCURRENCY)
+    }
+
+    fn latencies(&self) -> Result<Vec<Row>> {
+        let mut rows = self.latency(CALL_MS, |suite, bare, cpu| {
+            vec![
+                Row::ratio("suite at 50 ms per call", suite, ("bare client", bare), 1.10),
+                Row::new(
+                    "server CPU per call at 50 ms",
+                    format!("{cpu:.2} ms"),
+                    "≤ 0.8 ms",
+                    cpu <= 0.8,
+                ),
+            ]
+        })?;
+        rows.extend(self.latency(0, |suite, bare, cpu| {
+            let compared = format!("bare client {bare:.2} s");
+            let measured = format!("{suite:.2} s");
+            let row = Row::new("suite at 0 ms per call", measured, "≤ 0.9 s", suite <= 0.9);
+            vec![
+                Row { compared, ..row },
+                Row::plain("server CPU per call at 0 ms", format!("{cpu:.2} ms")),
+            ]
+        })?);
+        Ok(rows)
     }
 
     /// Passes the medians of the suite's time, of the bare client's time and of the
