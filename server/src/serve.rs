@@ -130,6 +130,7 @@ fn engine_settings(args: &ServeArgs) -> EngineSettings {
         max_wait: limits.max_wait,
         circuit_wait: limits.circuit_wait,
         outage_wait: limits.outage_wait,
+        daily_budget: limits.daily_budget_usd,
     }
 }
 
@@ -150,6 +151,7 @@ fn suites(
             runs_per_suite: args.limits.runs_per_suite,
             queue_per_user: args.limits.queue_per_user,
             transcript_bytes_per_user: args.limits.transcript_mb_per_user * 1_000_000,
+            daily_budget: args.limits.daily_budget_usd,
         },
     }
 }

@@ -1,6 +1,8 @@
 //! Text for numbers, the same on server and browser, without locale.
 
-use crate::domain::{Counts, ErrorKind, Run, Suite, SuiteStatus, judged_pass_rate};
+use crate::domain::{
+    Counts, ErrorKind, NanoUsd, RoleUsage, Run, Suite, SuiteStatus, judged_pass_rate,
+};
 
 /// `1 run`, `3 runs`.
 #[must_use]
@@ -111,14 +113,24 @@ pub fn grouped(number: u64) -> String {
     out
 }
 
-/// `$0.0123`, or `–` if the price is unknown.
+/// The cost of calls: `$0.0123`, `at least $0.0123` if that of some calls is unknown, or
+/// `unknown`.
 #[must_use]
-pub fn cost(usd: Option<f64>) -> String {
-    match usd {
-        None => "–".to_owned(),
-        Some(usd) if usd != 0.0 && usd < 0.1 => format!("${usd:.4}"),
-        Some(usd) => format!("${usd:.2}"),
+pub fn cost(known: Option<NanoUsd>, unpriced_calls: u32) -> String {
+    match known {
+        None => "unknown".to_owned(),
+        Some(amount) if unpriced_calls > 0 => format!("at least {amount}"),
+        Some(amount) => amount.to_string(),
     }
+}
+
+/// The cost of a role, or `–` without calls.
+#[must_use]
+pub fn role_cost(role: &RoleUsage) -> String {
+    if role.calls == 0 {
+        return "–".to_owned();
+    }
+    cost(role.known_cost(), role.unpriced_calls())
 }
 
 /// The scenario of a run, with the number of the repeat if there are `repeats`.
@@ -166,9 +178,10 @@ pub fn p50_p95(mut numbers: Vec<u64>) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        about, cost, duration, grouped, p50_p95, pass_rate, percent, plural, rerun, verdict_counts,
+        about, duration, grouped, p50_p95, pass_rate, percent, plural, rerun, role_cost,
+        verdict_counts,
     };
-    use crate::domain::{Counts, Suite, SuiteStatus};
+    use crate::domain::{Counts, NanoUsd, RoleUsage, Suite, SuiteStatus};
 
     fn suite(total: u32, counts: Counts, status: SuiteStatus) -> Suite {
         serde_json::from_value(serde_json::json!({
@@ -232,7 +245,23 @@ mod tests {
     fn missing_values_are_dashes() {
         assert_eq!(percent(None), "–");
         assert_eq!(percent(Some(2.0 / 3.0)), "67%");
-        assert_eq!(cost(None), "–");
+    }
+
+    #[test]
+    fn unknown_costs_are_said_in_words() {
+        let usage = |costs: &[Option<u64>]| {
+            let mut role = RoleUsage::default();
+            for cost in costs {
+                role.add(1, 1);
+                role.add_cost(cost.map(NanoUsd));
+            }
+            role_cost(&role)
+        };
+        assert_eq!(usage(&[]), "–");
+        assert_eq!(usage(&[None]), "unknown");
+        assert_eq!(usage(&[Some(20_000_000), None]), "at least $0.0200");
+        assert_eq!(usage(&[Some(1_500_000_000), Some(0)]), "$1.50");
+        assert_eq!(usage(&[Some(0)]), "$0.00");
     }
 
     #[test]

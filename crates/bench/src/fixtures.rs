@@ -3,14 +3,15 @@
 use anyhow::{Result, ensure};
 use clock::{Clock, SystemClock};
 use domain::{
-    AgentId, AgentRef, ConnectionId, FinishReason, RunId, ScenarioId, ScenarioRef, SpaceId,
-    Speaker, SuiteId, Timestamp, Turn, Usage, UserId,
+    AgentId, AgentRef, ConnectionId, FinishReason, NanoUsd, RunId, ScenarioId, ScenarioRef,
+    SpaceId, Speaker, SuiteId, Timestamp, Turn, Usage, UserId,
 };
 use std::time::Duration;
 use store::accounts::{AccountStore, UserRow};
 use store::queue::Claim;
 use store::rows::{CallDone, Intent, ModelRef, ModelSnapshot, Role};
 use store::schedule::Capacity;
+use store::spending::SuiteBudget;
 use store::suites::{CreateOutcome, NewRun, NewSuite, SuiteStore};
 use store::transition::RunChange;
 use store_sqlite::SqliteStore;
@@ -76,6 +77,7 @@ pub(crate) async fn create_suite(
         allow_parallel: true,
         queue_per_user: 1_000_000,
         key: None,
+        budget: SuiteBudget::default(),
         at,
     };
     ensure!(store.create_suite(new).await? == CreateOutcome::New, "the suite was not created");
@@ -114,7 +116,13 @@ pub(crate) fn agent_turn(done: Uuid, next: Uuid, turn: u32, with_user_turn: bool
     let outcome = "ok".to_owned();
     RunChange {
         turns,
-        calls_done: vec![CallDone { id: done, outcome, attempts: 1, latency_ms: Some(900) }],
+        calls_done: vec![CallDone {
+            id: done,
+            outcome,
+            attempts: 1,
+            latency_ms: Some(900),
+            cost: Some(NanoUsd(9_000)),
+        }],
         intents: vec![Intent { id: next, role: Role::Agent, turn: turn + 1 }],
         active: Duration::from_millis(900),
         usage: Some(usage),

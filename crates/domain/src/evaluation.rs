@@ -1,6 +1,7 @@
 //! Evaluations: results of judging a transcript.
 
 use super::ids::EvaluationId;
+use super::money::NanoUsd;
 use super::run::{RunError, RunStatus, TokenParts};
 use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
@@ -155,6 +156,13 @@ pub struct Evaluation {
     pub error: Option<RunError>,
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+    /// Number of judge calls whose cost is known.
+    #[serde(default)]
+    pub priced_calls: u32,
+    /// The cost of these calls in billionths of a US dollar.
+    #[serde(default)]
+    #[cfg_attr(feature = "server", schema(value_type = u64))]
+    pub cost_nano_usd: NanoUsd,
 }
 
 impl Evaluation {
@@ -192,6 +200,8 @@ impl Evaluation {
             error: None,
             created_at: at,
             finished_at: None,
+            priced_calls: 0,
+            cost_nano_usd: NanoUsd::ZERO,
         }
     }
 }

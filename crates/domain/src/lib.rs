@@ -5,6 +5,7 @@
 //! value or all problems of the input at once.
 
 mod agent;
+mod budget;
 mod connection;
 mod connection_auth;
 mod connection_headers;
@@ -22,8 +23,10 @@ pub mod form;
 pub mod http_agent;
 mod ids;
 mod model_options;
+pub mod money;
 mod newest_revisions;
 mod preflight;
+mod price;
 mod problem;
 mod profile;
 mod run;
@@ -55,11 +58,14 @@ mod draft_tests;
 #[cfg(test)]
 mod http_agent_tests;
 #[cfg(test)]
+mod price_tests;
+#[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
 mod text_pattern_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
+pub use budget::{AgentCost, BudgetAction, DailyBudget, date, day_number};
 pub use connection::{
     Breaker, BreakerState, Capability, CapabilityStatus, CapabilityTest, Connection,
     ConnectionKind, ConnectionTest,
@@ -87,8 +93,10 @@ pub use ids::{
     SpaceId, SuiteId, TokenId, UserId,
 };
 pub use model_options::{ModelOptions, ReasoningEffort};
+pub use money::NanoUsd;
 pub use newest_revisions::NewestRevisions;
 pub use preflight::{ConnectionWarning, Preflight, ScenarioFinding};
+pub use price::{ANY_MODEL, ConnectionPrices, ModelPrice, TokenPrice, is_date};
 pub use problem::{Problem, Problems};
 pub use profile::{
     Profile, ProfileRef, ProfileSpec, Variable, remove_secret_variables, secret_placeholder,
@@ -102,6 +110,7 @@ pub use scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 pub use settings::{ApiToken, BrowserSession, ModelChoice, NewToken, Settings, TokenRequest};
+pub use start_parse::read_budget;
 pub use suite::{
     Counts, ScenarioFilter, StartSuite, Suite, SuiteProgress, SuiteStatus, judged_pass_rate,
     pass_rate,
@@ -113,6 +122,12 @@ pub use turn::{ToolCall, ToolResult, Turn};
 
 /// Limits of input, shared by form hints and validation.
 pub mod limits {
+    use super::NanoUsd;
+
+    /// Maximum price of a million tokens.
+    pub const PRICE_USD: NanoUsd = NanoUsd::from_usd(100_000);
+    /// Maximum budget of a suite, or of a user and day.
+    pub const BUDGET_USD: NanoUsd = NanoUsd::from_usd(1_000_000);
     /// Maximum length of a name, in characters.
     pub const NAME: usize = 200;
     /// Maximum length of an agent category, in characters.

@@ -62,8 +62,16 @@ pub struct Preflight {
     pub max_model_calls: u32,
     /// Expected duration, derived from past runs; `None` without past runs.
     pub expected_seconds: Option<u32>,
-    /// Expected cost in US dollars; `None` if a price is unknown.
+    /// Expected cost in US dollars, derived from past runs of the agent and the scenarios;
+    /// `None` without past runs of known cost.
     pub expected_cost_usd: Option<f64>,
+    /// Number of past runs from which the cost was derived.
+    #[serde(default)]
+    pub cost_runs: u32,
+    /// Number of selected scenarios without a past run of known cost. They are not included
+    /// in `expected_cost_usd`.
+    #[serde(default)]
+    pub scenarios_without_cost: u32,
     /// An unfinished suite of this agent that makes a start fail with a conflict.
     pub unfinished_suite: Option<SuiteId>,
 }

@@ -2,6 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::ids::{AgentId, RunId, ScenarioId, SuiteId};
+use super::money::NanoUsd;
 use super::string_enum::string_enum;
 use super::timestamp::Timestamp;
 use super::turn::Turn;
@@ -107,7 +108,7 @@ string_enum! {
         EvaluationUnparseable = "evaluation_unparseable" / "unreadable judge reply",
         /// A model used up its token limit without a usable answer.
         Truncated = "truncated" / "cut off at the token limit",
-        /// The budget is used up.
+        /// The budget of the suite, or of its user and day, is used up.
         BudgetExhausted = "budget_exhausted" / "budget exhausted",
         /// A server error.
         Internal = "internal" / "internal error",
@@ -150,10 +151,10 @@ impl ErrorKind {
         !matches!(self, Self::Incompatible | Self::InvalidScenario | Self::InvalidAgent)
     }
 
-    /// Whether the provider let no call through: the run itself is not the cause, so that
-    /// its conversation can be continued later.
+    /// Whether the provider or the budget let no call through: the run itself is not the
+    /// cause, so that its conversation can be continued later.
     #[must_use]
-    pub fn is_provider_outage(self) -> bool {
+    pub fn can_continue_conversation(self) -> bool {
         matches!(
             self,
             Self::CircuitOpen
@@ -161,6 +162,7 @@ impl ErrorKind {
                 | Self::ProviderUnavailable
                 | Self::CredentialInvalid
                 | Self::QuotaExhausted
+                | Self::BudgetExhausted
         )
     }
 }
@@ -255,11 +257,19 @@ pub struct RoleUsage {
     pub input_tokens: u64,
     /// All output tokens, including those of reasoning.
     pub output_tokens: u64,
-    /// Cost in US dollars; `None` if the price is unknown.
+    /// Known cost in US dollars: `cost_nano_usd` as a number. `None` if the cost of every
+    /// call is unknown. A lower bound if `priced_calls` is less than `calls`.
     pub cost_usd: Option<f64>,
     /// Parts of the tokens, as far as the provider reports them.
     #[serde(default)]
     pub token_parts: TokenParts,
+    /// Number of answered calls whose cost is known.
+    #[serde(default)]
+    pub priced_calls: u32,
+    /// The cost of these calls in billionths of a US dollar.
+    #[serde(default)]
+    #[cfg_attr(feature = "server", schema(value_type = u64))]
+    pub cost_nano_usd: NanoUsd,
 }
 
 /// Parts of the tokens of one call, as far as the provider reports them.
@@ -292,6 +302,37 @@ impl RoleUsage {
         self.input_tokens = self.input_tokens.saturating_add(input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(output_tokens);
     }
+
+    /// Adds the cost of one answered call; `None` if it is unknown.
+    pub fn add_cost(&mut self, cost: Option<NanoUsd>) {
+        if let Some(cost) = cost {
+            self.priced_calls = self.priced_calls.saturating_add(1);
+            self.cost_nano_usd = self.cost_nano_usd.plus(cost);
+        }
+    }
+
+    /// Adds the usage of another run.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.token_parts.add(other.token_parts);
+        self.priced_calls = self.priced_calls.saturating_add(other.priced_calls);
+        self.cost_nano_usd = self.cost_nano_usd.plus(other.cost_nano_usd);
+        self.cost_usd = self.known_cost().map(NanoUsd::as_usd);
+    }
+
+    /// The cost of the calls whose cost is known; `None` if that is none of them.
+    #[must_use]
+    pub fn known_cost(&self) -> Option<NanoUsd> {
+        (self.priced_calls > 0 || self.calls == 0).then_some(self.cost_nano_usd)
+    }
+
+    /// Number of answered calls whose cost is unknown.
+    #[must_use]
+    pub fn unpriced_calls(&self) -> u32 {
+        self.calls.saturating_sub(self.priced_calls)
+    }
 }
 
 /// Usage of a run by role.
@@ -301,6 +342,34 @@ pub struct Usage {
     pub agent: RoleUsage,
     pub simulated_user: RoleUsage,
     pub judge: RoleUsage,
+}
+
+impl Usage {
+    /// Adds the usage of another run.
+    pub fn merge(&mut self, other: &Self) {
+        self.agent.merge(&other.agent);
+        self.simulated_user.merge(&other.simulated_user);
+        self.judge.merge(&other.judge);
+    }
+
+    /// The usage with its costs as numbers, for pages and API. What is stored has integers
+    /// only.
+    #[must_use]
+    pub fn with_cost_usd(&self) -> Self {
+        let mut usage = Self::default();
+        usage.merge(self);
+        usage
+    }
+
+    /// The usage of all roles together.
+    #[must_use]
+    pub fn total(&self) -> RoleUsage {
+        let mut total = RoleUsage::default();
+        for role in [&self.agent, &self.simulated_user, &self.judge] {
+            total.merge(role);
+        }
+        total
+    }
 }
 
 /// A run as pages and the API return it.

@@ -4,7 +4,7 @@ use super::ids::{AgentId, ProfileId, ScenarioId};
 use super::problem::{Problem, Problems};
 use super::settings::ModelChoice;
 use super::suite::{ScenarioFilter, StartSuite};
-use super::{Category, Difficulty, Draft, DraftReader, is_blank, limits};
+use super::{BudgetAction, Category, Difficulty, Draft, DraftReader, NanoUsd, is_blank, limits};
 use serde_json::Value;
 
 impl ScenarioFilter {
@@ -59,6 +59,9 @@ impl StartSuite {
         let profile = profile(&mut reader);
         let judge = ModelChoice::read(&mut reader, "judge");
         let simulated_user = ModelChoice::read(&mut reader, "simulated_user");
+        let budget_usd = read_budget(&mut reader);
+        let actions = BudgetAction::ALL;
+        let budget_action = reader.choice("budget_action", actions, Some(BudgetAction::default()));
         reader.deny_unknown_fields(&["idempotency_key"]);
         Some(Self {
             agent_id: agent_id?,
@@ -73,6 +76,8 @@ impl StartSuite {
             profile,
             judge,
             simulated_user,
+            budget_usd,
+            budget_action: budget_action.unwrap_or_default(),
         })
     }
 
@@ -111,6 +116,15 @@ impl StartSuite {
             "scenario_id".clone_into(&mut problem.path);
         }
     }
+}
+
+/// Reads the field `budget_usd`; `None` for no budget.
+pub fn read_budget(reader: &mut DraftReader<'_>) -> Option<NanoUsd> {
+    let budget = NanoUsd::read(reader, "budget_usd", limits::BUDGET_USD);
+    if budget == Some(NanoUsd::ZERO) {
+        reader.problem("budget_usd", "must be more than 0; leave it empty for no budget");
+    }
+    budget
 }
 
 fn agent(reader: &mut DraftReader<'_>) -> Option<AgentId> {

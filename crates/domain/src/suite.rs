@@ -1,8 +1,10 @@
 //! Suites: runs that were started together.
 
+use super::budget::BudgetAction;
 use super::ids::{AgentId, ProfileId, ScenarioId, SuiteId};
+use super::money::{NanoUsd, usd_option};
 use super::profile::ProfileRef;
-use super::run::{AgentRef, Run, RunStatus};
+use super::run::{AgentRef, Run, RunStatus, Usage};
 use super::scenario::{Category, Difficulty};
 use super::settings::ModelChoice;
 use super::string_enum::string_enum;
@@ -153,6 +155,24 @@ pub struct Suite {
     pub finished_at: Option<Timestamp>,
     /// When a user requested cancellation.
     pub cancel_requested_at: Option<Timestamp>,
+    /// Known cost of the calls of its runs in US dollars; null if it is unknown. A lower
+    /// bound if `unpriced_calls` is not 0. Rejudges are not included.
+    #[serde(default, with = "usd_option")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<f64>))]
+    pub cost_usd: Option<NanoUsd>,
+    /// Number of answered calls whose cost is unknown.
+    #[serde(default)]
+    pub unpriced_calls: u32,
+    /// What the suite may spend, in US dollars.
+    #[serde(default, with = "usd_option")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<f64>))]
+    pub budget_usd: Option<NanoUsd>,
+    /// What happens to the calls in flight when the budget is used up.
+    #[serde(default)]
+    pub budget_action: BudgetAction,
+    /// Usage of all runs by role; omitted in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Runs without transcripts; omitted in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<Run>>,
@@ -211,6 +231,14 @@ pub struct StartSuite {
     /// Overrides the simulated-user model of the settings.
     #[serde(default)]
     pub simulated_user: Option<ModelChoice>,
+    /// What the suite may spend, in US dollars. When it is used up, no new call starts, and
+    /// unfinished runs end as `budget_exhausted`.
+    #[serde(default, with = "usd_option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<f64>))]
+    pub budget_usd: Option<NanoUsd>,
+    /// What happens to the calls in flight when the budget is used up.
+    #[serde(default, skip_serializing_if = "BudgetAction::is_default")]
+    pub budget_action: BudgetAction,
 }
 
 fn one() -> u32 {

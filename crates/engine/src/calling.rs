@@ -4,16 +4,20 @@
 //! tasks of their own, because a database future must not be dropped halfway.
 
 use super::Shared;
+use super::budgets::CallBudget;
 use super::call_slots::CallSlot;
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
-use domain::{ConnectionId, ErrorKind, EvaluationId, RunError, Timestamp, UserId, Waiting};
+use domain::{
+    ConnectionId, ErrorKind, EvaluationId, NanoUsd, RunError, Timestamp, TokenPrice, UserId,
+    Waiting,
+};
 use futures::FutureExt;
 use llm::outbound::{
     Call, CallHooks, CallLimits, CallOrder, CallOutcome, CallTimes, EndpointResolver,
 };
-use llm::{CallError, ChatRequest, Decision, Endpoint};
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, HttpCall, HttpCallKind};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +87,9 @@ pub(super) struct CallContext<'a> {
     pub(super) circuit_left: Duration,
     /// A call to a deployed agent that is stored before it is sent.
     pub(super) tracked_call: Option<TrackedCall>,
+    /// What the tokens of the called model cost; `None` if that is unknown.
+    pub(super) price: Option<TokenPrice>,
+    pub(super) budget: CallBudget,
 }
 
 /// A call whose sending is stored, so that after a crash it is known that the agent may
@@ -103,23 +110,66 @@ impl CallContext<'_> {
         connection: ConnectionId,
         request: &ChatRequest,
     ) -> CallOutcome<CallInterrupted> {
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             why = self.stop_signal.wait_for_stop() => failed(CallInterrupted::Stopped(why)),
-            outcome = self.call_with_call_slot(connection, request) => outcome,
+            outcome = self.call_within_budget(connection, request) => outcome,
+        };
+        match &outcome.result {
+            Ok(reply) => self.budget.add(self.cost(request, reply), self.shared.clock.now()),
+            Err(CallInterrupted::CallError(error)) => {
+                if error.kind() == ErrorKind::BudgetExhausted {
+                    self.budget.end_pending_runs(self.shared, error.message.clone());
+                }
+            }
+            Err(_) => {}
         }
+        outcome
+    }
+
+    /// What an answered call cost; `None` if that is unknown.
+    pub(super) fn cost(&self, request: &ChatRequest, reply: &ChatReply) -> Option<NanoUsd> {
+        // Only messages are answered by a model.
+        let is_session = |http: &&HttpCall| http.kind != HttpCallKind::Message;
+        match request.http.as_deref().filter(|http| is_session(http)) {
+            Some(_) => Some(NanoUsd::ZERO),
+            None => reply_cost(self.price.as_ref(), reply),
+        }
+    }
+
+    /// Calls the model unless the budget is used up before.
+    async fn call_within_budget(
+        &self,
+        connection: ConnectionId,
+        request: &ChatRequest,
+    ) -> CallOutcome<CallInterrupted> {
+        if let Err(error) = self.check_budget() {
+            return failed(error.into());
+        }
+        let is_in_flight = AtomicBool::new(false);
+        tokio::select! {
+            biased;
+            outcome = self.call_with_call_slot(connection, request, &is_in_flight) => outcome,
+            error = self.budget.wait_for_stop(self.price.as_ref(), &is_in_flight) => {
+                failed(error.into())
+            }
+        }
+    }
+
+    /// Fails if the budget is used up.
+    fn check_budget(&self) -> Result<(), CallError> {
+        let refusal = self.budget.refusal(self.price.as_ref(), self.shared.clock.now());
+        refusal.map_or(Ok(()), Err)
     }
 
     async fn call_with_call_slot(
         &self,
         connection: ConnectionId,
         request: &ChatRequest,
+        is_in_flight: &AtomicBool,
     ) -> CallOutcome<CallInterrupted> {
-        let hooks = RunHooks {
-            context: self,
-            call_slot: Mutex::new(None),
-            is_marked: AtomicBool::new(false),
-        };
+        let (call_slot, is_marked) = (Mutex::new(None), AtomicBool::new(false));
+        let hooks = RunHooks { context: self, call_slot, is_marked, is_in_flight };
         hooks.acquire_call_slot().await;
         let limits = CallLimits {
             // The adapter of deployed agents limits its attempts by itself.
@@ -202,6 +252,11 @@ impl CallContext<'_> {
     }
 }
 
+/// What an answered call cost at this price; `None` if that is unknown.
+pub(super) fn reply_cost(price: Option<&TokenPrice>, reply: &ChatReply) -> Option<NanoUsd> {
+    price?.cost(reply.input_tokens, reply.output_tokens, reply.token_parts)
+}
+
 /// A call that failed before the outbound path was reached.
 fn failed(error: CallInterrupted) -> CallOutcome<CallInterrupted> {
     CallOutcome { result: Err(error), times: CallTimes::default() }
@@ -222,6 +277,7 @@ impl EndpointResolver for StoredEndpoint<'_> {
     }
 
     async fn resolve(&self) -> Result<Endpoint, CallInterrupted> {
+        self.context.check_budget()?;
         let CallContext { shared, stop_signal, deadline, .. } = *self.context;
         let read = || async {
             let (endpoints, connection) = (shared.endpoints.clone(), self.connection);
@@ -250,6 +306,8 @@ struct RunHooks<'a> {
     call_slot: Mutex<Option<CallSlot>>,
     /// Whether the tracked call is stored as sent.
     is_marked: AtomicBool,
+    /// Whether an attempt may be with the provider.
+    is_in_flight: &'a AtomicBool,
 }
 
 impl RunHooks<'_> {
@@ -289,6 +347,7 @@ impl RunHooks<'_> {
 #[async_trait]
 impl CallHooks for RunHooks<'_> {
     async fn waiting(&self, waiting: Waiting) {
+        self.is_in_flight.store(false, Ordering::Relaxed);
         drop(self.call_slot.lock().take());
         let tracked = self.context.tracked_call.filter(|call| !call.is_repeatable);
         let unconfirmed_call = tracked.map(|_| {
@@ -344,5 +403,6 @@ impl CallHooks for RunHooks<'_> {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.mark_sent().await;
+        self.is_in_flight.store(true, Ordering::Relaxed);
     }
 }

@@ -8,7 +8,8 @@ use conversation::{
     parse_simulated_user, refuse_call, simulated_result_request, simulated_user_request,
 };
 use domain::{
-    ErrorKind, FinishReason, RunError, Speaker, Timestamp, ToolCall, Turn, is_blank, replace_nul,
+    ErrorKind, FinishReason, NanoUsd, RunError, Speaker, Timestamp, ToolCall, Turn, is_blank,
+    replace_nul,
 };
 use llm::reasoning::USER_FLOOR;
 use llm::{CallError, ChatReply, ChatRequest, Message};
@@ -27,19 +28,25 @@ pub(super) fn user_turn(message: String, transcript: &[Turn], at: Timestamp) -> 
 }
 
 /// The outcome of a call as it is stored.
-pub(super) fn call_done(intent: &Intent, done: Result<&ChatReply, &CallError>) -> CallDone {
+pub(super) fn call_done(
+    intent: &Intent,
+    done: Result<&ChatReply, &CallError>,
+    cost: Option<NanoUsd>,
+) -> CallDone {
     match done {
         Ok(reply) => CallDone {
             id: intent.id,
             outcome: "ok".to_owned(),
             attempts: reply.attempts,
             latency_ms: Some(millis(reply.latency)),
+            cost,
         },
         Err(error) => CallDone {
             id: intent.id,
             outcome: error.kind().as_str().to_owned(),
             attempts: 0,
             latency_ms: None,
+            cost: None,
         },
     }
 }
@@ -82,10 +89,7 @@ async fn ask_agent(
     request.call_id = run.call_id();
     let connection = run.row.model_snapshot.agent.connection_id;
     let (reply, mut change) = run.call(false, connection, &request).await?;
-    let mut usage = run.usage;
-    usage.agent.add(reply.input_tokens, reply.output_tokens);
-    usage.agent.token_parts.add(reply.token_parts);
-    change.usage = Some(usage);
+    change.usage = Some(run.usage_with(&reply));
     Ok((reply, change))
 }
 
@@ -185,10 +189,7 @@ async fn ask_until_readable<T>(
     for tried in 1..=TRIES {
         request.call_id = run.call_id();
         let (reply, mut change) = run.call(false, connection, &request).await?;
-        let mut usage = run.usage;
-        usage.simulated_user.add(reply.input_tokens, reply.output_tokens);
-        usage.simulated_user.token_parts.add(reply.token_parts);
-        change.usage = Some(usage);
+        change.usage = Some(run.usage_with(&reply));
         match parse(&reply.text) {
             Ok(parsed) => return Ok((change, reply, parsed)),
             Err(_) if reply.finish == FinishReason::Length => {

@@ -58,8 +58,11 @@ pub(super) async fn send_message(run: &mut ActiveRun) -> Result<RunChange, RunIn
     let connection = run.row.model_snapshot.agent.connection_id;
     match run.call_in(&context, connection, &request(run, call)).await {
         Ok((reply, change)) => Ok(answered(run, reply, change)),
-        // Whatever failed finally, the message was not executed, or the run ends for that.
-        Err(RunInterrupted::CallError(error, mut change)) if !is_repeatable => {
+        // Whatever failed finally, the message was not executed, or the run ends for that. Only
+        // a budget may drop a call that the agent acts on.
+        Err(RunInterrupted::CallError(error, mut change))
+            if !is_repeatable && error.kind != ErrorKind::BudgetExhausted =>
+        {
             change.unconfirmed_call = Some(None);
             Err(RunInterrupted::CallError(error, change))
         }
@@ -144,9 +147,7 @@ fn context<'a>(run: &'a ActiveRun, transcript: &'a [Turn], call_id: &'a str) -> 
 
 /// The reply as turns, with its usage and session id.
 fn answered(run: &ActiveRun, reply: ChatReply, mut change: RunChange) -> RunChange {
-    let mut usage = run.usage;
-    usage.agent.add(reply.input_tokens, reply.output_tokens);
-    change.usage = Some(usage);
+    change.usage = Some(run.usage_with(&reply));
     change.unconfirmed_call = Some(None);
     change.session_id = reply.http.as_ref().and_then(|http| http.session_id.clone());
     change.turns.extend(reply_turns(reply, run.shared.clock.now()));

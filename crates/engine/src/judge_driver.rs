@@ -1,13 +1,14 @@
 //! The judge steps of a run: call, store the raw reply, parse, decide. The pure
 //! function [`judge_step`] decides what comes next.
 
+use super::calling::reply_cost;
 use super::conversation_driver::millis;
 use super::judging::{self, judge_step};
 use super::run_steps::{ActiveRun, RunInterrupted, judging_state};
 use conversation::JudgingState;
 use domain::{
     EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, FinishReason, RunError,
-    Timestamp, Turn, replace_nul,
+    Timestamp, TokenPrice, Turn, replace_nul,
 };
 use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION, RawReply};
 use llm::ChatReply;
@@ -34,7 +35,15 @@ pub(super) fn raw_replies(evaluation: Option<&Evaluation>) -> Vec<RawReply> {
 }
 
 /// Adds the judge's raw reply, which is stored before it is parsed.
-pub(super) fn record_reply(evaluation: &mut Evaluation, reply: &ChatReply) {
+pub(super) fn record_reply(
+    evaluation: &mut Evaluation,
+    reply: &ChatReply,
+    price: Option<&TokenPrice>,
+) {
+    if let Some(cost) = reply_cost(price, reply) {
+        evaluation.priced_calls += 1;
+        evaluation.cost_nano_usd = evaluation.cost_nano_usd.plus(cost);
+    }
     evaluation.judge_calls += 1;
     evaluation.earlier_reply = evaluation.raw_reply.take();
     evaluation.raw_reply = Some(replace_nul(reply.text.clone()));
@@ -150,11 +159,8 @@ pub(super) async fn call_judge(run: &ActiveRun) -> Result<RunChange, RunInterrup
         }
         Err(other) => return Err(other),
     };
-    record_reply(&mut evaluation, &reply);
-    let mut usage = run.usage;
-    usage.judge.add(reply.input_tokens, reply.output_tokens);
-    usage.judge.token_parts.add(reply.token_parts);
-    change.usage = Some(usage);
+    record_reply(&mut evaluation, &reply, judge.price.as_ref());
+    change.usage = Some(run.usage_with(&reply));
     change.evaluation = Some(Box::new(evaluation));
     Ok(change)
 }

@@ -7,11 +7,13 @@
 //! - `calling`: one model call, with its call slot, its waits and its cancellation.
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
 //! - `outages`: ends pending runs of connections that fail for too long.
+//! - `budgets`: what suites and users may spend on calls.
 //! - `call_slots`: the concurrent calls of this process, fair between users.
 //! - `store_retry`: retries while the store is unavailable.
 //! - `variables`: fills in the variables of a run.
 //! - `registry`: the tasks of this process, and their stop signals.
 
+mod budgets;
 mod call_slots;
 mod calling;
 mod conversation_driver;
@@ -33,9 +35,10 @@ mod tests;
 mod variables;
 
 use async_trait::async_trait;
+use budgets::Budgets;
 use call_slots::CallSlots;
 use clock::SharedClock;
-use domain::{ConnectionId, RunError, RunId, Timestamp, UserId, Waiting};
+use domain::{ConnectionId, NanoUsd, RunError, RunId, Timestamp, UserId, Waiting};
 use llm::Endpoint;
 use llm::outbound::Outbound;
 use outages::Outages;
@@ -90,6 +93,9 @@ pub struct EngineSettings {
     pub circuit_wait: Duration,
     /// How long a connection may fail before the runs that have not begun end.
     pub outage_wait: Duration,
+    /// What a user may spend per day (UTC), unless the user chose another budget; `None` for
+    /// no limit.
+    pub daily_budget: Option<NanoUsd>,
 }
 
 impl Default for EngineSettings {
@@ -102,6 +108,7 @@ impl Default for EngineSettings {
             max_wait: Duration::from_secs(600),
             circuit_wait: Duration::from_secs(60),
             outage_wait: Duration::from_secs(900),
+            daily_budget: None,
         }
     }
 }
@@ -116,6 +123,7 @@ pub(crate) struct Shared {
     registry: Registry,
     call_slots: CallSlots,
     outages: Outages,
+    budgets: Budgets,
     wake: Notify,
     /// Canceled when no more runs may be claimed.
     closing: CancellationToken,
@@ -198,6 +206,7 @@ impl Engine {
             endpoints,
             call_slots: CallSlots::new(settings.max_calls),
             outages,
+            budgets: Budgets::default(),
             registry: Registry::default(),
             wake: Notify::new(),
             closing: CancellationToken::new(),

@@ -2,7 +2,9 @@
 //! and with its own lease. It never changes the run.
 
 use super::Shared;
+use super::budgets::{Budgets, CallBudget};
 use super::calling::{CallContext, CallInterrupted, HeldLease};
+use super::conversation_driver::call_done;
 use super::judge_driver::{
     apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
 };
@@ -13,11 +15,13 @@ use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
 use judge::{Case, JudgeStep};
 use llm::outbound::CallOrder;
+use llm::{ChatReply, ChatRequest};
 use std::sync::Arc;
-use store::rows::EvaluationRow;
+use store::rows::{EvaluationRow, Intent, Role};
 use store::transition::evaluation_allowance;
 use store::{StoreError, StoreResult};
 use tracing::Instrument;
+use uuid::Uuid;
 
 /// Why a rejudge ended without a verdict.
 enum Interrupted {
@@ -125,6 +129,7 @@ async fn judge(
         transcript: &input.transcript,
         end_reason: run.end_reason,
     };
+    let budget = Budgets::of_rejudge(&store_retry, row.user_id).await?;
     loop {
         let now = shared.clock.now();
         match judge_step(case, raw_replies(Some(&row.evaluation)), &row.judge).await {
@@ -143,8 +148,9 @@ async fn judge(
                 store_retry
                     .retry_while_unavailable(|| shared.queue.record_judge_call(row, call, now))
                     .await?;
-                let context = call_context(shared, stop_signal, row);
+                let context = call_context(shared, stop_signal, row, budget.clone());
                 let outcome = context.call(row.judge.connection_id, &request).await;
+                store_outcome(&store_retry, (call, &request), &context, &outcome.result).await?;
                 let reply = outcome.result.map_err(|interrupted| match interrupted {
                     CallInterrupted::Stopped(why) => Interrupted::Stopped(why),
                     CallInterrupted::Store(error) => Interrupted::Store(error),
@@ -152,7 +158,7 @@ async fn judge(
                         &RunError::new(error.kind(), error.message),
                     )),
                 })?;
-                record_reply(&mut row.evaluation, &reply);
+                record_reply(&mut row.evaluation, &reply, row.judge.price.as_ref());
                 // The deadline may have moved while the call waited for a slot.
                 *row = store(&store_retry, row).await?;
             }
@@ -164,6 +170,7 @@ fn call_context<'a>(
     shared: &'a Arc<Shared>,
     stop_signal: &'a StopSignal,
     row: &EvaluationRow,
+    budget: CallBudget,
 ) -> CallContext<'a> {
     let deadline = row.deadline_at.unwrap_or_default();
     let left = deadline.since(shared.clock.now());
@@ -180,7 +187,28 @@ fn call_context<'a>(
         max_wait: shared.settings.max_wait.min(left),
         circuit_left: shared.settings.circuit_wait,
         tracked_call: None,
+        price: row.judge.price,
+        budget,
     }
+}
+
+/// Stores the outcome of a call before its reply, so that a reply that was paid for is
+/// counted also if the server crashes in between.
+async fn store_outcome(
+    store_retry: &StoreRetry<'_>,
+    (call, request): (Uuid, &ChatRequest),
+    context: &CallContext<'_>,
+    result: &Result<ChatReply, CallInterrupted>,
+) -> StoreResult<()> {
+    let (done, cost) = match result {
+        Ok(reply) => (Ok(reply), context.cost(request, reply)),
+        Err(CallInterrupted::CallError(error)) => (Err(error), None),
+        Err(_) => return Ok(()),
+    };
+    let intent = Intent { id: call, role: Role::Judge, turn: 0 };
+    let (done, shared) = (call_done(&intent, done, cost), store_retry.shared);
+    let finish = || shared.queue.finish_judge_call(done.clone(), shared.clock.now());
+    store_retry.retry_while_unavailable(finish).await
 }
 
 fn log_end(row: &EvaluationRow) {

@@ -1,14 +1,15 @@
 //! Executes the steps of a run. The next step is always derived from the stored
 //! state, so a recovered run takes the same path as one that never stopped.
 
-use super::calling::{CallContext, CallInterrupted, HeldLease};
+use super::budgets::CallBudget;
+use super::calling::{CallContext, CallInterrupted, HeldLease, reply_cost};
 use super::registry::{Stop, StopSignal};
 use super::store_retry::StoreRetry;
 use super::{Shared, conversation_driver, http_agent_driver, judge_driver};
 use conversation::{JudgingState, RunVariables, Step, next_step};
 use domain::{
-    AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, RunError, ScenarioSpec,
-    Speaker, ToolCall, Turn, Usage,
+    AgentSpec, ConnectionId, ErrorKind, Evaluation, EvaluationStatus, NanoUsd, RunError,
+    ScenarioSpec, Speaker, TokenPrice, ToolCall, Turn, Usage,
 };
 use llm::outbound::{CallOrder, CallOutcome, CallTimes};
 use llm::{CallError, ChatReply, ChatRequest};
@@ -69,6 +70,7 @@ pub(super) struct ActiveRun {
     pub(super) usage: Usage,
     /// The stored intent of the next call.
     pub(super) intent: Option<Intent>,
+    pub(super) budget: CallBudget,
 }
 
 /// Commits, and retries while the store is unavailable, so that a reply that was
@@ -267,7 +269,33 @@ impl ActiveRun {
                 .circuit_wait
                 .saturating_sub(Duration::from_millis(self.row.circuit_ms)),
             tracked_call: None,
+            price: self.price().copied(),
+            budget: self.budget.clone(),
         }
+    }
+
+    /// The role of the next call.
+    fn role(&self) -> Role {
+        self.intent.as_ref().map_or(Role::Agent, |intent| intent.role)
+    }
+
+    /// What the tokens of the model of the next call cost; `None` if that is unknown.
+    fn price(&self) -> Option<&TokenPrice> {
+        self.row.model_snapshot.price(self.role())
+    }
+
+    /// The usage of the run with that of an answered call.
+    pub(super) fn usage_with(&self, reply: &ChatReply) -> Usage {
+        let mut usage = self.usage;
+        let role = match self.role() {
+            Role::Agent => &mut usage.agent,
+            Role::SimulatedUser => &mut usage.simulated_user,
+            Role::Judge => &mut usage.judge,
+        };
+        role.add(reply.input_tokens, reply.output_tokens);
+        role.token_parts.add(reply.token_parts);
+        role.add_cost(reply_cost(self.price(), reply));
+        usage
     }
 
     /// Calls a model. Returns the reply, and the change that records the call's usage.
@@ -321,13 +349,14 @@ impl ActiveRun {
         let CallOutcome { result, times } = outcome;
         match result {
             Ok(reply) => {
-                let change = self.call_change(&times, Ok(&reply));
+                let cost = context.cost(request, &reply);
+                let change = self.call_change(&times, Ok(&reply), cost);
                 Ok((reply, change))
             }
             Err(CallInterrupted::Stopped(why)) => Err(RunInterrupted::Stopped(why)),
             Err(CallInterrupted::Store(error)) => Err(interruption_of(&error)),
             Err(CallInterrupted::CallError(error)) => {
-                let change = self.call_change(&times, Err(&error));
+                let change = self.call_change(&times, Err(&error), None);
                 let error = RunError::new(error.kind(), error.message);
                 Err(RunInterrupted::CallError(error, Box::new(change)))
             }
@@ -340,8 +369,14 @@ impl ActiveRun {
     }
 
     /// The change that records the time and the outcome of a call.
-    fn call_change(&self, times: &CallTimes, done: Result<&ChatReply, &CallError>) -> RunChange {
-        let call = self.intent.as_ref().map(|intent| conversation_driver::call_done(intent, done));
+    fn call_change(
+        &self,
+        times: &CallTimes,
+        done: Result<&ChatReply, &CallError>,
+        cost: Option<NanoUsd>,
+    ) -> RunChange {
+        let call =
+            self.intent.as_ref().map(|intent| conversation_driver::call_done(intent, done, cost));
         RunChange {
             active: times.active,
             waited: times.waited,

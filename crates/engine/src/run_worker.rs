@@ -2,6 +2,7 @@
 //! another worker.
 
 use super::Shared;
+use super::budgets::Budgets;
 use super::registry::{Stop, StopSignal};
 use super::run_steps::{ActiveRun, RunInterrupted, commit, interruption_of};
 use super::store_retry::StoreRetry;
@@ -78,6 +79,8 @@ async fn execute(
         .map_err(|problems| damaged(ErrorKind::InvalidAgent, "agent", problems))?;
     let texts = shared.fill_texts(agent, scenario, input.variables.as_ref());
     let texts = texts.map_err(RunInterrupted::Error)?;
+    let budget = Budgets::of_run(&store_retry, row.suite_id, row.user_id).await;
+    let budget = budget.map_err(|error| interruption_of(&error))?;
     let lease = row.lease();
     let usage = row.usage;
     let run = ActiveRun {
@@ -93,6 +96,7 @@ async fn execute(
         evaluation: input.evaluation,
         usage,
         intent: None,
+        budget,
     };
     run.run_to_end().await
 }

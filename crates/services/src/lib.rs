@@ -14,6 +14,7 @@ mod connection_edit;
 mod connection_secrets;
 pub mod connection_test;
 mod connections;
+mod costs;
 mod cursor;
 mod demo;
 mod deployed_chat;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 use store::accounts::AccountStore;
 use store::catalog::{AgentStore, ConnectionStore, ImportStore, ScenarioStore, SettingStore};
 use store::profiles::ProfileStore;
+use store::spending::PriceStore;
 
 /// Who may create an account in the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,12 +81,24 @@ impl FromStr for SignUp {
 
 /// A store of what users write.
 pub trait CatalogStore:
-    ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore + ProfileStore
+    ConnectionStore
+    + AgentStore
+    + ScenarioStore
+    + ImportStore
+    + SettingStore
+    + ProfileStore
+    + PriceStore
 {
 }
 
 impl<S> CatalogStore for S where
-    S: ConnectionStore + AgentStore + ScenarioStore + ImportStore + SettingStore + ProfileStore
+    S: ConnectionStore
+        + AgentStore
+        + ScenarioStore
+        + ImportStore
+        + SettingStore
+        + ProfileStore
+        + PriceStore
 {
 }
 
@@ -173,6 +187,7 @@ pub fn all(
         profiles: catalog.clone(),
         imports: catalog.clone(),
         settings: catalog.clone(),
+        costs: suites.clone(),
         suites: suites.clone(),
         results: suites,
         saved_forms: Arc::new(saved_forms),

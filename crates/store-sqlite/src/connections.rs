@@ -2,6 +2,7 @@
 
 use crate::SqliteStore;
 use crate::cell::{Cell, RowReader};
+use crate::prices::delete_prices;
 use crate::quota::require_room;
 use crate::rows::{document, readable};
 use crate::sqlite_error::{DbResult, RunStatement};
@@ -307,7 +308,7 @@ impl ConnectionStore for SqliteStore {
                 // The delete has checked the owner; an error rolls it back.
                 match used_by(c, id).await? {
                     Some(why) => Err(StoreError::InUse(why)),
-                    None => Ok(true),
+                    None => delete_prices(c, space, id).await.map(|()| true),
                 }
             }
             .boxed()

@@ -27,6 +27,7 @@ mod imports;
 mod learned;
 #[cfg(test)]
 mod migration_tests;
+mod prices;
 mod profiles;
 mod queue;
 mod queue_stats;
@@ -47,6 +48,9 @@ pub mod sessions;
 #[cfg(test)]
 mod sessions_tests;
 mod settings;
+mod spending;
+#[cfg(test)]
+mod spending_tests;
 mod sqlite_error;
 mod suites;
 #[cfg(any(test, feature = "testing"))]

@@ -1,7 +1,7 @@
 //! The number of queries that the writer hands over to the thread of SQLite. This is a
 //! program of its own, because it counts the log lines of all threads.
 
-use domain::{RunId, Speaker, Turn};
+use domain::{NanoUsd, RunId, Speaker, Turn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use store::accounts::AccountStore;
 use store::contract::person;
@@ -39,6 +39,7 @@ fn change(done: Uuid, next: Uuid) -> RunChange {
             outcome: "ok".into(),
             attempts: 1,
             latency_ms: Some(5),
+            cost: Some(NanoUsd(9)),
         }],
         intents: vec![Intent { id: next, role: Role::Agent, turn: 2 }],
         ..RunChange::default()

@@ -6,6 +6,7 @@
 //! - [`schedule`]: which run or rejudge starts next.
 //! - [`accounts`], [`catalog`], [`suites`], [`queue`], [`retention`]: the traits.
 //! - [`commit_effects`]: what a store publishes after a commit.
+//! - [`spending`]: sums of costs, budgets and prices.
 //! - [`learned`]: what servers of models reject, kept beyond a restart.
 //! - `contract`: the tests that the implementations of a trait share.
 //! - `memory`: suites and queue in memory, for tests on paused time.
@@ -26,6 +27,7 @@ pub mod queue_stats;
 pub mod retention;
 pub mod rows;
 pub mod schedule;
+pub mod spending;
 pub mod suites;
 pub mod transition;
 

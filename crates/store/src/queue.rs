@@ -5,6 +5,7 @@ use super::StoreResult;
 use super::queue_stats::QueueStats;
 use super::rows::{EvaluationRow, RunRow, Transcript};
 use super::schedule::{AdmissionLimit, Capacity};
+use super::spending::SpendingStore;
 use super::transition::{Lease, RunChange};
 use async_trait::async_trait;
 use domain::{
@@ -127,7 +128,7 @@ impl GiveUp {
 }
 
 #[async_trait]
-pub trait QueueStore: Send + Sync + 'static {
+pub trait QueueStore: SpendingStore {
     /// Leases the runs that start next (see [`schedule`](super::schedule)).
     async fn claim(&self, claim: Claim) -> StoreResult<Vec<RunRow>>;
     async fn run_input(&self, run: &RunRow) -> StoreResult<RunInput>;

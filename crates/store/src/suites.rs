@@ -3,6 +3,7 @@
 use super::StoreResult;
 use super::event_notifier::LatestEvent;
 use super::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
+use super::spending::{SpendingStore, SuiteBudget};
 use async_trait::async_trait;
 use domain::services::HistoryFilter;
 use domain::{
@@ -56,6 +57,7 @@ pub struct NewSuite {
     /// The limit of unfinished runs of the user, with those of this suite.
     pub queue_per_user: u32,
     pub key: Option<IdempotencyRecord>,
+    pub budget: SuiteBudget,
     pub at: Timestamp,
 }
 
@@ -121,7 +123,7 @@ pub struct CancelOutcome {
 }
 
 #[async_trait]
-pub trait SuiteStore: Send + Sync + 'static {
+pub trait SuiteStore: SpendingStore {
     /// Inserts the suite with all of its runs. Checks the key, unfinished suites
     /// and the queue limit in the same transaction. A run whose source was
     /// deleted has its own conversation instead.

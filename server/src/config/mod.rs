@@ -14,11 +14,12 @@ pub use values::duration;
 use crate::http::{ClientLimits, HttpSettings, Network};
 use crate::incoming::{ConnectionLimits, ConnectionTimeouts, file_limit};
 use clap::{Args, ValueEnum};
+use domain::NanoUsd;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{networks, public_url, secret};
+use values::{budget, networks, public_url, secret};
 
 #[derive(Args, Clone, Debug)]
 pub struct DataArgs {
@@ -113,6 +114,11 @@ pub struct LimitArgs {
     #[arg(long, env = "REHEARSAL_TRANSCRIPT_MB_PER_USER", default_value_t = 10_000,
         value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub transcript_mb_per_user: u64,
+
+    /// US dollars that a user may spend on model calls per day (UTC), like `25` or `0.5`, unless
+    /// the user sets another budget; default: no limit
+    #[arg(long, env = "REHEARSAL_DAILY_BUDGET_USD", value_parser = budget)]
+    pub daily_budget_usd: Option<NanoUsd>,
 
     /// Timeout of a model call, like `120s`; between the parts of a streamed answer
     #[arg(long, env = "REHEARSAL_CALL_TIMEOUT", default_value = "120s", value_parser = duration)]

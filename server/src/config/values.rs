@@ -1,6 +1,7 @@
 //! Parsers of single values.
 
 use super::Networks;
+use domain::{NanoUsd, limits};
 use secrecy::SecretString;
 use std::time::Duration;
 
@@ -27,6 +28,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Some(_) => Err(format!("{text:?} is longer than a day")),
         None => Err(invalid()),
     }
+}
+
+/// Parses an amount of US dollars.
+pub(super) fn budget(text: &str) -> Result<NanoUsd, String> {
+    let amount = NanoUsd::parse(text)?;
+    let max = limits::BUDGET_USD;
+    if amount > max {
+        return Err(format!("must be at most {} US dollars", max.decimal()));
+    }
+    Ok(amount)
 }
 
 pub(super) fn secret(text: &str) -> Result<SecretString, String> {

@@ -183,6 +183,7 @@ impl Simulation {
             allow_parallel: true,
             queue_per_user: 500,
             key: None,
+            budget: store::spending::SuiteBudget::default(),
             at,
         };
         let id = suite.id;

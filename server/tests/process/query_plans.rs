@@ -4,8 +4,8 @@
 use clock::{Clock, SystemClock};
 use domain::services::HistoryFilter;
 use domain::{
-    AgentId, AgentRef, ConnectionId, Evaluation, EvaluationStatus, RunId, RunStatus, ScenarioId,
-    ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId,
+    AgentId, AgentRef, ConnectionId, Evaluation, EvaluationStatus, NanoUsd, RunId, RunStatus,
+    ScenarioId, ScenarioRef, SpaceId, Speaker, SuiteId, Timestamp, Turn, UserId,
 };
 use parking_lot::Mutex;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -19,6 +19,7 @@ use store::queue::{Claim, QueueStore};
 use store::retention::{Expired, RetentionStore};
 use store::rows::{CallDone, EvaluationRow, Intent, ModelRef, ModelSnapshot, Role};
 use store::schedule::{AdmissionLimit, Capacity};
+use store::spending::{PriceStore, SpendingStore, SuiteBudget};
 use store::suites::{IdempotencyRecord, NewRejudge, NewRun, NewSuite, SuiteStore, TimeCursor};
 use store::transition::{RunChange, RunOutcome};
 use store_sqlite::SqliteStore;
@@ -95,6 +96,7 @@ fn suite(n: u128) -> NewSuite {
             request: "{}".into(),
             response: "{}".into(),
         }),
+        budget: SuiteBudget::default(),
         at: SystemClock.now(),
     }
 }
@@ -136,8 +138,13 @@ async fn work(store: &SqliteStore) {
         let lease = run.lease();
         store.run_input(run).await.unwrap();
         let intent = Intent { id: Uuid::from_u128(i as u128), role: Role::Agent, turn: 0 };
-        let done =
-            CallDone { id: intent.id, outcome: "ok".into(), attempts: 1, latency_ms: Some(1) };
+        let done = CallDone {
+            id: intent.id,
+            outcome: "ok".into(),
+            attempts: 1,
+            latency_ms: Some(1),
+            cost: None,
+        };
         let turns = vec![Turn::text(Speaker::Agent, "hello", now)];
         let change = RunChange {
             turns,
@@ -173,11 +180,22 @@ async fn work(store: &SqliteStore) {
     let judging = store.claim_rejudges(claim(5)).await.unwrap().remove(0);
     store.run_with_input(judging.run_id).await.unwrap();
     store.record_judge_call(&judging, Uuid::from_u128(300), now).await.unwrap();
+    let done = CallDone {
+        id: Uuid::from_u128(300),
+        outcome: "ok".into(),
+        attempts: 1,
+        latency_ms: Some(1),
+        cost: Some(NanoUsd(1)),
+    };
+    store.finish_judge_call(done, now).await.unwrap();
     store.heartbeat("w", now).await.unwrap();
     store.release_rejudge(judging.id(), judging.lease_epoch, now).await.unwrap();
     store.reap(now.plus(Duration::from_secs(100_000))).await.unwrap();
     store.recover_at_boot(now).await.unwrap();
     read(store, now, runs[1].suite_id, runs[1].id).await;
+    store.put_daily_budget(USER, Some(NanoUsd(1))).await.unwrap();
+    store.put_prices(SPACE, ConnectionId(Uuid::from_u128(7)), Vec::new()).await.unwrap();
+    store.end_pending_runs(runs[1].suite_id, "Used up.".to_owned(), now).await.unwrap();
     store.cancel_run(SPACE, runs[0].id, now).await.unwrap();
     store.cancel_suite(SPACE, SuiteId(Uuid::from_u128(3)), now).await.unwrap();
     for what in [
@@ -220,7 +238,12 @@ async fn read(store: &SqliteStore, now: Timestamp, suite: SuiteId, run: RunId) {
     store.events_after(suite, 0, 256).await.unwrap();
     let scenario = ScenarioId(Uuid::from_u128(1));
     store.mean_run_duration_ms(SPACE, &[scenario]).await.unwrap();
-    store.find_unfinished_suite(SPACE, AgentId(Uuid::from_u128(9)), &[scenario]).await.unwrap();
+    let agent = AgentId(Uuid::from_u128(9));
+    store.find_unfinished_suite(SPACE, agent, &[scenario]).await.unwrap();
+    store.spending(suite, USER, now).await.unwrap();
+    store.agent_spending(SPACE, agent).await.unwrap();
+    store.past_usage(SPACE, agent).await.unwrap();
+    store.prices(SPACE, ConnectionId(Uuid::from_u128(7))).await.unwrap();
 }
 
 /// Partial indexes over unfinished or leased rows, which stay small.

@@ -1,7 +1,7 @@
 //! Parts of a run that several pages share.
 
 use crate::components::chip::run_chip;
-use crate::components::format::{cost, duration, grouped, plural, score};
+use crate::components::format::{duration, grouped, plural, role_cost, score};
 use crate::components::table::table;
 use crate::components::time::{clock, maybe_time, time};
 use crate::domain::{Evaluation, Run, RunStatus, Timestamp, Usage, WaitReason};
@@ -107,8 +107,12 @@ pub fn facts(run: &Run) -> AnyView {
 
 /// Calls, tokens and cost by role.
 pub fn usage_table(usage: &Usage) -> AnyView {
-    let roles =
-        [("Agent", usage.agent), ("Simulated user", usage.simulated_user), ("Judge", usage.judge)];
+    let roles = [
+        ("Agent", usage.agent),
+        ("Simulated user", usage.simulated_user),
+        ("Judge", usage.judge),
+        ("Total", usage.total()),
+    ];
     let rows = roles.into_iter().map(|(name, role)| {
         view! {
             <tr><th scope="row">{name}</th>
@@ -117,7 +121,7 @@ pub fn usage_table(usage: &Usage) -> AnyView {
                 <td class="num">{grouped(role.token_parts.cached_input_tokens)}</td>
                 <td class="num">{grouped(role.output_tokens)}</td>
                 <td class="num">{grouped(role.token_parts.reasoning_tokens)}</td>
-                <td class="num">{cost(role.cost_usd)}</td></tr>
+                <td class="num">{role_cost(&role)}</td></tr>
         }
         .into_any()
     });

@@ -3,7 +3,7 @@
 use super::live::LiveSuite;
 use crate::components::chip::run_status_style;
 use crate::components::format::{duration, p50_p95};
-use crate::domain::{RoleUsage, Run, RunStatus, ScenarioId, Usage};
+use crate::domain::{Run, RunStatus, ScenarioId, Usage};
 use crate::pages::run::parts::{fact, usage_table};
 use leptos::prelude::*;
 
@@ -76,26 +76,9 @@ fn durations(runs: &[Run]) -> AnyView {
     .into_any()
 }
 
-/// Total usage of all runs. The cost is known only if it is known for each.
+/// Total usage of all runs.
 fn total_usage(runs: &[Run]) -> Usage {
-    let add = |pick: fn(&Usage) -> &RoleUsage| {
-        let used = runs.iter().map(|run| pick(&run.usage)).filter(|role| role.calls > 0);
-        let mut total = RoleUsage { cost_usd: Some(0.0), ..RoleUsage::default() };
-        for role in used {
-            total.calls = total.calls.saturating_add(role.calls);
-            total.input_tokens = total.input_tokens.saturating_add(role.input_tokens);
-            total.output_tokens = total.output_tokens.saturating_add(role.output_tokens);
-            total.token_parts.add(role.token_parts);
-            total.cost_usd = total.cost_usd.zip(role.cost_usd).map(|(a, b)| a + b);
-        }
-        if total.calls == 0 {
-            total.cost_usd = None;
-        }
-        total
-    };
-    Usage {
-        agent: add(|usage| &usage.agent),
-        simulated_user: add(|usage| &usage.simulated_user),
-        judge: add(|usage| &usage.judge),
-    }
+    let mut total = Usage::default();
+    runs.iter().for_each(|run| total.merge(&run.usage));
+    total
 }

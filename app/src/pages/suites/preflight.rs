@@ -2,10 +2,10 @@
 
 use crate::components::form::{Control, Field, Form};
 use crate::components::form_data::display_path;
-use crate::components::format::{about, cost, plural};
+use crate::components::format::{about, plural};
 use crate::components::page_data::QueryResource;
 use crate::components::time::clock;
-use crate::domain::{ConnectionWarning, Preflight, Problem, ScenarioFinding};
+use crate::domain::{ConnectionWarning, NanoUsd, Preflight, Problem, ScenarioFinding};
 use crate::pages::run::parts::fact;
 use crate::server_fns::suites::{PreflightData, StartParams};
 use leptos::prelude::*;
@@ -156,10 +156,24 @@ fn numbers(found: &Preflight) -> AnyView {
             {fact("Scenarios", found.scenarios.to_string())}
             {fact("Max model calls", found.max_model_calls.to_string())}
             {found.expected_seconds.map(|seconds| fact("Estimated time", about(seconds)))}
-            {found.expected_cost_usd.map(|usd| fact("Estimated cost", cost(Some(usd))))}
+            {fact("Estimated cost", estimated_cost(found))}
         </dl>
     }
     .into_any()
+}
+
+/// The estimate with its basis: `about $0.12, from 6 past runs; 2 scenarios without past
+/// costs are not included`.
+fn estimated_cost(found: &Preflight) -> String {
+    let Some(usd) = found.expected_cost_usd else {
+        return "unknown: no past run has a known cost".to_owned();
+    };
+    let amount = NanoUsd::from_number(usd).unwrap_or_default();
+    let basis = format!("about {amount}, from {}", plural(found.cost_runs, "past run"));
+    match found.scenarios_without_cost {
+        0 => basis,
+        n => format!("{basis}; without {} that have none", plural(n, "scenario")),
+    }
 }
 
 /// A problem of a connection, with a link to the page where it is fixed.

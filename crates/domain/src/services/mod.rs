@@ -8,14 +8,16 @@ pub mod traits;
 pub use agent_trial::{AgentTrial, TrialDocument, TrialExchange, TrialFinding, TrialValue};
 #[cfg(feature = "server")]
 pub use traits::{
-    AccountService, AgentChatService, AgentService, ConnectionService, ImportService,
+    AccountService, AgentChatService, AgentService, ConnectionService, CostService, ImportService,
     ProfileService, ResultService, SavedFormService, ScenarioService, Services, SettingsService,
     SuiteService,
 };
 
 use crate::error::AppError;
+use crate::money::usd_option;
 use crate::{
-    AgentId, Connection, Draft, Problems, RunId, ScenarioId, SpaceId, Suite, SuiteId, Turn, UserId,
+    AgentId, Connection, Draft, NanoUsd, Problems, RunId, ScenarioId, SpaceId, Suite, SuiteId,
+    Turn, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +95,24 @@ pub enum RerunScope {
     Errors,
     Failed,
     All,
+}
+
+/// A request to run part of a suite again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
+pub struct RerunRequest {
+    pub which: RerunScope,
+    /// What the new suite may spend, in US dollars. Default: the budget of the former one,
+    /// of which nothing is spent yet.
+    #[serde(default, with = "usd_option", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "server", schema(value_type = Option<f64>))]
+    pub budget_usd: Option<NanoUsd>,
+}
+
+impl From<RerunScope> for RerunRequest {
+    fn from(which: RerunScope) -> Self {
+        Self { which, budget_usd: None }
+    }
 }
 
 /// A request to start runs, with its idempotency key.

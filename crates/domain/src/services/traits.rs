@@ -6,13 +6,14 @@
 
 use super::{
     AgentChat, AgentTrial, AppResult, Caller, ChatSession, Cursor, Dashboard, HistoryFilter,
-    IdempotentRequest, ImportReport, ListPage, RerunScope, SavedForm, StartResponse,
+    IdempotentRequest, ImportReport, ListPage, RerunRequest, SavedForm, StartResponse,
 };
 use crate::{
-    Agent, AgentId, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest, Draft,
-    Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run, RunId,
-    SavedFormId, Scenario, ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId,
-    SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
+    Agent, AgentCost, AgentId, ApiToken, BrowserSession, Connection, ConnectionId,
+    ConnectionPrices, ConnectionTest, DailyBudget, Draft, Evaluation, NanoUsd, NewToken,
+    NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run, RunId, SavedFormId, Scenario,
+    ScenarioFilter, ScenarioId, Settings, StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp,
+    TokenId, TokenRequest, Turn, UserId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Services {
     pub profiles: Arc<dyn ProfileService>,
     pub imports: Arc<dyn ImportService>,
     pub settings: Arc<dyn SettingsService>,
+    pub costs: Arc<dyn CostService>,
     pub suites: Arc<dyn SuiteService>,
     pub results: Arc<dyn ResultService>,
     pub saved_forms: Arc<dyn SavedFormService>,
@@ -233,6 +235,29 @@ pub trait SettingsService: Send + Sync + 'static {
     async fn update_settings(&self, caller: &Caller, settings: &Settings) -> AppResult<Settings>;
 }
 
+/// Prices of models, budgets of users, and what was spent.
+#[async_trait]
+pub trait CostService: Send + Sync + 'static {
+    /// The prices that apply to a connection of the caller or of the server.
+    async fn prices(&self, caller: &Caller, id: ConnectionId) -> AppResult<ConnectionPrices>;
+    /// Replaces the caller's own prices of a connection.
+    async fn update_prices(
+        &self,
+        caller: &Caller,
+        id: ConnectionId,
+        draft: &Draft,
+    ) -> AppResult<ConnectionPrices>;
+    async fn daily_budget(&self, caller: &Caller) -> AppResult<DailyBudget>;
+    /// `None` selects the default of the server.
+    async fn update_daily_budget(
+        &self,
+        caller: &Caller,
+        budget: Option<NanoUsd>,
+    ) -> AppResult<DailyBudget>;
+    /// What the kept suites of an agent cost.
+    async fn agent_cost(&self, caller: &Caller, id: AgentId) -> AppResult<AgentCost>;
+}
+
 /// Starting, re-running, canceling and rejudging.
 #[async_trait]
 pub trait SuiteService: Send + Sync + 'static {
@@ -259,7 +284,7 @@ pub trait SuiteService: Send + Sync + 'static {
         &self,
         caller: &Caller,
         id: SuiteId,
-        which: RerunScope,
+        request: RerunRequest,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse>;
     /// The newest revisions of what the runs of a suite used, to know which re-runs are

@@ -2,7 +2,10 @@
 
 use super::fixture::Fixture;
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, RunId, Timestamp};
+use domain::{
+    AgentId, Evaluation, EvaluationId, NanoUsd, RoleUsage, RunId, ScenarioId, SpaceId, SuiteId,
+    Timestamp, UserId,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -11,7 +14,8 @@ use store::queue::{
     Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
 };
 use store::queue_stats::QueueStats;
-use store::rows::{EvaluationRow, RunRow};
+use store::rows::{CallDone, EvaluationRow, RunRow};
+use store::spending::{DailySpending, Spending, SpendingStore, Spent};
 use store::transition::{Lease, RunChange};
 use store::{StoreError, StoreResult};
 use uuid::Uuid;
@@ -53,6 +57,45 @@ impl FaultyStore {
             return Err(StoreError::Unavailable("the disk is full".into()));
         }
         Ok(&self.inner)
+    }
+}
+
+#[async_trait]
+impl SpendingStore for FaultyStore {
+    async fn spending(
+        &self,
+        suite: SuiteId,
+        user: UserId,
+        now: Timestamp,
+    ) -> StoreResult<Spending> {
+        self.available()?.spending(suite, user, now).await
+    }
+    async fn daily_spending(&self, user: UserId, now: Timestamp) -> StoreResult<DailySpending> {
+        self.available()?.daily_spending(user, now).await
+    }
+    async fn put_daily_budget(&self, user: UserId, budget: Option<NanoUsd>) -> StoreResult<()> {
+        self.available()?.put_daily_budget(user, budget).await
+    }
+    async fn finish_judge_call(&self, call: CallDone, now: Timestamp) -> StoreResult<()> {
+        self.available()?.finish_judge_call(call, now).await
+    }
+    async fn end_pending_runs(
+        &self,
+        suite: SuiteId,
+        message: String,
+        now: Timestamp,
+    ) -> StoreResult<u32> {
+        self.available()?.end_pending_runs(suite, message, now).await
+    }
+    async fn agent_spending(&self, space: SpaceId, agent: AgentId) -> StoreResult<Option<Spent>> {
+        self.available()?.agent_spending(space, agent).await
+    }
+    async fn past_usage(
+        &self,
+        space: SpaceId,
+        agent: AgentId,
+    ) -> StoreResult<Vec<(ScenarioId, RoleUsage)>> {
+        self.available()?.past_usage(space, agent).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the engine with a scripted provider, over the in-memory store and on paused
 //! time.
 
+mod budgets;
 mod circuits;
 mod conversations;
 mod crash;

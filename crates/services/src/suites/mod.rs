@@ -20,7 +20,7 @@ mod variables;
 
 use super::Catalog;
 use clock::SharedClock;
-use domain::{RunId, UserId, Waiting};
+use domain::{NanoUsd, RunId, UserId, Waiting};
 use engine::Engine;
 use std::sync::Arc;
 use store::SharedSuites;
@@ -63,11 +63,18 @@ pub struct SuiteLimits {
     pub queue_per_user: u32,
     /// The bytes of transcripts and rejudges of a user from which on nothing new is started.
     pub transcript_bytes_per_user: u64,
+    /// What a user may spend per day (UTC), unless the user chose another budget.
+    pub daily_budget: Option<NanoUsd>,
 }
 
 impl Default for SuiteLimits {
     fn default() -> Self {
-        Self { runs_per_suite: 3, queue_per_user: 500, transcript_bytes_per_user: 10_000_000_000 }
+        Self {
+            runs_per_suite: 3,
+            queue_per_user: 500,
+            transcript_bytes_per_user: 10_000_000_000,
+            daily_budget: None,
+        }
     }
 }
 

@@ -39,12 +39,12 @@ impl Suites {
 }
 
 /// Whether a rerun continues the stored conversation: it finished and only the judging
-/// failed, or it stopped because the provider let no call through. A deployed agent may have
+/// failed, or it stopped because the provider or the budget let no call through. A deployed agent may have
 /// forgotten a session meanwhile, so a conversation with one begins anew.
 fn has_reusable_conversation(row: &RunRow) -> bool {
-    let stopped_by_provider =
-        row.error.as_ref().is_some_and(|error| error.kind.is_provider_outage());
-    let can_continue = stopped_by_provider && row.turns > 0 && row.session_id.is_none();
+    let stopped_from_outside =
+        row.error.as_ref().is_some_and(|error| error.kind.can_continue_conversation());
+    let can_continue = stopped_from_outside && row.turns > 0 && row.session_id.is_none();
     row.status == RunStatus::Error && (row.end_reason.is_some() || can_continue)
 }
 
@@ -131,13 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn conversation_continues_only_after_provider_outages() {
+    fn conversation_continues_only_if_no_call_was_let_through() {
         let cases = [
             (ErrorKind::CircuitOpen, true),
             (ErrorKind::RateLimited, true),
             (ErrorKind::ProviderUnavailable, true),
             (ErrorKind::CredentialInvalid, true),
             (ErrorKind::QuotaExhausted, true),
+            (ErrorKind::BudgetExhausted, true),
             (ErrorKind::ProviderRejected, false),
             (ErrorKind::Timeout, false),
             (ErrorKind::Abandoned, false),

@@ -3,22 +3,24 @@
 
 use super::preflight_warnings::{reject_start, stopping};
 use super::rerun::{check_rerun, matches, newest, own_models, part_of};
-use super::start::{ResolvedStart, encode, expect_runs, idempotency_key, incompatible};
+use super::start::{ResolvedStart, encode, expect_runs, idempotency_key, incompatible, runnable};
 use super::{Suites, preflight};
+use crate::costs::estimate::{CostEstimate, estimate};
 use crate::errors::StoreResultExt;
 use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{
-    AppResult, Caller, IdempotentRequest, RerunScope, ResultService, SettingsService,
+    AppResult, Caller, IdempotentRequest, RerunRequest, RerunScope, ResultService, SettingsService,
     StartResponse, SuiteService,
 };
 use domain::{
-    Evaluation, NewestRevisions, Preflight, Run, RunId, RunStatus, ScenarioFilter, StartSuite,
-    Suite, SuiteId, SuiteStatus,
+    BudgetAction, Evaluation, NanoUsd, NewestRevisions, Preflight, Run, RunId, RunStatus,
+    ScenarioFilter, StartSuite, Suite, SuiteId, SuiteStatus,
 };
 use judge::PROMPT_VERSION;
 use std::collections::HashSet;
 use store::rows::{EvaluationRow, RoleModel, RunRow};
+use store::spending::SuiteBudget;
 use store::suites::{CancelOutcome, CreateOutcome, NewRejudge, NewSuite};
 
 #[async_trait]
@@ -39,6 +41,12 @@ impl SuiteService for Suites {
             let total = ms.saturating_mul(preflight.runs.into()) / u64::from(concurrency) / 1000;
             u32::try_from(total).unwrap_or(u32::MAX).max(1)
         });
+        let past =
+            self.store.past_usage(caller.space_id, resolved.agent.id).await.or_app_error()?;
+        let CostEstimate { cost, runs, scenarios_without_cost } =
+            estimate(&past, &runnable(&resolved), request.repeats);
+        preflight.expected_cost_usd = cost.map(NanoUsd::as_usd);
+        (preflight.cost_runs, preflight.scenarios_without_cost) = (runs, scenarios_without_cost);
         Ok(preflight)
     }
 
@@ -72,6 +80,7 @@ impl SuiteService for Suites {
             repeats: request.repeats,
             note: request.note.clone(),
             allow_parallel: request.allow_parallel,
+            budget: SuiteBudget { limit: request.budget_usd, action: request.budget_action },
             ..suite
         };
         self.create(suite, keyed).await
@@ -81,12 +90,13 @@ impl SuiteService for Suites {
         &self,
         caller: &Caller,
         id: SuiteId,
-        which: RerunScope,
+        request: RerunRequest,
         keyed: &IdempotentRequest,
     ) -> AppResult<StartResponse> {
         if let Some(known) = self.find_replay(caller, keyed).await? {
             return Ok(known);
         }
+        let which = request.which;
         let (parent, rows) = self.rows(caller, id).await?;
         let selected: Vec<&RunRow> = rows.iter().filter(|row| matches(row, which)).collect();
         if selected.is_empty() {
@@ -115,6 +125,8 @@ impl SuiteService for Suites {
         problems.extend(variables.problems(&agent, &scenarios));
         let warnings = self.warnings(caller, &model_snapshot).await;
         problems.extend(stopping(&warnings));
+        let limit = request.budget_usd.or(parent.budget.limit);
+        problems.extend(self.budget_problems(caller, limit, &model_snapshot).await?);
         reject_start(problems, &warnings)?;
         let runs = selected.iter().map(|row| {
             let scenario = scenarios.iter().find(|scenario| scenario.id == row.scenario.id);
@@ -126,6 +138,7 @@ impl SuiteService for Suites {
             note: parent.note.clone(),
             parent_id: Some(parent.id),
             part_of: part_of(&parent, selected.len()),
+            budget: SuiteBudget { limit, action: parent.budget.action },
             ..self.new_suite(caller, &agent, model_snapshot, variables, runs.collect())
         };
         self.create(suite, keyed).await
@@ -163,8 +176,10 @@ impl SuiteService for Suites {
         }
         // The judge of today's settings, else the judge of the run.
         let settings = self.catalog.settings(caller).await?;
-        let judge = settings.judge.map_or(run.model_snapshot.judge.clone(), RoleModel::from);
+        let mut judge = settings.judge.map_or(run.model_snapshot.judge.clone(), RoleModel::from);
+        judge.price = self.catalog.price(caller, &judge).await?;
         self.check_judge(caller, &judge).await?;
+        self.check_daily_budget(caller, &judge).await?;
         self.check_transcript_quota(caller.space_id).await?;
         let new_id = self.clock.uuid().into();
         let evaluation =
@@ -233,6 +248,8 @@ impl SuiteService for Suites {
             profile: None,
             judge: None,
             simulated_user: None,
+            budget_usd: None,
+            budget_action: BudgetAction::default(),
         };
         self.start(caller, &request, keyed).await
     }

@@ -11,9 +11,10 @@ use domain::services::{
 };
 use domain::{
     Agent, AgentRef, ErrorKind, ModelChoice, Preflight, Problem, RunError, Scenario,
-    ScenarioFilter, ScenarioFinding, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
+    ScenarioFilter, ScenarioFinding, ScenarioId, ScenarioRef, SpaceId, StartSuite, Suite, SuiteId,
 };
 use store::rows::{ModelRef, ModelSnapshot, RequestedModels, RoleModel, RunRow};
+use store::spending::SuiteBudget;
 use store::suites::{CreateOutcome, IdempotencyRecord, NewRun, NewSuite};
 
 /// The page size when the scenarios of a filter are read.
@@ -76,6 +77,7 @@ impl Suites {
             allow_parallel: false,
             queue_per_user: self.limits.queue_per_user,
             key: None,
+            budget: SuiteBudget::default(),
             at: self.clock.now(),
         }
     }
@@ -217,12 +219,17 @@ impl Suites {
             let choice = choice.or(other.filter(|_| is_deployed));
             choice.cloned().map_or_else(own_role, RoleModel::from)
         };
-        Ok(ModelSnapshot {
+        let mut models = ModelSnapshot {
             judge: select(judge_choice, user_choice),
             simulated_user: select(user_choice, judge_choice),
             requested: RequestedModels { judge: judge.is_some(), simulated_user: user.is_some() },
+            agent_price: self.catalog.price(caller, &own).await?,
             agent: own,
-        })
+        };
+        for role in [&mut models.judge, &mut models.simulated_user] {
+            role.price = self.catalog.price(caller, role).await?;
+        }
+        Ok(models)
     }
 
     /// All active scenarios that match a filter.
@@ -264,6 +271,8 @@ impl Suites {
         preflight.connections = self.warnings(caller, model_snapshot).await;
         preflight.problems.extend(stopping(&preflight.connections));
         preflight.problems.extend(self.exceeds_queue(preflight.runs));
+        let budget = request.budget_usd;
+        preflight.problems.extend(self.budget_problems(caller, budget, model_snapshot).await?);
         Ok(preflight)
     }
 }
@@ -285,6 +294,12 @@ pub(super) fn incompatible(request: &StartSuite, pairs: &[ScenarioFinding]) -> V
         Problem::new(path, format!("“{}”{id} cannot be run: {}", pair.scenario, pair.reason))
     };
     pairs.iter().map(problem).collect()
+}
+
+/// The scenarios that a start would run a conversation of.
+pub(super) fn runnable(resolved: &ResolvedStart) -> Vec<ScenarioId> {
+    let fits = |scenario: &&Scenario| preflight::incompatible(&resolved.agent, scenario).is_none();
+    resolved.scenarios.iter().filter(fits).map(|scenario| scenario.id).collect()
 }
 
 /// Fails if the request would start another number of runs than its sender expects: what

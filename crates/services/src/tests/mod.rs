@@ -5,6 +5,7 @@ mod agent_chat;
 mod agent_examples;
 mod catalog;
 mod connections;
+mod costs;
 mod deployed_agents;
 mod deployed_chat;
 mod imports;

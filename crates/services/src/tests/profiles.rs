@@ -163,7 +163,7 @@ async fn rerun_uses_the_revision_and_the_time_of_the_suite() {
     it.update_profile(anna, profile_id, 1, &renamed).await.unwrap();
     it.delete_profile(anna, profile_id).await.unwrap();
     fixture.advance(3600);
-    let rerun = fixture.suites.rerun(anna, first, RerunScope::All, &unkeyed("/rerun")).await;
+    let rerun = fixture.suites.rerun(anna, first, RerunScope::All.into(), &unkeyed("/rerun")).await;
     let again = fixture.suites.suite(anna, rerun.unwrap().suite_id).await.unwrap().suite;
     assert_eq!((&again.profile, again.variables_at), (&before.profile, before.variables_at));
     assert!(again.created_at > before.created_at && before.variables_at.is_some());
@@ -172,7 +172,8 @@ async fn rerun_uses_the_revision_and_the_time_of_the_suite() {
     let draft = json!({"name": "Says", "category": "support", "expected_behaviors": ["helps"],
         "conversation_flow": [{"speaker": "user", "message": "{{renamed}}"}]});
     it.update_scenario(anna, scenario, 1, &Draft(draft)).await.unwrap();
-    let refused = fixture.suites.rerun(anna, first, RerunScope::All, &unkeyed("/rerun")).await;
+    let refused =
+        fixture.suites.rerun(anna, first, RerunScope::All.into(), &unkeyed("/rerun")).await;
     assert_eq!(paths(&refused.unwrap_err()), ["scenario.conversation_flow[0].message"]);
 }
 

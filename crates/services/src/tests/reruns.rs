@@ -50,7 +50,7 @@ async fn rerun(
     suite: SuiteId,
     which: RerunScope,
 ) -> Result<StartResponse, AppError> {
-    fixture.suites.rerun(&fixture.anna, suite, which, &unkeyed("/rerun")).await
+    fixture.suites.rerun(&fixture.anna, suite, which.into(), &unkeyed("/rerun")).await
 }
 
 async fn suite(fixture: &Fixture, id: SuiteId) -> Suite {

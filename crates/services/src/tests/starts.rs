@@ -69,7 +69,7 @@ pub(super) struct Fixture {
     provider: Arc<FailingModels>,
     clock: Arc<SetClock>,
     pub(super) anna: Caller,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) agent: AgentId,
     pub(super) scenario: ScenarioId,
     /// Accepts connections at the address.
@@ -269,7 +269,7 @@ async fn rerun_reports_connection_problems_too() {
     fixture.call("m", no_key()).await;
     let again = fixture
         .suites
-        .rerun(&fixture.anna, started.suite_id, RerunScope::All, &unkeyed("/x"))
+        .rerun(&fixture.anna, started.suite_id, RerunScope::All.into(), &unkeyed("/x"))
         .await;
     let refused = again.unwrap_err();
     assert_eq!(refused.problems[0].path, "agent.connection_id");

@@ -12,6 +12,7 @@ mod schedule;
 mod variables;
 
 pub(crate) use corrupt::read_or_end_as_error;
+pub(crate) use outages::end_pending_runs;
 #[cfg(test)]
 pub(crate) use schedule::schedule as read_schedule;
 

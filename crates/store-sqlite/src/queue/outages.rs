@@ -6,7 +6,7 @@ use crate::cell::RowReader;
 use crate::rows::select_runs;
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
-use domain::Timestamp;
+use domain::{ErrorKind, SuiteId, Timestamp};
 use sqlx::{SqliteConnection, SqlitePool};
 use store::StoreResult;
 use store::queue::{GiveUp, Outage, OutageKey};
@@ -79,10 +79,34 @@ pub(super) async fn give_up_pending(
     let mut ended = 0;
     for mut run in runs {
         if give_up.applies_to(&run) {
-            let transition = RunTransition::GiveUp { message: give_up.message.clone() };
+            let transition = RunTransition::GiveUp {
+                kind: ErrorKind::CircuitOpen,
+                message: give_up.message.clone(),
+            };
             apply(tx, &mut run, transition, now).await?;
             ended += 1;
         }
+    }
+    Ok(ended)
+}
+
+/// Ends the pending runs of a suite whose budget is used up.
+pub(crate) async fn end_pending_runs(
+    tx: &mut WriteTransaction,
+    suite: SuiteId,
+    message: String,
+    now: Timestamp,
+) -> StoreResult<u32> {
+    let pending =
+        select_runs!("WHERE r.suite_id = ? AND r.status = 'pending' ORDER BY r.position", suite.0);
+    let pending = pending.fetch_all(&mut **tx).await.db()?;
+    let (runs, _) = read_or_end_as_error(tx, pending, now).await?;
+    let mut ended = 0;
+    for mut run in runs {
+        let kind = ErrorKind::BudgetExhausted;
+        let transition = RunTransition::GiveUp { kind, message: message.clone() };
+        apply(tx, &mut run, transition, now).await?;
+        ended += 1;
     }
     Ok(ended)
 }

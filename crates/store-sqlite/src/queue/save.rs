@@ -3,6 +3,7 @@
 
 use crate::events::{append, event_list, finish_suite};
 use crate::rows::{document, integer, turn_list};
+use crate::spending::stored;
 use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
 use domain::{EndReason, Stage, Timestamp, Turn};
@@ -30,7 +31,8 @@ struct Lists {
 impl Lists {
     fn new(events: &[EventRow], rows: &NewRows) -> StoreResult<Self> {
         let calls_done = rows.calls_done.iter().map(|call| {
-            (call.id.simple().to_string(), &call.outcome, call.attempts, call.latency_ms)
+            let cost = call.cost.map(stored);
+            (call.id.simple().to_string(), &call.outcome, call.attempts, call.latency_ms, cost)
         });
         let intents = rows
             .intents
@@ -101,7 +103,7 @@ pub(super) async fn save_run(
                  value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
                  value ->> 7, value ->> 8, value ->> 9, value ->> 10 FROM json_each(?); \
                  UPDATE calls SET outcome = d.value ->> 1, attempts = d.value ->> 2, \
-                 latency_ms = d.value ->> 3, done_at = ? FROM json_each(?) d \
+                 latency_ms = d.value ->> 3, cost_nano_usd = d.value ->> 4, done_at = ? FROM json_each(?) d \
                  WHERE calls.id = unhex(d.value ->> 0); \
                  INSERT INTO calls (id, run_id, lease_epoch, role, turn, created_at) \
                  SELECT unhex(value ->> 0), ?, ?, value ->> 1, value ->> 2, ? FROM json_each(?)",

@@ -1,6 +1,7 @@
 //! Rows of suites.
 
 use crate::cell::{Cell, RowReader};
+use crate::spending::{read_budget, read_spent};
 use domain::{AgentRef, ProfileRef, SuiteStatus};
 use store::StoreResult;
 use store::rows::SuiteRow;
@@ -43,6 +44,10 @@ pub(crate) struct RawSuite {
     pub(crate) parent_id: Option<Cell<Vec<u8>>>,
     pub(crate) part_of: Option<Cell<i64>>,
     pub(crate) note: Cell<String>,
+    pub(crate) budget_nano_usd: Option<Cell<i64>>,
+    pub(crate) budget_action: Cell<String>,
+    pub(crate) spent_nano_usd: Option<Cell<i64>>,
+    pub(crate) unpriced_calls: Option<Cell<i64>>,
     pub(crate) seq: Cell<i64>,
     pub(crate) created_at: Cell<i64>,
     pub(crate) started_at: Option<Cell<i64>>,
@@ -85,6 +90,8 @@ impl RawSuite {
             parent_id: row.optional("parent_id", self.parent_id)?,
             part_of: row.optional("part_of", self.part_of)?,
             note: row.get("note", self.note)?,
+            budget: read_budget(row, self.budget_nano_usd, self.budget_action)?,
+            spent: read_spent(row, self.spent_nano_usd, self.unpriced_calls)?,
             seq: row.get("seq", self.seq)?,
             created_at: row.get("created_at", self.created_at)?,
         })

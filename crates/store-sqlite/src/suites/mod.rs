@@ -95,8 +95,9 @@ impl SuiteStore for SqliteStore {
         let suite = sqlx::query_as!(
             RawSuite,
             "SELECT id, space_id, user_id, agent_id, agent_revision, agent_name, profile_id, \
-             profile_revision, profile_name, variables_at, status, total, \
-             concurrency, repeats, parent_id, part_of, note, seq, created_at, started_at, \
+             profile_revision, profile_name, variables_at, status, total, concurrency, repeats, \
+             parent_id, part_of, note, budget_nano_usd, budget_action, spent_nano_usd, \
+             unpriced_calls, seq, created_at, started_at, \
              finished_at, cancel_requested_at FROM suites \
              WHERE id = ? AND space_id = ? AND deleted_at IS NULL",
             id.0,

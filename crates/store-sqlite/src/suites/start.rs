@@ -3,6 +3,7 @@
 use super::copies::plan_copy;
 use super::keys::{find_replay, save_response};
 use crate::rows::{document, integer, save_evaluation};
+use crate::spending::stored;
 use crate::sqlite_error::{DbResult, RunStatement};
 use crate::writer::WriteTransaction;
 use domain::{AgentId, RunId, ScenarioId, SpaceId, SuiteId};
@@ -87,11 +88,14 @@ async fn insert_suite(
     let profile_revision = profile.map(|profile| profile.revision);
     let profile_name = profile.map(|profile| &*profile.name);
     let variables_at = suite.variables_at.map(|at| at.0);
+    let budget = suite.budget.limit.map(stored);
+    let budget_action = suite.budget.action.as_str();
     sqlx::query!(
         "INSERT INTO suites (id, space_id, user_id, agent_id, agent_revision, agent_name, \
          model_snapshot, status, total, concurrency, repeats, parent_id, part_of, note, seq, \
-         created_at, finished_at, profile_id, profile_revision, profile_name, variables_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
+         created_at, finished_at, profile_id, profile_revision, profile_name, variables_at, \
+         budget_nano_usd, budget_action, spent_nano_usd, unpriced_calls) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)",
         suite.id.0,
         suite.space_id.0,
         suite.user_id.0,
@@ -112,6 +116,8 @@ async fn insert_suite(
         profile_revision,
         profile_name,
         variables_at,
+        budget,
+        budget_action,
     )
     .run(c)
     .await

@@ -234,6 +234,16 @@ macro_rules! queue_contract {
         );
         $crate::contract_tests!(
             $open,
+            $crate::contract::queue::spending,
+            [
+                answered_calls_are_added_to_the_sums_once,
+                rejudges_count_for_the_user_and_not_for_the_suite,
+                pending_runs_end_together_when_the_budget_is_used_up,
+                costs_of_an_agent_are_those_of_its_suites,
+            ]
+        );
+        $crate::contract_tests!(
+            $open,
             $crate::contract::queue::rejudges,
             [
                 rejudge_has_its_own_lease,

@@ -5,6 +5,7 @@
 mod queue;
 mod retention;
 mod revisions;
+mod spending;
 mod state;
 mod suites;
 

@@ -14,7 +14,9 @@ use crate::transition::{
 };
 use crate::{StoreError, StoreResult};
 use async_trait::async_trait;
-use domain::{Evaluation, EvaluationId, EvaluationStatus, RunId, Timestamp, Turn, UserId};
+use domain::{
+    ErrorKind, Evaluation, EvaluationId, EvaluationStatus, RunId, Timestamp, Turn, UserId,
+};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -139,6 +141,7 @@ impl QueueStore for InMemoryQueue {
             }
             let intent = Intent { id: call, role: Role::Judge, turn: 0 };
             state.calls.push((row.run_id, intent, None));
+            state.rejudge_calls.insert(call);
             Ok(())
         })
     }
@@ -204,7 +207,11 @@ impl QueueStore for InMemoryQueue {
             let due: Vec<_> = runs.map(|run| run.id).collect();
             for id in &due {
                 let message = give_up.message.clone();
-                state.apply(*id, RunTransition::GiveUp { message }, now)?;
+                state.apply(
+                    *id,
+                    RunTransition::GiveUp { kind: ErrorKind::CircuitOpen, message },
+                    now,
+                )?;
             }
             Ok(u32::try_from(due.len()).unwrap_or(u32::MAX))
         })
@@ -230,9 +237,7 @@ impl State {
         let turns = turns.into_iter().zip(first..).map(|(turn, index)| Turn { index, ..turn });
         self.turns.entry(row.id).or_default().extend(turns);
         for done in calls_done {
-            if let Some(call) = self.calls.iter_mut().find(|call| call.1.id == done.id) {
-                call.2 = Some(done);
-            }
+            self.finish_call(done, now);
         }
         self.calls.extend(intents.into_iter().map(|intent| (row.id, intent, None)));
         if let Some(evaluation) = evaluation {

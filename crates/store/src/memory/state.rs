@@ -6,14 +6,16 @@ use crate::queue::{Outage, OutageKey};
 use crate::rows::{EvaluationRow, EventRow, ModelSnapshot, RunRow, SuiteRow, Transcript};
 use crate::schedule::{NextRun, SuiteLoad};
 use crate::schedule::{RunLoad, Schedule};
+use crate::spending::Spent;
 use crate::suites::{CreateOutcome, IDEMPOTENCY_KEY_TTL, IdempotencyRecord, NewSuite};
 use crate::transition::{RunTransition, SuiteTransition};
 use crate::{StoreError, StoreResult};
 use domain::{
-    AgentId, Counts, EvaluationId, RunId, RunStatus, ScenarioId, SpaceId, SuiteId, Timestamp,
-    UserId,
+    AgentId, Counts, EvaluationId, NanoUsd, RunId, RunStatus, ScenarioId, SpaceId, SuiteId,
+    Timestamp, UserId,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
 
 type Keys = HashMap<(UserId, String, String), (IdempotencyRecord, SuiteId, Timestamp)>;
 
@@ -23,6 +25,11 @@ pub(super) struct State {
     pub(super) runs: BTreeMap<RunId, RunRow>,
     pub(super) turns: HashMap<RunId, Transcript>,
     pub(super) calls: Vec<StoredCall>,
+    /// The ids of the calls of rejudges.
+    pub(super) rejudge_calls: HashSet<Uuid>,
+    /// By user and day.
+    pub(super) daily: HashMap<(UserId, i64), Spent>,
+    pub(super) daily_budgets: HashMap<UserId, NanoUsd>,
     pub(super) evaluations: BTreeMap<EvaluationId, EvaluationRow>,
     pub(super) events: HashMap<SuiteId, Vec<EventRow>>,
     pub(super) keys: Keys,

@@ -9,7 +9,9 @@ pub use evaluation::{EvaluationRow, RejudgeLease};
 pub use run::{RunRow, RunState};
 pub use suite::SuiteRow;
 
-use domain::{ConnectionId, FinishedEvent, ModelChoice, ModelOptions, Run, RunId, Turn};
+use domain::{
+    ConnectionId, FinishedEvent, ModelChoice, ModelOptions, NanoUsd, Run, RunId, TokenPrice, Turn,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Deref;
 
@@ -28,6 +30,9 @@ pub struct RoleModel {
     pub model_ref: ModelRef,
     #[serde(default, skip_serializing_if = "ModelOptions::is_empty")]
     pub options: ModelOptions,
+    /// What its tokens cost when it was selected; `None` if that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<TokenPrice>,
 }
 
 impl Deref for RoleModel {
@@ -40,14 +45,14 @@ impl Deref for RoleModel {
 
 impl From<ModelRef> for RoleModel {
     fn from(model_ref: ModelRef) -> Self {
-        Self { model_ref, options: ModelOptions::default() }
+        Self { model_ref, options: ModelOptions::default(), price: None }
     }
 }
 
 impl From<ModelChoice> for RoleModel {
     fn from(choice: ModelChoice) -> Self {
         let ModelChoice { connection_id, model, options } = choice;
-        Self { model_ref: ModelRef { connection_id, model }, options }
+        Self { model_ref: ModelRef { connection_id, model }, options, price: None }
     }
 }
 
@@ -67,6 +72,10 @@ pub struct ModelSnapshot {
     pub judge: RoleModel,
     /// Plays users and invents tool results.
     pub simulated_user: RoleModel,
+    /// What the tokens of the model under test cost when the suite was created; `None` if
+    /// that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_price: Option<TokenPrice>,
     #[serde(default, rename = "own")]
     pub requested: RequestedModels,
 }
@@ -86,7 +95,23 @@ impl ModelSnapshot {
     pub fn all(model: &ModelRef) -> Self {
         let model = || model.clone();
         let requested = RequestedModels::default();
-        Self { agent: model(), judge: model().into(), simulated_user: model().into(), requested }
+        Self {
+            agent: model(),
+            judge: model().into(),
+            simulated_user: model().into(),
+            agent_price: None,
+            requested,
+        }
+    }
+
+    /// What the tokens of a role cost; `None` if that is unknown.
+    #[must_use]
+    pub fn price(&self, role: Role) -> Option<&TokenPrice> {
+        match role {
+            Role::Agent => self.agent_price.as_ref(),
+            Role::SimulatedUser => self.simulated_user.price.as_ref(),
+            Role::Judge => self.judge.price.as_ref(),
+        }
     }
 
     /// Replaces a snapshot that cannot be read: no connection has these models.
@@ -138,6 +163,8 @@ pub struct CallDone {
     pub attempts: u32,
     /// Milliseconds of the successful attempt.
     pub latency_ms: Option<u32>,
+    /// `None` if it is unknown, or if the call was not answered.
+    pub cost: Option<NanoUsd>,
 }
 
 /// A stored event.

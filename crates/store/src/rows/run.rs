@@ -119,7 +119,7 @@ impl RunRow {
             duration_ms: self.started_at.zip(self.finished_at).map(|(start, end)| {
                 u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
             }),
-            usage: self.usage,
+            usage: self.usage.with_cost_usd(),
             user_turns: self.user_turns,
             user_turns_planned: self.user_turns_planned,
             transcript: None,

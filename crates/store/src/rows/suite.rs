@@ -1,9 +1,10 @@
 //! Rows of suites.
 
+use crate::spending::{Spent, SuiteBudget};
 use crate::transition::SuiteState;
 use domain::{
-    AgentRef, Counts, ProfileRef, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp, UserId,
-    judged_pass_rate, pass_rate,
+    AgentRef, Counts, NanoUsd, ProfileRef, Run, SpaceId, Suite, SuiteId, SuiteProgress, Timestamp,
+    Usage, UserId, judged_pass_rate, pass_rate,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +22,21 @@ pub struct SuiteRow {
     pub parent_id: Option<SuiteId>,
     pub part_of: Option<u32>,
     pub note: String,
+    pub budget: SuiteBudget,
+    /// The cost of its calls; `None` if it was created before costs were known.
+    pub spent: Option<Spent>,
     /// The number of the newest event.
     pub seq: i64,
     pub created_at: Timestamp,
 }
 
 impl SuiteRow {
+    /// The known cost of its calls; `None` if that of every call is unknown.
+    fn known_cost(&self) -> Option<NanoUsd> {
+        let spent = self.spent?;
+        (spent.cost > NanoUsd::ZERO || spent.unpriced_calls == 0).then_some(spent.cost)
+    }
+
     /// The suite of pages and API.
     #[must_use]
     pub fn view(&self, counts: Counts, eta_seconds: Option<u32>, runs: Option<Vec<Run>>) -> Suite {
@@ -51,6 +61,15 @@ impl SuiteRow {
             started_at: self.state.started_at(),
             finished_at: self.state.finished_at(),
             cancel_requested_at: self.state.cancel_requested_at(),
+            cost_usd: self.known_cost(),
+            unpriced_calls: self.spent.map_or(0, |spent| spent.unpriced_calls),
+            budget_usd: self.budget.limit,
+            budget_action: self.budget.action,
+            usage: runs.as_ref().map(|runs| {
+                let mut usage = Usage::default();
+                runs.iter().for_each(|run| usage.merge(&run.usage));
+                usage
+            }),
             runs,
         }
     }

@@ -31,8 +31,11 @@ pub enum RunTransition {
     Cancel,
     /// The deadline passed, or the run stayed pending for too long.
     ExceedDeadline,
-    /// The connection of a pending run fails for too long.
+    /// A pending run cannot begin: its connection fails for too long, or the budget is used
+    /// up.
     GiveUp {
+        /// The kind of the error.
+        kind: ErrorKind,
         /// The message of the error.
         message: String,
     },
@@ -158,11 +161,11 @@ impl RunRow {
                 self.release(now);
                 self.finish(outcome, now);
             }
-            RunTransition::GiveUp { message } => {
+            RunTransition::GiveUp { kind, message } => {
                 if self.status != RunStatus::Pending {
                     return Err(Refused::NotApplicable);
                 }
-                self.finish(RunOutcome::error(ErrorKind::CircuitOpen, message), now);
+                self.finish(RunOutcome::error(kind, message), now);
             }
         }
         Ok(vec![self.event()])

@@ -2,6 +2,7 @@
 
 use super::Refused;
 use crate::rows::{EventRow, RunRow, SuiteRow};
+use crate::spending::Spent;
 use crate::suites::NewSuite;
 use domain::{Counts, FinishedEvent, SuiteStatus, Timestamp};
 
@@ -139,6 +140,8 @@ impl NewSuite {
             parent_id: self.parent_id,
             part_of: self.part_of,
             note: self.note.clone(),
+            budget: self.budget,
+            spent: Some(Spent::default()),
             seq: 0,
             created_at: self.at,
         };

@@ -3,6 +3,7 @@
 
 mod agents;
 mod connections;
+mod costs;
 mod docs;
 mod events;
 mod export;
@@ -19,7 +20,7 @@ mod suites;
 mod tokens;
 
 pub(crate) use connections::test_model;
-pub(crate) use suites::rerun_scope;
+pub(crate) use suites::rerun_request;
 
 use super::problem::ErrorResponse;
 use super::{HttpState, detached};
@@ -58,6 +59,7 @@ fn documented_router() -> OpenApiRouter<HttpState> {
         .merge(export::routes())
         .merge(import::routes())
         .merge(connections::routes())
+        .merge(costs::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
         .merge(suites::routes())

@@ -10,8 +10,8 @@ use crate::http::idempotency::IdempotencyKey;
 use axum::Json;
 use axum::http::StatusCode;
 use domain::error::AppError;
-use domain::services::{AppResult, ListPage, RerunScope};
-use domain::{Draft, Preflight, StartSuite, Suite, SuiteId};
+use domain::services::{AppResult, ListPage, RerunRequest, RerunScope};
+use domain::{Draft, Preflight, StartSuite, Suite, SuiteId, read_budget};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,12 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
         .routes(routes!(read))
         .routes(routes!(cancel))
         .routes(routes!(rerun))
-}
-
-#[derive(utoipa::ToSchema)]
-#[allow(dead_code)] // describes the body; `rerun_scope` reads it
-struct RerunInput {
-    which: RerunScope,
 }
 
 /// List suites, newest first
@@ -79,7 +73,7 @@ async fn cancel(user: SignedIn, Id(id): Id<SuiteId>) -> ApiResult<(StatusCode, J
 
 /// Rerun part of a suite as a new suite that refers to this one
 #[utoipa::path(post, path = "/suites/{id}/rerun", tag = "suites", params(("id" = Uuid, Path)),
-    request_body = RerunInput,
+    request_body = RerunRequest,
     responses((status = 202, description = "The new suite", body = Suite)))]
 async fn rerun(
     user: SignedIn,
@@ -87,22 +81,24 @@ async fn rerun(
     key: IdempotencyKey,
     JsonBody(draft): JsonBody,
 ) -> ApiResult {
-    let which = rerun_scope(&draft)?;
-    let request_key = key.with(format!("/suites/{id}/rerun"), json!({ "which": which }));
-    let started = user.services.suites.rerun(&user.caller, id, which, &request_key).await?;
+    let request = rerun_request(&draft)?;
+    let request_key = key.with(format!("/suites/{id}/rerun"), json!(request));
+    let started = user.services.suites.rerun(&user.caller, id, request, &request_key).await?;
     let location = format!("{PREFIX}/suites/{}", started.suite_id);
     Ok(accepted(started, &location))
 }
 
-/// The runs of a suite to rerun.
+/// The runs of a suite to rerun, and the new budget.
 ///
 /// # Errors
 /// 422.
-pub(crate) fn rerun_scope(draft: &Draft) -> AppResult<RerunScope> {
+pub(crate) fn rerun_request(draft: &Draft) -> AppResult<RerunRequest> {
     let scopes =
         [("errors", RerunScope::Errors), ("failed", RerunScope::Failed), ("all", RerunScope::All)];
-    let scope = read_fields(draft, &["idempotency_key"], |reader| {
-        reader.is_object().then(|| reader.choice("which", &scopes, None)).flatten()
+    let request = read_fields(draft, &["idempotency_key"], |reader| {
+        let which = reader.is_object().then(|| reader.choice("which", &scopes, None)).flatten();
+        let budget_usd = read_budget(reader);
+        which.map(|which| RerunRequest { which, budget_usd })
     })?;
-    scope.ok_or_else(|| AppError::invalid(Vec::new()))
+    request.ok_or_else(|| AppError::invalid(Vec::new()))
 }

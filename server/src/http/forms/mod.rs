@@ -6,6 +6,7 @@ mod action;
 mod agent_chat;
 mod agents;
 mod connections;
+mod costs;
 mod imports;
 mod posted_form;
 mod profiles;
@@ -37,6 +38,7 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .merge(scenarios::routes())
         .merge(profiles::routes())
         .merge(connections::routes())
+        .merge(costs::routes())
         .merge(settings::routes())
         .merge(tokens::routes())
         .merge(accounts::account_routes())

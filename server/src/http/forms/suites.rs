@@ -2,7 +2,7 @@
 
 use super::{PostedForm, redirect_after, with_notice};
 use crate::http::HttpState;
-use crate::http::api::rerun_scope;
+use crate::http::api::rerun_request;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
 use axum::Router;
@@ -58,11 +58,11 @@ async fn cancel(user: SignedIn, Id(id): Id<SuiteId>, form: PostedForm) -> Respon
 }
 
 async fn rerun(user: SignedIn, Id(id): Id<SuiteId>, form: PostedForm) -> Response {
-    let result = match rerun_scope(&form.draft) {
-        Ok(which) => {
+    let result = match rerun_request(&form.draft) {
+        Ok(request) => {
             let path = format!("/suites/{id}/rerun");
-            let request_key = form.key().with(path, json!({ "which": which }));
-            user.services.suites.rerun(&user.caller, id, which, &request_key).await
+            let request_key = form.key().with(path, json!(request));
+            user.services.suites.rerun(&user.caller, id, request, &request_key).await
         }
         Err(error) => Err(error),
     };

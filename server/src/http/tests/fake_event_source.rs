@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use domain::error::AppError;
 use domain::services::{AppResult, Caller};
 use domain::{
-    AgentId, AgentRef, Counts, FinishedEvent, ProgressEvent, RunId, Speaker, Suite, SuiteEvent,
-    SuiteId, SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent, Waiting,
+    AgentId, AgentRef, BudgetAction, Counts, FinishedEvent, ProgressEvent, RunId, Speaker, Suite,
+    SuiteEvent, SuiteId, SuiteProgress, SuiteSnapshot, SuiteStatus, Timestamp, Turn, TurnEvent,
+    Waiting,
 };
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -123,6 +124,11 @@ impl EventSource for FakeEventSource {
             started_at: None,
             finished_at: None,
             cancel_requested_at: None,
+            cost_usd: None,
+            unpriced_calls: 0,
+            budget_usd: None,
+            budget_action: BudgetAction::default(),
+            usage: None,
             runs: Some(Vec::new()),
         };
         Ok(SuiteSnapshot { seq, suite })

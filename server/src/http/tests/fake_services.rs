@@ -4,15 +4,17 @@ use async_trait::async_trait;
 use domain::error::{AppError, ErrorCode};
 use domain::services::{
     AccountService, AgentChat, AgentChatService, AgentService, AgentTrial, AppResult, AuthMethod,
-    Caller, ChatSession, ConnectionService, Cursor, Dashboard, HistoryFilter, IdempotentRequest,
-    ImportReport, ImportService, ListPage, ProfileService, RerunScope, ResultService, SavedForm,
-    SavedFormService, ScenarioService, Services, SettingsService, StartResponse, SuiteService,
+    Caller, ChatSession, ConnectionService, CostService, Cursor, Dashboard, HistoryFilter,
+    IdempotentRequest, ImportReport, ImportService, ListPage, ProfileService, RerunRequest,
+    ResultService, SavedForm, SavedFormService, ScenarioService, Services, SettingsService,
+    StartResponse, SuiteService,
 };
 use domain::{
-    Agent, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId, ConnectionTest,
-    Draft, Evaluation, NewToken, NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run,
-    RunId, SavedFormId, Scenario, ScenarioFilter, ScenarioId, Settings, SpaceId, Speaker,
-    StartSuite, Suite, SuiteId, SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
+    Agent, AgentCost, AgentId, AgentSpec, ApiToken, BrowserSession, Connection, ConnectionId,
+    ConnectionPrices, ConnectionTest, DailyBudget, Draft, Evaluation, NanoUsd, NewToken,
+    NewTokenId, NewestRevisions, Preflight, Profile, ProfileId, Run, RunId, SavedFormId, Scenario,
+    ScenarioFilter, ScenarioId, Settings, SpaceId, Speaker, StartSuite, Suite, SuiteId,
+    SuiteSnapshot, Timestamp, TokenId, TokenRequest, Turn, UserId,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -67,6 +69,7 @@ impl FakeServices {
             profiles: self.clone(),
             imports: self.clone(),
             settings: self.clone(),
+            costs: self.clone(),
             suites: self.clone(),
             results: self.clone(),
             saved_forms: self.clone(),
@@ -296,6 +299,14 @@ fake_services! { fake:
             Ok(settings.clone())
         };
     }
+    CostService {
+        prices(_id: ConnectionId) -> ConnectionPrices = not_found();
+        update_prices(_id: ConnectionId, _draft: &Draft) -> ConnectionPrices = not_found();
+        daily_budget() -> DailyBudget = Ok(DailyBudget::default());
+        update_daily_budget(budget: Option<NanoUsd>) -> DailyBudget =
+            Ok(DailyBudget { daily_budget_usd: budget, ..DailyBudget::default() });
+        agent_cost(_id: AgentId) -> AgentCost = not_found();
+    }
     SuiteService {
         preflight(_request: &StartSuite) -> Preflight = Ok(Preflight::default());
         start(request: &StartSuite, key: &IdempotentRequest) -> StartResponse = {
@@ -304,7 +315,7 @@ fake_services! { fake:
         };
         start_demo(key: &IdempotentRequest) -> StartResponse = fake.started(key);
         cancel_suite(_id: SuiteId) -> Suite = not_found();
-        rerun(_id: SuiteId, _scope: RerunScope, key: &IdempotentRequest) -> StartResponse =
+        rerun(_id: SuiteId, _request: RerunRequest, key: &IdempotentRequest) -> StartResponse =
             fake.started(key);
         newest_revisions(_suite: &Suite) -> NewestRevisions = Ok(NewestRevisions::default());
         cancel_run(_id: RunId) -> Run = not_found();

@@ -10,12 +10,14 @@ pub mod rejudge_limits;
 pub mod rejudges;
 pub mod retention;
 pub mod run_lifecycle;
+pub mod spending;
 
 use crate::StoreError;
 use crate::queue::{Claim, QueueStore};
 use crate::retention::RetentionStore;
 use crate::rows::{EvaluationRow, ModelRef, ModelSnapshot, RunRow};
 use crate::schedule::Capacity;
+use crate::spending::SuiteBudget;
 use crate::suites::{NewRun, NewSuite, SuiteStore};
 use crate::transition::{RunChange, RunOutcome};
 use domain::{
@@ -96,6 +98,7 @@ pub fn suite(n: u128, owner: u128, runs: u128) -> NewSuite {
         allow_parallel: false,
         queue_per_user: 500,
         key: None,
+        budget: SuiteBudget::default(),
         at: T0,
     }
 }
