@@ -86,7 +86,7 @@ pub(crate) fn debug(
     })
 }
 
-fn server(workspace: &Workspace) -> Result<PathBuf> {
+pub(crate) fn server(workspace: &Workspace) -> Result<PathBuf> {
     say("server", "building (the first build takes some minutes)");
     let mut cargo = cargo(&workspace.root);
     cargo.args(["build", "--package", "server", "--bin", "rehearsal"]);

@@ -39,7 +39,9 @@ const CMAKE_OPTIONS: [&str; 8] = [
 /// The context of each of the slots, in tokens: what the model was trained for.
 const CONTEXT: u32 = 8192;
 const SLOTS: u32 = 2;
-const THREADS: usize = 2;
+/// The maximum number of threads. One core is left to the server under test: a thread that
+/// waits for a busy core holds up all others.
+const MAX_THREADS: usize = 4;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What [`install`] created.
@@ -130,7 +132,8 @@ impl Install {
     pub(super) fn start(&self, log: &Path) -> Result<ModelServer> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
         let context = (CONTEXT * SLOTS).to_string();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = cores.saturating_sub(1).clamp(1, MAX_THREADS);
         let mut server = command(&self.server, Path::new("/"));
         server.arg("--model").arg(&self.model).args(["--alias", MODEL, "--jinja"]);
         server.args(["--host", "127.0.0.1", "--port", &port, "--no-webui"]);

@@ -7,17 +7,16 @@
 mod llama_cpp;
 mod report;
 
-use crate::command::{cargo, run, say};
+use crate::build;
+use crate::command::say;
 use crate::files::empty_folder;
 use crate::http::Client;
 use crate::seed;
 use crate::server_process::{create_account, rehearsal, start};
 use crate::site;
-use crate::test::WORKSPACE;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -31,14 +30,14 @@ const SCENARIOS: [&str; 5] = [
 ];
 /// The time for the whole suite. Two cores need a few minutes.
 const SUITE_TIMEOUT: Duration = Duration::from_secs(45 * 60);
-/// The time for judging one run on a slow machine, in seconds.
-const JUDGE_TIMEOUT: u32 = 1800;
+/// The time for one conversation, and for judging it, on a slow machine, in seconds.
+const RUN_TIMEOUT: u32 = 1800;
 
 /// Prints how many answers were usable. The exit code is 1 if a check failed.
 pub(crate) fn real_model(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     ensure!(args.is_empty(), "`real-model` takes no arguments");
     let install = llama_cpp::install(workspace)?;
-    let binary = build_server(workspace)?;
+    let binary = build::server(workspace)?;
     let folder = workspace.target.join("real-model");
     let data = folder.join("data");
     empty_folder(&data)?;
@@ -61,13 +60,6 @@ pub(crate) fn real_model(workspace: &Workspace, args: &[String]) -> Result<ExitC
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Builds the server like the tests, so that nothing is compiled twice.
-fn build_server(workspace: &Workspace) -> Result<PathBuf> {
-    let mut build = cargo(&workspace.root);
-    run(build.arg("build").args(WORKSPACE).args(["--tests", "--bin", "rehearsal"]))?;
-    Ok(workspace.server_binary("debug"))
-}
-
 /// Creates the connection, the agent and the settings, and starts the suite.
 fn start_suite(client: &Client, base_url: &str) -> Result<String> {
     let connection = json!({
@@ -82,7 +74,7 @@ fn start_suite(client: &Client, base_url: &str) -> Result<String> {
     let agent = client.post("/api/v1/agents", &agent)?["id"].take();
     let judge = json!({
         "connection_id": connection, "model": llama_cpp::MODEL,
-        "options": {"timeout_seconds": JUDGE_TIMEOUT},
+        "options": {"timeout_seconds": RUN_TIMEOUT},
     });
     client.put("/api/v1/settings", &json!({"judge": judge, "simulated_user": null}))?;
     let suite = json!({
@@ -92,14 +84,19 @@ fn start_suite(client: &Client, base_url: &str) -> Result<String> {
     Ok(suite.as_str().context("the suite has no id")?.to_owned())
 }
 
+/// Copies the scenarios, because the time limits of built-in ones are for fast models.
 fn scenario_ids(client: &Client) -> Result<Vec<Value>> {
     let page = client.get("/api/v1/scenarios?limit=100")?;
     let all = page["items"].as_array().context("the list of scenarios has no items")?;
-    let id = |name: &&str| {
+    let copy = |name: &&str| {
         let found = all.iter().find(|scenario| scenario["name"] == **name);
-        Ok(found.with_context(|| format!("there is no scenario {name:?}"))?["id"].clone())
+        let id = found.and_then(|scenario| scenario["id"].as_str());
+        let id = id.with_context(|| format!("there is no scenario {name:?}"))?;
+        let mut scenario = client.get(&format!("/api/v1/scenarios/{id}"))?;
+        scenario["timeout_seconds"] = RUN_TIMEOUT.into();
+        Ok(client.post("/api/v1/scenarios", &scenario)?["id"].take())
     };
-    SCENARIOS.iter().map(id).collect()
+    SCENARIOS.iter().map(copy).collect()
 }
 
 /// Waits until the suite has finished, and returns its runs with their transcripts, also if

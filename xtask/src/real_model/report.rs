@@ -136,9 +136,12 @@ fn is_proved(status: &str, evaluation: &Value) -> bool {
     is_silent
         || checks.any(|check| check["ok"] == false && check["undecided"] != true)
         || items.iter().filter(is_condition).any(|item| answered(item, true))
-        || items
-            .iter()
-            .any(|item| !is_condition(&item) && item["required"] == true && answered(item, false))
+        || items.iter().any(|item| {
+            // What is missing cannot be quoted.
+            let is_missing = item["met"] == false && list(item, "/evidence").is_empty();
+            let is_proved = is_missing || answered(item, false);
+            !is_condition(&item) && item["required"] == true && is_proved
+        })
         || low_score()
 }
 
