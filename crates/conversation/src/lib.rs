@@ -19,6 +19,7 @@ mod chat_scenario;
 pub mod json_reply;
 mod request;
 mod run_variables;
+mod schema_bounds;
 mod schema_measure;
 mod secret_values;
 pub mod sections;
@@ -31,6 +32,7 @@ mod tools;
 pub use chat_scenario::scenario_of_conversation;
 pub use request::agent_request;
 pub use run_variables::{RunVariables, is_time_zone};
+pub use schema_bounds::with_schema_bounds;
 pub use secret_values::SecretValues;
 pub use simulated_tool::{
     SIMULATED_RESULT_SCHEMA, parse_simulated_result, simulated_result_request,

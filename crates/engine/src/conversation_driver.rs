@@ -6,6 +6,7 @@ use super::run_steps::{ActiveRun, RunInterrupted};
 use conversation::{
     ToolOutcome, ToolReply, agent_request, answer_call, parse_simulated_result,
     parse_simulated_user, refuse_call, simulated_result_request, simulated_user_request,
+    with_schema_bounds,
 };
 use domain::{
     ErrorKind, FinishReason, NanoUsd, RunError, Speaker, Timestamp, ToolCall, Turn, is_blank,
@@ -198,7 +199,7 @@ async fn ask_until_readable<T>(
                 let Some(longer) = longer else {
                     return Err(cut_off_user(change, &reply.text));
                 };
-                (request, doubled) = (longer, true);
+                (request, doubled) = (with_schema_bounds(longer), true);
                 let transcript = run.transcript.clone();
                 run.record_intent(&mut change, Role::SimulatedUser, &transcript);
                 run.commit(change).await?;

@@ -4,6 +4,7 @@ use super::prompt::{Case, items_of, judge_request, second_request, second_reques
 use super::reply::{PartialReply, complete, parse_partial, parse_reply};
 use super::verdict::{EvaluationResult, evaluate, misquote, shorten};
 use super::without_judge::decide_without_judge;
+use conversation::with_schema_bounds;
 use domain::ModelOptions;
 use llm_types::ChatRequest;
 use llm_types::reasoning::JUDGE_FLOOR;
@@ -64,7 +65,7 @@ pub fn judge_step(case: &Case<'_>, raw_replies: &[RawReply], judge: JudgeModel<'
             }
             FirstResult::Unreadable { problem } if first.truncated => {
                 match request().with_doubled_limit() {
-                    Some(longer) => call(longer),
+                    Some(longer) => call(with_schema_bounds(longer)),
                     None => JudgeStep::Unparseable { problem, truncated: true },
                 }
             }

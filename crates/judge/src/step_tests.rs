@@ -114,7 +114,9 @@ fn answer(met: &str, basis: &str, quote: &str) -> String {
 #[case::without_quote("true", "evidence", "", false)]
 #[case::by_absence("true", "absence", "", false)]
 #[case::by_absence_with_invented_quote("true", "absence", "how may I serve you today?", false)]
-#[case::not_met_with_invented_quote("false", "evidence", "how may I serve you today?", false)]
+#[case::not_met_with_invented_quote("false", "evidence", "how may I serve you today?", true)]
+#[case::not_met_without_quote("false", "evidence", "", false)]
+#[case::not_met_by_absence("false", "absence", "how may I serve you today?", false)]
 #[case::unknown_with_invented_quote("null", "evidence", "how may I serve you today?", false)]
 fn misquoted_required_item_is_requested_once_more(
     #[case] met: &str,
@@ -224,6 +226,12 @@ fn cut_off_reply_is_requested_again_with_twice_the_limit(
     match (step(std::slice::from_ref(&cut)), doubled) {
         (JudgeStep::CallJudge(again), Some(doubled)) => {
             assert_eq!((again.max_tokens, again.messages.len()), (doubled, 1));
+            let reason = "/properties/items/properties/item_0/properties/reason/maxLength";
+            let bound = |request: &llm_types::ChatRequest| {
+                let schema = request.output.as_ref().map(|output| output.schema.clone());
+                schema.and_then(|schema| schema.pointer(reason)?.as_u64())
+            };
+            assert_eq!((bound(&request), bound(&again)), (None, Some(400)), "it may run away");
             let twice = step(&[cut.clone(), cut]);
             assert!(matches!(twice, JudgeStep::Unparseable { truncated: true, .. }));
         }

@@ -83,8 +83,8 @@ pub(super) fn decide(case: &Case<'_>, items: Vec<Item>, all_searched: bool) -> E
 /// - behavior or criterion met: with a verified quote, or by absence if the item allows it;
 /// - failure condition met: with a verified quote. Tool results never prove one, because the
 ///   scenario wrote them;
-/// - not met: with a verified quote or by absence ("never greeted"). The verdict accepts such
-///   answers even if they are not verified.
+/// - not met: with a verified quote or by absence ("never greeted"). The verdict also
+///   accepts such an answer of a behavior that quotes nothing.
 /// - undecided: never.
 fn verify_item(item: UnjudgedItem, answer: ItemAnswer, quote_index: &mut QuoteIndex) -> Item {
     let in_tools = item.evidence == EvidenceRule::Tool;
@@ -151,7 +151,7 @@ fn is_failure_condition(item: &Item) -> bool {
 
 /// The first rule that applies decides the verdict and the summary.
 ///
-/// Where a required item is unsupported (the judge says that it is met, but its quote is
+/// Where a required item is unsupported (the judge answers it, but its quote is
 /// nowhere), the judge was wrong, which says nothing about the agent. Then only what is
 /// verified fails the run: a check, a failure condition that is quoted, or another required
 /// item with a verified answer. The score does not, because the unsupported item lowers it.
@@ -200,13 +200,20 @@ fn is_inconclusive(item: &Item) -> bool {
     item.required && (item.met.is_none() || is_unsupported(item))
 }
 
-/// Whether the judge says that a required item is met, but cannot prove it.
+/// Whether the judge cannot prove its answer to a required item: it says that the item is
+/// met, or that a behavior is missing because of words that nobody said. A behavior that is
+/// missing without such words cannot be quoted.
 fn is_unsupported(item: &Item) -> bool {
-    item.required && item.met == Some(true) && !item.verified
+    let misquoted = item.basis == Some(Basis::Evidence) && !item.evidence.is_empty();
+    let needs_proof = match item.met {
+        Some(true) => true,
+        Some(false) => misquoted && !is_failure_condition(item),
+        None => false,
+    };
+    item.required && needs_proof && !item.verified
 }
 
-/// The first quote of a required item that the judge says is met, if none of its quotes was
-/// found and one is needed.
+/// The first quote of a required item, if none of its quotes was found and one is needed.
 pub(super) fn misquote(item: &Item) -> Option<&Evidence> {
     item.evidence.first().filter(|_| is_unsupported(item))
 }
@@ -216,6 +223,9 @@ fn inconclusive_summary(item: &Item) -> String {
     match (is_failure_condition(item), item.met) {
         (true, None) => format!("The judge could not tell whether this happened: {text}."),
         (true, _) => format!("A failure condition could not be verified by a quote: {text}."),
+        (false, Some(false)) => {
+            format!("The judge says that this was not done, but its quote was not found: {text}.")
+        }
         (false, None) => format!("The judge could not tell whether this was done: {text}."),
         (false, _) => format!("A required behavior could not be verified by a quote: {text}."),
     }

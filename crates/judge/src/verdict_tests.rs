@@ -2,7 +2,7 @@ use super::budget::Budget;
 use super::prompt::Case;
 use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
-use Answer::{Absent, AbsentWrong, No, NotByAbsence, Quoted, Unknown, Wrong};
+use Answer::{Absent, AbsentWrong, No, NotByAbsence, NotWrong, Quoted, Unknown, Wrong};
 use Verdict::{Failed, Inconclusive, Passed};
 use conversation::fixtures::{agent, says, scenario, transcript, user};
 use domain::{Basis, EvidenceRule, ItemKind, ScenarioSpec, Turn, Verdict};
@@ -25,12 +25,15 @@ enum Answer {
     No,
     /// Not met, by absence.
     NotByAbsence,
+    /// Not met, with a wrong quote.
+    NotWrong,
     /// Undecided.
     Unknown,
 }
 
 impl Answer {
-    const ALL: [Self; 7] = [Quoted, Wrong, Absent, AbsentWrong, No, NotByAbsence, Unknown];
+    const ALL: [Self; 8] =
+        [Quoted, Wrong, Absent, AbsentWrong, No, NotByAbsence, NotWrong, Unknown];
 
     fn item(self) -> ItemAnswer {
         let quote = |text: &str| vec![Quote { turn: 1, quote: text.to_owned() }];
@@ -41,6 +44,7 @@ impl Answer {
             AbsentWrong => (Some(true), Basis::Absence, quote("words that nobody ever said")),
             No => (Some(false), Basis::Evidence, vec![]),
             NotByAbsence => (Some(false), Basis::Absence, vec![]),
+            NotWrong => (Some(false), Basis::Evidence, quote("words that nobody ever said")),
             Unknown => (None, Basis::Evidence, vec![]),
         };
         ItemAnswer { reason: "Because.".to_owned(), met, basis: Some(basis), evidence }
@@ -108,6 +112,10 @@ fn mixed_scenario(min_score: u32) -> ScenarioSpec {
 #[case::under_the_bar(67, [Quoted, No, NotByAbsence], 66.67, Failed)]
 #[case::required_missing(0, [No, Quoted, NotByAbsence], 33.33, Failed)]
 #[case::required_missing_by_absence(0, [NotByAbsence, Quoted, NotByAbsence], 33.33, Failed)]
+#[case::required_missing_with_wrong_quote(0, [NotWrong, Quoted, NotByAbsence], 33.33, Inconclusive)]
+#[case::score_of_wrong_quotes(70, [NotWrong, NotWrong, NotByAbsence], 0.0, Inconclusive)]
+#[case::optional_missing_with_wrong_quote(0, [Quoted, NotWrong, NotByAbsence], 66.67, Passed)]
+#[case::denied_with_wrong_quote(0, [Quoted, Quoted, NotWrong], 100.0, Passed)]
 #[case::required_unknown(0, [Unknown, Quoted, NotByAbsence], 33.33, Inconclusive)]
 #[case::required_unverified(0, [Wrong, Quoted, NotByAbsence], 33.33, Inconclusive)]
 #[case::score_goes_before_unclear(34, [Unknown, Quoted, NotByAbsence], 33.33, Failed)]
@@ -346,7 +354,9 @@ proptest! {
         let checks_hold = outcome.checks.iter().all(|check| check.ok);
         let score = outcome.score.unwrap_or_default();
         let enough = score >= f64::from(spec.success_criteria.min_score);
-        let unsupported = |item: &domain::Item| item.required && item.met == Some(true) && !item.verified;
+        let misquotes = |item: &domain::Item| item.basis == Some(Basis::Evidence) && !item.evidence.is_empty();
+        let unsupported = |item: &domain::Item| item.required && !item.verified
+            && (item.met == Some(true) || (item.met == Some(false) && misquotes(item) && !forbidden(&item)));
         let misquoted = outcome.items.iter().any(unsupported);
         if !checks_hold || (!enough && !misquoted) {
             prop_assert_eq!(outcome.verdict, Failed);

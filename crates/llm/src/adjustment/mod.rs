@@ -13,6 +13,7 @@ pub(crate) use rejection::next_adjustment;
 
 use llm_types::{ChatRequest, OutputSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A field that a request can do without.
@@ -25,6 +26,8 @@ pub enum Field {
     Tools,
     /// Streaming: the answer then comes at once.
     Stream,
+    /// The greatest lengths of texts and lists in an output schema.
+    SchemaBounds,
     /// The request for encrypted reasoning, which models that do not reason reject.
     EncryptedReasoning,
 }
@@ -72,6 +75,11 @@ impl Adjustments {
         }
         if self.drops_tools(&request) {
             request.tools.clear();
+        }
+        if self.dropped.contains(&Field::SchemaBounds)
+            && let Some(output) = &mut request.output
+        {
+            remove_bounds(&mut output.schema);
         }
         if let Some(most) = self.max_tokens {
             request.max_tokens = request.max_tokens.min(most);
@@ -121,6 +129,36 @@ impl Adjustments {
 }
 
 /// The output schema as text, for a server that does not support structured output.
+/// The keywords of a schema that bound lengths.
+const BOUNDS: [&str; 2] = ["maxLength", "maxItems"];
+
+/// Whether a keyword of the schema, in any depth, bounds a length.
+fn has_bounds(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| is_bound(name, value) || has_bounds(value))
+        }
+        Value::Array(list) => list.iter().any(has_bounds),
+        _ => false,
+    }
+}
+
+/// A property may have the name of a keyword, but its value is a schema.
+fn is_bound(name: &str, value: &Value) -> bool {
+    BOUNDS.contains(&name) && value.is_number()
+}
+
+fn remove_bounds(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.retain(|name, value| !is_bound(name, value));
+            fields.values_mut().for_each(remove_bounds);
+        }
+        Value::Array(list) => list.iter_mut().for_each(remove_bounds),
+        _ => {}
+    }
+}
+
 fn schema_prompt(output: &OutputSchema) -> String {
     format!(
         "\n\nAnswer with one JSON object and nothing else: no words around it, no Markdown. \

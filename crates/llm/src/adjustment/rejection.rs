@@ -4,7 +4,7 @@
 //! its word. Otherwise the message must contain the field's name and words of rejection.
 
 use super::token_limit::allowed_tokens;
-use super::{Adjustments, Field, OutputForm};
+use super::{Adjustments, Field, OutputForm, has_bounds};
 use domain::ConnectionKind;
 use llm_types::ChatRequest;
 use serde_json::Value;
@@ -137,13 +137,16 @@ fn next_output_form(
     sent: &ChatRequest,
     tried: &Adjustments,
 ) -> Option<Adjustments> {
-    sent.output.as_ref()?;
+    let schema = &sent.output.as_ref()?.schema;
     let about_output =
         ["response_format", "output_config", "output_format", "tool_choice", "tools", "text"];
     if let Some(param) = &rejection.param
         && !about_output.iter().any(|field| is_at(param, field))
     {
         return None;
+    }
+    if has_bounds(schema) {
+        return Some(with_dropped(tried, Field::SchemaBounds));
     }
     let output = match (kind, tried.output) {
         (ConnectionKind::Anthropic, OutputForm::Native) => OutputForm::ForcedTool,

@@ -184,3 +184,21 @@ fn request_fits_into_the_tokens_per_minute(
         limit.map(|n| (Some(n), false))
     );
 }
+
+#[test]
+fn bounds_of_an_output_schema_are_dropped_before_the_schema() {
+    let schema = json!({"type": "object", "properties": {
+        "maxItems": {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 400}}}});
+    let output = OutputSchema { name: "evaluation".into(), schema };
+    let request = ChatRequest { output: Some(output), ..structured() };
+    let message = "Invalid schema for response_format 'evaluation': 'maxLength' is not permitted.";
+    let body = json!({"error": {"message": message, "param": "response_format"}}).to_string();
+    let first = next(OpenAi, 400, &body, &request).expect("an adjustment");
+    assert_eq!(first.output, OutputForm::Native);
+    let sent = first.apply(&request).output.expect("a schema").schema;
+    let plain = json!({"type": "object", "properties": {
+        "maxItems": {"type": "array", "items": {"type": "string"}}}});
+    assert_eq!(sent, plain);
+    let second = next_adjustment((400, body.as_bytes()), OpenAi, &request, &first);
+    assert_eq!(second.map(|next| next.adjustments.output), Some(OutputForm::Prompt));
+}
