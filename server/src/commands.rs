@@ -7,6 +7,7 @@ use clock::{SharedClock, SystemClock};
 use demo_model::DemoModel;
 use domain::TokenRequest;
 use domain::services::{ImportNoteKind, ImportReport, ImportService};
+use llm::OutboundNetwork;
 use llm::outbound::Outbound;
 use services::connection_test::OutboundAccess;
 use services::document_import::{Format, ImportFile, ReadFiles};
@@ -129,11 +130,12 @@ pub async fn outbound(
     clock: &SharedClock,
     store: &Arc<SqliteStore>,
     allow_private_urls: bool,
+    network: &OutboundNetwork,
 ) -> Result<Arc<Outbound>, String> {
     let seed = u64::from_le_bytes(services::secrets::random());
     let learned = services::learned_adjustments::restore(store.clone(), clock.clone()).await;
     let demo = Arc::new(DemoModel::default());
-    llm::outbound_over_http(clock, allow_private_urls, demo, learned, seed)
+    llm::outbound_over_http(clock, allow_private_urls, network, demo, learned, seed)
 }
 
 /// The services for connections, agents, scenarios and imports.
@@ -144,9 +146,10 @@ pub fn catalog(
     server_connections: Vec<ServerConnection>,
     outbound: Arc<Outbound>,
     allow_private_urls: bool,
+    network: OutboundNetwork,
 ) -> Arc<Catalog> {
     let endpoints = Endpoints::new(store.clone(), secrets, server_connections);
-    let provider_access = Arc::new(OutboundAccess { outbound, allow_private_urls });
+    let provider_access = Arc::new(OutboundAccess { outbound, allow_private_urls, network });
     Arc::new(Catalog::new(store.clone(), clock.clone(), endpoints, provider_access))
 }
 
@@ -188,8 +191,10 @@ async fn open_services(
     drop(lock);
     let clock: SharedClock = Arc::new(SystemClock);
     let secrets = secrets(data, &store).await?;
-    let outbound = outbound(&clock, &store, true).await?;
-    let catalog = catalog(&store, &clock, secrets, server_connections, outbound, true);
+    // Commands call no provider.
+    let network = OutboundNetwork::default();
+    let outbound = outbound(&clock, &store, true, &network).await?;
+    let catalog = catalog(&store, &clock, secrets, server_connections, outbound, true, network);
     Ok((Accounts::new(store.clone(), clock, SignUp::Closed), catalog, store))
 }
 

@@ -28,16 +28,24 @@ use tokio_util::sync::CancellationToken;
 /// shutdown exceeded its time limit.
 pub async fn serve(args: ServeArgs) -> Result<(), String> {
     let clock: SharedClock = Arc::new(SystemClock);
+    let network = args.network.outbound()?;
     // Acquired before the schema is read, because another process may be using it.
     let _lock = acquire_lock(&args.data).await?;
     let store = commands::store(&args.data).await?;
     let secrets = commands::secrets(&args.data, &store).await?;
     services::builtin::install(store.as_ref(), clock.as_ref()).await.map_err(|e| e.to_string())?;
     let private = args.private_urls_allowed();
-    let outbound = commands::outbound(&clock, &store, private).await?;
+    let outbound = commands::outbound(&clock, &store, private, &network).await?;
     let server_connections = args.providers.connections();
-    let catalog =
-        commands::catalog(&store, &clock, secrets, server_connections, outbound.clone(), private);
+    let catalog = commands::catalog(
+        &store,
+        &clock,
+        secrets,
+        server_connections,
+        outbound.clone(),
+        private,
+        network,
+    );
     catalog.endpoints().encrypt_stored_headers(store.as_ref()).await?;
     let accounts = Accounts::new(store.clone(), clock.clone(), sign_up(args.sign_up));
     let saved_forms = SavedForms::new(store.clone(), clock.clone());

@@ -1,6 +1,7 @@
 //! The HTTP client of all adapters, and its errors.
 
 use super::authentication::{Credentials, TokenCache, add_query, extra_headers, mask};
+use super::network::{OutboundNetwork, is_local_name};
 use super::private_urls::{ForbiddenAddress, PublicResolver, check_literal};
 use clock::SharedClock;
 use llm_types::{Endpoint, Progress};
@@ -126,6 +127,7 @@ pub struct HttpClient {
     options: HttpOptions,
     clock: SharedClock,
     tokens: Arc<TokenCache>,
+    network: OutboundNetwork,
 }
 
 /// Installs ring as the TLS crypto provider of the process. Required before the first
@@ -136,20 +138,35 @@ pub fn install_crypto() {
 }
 
 impl HttpClient {
-    /// Creates a client. Without CA certificates on the machine it supports `http://` only.
+    /// Creates a client that calls servers directly.
     ///
     /// # Errors
     /// If the client cannot be created.
     pub fn new(options: HttpOptions, clock: SharedClock) -> Result<Self, reqwest::Error> {
+        Self::with_network(options, clock, &OutboundNetwork::default())
+    }
+
+    /// Creates a client. Without CA certificates on the machine it trusts those of the
+    /// operator only; without any it supports `http://` only.
+    ///
+    /// # Errors
+    /// If the client cannot be created.
+    pub fn with_network(
+        options: HttpOptions,
+        clock: SharedClock,
+        network: &OutboundNetwork,
+    ) -> Result<Self, reqwest::Error> {
         install_crypto();
-        let client = match builder(options).build() {
+        let authorities = network.authorities().to_vec();
+        let with_those_of_machine = builder(options, network)?.tls_certs_merge(authorities.clone());
+        let client = match with_those_of_machine.build() {
             Ok(client) => client,
             Err(error) => {
-                tracing::warn!(%error, "no CA certificates found; https:// is not available (install ca-certificates)");
-                builder(options).tls_certs_only([]).build()?
+                tracing::warn!(%error, "no CA certificates found on this machine; https:// is available with those of REHEARSAL_CA_FILE only (install ca-certificates)");
+                builder(options, network)?.tls_certs_only(authorities).build()?
             }
         };
-        Ok(Self { client, options, clock, tokens: Arc::default() })
+        Ok(Self { client, options, clock, tokens: Arc::default(), network: network.clone() })
     }
 
     /// The clock for the evaluation of Retry-After.
@@ -247,8 +264,7 @@ impl HttpClient {
     ) -> Result<SentRequest, TransportError> {
         let HttpRequest { method, path, headers: own, body } = request;
         let url = format!("{}{path}", endpoint.base_url.trim_end_matches('/'));
-        let mut url = check_literal(&url, self.options.allow_private_urls)
-            .map_err(TransportError::Forbidden)?;
+        let mut url = self.check_url(&url)?;
         add_query(&mut url, endpoint);
         let mut headers = extra_headers(endpoint)?;
         headers.extend(own);
@@ -261,6 +277,18 @@ impl HttpClient {
         }
         let response = request.send().await.map_err(send_error)?;
         Ok(SentRequest { response, secret: credentials.derived })
+    }
+
+    /// Parses a URL that may be called. The addresses of a name are checked when they are
+    /// dialed; those of a name that the proxy resolves are not known here.
+    fn check_url(&self, url: &str) -> Result<reqwest::Url, TransportError> {
+        let allow_private = self.options.allow_private_urls;
+        let url = check_literal(url, allow_private).map_err(TransportError::Forbidden)?;
+        let host = url.host_str().unwrap_or_default();
+        if !allow_private && is_local_name(host) && self.network.proxy_of(&url).is_some() {
+            return Err(TransportError::Forbidden(ForbiddenAddress(host.to_owned()).to_string()));
+        }
+        Ok(url)
     }
 
     /// Obtains the access token of the endpoint, if it needs one and none is cached.
@@ -278,8 +306,7 @@ impl HttpClient {
         headers: HeaderMap,
         form: String,
     ) -> Result<HttpResponse, TransportError> {
-        let url = check_literal(url, self.options.allow_private_urls)
-            .map_err(TransportError::Forbidden)?;
+        let url = self.check_url(url)?;
         let request = self.client.post(url).headers(headers).body(form);
         let response = request.send().await.map_err(send_error)?;
         self.read(response, None).await
@@ -330,15 +357,32 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Whether the last event ends the answer: some servers keep the connection open.
 fn is_end_of_stream(body: &[u8]) -> bool {
-    const MAX_EVENT: usize = 128;
-    let tail = String::from_utf8_lossy(&body[body.len().saturating_sub(MAX_EVENT)..]);
-    let ends = tail.ends_with("\n\n") || tail.ends_with("\r\n\r\n");
-    let last = tail.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    ends && (last.trim() == "data: [DONE]" || last.contains("\"type\":\"message_stop\""))
+    let Some(event) = last_event(body) else { return false };
+    // The event with a whole response is long, and its type comes first.
+    let start = String::from_utf8_lossy(&event[..event.len().min(256)]);
+    let has_type = |name: &str| {
+        start.starts_with(&format!("event: {name}"))
+            || start.contains(&format!("\"type\":\"{name}\""))
+            || start.contains(&format!("\"type\": \"{name}\""))
+    };
+    const LAST: [&str; 4] =
+        ["message_stop", "response.completed", "response.incomplete", "response.failed"];
+    start.trim() == "data: [DONE]" || LAST.iter().any(|name| has_type(name))
 }
 
-fn builder(options: HttpOptions) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder()
+/// The last event, if it is complete.
+fn last_event(body: &[u8]) -> Option<&[u8]> {
+    let events = body.strip_suffix(b"\n\n").or_else(|| body.strip_suffix(b"\r\n\r\n"))?;
+    let is_blank_line = |bytes: &[u8]| bytes.ends_with(b"\n\n") || bytes == b"\n\r\n";
+    let before = events.windows(3).rposition(is_blank_line);
+    Some(&events[before.map_or(0, |at| at + 3)..])
+}
+
+fn builder(
+    options: HttpOptions,
+    network: &OutboundNetwork,
+) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
         .user_agent(concat!("rehearsal/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(options.connect_timeout)
         .redirect(reqwest::redirect::Policy::none()) // a 3xx is classified
@@ -349,7 +393,13 @@ fn builder(options: HttpOptions) -> reqwest::ClientBuilder {
         .no_zstd()
         .no_proxy() // ignores the environment
         .pool_idle_timeout(Duration::from_secs(30));
-    if options.allow_private_urls { builder } else { builder.dns_resolver(PublicResolver) }
+    if let Some(proxy) = network.reqwest_proxy()? {
+        builder = builder.proxy(proxy);
+    }
+    if !options.allow_private_urls {
+        builder = builder.dns_resolver(PublicResolver::with_proxy(network.clone()));
+    }
+    Ok(builder)
 }
 
 fn send_error(error: reqwest::Error) -> TransportError {
@@ -377,4 +427,31 @@ pub(super) fn root_cause(error: &reqwest::Error) -> String {
         cause = inner;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_end_of_stream;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::done("data: {\"a\":1}\n\ndata: [DONE]\n\n", true)]
+    #[case::done_with_carriage_returns("data: {\"a\":1}\r\n\r\ndata: [DONE]\r\n\r\n", true)]
+    #[case::message("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", true)]
+    #[case::message_without_name("data: {}\n\ndata: {\"type\": \"message_stop\"}\n\n", true)]
+    #[case::response("data: {}\n\nevent: response.completed\ndata: {\"x\":1}\n\n", true)]
+    #[case::incomplete("data: {\"type\":\"response.incomplete\",\"response\":{}}\n\n", true)]
+    #[case::not_complete("data: {}\n\nevent: response.completed\ndata: {\"x\":1}\n", false)]
+    #[case::in_a_text(
+        "data: {\"type\":\"x\",\"delta\":\"\\\"type\\\":\\\"message_stop\\\"\"}\n\n",
+        false
+    )]
+    #[case::earlier("data: [DONE]\n\ndata: {}\n\n", false)]
+    #[case::nothing("", false)]
+    fn end_of_stream(#[case] body: &str, #[case] ends: bool) {
+        assert_eq!(is_end_of_stream(body.as_bytes()), ends);
+        let long =
+            format!("data: {{\"type\":\"response.failed\",\"x\":\"{}\"}}\n\n", "y".repeat(9000));
+        assert!(is_end_of_stream(long.as_bytes()));
+    }
 }

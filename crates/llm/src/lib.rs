@@ -19,6 +19,7 @@ pub mod http_agent;
 #[cfg(test)]
 mod mock_provider_tests;
 mod model_list;
+pub mod network;
 pub mod openai;
 mod openai_wire;
 #[cfg(test)]
@@ -46,5 +47,6 @@ pub use llm_types::{
     CallError, Cause, ChatReply, ChatRequest, Decision, Endpoint, HttpCall, HttpCallKind,
     HttpReply, LoggedResponse, Message, OutputSchema, Progress, Provider, ResponseLog, ToolSpec,
 };
+pub use network::OutboundNetwork;
 pub use outbound::Outbound;
 pub use over_http::outbound_over_http;

@@ -1,6 +1,6 @@
 //! The outbound path over real providers, as the server uses it.
 
-use crate::{Connector, HttpClient, HttpOptions, Learned, Outbound, Provider};
+use crate::{Connector, HttpClient, HttpOptions, Learned, Outbound, OutboundNetwork, Provider};
 use clock::{SharedClock, SteadyClock};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub fn outbound_over_http(
     clock: &SharedClock,
     allow_private_urls: bool,
+    network: &OutboundNetwork,
     demo: Arc<dyn Provider>,
     learned: Learned,
     seed: u64,
@@ -22,7 +23,7 @@ pub fn outbound_over_http(
     // set back or the machine was suspended.
     let clock: SharedClock = Arc::new(SteadyClock::starting_from(clock.as_ref()));
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
-    let http = HttpClient::new(options, clock.clone())
+    let http = HttpClient::with_network(options, clock.clone(), network)
         .map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
     let provider = Arc::new(Connector::with_learned(http, demo, learned));
     Ok(Arc::new(Outbound::new(provider, clock, SmallRng::seed_from_u64(seed))))

@@ -3,9 +3,12 @@
 //! allows them.
 //!
 //! The addresses are checked when the connection is dialed, so a name that resolves
-//! differently the second time is rejected too. Redirects are never followed, proxies are
-//! never used.
+//! differently the second time is rejected too. Redirects are never followed.
+//!
+//! The operator's proxy resolves names by itself. Of a call through it, the address in the
+//! URL and local names are checked here, and the proxy has to refuse private addresses.
 
+use super::network::OutboundNetwork;
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -136,14 +139,24 @@ pub async fn addresses(
     Ok(keep_public(host, found)?)
 }
 
-/// The system's resolver, restricted to public addresses.
-#[derive(Clone, Copy, Debug)]
-pub struct PublicResolver;
+/// The system's resolver, restricted to public addresses, except for the proxy itself.
+#[derive(Clone, Debug, Default)]
+pub struct PublicResolver {
+    network: OutboundNetwork,
+}
+
+impl PublicResolver {
+    #[must_use]
+    pub fn with_proxy(network: OutboundNetwork) -> Self {
+        Self { network }
+    }
+}
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        let is_proxy = self.network.is_proxy_host(name.as_str());
         Box::pin(async move {
-            let addrs: Addrs = Box::new(addresses(name.as_str(), 0, false).await?.into_iter());
+            let addrs: Addrs = Box::new(addresses(name.as_str(), 0, is_proxy).await?.into_iter());
             Ok(addrs)
         })
     }
@@ -206,7 +219,7 @@ mod tests {
         assert!(refused.is_err_and(|why| why.contains("localhost")));
         assert_eq!(check_base_url("http://localhost:1234/v1", true).await, Ok(()));
         let name = "localhost".parse().expect("a name");
-        assert!(PublicResolver.resolve(name).await.is_err());
+        assert!(PublicResolver::default().resolve(name).await.is_err());
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Settings from flags and environment variables. All invalid settings are reported at
 //! once.
 
+mod network;
 mod providers;
 mod secret_key;
 #[cfg(test)]
 mod tests;
 mod values;
 
+pub use network::NetworkArgs;
 pub use providers::{ProviderArgs, ServerWide};
 pub use secret_key::SecretKey;
 pub use values::duration;
@@ -79,6 +81,9 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     pub providers: ProviderArgs,
+
+    #[command(flatten)]
+    pub network: NetworkArgs,
 
     #[command(flatten)]
     pub log: LogArgs,
@@ -229,6 +234,7 @@ impl ServeArgs {
         let zero = timeouts.iter().filter(|(timeout, _)| timeout.is_zero());
         conflicts.extend(zero.map(|(_, name)| format!("{name} must be greater than zero.")));
         conflicts.extend(self.providers.check());
+        conflicts.extend(self.network.check());
         if let Some(url) = &self.data.database_url
             && !url.starts_with("sqlite:")
         {

@@ -4,7 +4,7 @@ use super::{OPTIONS, PROTOCOLS, env, http, rig_with};
 use crate::http::HttpOptions;
 use crate::openai::OpenAi;
 use crate::testing::chat_request;
-use crate::{Learned, outbound_over_http};
+use crate::{Learned, OutboundNetwork, outbound_over_http};
 use clock::{Clock, SharedClock};
 use domain::{ConnectionKind, ErrorKind, Timestamp, UserId};
 use llm_types::{Decision, Provider};
@@ -65,6 +65,7 @@ async fn suspension_ignores_clock_that_is_set_back() {
     let outbound = outbound_over_http(
         &clock,
         true,
+        &OutboundNetwork::default(),
         Arc::new(OpenAi::new(http(OPTIONS))),
         Learned::default(),
         1,

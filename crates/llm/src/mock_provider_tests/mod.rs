@@ -4,6 +4,7 @@ mod authentication;
 mod broken;
 mod errors;
 mod forms;
+mod network;
 mod providers;
 mod rate_limits;
 mod responses;

@@ -14,6 +14,7 @@ use domain::{
     ConnectionTest, ErrorKind,
 };
 use exchange::{error_response, request_line, shown_answer};
+use llm::OutboundNetwork;
 use llm::outbound::{Call, CallHooks, CallLimits, CallOrder, NoHooks, Outbound};
 use llm::private_urls::{self, ForbiddenAddress};
 use llm::{CallError, Cause, ChatReply, ChatRequest, Endpoint};
@@ -35,6 +36,8 @@ pub struct OutboundAccess {
     pub outbound: Arc<Outbound>,
     /// Whether private networks may be called.
     pub allow_private_urls: bool,
+    /// The proxy that calls go through.
+    pub network: OutboundNetwork,
 }
 
 #[async_trait]
@@ -102,7 +105,7 @@ impl ProviderAccess for OutboundAccess {
     }
 
     async fn check_reachable(&self, base_url: &str) -> Result<(), String> {
-        check_reachable(base_url, self.allow_private_urls).await
+        check_reachable(base_url, self.allow_private_urls, &self.network).await
     }
 
     fn breaker(&self, caller: &Caller, id: ConnectionId) -> Breaker {
@@ -201,10 +204,19 @@ impl AttemptRecorder {
 /// Whether the address of a URL accepts connections. The name is resolved once
 /// and only addresses that a call may dial are dialed, so that users cannot probe
 /// private networks.
-async fn check_reachable(base_url: &str, allow_private: bool) -> Result<(), String> {
+///
+/// Through a proxy, the address of the proxy is dialed.
+async fn check_reachable(
+    base_url: &str,
+    allow_private: bool,
+    network: &OutboundNetwork,
+) -> Result<(), String> {
     let url = reqwest::Url::parse(base_url).map_err(|_| "has no usable base URL".to_owned())?;
     let host = url.host_str().ok_or("has no usable base URL")?.trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
+    let proxy = network.proxy_of(&url);
+    let allow_private = allow_private || proxy.is_some();
+    let (host, port) = proxy.unwrap_or((host, port));
     let dial = async {
         let addrs = private_urls::addresses(&host, port, allow_private).await;
         let addrs = addrs.map_err(|error| match error.downcast_ref::<ForbiddenAddress>() {

@@ -41,7 +41,8 @@ async fn circuit_is_visible_to_its_user_and_ends_by_test_or_edit() {
     let provider = Arc::new(KeyCheckingProvider(Mutex::new(false)));
     let rng = rand::rngs::SmallRng::seed_from_u64(1);
     let outbound = Arc::new(Outbound::new(provider.clone(), Arc::new(SystemClock), rng));
-    let provider_access = OutboundAccess { outbound, allow_private_urls: true };
+    let provider_access =
+        OutboundAccess { outbound, allow_private_urls: true, network: OutboundNetwork::default() };
     let (anna, ben, at) = (caller(1), caller(2), endpoint("http://x"));
     let id = at.connection_id;
     let suspend = async || {
@@ -95,7 +96,7 @@ impl Provider for NoTools {
 fn access(provider: NoTools) -> OutboundAccess {
     let rng = rand::rngs::SmallRng::seed_from_u64(1);
     let outbound = Arc::new(Outbound::new(Arc::new(provider), Arc::new(SystemClock), rng));
-    OutboundAccess { outbound, allow_private_urls: true }
+    OutboundAccess { outbound, allow_private_urls: true, network: OutboundNetwork::default() }
 }
 
 #[tokio::test]
@@ -148,7 +149,8 @@ async fn unsent_request_is_not_shown() {
     }
     let rng = rand::rngs::SmallRng::seed_from_u64(1);
     let outbound = Arc::new(Outbound::new(Arc::new(Full), Arc::new(SystemClock), rng));
-    let provider_access = OutboundAccess { outbound, allow_private_urls: true };
+    let provider_access =
+        OutboundAccess { outbound, allow_private_urls: true, network: OutboundNetwork::default() };
     let sent = provider_access.test(&caller(1), endpoint("http://x"), None).await;
     assert!(sent.request.starts_with("POST "), "{sent:?}");
     let unsent = provider_access.test(&caller(1), endpoint("http://x"), None).await;
@@ -166,9 +168,9 @@ async fn test_dials_only_addresses_that_calls_may_dial() {
     // As a literal address and behind a name.
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("http://{host}:{port}/v1");
-        assert_eq!(check_reachable(&url, true).await, Ok(()));
+        assert_eq!(check_reachable(&url, true, &direct()).await, Ok(()));
         listener.accept().await.unwrap();
-        let refused = check_reachable(&url, false).await.unwrap_err();
+        let refused = check_reachable(&url, false, &direct()).await.unwrap_err();
         assert!(refused.contains("private network"), "{refused}");
     }
     // A connection in the backlog would be accepted first.
@@ -176,6 +178,26 @@ async fn test_dials_only_addresses_that_calls_may_dial() {
     let (_, first) = listener.accept().await.unwrap();
     assert_eq!(first, own.local_addr().unwrap(), "no connection was dialed");
     drop(listener);
-    let closed = check_reachable(&format!("http://127.0.0.1:{port}"), true).await.unwrap_err();
+    let closed =
+        check_reachable(&format!("http://127.0.0.1:{port}"), true, &direct()).await.unwrap_err();
     assert!(closed.contains("accepts no connections"), "{closed}");
+}
+
+fn direct() -> OutboundNetwork {
+    OutboundNetwork::default()
+}
+
+#[tokio::test]
+async fn address_behind_a_proxy_is_not_dialed_but_the_proxy_is() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let port = proxy.local_addr().expect("an address").port();
+    let url = format!("http://user:secret@127.0.0.1:{port}");
+    let network = direct().with_proxy(&url, "10.0.0.0/8").expect("a proxy");
+    let unknown = "https://provider.example/v1";
+    assert_eq!(check_reachable(unknown, false, &network).await, Ok(()));
+    let refused = check_reachable("http://10.0.0.1/v1", false, &network).await;
+    assert!(refused.is_err_and(|why| why.contains("private")), "it is called directly");
+    drop(proxy);
+    let closed = check_reachable(unknown, false, &network).await.expect_err("no proxy");
+    assert!(closed.contains(&format!("127.0.0.1:{port}")) && !closed.contains("secret"));
 }

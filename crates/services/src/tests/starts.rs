@@ -21,7 +21,7 @@ use domain::{
 use futures::FutureExt;
 use llm::outbound::{Call, CallLimits, CallOrder, NoHooks, Outbound};
 use llm::testing::{chat_request, reply};
-use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, Provider};
+use llm::{CallError, ChatReply, ChatRequest, Decision, Endpoint, OutboundNetwork, Provider};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use serde_json::json;
@@ -89,7 +89,11 @@ pub(super) async fn fixture() -> Fixture {
     let store = Arc::new(store);
     let queue: SharedQueue = store.clone();
     let endpoints = Endpoints::new(store.clone(), Arc::new(Secrets::new(&[7; 32])), Vec::new());
-    let provider_access = OutboundAccess { outbound: outbound.clone(), allow_private_urls: true };
+    let provider_access = OutboundAccess {
+        outbound: outbound.clone(),
+        allow_private_urls: true,
+        network: OutboundNetwork::default(),
+    };
     let provider_access = Arc::new(provider_access);
     let catalog = Arc::new(Catalog::new(store.clone(), shared.clone(), endpoints, provider_access));
     let suites = Suites {
