@@ -1,16 +1,17 @@
 //! A scenario from a conversation that a person had with an agent.
 
+use domain::template::escape;
 use domain::{Draft, END_CONVERSATION, Mode, Speaker, ToolCall, Turn, limits};
 use serde_json::{Value, json};
 
 /// A scripted scenario: the user repeats the messages, and each tool call is answered as it
-/// was in the conversation. The answers of the agent are left out, because they need not be
+/// was in the conversation. Braces in messages and results begin no variables. The answers of the agent are left out, because they need not be
 /// good.
 #[must_use]
 pub fn scenario_of_conversation(agent: &str, turns: &[Turn]) -> Draft {
     let said = turns.iter().filter(|turn| turn.speaker == Speaker::User);
     let flow: Vec<Value> =
-        said.map(|turn| json!({"speaker": "user", "message": turn.message})).collect();
+        said.map(|turn| json!({"speaker": "user", "message": escape(&turn.message)})).collect();
     let name: String = format!("Chat with {agent}").chars().take(limits::NAME).collect();
     Draft(json!({
         "name": name,
@@ -35,9 +36,9 @@ fn mocks(turns: &[Turn]) -> Vec<Value> {
         let Some(call) = call.filter(|call| call.name != END_CONVERSATION) else { continue };
         let result = serde_json::from_str(&turn.message)
             .unwrap_or_else(|_| Value::String(turn.message.clone()));
-        let mut mock = json!({"tool": call.name, "result": result});
+        let mut mock = json!({"tool": call.name, "result": escaped(result)});
         if call.arguments.as_object().is_some_and(|arguments| !arguments.is_empty()) {
-            mock["when"] = call.arguments.clone();
+            mock["when"] = escaped(call.arguments.clone());
         }
         if mocks.len() < limits::ITEMS && !mocks.contains(&mock) {
             mocks.push(mock);
@@ -46,9 +47,19 @@ fn mocks(turns: &[Turn]) -> Vec<Value> {
     mocks
 }
 
+fn escaped(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(escape(&text)),
+        Value::Array(list) => list.into_iter().map(escaped).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, escaped(value))).collect(),
+        plain => plain,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::scenario_of_conversation;
+    use domain::variables::Variables;
     use domain::{ScenarioSpec, Speaker, Timestamp, ToolCall, ToolResult, Turn};
     use serde_json::json;
 
@@ -64,6 +75,23 @@ mod tests {
         let (call_id, name) = (call_id.to_owned(), name.to_owned());
         let tool = ToolResult { call_id, name, is_error, mocked: false, reported: false };
         Turn { tool: Some(tool), ..turn(Speaker::Tool, message) }
+    }
+
+    #[test]
+    fn braces_of_a_conversation_are_no_variables() {
+        let turns = [
+            turn(Speaker::User, "What is {{name}}?"),
+            Turn {
+                tool_calls: vec![call("1", "find", json!({"q": "{{a}}"}))],
+                ..turn(Speaker::Agent, "")
+            },
+            result("1", "find", "{\"text\": [\"{{b}}\"]}", false),
+        ];
+        let spec = ScenarioSpec::parse(&scenario_of_conversation("Desk", &turns)).expect("valid");
+        let filled = spec.filled(&Variables::new(None)).expect("no variables");
+        assert_eq!(filled.conversation_flow[0].message, "What is {{name}}?");
+        assert_eq!(filled.tool_mocks[0].result, Some(json!({"text": ["{{b}}"]})));
+        assert_eq!(filled.tool_mocks[0].when, json!({"q": "{{a}}"}).as_object().cloned());
     }
 
     #[test]

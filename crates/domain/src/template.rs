@@ -73,6 +73,23 @@ pub fn split<'a>(text: &'a str) -> Vec<Part<'a>> {
     parts
 }
 
+/// The text with its braces escaped, so that it is filled in as it is.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(open) = rest.find("{{") {
+        let before = &rest[..open];
+        let backslashes = before.len() - before.trim_end_matches('\\').len();
+        escaped.push_str(before);
+        escaped.push_str(&"\\".repeat(backslashes + 1));
+        escaped.push_str("{{");
+        rest = &rest[open + 2..];
+    }
+    escaped.push_str(rest);
+    escaped
+}
+
 /// What is wrong with an invalid part, as a continuation of a field's path.
 #[must_use]
 pub fn invalid_part(part: &str) -> String {
@@ -124,6 +141,17 @@ mod tests {
     fn names_have_a_grammar(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(is_name(text), expected);
         assert!(!is_name(&"a".repeat(MAX_NAME + 1)) && is_name(&"a".repeat(MAX_NAME)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn escaped_text_reads_as_itself(text in r"[{}\\a. ]{0,12}") {
+            let parts = split(&escape(&text)).into_iter().map(|part| match part {
+                Text(text) => text.to_owned(),
+                other => format!("not a text: {other:?}"),
+            }).collect::<String>();
+            proptest::prop_assert_eq!(parts, text);
+        }
     }
 
     #[test]

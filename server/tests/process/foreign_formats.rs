@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 const EMAIL: &str = "definitions@example.org";
 
 /// The variables of the definitions that have no default.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 15] = [
+    "age",
+    "tall",
     "caller",
     "patient_name",
     "pharmacy_name",

@@ -105,6 +105,34 @@ async fn chat_is_refused_without_message_and_for_other_users() {
 }
 
 #[tokio::test]
+async fn agent_that_begins_has_said_its_first_message() {
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let mut draft = agent("Desk", fixture.server_wide);
+    draft.0["begin_message"] = "Good day on {{today}}!".into();
+    let id = it.create_agent(anna, &draft).await.unwrap().id;
+    fixture.provider_access.reply_with([says("Yes."), says("Bye.")]);
+    let chat = it.answer(anna, id, Vec::new(), "Open?", None).await.unwrap();
+    assert_eq!(speakers(&chat.turns), [Speaker::Agent, Speaker::User, Speaker::Agent]);
+    let first = &chat.turns[0].message;
+    assert!(first.starts_with("Good day on 20") && !first.contains('{'), "{first}");
+    let chat = it.answer(anna, id, chat.turns, "Thanks", None).await.unwrap();
+    assert_eq!(chat.turns.len(), 5, "it is said once");
+}
+
+#[tokio::test]
+async fn variable_that_needs_a_test_profile_is_reported() {
+    let fixture = fixture().await;
+    let (it, anna) = (&fixture.catalog, &fixture.anna);
+    let mut draft = agent("Desk", fixture.server_wide);
+    draft.0["system_prompt"] = "Help {{customer.name}}.".into();
+    let id = it.create_agent(anna, &draft).await.unwrap().id;
+    let error = it.answer(anna, id, Vec::new(), "Hello", None).await.unwrap_err();
+    assert_eq!((error.code.status(), error.problems[0].path.as_str()), (422, "system_prompt"));
+    assert!(error.problems[0].message.starts_with("uses {{customer.name}}"), "{error:?}");
+}
+
+#[tokio::test]
 async fn one_answer_at_a_time_per_user() {
     let fixture = fixture().await;
     let (it, anna) = (&fixture.catalog, &fixture.anna);

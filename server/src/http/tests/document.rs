@@ -20,7 +20,7 @@ fn operations(id: &str) -> Vec<(String, String)> {
 }
 
 /// The routes that API clients rely on.
-const DOCUMENTED_ROUTES: [(&str, &str); 41] = [
+const DOCUMENTED_ROUTES: [(&str, &str); 52] = [
     ("GET", "/agents"),
     ("POST", "/agents"),
     ("GET", "/agents/{id}"),
@@ -37,6 +37,12 @@ const DOCUMENTED_ROUTES: [(&str, &str); 41] = [
     ("GET", "/scenarios/{id}/revisions"),
     ("POST", "/scenarios/validate"),
     ("GET", "/scenarios/export"),
+    ("GET", "/profiles"),
+    ("POST", "/profiles"),
+    ("GET", "/profiles/export"),
+    ("GET", "/profiles/{id}"),
+    ("PUT", "/profiles/{id}"),
+    ("DELETE", "/profiles/{id}"),
     ("POST", "/import"),
     ("GET", "/connections"),
     ("POST", "/connections"),
@@ -56,6 +62,11 @@ const DOCUMENTED_ROUTES: [(&str, &str); 41] = [
     ("POST", "/suites/{id}/cancel"),
     ("POST", "/suites/{id}/rerun"),
     ("GET", "/suites/{id}/events"),
+    ("GET", "/suites/{id}/report.csv"),
+    ("GET", "/suites/{id}/report.html"),
+    ("GET", "/suites/{id}/report.json"),
+    ("GET", "/suites/{id}/report.md"),
+    ("GET", "/suites/{id}/report.xml"),
     ("POST", "/runs"),
     ("GET", "/runs"),
     ("GET", "/runs/{id}"),

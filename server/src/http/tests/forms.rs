@@ -47,21 +47,21 @@ async fn saving_an_agent_redirects_to_its_page_or_next() {
 async fn secret_variables_are_not_kept_with_a_form() {
     let server = TestServer::new();
     let body = "name=P&variables[0][name]=a&variables[0][value]=shown&variables[0][secret]=false\
-        &variables[1][name]=b&variables[1][value]=hidden&variables[1][secret]=false\
+        &variables[1][name]=b&variables[1][value]=zz-secret&variables[1][secret]=false\
         &variables[1][secret]=true";
     // Rejected, changed by a button, and posted without a session.
     post(&server, "/forms/profiles", body).await;
     post(&server, "/forms/profiles", &format!("{body}&_action=add:variables")).await;
     let anonymous = server.send(TestRequest::form("/forms/profiles", body)).await;
     assert_eq!(anonymous.status, StatusCode::UNAUTHORIZED);
-    assert!(anonymous.text.contains("shown") && !anonymous.text.contains("hidden"));
+    assert!(anonymous.text.contains("shown") && !anonymous.text.contains("zz-secret"));
     let stored = server.fake.saved_forms.lock();
     assert_eq!(stored[0].problems[0].path, "variables[0].value");
     assert_eq!(stored[1].draft.text("variables[2].secret"), "false", "a new variable is public");
     for form in stored.iter() {
         assert_eq!(form.draft.text("variables[0].value"), "shown");
         assert_eq!(form.draft.text("variables[1].name"), "b");
-        assert!(!form.draft.0.to_string().contains("hidden"), "{:?}", form.draft);
+        assert!(!form.draft.0.to_string().contains("zz-secret"), "{:?}", form.draft);
     }
 }
 
