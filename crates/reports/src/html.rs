@@ -9,7 +9,7 @@ use crate::style::STYLE;
 use crate::text::{duration, interval, percent, plural, printable};
 use crate::writer::WriteReport;
 use crate::{Outcome, Report, ScenarioSummary};
-use domain::{Basis, Evaluation, Item, Run, RunStatus, Turn};
+use domain::{Basis, Evaluation, Item, ItemKind, Run, RunStatus, Turn};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::io;
 
@@ -128,7 +128,7 @@ fn scenario_row(scenario: &ScenarioSummary) -> Markup {
         tr {
             th scope="row" dir="auto" { (printable(&scenario.scenario.name)) }
             td.num { (outcome.passed) " of " (outcome.judged) }
-            td { (bar(outcome)) " " (percent(outcome.pass_rate)) }
+            td.rate { (bar(outcome)) " " (percent(outcome.pass_rate)) }
             td.num { (interval(outcome.interval)) }
             td.num {
                 @if let Some(all) = scenario.pass_hat_k.last() {
@@ -238,7 +238,9 @@ fn item_entry(item: &Item, turns: &[Turn], index: usize) -> Markup {
             span class={ "chip " (tone) } { (icon) " " (word) } " "
             span.hint { (item.kind.label()) ": " }
             span dir="auto" { (printable(&item.text)) }
-            @if item.required { " " span.tag { "required" } }
+            @if item.required && item.kind != ItemKind::FailureCondition {
+                " " span.tag { "required" }
+            }
             @if item.basis == Some(Basis::Absence) && item.met.is_some() {
                 " " span.tag { (Basis::Absence.label()) }
             }

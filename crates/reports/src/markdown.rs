@@ -24,9 +24,26 @@ const MAX_REASONS: usize = 20;
 #[derive(Default)]
 pub(crate) struct MarkdownReport {
     latencies: AgentLatencies,
-    /// The lines of the runs that did not pass.
-    reasons: Vec<String>,
+    failed: Lines,
+    /// Runs without a verdict.
+    others: Lines,
+}
+
+/// The lines of the first runs of a kind.
+#[derive(Default)]
+struct Lines {
+    listed: Vec<String>,
     unlisted: usize,
+}
+
+impl Lines {
+    fn add(&mut self, line: impl FnOnce() -> String) {
+        if self.listed.len() < MAX_REASONS {
+            self.listed.push(line());
+        } else {
+            self.unlisted += 1;
+        }
+    }
 }
 
 /// Text that Markdown shows as it is. Names of users and numbers of issues neither notify
@@ -136,14 +153,17 @@ impl WriteReport for MarkdownReport {
         self.latencies.add(run);
         let is_relevant = !matches!(run.status, RunStatus::Pending | RunStatus::Running);
         let Some(reason) = reason(run).filter(|_| is_relevant) else { return Ok(()) };
-        if self.reasons.len() == MAX_REASONS {
-            self.unlisted += 1;
-            return Ok(());
+        let line = || {
+            let name = link(&escape(&report.run_name(run), MAX_NAME), report.run_url(run.id));
+            let (icon, status) = (status_icon(run.status), run.status.label());
+            format!("- {icon} {status}: {name}: {}\n", escape(&reason, MAX_REASON))
+        };
+        let is_failure = run.status == RunStatus::Failed;
+        if is_failure {
+            self.failed.add(line)
+        } else {
+            self.others.add(line)
         }
-        let name = link(&escape(&report.run_name(run), MAX_NAME), report.run_url(run.id));
-        let (icon, status) = (status_icon(run.status), run.status.label());
-        let reason = escape(&reason, MAX_REASON);
-        self.reasons.push(format!("- {icon} {status}: {name}: {reason}\n"));
         Ok(())
     }
 
@@ -168,18 +188,21 @@ impl WriteReport for MarkdownReport {
         if listed < scenarios.len() {
             let _ = writeln!(text, "\nand {} more scenarios", scenarios.len() - listed);
         }
-        if !self.reasons.is_empty() {
-            text.push_str("\n**Runs that did not pass**\n\n");
-        }
-        for reason in std::mem::take(&mut self.reasons) {
-            if text.len() + reason.len() > MAX_BYTES - 200 {
-                self.unlisted += 1;
+        // Failures first: they say something about the agent.
+        let lines = self.failed.listed.drain(..).chain(self.others.listed.drain(..));
+        let mut unlisted = self.failed.unlisted + self.others.unlisted;
+        for (index, line) in lines.enumerate() {
+            if index == 0 {
+                text.push_str("\n**Runs that did not pass**\n\n");
+            }
+            if index >= MAX_REASONS || text.len() + line.len() > MAX_BYTES - 200 {
+                unlisted += 1;
             } else {
-                text.push_str(&reason);
+                text.push_str(&line);
             }
         }
-        if self.unlisted > 0 {
-            let _ = writeln!(text, "- and {}", plural(self.unlisted, "more run"));
+        if unlisted > 0 {
+            let _ = writeln!(text, "- and {}", plural(unlisted, "more run"));
         }
         if let Some(latency) = self.latencies.percentiles() {
             let [p50, p95, p99] = [latency.p50, latency.p95, latency.p99].map(duration);

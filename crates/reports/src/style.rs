@@ -23,6 +23,7 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: 6px 8px;
   border-bottom: 1px solid var(--line) }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+td.rate { white-space: nowrap }
 .chip { font-weight: 600; white-space: nowrap }
 .passed { color: var(--passed) } .failed { color: var(--failed) } .error { color: var(--error) }
 .inconclusive { color: var(--inconclusive) } .running { color: var(--running) }

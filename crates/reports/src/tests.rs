@@ -208,6 +208,16 @@ fn markdown_of_many_failures_fits_into_a_comment() {
 }
 
 #[test]
+fn markdown_lists_failures_before_errors() {
+    let mut statuses = vec![RunStatus::Error; 30];
+    statuses.push(RunStatus::Failed);
+    let markdown = render(&statuses, "S", Format::Markdown);
+    let lines: Vec<_> = markdown.lines().filter(|line| line.starts_with("- ")).collect();
+    assert!(lines[0].starts_with("- ✕ Failed: ") && lines[1].starts_with("- ⚠ Error: "));
+    assert_eq!((lines.len(), *lines.last().unwrap()), (21, "- and 11 more runs"));
+}
+
+#[test]
 fn statistics_exclude_what_was_not_judged_and_say_why() {
     use RunStatus::{Cancelled, Error, Failed, Passed};
     let report = report(&[Passed, Failed, Passed, Error, Cancelled, Error], "S");

@@ -40,7 +40,7 @@ async fn every_format_has_the_results_of_a_suite() {
 
     let (kind, xml) = report(&user, &suite, "xml").await;
     assert_eq!(kind, "application/xml");
-    assert!(xml.contains(r#"tests="6" failures="2" errors="2" skipped="0""#), "{xml}");
+    assert!(xml.contains(r#"tests="6" failures="2" errors="2" time="#), "{xml}");
     assert!(xml.contains("name=\"&lt;Fails&gt; &amp; &quot;says&quot; =1+1 (repeat 2)\""), "{xml}");
     assert!(xml.contains("unheard-of phrase") && xml.contains("type=\"incompatible\""), "{xml}");
 
