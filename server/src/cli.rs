@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::config::{DataArgs, LogArgs, ProviderArgs, ServeArgs};
+use crate::suite_run::RunArgs;
 use clap::{Args, Parser, Subcommand};
 use domain::limits;
 use std::path::PathBuf;
@@ -23,6 +24,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Import agents and scenarios from files
     Import(Box<ImportArgs>),
+    /// Run scenarios on a server, wait for the results, and exit with 0 if enough passed
+    Run(Box<RunArgs>),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -150,6 +153,12 @@ mod tests {
     #[case("import a.md --connection Mine --model m", true)]
     #[case("import a.json --dry-run", true)]
     #[case("import", false)]
+    #[case("run --server https://a.example/ --token t --agent A --scenarios all", true)]
+    #[case("run --server http://[::1]:3000 --token t --agent A --scenarios tag=ci", true)]
+    #[case("run --server a.example --token t --agent A --scenarios all", false)]
+    #[case("run --server https://u:p@a.example --token t --agent A --scenarios all", false)]
+    #[case("run --server https://a.example --token t --agent A", false)]
+    #[case("run --server https://a.example --token t --agent A --scenarios all --repeats 0", false)]
     #[case("", false)]
     fn commands_are_parsed(#[case] line: &str, #[case] valid: bool) {
         let args = std::iter::once("rehearsal").chain(line.split_whitespace());

@@ -18,16 +18,18 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use store_sqlite::SqliteStore;
 use tokio::time::{Instant, sleep};
 
-/// Runs a command.
+/// Runs a command and returns the exit status of one that succeeded.
 ///
 /// # Errors
 /// A message that says what failed and what to do.
-pub async fn run(cli: Cli) -> Result<(), String> {
-    match cli.command {
+pub async fn run(cli: Cli) -> Result<ExitCode, String> {
+    let result = match cli.command {
+        Command::Run(args) => return Ok(crate::suite_run::run(&args).await.into()),
         Command::Serve(args) => {
             init_log(&args.log);
             std::panic::set_hook(Box::new(log_panic));
@@ -51,7 +53,8 @@ pub async fn run(cli: Cli) -> Result<(), String> {
             }
         },
         Command::Import(args) => import(*args).await,
-    }
+    };
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn init_log(args: &LogArgs) {

@@ -14,3 +14,4 @@ mod readiness;
 pub mod serve;
 mod shutdown;
 pub mod site;
+pub mod suite_run;

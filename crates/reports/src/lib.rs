@@ -27,5 +27,5 @@ pub use format::Format;
 pub use report::Report;
 pub use run_details::reason;
 pub use summary::{Excluded, Outcome, ScenarioSummary, Summary};
-pub use text::single_line;
+pub use text::{interval as interval_text, percent as percent_text, single_line};
 pub use writer::ReportWriter;

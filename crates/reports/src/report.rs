@@ -74,8 +74,10 @@ impl Report {
         }
     }
 
-    /// Like [`Report::scenario_name`], with the number of the repeat if there are several.
-    pub(crate) fn run_name(&self, run: &Run) -> String {
+    /// The name of a run's scenario, unique within the suite, with the number of the repeat
+    /// if there are several.
+    #[must_use]
+    pub fn run_name(&self, run: &Run) -> String {
         let name = self.scenario_name(run);
         if self.suite.repeats > 1 || run.repetition > 1 {
             format!("{name} (repeat {})", run.repetition)

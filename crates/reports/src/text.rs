@@ -42,7 +42,8 @@ pub(crate) fn shorten(text: &str, max: usize) -> Cow<'_, str> {
 }
 
 /// `67 %`, or `–` without a value. Only what is exactly 1 or 0 is shown as 100 % or 0 %.
-pub(crate) fn percent(rate: Option<f64>) -> String {
+#[must_use]
+pub fn percent(rate: Option<f64>) -> String {
     match rate {
         None => "–".to_owned(),
         Some(rate) if rate > 0.0 && rate < 0.01 => "<1 %".to_owned(),
@@ -52,7 +53,8 @@ pub(crate) fn percent(rate: Option<f64>) -> String {
 }
 
 /// `48–94 %`, or `–` without a value.
-pub(crate) fn interval(interval: Option<(f64, f64)>) -> String {
+#[must_use]
+pub fn interval(interval: Option<(f64, f64)>) -> String {
     interval.map_or_else(
         || "–".to_owned(),
         |(low, high)| format!("{:.0}–{:.0} %", low * 100.0, high * 100.0),

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod api_contract;
+mod ci_examples;
 mod deployed_agents;
 mod foreign_formats;
 mod idempotency;
@@ -20,6 +21,7 @@ mod reports;
 mod shutdown;
 mod single_engine;
 mod stuck_threads;
+mod suite_run;
 mod test_profiles;
 
 use fault_injection::{Binary, TestServer};
