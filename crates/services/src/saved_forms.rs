@@ -14,11 +14,18 @@ const MAX_ANONYMOUS_FORM_BYTES: usize = 16 * 1024;
 /// Fields that are never stored, at any depth.
 const NEVER: [&str; 5] = ["password", "api_key", "key", "token", "secret"];
 
-/// Removes secrets.
+/// Removes secrets. A flag, such as whether a variable is secret, is none.
 fn redact(value: &mut Value) {
+    let is_flag = |value: &Value| match value {
+        Value::Bool(_) => true,
+        Value::String(text) => text == "true" || text == "false",
+        _ => false,
+    };
     match value {
         Value::Object(map) => {
-            map.retain(|name, _| !NEVER.contains(&name.to_ascii_lowercase().as_str()));
+            map.retain(|name, value| {
+                !NEVER.contains(&name.to_ascii_lowercase().as_str()) || is_flag(value)
+            });
             map.values_mut().for_each(redact);
         }
         Value::Array(entries) => entries.iter_mut().for_each(redact),
@@ -62,5 +69,22 @@ impl SavedFormService for SavedForms {
         let body = self.store.saved_form(space, id, self.clock.now()).await.or_app_error()?;
         let body = body.ok_or_else(|| AppError::not_found("form"))?;
         serde_json::from_str(&body).map_err(|error| internal(&error, "read a stored form"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redact;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_removed_at_any_depth_and_flags_stay() {
+        let mut form = json!({"api_key": "k", "Token": "t", "variables": [
+            {"name": "a", "secret": "true"}, {"name": "b", "secret": false}, {"secret": "s3cr3t"},
+            {"key": {"a": 1}}]});
+        redact(&mut form);
+        let expected = json!({"variables": [{"name": "a", "secret": "true"},
+            {"name": "b", "secret": false}, {}, {}]});
+        assert_eq!(form, expected);
     }
 }
