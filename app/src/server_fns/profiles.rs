@@ -1,6 +1,8 @@
 //! Test profiles.
 
-use crate::domain::{Draft, Profile, ProfileRef};
+#[cfg(feature = "ssr")]
+use crate::domain::Profile;
+use crate::domain::{Draft, ProfileRef};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 use crate::services::SavedForm;

@@ -82,7 +82,7 @@ test("unsaved agent is tried and a click on a value sets a pointer", async ({ pa
   await page.locator("#http-session-mode").selectOption("server");
   await page.locator("#http-session-id-at").fill("/id");
   await page.locator("#http-session-start-path").fill("/start");
-  await page.getByLabel("Message").fill("Hello");
+  await page.getByRole("textbox", { name: "Message" }).fill("Hello");
   await page.getByRole("button", { name: "Send message" }).click();
 
   await expect(page.getByRole("alert")).toContainText("/reply");
@@ -105,7 +105,7 @@ test("unsaved agent is tried and a click on a value sets a pointer", async ({ pa
 
   // The saved agent answers in a chat, which becomes a scenario.
   await page.getByRole("link", { name: "Try it" }).click();
-  await page.getByLabel("Message").fill("When?");
+  await page.getByRole("textbox", { name: "Message" }).fill("When?");
   await page.getByRole("button", { name: "Send" }).click();
   const turns = page.getByRole("region", { name: "Conversation" }).getByRole("article");
   await expect(turns).toHaveCount(2);
