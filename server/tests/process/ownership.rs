@@ -124,6 +124,7 @@ fn body_for(
         ("PUT", "/connections/{id}") => {
             Some(json!({"name": "x", "kind": "openai", "base_url": "http://127.0.0.1:1"}))
         }
+        ("PUT", "/connections/{id}/prices") => Some(json!({"prices": []})),
         ("POST", "/suites/{id}/rerun") => Some(json!({"which": "all"})),
         _ => None,
     }
