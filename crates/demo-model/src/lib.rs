@@ -60,9 +60,9 @@ impl Provider for DemoModel {
     async fn complete(&self, _: &Endpoint, request: &ChatRequest) -> Result<ChatReply, CallError> {
         let reply = answer(request);
         tokio::time::sleep(latency(request, &reply).mul_f64(self.latency_factor)).await;
-        let input_chars: usize = request.messages.iter().map(length).sum();
-        let tokens = |characters: usize| u64::try_from(characters.div_ceil(4)).unwrap_or(u64::MAX);
-        let usage = (tokens(input_chars + request.system.len()), tokens(reply.text.len()).max(1));
+        let input_bytes: usize = request.messages.iter().map(length).sum();
+        let tokens = |bytes: usize| u64::try_from(bytes.div_ceil(4)).unwrap_or(u64::MAX);
+        let usage = (tokens(input_bytes + request.system.len()), tokens(reply.text.len()).max(1));
         Ok(assemble(reply.text, reply.calls, FinishReason::Stop, usage))
     }
 }

@@ -20,7 +20,7 @@ pub fn outbound_over_http(
     seed: u64,
 ) -> Result<Arc<Outbound>, String> {
     // Waits end at a point in time, which must not move when the system clock is
-    // set back or the machine was suspended.
+    // set back or the machine was paused.
     let clock: SharedClock = Arc::new(SteadyClock::starting_from(clock.as_ref()));
     let options = HttpOptions { allow_private_urls, ..HttpOptions::default() };
     let http = HttpClient::with_network(options, clock.clone(), network)

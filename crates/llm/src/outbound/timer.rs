@@ -4,7 +4,7 @@ use domain::Timestamp;
 use std::time::Duration;
 
 /// The maximum sleep before the clock is read again: the clock advances while the
-/// machine is suspended, and timers do not.
+/// machine is paused, and timers do not.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where calls pass one by one, the time of the next one says little about those

@@ -80,9 +80,10 @@ async fn session_of_this_browser_is_marked() {
     let elsewhere = sign_in(&server, PASSWORD).await.expect("a second session");
     let marked = async |cookie: &str| {
         let page = server.page(cookie, "/settings/account").await;
-        // What is before the first row has the button of the page header.
-        let rows = page.split("<tr>").skip(1);
-        let rows: Vec<&str> = rows.filter(|row| row.contains("Sign out")).collect();
+        // What follows the last row contains the data of the page.
+        let rows = page.split("<tr>").filter_map(|row| Some(row.split_once("</tr>")?.0));
+        let is_session = |row: &&str| row.contains("data-label=\"Signed in\"");
+        let rows: Vec<&str> = rows.filter(is_session).collect();
         assert_eq!(rows.len(), 2, "{page}");
         let marked: Vec<_> = rows.into_iter().filter(|row| row.contains("this browser")).collect();
         assert_eq!(marked.len(), 1, "{page}");

@@ -85,6 +85,18 @@ fn openapi_document_contains_all_documented_routes() {
     assert_eq!(response, expected);
 }
 
+/// Generated clients name their types after the schemas, whatever the types are called here.
+#[test]
+fn schemas_keep_their_names() {
+    let document = serde_json::to_value(crate::http::api::document()).expect("a document");
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    for name in
+        ["Page_Agent", "Page_Run", "Page_Suite", "TextItem", "Incompatibility", "ToolResult"]
+    {
+        assert!(schemas.contains_key(name), "{name} is not among {:?}", schemas.keys());
+    }
+}
+
 #[tokio::test]
 async fn every_operation_requires_authentication() {
     let server = TestServer::new();
