@@ -140,7 +140,7 @@ pub fn run_name(run: &Run, repeats: bool) -> String {
     if repeats { format!("{name} #{}", run.repetition) } else { name.clone() }
 }
 
-/// `7 of 9 judged, 1 error: rate limited, 1 cancelled`. Errors do not count as
+/// `7 of 9 judged, 1 error: rate limited, 1 canceled`. Errors do not count as
 /// failures.
 #[must_use]
 pub fn verdict_counts(counts: &Counts, errors: &[ErrorKind]) -> String {
@@ -155,7 +155,7 @@ pub fn verdict_counts(counts: &Counts, errors: &[ErrorKind]) -> String {
         parts.push(format!("{}{colon}{}", plural(counts.error, "error"), kinds.join(", ")));
     }
     for (count, word) in
-        [(counts.cancelled, "cancelled"), (counts.running, "running"), (counts.pending, "queued")]
+        [(counts.cancelled, "canceled"), (counts.running, "running"), (counts.pending, "queued")]
     {
         if count > 0 {
             parts.push(format!("{count} {word}"));
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn verdict_counts_lists_nonzero_counts() {
         let counts = Counts { passed: 5, failed: 2, error: 1, cancelled: 1, ..Counts::default() };
-        assert_eq!(verdict_counts(&counts, &[]), "7 of 9 judged, 1 error, 1 cancelled");
+        assert_eq!(verdict_counts(&counts, &[]), "7 of 9 judged, 1 error, 1 canceled");
         let counts = Counts { inconclusive: 2, pending: 3, ..Counts::default() };
         assert_eq!(verdict_counts(&counts, &[]), "0 of 5 judged, 2 inconclusive, 3 queued");
     }

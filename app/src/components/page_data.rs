@@ -199,7 +199,7 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         _ => view! { <a class="button" href="" rel="external">"Try again"</a> }.into_any(),
     };
     let log_id = error.log_id.clone().map(|id| {
-        view! { <p class="hint">"If this keeps happening, give your administrator this log ID: " <code>{id}</code></p> }
+        view! { <p class="hint">"If this keeps happening, give the operator of this server this log ID: " <code>{id}</code></p> }
     });
     view! {
         <section class="empty">

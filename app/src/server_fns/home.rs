@@ -1,4 +1,4 @@
-//! The overview.
+//! The home page.
 
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "ssr")]
 use super::{HomeQuery, request};
 
-/// The data of the overview.
+/// The data of the home page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HomeData {
     pub dashboard: Dashboard,
@@ -16,7 +16,7 @@ pub struct HomeData {
     pub demo_key: String,
 }
 
-/// The overview.
+/// The home page.
 #[cfg(feature = "ssr")]
 pub(super) async fn home(_: HomeQuery) -> Result<HomeData, AppError> {
     let (services, caller) = (request::services(), request::caller()?);

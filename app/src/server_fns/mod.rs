@@ -86,7 +86,7 @@ queries! {
     Account(AccountQuery { saved_form: Option<String> }) -> accounts::AccountData = accounts::account_form;
     /// Why a form was rejected, for pages that do not contain this form.
     Rejection(RejectionQuery { saved_form: Option<String> }) -> Option<SavedForm> = accounts::rejection;
-    /// The overview.
+    /// The home page.
     Home(HomeQuery {}) -> home::HomeData = home::home;
     /// Agents by name.
     Agents(AgentsQuery { after: Option<String> }) -> ListPage<agents::AgentRow> = agents::agents;

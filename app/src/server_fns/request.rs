@@ -61,7 +61,7 @@ pub(crate) fn past_sign_in() {
     }
 }
 
-/// The page that `next=` names, if it is a path of this site; else the overview.
+/// The page that `next=` names, if it is a path of this site; else the home page.
 fn next_of(query: &str) -> String {
     let next = query.split('&').find_map(|pair| pair.strip_prefix("next="));
     let next = Url::unescape(next.unwrap_or_default());

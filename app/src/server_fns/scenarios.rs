@@ -92,7 +92,7 @@ pub struct ScenarioRow {
     pub is_built_in: bool,
 }
 
-/// The edited or displayed scenario.
+/// The edited or shown scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioHead {
     pub id: ScenarioId,

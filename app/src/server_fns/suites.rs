@@ -107,7 +107,7 @@ pub struct PreflightData {
 pub struct SuiteData {
     /// The suite, and the event number at which it was read.
     pub snapshot: SuiteSnapshot,
-    /// The displayed run with its transcript.
+    /// The followed run with its transcript.
     pub followed: Option<Run>,
     /// The idempotency key of the re-run form.
     pub key: String,
@@ -246,7 +246,7 @@ fn from_draft(draft: &crate::domain::Draft) -> StartParams {
     }
 }
 
-/// A suite with the transcript of the displayed run: the requested one, or else the
+/// A suite with the transcript of the followed run: the requested one, or else the
 /// most interesting one.
 #[cfg(feature = "ssr")]
 pub(super) async fn suite_view(SuiteQuery { id, run }: SuiteQuery) -> Result<SuiteData, AppError> {

@@ -6,7 +6,7 @@
 //! - [`simulated_user_request`] and [`parse_simulated_user`] handle the model that
 //!   plays the user.
 //! - [`answer_call`] and [`refuse_call`] answer tool calls.
-//!   [`simulated_result_request`] and [`parse_simulated_result`] let a model generate
+//!   [`simulated_result_request`] and [`parse_simulated_result`] let a model simulate
 //!   the result.
 //! - [`RunVariables`] are the variables of a run, and [`SecretValues`] keep secret ones out
 //!   of what is stored.

@@ -1,11 +1,9 @@
 //! Requests to the agent's model.
 
 use domain::{AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Speaker, Turn, is_blank};
+use llm_types::reply::EMPTY_MESSAGE;
 use llm_types::{ChatRequest, Message, ToolSpec};
 use serde_json::json;
-
-/// Replaces a blank agent turn, because providers reject empty messages.
-const NO_ANSWER: &str = "(no answer)";
 
 /// Precedes the first message of an agent that speaks first, because providers expect a
 /// message of the user at the beginning.
@@ -48,7 +46,7 @@ fn message(turn: &Turn) -> Message {
         },
         (Speaker::Agent, _) => Message::Assistant {
             text: match (is_blank(&turn.message), turn.tool_calls.is_empty()) {
-                (true, true) => NO_ANSWER.to_owned(),
+                (true, true) => EMPTY_MESSAGE.to_owned(),
                 (true, false) => String::new(),
                 (false, _) => turn.message.clone(),
             },

@@ -65,8 +65,8 @@ fn call_without_mock_is_not_mocked() {
     assert!(!missing.result_of(&call).mocked);
     let spec = scenario(json!({"on_unmocked": "simulate"}));
     assert_eq!(answer_call(&spec, &agent(json!({})), &call), ToolReply::NeedsSimulation);
-    let invented = ToolOutcome::simulated("{}".to_owned());
-    assert!(!invented.mocked && !invented.is_error);
+    let simulated = ToolOutcome::simulated("{}".to_owned());
+    assert!(!simulated.mocked && !simulated.is_error);
 }
 
 #[test]

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 const MAX_TURNS: usize = 4;
 
 /// Phrases of an agent that has fulfilled a request.
-const FULFILLED_PHRASES: [&str; 9] = [
+const FULFILLED_PHRASES: [&str; 10] = [
     "booked",
     "confirmed",
+    "canceled",
     "cancelled",
     "moved your",
     "put you through",

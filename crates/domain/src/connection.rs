@@ -38,7 +38,8 @@ impl ConnectionKind {
     }
 }
 
-/// A connection without its API key.
+/// A connection without its secret: an API key, a password or a client secret, whatever its
+/// scheme needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Connection {
@@ -56,16 +57,16 @@ pub struct Connection {
     /// Query parameters of every request. Values of secret parameters are
     /// [`MASKED_VALUE`](super::MASKED_VALUE).
     pub query: BTreeMap<String, String>,
-    /// Timeout of one call in seconds; `None` for the server's default.
+    /// Timeout of one attempt of a call in seconds; `None` for the server's default.
     pub timeout_seconds: Option<u32>,
     /// The preset that it was made from.
     pub preset: Option<ConnectionPreset>,
     /// The models that the server listed at the last test; empty if it lists none.
     pub models: Vec<String>,
-    /// Whether an API key is stored.
+    /// Whether a secret is stored.
     pub has_key: bool,
-    /// The last four characters of the API key; `None` without a key or if the key is too
-    /// short to reveal them.
+    /// The last four characters of the secret; `None` without one or if it is too short to
+    /// reveal them.
     pub key_last4: Option<String>,
     /// Configured by the server's environment; read-only.
     pub server_wide: bool,
@@ -97,6 +98,7 @@ pub enum BreakerState {
     /// One call probes whether the provider has recovered.
     HalfOpen,
     /// Suspended until a user fixes the cause (API key, quota) or a probe succeeds.
+    // The name in the API is older and kept.
     #[serde(rename = "latched")]
     Suspended,
 }

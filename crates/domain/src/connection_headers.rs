@@ -35,14 +35,15 @@ pub fn is_secret_header(name: &str, value: &str) -> bool {
 /// Removes the values of secret headers or parameters from a field in one of its two forms.
 /// `separator` is the character after a name: `:` in headers, `=` in query parameters.
 pub fn remove_secret_values(pairs: &mut serde_json::Value, separator: char) {
-    replace_values(pairs, separator, "", hides);
+    replace_values(pairs, separator, "", must_be_encrypted);
 }
 
 /// Masks the values of secret headers in the requests of an agent's draft. Values with
 /// variables stay, because they are valid there. The parser refuses a masked value, so it
 /// cannot become the value of a header.
 pub fn mask_request_headers(draft: &mut Draft) {
-    let is_secret = |name: &str, value: &str| !value.contains("{{") && hides(name, value);
+    let is_secret =
+        |name: &str, value: &str| !value.contains("{{") && must_be_encrypted(name, value);
     for request in ["request", "session/start", "session/end"] {
         if let Some(pairs) = draft.0.pointer_mut(&format!("/http/{request}/headers")) {
             replace_values(pairs, ':', MASKED_VALUE, is_secret);
@@ -77,8 +78,8 @@ fn replace_values(
     }
 }
 
-/// Whether a typed value must not be stored unencrypted. The mask is no secret.
-fn hides(name: &str, value: &str) -> bool {
+/// Whether a typed value must be encrypted; false for the mask.
+fn must_be_encrypted(name: &str, value: &str) -> bool {
     value.trim() != MASKED_VALUE && is_secret_header(name.trim(), value.trim())
 }
 

@@ -25,12 +25,12 @@ pub struct ConnectionSpec {
     /// Query parameters of every request. [`MASKED_VALUE`](super::MASKED_VALUE) keeps the
     /// stored value.
     pub query: BTreeMap<String, String>,
-    /// Timeout of one call in seconds; `None` for the server's default.
+    /// Timeout of one attempt of a call in seconds; `None` for the server's default.
     pub timeout_seconds: Option<u32>,
     pub preset: Option<ConnectionPreset>,
     /// A new secret: the key, password or client secret. `None` keeps the stored one.
     pub api_key: Option<String>,
-    /// Whether to delete the stored API key.
+    /// Whether to delete the stored secret.
     #[serde(default)]
     pub remove_key: bool,
 }

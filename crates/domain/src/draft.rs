@@ -93,7 +93,7 @@ fn has_content(value: Option<&Value>) -> bool {
     }
 }
 
-/// Rejected because PostgreSQL cannot store U+0000.
+/// The problem of a text with U+0000. [`replace_nul`](super::text::replace_nul) says why.
 pub(super) const NUL: &str = "must not contain the character U+0000";
 
 /// Checks that JSON can be stored unchanged and parsed again.

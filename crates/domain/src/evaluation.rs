@@ -18,7 +18,7 @@ string_enum! {
         /// No verdict; `error` has the reason.
         Error = "error" / "Error",
         /// A user canceled the evaluation.
-        Cancelled = "cancelled" / "Cancelled",
+        Cancelled = "cancelled" / "Canceled",
     }
 }
 
@@ -98,8 +98,8 @@ pub struct Check {
     pub check: String,
     /// Whether the check passed.
     pub ok: bool,
-    /// Whether the check was given up because the texts are too large. It is then not `ok`,
-    /// and it does not fail the run.
+    /// Whether the texts are too large to be searched within the budget, so that the rule was
+    /// not decided. The check is then not `ok`, and it does not fail the run.
     #[serde(default)]
     pub undecided: bool,
     /// Where the check was decided, or what was missing.
@@ -142,7 +142,8 @@ pub struct Evaluation {
     /// The first of two replies, unmodified. What it answered well still counts.
     #[serde(default)]
     pub earlier_reply: Option<String>,
-    /// What was left out of the requests to the judge, because its server rejects it.
+    /// What was left out of the requests to the judge or changed in them, because its server
+    /// rejects it.
     #[serde(default)]
     pub adjustments: Vec<String>,
     /// Latency of the judge call, in milliseconds.

@@ -163,7 +163,7 @@ pub mod limits {
     pub const IMPORT_NOTES: usize = 200;
     /// Maximum length of a user name, client ID, scope or token URL, in characters.
     pub const CREDENTIAL_FIELD: usize = 1000;
-    /// Maximum timeout of one call that a connection may set, in seconds.
+    /// Maximum timeout of one attempt of a call that a connection may set, in seconds.
     pub const CALL_SECONDS: u32 = 600;
     /// Maximum size of a request body, in bytes.
     pub const BODY: usize = 8 * 1024 * 1024;

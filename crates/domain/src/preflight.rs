@@ -30,6 +30,7 @@ pub struct ConnectionWarning {
     pub message: String,
     /// Whether the problem prevents the start; if so, `problems` contains it too.
     /// Otherwise runs start and wait or retry.
+    // The name in the API is older and kept.
     #[serde(rename = "stops")]
     pub prevents_start: bool,
     /// When the next call is allowed, if known.
@@ -40,6 +41,7 @@ pub struct ConnectionWarning {
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Preflight {
     /// Number of runs that would be created.
+    // The name in the API is older and kept.
     #[serde(rename = "jobs")]
     pub runs: u32,
     /// Number of selected scenarios.
@@ -58,6 +60,7 @@ pub struct Preflight {
     #[serde(default)]
     pub connections: Vec<ConnectionWarning>,
     /// Upper bound of model calls.
+    // The name in the API is older and kept.
     #[serde(rename = "expected_calls")]
     pub max_model_calls: u32,
     /// Expected duration, derived from past runs; `None` without past runs.

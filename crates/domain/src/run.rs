@@ -21,7 +21,7 @@ string_enum! {
         /// No verdict because of an error.
         Error = "error" / "Error",
         /// A user canceled the run.
-        Cancelled = "cancelled" / "Cancelled",
+        Cancelled = "cancelled" / "Canceled",
     }
 }
 
@@ -95,7 +95,7 @@ string_enum! {
         OutcomeUnknown = "outcome_unknown" / "outcome unknown",
         /// The endpoint of a deployed agent no longer knows the session.
         SessionLost = "session_lost" / "session lost",
-        CredentialInvalid = "credential_invalid" / "API key rejected",
+        CredentialInvalid = "credential_invalid" / "credentials rejected",
         /// The quota of the provider account is used up.
         QuotaExhausted = "quota_exhausted" / "quota exhausted",
         /// The stored scenario is not valid.
@@ -116,7 +116,9 @@ string_enum! {
 }
 
 impl ErrorKind {
-    /// Whether an unchanged retry can succeed.
+    /// Whether the same run can succeed later without any change by a user. Weaker than
+    /// [`rerun_may_help`](Self::rerun_may_help), which is also true where a user can fix the
+    /// connection or the account first.
     #[must_use]
     pub fn retryable(self) -> bool {
         match self {
@@ -199,7 +201,7 @@ pub struct RunError {
     pub kind: ErrorKind,
     /// A sentence that says what happened and what to do.
     pub message: String,
-    /// Whether an unchanged retry can succeed.
+    /// Whether the same run can succeed later without any change by a user.
     pub retryable: bool,
 }
 
@@ -397,6 +399,7 @@ pub struct Run {
     pub error: Option<RunError>,
     pub end_reason: Option<EndReason>,
     /// Lease epoch: rises with every claim, release and recovery of the run.
+    // The name in the API is older and kept.
     #[serde(rename = "attempt")]
     pub lease_epoch: u32,
     /// Number of recoveries after a crash.

@@ -20,7 +20,7 @@ string_enum! {
         /// Every run is final.
         Finished = "finished" / "Finished",
         /// Every run is final, and a user canceled the suite.
-        Cancelled = "cancelled" / "Cancelled",
+        Cancelled = "cancelled" / "Canceled",
     }
 }
 
@@ -86,7 +86,7 @@ impl Counts {
 }
 
 /// The pass rate of a suite, from 0 to 1. `None` while a run has neither passed nor failed,
-/// and for a cancelled suite: the runs that were judged are no sample of those that were
+/// and for a canceled suite: the runs that were judged are no sample of those that were
 /// planned.
 #[must_use]
 pub fn pass_rate(counts: &Counts, is_cancelled: bool) -> Option<f64> {
@@ -124,7 +124,7 @@ pub struct Suite {
     /// Number of runs by status.
     pub counts: Counts,
     /// passed / total, from 0 to 1; null unless every run passed or failed, and for a
-    /// cancelled suite.
+    /// canceled suite.
     pub pass_rate: Option<f64>,
     /// Number of runs that passed or failed: the denominator of `judged_pass_rate`.
     pub judged: u32,

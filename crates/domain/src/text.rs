@@ -15,7 +15,8 @@ fn is_invisible(c: char) -> bool {
         | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Replaces U+0000 with U+FFFD because PostgreSQL cannot store U+0000.
+/// Replaces U+0000 with U+FFFD. No stored text contains U+0000: SQLite's functions
+/// take it for the end of a text, and PostgreSQL cannot store it.
 #[must_use]
 pub fn replace_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }

@@ -28,9 +28,9 @@ pub struct ToolResult {
     pub name: String,
     /// Whether the result is an error.
     pub is_error: bool,
-    /// False if the call needed a mock and the scenario has none. True also for results
-    /// that need no mock: of rejected calls, of `end_conversation`, and those that the agent
-    /// reported.
+    /// Whether the result needed no simulation and no error for a missing mock: false only
+    /// if the call needed a mock and the scenario has none, so true also for the results of
+    /// rejected calls and of `end_conversation`, and for those that the agent reported.
     pub mocked: bool,
     /// Whether a deployed agent executed the tool itself and reported the result.
     #[serde(default)]
@@ -59,8 +59,8 @@ pub struct Turn {
     pub first_token_ms: Option<u32>,
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
-    /// What was left out of the request for this turn, because the model's server rejects
-    /// it.
+    /// What was left out of the request for this turn or changed in it, because the model's
+    /// server rejects it.
     #[serde(default)]
     pub adjustments: Vec<String>,
     /// Parts of the tokens, as far as the provider reports them.

@@ -31,8 +31,8 @@ use uuid::Uuid;
 
 /// Shorter waits are not stored.
 const MIN_STORED_WAIT: Duration = Duration::from_secs(1);
-/// How often a call checks again: for a free slot of its user, for a heartbeat, and for a
-/// store that keeps the mark of a call.
+/// How often a call checks again whether a slot of its user is free and whether the heartbeat
+/// succeeded, and how often storing an unconfirmed call is retried.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Why a call returned no reply.
@@ -85,20 +85,20 @@ pub(super) struct CallContext<'a> {
     pub(super) max_wait: Duration,
     /// The remaining time of waits for open circuits.
     pub(super) circuit_left: Duration,
-    /// A call to a deployed agent that is stored before it is sent.
-    pub(super) tracked_call: Option<TrackedCall>,
+    /// A call to a deployed agent, which is stored as unconfirmed before it is sent.
+    pub(super) unconfirmed_call: Option<UnconfirmedCall>,
     /// What the tokens of the called model cost; `None` if that is unknown.
     pub(super) price: Option<TokenPrice>,
     pub(super) budget: CallBudget,
 }
 
-/// A call whose sending is stored, so that after a crash it is known that the agent may
-/// have acted on it.
+/// A call that is stored as unconfirmed before it is sent, so that after a crash it is known
+/// that the agent may have acted on it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct TrackedCall {
+pub(super) struct UnconfirmedCall {
     pub(super) id: Uuid,
-    /// Whether an attempt may be repeated although it may have been executed. If not, a
-    /// call that waits after an attempt was certainly not executed.
+    /// Whether the request may be sent twice. If not, a call that waits for a retry was
+    /// certainly not executed.
     pub(super) is_repeatable: bool,
 }
 
@@ -168,8 +168,12 @@ impl CallContext<'_> {
         request: &ChatRequest,
         is_in_flight: &AtomicBool,
     ) -> CallOutcome<CallInterrupted> {
-        let (call_slot, is_marked) = (Mutex::new(None), AtomicBool::new(false));
-        let hooks = RunHooks { context: self, call_slot, is_marked, is_in_flight };
+        let hooks = CallerHooks {
+            context: self,
+            call_slot: Mutex::new(None),
+            is_stored_as_unconfirmed: AtomicBool::new(false),
+            is_in_flight,
+        };
         hooks.acquire_call_slot().await;
         let limits = CallLimits {
             // The adapter of deployed agents limits its attempts by itself.
@@ -185,7 +189,7 @@ impl CallContext<'_> {
             user_id: self.user_id,
             order: self.order,
             is_manual_probe: false,
-            resolver: &StoredEndpoint { context: self, connection },
+            resolver: &StoreEndpointResolver { context: self, connection },
             request,
             limits,
             hooks: &hooks,
@@ -213,7 +217,7 @@ impl CallContext<'_> {
         let Some(lease) = self.lease.of_run() else { return false };
         let shared = self.shared.clone();
         let stored = async move { shared.queue.commit(&lease, change, shared.clock.now()).await };
-        self.is_stored(tokio::spawn(stored.in_current_span()).await).await
+        self.stored_or_stop(tokio::spawn(stored.in_current_span()).await).await
     }
 
     /// Stores that the caller waits for a call slot of this server, or no longer.
@@ -228,18 +232,18 @@ impl CallContext<'_> {
                     let now = shared.clock.now();
                     shared.queue.store_rejudge_wait(id, lease_epoch, waits, now).await
                 };
-                self.is_stored(tokio::spawn(stored.in_current_span()).await).await;
+                self.stored_or_stop(tokio::spawn(stored.in_current_span()).await).await;
             }
         }
     }
 
-    /// Whether a wait was stored. If the lease is lost, it never returns.
-    async fn is_stored<T>(&self, stored: Result<StoreResult<T>, JoinError>) -> bool {
+    /// Whether a change was stored. If the lease is lost, the run stops, and this never returns.
+    async fn stored_or_stop<T>(&self, stored: Result<StoreResult<T>, JoinError>) -> bool {
         match stored {
             Ok(Ok(_)) => return true,
             Ok(Err(StoreError::LeaseLost)) => self.stop_without_lease().await,
-            Ok(Err(error)) => tracing::debug!(%error, "a wait was not stored"),
-            Err(error) => tracing::error!(%error, "storing a wait failed"),
+            Ok(Err(error)) => tracing::debug!(%error, "a change was not stored"),
+            Err(error) => tracing::error!(%error, "storing a change failed"),
         }
         false
     }
@@ -263,13 +267,13 @@ fn failed(error: CallInterrupted) -> CallOutcome<CallInterrupted> {
 }
 
 /// Reads the endpoint of a connection from the store at each attempt.
-struct StoredEndpoint<'a> {
+struct StoreEndpointResolver<'a> {
     context: &'a CallContext<'a>,
     connection: ConnectionId,
 }
 
 #[async_trait]
-impl EndpointResolver for StoredEndpoint<'_> {
+impl EndpointResolver for StoreEndpointResolver<'_> {
     type Error = CallInterrupted;
 
     fn connection_id(&self) -> ConnectionId {
@@ -301,16 +305,16 @@ impl EndpointResolver for StoredEndpoint<'_> {
 }
 
 /// Releases the call slot and the user's slot while a call waits, and acquires them again.
-struct RunHooks<'a> {
+struct CallerHooks<'a> {
     context: &'a CallContext<'a>,
     call_slot: Mutex<Option<CallSlot>>,
-    /// Whether the tracked call is stored as sent.
-    is_marked: AtomicBool,
+    /// Whether the call is stored as unconfirmed.
+    is_stored_as_unconfirmed: AtomicBool,
     /// Whether an attempt may be with the provider.
     is_in_flight: &'a AtomicBool,
 }
 
-impl RunHooks<'_> {
+impl CallerHooks<'_> {
     /// Waits for a call slot of this server, however long that takes: the wait is not
     /// counted, and the deadline of the run moves by the time that it is stored.
     async fn acquire_call_slot(&self) {
@@ -329,14 +333,14 @@ impl RunHooks<'_> {
         *self.call_slot.lock() = Some(slot);
     }
 
-    /// Stores that the tracked call is sent now. Waits until that is stored.
-    async fn mark_sent(&self) {
-        let Some(call) = self.context.tracked_call else { return };
-        while !self.is_marked.load(Ordering::Relaxed) {
+    /// Stores the call as unconfirmed before it is sent. Waits until that is stored.
+    async fn store_as_unconfirmed(&self) {
+        let Some(call) = self.context.unconfirmed_call else { return };
+        while !self.is_stored_as_unconfirmed.load(Ordering::Relaxed) {
             let change =
                 RunChange { unconfirmed_call: Some(Some(call.id)), ..RunChange::default() };
             if self.context.store(change).await {
-                self.is_marked.store(true, Ordering::Relaxed);
+                self.is_stored_as_unconfirmed.store(true, Ordering::Relaxed);
             } else {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
@@ -345,13 +349,13 @@ impl RunHooks<'_> {
 }
 
 #[async_trait]
-impl CallHooks for RunHooks<'_> {
+impl CallHooks for CallerHooks<'_> {
     async fn waiting(&self, waiting: Waiting) {
         self.is_in_flight.store(false, Ordering::Relaxed);
         drop(self.call_slot.lock().take());
-        let tracked = self.context.tracked_call.filter(|call| !call.is_repeatable);
-        let unconfirmed_call = tracked.map(|_| {
-            self.is_marked.store(false, Ordering::Relaxed);
+        let not_executed = self.context.unconfirmed_call.filter(|call| !call.is_repeatable);
+        let unconfirmed_call = not_executed.map(|_| {
+            self.is_stored_as_unconfirmed.store(false, Ordering::Relaxed);
             None
         });
         let change = RunChange {
@@ -402,7 +406,7 @@ impl CallHooks for RunHooks<'_> {
         {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        self.mark_sent().await;
+        self.store_as_unconfirmed().await;
         self.is_in_flight.store(true, Ordering::Relaxed);
     }
 }

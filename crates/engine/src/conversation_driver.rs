@@ -18,7 +18,7 @@ use std::time::Duration;
 use store::rows::{CallDone, Intent, Role};
 use store::transition::RunChange;
 
-/// How often a simulated user or an invented tool result is requested until the
+/// How often a simulated user or a simulated tool result is requested until the
 /// reply can be parsed.
 const TRIES: u32 = 3;
 
@@ -103,7 +103,7 @@ fn truncated(change: RunChange, model: &str, whose: &str) -> RunInterrupted {
     RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
 }
 
-/// The end of a run whose simulated user (or invented tool result) was cut off at the limit.
+/// The end of a run whose simulated user (or simulated tool result) was cut off at the limit.
 fn cut_off_user(change: RunChange, reply: &str) -> RunInterrupted {
     if is_blank(reply) {
         let whose = "the simulated user in the settings";
@@ -151,7 +151,7 @@ fn with_usage(turn: Turn, reply: &ChatReply) -> Turn {
     }
 }
 
-/// Replaces U+0000 in the texts of a call, because the database cannot search it.
+/// Replaces U+0000 in the texts of a call; [`replace_nul`] says why.
 fn without_nul(call: ToolCall) -> ToolCall {
     let arguments =
         serde_json::from_str(&call.arguments.to_string().replace("\\u0000", "\u{FFFD}"));
@@ -252,7 +252,7 @@ pub(super) async fn needs_simulation(run: &ActiveRun, calls: &[ToolCall]) -> boo
     }
 }
 
-/// Answers open tool calls: mocked ones together, an invented one by itself.
+/// Answers open tool calls: mocked ones together, a simulated one by itself.
 pub(super) async fn answer(
     run: &mut ActiveRun,
     calls: &[ToolCall],
@@ -272,7 +272,7 @@ pub(super) async fn answer(
             // What is answered so far is stored first: the intent of the
             // model's call goes with it.
             ToolReply::NeedsSimulation if !change.turns.is_empty() => break,
-            ToolReply::NeedsSimulation => return invent(run, call).await,
+            ToolReply::NeedsSimulation => return simulate_result(run, call).await,
         }
     }
     Ok(change)
@@ -296,7 +296,10 @@ async fn wait(
     }
 }
 
-async fn invent(run: &mut ActiveRun, call: &ToolCall) -> Result<RunChange, RunInterrupted> {
+async fn simulate_result(
+    run: &mut ActiveRun,
+    call: &ToolCall,
+) -> Result<RunChange, RunInterrupted> {
     let user = &run.row.model_snapshot.simulated_user;
     let (scenario, agent) = (&run.scenario, &run.agent);
     let request = simulated_result_request(scenario, agent, &run.transcript, call, &user.model)

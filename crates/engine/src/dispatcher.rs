@@ -20,7 +20,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     while !shared.closing.is_cancelled() {
         // Together, so that the store commits both claims in one transaction.
         let (runs, rejudges) = tokio::join!(claim_runs(&shared), claim_rejudges(&shared));
-        // Fewer are all that may start now.
+        // If fewer were claimed, no more may start now.
         if runs.max(rejudges) < BATCH as usize {
             tokio::select! {
                 () = shared.wake.notified() => {}

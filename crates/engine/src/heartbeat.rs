@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// After this time without a heartbeat another worker may soon hold the leases of this
 /// process, so it stops its runs.
-const GIVE_UP: Duration = Duration::from_secs(20);
+const STOP_RUNS_AFTER: Duration = Duration::from_secs(20);
 
 /// Sends heartbeats until the shutdown begins.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -43,7 +43,7 @@ async fn send(shared: &Shared, leaked: &mut HashSet<Uuid>) {
             let unavailable = matches!(error, StoreError::Unavailable(_));
             shared.store_unavailable.store(unavailable, Ordering::Relaxed);
             tracing::warn!(%error, silent_s = silent.as_secs(), "heartbeat failed");
-            if silent >= GIVE_UP {
+            if silent >= STOP_RUNS_AFTER {
                 shared.registry.stop_all(Stop::Lost);
             }
         }

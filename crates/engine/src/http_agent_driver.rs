@@ -5,7 +5,7 @@
 //! before it is sent; a run that finds an unconfirmed call repeats it with the same
 //! idempotency key, or ends if the endpoint does not promise to execute it once.
 
-use super::calling::TrackedCall;
+use super::calling::UnconfirmedCall;
 use super::run_steps::{ActiveRun, RunInterrupted};
 use domain::http_agent::{HttpAgent, SessionMode};
 use domain::{ErrorKind, RunError, Turn};
@@ -51,15 +51,16 @@ pub(super) async fn send_message(run: &mut ActiveRun) -> Result<RunChange, RunIn
     }
     let intent = run.intent.as_ref().map(|intent| intent.id).unwrap_or_default();
     let id = run.row.unconfirmed_call.unwrap_or(intent);
-    let call = message_request(&agent, &context(run, &sent_transcript(run), &id.to_string()));
+    let call =
+        message_request(&agent, &template_context(run, &sent_transcript(run), &id.to_string()));
     let is_repeatable = call.is_repeatable();
-    let tracked_call = Some(TrackedCall { id, is_repeatable });
-    let context = super::calling::CallContext { tracked_call, ..run.call_context(false) };
+    let unconfirmed_call = Some(UnconfirmedCall { id, is_repeatable });
+    let call_context = super::calling::CallContext { unconfirmed_call, ..run.call_context(false) };
     let connection = run.row.model_snapshot.agent.connection_id;
-    match run.call_in(&context, connection, &request(run, call)).await {
+    match run.call_in(&call_context, connection, &request(run, call)).await {
         Ok((reply, change)) => Ok(answered(run, reply, change)),
-        // Whatever failed finally, the message was not executed, or the run ends for that. Only
-        // a budget may drop a call that the agent acts on.
+        // Either the message was not executed, or the error is `outcome_unknown`. Only a budget
+        // may drop a call that the agent acts on.
         Err(RunInterrupted::CallError(error, mut change))
             if !is_repeatable && error.kind != ErrorKind::BudgetExhausted =>
         {
@@ -75,7 +76,8 @@ async fn start_session(
     run: &ActiveRun,
     agent: &Arc<HttpAgent>,
 ) -> Result<RunChange, RunInterrupted> {
-    let Some(call) = start_request(agent, &context(run, &sent_transcript(run), &run.call_id()))
+    let Some(call) =
+        start_request(agent, &template_context(run, &sent_transcript(run), &run.call_id()))
     else {
         return Ok(RunChange::default());
     };
@@ -92,7 +94,8 @@ async fn start_session(
 /// matter to the run.
 pub(super) async fn end_session(run: &ActiveRun) -> Result<RunChange, RunInterrupted> {
     let agent = deployed(run)?;
-    let Some(call) = end_request(&agent, &context(run, &sent_transcript(run), &run.call_id()))
+    let Some(call) =
+        end_request(&agent, &template_context(run, &sent_transcript(run), &run.call_id()))
     else {
         return Ok(RunChange::default());
     };
@@ -113,7 +116,7 @@ pub(super) async fn end_session(run: &ActiveRun) -> Result<RunChange, RunInterru
 fn deployed(run: &ActiveRun) -> Result<Arc<HttpAgent>, RunInterrupted> {
     let http = run.agent.http.as_deref().cloned().map(Arc::new);
     http.ok_or_else(|| {
-        let message = "The agent has no part http.";
+        let message = "The agent has no endpoint: its part `http` is missing.";
         RunInterrupted::Error(RunError::new(ErrorKind::InvalidAgent, message))
     })
 }
@@ -134,7 +137,11 @@ fn sent_transcript(run: &ActiveRun) -> Cow<'_, [Turn]> {
     }
 }
 
-fn context<'a>(run: &'a ActiveRun, transcript: &'a [Turn], call_id: &'a str) -> Context<'a> {
+fn template_context<'a>(
+    run: &'a ActiveRun,
+    transcript: &'a [Turn],
+    call_id: &'a str,
+) -> Context<'a> {
     Context {
         scenario: &run.sent_scenario,
         variables: &run.variables.sent,

@@ -2,7 +2,8 @@
 //!
 //! - `dispatcher`: claims runs and starts their tasks.
 //! - `run_worker`: executes a claimed run; `run_steps`: its loop of steps;
-//!   `conversation_driver` and `judge_driver`: the steps.
+//!   `conversation_driver`, `http_agent_driver` and `judge_driver`: the steps; `judging`: the
+//!   search for quotes on a thread of its own.
 //! - `rejudge_worker`: executes a claimed rejudge.
 //! - `calling`: one model call, with its call slot, its waits and its cancellation.
 //! - `heartbeat`, `reaper`, `gauges`: background tasks for leases and metrics.
@@ -85,13 +86,15 @@ pub struct EngineSettings {
     pub runs_per_user: u32,
     /// The maximum number of concurrent calls of this process.
     pub max_calls: u32,
-    /// The timeout of one attempt.
+    /// The timeout of one attempt of a call: the longest time without data of its answer.
     pub call_timeout: Duration,
-    /// How long a run may wait while a rate limit lets no call through.
+    /// How long one call may wait for a rate limit, counted only while the limit lets no call
+    /// of the connection and model through. The deadlines of runs and rejudges contain this
+    /// time once.
     pub max_wait: Duration,
-    /// How long a run that has begun may wait for open circuits, at most `max_wait`.
+    /// How long a running run may wait for open circuits, at most `max_wait`.
     pub circuit_wait: Duration,
-    /// How long a connection may fail before the runs that have not begun end.
+    /// How long a connection may fail before its pending runs end.
     pub outage_wait: Duration,
     /// What a user may spend per day (UTC), unless the user chose another budget; `None` for
     /// no limit.

@@ -1,5 +1,5 @@
 //! Ends an outage: when the calls of a user to a connection fail for too long, the runs
-//! that have not begun end together, instead of trying one after the other for hours.
+//! that are pending end together, instead of trying one after the other for hours.
 //!
 //! The start of each outage is stored, so that a restart does not prolong it.
 

@@ -186,7 +186,7 @@ fn call_context<'a>(
         active_left: evaluation_allowance(&row.judge).min(left),
         max_wait: shared.settings.max_wait.min(left),
         circuit_left: shared.settings.circuit_wait,
-        tracked_call: None,
+        unconfirmed_call: None,
         price: row.judge.price,
         budget,
     }

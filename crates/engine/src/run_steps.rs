@@ -268,7 +268,7 @@ impl ActiveRun {
             circuit_left: settings
                 .circuit_wait
                 .saturating_sub(Duration::from_millis(self.row.circuit_ms)),
-            tracked_call: None,
+            unconfirmed_call: None,
             price: self.price().copied(),
             budget: self.budget.clone(),
         }

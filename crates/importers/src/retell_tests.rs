@@ -23,7 +23,7 @@ pub(crate) fn scenario(source: Source<'_>) -> Draft {
         "on_unmocked": "simulate",
     });
     source.inferred("category", "The file has no category. It is “support”.");
-    let reason = "A model makes up the results of tools that no mock answers.";
+    let reason = "A model simulates the results of tools that no mock answers.";
     source.inferred("tool_mocks", reason);
     let kind = source.text("type");
     if !["", "simulation", "unit"].contains(&kind.as_str()) {

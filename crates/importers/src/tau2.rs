@@ -114,7 +114,7 @@ fn add_criteria(draft: &mut Map<String, Value>, criteria: Source<'_>, tools: &mu
     draft.insert("on_unmocked".to_owned(), "simulate".into());
     if !calls.is_empty() {
         let reason = "A task does not contain what its tools return. A mock confirms each call \
-                      that changes something; a model makes up the results of all other calls.";
+                      that changes something; a model simulates the results of all other calls.";
         criteria.inferred("actions", reason);
     }
     for (at, part) in basis.iter().enumerate() {

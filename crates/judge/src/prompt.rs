@@ -5,6 +5,7 @@ use domain::{
     AgentSpec, EndReason, EvidenceRule, FinishReason, ItemKind, Mode, ScenarioSpec, Speaker,
     ToolCall, Turn, is_blank,
 };
+use llm_types::reply::EMPTY_MESSAGE;
 use llm_types::{ChatRequest, Message, OutputSchema};
 use serde_json::{Map, Value, json};
 
@@ -62,7 +63,7 @@ pub fn items_of(scenario: &ScenarioSpec) -> Vec<UnjudgedItem> {
         .collect()
 }
 
-const RULES: &str = "\
+const INSTRUCTIONS: &str = "\
 You grade one conversation between an agent and a user. The agent is under test. You answer \
 questions about what the agent did; a program derives the verdict from your answers.
 
@@ -104,7 +105,7 @@ pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
     let count = items_of(case.scenario).len();
     ChatRequest {
         model: model.to_owned(),
-        system: RULES.to_owned(),
+        system: INSTRUCTIONS.to_owned(),
         messages: vec![Message::User(user_text(case))],
         max_tokens: reply_tokens(count),
         output: Some(OutputSchema {
@@ -126,8 +127,7 @@ fn reply_tokens(items: usize) -> u32 {
 #[must_use]
 pub fn second_request(first: &ChatRequest, raw: &str, problem: &str) -> ChatRequest {
     let mut request = first.clone();
-    // Providers reject blank assistant messages.
-    let text = if is_blank(raw) { "(no answer)" } else { raw }.to_owned();
+    let text = if is_blank(raw) { EMPTY_MESSAGE } else { raw }.to_owned();
     request.messages.push(Message::assistant(text));
     request.messages.push(Message::User(format!(
         "This reply could not be used. {problem} Answer the same question again with the complete \

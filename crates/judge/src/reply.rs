@@ -54,7 +54,7 @@ pub(super) struct PartialReply {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawReply {
+struct ReplyJson {
     items: RawItems,
     issues: Option<Vec<String>>,
     recommendations: Option<Vec<String>>,
@@ -130,7 +130,7 @@ pub fn parse_reply(raw: &str, n_items: usize) -> Result<JudgeReply, String> {
 
 /// Parses a reply in which items may be missing.
 pub(super) fn parse_partial(raw: &str, n_items: usize) -> Result<PartialReply, String> {
-    let reply: RawReply = json_reply::parse(raw)?;
+    let reply: ReplyJson = json_reply::parse(raw)?;
     if let Some(score) = reply.score
         && !(0.0..=100.0).contains(&score)
     {

@@ -164,7 +164,8 @@ pub(super) enum Activity {
     Active,
     /// The agent said and did nothing.
     Silent,
-    /// The agent said and did nothing, and the provider cut off at least one of its answers.
+    /// The agent said and did nothing, and at least one of its answers was cut off at
+    /// the token limit, filtered or refused by the provider.
     CutOff,
 }
 

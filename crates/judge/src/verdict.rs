@@ -149,7 +149,7 @@ fn is_failure_condition(item: &Item) -> bool {
     item.kind == ItemKind::FailureCondition
 }
 
-/// The first rule that applies decides the verdict and the summary.
+/// The first case that applies decides the verdict and the summary.
 ///
 /// Where a required item is unsupported (the judge answers it, but its quote is
 /// nowhere), the judge was wrong, which says nothing about the agent. Then only what is

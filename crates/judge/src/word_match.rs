@@ -82,7 +82,8 @@ impl Searchable {
 }
 
 /// Whether a match may begin or end at its character `edge`, next to `neighbor`, which is
-/// next to `beyond`.
+/// next to `beyond`. A match of "28" in "28.5 km" may not end there: its edge is `8`, the neighbor
+/// is `.`, and beyond that is `5`, so the period belongs to a number.
 fn is_boundary(edge: char, neighbor: Option<char>, beyond: Option<char>) -> bool {
     let Some(neighbor) = neighbor else { return true };
     if edge.is_alphabetic() && !has_word_boundaries(edge) {

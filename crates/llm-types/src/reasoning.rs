@@ -1,10 +1,11 @@
 //! Which models reason before they answer, and the token limits that leave room for it.
 
-/// The least output limit of a judge that reasons: its reply has one part per item.
+/// The lowest output limit with which a judge that reasons is called, unless a user chose a
+/// limit; its reply has one part per item.
 pub const JUDGE_FLOOR: u32 = 16_000;
-/// The least output limit of a simulated user that reasons.
+/// The same for a simulated user, and for the simulated results of tools.
 pub const USER_FLOOR: u32 = 4_000;
-/// The least output limit of a connection test whose model reasons.
+/// The same for a connection test.
 pub const TEST_FLOOR: u32 = 1_000;
 
 /// Parts of the names of model families that reason by default. A name of a gateway has a

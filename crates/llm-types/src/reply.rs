@@ -5,7 +5,7 @@ use domain::{FinishReason, TokenParts, ToolCall, limits, replace_nul};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The placeholder for a blank message where a protocol requires text.
+/// The placeholder for a blank message, because providers reject blank ones.
 pub const EMPTY_MESSAGE: &str = "(no answer)";
 
 /// Returns the text, or [`EMPTY_MESSAGE`] if it is blank.

@@ -22,7 +22,7 @@ pub enum Role {
     Judge,
     /// A message, and whether the conversation is over.
     SimulatedUser,
-    /// Any other schema: a generated tool result.
+    /// Any other schema: a simulated tool result.
     ToolResult,
 }
 

@@ -253,7 +253,7 @@ fn item_entry(item: &Item, turns: &[Turn], index: usize) -> Markup {
                         a href={ "#r" (index) "t" (evidence.turn) } { "turn " (evidence.turn) }
                     } @else { "turn " (evidence.turn) }
                     @if evidence.verified { " " span.tag { "✓ verified" } }
-                    @else { " " span.tag { "⚠ not found in this turn" } }
+                    @else { " " span.tag { "⚠ not found in what the agent said" } }
                 }
             }
         }

@@ -89,7 +89,7 @@ fn junit_maps_each_status_to_one_element() {
         messages,
         [
             "Inconclusive: Text",
-            "Cancelled: A user canceled the run.",
+            "Canceled: A user canceled the run.",
             "Queued: The run had not begun yet.",
             "Running: The run was not finished yet.",
         ]
@@ -225,7 +225,7 @@ fn statistics_exclude_what_was_not_judged_and_say_why() {
     assert_eq!((summary.outcome.judged, summary.outcome.passed), (3, 2));
     assert_eq!(
         summary.outcome.exclusions().as_deref(),
-        Some("3 of 6 judged; 3 excluded: 2 rate limited, 1 cancelled")
+        Some("3 of 6 judged; 3 excluded: 2 rate limited, 1 canceled")
     );
     let flaky: Vec<_> = summary.scenarios.iter().map(|scenario| scenario.is_flaky).collect();
     assert_eq!(flaky, [true, false, false]);

@@ -273,7 +273,7 @@ impl Chat<'_> {
         let answer = answer.map_err(|error| crate::internal(&error, "answer a tool call"))?;
         let outcome = match answer {
             ToolReply::Answer(outcome) => outcome,
-            ToolReply::NeedsSimulation => match self.invent(&call).await? {
+            ToolReply::NeedsSimulation => match self.simulate_result(&call).await? {
                 Ok(result) => ToolOutcome::simulated(result),
                 Err(error) => return Ok(Err(error)),
             },
@@ -287,8 +287,8 @@ impl Chat<'_> {
         Turn { tool: Some(outcome.result_of(call)), ..Turn::text(Speaker::Tool, message, at) }
     }
 
-    /// A result that the model for simulated users makes up.
-    async fn invent(&mut self, call: &ToolCall) -> AppResult<Result<String, CallError>> {
+    /// A result that the model for simulated users simulates.
+    async fn simulate_result(&mut self, call: &ToolCall) -> AppResult<Result<String, CallError>> {
         let settings = self.catalog.store.settings(self.caller.space_id).await.or_app_error()?;
         let spec = &self.agent.spec;
         let choice = settings.simulated_user.unwrap_or_else(|| ModelChoice {
@@ -305,7 +305,7 @@ impl Chat<'_> {
         };
         Ok(parse_simulated_result(&reply.text).map_err(|why| {
             let message = format!(
-                "The model that makes up the results of tools did not reply in the required \
+                "The model that simulates the results of tools did not reply in the required \
                  format: {why} Select another model in the settings."
             );
             CallError::new(Decision::GiveUp(ErrorKind::ProviderRejected), message)

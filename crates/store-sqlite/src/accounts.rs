@@ -14,7 +14,7 @@ use store::{StoreError, StoreResult};
 
 /// How long a request waits until the use of its token or session is stored. The
 /// update itself continues without the request.
-pub(super) const NOTE_WAIT: Duration = Duration::from_millis(250);
+pub(super) const LAST_USED_WAIT: Duration = Duration::from_millis(250);
 
 struct RawUser {
     id: Cell<Vec<u8>>,
@@ -243,7 +243,7 @@ impl AccountStore for SqliteStore {
                 sqlx::query!("UPDATE tokens SET last_used_at = ? WHERE id = ?", now.0, id.0);
             let written = self.writer.execute(statement);
             // Requests succeed while the store accepts no changes.
-            if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
+            if let Ok(Err(error)) = tokio::time::timeout(LAST_USED_WAIT, written).await {
                 tracing::warn!(%error, "cannot store the last use of a token");
             }
         }

@@ -61,7 +61,7 @@ async fn corrupt_integer_in_any_column_of_runs_fails_that_run_alone() {
         let (suite_id, ids) = (new.id, [0, 1, 2].map(|i| new.runs[i].id));
         store.create_suite(new).await.unwrap();
 
-        // A pending run fails when it would be claimed.
+        // A pending run ends when it would be claimed.
         corrupt(&store, ids[0], column, value).await;
         let expected = (ids[0].to_string(), column);
         match store.run(ANNA, ids[0]).await {
@@ -78,7 +78,7 @@ async fn corrupt_integer_in_any_column_of_runs_fails_that_run_alone() {
         assert_eq!(claimed_ids, ids[1..], "{case}: the other runs start");
         assert_failed(&store, ids[0], &case).await;
 
-        // A running run fails when its holder uses the lease.
+        // A running run ends when its holder uses the lease.
         corrupt(&store, ids[1], column, value).await;
         if column == "lease_epoch" {
             store.heartbeat(claimed[0].lease_owner.as_ref().unwrap(), T0).await.unwrap();

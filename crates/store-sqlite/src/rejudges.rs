@@ -32,7 +32,7 @@ macro_rules! select_next {
     };
 }
 
-/// Leases the rejudges that start next. Corrupt ones fail, and others
+/// Leases the rejudges that start next. Corrupt ones end as errors, and others
 /// start instead.
 pub(super) async fn claim_rejudges(
     c: &mut SqliteConnection,
@@ -43,10 +43,10 @@ pub(super) async fn claim_rejudges(
     loop {
         let limit = i64::from(claim.most) - claimed.len() as i64;
         let next = select_next!(claim.runs_per_user, limit, deferred);
-        let mut any_failed = false;
+        let mut any_ended = false;
         for evaluation in next.fetch_all(&mut *c).await.db()? {
             let Some(mut row) = read_or_end_as_error(c, &evaluation, claim.now).await? else {
-                any_failed = true;
+                any_ended = true;
                 continue;
             };
             let transition =
@@ -55,14 +55,14 @@ pub(super) async fn claim_rejudges(
             save_evaluation(c, &row).await?;
             claimed.push(row);
         }
-        if !any_failed {
+        if !any_ended {
             return Ok(claimed);
         }
     }
 }
 
 /// The ids of the rejudges that do not start yet, as a JSON list of hex
-/// numbers. Corrupt ones are not among them: they start, and fail.
+/// numbers. Corrupt ones are not among them: they are selected, and end as errors.
 async fn deferred(c: &mut SqliteConnection, claim: &Claim) -> StoreResult<String> {
     let mut unfinished = Vec::new();
     if !claim.admission_limits.is_empty() {
@@ -156,8 +156,8 @@ pub(super) async fn apply_to_rejudge(
     Ok(row)
 }
 
-/// Fails an evaluation if its row cannot be read.
-pub(super) async fn fail_if_corrupt(
+/// Ends an evaluation as an error if its row cannot be read.
+pub(super) async fn end_as_error_if_corrupt(
     c: &mut SqliteConnection,
     id: EvaluationId,
     now: Timestamp,
@@ -166,7 +166,7 @@ pub(super) async fn fail_if_corrupt(
     read_or_end_as_error(c, &evaluation, now).await.map(|_| ())
 }
 
-/// Reads an evaluation. A corrupt one fails, so that it does not hold up others.
+/// Reads an evaluation. A corrupt one ends as an error, so that it does not hold up others.
 async fn read_or_end_as_error(
     c: &mut SqliteConnection,
     evaluation: &RawEvaluation,
@@ -175,13 +175,13 @@ async fn read_or_end_as_error(
     match evaluation.read() {
         Ok(row) => Ok(Some(row)),
         Err(error) => {
-            tracing::error!(evaluation = %evaluation.id, %error, "an evaluation is corrupt and fails");
+            tracing::error!(evaluation = %evaluation.id, %error, "an evaluation is corrupt and ends as an error");
             end_corrupt_evaluation_as_error(c, evaluation, now).await.map(|()| None)
         }
     }
 }
 
-/// Fails an evaluation whose row cannot be read. Replaces the corrupt columns, so
+/// Ends an evaluation whose row cannot be read as an error. Replaces the corrupt columns, so
 /// that pages can show it.
 async fn end_corrupt_evaluation_as_error(
     c: &mut SqliteConnection,

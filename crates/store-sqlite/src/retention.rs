@@ -1,5 +1,8 @@
 //! Retention over SQLite: each step deletes a bounded number of rows in one
 //! transaction.
+//!
+//! The column `events_state` of a suite is 0 while its events are kept, 1 while they are being
+//! deleted (no reader gets them), and 2 when they are gone.
 
 use crate::SqliteStore;
 use crate::retention_catalog::Versioned;

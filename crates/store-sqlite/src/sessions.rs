@@ -4,7 +4,7 @@
 //! sign in. A session is extended at most every 5 minutes.
 
 use super::SqliteStore;
-use super::accounts::NOTE_WAIT;
+use super::accounts::LAST_USED_WAIT;
 use crate::sqlite_error::DbResult;
 use async_trait::async_trait;
 use clock::SharedClock;
@@ -205,7 +205,7 @@ impl SessionStore for SqliteSessions {
         let written = self.store.writer.execute(statement);
         // This only extends a session, because a sign-in creates a new one. Pages
         // work while the store accepts no changes.
-        if let Ok(Err(error)) = tokio::time::timeout(NOTE_WAIT, written).await {
+        if let Ok(Err(error)) = tokio::time::timeout(LAST_USED_WAIT, written).await {
             tracing::warn!(%error, "cannot extend a session");
         }
         Ok(())

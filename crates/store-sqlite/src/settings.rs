@@ -11,7 +11,7 @@ use store::StoreResult;
 use store::catalog::{SAVED_FORM_TTL, SettingStore};
 
 /// The metadata that the readiness check writes.
-const HEARTBEAT: &str = "last_write_check";
+const LAST_WRITE_CHECK: &str = "last_write_check";
 
 /// The maximum number of saved forms of visitors who are not signed in.
 const MAX_ANONYMOUS_FORMS: u32 = 2000;
@@ -132,7 +132,7 @@ impl SettingStore for SqliteStore {
     }
 
     async fn check_writable(&self, now: Timestamp) -> StoreResult<()> {
-        self.put_metadata(HEARTBEAT, &now.0.to_be_bytes()).await
+        self.put_metadata(LAST_WRITE_CHECK, &now.0.to_be_bytes()).await
     }
 
     fn is_failing(&self) -> bool {

@@ -30,7 +30,7 @@ pub struct ConnectionRow {
     pub query: BTreeMap<String, String>,
     /// The secret query parameters with their values, encrypted.
     pub secret_query: Option<Vec<u8>>,
-    /// The timeout of one call; `None` for the server's default.
+    /// The timeout of one attempt of a call; `None` for the server's default.
     pub timeout_seconds: Option<u32>,
     pub preset: Option<ConnectionPreset>,
     /// The models that the server listed at the last test.

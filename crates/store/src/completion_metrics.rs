@@ -30,7 +30,7 @@ fn record_run(run: &Run) {
         suite = %run.suite_id,
         status,
         kind,
-        attempt = run.lease_epoch,
+        lease_epoch = run.lease_epoch,
         recoveries = run.recoveries,
         duration_ms = run.duration_ms,
         "run ended"

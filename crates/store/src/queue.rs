@@ -21,7 +21,7 @@ pub struct Claim {
     pub owner: String,
     /// The limit of active runs of one user.
     pub runs_per_user: u32,
-    /// How long a run may wait for a rate limit; extends the deadline.
+    /// `max_wait` of the engine's settings; extends the deadline.
     pub max_wait: Duration,
     /// The limit of rows in this transaction.
     pub most: u32,

@@ -86,7 +86,7 @@ test("editor with validation errors", async ({ page, visit }) => {
   await expectAccessibleInBothThemes(page);
 });
 
-test("running and cancelled suite", async ({ page }) => {
+test("running and canceled suite", async ({ page }) => {
   await createAccount(page);
   const api = new Api(page.request);
   const scenarios = [await api.scenario("Long", 100), await api.scenario("Longer", 100)];

@@ -28,7 +28,7 @@ test("runs wait for a failing provider, and a button retries it", async ({ page 
     await expect.poll(async () => [await times.count(), (await next()).size]).toEqual([7, 1]);
     await page.getByRole("link", { name: "Details and retry" }).click();
     await page.getByRole("link", { name: "Ours" }).click();
-    await expect(page.getByText(/(5 calls in a row failed|The retry failed too): .*503/)).toBeVisible();
+    await expect(page.getByText(/(5 calls in a row failed|The probe failed too): .*503/)).toBeVisible();
     await expect(page.locator(".circuit .chip")).toHaveText(/Failing|Retrying/);
     await expectAccessible(page);
 

@@ -16,8 +16,8 @@ test("overview and suite list update while a suite runs", async ({ page, context
   await expect(list.locator("tbody .chip").first()).toHaveText(/Running|Queued/);
   await api.post(`/suites/${suite.id}/cancel`, {}, 202);
   await expect(page.getByRole("heading", { name: "Running now" })).toBeHidden();
-  await expect(page.locator("tbody .chip").first()).toHaveText(/Cancelled/);
-  await expect(list.locator("tbody .chip").first()).toHaveText(/Cancelled/);
+  await expect(page.locator("tbody .chip").first()).toHaveText(/Canceled/);
+  await expect(list.locator("tbody .chip").first()).toHaveText(/Canceled/);
 });
 
 test("Back restores the filter that is applied", async ({ page, visit }) => {

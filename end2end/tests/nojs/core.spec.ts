@@ -66,11 +66,11 @@ test("choose scenarios, start a suite and cancel it", async ({ page }) => {
   await expect(page.getByRole("log").getByRole("article").nth(1)).toBeVisible();
   await page.getByRole("button", { name: "Cancel suite" }).click();
   await expect(page.getByText("Cancellation requested. The transcript so far is kept.")).toBeVisible();
-  await expect(page.getByRole("region", { name: "Progress" })).toContainText("2 Cancelled");
+  await expect(page.getByRole("region", { name: "Progress" })).toContainText("2 Canceled");
   const suite = await api.suite(id);
   expect(isFinal(suite.status)).toBe(true);
   await page.locator("table.runs").getByRole("link", { name: "Long one #1", exact: true }).click();
-  await expect(page.locator(".verdict")).toContainText("Cancelled");
+  await expect(page.locator(".verdict")).toContainText("Canceled");
   await expect(page.locator(".transcript .turn").first()).toContainText("Long one, question 1");
 });
 

@@ -41,7 +41,7 @@ test("button never starts another number of runs than it says", async ({ page })
   await page.goto(`/suites/new?agent=${agent}&scenario=${scenario}`);
   await page.getByLabel("Repeats").fill("3");
   await page.getByRole("button", { name: "Run 1 conversation" }).click();
-  await expect(page.getByRole("alert")).toContainText("This would start 3 conversations instead of 1");
+  await expect(page.getByRole("alert")).toContainText("This would run 3 conversations instead of 1");
   expect(await api.suites()).toEqual([]);
   await page.getByRole("button", { name: "Run 3 conversations" }).click();
   await page.waitForURL(/\/suites\/[0-9a-f-]{36}$/);
@@ -71,7 +71,7 @@ test("lists refresh while a suite runs", async ({ page }) => {
     await expect(refresh).toBeAttached();
   }
   await api.post(`/suites/${suite.id}/cancel`, {}, 202);
-  await expect(page.locator("tbody .chip").first()).toHaveText(/Cancelled/);
+  await expect(page.locator("tbody .chip").first()).toHaveText(/Canceled/);
   await expect(refresh).not.toBeAttached();
 });
 

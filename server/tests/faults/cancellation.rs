@@ -44,7 +44,7 @@ async fn cancel_stops_calls_within_a_second_and_keeps_transcripts() {
     let (Setup { provider, server: _server, user, .. }, suite) = hanging_suite().await;
     let (cancelled_at, path) = (Instant::now(), format!("/suites/{suite}"));
     assert_eq!(cancel(&user, &path).await.0, 202);
-    wait_until("the suite is cancelled", Duration::from_secs(1), async || {
+    wait_until("the suite is canceled", Duration::from_secs(1), async || {
         user.get(&path).await["status"] == "cancelled" && in_flight(&provider) == 0
     })
     .await;
@@ -90,7 +90,7 @@ async fn cancelled_run_does_not_affect_other_runs() {
     assert_eq!(cancel(&user, &path).await.0, 202);
     let suite = user.wait_for_suite_within(&suite, Duration::from_secs(5)).await;
     assert_outcomes(&suite, &[("cancelled", 1), ("passed", 2)]);
-    assert_eq!(suite["judged_pass_rate"], 1.0, "a cancelled run does not count as failed");
+    assert_eq!(suite["judged_pass_rate"], 1.0, "a canceled run does not count as failed");
     assert!(suite["pass_rate"].is_null(), "not every run was judged");
     // A run that passed cannot be canceled.
     let passed = runs(&suite)[1].clone();

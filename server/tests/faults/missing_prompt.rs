@@ -53,7 +53,7 @@ async fn refused_start(
 }
 
 #[tokio::test]
-async fn stored_blank_prompt_fails_claims_and_starts() {
+async fn stored_blank_prompt_ends_runs_and_refuses_starts() {
     let Setup { provider, server, user, agent } =
         Setup::start(new_server(), Script::of([Rule::first(1, Action::Hang)])).await;
     let all = user.create_scenarios("S", 4, 1).await;

@@ -97,7 +97,7 @@ async fn info_log_has_ids_and_no_user_content() {
         let line =
             with_message("run ended").into_iter().find(|line| line["fields"]["run"] == run["id"]);
         let fields = &line.expect("one line per run")["fields"];
-        for field in ["status", "attempt", "duration_ms"] {
+        for field in ["status", "lease_epoch", "duration_ms"] {
             assert_eq!(fields[field], run[field], "{field}");
         }
         assert_eq!(fields["kind"], run["error"]["kind"]);

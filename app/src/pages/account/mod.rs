@@ -38,7 +38,7 @@ fn show(data: AccountData, is_sign_up: bool, next: String) -> AnyView {
     if is_sign_up && !sign_up_open {
         return view! {
             {heading("Sign up")}
-            <p>"Sign-up is closed. Ask your administrator to create an account for you with "
+            <p>"Sign-up is closed. Ask the operator of this server to create an account for you with "
                <code>"rehearsal user create"</code> "."</p>
             <p><a href="/sign-in">"Sign in"</a></p>
         }

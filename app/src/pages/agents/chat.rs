@@ -50,7 +50,7 @@ fn show(data: AgentChatData) -> AnyView {
     let hint = if data.is_deployed {
         "Each message calls your agent, which may act on it. Nothing is stored as a run."
     } else {
-        "Each message calls your provider. A model makes up the results of tools. Nothing is stored as a run."
+        "Each message calls your provider. A model simulates the results of tools. Nothing is stored as a run."
     };
     view! {
         <nav class="crumbs" aria-label="Breadcrumb">

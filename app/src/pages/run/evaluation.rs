@@ -98,7 +98,7 @@ fn quote(evidence: &Evidence, turns: &[Turn]) -> AnyView {
     let mark = if evidence.verified {
         view! { <span class="tag">"✓ verified"</span> }.into_any()
     } else {
-        view! { <span class="tag warn">"⚠ not found in this turn"</span> }.into_any()
+        view! { <span class="tag warn">"⚠ not found in what the agent said"</span> }.into_any()
     };
     view! {
         <blockquote class=class>
@@ -153,7 +153,9 @@ fn about(evaluation: &Evaluation) -> AnyView {
     let raw = raw.map(|raw| view! { <pre tabindex="0">{raw}</pre> }).collect_view();
     let adjustments = match evaluation.adjustments.as_slice() {
         [] => String::new(),
-        adjustments => format!("Rejected by the model: {}. ", adjustments.join(", ")),
+        adjustments => {
+            format!("Changed because the model’s server rejects it: {}. ", adjustments.join(", "))
+        }
     };
     view! {
         <details class="raw">

@@ -178,8 +178,8 @@ impl LiveState {
     }
 
     /// Sets the next retry of every run that waits for the provider, so that all rows and
-    /// the notice show the same time. Each run stores the time at which its own wait
-    /// began to be reported, which a later failure moves. Returns the changed runs.
+    /// the notice show the same time. The time that a run stores is that of the next
+    /// retry when its wait began; a failed probe moves the next retry. Returns the changed runs.
     fn set_retry(&mut self, until: Option<Timestamp>) -> BTreeSet<usize> {
         let mut changed = BTreeSet::new();
         for (at, run) in self.runs.iter_mut().enumerate() {

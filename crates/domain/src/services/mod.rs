@@ -43,7 +43,8 @@ pub struct CurrentSession(pub Option<String>);
 /// How a caller proved who they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthMethod {
-    /// With a password, in this session of a browser or on the command line.
+    /// With a password, in a session of a browser. A command of the command line, whose user
+    /// can read the database, has the same rights.
     #[default]
     Password,
     /// With an API token, which may not create further tokens or change the password.

@@ -78,7 +78,7 @@ pub trait ConnectionService: Send + Sync + 'static {
     async fn connections(&self, caller: &Caller) -> AppResult<Vec<Connection>>;
     async fn connection(&self, caller: &Caller, id: ConnectionId) -> AppResult<Connection>;
     async fn create_connection(&self, caller: &Caller, draft: &Draft) -> AppResult<Connection>;
-    /// An empty API key keeps the stored key.
+    /// An empty `api_key` keeps the stored secret.
     async fn update_connection(
         &self,
         caller: &Caller,

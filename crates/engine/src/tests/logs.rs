@@ -39,7 +39,7 @@ async fn each_end_is_one_log_line_without_conversation_text() {
         assert_eq!(fields["suite"], suite.to_string());
         assert_eq!(fields["status"], run.status.as_str());
         assert_eq!(fields["kind"].as_str(), run.error.as_ref().map(|error| error.kind.as_str()));
-        assert_eq!(fields["attempt"], run.lease_epoch);
+        assert_eq!(fields["lease_epoch"], run.lease_epoch);
         assert_eq!(fields["duration_ms"].as_u64(), run.view().duration_ms);
     }
     let suites: Vec<_> = ended(&lines, "suite ended").collect();

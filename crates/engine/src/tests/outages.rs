@@ -1,4 +1,4 @@
-//! An outage ends: runs that have not begun give up together, and a rerun continues.
+//! An outage ends: pending runs give up together, and a rerun continues.
 
 use super::fixture::{Fixture, connection, failure, passing_reply, scripted, user};
 use clock::Clock;

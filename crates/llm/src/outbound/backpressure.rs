@@ -1,7 +1,7 @@
 //! The places at which calls have to wait now, for the engine and the pages.
 
 use super::Outbound;
-use super::timer::reported;
+use super::timer::shown;
 use domain::{BreakerState, ConnectionId, Timestamp, UserId, WaitReason, Waiting};
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl Outbound {
         if let Some((until, true)) = self.breakers.suspension((user, connection), model, now) {
             return Some(Waiting { what: WaitReason::Circuit, until: Some(until) });
         }
-        let until = reported(self.limiter.exhausted(connection, model, now)?, now);
+        let until = shown(self.limiter.exhausted(connection, model, now)?, now);
         Some(Waiting { what: WaitReason::RateLimit, until })
     }
 

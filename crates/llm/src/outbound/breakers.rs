@@ -33,7 +33,7 @@ pub(super) struct Suspended {
     pub(super) connection_id: ConnectionId,
     /// `None` for all models of the connection.
     pub(super) model: Option<String>,
-    /// The time of the next trial call.
+    /// The time of the next probe.
     pub(super) until: Timestamp,
     /// Whether calls are rejected now.
     pub(super) rejects: bool,

@@ -10,7 +10,7 @@ use super::adaptive_concurrency::AdaptiveConcurrency;
 use super::learned_rate::LearnedRate;
 use super::limit_kinds::{KINDS, by_kind, costs, replace_estimate, reports_exhausted_limit};
 use super::refusals::{Evidence, Refusals};
-use super::stop::Stop;
+use super::stop::BucketStop;
 use super::token_estimate::{RequestSize, TokenEstimator};
 use super::window::{Ready, Window};
 use domain::Timestamp;
@@ -37,7 +37,7 @@ pub(super) struct Bucket {
     concurrency: AdaptiveConcurrency,
     rate: LearnedRate,
     refusals: Refusals,
-    stop: Stop,
+    stop: BucketStop,
     /// When a call succeeded last.
     last_success: Option<Timestamp>,
     estimator: TokenEstimator,
@@ -115,7 +115,7 @@ impl Bucket {
     pub(super) fn cancel_unsent(&mut self, number: u64, now: Timestamp) {
         self.in_flight.remove(&number);
         self.rate.cancelled();
-        self.stop.cancelled(number, now);
+        self.stop.ended_undecided(number, now);
         for window in self.windows.iter_mut().flatten() {
             window.ended(number, NOT_SENT, 0, now);
         }
@@ -124,7 +124,7 @@ impl Bucket {
     /// Releases a call that was canceled after it was sent: the provider counts it.
     pub(super) fn cancel_sent(&mut self, number: u64, now: Timestamp) {
         let Some(call) = self.in_flight.remove(&number) else { return };
-        self.stop.cancelled(number, now);
+        self.stop.ended_undecided(number, now);
         for (window, cost) in self.windows.iter_mut().zip(call.cost) {
             if let Some(window) = window {
                 window.ended(number, call.position, cost, now);
@@ -161,7 +161,7 @@ impl Bucket {
                     // It passed the limit, or it says nothing about it.
                     Decision::GiveUp(_) if self.stop.accepted(number) => self.resume(now),
                     Decision::GiveUp(_) => {}
-                    Decision::Retry => self.stop.cancelled(number, now),
+                    Decision::Retry => self.stop.ended_undecided(number, now),
                 }
                 error.rate_limits.as_deref()
             }
@@ -203,7 +203,7 @@ impl Bucket {
         if self.refusals.is_new(call.position) {
             self.rate.count(false, now);
         }
-        if self.stop.is_open() {
+        if self.stop.is_none() {
             self.concurrency.accepted(saturated, !self.rate.is_holding());
             self.rate.accepted(has_waiters, now);
         }
@@ -233,11 +233,11 @@ impl Bucket {
         }
         let (usual, above_proven) = (self.rate.usual_refusals(), self.rate.is_above_proven());
         let evidence = self.refusals.refused(position, usual, above_proven);
-        let Some(evidence) = evidence.filter(|_| self.stop.is_open()) else { return };
+        let Some(evidence) = evidence.filter(|_| self.stop.is_none()) else { return };
         self.rate.limit_reached(evidence, call.reserved_at, position, now);
         self.concurrency.limit_reached(self.in_flight());
-        self.refusals.consider_all();
-        if evidence == Evidence::Run {
+        self.refusals.disregard_earlier();
+        if evidence == Evidence::Streak {
             // A provider that never replied is not flaky.
             self.stop.begin(until.filter(|_| self.last_success.is_none()), now);
         }
@@ -245,7 +245,7 @@ impl Bucket {
 
     /// Continues after a stop.
     fn resume(&mut self, now: Timestamp) {
-        self.refusals.consider_all();
+        self.refusals.disregard_earlier();
         self.concurrency.resume();
         self.rate.resume(self.sent, now);
     }

@@ -32,7 +32,7 @@ pub(super) trait Gate: Send + Sync + 'static {
         None
     }
 
-    /// When a call that waits for the same as this one succeeded last.
+    /// The last success of a call with the same connection and model.
     fn last_success(&self, key: &CallKey) -> Option<Timestamp> {
         let _ = key;
         None

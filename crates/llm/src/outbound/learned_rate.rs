@@ -10,13 +10,13 @@
 //! | unknown | evidence of a limit | holding at the proven rate |
 //! | holding | evidence of a limit | holding at the proven rate, once; then the share of refusals is the usual one |
 //! | holding | 3 s passed, or 4 times as long as before | growing by 1/16 per accepted call |
-//! | growing | evidence of a limit | holding between the rate before and that of the first refusal, as a try |
-//! | holding, as a try | evidence of a limit | holding at the proven rate or the one before; no further tries |
-//! | growing, after a try failed | evidence of a limit | holding at the proven rate, 4 times as long if the growth was no gain |
+//! | growing | evidence of a limit | holding between the rate before and that of the first refusal, as an experiment |
+//! | holding, as an experiment | evidence of a limit | holding at the proven rate or the one before; no further experiments |
+//! | growing, after an experiment failed | evidence of a limit | holding at the proven rate, 4 times as long if the growth was no gain |
 //!
-//! The try finds the rate of a limit without a burst, which refuses every second call
+//! The experiment finds the rate of a limit without a burst, which refuses every second call
 //! above its rate, so that less is proven than is possible. A limit with a burst refuses
-//! the first call far above its rate, and the try fails.
+//! the first call far above its rate, and the experiment fails.
 //!
 //! Evidence is what `refusals` finds. As the rate grows only while calls wait for it, it
 //! stays where it is without demand.
@@ -44,7 +44,7 @@ const MIN_ACCEPTED: u64 = 8;
 /// The same for the first rate after a stop.
 const MIN_ACCEPTED_AFTER_STOP: u64 = 2;
 /// A greater share of refusals is usual only if it remains when the rate is reduced.
-const UNSUSPICIOUS: f64 = 0.08;
+const MAX_USUAL_SHARE_AT_FULL_RATE: f64 = 0.08;
 /// The number of calls from which the share of refusals is known.
 const MIN_CALLS: u32 = 16;
 /// The number of remembered refusals, and the least number of calls between two of them.
@@ -94,8 +94,8 @@ pub(super) struct LearnedRate {
     phase: Phase,
     pace: Option<Pace>,
     hold: Duration,
-    /// A try failed: the limit has a burst.
-    try_failed: bool,
+    /// An experiment failed: the limit has a burst.
+    experiment_failed: bool,
     /// The share of calls that are refused whatever the rate is.
     usual_refusals: f64,
     refused: u64,
@@ -108,7 +108,7 @@ impl Default for LearnedRate {
             phase: Phase::default(),
             pace: None,
             hold: FIRST_HOLD,
-            try_failed: false,
+            experiment_failed: false,
             usual_refusals: 0.0,
             refused: 0,
             refusals: VecDeque::new(),
@@ -154,7 +154,8 @@ impl LearnedRate {
         if now >= *until {
             if *calls >= MIN_CALLS {
                 let share = f64::from(*refused) / f64::from(*calls);
-                self.usual_refusals = share.min(self.usual_refusals.max(UNSUSPICIOUS));
+                self.usual_refusals =
+                    share.min(self.usual_refusals.max(MAX_USUAL_SHARE_AT_FULL_RATE));
             }
             let base = self.pace.map_or(0.0, |pace| pace.rate());
             self.phase = Phase::Growing { base, refused_at: None };
@@ -205,7 +206,7 @@ impl LearnedRate {
             Phase::Growing { base, refused_at } => {
                 let rate = proven.unwrap_or(current / 2.0).max(base);
                 let between = refused_at.map_or(rate, |refused_at| (base * refused_at).sqrt());
-                if between > rate * MIN_TRY && !self.try_failed {
+                if between > rate * MIN_TRY && !self.experiment_failed {
                     self.set_hold(between, base);
                     self.hold(between, Hold::Try { base: rate }, now);
                 } else {
@@ -215,7 +216,7 @@ impl LearnedRate {
             }
             Phase::Holding { kind: Hold::Try { base }, .. } => {
                 let rate = proven.map_or(base, |rate| rate.clamp(base, current.max(base)));
-                self.try_failed = true;
+                self.experiment_failed = true;
                 self.set_hold(rate, base);
                 self.hold(rate, Hold::Proven, now);
             }

@@ -38,7 +38,7 @@ fn accepted_calls_between_refusals_prove_a_rate() {
     let mut few = LearnedRate::default();
     few.refused(after(100), 1);
     few.refused(after(900), 8);
-    few.limit_reached(Evidence::Run, after(900), 8, after(900));
+    few.limit_reached(Evidence::Streak, after(900), 8, after(900));
     assert_eq!(few.ready(after(900)), Ready::Now, "six calls prove nothing");
 }
 

@@ -7,7 +7,7 @@
 use super::bucket::Bucket;
 use super::fair_queue::FairQueue;
 use super::gate::{Admission, CallKey, Permit, PermitFuture};
-use super::timer::{reported, sleep_towards};
+use super::timer::{shown, sleep_towards};
 use super::token_estimate::RequestSize;
 use super::window::Ready;
 use clock::SharedClock;
@@ -110,7 +110,7 @@ impl ModelLimiter {
         drop(state);
         let until = match ready {
             Ready::At(until) if is_first => Some(until),
-            Ready::At(until) => reported(Some(until), now),
+            Ready::At(until) => shown(Some(until), now),
             Ready::Now | Ready::AfterCall => None,
         };
         if queue_task_runs {

@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 
 /// The number of consecutive refused calls that is evidence.
-const RUN: usize = 3;
-/// The most that [`RUN`] grows to where refusals are usual.
-const MAX_RUN: usize = 12;
+const STREAK: usize = 3;
+/// The most that [`STREAK`] grows to where refusals are usual.
+const MAX_STREAK: usize = 12;
 /// Refusals are usual from this share on.
 const USUAL: f64 = 0.05;
-/// The accepted probability that a run of usual refusals is taken for evidence.
+/// The accepted probability of mistaking chance refusals for a limit.
 const CHANCE: f64 = 0.001;
 /// The number of calls of which a share is taken.
 const WINDOW: u64 = 16;
@@ -32,7 +32,7 @@ pub(super) enum Evidence {
     /// Many of the recent calls were refused: calls are sent too fast.
     Share,
     /// Consecutive calls were refused: no call is accepted at the moment.
-    Run,
+    Streak,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,9 +48,9 @@ pub(super) struct Refusals {
     /// has the position `sent`.
     recent: VecDeque<Outcome>,
     sent: u64,
-    /// Outcomes up to this position were considered already, or belong to an earlier
-    /// state of the limit.
-    considered: u64,
+    /// Outcomes up to this position are disregarded: they were evidence already, or belong
+    /// to an earlier state of the limit.
+    disregarded_until: u64,
 }
 
 impl Refusals {
@@ -74,33 +74,33 @@ impl Refusals {
     ) -> Option<Evidence> {
         let index = self.index(position)?;
         self.recent[index] = Outcome::Refused;
-        if position <= self.considered {
+        if position <= self.disregarded_until {
             return None;
         }
-        if self.run_at(position) >= longest_run_by_chance(usual) {
-            return Some(Evidence::Run);
+        if self.streak_at(position) >= longest_streak_by_chance(usual) {
+            return Some(Evidence::Streak);
         }
         let least = if above_proven_rate { SHARE_ABOVE_PROVEN_RATE } else { SHARE };
-        let first = position.saturating_sub(WINDOW - 1).max(self.considered + 1);
+        let first = position.saturating_sub(WINDOW - 1).max(self.disregarded_until + 1);
         let refused = (first..=position).filter(|position| self.is_refused(*position)).count();
         let needed = least + usual * USUAL_MARGIN * WINDOW as f64;
         (refused as f64 >= needed).then_some(Evidence::Share)
     }
 
-    /// Ignores the outcomes of all calls that were sent so far.
-    pub(super) fn consider_all(&mut self) {
-        self.considered = self.sent;
+    /// Disregards the outcomes of the calls that were sent so far.
+    pub(super) fn disregard_earlier(&mut self) {
+        self.disregarded_until = self.sent;
     }
 
-    /// Whether the outcome of this call is still to be considered.
+    /// Whether the outcome of this call counts.
     pub(super) fn is_new(&self, position: u64) -> bool {
-        position > self.considered
+        position > self.disregarded_until
     }
 
     /// The number of consecutive refused calls around this position.
-    fn run_at(&self, position: u64) -> usize {
+    fn streak_at(&self, position: u64) -> usize {
         let refused = |position: &u64| self.is_refused(*position);
-        let before = (self.considered + 1..position).rev().take_while(refused).count();
+        let before = (self.disregarded_until + 1..position).rev().take_while(refused).count();
         let after = (position + 1..=self.sent).take_while(refused).count();
         before + 1 + after
     }
@@ -115,14 +115,14 @@ impl Refusals {
     }
 }
 
-/// The run that is evidence where this share of the calls is refused by chance.
+/// The streak that is evidence where this share of the calls is refused by chance.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 3 to 12
-fn longest_run_by_chance(usual: f64) -> usize {
+fn longest_streak_by_chance(usual: f64) -> usize {
     if usual <= USUAL {
-        return RUN;
+        return STREAK;
     }
-    let run = CHANCE.ln() / usual.min(0.9).ln();
-    (run.ceil() as usize).clamp(RUN, MAX_RUN)
+    let streak = CHANCE.ln() / usual.min(0.9).ln();
+    (streak.ceil() as usize).clamp(STREAK, MAX_STREAK)
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn consecutive_refusals_are_evidence_and_single_ones_are_not() {
-        let (run, share) = (Evidence::Run, Evidence::Share);
+        let (run, share) = (Evidence::Streak, Evidence::Share);
         for (calls, usual, above, expected) in [
             ("rr", 0.0, false, None),
             ("rrr", 0.0, false, Some((3, run))),
@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(refusals.refused(2, 0.0, false), None);
         assert_eq!(refusals.refused(4, 0.0, false), None);
         assert_eq!(refusals.refused(6, 0.0, false), None, "3 and 5 are in flight");
-        assert_eq!(refusals.refused(3, 0.0, false), Some(Evidence::Run), "2, 3 and 4");
+        assert_eq!(refusals.refused(3, 0.0, false), Some(Evidence::Streak), "2, 3 and 4");
     }
 
     #[test]
@@ -181,8 +181,8 @@ mod tests {
         (1..=6).for_each(|position| refusals.sent(position));
         assert_eq!(refusals.refused(1, 0.0, false), None);
         assert_eq!(refusals.refused(2, 0.0, false), None);
-        assert_eq!(refusals.refused(3, 0.0, false), Some(Evidence::Run));
-        refusals.consider_all();
+        assert_eq!(refusals.refused(3, 0.0, false), Some(Evidence::Streak));
+        refusals.disregard_earlier();
         assert_eq!(refusals.refused(4, 0.0, false), None, "it was sent before");
         (7..=200).for_each(|position| refusals.sent(position));
         assert_eq!(refusals.refused(7, 0.0, false), None, "it is not remembered");

@@ -2,9 +2,9 @@
 //!
 //! | state | event | next state |
 //! |---|---|---|
-//! | open | evidence of a limit | paused for 250 ms |
+//! | none | evidence of a limit | paused for 250 ms |
 //! | paused | a call is reserved after the pause | trial; that call is the trial |
-//! | trial | the trial is accepted, or not refused within 2 s | open |
+//! | trial | the trial is accepted, or not refused within 2 s | none |
 //! | trial | the trial is refused | paused, until its Retry-After and for at least twice as long |
 //! | trial | the trial ends otherwise | paused; the next call is the trial |
 
@@ -23,9 +23,10 @@ const MAX_PAUSE_BEYOND_RETRY_AFTER: Duration = Duration::from_secs(5);
 const ACCEPTED_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(super) enum BucketStop {
+    /// Calls may be sent.
     #[default]
-    Open,
+    None,
     /// `refused` counts the refused trials.
     Paused {
         until: Timestamp,
@@ -38,17 +39,17 @@ pub(super) enum Stop {
     },
 }
 
-impl Stop {
+impl BucketStop {
     pub(super) fn ready(&self, now: Timestamp) -> Ready {
         match *self {
-            Self::Open => Ready::Now,
+            Self::None => Ready::Now,
             Self::Paused { until, .. } => at(until, now),
             Self::Trial { since, .. } => at(since.plus(ACCEPTED_AFTER), now),
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        *self == Self::Open
+    pub(super) fn is_none(&self) -> bool {
+        *self == Self::None
     }
 
     /// Stops the bucket. Without any accepted call so far, `retry_after` needs no
@@ -63,7 +64,7 @@ impl Stop {
     /// the stop ends, because a trial was not refused for a while.
     pub(super) fn reserved(&mut self, call: u64, now: Timestamp) -> bool {
         match *self {
-            Self::Open => false,
+            Self::None => false,
             Self::Paused { refused, .. } => {
                 *self = Self::Trial { call, since: now, refused };
                 false
@@ -71,7 +72,7 @@ impl Stop {
             Self::Trial { since, .. } => {
                 let accepted = now >= since.plus(ACCEPTED_AFTER);
                 if accepted {
-                    *self = Self::Open;
+                    *self = Self::None;
                 }
                 accepted
             }
@@ -82,7 +83,7 @@ impl Stop {
     pub(super) fn accepted(&mut self, call: u64) -> bool {
         let ends = self.is_trial(call);
         if ends {
-            *self = Self::Open;
+            *self = Self::None;
         }
         ends
     }
@@ -109,7 +110,7 @@ impl Stop {
     }
 
     /// Records that `call` ended without telling whether it was accepted.
-    pub(super) fn cancelled(&mut self, call: u64, now: Timestamp) {
+    pub(super) fn ended_undecided(&mut self, call: u64, now: Timestamp) {
         if let Self::Trial { refused, .. } = *self
             && self.is_trial(call)
         {
@@ -137,8 +138,8 @@ mod tests {
     }
 
     /// A stop at `T0` whose trial is call 1, sent 250 ms later.
-    fn trial() -> Stop {
-        let mut stop = Stop::default();
+    fn trial() -> BucketStop {
+        let mut stop = BucketStop::default();
         stop.begin(None, T0);
         assert_eq!(stop.ready(after(249)), Ready::At(after(250)));
         assert_eq!(stop.ready(after(250)), Ready::Now);
@@ -160,7 +161,7 @@ mod tests {
         let mut stop = trial();
         assert_eq!(stop.ready(after(2250)), Ready::Now);
         assert!(stop.reserved(2, after(2250)));
-        assert!(stop.is_open());
+        assert!(stop.is_none());
     }
 
     #[test]
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn pauses_double_without_retry_after_and_with_zero() {
         for (retry_after, most) in [(false, 15_000), (true, 5_000)] {
-            let (mut stop, mut now) = (Stop::default(), T0);
+            let (mut stop, mut now) = (BucketStop::default(), T0);
             stop.begin(None, now);
             let pauses: Vec<u64> = (1..=9)
                 .map(|call| {
@@ -193,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn next_call_is_trial_if_trial_is_cancelled() {
+    fn next_call_is_trial_if_trial_ends_undecided() {
         let mut stop = trial();
-        stop.cancelled(1, after(400));
+        stop.ended_undecided(1, after(400));
         assert_eq!(stop.ready(after(400)), Ready::Now);
         stop.reserved(2, after(400));
         assert!(!stop.refused(1, None, after(500)));
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn unknown_provider_is_believed_at_once() {
-        let mut stop = Stop::default();
+        let mut stop = BucketStop::default();
         stop.begin(Some(after(20_000)), T0);
         assert_eq!(stop.ready(T0), Ready::At(after(20_000)));
     }

@@ -29,7 +29,8 @@ pub struct CallLimits {
     /// The remaining active time of the run.
     pub active_left: Duration,
     /// How long the call may wait for a rate limit that lets no call of its connection and
-    /// model through. Calls that succeed meanwhile restart this time.
+    /// model through (`max_wait` of the engine's settings, or what is left of it). Calls that
+    /// succeed meanwhile restart this time.
     pub max_wait: Duration,
     /// How long it may wait for an open circuit.
     pub circuit_wait: Duration,

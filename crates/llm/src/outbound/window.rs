@@ -105,7 +105,7 @@ impl Window {
             }
             // The remainder stays valid after the reset.
             Refill::AtReset if self.remaining >= wanted as f64 => Ready::Now,
-            Refill::AtReset if now >= self.reset => match self.probing_until(now) {
+            Refill::AtReset if now >= self.reset => match self.trial_until(now) {
                 Some(until) => Ready::At(until),
                 None => Ready::Now,
             },
@@ -115,13 +115,13 @@ impl Window {
 
     /// Records that `call` was reserved.
     pub(super) fn reserved(&mut self, call: u64, now: Timestamp) {
-        if self.is_past_reset(now) && self.probing_until(now).is_none() {
+        if self.is_past_reset(now) && self.trial_until(now).is_none() {
             self.trial = Some((call, now));
         }
     }
 
     /// The time until which other calls wait for the trial in flight.
-    fn probing_until(&self, now: Timestamp) -> Option<Timestamp> {
+    fn trial_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.trial?.1.plus(TRIAL_TIMEOUT);
         (now < until).then_some(until)
     }

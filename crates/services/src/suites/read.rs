@@ -17,7 +17,7 @@ use domain::{
 };
 use store::rows::{RunRow, SuiteRow};
 
-/// The number of latest suites on the overview.
+/// The number of latest suites on the home page.
 const LATEST: u32 = 10;
 /// Agents and scenarios are counted up to this number.
 const MAX_COUNT: u32 = 200;

@@ -136,7 +136,7 @@ impl Suites {
     /// A start that exceeds the queue limit by itself can never succeed.
     fn exceeds_queue(&self, runs: u32) -> Option<Problem> {
         let max = self.limits.queue_per_user;
-        let message = format!("would be {runs} runs; at most {max} may wait at once");
+        let message = format!("would be {runs} runs; at most {max} may be unfinished at once");
         (runs > max).then(|| Problem::new("scenario_ids", message))
     }
 
@@ -252,7 +252,7 @@ impl Suites {
         }
     }
 
-    /// The plan, with the problems of connections.
+    /// The preflight, with the problems of connections.
     pub(super) async fn check_start(
         &self,
         caller: &Caller,
@@ -307,7 +307,7 @@ pub(super) fn runnable(resolved: &ResolvedStart) -> Vec<ScenarioId> {
 pub(super) fn expect_runs(request: &StartSuite, runs: u32) -> AppResult<()> {
     match request.expected_runs {
         Some(expected) if expected != runs => Err(AppError::conflict(format!(
-            "This would start {runs} conversations instead of {expected}: the selection or a scenario changed. Nothing was started. Check the number and start again."
+            "This would run {runs} conversations instead of {expected}: the selection or a scenario changed. Nothing was started. Check the number and start again."
         ))),
         _ => Ok(()),
     }

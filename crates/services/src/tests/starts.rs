@@ -301,10 +301,7 @@ async fn start_of_another_number_of_runs_than_expected_is_refused() {
     };
     let refused = start(&request).await.unwrap_err();
     assert_eq!(refused.code.status(), 409);
-    assert!(
-        refused.detail.starts_with("This would start 3 conversations instead of 1"),
-        "{refused}"
-    );
+    assert!(refused.detail.starts_with("This would run 3 conversations instead of 1"), "{refused}");
     let none = fixture.suites.suites(&fixture.anna, &Default::default(), &Default::default()).await;
     assert_eq!(none.unwrap().items, [], "nothing was started");
     start(&StartSuite { expected_runs: Some(3), ..request }).await.unwrap();

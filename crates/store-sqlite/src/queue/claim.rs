@@ -46,9 +46,9 @@ pub(super) async fn claim(tx: &mut WriteTransaction, claim: Claim) -> StoreResul
             tx.forget_schedule();
             break;
         };
-        let (mut readable, failed) = read_or_end_as_error(tx, vec![candidate], claim.now).await?;
+        let (mut readable, ended) = read_or_end_as_error(tx, vec![candidate], claim.now).await?;
         let Some(mut row) = readable.pop() else {
-            if failed == 0 {
+            if ended == 0 {
                 break;
             }
             continue;

@@ -12,21 +12,21 @@ use store::rows::RunRow;
 use store::transition::RunOutcome;
 use store::{StoreError, StoreResult};
 
-/// Reads runs and fails the corrupt ones, so that they do not hold up others.
-/// Returns the other runs and the number of failed ones.
+/// Reads runs and ends the corrupt ones as errors, so that they do not hold up others.
+/// Returns the other runs and the number of ended ones.
 pub(crate) async fn read_or_end_as_error(
     tx: &mut WriteTransaction,
     runs: Vec<RawRun>,
     now: Timestamp,
 ) -> StoreResult<(Vec<RunRow>, u32)> {
-    let (mut readable, mut failed) = (Vec::with_capacity(runs.len()), 0);
+    let (mut readable, mut ended) = (Vec::with_capacity(runs.len()), 0);
     for run in runs {
         let id = run.id.clone();
         match run.read() {
             Ok(run) => readable.push(run),
             Err(error) => {
                 match end_corrupt_run_as_error(tx, &id, None, &error, now).await {
-                    Ok(()) => failed += 1,
+                    Ok(()) => ended += 1,
                     // The id itself is corrupt, so that no statement finds the run.
                     Err(StoreError::LeaseLost) => {}
                     Err(error) => return Err(error),
@@ -34,12 +34,12 @@ pub(crate) async fn read_or_end_as_error(
             }
         }
     }
-    Ok((readable, failed))
+    Ok((readable, ended))
 }
 
-/// Fails a run whose row cannot be read, so that other runs are not held up.
+/// Ends a run whose row cannot be read as an error, so that other runs are not held up.
 /// Replaces invalid numbers, so that pages can show the run. With a lease epoch,
-/// only the lease holder fails it.
+/// only the lease holder ends it.
 ///
 /// # Errors
 /// `LeaseLost` if the run is final or at another epoch.
@@ -50,7 +50,7 @@ pub(super) async fn end_corrupt_run_as_error(
     error: &StoreError,
     now: Timestamp,
 ) -> StoreResult<()> {
-    tracing::error!(run = %id, %error, "a run is corrupt and fails");
+    tracing::error!(run = %id, %error, "a run is corrupt and ends as an error");
     let RunOutcome { status, error, .. } = RunOutcome::corrupt();
     let status = status.as_str();
     let error_kind = error.as_ref().map(|error| error.kind.as_str());

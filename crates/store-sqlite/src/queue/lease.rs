@@ -5,7 +5,7 @@ use super::save::NewRows;
 use super::schedule::schedule;
 use super::{apply, apply_with_rows, read_run};
 use crate::cell::RowReader;
-use crate::rejudges::fail_if_corrupt;
+use crate::rejudges::end_as_error_if_corrupt;
 use crate::rows::{save_evaluation, select_runs};
 use crate::sqlite_error::DbResult;
 use crate::writer::WriteTransaction;
@@ -70,7 +70,8 @@ pub(super) async fn release(
     }
 }
 
-/// Renews all leases of a worker. A run whose lease epoch is corrupt fails.
+/// Renews all leases of a worker. A run or a rejudge whose lease epoch is corrupt ends as
+/// an error.
 pub(super) async fn heartbeat(
     tx: &mut WriteTransaction,
     owner: String,
@@ -110,7 +111,7 @@ pub(super) async fn heartbeat(
         let id = evaluation.id.uuid().into();
         match row.get("lease_epoch", evaluation.lease_epoch) {
             Ok(lease_epoch) => heartbeat.evaluations.push((id, lease_epoch)),
-            Err(_) => fail_if_corrupt(tx, id, now).await?,
+            Err(_) => end_as_error_if_corrupt(tx, id, now).await?,
         }
     }
     Ok(heartbeat)

@@ -63,7 +63,8 @@ async fn cancel_orphans(
     apply_to_all(tx, orphans, RunTransition::Cancel, now, summary).await
 }
 
-/// Applies a transition where it applies. A run that cannot be read fails.
+/// Applies a transition where it applies. A run that cannot be read ends as an
+/// error.
 async fn apply_to_all(
     tx: &mut WriteTransaction,
     runs: Vec<RawRun>,
@@ -71,8 +72,8 @@ async fn apply_to_all(
     now: Timestamp,
     summary: &mut RecoverySummary,
 ) -> StoreResult<()> {
-    let (runs, failed) = read_or_end_as_error(tx, runs, now).await?;
-    summary.ended += failed;
+    let (runs, ended) = read_or_end_as_error(tx, runs, now).await?;
+    summary.ended += ended;
     for mut run in runs {
         match apply(tx, &mut run, transition.clone(), now).await {
             Ok(()) if run.status.is_final() => summary.ended += 1,

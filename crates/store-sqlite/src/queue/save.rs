@@ -158,8 +158,11 @@ pub(super) async fn save_run(
             .map(|suite| (suite.seq, suite.has_unfinished_runs))
         };
     }
-    let saved =
-        if tx.needs_savepoint() { save!("RELEASE change; SAVEPOINT change; ") } else { save!("") };
+    let saved = if tx.take_needs_savepoint() {
+        save!("RELEASE change; SAVEPOINT change; ")
+    } else {
+        save!("")
+    };
     let (newest, has_unfinished_runs) = saved.ok_or(StoreError::LeaseLost)?;
     if !events.is_empty() {
         tx.effects.add_events(run.suite_id, newest, events, rows.turns);

@@ -74,7 +74,7 @@ async fn raw_loads(c: &mut SqliteConnection) -> StoreResult<Vec<RawLoad>> {
 }
 
 /// The current schedule. When it has to be read again, the unfinished runs of suites that
-/// cannot be read fail.
+/// cannot be read end as errors.
 pub(crate) async fn schedule(tx: &mut WriteTransaction, now: Timestamp) -> StoreResult<&Schedule> {
     if tx.schedule().is_none() {
         let mut loads = Vec::new();

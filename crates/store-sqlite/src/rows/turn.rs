@@ -76,7 +76,7 @@ impl RawTurn {
 }
 
 /// The columns of turns as a list in JSON, in the order of the table. The texts contain no
-/// U+0000, which SQLite could not read from JSON.
+/// U+0000; see [`domain::replace_nul`].
 pub(crate) fn turn_list(turns: &[Turn]) -> StoreResult<String> {
     let columns = |turn: &Turn| {
         let tool_calls =

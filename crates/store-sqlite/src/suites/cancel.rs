@@ -51,7 +51,7 @@ pub(super) async fn cancel_run(
     cancel(tx, runs, now).await.map(Some)
 }
 
-/// A run that cannot be read fails.
+/// A run that cannot be read ends as an error.
 async fn cancel(
     tx: &mut WriteTransaction,
     runs: Vec<RawRun>,

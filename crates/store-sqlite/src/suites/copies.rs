@@ -1,4 +1,4 @@
-//! Copies of conversations to the runs that continue them. A conversation may have
+//! Copies of conversations to the runs that continue or judge them. A conversation may have
 //! megabytes, so it is copied in steps: each is a change of its own, and other changes are
 //! stored in between. What a crash or an unavailable database leaves is finished at the next
 //! boot, by the reaper, or by the worker of the run, which reads no incomplete conversation.

@@ -110,7 +110,7 @@ impl Writer {
 
     /// Like [`Writer::transaction`], for a change of one run that reads it with
     /// [`WriteTransaction::take_run`] and writes first what
-    /// [`WriteTransaction::needs_savepoint`] demands.
+    /// [`WriteTransaction::take_needs_savepoint`] demands.
     pub(crate) async fn run_transaction<T, F>(&self, run: RunId, change: F) -> StoreResult<T>
     where
         T: Send + 'static,

@@ -130,8 +130,9 @@ impl WriteTransaction {
     }
 
     /// Whether the current change must begin its own savepoint with its first statement
-    /// (`RELEASE change; SAVEPOINT change`). The caller does so if it is true.
-    pub(crate) fn needs_savepoint(&mut self) -> bool {
+    /// (`RELEASE change; SAVEPOINT change`). The caller then does so, and the next call
+    /// returns false.
+    pub(crate) fn take_needs_savepoint(&mut self) -> bool {
         std::mem::take(&mut self.has_kept_changes)
     }
 

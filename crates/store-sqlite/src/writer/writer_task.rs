@@ -220,7 +220,7 @@ impl WriterTask {
     }
 
     async fn begin_savepoint(&mut self) -> Result<(), sqlx::Error> {
-        if self.tx.needs_savepoint() {
+        if self.tx.take_needs_savepoint() {
             execute(&mut self.tx, "RELEASE change; SAVEPOINT change").await?;
         }
         Ok(())

@@ -70,7 +70,7 @@ pub struct ModelSnapshot {
     /// The model under test.
     pub agent: ModelRef,
     pub judge: RoleModel,
-    /// Plays users and invents tool results.
+    /// Simulates users and the results of tools.
     pub simulated_user: RoleModel,
     /// What the tokens of the model under test cost when the suite was created; `None` if
     /// that is unknown.

@@ -4,7 +4,7 @@
 //! [`Schedule::next_run`] selects the run that starts next: orphaned runs first, then the
 //! user with the fewest active runs, then the oldest suite. No run starts where its first
 //! provider call would only wait ([`AdmissionLimit`]), or beyond the calls that are possible
-//! at the same time ([`Capacity`]): a run that has begun should finish instead of sharing
+//! at the same time ([`Capacity`]): a running run should finish instead of sharing
 //! the throughput with more runs.
 //!
 //! Suites of one user with one model are a group: the same limits apply to all of them, so
@@ -103,7 +103,7 @@ impl Schedule {
         }
     }
 
-    /// Removes a suite, because it is cancelled. Returns it if it was there.
+    /// Removes a suite, because it is canceled. Returns it if it was there.
     pub fn remove(&mut self, suite: SuiteId) -> Option<SuiteLoad> {
         let load = self.suites.remove(&suite)?;
         if let Some(groups) = self.users.get_mut(&load.user_id) {

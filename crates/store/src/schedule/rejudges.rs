@@ -1,6 +1,6 @@
 //! Selects the rejudges that do not start yet because their first judge
 //! call would only wait. They wait at most `max_wait`, because a user waits for
-//! the result; then they start, and end as their call does.
+//! the result; then they start even if their call will fail.
 
 use super::AdmissionLimit;
 use crate::rows::ModelRef;
@@ -24,7 +24,7 @@ impl UnfinishedRejudge {
     }
 }
 
-/// The evaluations that wait for `limits` to end, at most `max_wait` after their
+/// The rejudges that wait for `limits` to end, at most `max_wait` after their
 /// creation. Where a limit admits one per user, the oldest one starts.
 #[must_use]
 pub fn deferred_rejudges(

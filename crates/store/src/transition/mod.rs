@@ -34,7 +34,7 @@ pub fn evaluation_allowance(judge: &RoleModel) -> Duration {
     seconds.map_or(EVALUATION_ALLOWANCE, Duration::from_secs)
 }
 /// After this number of recoveries in a row without progress the run or
-/// evaluation fails as abandoned.
+/// evaluation ends as `abandoned`.
 pub const MAX_RECOVERIES_WITHOUT_PROGRESS: u32 = 3;
 
 /// Why a transition was refused. The row is unchanged.
@@ -46,7 +46,7 @@ pub enum Refused {
     NotApplicable,
 }
 
-/// A caller that names a row may not change it, for either reason.
+/// For a caller, both mean that the row cannot be changed.
 impl From<Refused> for StoreError {
     fn from(_: Refused) -> Self {
         Self::LeaseLost

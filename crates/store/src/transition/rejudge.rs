@@ -13,10 +13,10 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum RejudgeTransition {
-    /// A worker takes the lease of a pending evaluation.
+    /// A worker takes the lease of a pending rejudge.
     Claim {
         owner: String,
-        /// The longest time in waits for providers; extends the deadline.
+        /// `max_wait` of the engine's settings; extends the deadline.
         max_wait: Duration,
     },
     /// The lease holder stores its result so far, or the final one.
@@ -26,8 +26,8 @@ pub enum RejudgeTransition {
     WaitForSlot { lease_epoch: u32, waits: bool },
     /// The lease holder gives the lease back (shutdown).
     Release { lease_epoch: u32 },
-    /// The lease expired or its holder is gone. Retries the evaluation, or
-    /// fails it after its deadline or too many recoveries without progress.
+    /// The lease expired or its holder is gone. The rejudge is pending again, or ends as
+    /// an error after its deadline or too many recoveries without progress.
     Recover,
 }
 
@@ -166,7 +166,7 @@ impl EvaluationRow {
         let lease = &mut self.lease.0;
         if late || lease.recoveries_without_progress >= MAX_RECOVERIES_WITHOUT_PROGRESS {
             let message = "No server finished this evaluation. Rejudge the run.";
-            fail(&mut self.evaluation, RunError::new(ErrorKind::Abandoned, message), now);
+            end_as_error(&mut self.evaluation, RunError::new(ErrorKind::Abandoned, message), now);
         } else {
             lease.recoveries += 1;
             lease.recoveries_without_progress += 1;
@@ -182,7 +182,9 @@ impl EvaluationRow {
             return false;
         }
         match (run.status, &run.error) {
-            (RunStatus::Error, Some(error)) => fail(&mut self.evaluation, error.clone(), now),
+            (RunStatus::Error, Some(error)) => {
+                end_as_error(&mut self.evaluation, error.clone(), now)
+            }
             (RunStatus::Cancelled, _) => {
                 self.evaluation.status = EvaluationStatus::Cancelled;
                 self.evaluation.finished_at = Some(now);
@@ -198,7 +200,7 @@ pub fn is_unfinished(status: EvaluationStatus) -> bool {
     matches!(status, EvaluationStatus::Pending | EvaluationStatus::Running)
 }
 
-/// The failed evaluation that replaces a row that cannot be read.
+/// The evaluation, ended as an error, that replaces a row that cannot be read.
 #[must_use]
 pub fn corrupt_evaluation(
     id: EvaluationId,
@@ -208,11 +210,11 @@ pub fn corrupt_evaluation(
 ) -> Evaluation {
     let message = "The stored record of this evaluation is damaged. Rejudge the run.";
     let mut evaluation = Evaluation::pending(id, judge_model, 0, created_at);
-    fail(&mut evaluation, RunError::new(ErrorKind::Internal, message), now);
+    end_as_error(&mut evaluation, RunError::new(ErrorKind::Internal, message), now);
     evaluation
 }
 
-fn fail(evaluation: &mut Evaluation, error: RunError, now: Timestamp) {
+fn end_as_error(evaluation: &mut Evaluation, error: RunError, now: Timestamp) {
     evaluation.status = EvaluationStatus::Error;
     evaluation.error = Some(error);
     evaluation.finished_at = Some(now);

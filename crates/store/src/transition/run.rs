@@ -15,7 +15,7 @@ pub enum RunTransition {
     /// A worker takes the lease of a pending or orphaned run.
     Claim {
         owner: String,
-        /// The longest parked time; extends the deadline.
+        /// `max_wait` of the engine's settings; extends the deadline.
         max_wait: Duration,
     },
     /// The lease holder stores its progress.
@@ -89,7 +89,7 @@ impl RunRow {
         }
     }
 
-    /// Takes over the finished conversation of another run.
+    /// Takes over the conversation of another run, to continue or to judge it.
     pub fn copy_conversation(&mut self, source: &Self) {
         let state = &mut self.state.0;
         state.end_reason = source.end_reason;
@@ -249,7 +249,7 @@ impl RunRow {
 
     /// Stores what the run waits for. The deadline stands still while it waits for a slot
     /// of the server or for a rate limit, because such a wait says nothing about the run.
-    /// A wait for an open circuit is part of the time before the deadline.
+    /// A wait for an open circuit does not pause the deadline.
     fn set_waiting(&mut self, waiting: Option<Waiting>, now: Timestamp) {
         let end = self.created_at.plus(MAX_AGE);
         let state = &mut self.state.0;

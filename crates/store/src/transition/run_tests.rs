@@ -138,7 +138,7 @@ fn check(
         prop_assert!(after.stage.is_none() && after.waiting.is_none() && !after.parked);
     }
     let cancelling = after.cancel_requested_at.is_some() && !after.status.is_final();
-    prop_assert!(leased || !cancelling, "an unfinished cancelled run has a lease holder");
+    prop_assert!(leased || !cancelling, "an unfinished canceled run has a lease holder");
     prop_assert!(after.recoveries_without_progress <= MAX_RECOVERIES_WITHOUT_PROGRESS);
     let fences = matches!(
         action,

@@ -36,7 +36,7 @@ struct ConnectionInput {
     /// Query parameters of every request, such as `api-version`. Values of secret ones are
     /// returned as `••••••••`; this value keeps the stored one.
     query: Option<BTreeMap<String, String>>,
-    /// Timeout of one call in seconds, at most 600. Default: the server's setting.
+    /// Timeout of one attempt of a call in seconds, at most 600. Default: the server's setting.
     timeout_seconds: Option<u32>,
     /// Fills in `kind`, `base_url` and `auth` where they are absent.
     preset: Option<ConnectionPreset>,

@@ -48,7 +48,7 @@ async fn start(user: SignedIn, key: IdempotencyKey, JsonBody(draft): JsonBody) -
     Ok(accepted(started, &location))
 }
 
-/// Preview a suite without starting it
+/// Check a suite before its start
 #[utoipa::path(post, path = "/suites/preflight", tag = "suites", request_body = StartSuite,
     responses((status = 200, description = "The preview", body = Preflight)))]
 async fn preflight(user: SignedIn, JsonBody(draft): JsonBody) -> ApiResult<Json<Preflight>> {

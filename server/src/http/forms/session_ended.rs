@@ -28,7 +28,7 @@ pub(super) struct PendingForm {
     draft: Draft,
     /// Path of the page with the form.
     back: String,
-    /// Whether the input contained an API key.
+    /// Whether the input contained an API key, a password or a client secret.
     secret: bool,
 }
 
@@ -87,7 +87,7 @@ impl PendingForm {
         }
         .to_owned();
         if self.secret {
-            detail.push_str(" Enter the API key again: it is not stored.");
+            detail.push_str(" Enter the API key or password again: it is not stored.");
         }
         let rejected =
             SavedForm { draft: without_secrets(self.draft), detail, ..SavedForm::default() };

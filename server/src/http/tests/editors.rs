@@ -141,7 +141,7 @@ async fn button_starts_the_number_of_runs_that_it_says() {
     let refused = start(3, "1").await;
     assert!(refused.contains("saved_form="), "{refused}");
     let shown = server.page(&ada, &refused).await;
-    assert!(shown.contains("This would start 3 conversations instead of 1"), "{shown}");
+    assert!(shown.contains("This would run 3 conversations instead of 1"), "{shown}");
     assert_eq!(expected(&refused).await, "3", "the new page says what its button starts");
     assert!(start(3, "3").await.starts_with("/suites/0"));
 }

@@ -88,7 +88,7 @@ async fn api_key_is_not_restored_and_the_page_says_so() {
     let ada = response.cookie("rehearsal_session").expect("a cookie");
     let page = server.page(&ada, response.location()).await;
     assert!(page.contains("value=\"https://x.example\""), "{page}");
-    assert!(page.contains("Enter the API key again: it is not stored."), "{page}");
+    assert!(page.contains("Enter the API key or password again: it is not stored."), "{page}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@
 //! | suspended | the probe succeeds | closed |
 //! | any | a manual probe succeeds | closed |
 //! | any | the connection is edited | closed, with an empty history |
-//! | suspended | the connection is saved unchanged | closed |
+//! | suspended | the connection is saved with the same endpoint and secrets | closed |
 //!
 //! A call that gets no answer until its timeout or until the active time of its run ends
 //! is a failure.
@@ -117,10 +117,11 @@ pub(super) struct Circuit {
     epoch: u64,
     /// Incremented with each edit of the connection.
     connection_edits: u64,
-    /// The time of the last success, or of the first call.
-    last_success: Option<Timestamp>,
+    /// The time of the last success, or of the first call: the beginning of
+    /// [`OVERLOADED_GRACE`].
+    grace_since: Option<Timestamp>,
     /// The time of the last success.
-    succeeded_at: Option<Timestamp>,
+    last_success: Option<Timestamp>,
     suspended_models: HashMap<String, Suspension>,
 }
 
@@ -130,8 +131,8 @@ impl Default for Circuit {
             state: State::Closed(CallHistory::default()),
             epoch: 0,
             connection_edits: 0,
+            grace_since: None,
             last_success: None,
-            succeeded_at: None,
             suspended_models: HashMap::new(),
         }
     }
@@ -140,7 +141,7 @@ impl Default for Circuit {
 impl Circuit {
     /// Requests a ticket for a call to `model`.
     pub(super) fn acquire(&mut self, model: &str, manual: bool, now: Timestamp) -> Acquire {
-        self.last_success.get_or_insert(now);
+        self.grace_since.get_or_insert(now);
         if manual {
             return Acquire::Granted(self.ticket(CallKind::ManualProbe, model, false));
         }
@@ -235,7 +236,7 @@ impl Circuit {
             }
             Signal::Failure(error) => {
                 let openings = *openings + 1;
-                self.open(openings, format!("The retry failed too: {}", error.message), now);
+                self.open(openings, format!("The probe failed too: {}", error.message), now);
             }
             _ => {}
         }
@@ -248,7 +249,7 @@ impl Circuit {
         *self = Self { epoch, connection_edits, ..Self::default() };
     }
 
-    /// Ends the suspensions of a connection that was saved unchanged: their cause may
+    /// Ends the suspensions of a connection that was saved with the same endpoint and secrets: their cause may
     /// be fixed elsewhere. An open circuit stays open.
     pub(in crate::outbound) fn clear_suspensions(&mut self) {
         self.suspended_models.clear();
@@ -260,14 +261,14 @@ impl Circuit {
     fn signal<'a>(&mut self, outcome: Outcome<'a>, now: Timestamp) -> Signal<'a> {
         let error = match outcome {
             Outcome::Success => {
+                self.grace_since = Some(now);
                 self.last_success = Some(now);
-                self.succeeded_at = Some(now);
                 return Signal::Success;
             }
             Outcome::Cancelled => return Signal::Cancelled,
             Outcome::Error(error) => error,
         };
-        let no_success = self.last_success.is_some_and(|at| now.since(at) >= OVERLOADED_GRACE);
+        let no_success = self.grace_since.is_some_and(|at| now.since(at) >= OVERLOADED_GRACE);
         match effect(error) {
             Effect::Failure => Signal::Failure(error),
             Effect::Overloaded if no_success => Signal::Failure(error),

@@ -61,7 +61,7 @@ impl Circuit {
         let of_connection = reason.map(|reason| Failure {
             model: None,
             reason: reason.clone(),
-            last_success: self.succeeded_at,
+            last_success: self.last_success,
         });
         // A success ends the suspension of a model, so there was none since.
         let of_models = self.suspended_models.iter().map(|(model, suspension)| Failure {

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waiting::Wait;
 
-/// A provider that is silent for a shorter time, because the active time of the run ends,
-/// does not fail.
+/// A call that gets no answer for a shorter time, because the active time of the run ends, is
+/// not counted as a failure.
 const MIN_SILENCE: Duration = Duration::from_secs(1);
 
 /// A call in progress: its input, and the state that its retries share.

@@ -7,7 +7,7 @@
 use super::CallDriver;
 use crate::outbound::EndpointResolver;
 use crate::outbound::gate::Gate;
-use crate::outbound::timer::{MIN_REPORTED_WAIT, reported};
+use crate::outbound::timer::{MIN_SHOWN_WAIT, shown};
 use domain::{ErrorKind, Timestamp, WaitReason, Waiting};
 use futures::future::BoxFuture;
 use llm_types::{CallError, Decision};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// The hooks are not called for shorter waits: a Retry-After of 1 s is common, and to
 /// release and acquire the caller's slots takes about as long.
-const MIN_WATCHED_WAIT: Duration = Duration::from_secs(2);
+const MIN_REPORTED_WAIT: Duration = Duration::from_secs(2);
 /// The interval at which a waiting call checks whether it still can succeed.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// After this number of consecutive refusals of a call, successes of other calls no
@@ -37,12 +37,18 @@ pub(super) struct Wait<'a, T> {
     pub(super) gate: Option<&'a dyn Gate>,
 }
 
-/// The end of a wait.
-struct Waited<T> {
-    /// The permit or a rejection. If the wait was too long, the end of it as it is known.
-    result: Result<Result<T, CallError>, Option<Timestamp>>,
-    /// Whether the hook was called.
-    watched: bool,
+/// How a wait ended.
+enum WaitEnd<T> {
+    Ready {
+        permit: T,
+        /// Whether the hook was called.
+        reported: bool,
+    },
+    Rejected(CallError),
+    TooLong {
+        /// When it would have ended, if that is known.
+        until: Option<Timestamp>,
+    },
 }
 
 impl<R: EndpointResolver> CallDriver<'_, R> {
@@ -56,13 +62,13 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
             return Err(self.waited_too_long(reason, until, left));
         }
         let began = Instant::now();
-        let waited = self.wait(wait).await;
+        let end = self.wait(wait).await;
         self.add_wait(reason, gate, began.elapsed());
-        match waited.result {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(permit)) if waited.watched => Ok(self.resume(permit).await),
-            Ok(Ok(permit)) => Ok(Some(permit)),
-            Err(until) => Err(self.waited_too_long(reason, until, left)),
+        match end {
+            WaitEnd::Ready { permit, reported: true } => Ok(self.resume(permit).await),
+            WaitEnd::Ready { permit, reported: false } => Ok(Some(permit)),
+            WaitEnd::Rejected(error) => Err(error),
+            WaitEnd::TooLong { until } => Err(self.waited_too_long(reason, until, left)),
         }
     }
 
@@ -80,35 +86,38 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
 
     /// Waits until the permit is ready, the wait is too long, or it is known to become too
     /// long. Calls the hook for a wait that is long or becomes long, and again if it
-    /// takes longer than announced.
-    async fn wait<T>(&self, wait: Wait<'_, T>) -> Waited<T> {
+    /// takes longer than reported.
+    async fn wait<T>(&self, wait: Wait<'_, T>) -> WaitEnd<T> {
         let Wait { reason, until, mut ready, gate } = wait;
         let began = Instant::now();
-        let is_long = until.is_some_and(|until| until.since(self.now()) >= MIN_WATCHED_WAIT);
-        let mut report_at = Some(if is_long { began } else { began + MIN_WATCHED_WAIT });
+        let is_long = until.is_some_and(|until| until.since(self.now()) >= MIN_REPORTED_WAIT);
+        let mut report_at = Some(if is_long { began } else { began + MIN_REPORTED_WAIT });
         let mut waiting = Waiting { what: reason, until };
-        let mut watched = false;
+        let mut reported = false;
         loop {
             if report_at.is_some_and(|at| Instant::now() >= at) {
-                if watched {
+                if reported {
                     let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
-                    waiting.until = reported(until, self.now());
+                    waiting.until = shown(until, self.now());
                 }
                 self.call.hooks.waiting(waiting).await;
-                watched = true;
+                reported = true;
                 let expected = waiting.until.map(|until| until.since(self.now()));
-                report_at = expected.map(|wait| Instant::now() + wait + MIN_REPORTED_WAIT);
+                report_at = expected.map(|wait| Instant::now() + wait + MIN_SHOWN_WAIT);
             }
             let left = self.wait_left(reason, gate, began.elapsed()).min(CHECK_INTERVAL);
             let check_at = Instant::now() + left;
             let wake_at = report_at.map_or(check_at, |at| at.min(check_at));
             if let Ok(result) = tokio::time::timeout_at(wake_at, &mut ready).await {
-                return Waited { result: Ok(result), watched };
+                return match result {
+                    Ok(permit) => WaitEnd::Ready { permit, reported },
+                    Err(error) => WaitEnd::Rejected(error),
+                };
             }
             let left = self.wait_left(reason, gate, began.elapsed());
             let until = gate.and_then(|gate| gate.until(&self.key, self.now()));
             if left.is_zero() || self.is_hopeless(reason, until, left) {
-                return Waited { result: Err(until), watched };
+                return WaitEnd::TooLong { until };
             }
         }
     }
