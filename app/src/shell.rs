@@ -7,7 +7,7 @@ use crate::pages::account::{SignInPage, SignUpPage};
 use crate::pages::lazy_routes::{AgentRoute, LazyRoute, ResultRoute, ScenarioRoute, SetupRoute};
 use crate::pages::not_found::NotFound;
 use crate::server_fns::SessionQuery;
-use crate::server_fns::accounts::Visitor;
+use crate::server_fns::accounts::HeaderData;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
@@ -214,7 +214,7 @@ fn routes() -> impl IntoView {
 }
 
 fn header() -> AnyView {
-    let session: QueryResource<Visitor> = load(|| SessionQuery {});
+    let session: QueryResource<HeaderData> = load(|| SessionQuery {});
     provide_context(session);
     let path = use_location().pathname;
     let link = move |href: &'static str, label: &'static str, section: &'static str| {
@@ -240,7 +240,7 @@ fn header() -> AnyView {
     .into_any()
 }
 
-fn account(session: Visitor) -> AnyView {
+fn account(session: HeaderData) -> AnyView {
     match session.email {
         Some(email) => view! {
             <div class="user-menu">

@@ -204,7 +204,7 @@ mod tests {
     #[cfg(feature = "ssr")]
     use super::differences;
     use super::{display_path, editable_draft, field_id, field_name, lines};
-    use crate::domain::{Draft, ScenarioSpec, TextMatch, TextPattern, form};
+    use crate::domain::{Draft, ScenarioSpec, TextMatch, TextToFind, form};
     use serde_json::json;
 
     fn draft(pairs: &[(&str, &str)]) -> Draft {
@@ -268,8 +268,8 @@ mod tests {
         assert_eq!(results, [json!("plain"), json!(5), json!("5")]);
         assert_eq!(spec.success_criteria.min_score, 80);
         assert!(!spec.expected_behaviors[0].required);
-        assert_eq!(spec.success_criteria.must_include, [TextPattern::Text("C#".to_owned())]);
-        let lena = TextPattern::WithMatch { text: "Lena".to_owned(), matching: TextMatch::Word };
+        assert_eq!(spec.success_criteria.must_include, [TextToFind::Text("C#".to_owned())]);
+        let lena = TextToFind::WithMatch { text: "Lena".to_owned(), matching: TextMatch::Word };
         assert_eq!(spec.success_criteria.must_not_include, [lena]);
         // Saving it again changes nothing.
         let shown = editable_draft(serde_json::to_value(&spec).expect("JSON"));

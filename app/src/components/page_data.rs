@@ -5,7 +5,7 @@ use super::browser;
 use super::positional_json;
 use super::title::heading;
 use crate::error::{AppError, ErrorCode};
-use crate::server_fns::accounts::Visitor;
+use crate::server_fns::accounts::HeaderData;
 use crate::server_fns::{AnyQuery, PageError, Query, execute_query};
 use crate::url::percent_encode;
 use leptos::prelude::*;
@@ -183,7 +183,7 @@ fn error_section(error: &AppError, head: fn(&'static str) -> AnyView) -> AnyView
         ErrorCode::NotFound => view! { <a class="button" href="/">"Home"</a> }.into_any(),
         ErrorCode::Unauthenticated => {
             // The header may still show the expired session.
-            if let Some(session) = use_context::<QueryResource<Visitor>>() {
+            if let Some(session) = use_context::<QueryResource<HeaderData>>() {
                 Effect::new(move || session.refetch());
             }
             let url = use_location();

@@ -10,7 +10,7 @@ use super::{AccountQuery, RejectionQuery, SessionQuery, request};
 
 /// The data of the page header.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Visitor {
+pub struct HeaderData {
     pub email: Option<String>,
 }
 
@@ -25,8 +25,8 @@ pub struct AccountData {
 
 /// The signed-in user.
 #[cfg(feature = "ssr")]
-pub(super) async fn session(_: SessionQuery) -> Result<Visitor, AppError> {
-    Ok(Visitor { email: request::visitor().map(|caller| caller.email) })
+pub(super) async fn session(_: SessionQuery) -> Result<HeaderData, AppError> {
+    Ok(HeaderData { email: request::optional_caller().map(|caller| caller.email) })
 }
 
 /// Why a form was rejected.
@@ -42,7 +42,7 @@ pub(super) async fn rejection(
 pub(super) async fn account_form(
     AccountQuery { saved_form }: AccountQuery,
 ) -> Result<AccountData, AppError> {
-    if request::visitor().is_some() {
+    if request::optional_caller().is_some() {
         request::past_sign_in();
     }
     let sign_up_open = request::services().accounts.sign_up_open().await?;

@@ -81,7 +81,7 @@ macro_rules! queries {
 }
 
 queries! {
-    Session(SessionQuery {}) -> accounts::Visitor = accounts::session;
+    Session(SessionQuery {}) -> accounts::HeaderData = accounts::session;
     /// The sign-in and sign-up forms.
     Account(AccountQuery { saved_form: Option<String> }) -> accounts::AccountData = accounts::account_form;
     /// Why a form was rejected, for pages that do not contain this form.

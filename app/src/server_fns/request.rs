@@ -17,7 +17,7 @@ pub(crate) fn services() -> Services {
 }
 
 /// The caller, if a user is signed in.
-pub(crate) fn visitor() -> Option<Caller> {
+pub(crate) fn optional_caller() -> Option<Caller> {
     use_context::<Option<Caller>>().flatten()
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn current_session() -> Option<String> {
 /// The caller. Without one, a page redirects to the sign-in page and a request from
 /// the browser gets 401.
 pub(crate) fn caller() -> Result<Caller, AppError> {
-    visitor().ok_or_else(|| {
+    optional_caller().ok_or_else(|| {
         to_sign_in();
         AppError::unauthenticated()
     })
@@ -94,8 +94,8 @@ pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, AppError> {
 /// The rejected input of `?saved_form=`, unless it expired.
 pub(crate) async fn rejected(saved_form: Option<&str>) -> Option<SavedForm> {
     let id = saved_form?.parse().ok()?;
-    let visitor = visitor();
-    services().saved_forms.saved_form(visitor.as_ref(), id).await.ok()
+    let caller = optional_caller();
+    services().saved_forms.saved_form(caller.as_ref(), id).await.ok()
 }
 
 /// Describes the differences between the input and the stored object. Empty if the

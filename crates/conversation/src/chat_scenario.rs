@@ -40,7 +40,7 @@ fn mocks(turns: &[Turn]) -> Vec<Value> {
         if call.arguments.as_object().is_some_and(|arguments| !arguments.is_empty()) {
             mock["when"] = escaped(call.arguments.clone());
         }
-        if mocks.len() < limits::ITEMS && !mocks.contains(&mock) {
+        if mocks.len() < limits::ENTRIES && !mocks.contains(&mock) {
             mocks.push(mock);
         }
     }

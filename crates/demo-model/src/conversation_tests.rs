@@ -10,7 +10,7 @@ use conversation::{
 use domain::{
     AgentSpec, ConnectionId, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall, Turn, Verdict,
 };
-use judge::{Case, EvaluationResult, evaluate, items_of, judge_request, parse_reply};
+use judge::{EvaluationResult, JudgedConversation, evaluate, items_of, judge_request, parse_reply};
 use llm_types::testing::endpoint;
 use llm_types::{ChatReply, ChatRequest, Provider};
 use rstest::rstest;
@@ -87,7 +87,7 @@ async fn judged(
     scenario: &ScenarioSpec,
 ) -> (Vec<Turn>, EndReason, EvaluationResult) {
     let (turns, end) = play(agent, scenario).await;
-    let case = Case { agent, scenario, transcript: &turns, end_reason: Some(end) };
+    let case = JudgedConversation { agent, scenario, transcript: &turns, end_reason: Some(end) };
     let raw = reply(&judge_request(&case, "demo")).await.text;
     let judged = parse_reply(&raw, items_of(scenario).len()).expect("a readable judge reply");
     let outcome = evaluate(&case, judged);

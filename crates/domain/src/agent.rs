@@ -178,7 +178,7 @@ impl AgentSpec {
 
 fn parse_tools(reader: &mut DraftReader<'_>) -> Vec<Tool> {
     let mut tools: Vec<Tool> = Vec::new();
-    for (path, value) in reader.list("tools", limits::ITEMS) {
+    for (path, value) in reader.list("tools", limits::ENTRIES) {
         let mut entry = reader.entry(path, value);
         if !entry.is_object() {
             continue;

@@ -149,12 +149,12 @@ pub(super) fn is_reserved_header(name: &str) -> bool {
 /// are valid and unique, or a problem is reported.
 pub(super) fn read_header_pairs(reader: &mut DraftReader<'_>) -> Vec<(String, String)> {
     let pairs = read_pairs(reader, "headers", ':', "Name: value");
-    if pairs.len() > limits::ITEMS {
-        reader.problem("headers", format!("must have at most {} entries", limits::ITEMS));
+    if pairs.len() > limits::ENTRIES {
+        reader.problem("headers", format!("must have at most {} entries", limits::ENTRIES));
     }
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     // Comparing all of too many names would take quadratic time.
-    for (i, (name, _)) in pairs.iter().enumerate().take(limits::ITEMS) {
+    for (i, (name, _)) in pairs.iter().enumerate().take(limits::ENTRIES) {
         if pairs[..i].iter().any(|(earlier, _)| earlier.eq_ignore_ascii_case(name)) {
             reader.problem("headers", format!("{name} is specified twice"));
         }

@@ -14,8 +14,8 @@ pub fn is_secret_parameter(name: &str, value: &str) -> bool {
 /// Parses parameters given as an object, or as `name=value` lines (from a form).
 pub(super) fn parse_query(reader: &mut DraftReader<'_>) -> BTreeMap<String, String> {
     let pairs = read_pairs(reader, "query", '=', "name=value");
-    if pairs.len() > limits::ITEMS {
-        reader.problem("query", format!("must have at most {} entries", limits::ITEMS));
+    if pairs.len() > limits::ENTRIES {
+        reader.problem("query", format!("must have at most {} entries", limits::ENTRIES));
     }
     for (i, (name, value)) in pairs.iter().enumerate() {
         if pairs[..i].iter().any(|(earlier, _)| earlier == name) {

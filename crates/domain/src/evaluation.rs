@@ -95,7 +95,9 @@ pub struct Item {
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema))]
 pub struct Check {
     /// The rule: name and argument, such as `must_include "refund"`.
-    pub check: String,
+    // The name in the API is older and kept.
+    #[serde(rename = "check")]
+    pub rule: String,
     /// Whether the check passed.
     pub ok: bool,
     /// Whether the texts are too large to be searched within the budget, so that the rule was

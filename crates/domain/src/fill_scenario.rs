@@ -1,7 +1,7 @@
 //! Scenarios whose variables are filled in.
 
 use super::variables::{Filler, Variables};
-use super::{Problems, ScenarioSpec, TextPattern, limits};
+use super::{Problems, ScenarioSpec, TextToFind, limits};
 
 impl ScenarioSpec {
     /// The scenario with its variables filled in: in the description, the persona, the
@@ -57,7 +57,7 @@ fn fill_checks(scenario: &mut ScenarioSpec, filler: &mut Filler<'_>) {
     ];
     for (path, items) in phrases {
         for (i, item) in items.iter_mut().enumerate() {
-            let (TextPattern::Text(text) | TextPattern::WithMatch { text, .. }) = item;
+            let (TextToFind::Text(text) | TextToFind::WithMatch { text, .. }) = item;
             filler.text(text, limits::MESSAGE, || format!("{path}[{i}]"));
         }
     }

@@ -40,7 +40,7 @@ mod string_enum;
 mod suite;
 pub mod template;
 mod text;
-mod text_pattern;
+mod text_to_find;
 mod timestamp;
 mod tool_name;
 mod turn;
@@ -62,7 +62,7 @@ mod price_tests;
 #[cfg(test)]
 mod scenario_tests;
 #[cfg(test)]
-mod text_pattern_tests;
+mod text_to_find_tests;
 
 pub use agent::{Agent, AgentSpec, DEFAULT_MAX_TOKENS, END_CONVERSATION, Tool};
 pub use budget::{AgentCost, BudgetAction, DailyBudget, date, day_number};
@@ -116,7 +116,7 @@ pub use suite::{
     pass_rate,
 };
 pub use text::{is_blank, replace_nul};
-pub use text_pattern::{TextMatch, TextPattern};
+pub use text_to_find::{TextMatch, TextToFind};
 pub use timestamp::Timestamp;
 pub use turn::{ToolCall, ToolResult, Turn};
 
@@ -139,7 +139,7 @@ pub mod limits {
     /// Maximum number of turns in a conversation flow.
     pub const TURNS: usize = 200;
     /// Maximum number of entries in any other list.
-    pub const ITEMS: usize = 100;
+    pub const ENTRIES: usize = 100;
     /// Maximum repetitions of one scenario in a suite.
     pub const REPEATS: u32 = 20;
     /// Maximum number of runs that one suite executes concurrently.

@@ -115,7 +115,7 @@ impl ModelPrice {
     /// All problems of the draft.
     pub fn parse_list(draft: &Draft, today: &str) -> Result<Vec<Self>, Problems> {
         draft.parse(|mut reader| {
-            let entries = reader.list("prices", limits::ITEMS);
+            let entries = reader.list("prices", limits::ENTRIES);
             let mut names = HashSet::new();
             let mut prices = Vec::new();
             for (path, value) in entries {

@@ -97,7 +97,7 @@ impl ProfileSpec {
 
 fn variables(reader: &mut DraftReader<'_>) -> Vec<Variable> {
     let mut variables: Vec<Variable> = Vec::new();
-    for (path, value) in reader.list("variables", limits::ITEMS) {
+    for (path, value) in reader.list("variables", limits::ENTRIES) {
         let mut entry = reader.entry(path, value);
         if !entry.is_object() {
             continue;

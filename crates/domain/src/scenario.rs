@@ -2,7 +2,7 @@
 
 use super::ids::ScenarioId;
 use super::string_enum::string_enum;
-use super::text_pattern::TextPattern;
+use super::text_to_find::TextToFind;
 use super::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -169,10 +169,10 @@ pub struct SuccessCriteria {
     /// Texts that at least one agent turn must contain, literally except for case, Unicode
     /// form, quotation marks, dashes and white space. Matched as `word` unless a text says
     /// otherwise.
-    pub must_include: Vec<TextPattern>,
+    pub must_include: Vec<TextToFind>,
     /// Texts that no agent turn may contain, compared in the same way. Matched as `part`
     /// unless a text says otherwise.
-    pub must_not_include: Vec<TextPattern>,
+    pub must_not_include: Vec<TextToFind>,
     /// Tools that the agent must call.
     pub must_call_tools: Vec<String>,
     /// Maximum response time of the agent, in seconds.

@@ -7,7 +7,7 @@ use super::scenario::{
     ScenarioSpec, SuccessCriteria, ToolMock,
 };
 use super::text::is_blank;
-use super::text_pattern::{TextMatch, TextPattern};
+use super::text_to_find::{TextMatch, TextToFind};
 use super::tool_name::{MAX_TOOL_NAME, TOOL_NAME_RULE, is_tool_name, read_tool_name};
 use super::{Draft, DraftReader, Speaker, limits};
 use serde_json::{Map, Value};
@@ -56,13 +56,13 @@ impl ScenarioSpec {
         let timeout_seconds = r.integer("timeout_seconds", 300, 10, 3600);
         let (conversation_flow, has_invalid) = flow(&mut r, mode);
         let goal = r.text("goal", limits::MESSAGE);
-        let known_facts = r.texts("known_facts", limits::ITEMS);
+        let known_facts = r.texts("known_facts", limits::ENTRIES);
         let opening = r.text("opening_line", limits::MESSAGE);
         conversation(&mut r, mode, (&conversation_flow, has_invalid), &goal, max_turns);
         let expected_behaviors = behaviors(&mut r);
-        let failure_conditions = r.texts("failure_conditions", limits::ITEMS);
+        let failure_conditions = r.texts("failure_conditions", limits::ENTRIES);
         let success_criteria = criteria(&mut r);
-        let required_tools = r.texts("required_tools", limits::ITEMS);
+        let required_tools = r.texts("required_tools", limits::ENTRIES);
         let agent_category = r.name("agent_category", limits::AGENT_CATEGORY, false);
         let tool_mocks = mocks(&mut r, origin);
         let on_unmocked = r.choice("on_unmocked", OnUnmocked::ALL, Some(OnUnmocked::Error));
@@ -104,13 +104,13 @@ fn tags(r: &mut DraftReader<'_>) -> Vec<String> {
         Some(Value::String(text)) => {
             text.split([',', '\n']).map(|t| t.trim().to_owned()).filter(|t| !is_blank(t)).collect()
         }
-        _ => r.texts("tags", limits::ITEMS),
+        _ => r.texts("tags", limits::ENTRIES),
     };
     let mut seen = std::collections::HashSet::new();
     tags.retain(|tag| seen.insert(tag.clone()));
     // The reader has already reported lists that are too long.
-    if tags.len() > limits::ITEMS && matches!(r.value("tags"), Some(Value::String(_))) {
-        r.problem("tags", format!("must have at most {} entries", limits::ITEMS));
+    if tags.len() > limits::ENTRIES && matches!(r.value("tags"), Some(Value::String(_))) {
+        r.problem("tags", format!("must have at most {} entries", limits::ENTRIES));
     }
     if tags.iter().any(|tag| tag.chars().count() > 50 || tag.chars().any(char::is_control)) {
         r.problem("tags", "must each be one line of at most 50 characters");
@@ -188,11 +188,11 @@ fn behaviors(r: &mut DraftReader<'_>) -> Vec<Behavior> {
     let required = |text| Behavior { text, required: true, evidence: EvidenceRule::Optional };
     // Text from a form contains one behavior per line.
     if let Some(Value::String(_)) = r.value("expected_behaviors") {
-        let texts = r.texts("expected_behaviors", limits::ITEMS);
+        let texts = r.texts("expected_behaviors", limits::ENTRIES);
         return texts.into_iter().map(required).collect();
     }
     let mut behaviors = Vec::new();
-    for (path, value) in r.list("expected_behaviors", limits::ITEMS) {
+    for (path, value) in r.list("expected_behaviors", limits::ENTRIES) {
         // A plain string is a required behavior (short form).
         if value.is_string() {
             behaviors.extend(r.entry_text(path, value).map(required));
@@ -222,9 +222,9 @@ fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
             "must_not_include",
             TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE,
         ),
-        must_call_tools: c.texts("must_call_tools", limits::ITEMS),
+        must_call_tools: c.texts("must_call_tools", limits::ENTRIES),
         max_response_seconds: c.optional_number("max_response_seconds", 0.1, 3600.0),
-        criteria: c.texts("criteria", limits::ITEMS),
+        criteria: c.texts("criteria", limits::ENTRIES),
     };
     c.deny_unknown_fields(&[]);
     criteria
@@ -232,18 +232,14 @@ fn criteria(r: &mut DraftReader<'_>) -> SuccessCriteria {
 
 /// Texts, or texts with a way of matching. An item with the default way is stored as its
 /// text alone, as are all items of older scenarios.
-fn text_items(
-    r: &mut DraftReader<'_>,
-    field: &'static str,
-    default: TextMatch,
-) -> Vec<TextPattern> {
+fn text_items(r: &mut DraftReader<'_>, field: &'static str, default: TextMatch) -> Vec<TextToFind> {
     if let Some(Value::String(_)) = r.value(field) {
-        return r.texts(field, limits::ITEMS).into_iter().map(TextPattern::Text).collect();
+        return r.texts(field, limits::ENTRIES).into_iter().map(TextToFind::Text).collect();
     }
     let mut items = Vec::new();
-    for (path, value) in r.list(field, limits::ITEMS) {
+    for (path, value) in r.list(field, limits::ENTRIES) {
         if !value.is_object() {
-            items.extend(r.entry_text(path, value).map(TextPattern::Text));
+            items.extend(r.entry_text(path, value).map(TextToFind::Text));
             continue;
         }
         let mut item = r.entry(path, value);
@@ -251,9 +247,9 @@ fn text_items(
         let matching = item.choice("match", TextMatch::ALL, Some(default)).unwrap_or(default);
         item.deny_unknown_fields(&[]);
         items.push(if matching == default {
-            TextPattern::Text(text)
+            TextToFind::Text(text)
         } else {
-            TextPattern::WithMatch { text, matching }
+            TextToFind::WithMatch { text, matching }
         });
     }
     items
@@ -268,7 +264,7 @@ fn tool_names(r: &mut DraftReader<'_>, list: &str, names: &[String]) {
 
 fn mocks(r: &mut DraftReader<'_>, origin: Origin) -> Vec<ToolMock> {
     let mut mocks = Vec::new();
-    for (path, value) in r.list("tool_mocks", limits::ITEMS) {
+    for (path, value) in r.list("tool_mocks", limits::ENTRIES) {
         let mut m = r.entry(path, value);
         if !m.is_object() {
             continue;

@@ -6,7 +6,7 @@
 use super::Shared;
 use super::budgets::CallBudget;
 use super::call_slots::CallSlot;
-use super::registry::{Stop, StopSignal};
+use super::registry::{StopReason, StopSignal};
 use super::store_retry::StoreRetry;
 use async_trait::async_trait;
 use domain::{
@@ -38,7 +38,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Why a call returned no reply.
 pub(super) enum CallInterrupted {
     /// The run had to stop.
-    Stopped(Stop),
+    Stopped(StopReason),
     /// The endpoint could not be read, because the store stayed unavailable.
     Store(StoreError),
     /// The call failed finally.
@@ -251,7 +251,7 @@ impl CallContext<'_> {
     /// Stops the run, because another worker may hold its lease. [`call`](Self::call)
     /// drops the future that waits for this.
     async fn stop_without_lease(&self) {
-        self.stop_signal.stop(Stop::Lost);
+        self.stop_signal.stop(StopReason::Lost);
         std::future::pending().await
     }
 }

@@ -100,7 +100,7 @@ fn truncated(change: RunChange, model: &str, whose: &str) -> RunInterrupted {
     let message = format!(
         "{model} used up its token limit before it said anything, which happens to models that reason. Raise the max tokens of {whose}, then re-run."
     );
-    RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
+    RunInterrupted::ErrorAfterCall(RunError::new(ErrorKind::Truncated, message), Box::new(change))
 }
 
 /// The end of a run whose simulated user (or simulated tool result) was cut off at the limit.
@@ -113,7 +113,7 @@ fn cut_off_user(change: RunChange, reply: &str) -> RunInterrupted {
         "The reply of the model that simulates the user and the tools was cut off at the token limit. Raise the max tokens of the simulated user in the settings, then re-run. {}",
         quoted_reply(reply)
     );
-    RunInterrupted::CallError(RunError::new(ErrorKind::Truncated, message), Box::new(change))
+    RunInterrupted::ErrorAfterCall(RunError::new(ErrorKind::Truncated, message), Box::new(change))
 }
 
 /// The words of a model whose reply is not stored in a turn, for an error message.

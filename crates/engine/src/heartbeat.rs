@@ -2,7 +2,7 @@
 //! database, and releases leaked leases, which have no task in this process.
 
 use super::Shared;
-use super::registry::Stop;
+use super::registry::StopReason;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,7 +44,7 @@ async fn send(shared: &Shared, leaked: &mut HashSet<Uuid>) {
             shared.store_unavailable.store(unavailable, Ordering::Relaxed);
             tracing::warn!(%error, silent_s = silent.as_secs(), "heartbeat failed");
             if silent >= STOP_RUNS_AFTER {
-                shared.registry.stop_all(Stop::Lost);
+                shared.registry.stop_all(StopReason::Lost);
             }
         }
     }
@@ -52,13 +52,13 @@ async fn send(shared: &Shared, leaked: &mut HashSet<Uuid>) {
 
 fn deliver_stops(shared: &Shared, heartbeat: &Heartbeat, registered: &[Uuid]) {
     let runs = heartbeat.leases.iter().map(|lease| lease.run_id.0);
-    let evaluations = heartbeat.evaluations.iter().map(|(id, _)| id.0);
+    let evaluations = heartbeat.rejudges.iter().map(|(id, _)| id.0);
     let leased: HashSet<Uuid> = runs.chain(evaluations).collect();
     // A task that was registered before the heartbeat and has no lease now lost it.
     shared.registry.stop_others(&leased, registered);
     shared.registry.forget_early_cancellations();
     for run in &heartbeat.cancel_requested {
-        shared.registry.stop(*run, Stop::Cancelled);
+        shared.registry.stop(*run, StopReason::Cancelled);
     }
 }
 
@@ -76,7 +76,7 @@ async fn release_leaked(shared: &Shared, heartbeat: &Heartbeat, leaked: &mut Has
         tracing::warn!(run = %lease.run_id, "releasing a lease that has no task in this process");
         released.push(shared.queue.release(lease, shared.clock.now()).await);
     }
-    for (id, lease_epoch) in heartbeat.evaluations.iter().filter(|(id, _)| is_due(id.0)) {
+    for (id, lease_epoch) in heartbeat.rejudges.iter().filter(|(id, _)| is_due(id.0)) {
         tracing::warn!(evaluation = %id, "releasing a lease that has no task in this process");
         let now = shared.clock.now();
         released.push(shared.queue.release_rejudge(*id, *lease_epoch, now).await);

@@ -61,11 +61,11 @@ pub(super) async fn send_message(run: &mut ActiveRun) -> Result<RunChange, RunIn
         Ok((reply, change)) => Ok(answered(run, reply, change)),
         // Either the message was not executed, or the error is `outcome_unknown`. Only a budget
         // may drop a call that the agent acts on.
-        Err(RunInterrupted::CallError(error, mut change))
+        Err(RunInterrupted::ErrorAfterCall(error, mut change))
             if !is_repeatable && error.kind != ErrorKind::BudgetExhausted =>
         {
             change.unconfirmed_call = Some(None);
-            Err(RunInterrupted::CallError(error, change))
+            Err(RunInterrupted::ErrorAfterCall(error, change))
         }
         Err(other) => Err(other),
     }
@@ -105,7 +105,7 @@ pub(super) async fn end_session(run: &ActiveRun) -> Result<RunChange, RunInterru
     let connection = run.row.model_snapshot.agent.connection_id;
     match run.call_in(&limits, connection, &request(run, call)).await {
         Ok((_, change)) => Ok(change),
-        Err(RunInterrupted::CallError(error, change)) => {
+        Err(RunInterrupted::ErrorAfterCall(error, change)) => {
             tracing::debug!(kind = error.kind.as_str(), "the session was not ended");
             Ok(*change)
         }

@@ -10,7 +10,7 @@ use domain::{
     EndReason, ErrorKind, Evaluation, EvaluationId, EvaluationStatus, FinishReason, RunError,
     Timestamp, TokenPrice, Turn, replace_nul,
 };
-use judge::{Case, EvaluationResult, JudgeStep, PROMPT_VERSION, RawReply};
+use judge::{EvaluationResult, JudgeStep, JudgedConversation, PROMPT_VERSION, RawReply};
 use llm::ChatReply;
 use store::rows::Intent;
 use store::transition::{RunChange, RunOutcome};
@@ -70,7 +70,7 @@ pub(super) fn apply_outcome(evaluation: &mut Evaluation, outcome: EvaluationResu
 }
 
 /// The error after replies of which the last is unreadable.
-pub(super) fn unparseable(problem: &str, truncated: bool) -> RunError {
+pub(super) fn unreadable_reply(problem: &str, truncated: bool) -> RunError {
     if truncated {
         let message = "The judge's reply was cut off at the token limit. Raise the judge's max tokens, or choose another judge in the settings, then rejudge.";
         return RunError::new(ErrorKind::Truncated, message);
@@ -109,7 +109,8 @@ pub(super) async fn decide_without_judge(
     transcript: &[Turn],
     end_reason: Option<EndReason>,
 ) -> Option<Evaluation> {
-    let case = Case { agent: &run.agent, scenario: &run.scenario, transcript, end_reason };
+    let case =
+        JudgedConversation { agent: &run.agent, scenario: &run.scenario, transcript, end_reason };
     let model = &run.row.model_snapshot.judge.model;
     let outcome = judging::decide_without_judge(case).await?;
     let now = run.shared.clock.now();
@@ -127,8 +128,8 @@ pub(super) fn finish(change: &mut RunChange, evaluation: Evaluation) {
     change.evaluation = Some(Box::new(evaluation));
 }
 
-fn case(run: &ActiveRun) -> Case<'_> {
-    Case {
+fn case(run: &ActiveRun) -> JudgedConversation<'_> {
+    JudgedConversation {
         agent: &run.agent,
         scenario: &run.scenario,
         transcript: &run.transcript,
@@ -152,7 +153,7 @@ pub(super) async fn call_judge(run: &ActiveRun) -> Result<RunChange, RunInterrup
         evaluation.cloned().unwrap_or_else(|| fresh(run.shared.clock.uuid().into(), model, now));
     let (reply, mut change) = match run.call(true, judge.connection_id, &request).await {
         Ok(called) => called,
-        Err(RunInterrupted::CallError(error, called)) => {
+        Err(RunInterrupted::ErrorAfterCall(error, called)) => {
             let end = ended(evaluation, judge_unavailable(&error), now);
             let RunChange { active, waited, waited_for_circuit, calls_done, .. } = *called;
             return Ok(RunChange { active, waited, waited_for_circuit, calls_done, ..end });
@@ -191,7 +192,7 @@ pub(super) async fn parse_reply(run: &mut ActiveRun) -> Result<RunChange, RunInt
             Ok(change)
         }
         JudgeStep::Unparseable { problem, truncated } => {
-            Ok(ended(evaluation, unparseable(&problem, truncated), now))
+            Ok(ended(evaluation, unreadable_reply(&problem, truncated), now))
         }
         JudgeStep::CallJudge(_) => {
             // The second request is a separate call, so its intent is stored first.

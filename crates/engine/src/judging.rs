@@ -2,7 +2,7 @@
 //! take a second of CPU time, in which a worker would serve nobody else.
 
 use domain::{AgentSpec, EndReason, ScenarioSpec, Turn};
-use judge::{Case, EvaluationResult, JudgeModel, JudgeStep, RawReply};
+use judge::{EvaluationResult, JudgeModel, JudgeStep, JudgedConversation, RawReply};
 use std::panic::resume_unwind;
 use store::rows::RoleModel;
 
@@ -12,7 +12,7 @@ const MAX_INLINE: usize = 64 * 1024;
 
 /// The next step of an evaluation.
 pub(super) async fn judge_step(
-    case: Case<'_>,
+    case: JudgedConversation<'_>,
     raw_replies: Vec<RawReply>,
     judge: &RoleModel,
 ) -> JudgeStep {
@@ -26,15 +26,15 @@ pub(super) async fn judge_step(
 }
 
 /// The result of a conversation that the judge need not read.
-pub(super) async fn decide_without_judge(case: Case<'_>) -> Option<EvaluationResult> {
+pub(super) async fn decide_without_judge(case: JudgedConversation<'_>) -> Option<EvaluationResult> {
     on_case(case, 0, judge::decide_without_judge).await
 }
 
 /// Runs `work` in place if the case is small, and otherwise on a thread for blocking work.
 async fn on_case<T: Send + 'static>(
-    case: Case<'_>,
+    case: JudgedConversation<'_>,
     extra: usize,
-    work: impl FnOnce(&Case<'_>) -> T + Send + 'static,
+    work: impl FnOnce(&JudgedConversation<'_>) -> T + Send + 'static,
 ) -> T {
     if size(&case).saturating_add(extra) <= MAX_INLINE {
         return work(&case);
@@ -45,7 +45,7 @@ async fn on_case<T: Send + 'static>(
 }
 
 /// An upper bound of what is searched: all turns, for each text.
-fn size(case: &Case<'_>) -> usize {
+fn size(case: &JudgedConversation<'_>) -> usize {
     let criteria = &case.scenario.success_criteria;
     let texts = || criteria.must_include.iter().chain(&criteria.must_not_include);
     let said: usize = case.transcript.iter().map(|turn| turn.message.len()).sum();
@@ -61,7 +61,7 @@ struct OwnedCase {
 }
 
 impl OwnedCase {
-    fn new(case: Case<'_>) -> Self {
+    fn new(case: JudgedConversation<'_>) -> Self {
         Self {
             agent: case.agent.clone(),
             scenario: case.scenario.clone(),
@@ -70,8 +70,8 @@ impl OwnedCase {
         }
     }
 
-    fn borrow(&self) -> Case<'_> {
-        Case {
+    fn borrow(&self) -> JudgedConversation<'_> {
+        JudgedConversation {
             agent: &self.agent,
             scenario: &self.scenario,
             transcript: &self.transcript,
@@ -84,7 +84,7 @@ impl OwnedCase {
 mod tests {
     use super::on_case;
     use conversation::fixtures::{agent, says, scenario, transcript, user};
-    use judge::Case;
+    use judge::JudgedConversation;
     use rstest::rstest;
     use serde_json::{Value, json};
     use std::thread;
@@ -105,8 +105,12 @@ mod tests {
         let (agent, scenario) =
             (agent(json!({})), scenario(json!({"success_criteria": {"must_include": texts}})));
         let transcript = transcript(vec![user("Hi"), says(&"x".repeat(bytes))]);
-        let case =
-            Case { agent: &agent, scenario: &scenario, transcript: &transcript, end_reason: None };
+        let case = JudgedConversation {
+            agent: &agent,
+            scenario: &scenario,
+            transcript: &transcript,
+            end_reason: None,
+        };
         let (turns, on) =
             on_case(case, 0, |case| (case.transcript.len(), thread::current().id())).await;
         assert_eq!((turns, on == thread::current().id()), (2, inline));
@@ -117,8 +121,12 @@ mod tests {
     async fn panic_reaches_the_caller() {
         let (agent, scenario) = (agent(json!({})), scenario(json!({})));
         let transcript = transcript(vec![says(&"x".repeat(100_000))]);
-        let case =
-            Case { agent: &agent, scenario: &scenario, transcript: &transcript, end_reason: None };
+        let case = JudgedConversation {
+            agent: &agent,
+            scenario: &scenario,
+            transcript: &transcript,
+            end_reason: None,
+        };
         on_case(case, 0, |_| panic!("in the search")).await
     }
 }

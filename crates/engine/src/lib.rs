@@ -43,7 +43,7 @@ use domain::{ConnectionId, NanoUsd, RunError, RunId, Timestamp, UserId, Waiting}
 use llm::Endpoint;
 use llm::outbound::Outbound;
 use outages::Outages;
-use registry::{Registration, Registry, Stop, StopSignal};
+use registry::{Registration, Registry, StopReason, StopSignal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -152,7 +152,7 @@ impl Shared {
     fn register(&self, id: Uuid) -> (StopSignal, Registration<'_>) {
         let (stop_signal, registration) = self.registry.register(id);
         if self.closing.is_cancelled() {
-            stop_signal.stop(Stop::Shutdown);
+            stop_signal.stop(StopReason::Shutdown);
         }
         (stop_signal, registration)
     }
@@ -239,7 +239,7 @@ impl Engine {
     /// Stops these runs: no new call is made, and the call in flight is dropped.
     pub fn cancel(&self, runs: &[RunId]) {
         for run in runs {
-            self.shared.registry.stop(*run, Stop::Cancelled);
+            self.shared.registry.stop(*run, StopReason::Cancelled);
         }
     }
 
@@ -284,9 +284,9 @@ impl Engine {
         self.shared.closing.cancel();
         // Calls are dropped at once, whatever the background tasks wait for. A run
         // whose claim was in progress sees the shutdown when it starts.
-        self.shared.registry.stop_all(Stop::Shutdown);
+        self.shared.registry.stop_all(StopReason::Shutdown);
         self.background_tasks.wait().await;
-        self.shared.registry.stop_all(Stop::Shutdown);
+        self.shared.registry.stop_all(StopReason::Shutdown);
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }

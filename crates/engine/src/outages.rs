@@ -143,7 +143,7 @@ async fn give_up(shared: &Shared, connection: FailingConnection, now: Timestamp)
         in_words(limit),
         sentence(&reason),
     );
-    let give_up = GiveUp { key, created_by: now.minus(limit), message };
+    let give_up = GiveUp { key, created_until: now.minus(limit), message };
     match shared.queue.give_up_pending(give_up, now).await {
         Ok(0) => {}
         Ok(runs) => tracing::warn!(%connection_id, runs, "runs ended in an outage"),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// Why a task has to stop, in ascending priority. The highest reason so far counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stop {
+pub(super) enum StopReason {
     /// A user canceled it.
     Cancelled,
     /// The process shuts down: release the lease. A canceled run ends when it is
@@ -23,11 +23,11 @@ pub(super) enum Stop {
 #[derive(Clone, Debug, Default)]
 pub(super) struct StopSignal {
     token: CancellationToken,
-    reason: Arc<Mutex<Option<Stop>>>,
+    reason: Arc<Mutex<Option<StopReason>>>,
 }
 
 impl StopSignal {
-    pub(super) fn stop(&self, why: Stop) {
+    pub(super) fn stop(&self, why: StopReason) {
         {
             let mut reason = self.reason.lock();
             *reason = (*reason).max(Some(why));
@@ -36,7 +36,7 @@ impl StopSignal {
     }
 
     /// The highest reason so far.
-    pub(super) fn stopped(&self) -> Option<Stop> {
+    pub(super) fn stopped(&self) -> Option<StopReason> {
         *self.reason.lock()
     }
 
@@ -46,9 +46,9 @@ impl StopSignal {
     }
 
     /// Waits for a reason to stop.
-    pub(super) async fn wait_for_stop(&self) -> Stop {
+    pub(super) async fn wait_for_stop(&self) -> StopReason {
         self.token.cancelled().await;
-        self.stopped().unwrap_or(Stop::Lost)
+        self.stopped().unwrap_or(StopReason::Lost)
     }
 }
 
@@ -100,22 +100,22 @@ impl Registry {
         // Locks in the same order as `stop`, so that no signal is lost in between.
         let mut tasks = self.tasks.lock();
         if self.early_cancellations.lock().take(id) {
-            stop_signal.stop(Stop::Cancelled);
+            stop_signal.stop(StopReason::Cancelled);
         }
         if let Some(displaced) = tasks.insert(id, stop_signal.clone()) {
             // The run was claimed again while its previous task is still running.
-            displaced.stop(Stop::Lost);
+            displaced.stop(StopReason::Lost);
         }
         (stop_signal.clone(), Registration { registry: self, id, stop_signal })
     }
 
     /// Stops a task. A cancellation that arrives before the task is registered is
     /// delivered when it registers.
-    pub(super) fn stop(&self, run: RunId, why: Stop) {
+    pub(super) fn stop(&self, run: RunId, why: StopReason) {
         let tasks = self.tasks.lock();
         if let Some(stop_signal) = tasks.get(&run.0) {
             stop_signal.stop(why);
-        } else if why == Stop::Cancelled {
+        } else if why == StopReason::Cancelled {
             self.early_cancellations.lock().recent.insert(run.0);
         }
     }
@@ -128,7 +128,7 @@ impl Registry {
         early_cancellations.older = std::mem::take(&mut early_cancellations.recent);
     }
 
-    pub(super) fn stop_all(&self, why: Stop) {
+    pub(super) fn stop_all(&self, why: StopReason) {
         for stop_signal in self.tasks.lock().values() {
             stop_signal.stop(why);
         }
@@ -138,7 +138,7 @@ impl Registry {
     pub(super) fn stop_others(&self, leased: &HashSet<Uuid>, registered: &[Uuid]) {
         for (id, stop_signal) in self.tasks.lock().iter() {
             if registered.contains(id) && !leased.contains(id) {
-                stop_signal.stop(Stop::Lost);
+                stop_signal.stop(StopReason::Lost);
             }
         }
     }
@@ -158,7 +158,7 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use super::{Registry, Stop};
+    use super::{Registry, StopReason};
     use domain::RunId;
     use uuid::Uuid;
 
@@ -169,11 +169,11 @@ mod tests {
         let registry = Registry::default();
         let (old, old_registration) = registry.register(RUN.0);
         let (new, new_registration) = registry.register(RUN.0);
-        assert_eq!((old.stopped(), new.stopped()), (Some(Stop::Lost), None));
+        assert_eq!((old.stopped(), new.stopped()), (Some(StopReason::Lost), None));
         drop(old_registration);
         assert!(registry.contains(RUN.0), "the older task removes only its own entry");
-        registry.stop(RUN, Stop::Cancelled);
-        assert_eq!(new.stopped(), Some(Stop::Cancelled), "the newer task is stopped");
+        registry.stop(RUN, StopReason::Cancelled);
+        assert_eq!(new.stopped(), Some(StopReason::Cancelled), "the newer task is stopped");
         drop(new_registration);
         assert_eq!(registry.len(), 0);
     }
@@ -182,10 +182,10 @@ mod tests {
     fn early_cancellation_outlives_a_heartbeat() {
         let registry = Registry::default();
         for heartbeats in 0..3 {
-            registry.stop(RUN, Stop::Cancelled);
+            registry.stop(RUN, StopReason::Cancelled);
             (0..heartbeats).for_each(|_| registry.forget_early_cancellations());
             let (stop_signal, _registration) = registry.register(RUN.0);
-            let expected = (heartbeats < 2).then_some(Stop::Cancelled);
+            let expected = (heartbeats < 2).then_some(StopReason::Cancelled);
             assert_eq!(stop_signal.stopped(), expected, "after {heartbeats} heartbeats");
         }
     }
@@ -195,11 +195,11 @@ mod tests {
         let registry = Registry::default();
         let (stop_signal, _registration) = registry.register(RUN.0);
         for (reason, expected) in [
-            (Stop::Cancelled, Stop::Cancelled),
-            (Stop::Shutdown, Stop::Shutdown),
-            (Stop::Cancelled, Stop::Shutdown),
-            (Stop::Lost, Stop::Lost),
-            (Stop::Shutdown, Stop::Lost),
+            (StopReason::Cancelled, StopReason::Cancelled),
+            (StopReason::Shutdown, StopReason::Shutdown),
+            (StopReason::Cancelled, StopReason::Shutdown),
+            (StopReason::Lost, StopReason::Lost),
+            (StopReason::Shutdown, StopReason::Lost),
         ] {
             registry.stop(RUN, reason);
             assert_eq!(stop_signal.stopped(), Some(expected));

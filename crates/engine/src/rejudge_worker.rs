@@ -6,14 +6,14 @@ use super::budgets::{Budgets, CallBudget};
 use super::calling::{CallContext, CallInterrupted, HeldLease};
 use super::conversation_driver::call_done;
 use super::judge_driver::{
-    apply_outcome, judge_unavailable, raw_replies, record_reply, unparseable,
+    apply_outcome, judge_unavailable, raw_replies, record_reply, unreadable_reply,
 };
 use super::judging::judge_step;
-use super::registry::{Stop, StopSignal};
+use super::registry::{StopReason, StopSignal};
 use super::run_worker::catch_panic;
 use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, EvaluationStatus, RunError, ScenarioSpec};
-use judge::{Case, JudgeStep};
+use judge::{JudgeStep, JudgedConversation};
 use llm::outbound::CallOrder;
 use llm::{ChatReply, ChatRequest};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 /// Why a rejudge ended without a verdict.
 enum Interrupted {
-    Stopped(Stop),
+    Stopped(StopReason),
     Error(RunError),
     Store(StoreError),
 }
@@ -70,12 +70,14 @@ async fn end(
     let now = shared.clock.now();
     let store_retry = StoreRetry { shared, stop_signal, deadline: row.deadline_at };
     let error = match interrupted {
-        Interrupted::Stopped(Stop::Lost) | Interrupted::Store(StoreError::LeaseLost) => return,
+        Interrupted::Stopped(StopReason::Lost) | Interrupted::Store(StoreError::LeaseLost) => {
+            return;
+        }
         Interrupted::Store(StoreError::Unavailable(why)) => {
             tracing::warn!(why, "the store is unavailable; the rejudge is resumed later");
             return;
         }
-        Interrupted::Stopped(Stop::Shutdown) => {
+        Interrupted::Stopped(StopReason::Shutdown) => {
             let (id, lease_epoch) = (row.id(), row.lease_epoch);
             let released = store_retry
                 .retry_while_unavailable(|| shared.queue.release_rejudge(id, lease_epoch, now));
@@ -84,7 +86,7 @@ async fn end(
             }
             return;
         }
-        Interrupted::Stopped(Stop::Cancelled) => None,
+        Interrupted::Stopped(StopReason::Cancelled) => None,
         Interrupted::Error(error) => Some(error),
         Interrupted::Store(error) => {
             tracing::error!(%error, "the store failed");
@@ -123,7 +125,7 @@ async fn judge(
         .map_err(|_| error(ErrorKind::InvalidAgent, damaged))?;
     let texts = shared.fill_texts(agent, scenario, input.variables.as_ref());
     let texts = texts.map_err(Interrupted::Error)?;
-    let case = Case {
+    let case = JudgedConversation {
         agent: &texts.agent,
         scenario: &texts.scenario,
         transcript: &input.transcript,
@@ -140,7 +142,7 @@ async fn judge(
                 return Ok(());
             }
             JudgeStep::Unparseable { problem, truncated } => {
-                return Err(Interrupted::Error(unparseable(&problem, truncated)));
+                return Err(Interrupted::Error(unreadable_reply(&problem, truncated)));
             }
             JudgeStep::CallJudge(mut request) => {
                 let call = shared.clock.uuid();

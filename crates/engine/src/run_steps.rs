@@ -3,7 +3,7 @@
 
 use super::budgets::CallBudget;
 use super::calling::{CallContext, CallInterrupted, HeldLease, reply_cost};
-use super::registry::{Stop, StopSignal};
+use super::registry::{StopReason, StopSignal};
 use super::store_retry::StoreRetry;
 use super::{Shared, conversation_driver, http_agent_driver, judge_driver};
 use conversation::{JudgingState, RunVariables, Step, next_step};
@@ -22,11 +22,11 @@ use store::transition::{Lease, RunChange, evaluation_allowance};
 /// Why a run stopped before it was final.
 pub(super) enum RunInterrupted {
     /// A stop signal.
-    Stopped(Stop),
+    Stopped(StopReason),
     /// The run ends with this error.
     Error(RunError),
     /// The run ends with this error, and the last call left a change to commit.
-    CallError(RunError, Box<RunChange>),
+    ErrorAfterCall(RunError, Box<RunChange>),
     /// Another worker holds the run: nothing more is stored.
     LeaseLost,
     /// The store stayed unavailable; the run is resumed later from its stored
@@ -331,9 +331,9 @@ impl ActiveRun {
                 secrets.conceal_reply(&mut reply);
                 Ok((reply, change))
             }
-            Err(RunInterrupted::CallError(mut error, change)) => {
+            Err(RunInterrupted::ErrorAfterCall(mut error, change)) => {
                 error.message = secrets.conceal(&error.message);
-                Err(RunInterrupted::CallError(error, change))
+                Err(RunInterrupted::ErrorAfterCall(error, change))
             }
             Err(other) => Err(other),
         }
@@ -358,7 +358,7 @@ impl ActiveRun {
             Err(CallInterrupted::CallError(error)) => {
                 let change = self.call_change(&times, Err(&error), None);
                 let error = RunError::new(error.kind(), error.message);
-                Err(RunInterrupted::CallError(error, Box::new(change)))
+                Err(RunInterrupted::ErrorAfterCall(error, Box::new(change)))
             }
         }
     }

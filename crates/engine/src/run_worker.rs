@@ -3,7 +3,7 @@
 
 use super::Shared;
 use super::budgets::Budgets;
-use super::registry::{Stop, StopSignal};
+use super::registry::{StopReason, StopSignal};
 use super::run_steps::{ActiveRun, RunInterrupted, commit, interruption_of};
 use super::store_retry::StoreRetry;
 use domain::{AgentSpec, Draft, ErrorKind, Problems, RunError, ScenarioSpec};
@@ -106,7 +106,7 @@ async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, interrupted: RunInterr
     let shared = store_retry.shared;
     let mut change = RunChange::default();
     let outcome = match interrupted {
-        RunInterrupted::LeaseLost | RunInterrupted::Stopped(Stop::Lost) => {
+        RunInterrupted::LeaseLost | RunInterrupted::Stopped(StopReason::Lost) => {
             tracing::info!("the lease is lost; nothing more is stored");
             return;
         }
@@ -114,7 +114,7 @@ async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, interrupted: RunInterr
             tracing::warn!("the store is unavailable; the run is resumed later");
             return;
         }
-        RunInterrupted::Stopped(Stop::Shutdown) => {
+        RunInterrupted::Stopped(StopReason::Shutdown) => {
             let released = store_retry
                 .retry_while_unavailable(|| shared.queue.release(lease, shared.clock.now()));
             if let Err(error) = released.await {
@@ -122,9 +122,9 @@ async fn end(store_retry: &StoreRetry<'_>, lease: &Lease, interrupted: RunInterr
             }
             return;
         }
-        RunInterrupted::Stopped(Stop::Cancelled) => RunOutcome::cancelled(),
+        RunInterrupted::Stopped(StopReason::Cancelled) => RunOutcome::cancelled(),
         RunInterrupted::Error(error) => RunOutcome::error(error.kind, error.message),
-        RunInterrupted::CallError(error, failed) => {
+        RunInterrupted::ErrorAfterCall(error, failed) => {
             change = *failed;
             RunOutcome::error(error.kind, error.message)
         }

@@ -2,7 +2,7 @@
 //! stored as soon as the store accepts writes again.
 
 use super::Shared;
-use super::registry::{Stop, StopSignal};
+use super::registry::{StopReason, StopSignal};
 use domain::Timestamp;
 use std::time::Duration;
 use store::{StoreError, StoreResult};
@@ -42,21 +42,21 @@ impl StoreRetry<'_> {
                 other => return other,
             };
             match self.stop_signal.stopped() {
-                Some(Stop::Lost) => return Err(StoreError::LeaseLost),
-                Some(Stop::Shutdown) => {
+                Some(StopReason::Lost) => return Err(StoreError::LeaseLost),
+                Some(StopReason::Shutdown) => {
                     let since = *stopping.get_or_insert_with(Instant::now);
                     if since.elapsed() >= SHUTDOWN_GRACE {
                         return Err(StoreError::Unavailable(why));
                     }
                 }
-                Some(Stop::Cancelled) | None => {}
+                Some(StopReason::Cancelled) | None => {}
             }
             if self.deadline.is_some_and(|deadline| deadline <= self.shared.clock.now()) {
                 return Err(StoreError::Unavailable(why));
             }
             tracing::debug!(why, "store unavailable; retrying");
             tokio::time::sleep(pause).await;
-            if self.stop_signal.stopped() == Some(Stop::Lost) {
+            if self.stop_signal.stopped() == Some(StopReason::Lost) {
                 return Err(StoreError::LeaseLost);
             }
             pause = (pause * 2).min(LONGEST);

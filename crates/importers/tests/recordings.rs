@@ -38,7 +38,7 @@ fn recorded_user_turns_become_script_without_markers() {
         [(Speaker::User, "Hello"), (Speaker::Agent, "It costs $327."), (Speaker::User, "Thanks!")];
     assert_eq!(flow, expected);
     let texts: Vec<_> =
-        scenario.success_criteria.must_include.iter().map(domain::TextPattern::text).collect();
+        scenario.success_criteria.must_include.iter().map(domain::TextToFind::text).collect();
     assert_eq!(texts, ["327"]);
     assert!(scenario.description.contains("Change a seat."));
 }

@@ -26,8 +26,8 @@ mod word_match;
 
 pub use normalization::normalize;
 pub use prompt::{
-    Case, EVALUATION_SCHEMA, PROMPT_VERSION, ParsedPrompt, UnjudgedItem, items_of, judge_request,
-    parse_prompt, reply_schema, second_request,
+    EVALUATION_SCHEMA, JudgedConversation, PROMPT_VERSION, ParsedPrompt, UnjudgedItem, items_of,
+    judge_request, parse_prompt, reply_schema, second_request,
 };
 pub use reply::{ItemAnswer, JudgeReply, Quote, parse_reply};
 pub use rules::check_rules;

@@ -20,7 +20,7 @@ pub(super) const ITEM_KEY: &str = "item_";
 
 /// A conversation to judge.
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct JudgedConversation<'a> {
     /// The agent as it was when the run was queued.
     pub agent: &'a AgentSpec,
     /// The scenario as it was when the run was queued.
@@ -101,7 +101,7 @@ Reply with one JSON object and nothing else. `items` has one key per item, item_
 
 /// Builds the request to the judge.
 #[must_use]
-pub fn judge_request(case: &Case<'_>, model: &str) -> ChatRequest {
+pub fn judge_request(case: &JudgedConversation<'_>, model: &str) -> ChatRequest {
     let count = items_of(case.scenario).len();
     ChatRequest {
         model: model.to_owned(),
@@ -204,7 +204,7 @@ fn object(properties: Value, required: &[&str]) -> Value {
     })
 }
 
-fn user_text(case: &Case<'_>) -> String {
+fn user_text(case: &JudgedConversation<'_>) -> String {
     let mut prompt = String::new();
     sections::heading(&mut prompt, "AGENT INSTRUCTIONS");
     sections::entry(&mut prompt, "", case.agent.instructions());
@@ -223,7 +223,7 @@ fn user_text(case: &Case<'_>) -> String {
 }
 
 /// Appends the scenario.
-fn push_scenario(prompt: &mut String, case: &Case<'_>) {
+fn push_scenario(prompt: &mut String, case: &JudgedConversation<'_>) {
     let scenario = case.scenario;
     let persona = &scenario.persona;
     let facts = scenario.known_facts.join("\n");

@@ -24,7 +24,7 @@ fn scenario_with_all_kinds() -> ScenarioSpec {
 
 fn request(agent: &AgentSpec, scenario: &ScenarioSpec, transcript: &[Turn]) -> ChatRequest {
     let end_reason = Some(EndReason::ScriptFinished);
-    judge_request(&Case { agent, scenario, transcript, end_reason }, "judge-model")
+    judge_request(&JudgedConversation { agent, scenario, transcript, end_reason }, "judge-model")
 }
 
 fn text(request: &ChatRequest) -> String {

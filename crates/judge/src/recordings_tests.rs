@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::evidence::QuoteIndex;
-use super::prompt::{Case, judge_request, parse_prompt};
+use super::prompt::{JudgedConversation, judge_request, parse_prompt};
 use conversation::fixtures::{agent, call, says, scenario, transcript, user};
 use domain::{EndReason, Speaker, ToolResult, Turn};
 use llm_types::Message;
@@ -65,7 +65,8 @@ fn parse_prompt_returns_recorded_conversations() {
     let (agent, spec) = (agent(json!({})), scenario(json!({"expected_behaviors": ["Helps"]})));
     for turns in recordings() {
         let end_reason = Some(EndReason::ScriptFinished);
-        let case = Case { agent: &agent, scenario: &spec, transcript: &turns, end_reason };
+        let case =
+            JudgedConversation { agent: &agent, scenario: &spec, transcript: &turns, end_reason };
         let request = judge_request(&case, "m");
         let Message::User(text) = &request.messages[0] else { unreachable!("a question") };
         let read = parse_prompt(text).expect("a prompt of ours");

@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::text_search::{Message, Term};
-use domain::{Check, FinishReason, ScenarioSpec, Speaker, TextMatch, TextPattern, Turn, is_blank};
+use domain::{Check, FinishReason, ScenarioSpec, Speaker, TextMatch, TextToFind, Turn, is_blank};
 
 /// Checks all rules of the scenario.
 #[must_use]
@@ -59,7 +59,7 @@ enum Found {
 
 struct TextCheck<'a> {
     rule: TextRule,
-    pattern: &'a TextPattern,
+    pattern: &'a TextToFind,
     term: Term<'a>,
     found: Found,
 }
@@ -70,7 +70,7 @@ impl TextCheck<'_> {
         let matching = matching.unwrap_or_default();
         let required = matches!(self.rule, TextRule::MustInclude);
         Check {
-            check: format!("{} {:?}{matching}", self.rule.name(), self.pattern.text()),
+            rule: format!("{} {:?}{matching}", self.rule.name(), self.pattern.text()),
             ok: match self.found {
                 Found::InTurn(_) => required,
                 Found::Nowhere => !required,
@@ -129,7 +129,7 @@ fn search_texts(checks: &mut [TextCheck<'_>], agent: &[&Turn], budget: &mut Budg
 fn must_call_tool(tool: &str, agent: &[&Turn]) -> Check {
     let found = agent.iter().find(|turn| turn.tool_calls.iter().any(|call| call.name == tool));
     Check {
-        check: format!("must_call_tools {tool}"),
+        rule: format!("must_call_tools {tool}"),
         ok: found.is_some(),
         undecided: false,
         detail: match found {
@@ -145,7 +145,7 @@ fn max_response_seconds(limit: f64, agent: &[&Turn]) -> Check {
     let slowest = timed.max_by_key(|(latency, _)| *latency);
     let seconds = |millis: u32| f64::from(millis) / 1000.0;
     Check {
-        check: format!("max_response_seconds {limit}"),
+        rule: format!("max_response_seconds {limit}"),
         ok: slowest.is_none_or(|(latency, _)| seconds(latency) <= limit),
         undecided: false,
         detail: match slowest {

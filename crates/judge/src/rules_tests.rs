@@ -52,7 +52,7 @@ fn check_names_contain_arguments() {
         "must_not_include": ["c", {"text": "f", "match": "word"}], "must_call_tools": ["d"],
         "max_response_seconds": 1.5
     }));
-    let names: Vec<_> = check_rules(&spec, &[]).into_iter().map(|check| check.check).collect();
+    let names: Vec<_> = check_rules(&spec, &[]).into_iter().map(|check| check.rule).collect();
     let expected = [
         "must_include \"a \\\"b\\\"\"",
         "must_include \"e\" (part)",
@@ -67,7 +67,7 @@ fn check_names_contain_arguments() {
 #[test]
 fn max_response_seconds_passes_without_latency() {
     let check = Check {
-        check: "max_response_seconds 1".to_owned(),
+        rule: "max_response_seconds 1".to_owned(),
         ok: true,
         undecided: false,
         detail: "no reply has a measured latency".to_owned(),

@@ -1,6 +1,8 @@
 //! Derives the next step of an evaluation from its stored state.
 
-use super::prompt::{Case, items_of, judge_request, second_request, second_request_for_items};
+use super::prompt::{
+    JudgedConversation, items_of, judge_request, second_request, second_request_for_items,
+};
 use super::reply::{PartialReply, complete, parse_partial, parse_reply};
 use super::verdict::{EvaluationResult, evaluate, misquote, shorten};
 use super::without_judge::decide_without_judge;
@@ -50,7 +52,11 @@ pub struct JudgeModel<'a> {
 /// Derives the next step from the stored raw replies, oldest first: the first call, one
 /// second call, or the result.
 #[must_use]
-pub fn judge_step(case: &Case<'_>, raw_replies: &[RawReply], judge: JudgeModel<'_>) -> JudgeStep {
+pub fn judge_step(
+    case: &JudgedConversation<'_>,
+    raw_replies: &[RawReply],
+    judge: JudgeModel<'_>,
+) -> JudgeStep {
     if let Some(outcome) = decide_without_judge(case) {
         return JudgeStep::Decided(Box::new(outcome));
     }
@@ -94,7 +100,7 @@ enum FirstResult {
     },
 }
 
-fn first_result(case: &Case<'_>, first: &RawReply) -> FirstResult {
+fn first_result(case: &JudgedConversation<'_>, first: &RawReply) -> FirstResult {
     let count = items_of(case.scenario).len();
     let reply = match parse_partial(&first.text, count) {
         Ok(reply) => reply,
@@ -122,7 +128,7 @@ fn first_result(case: &Case<'_>, first: &RawReply) -> FirstResult {
 /// The result of both replies. What the second request asked for must be in its reply; what
 /// the first one answered well stays.
 fn second_result(
-    case: &Case<'_>,
+    case: &JudgedConversation<'_>,
     first: &RawReply,
     last: &RawReply,
 ) -> Result<EvaluationResult, String> {

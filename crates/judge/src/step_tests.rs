@@ -20,7 +20,8 @@ const GOOD: &str = r#"{"items":{"item_0":{"reason":"It did.","met":true,"basis":
 
 fn step(spec: &ScenarioSpec, turns: &[Turn], raw: &[&str]) -> JudgeStep {
     let agent = agent(json!({}));
-    let case = Case { agent: &agent, scenario: spec, transcript: turns, end_reason: None };
+    let case =
+        JudgedConversation { agent: &agent, scenario: spec, transcript: turns, end_reason: None };
     let raw: Vec<RawReply> = raw.iter().map(|text| RawReply::from(*text)).collect();
     judge_step(&case, &raw, JUDGE)
 }
@@ -217,7 +218,8 @@ fn cut_off_reply_is_requested_again_with_twice_the_limit(
     #[case] doubled: Option<u32>,
 ) {
     let (agent, spec, turns) = (agent(json!({})), greeting(json!({})), sample_transcript());
-    let case = Case { agent: &agent, scenario: &spec, transcript: &turns, end_reason: None };
+    let case =
+        JudgedConversation { agent: &agent, scenario: &spec, transcript: &turns, end_reason: None };
     let step =
         |replies: &[RawReply]| judge_step(&case, replies, JudgeModel { model, options: &options });
     let JudgeStep::CallJudge(request) = step(&[]) else { unreachable!("asks first") };

@@ -1,4 +1,4 @@
-use super::prompt::Case;
+use super::prompt::JudgedConversation;
 use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::evaluate;
 use Verdict::{Failed, Inconclusive, Passed};
@@ -56,8 +56,12 @@ fn tool_results_prove_only_items_marked_with_tool(
         answers("c", OF_THE_TOOL),
         says(&format!("{OF_THE_AGENT}.")),
     ]);
-    let case =
-        Case { agent: &agent, scenario: &scenario, transcript: &transcript, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &scenario,
+        transcript: &transcript,
+        end_reason: None,
+    };
     for turn in 0..4 {
         let answer = ItemAnswer {
             reason: String::new(),

@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use super::evidence::QuoteIndex;
-use super::prompt::{Case, UnjudgedItem, items_of};
+use super::prompt::{JudgedConversation, UnjudgedItem, items_of};
 use super::reply::{ItemAnswer, JudgeReply};
 use super::rules::check_rules;
 use domain::{Basis, Check, Evidence, EvidenceRule, Item, ItemKind, Verdict};
@@ -26,13 +26,13 @@ pub struct EvaluationResult {
 /// Computes the verdict from the judge's answers. The reply must contain one answer per
 /// item, in their order.
 #[must_use]
-pub fn evaluate(case: &Case<'_>, reply: JudgeReply) -> EvaluationResult {
+pub fn evaluate(case: &JudgedConversation<'_>, reply: JudgeReply) -> EvaluationResult {
     evaluate_within(case, reply, Budget::new())
 }
 
 /// [`evaluate`] with this budget for the search of quotes.
 pub(super) fn evaluate_within(
-    case: &Case<'_>,
+    case: &JudgedConversation<'_>,
     reply: JudgeReply,
     budget: Budget,
 ) -> EvaluationResult {
@@ -55,7 +55,11 @@ pub(super) fn evaluate_within(
 
 /// Computes the verdict from verified answers and the checks. `all_searched` means that the
 /// budget was enough to search every quote.
-pub(super) fn decide(case: &Case<'_>, items: Vec<Item>, all_searched: bool) -> EvaluationResult {
+pub(super) fn decide(
+    case: &JudgedConversation<'_>,
+    items: Vec<Item>,
+    all_searched: bool,
+) -> EvaluationResult {
     let checks = check_rules(case.scenario, case.transcript);
     let score = score(&items, &checks);
     let min_score = case.scenario.success_criteria.min_score;
@@ -176,7 +180,7 @@ fn verdict(
     });
     let unclear = items.iter().find(|item| is_inconclusive(item));
     let reason = if let Some(check) = failed_check {
-        format!("A check failed: {}, {}.", check.check, check.detail)
+        format!("A check failed: {}, {}.", check.rule, check.detail)
     } else if let Some(item) = happened {
         format!("The agent did what it must not do: {}.", shorten(&item.text))
     } else if let Some(item) = not_met {
@@ -187,7 +191,7 @@ fn verdict(
     } else if let Some(item) = unsupported.or(unclear) {
         return (Verdict::Inconclusive, inconclusive_summary(item));
     } else if let Some(check) = undecided {
-        let summary = format!("A check could not be decided: {}, {}.", check.check, check.detail);
+        let summary = format!("A check could not be decided: {}, {}.", check.rule, check.detail);
         return (Verdict::Inconclusive, summary);
     } else {
         return (Verdict::Passed, pass_summary(items, checks, score));

@@ -1,5 +1,5 @@
 use super::budget::Budget;
-use super::prompt::Case;
+use super::prompt::JudgedConversation;
 use super::reply::{ItemAnswer, JudgeReply, Quote};
 use super::verdict::*;
 use Answer::{Absent, AbsentWrong, No, NotByAbsence, NotWrong, Quoted, Unknown, Wrong};
@@ -61,7 +61,8 @@ fn outcome(scenario: &ScenarioSpec, answers: &[Answer]) -> EvaluationResult {
 
 fn outcome_within(scenario: &ScenarioSpec, answers: &[Answer], budget: Budget) -> EvaluationResult {
     let (agent, transcript) = (agent(json!({})), sample_transcript());
-    let case = Case { agent: &agent, scenario, transcript: &transcript, end_reason: None };
+    let case =
+        JudgedConversation { agent: &agent, scenario, transcript: &transcript, end_reason: None };
     let reply = JudgeReply {
         items: answers.iter().map(|answer| answer.item()).collect(),
         issues: vec!["An issue.".to_owned()],
@@ -225,7 +226,12 @@ fn rules_decide_without_items(
 ) {
     let spec = scenario(json!({"success_criteria": criteria}));
     let (agent, transcript) = (agent(json!({})), sample_transcript());
-    let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &spec,
+        transcript: &transcript,
+        end_reason: None,
+    };
     let outcome = decide(&case, Vec::new(), true);
     assert_eq!((outcome.score, outcome.verdict), (Some(score), verdict));
     assert_eq!(outcome.judge_score, None);
@@ -269,7 +275,12 @@ fn judge_score_is_informational() {
 #[test]
 fn wrong_turn_number_is_corrected() {
     let (agent, transcript, spec) = (agent(json!({})), sample_transcript(), mixed_scenario(0));
-    let case = Case { agent: &agent, scenario: &spec, transcript: &transcript, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &spec,
+        transcript: &transcript,
+        end_reason: None,
+    };
     let mut items: Vec<_> = [Quoted, Wrong, NotByAbsence].into_iter().map(Answer::item).collect();
     items[0].evidence[0].turn = 7;
     items[1].evidence[0].turn = 7;

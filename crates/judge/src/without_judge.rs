@@ -1,7 +1,7 @@
 //! Results that need no judge: there is nothing to check, rules alone decide, or the agent
 //! did nothing.
 
-use super::prompt::{Case, UnjudgedItem, items_of};
+use super::prompt::{JudgedConversation, UnjudgedItem, items_of};
 use super::rules::{Activity, check_rules};
 use super::verdict::{EvaluationResult, decide};
 use domain::{Item, ScenarioSpec, Verdict};
@@ -15,7 +15,7 @@ pub fn needs_judge(scenario: &ScenarioSpec) -> bool {
 /// The result of a conversation that the judge need not read; `None` if the judge must be
 /// asked. An agent whose answers were cut off by its provider is never failed here.
 #[must_use]
-pub fn decide_without_judge(case: &Case<'_>) -> Option<EvaluationResult> {
+pub fn decide_without_judge(case: &JudgedConversation<'_>) -> Option<EvaluationResult> {
     if case.scenario.checks_nothing() {
         return Some(nothing_to_check());
     }
@@ -48,7 +48,7 @@ fn nothing_to_check() -> EvaluationResult {
 
 /// A result whose items have no answers.
 fn unanswered(
-    case: &Case<'_>,
+    case: &JudgedConversation<'_>,
     verdict: Verdict,
     score: Option<f64>,
     reason: &str,

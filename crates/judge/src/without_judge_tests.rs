@@ -1,4 +1,4 @@
-use super::prompt::Case;
+use super::prompt::JudgedConversation;
 use super::without_judge::decide_without_judge;
 use Verdict::{Failed, Inconclusive, Passed};
 use conversation::fixtures::{agent, answers, calls, says, scenario, transcript, user};
@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 fn decide(scenario_draft: Value, turns: Vec<Turn>) -> Option<(Verdict, Option<f64>, String)> {
     let (agent, scenario, transcript) =
         (agent(json!({})), scenario(scenario_draft), transcript(turns));
-    let case =
-        Case { agent: &agent, scenario: &scenario, transcript: &transcript, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &scenario,
+        transcript: &transcript,
+        end_reason: None,
+    };
     decide_without_judge(&case).map(|outcome| (outcome.verdict, outcome.score, outcome.summary))
 }
 
@@ -85,7 +89,12 @@ fn blank_answers_fail_only_if_agent_said_nothing(
 fn silent_agent_gets_unanswered_items() {
     let (agent, scenario) = (agent(json!({})), scenario(judged()));
     let silent = transcript(vec![user("Hi"), says(" ")]);
-    let case = Case { agent: &agent, scenario: &scenario, transcript: &silent, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &scenario,
+        transcript: &silent,
+        end_reason: None,
+    };
     let outcome = decide_without_judge(&case).expect("it is silent");
     assert_eq!((outcome.score, outcome.verdict), (Some(0.0), Failed));
     assert!(outcome.summary.contains("said nothing"));

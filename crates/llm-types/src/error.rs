@@ -49,7 +49,7 @@ pub enum Cause {
     /// The response did not start or continue in time.
     Timeout,
     /// The response body ended early.
-    Truncated,
+    Incomplete,
     /// The body is not JSON, or not of the expected structure.
     Unreadable,
     /// The body exceeds the size limit.
@@ -79,7 +79,7 @@ impl Cause {
             Self::ServerError => "server_error",
             Self::Connect => "connect",
             Self::Timeout => "timeout",
-            Self::Truncated => "cut",
+            Self::Incomplete => "cut",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",

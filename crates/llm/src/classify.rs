@@ -207,7 +207,7 @@ pub fn transport_error(failure: &TransportError, endpoint: &Endpoint) -> CallErr
         | TransportError::Closed(_)
         | TransportError::TokenUnavailable(_) => (Cause::Connect, Decision::Retry),
         TransportError::IdleTimeout(_) => (Cause::Timeout, Decision::Retry),
-        TransportError::Truncated(_) => (Cause::Truncated, Decision::Retry),
+        TransportError::Truncated(_) => (Cause::Incomplete, Decision::Retry),
         TransportError::TooLarge(_) => (Cause::TooLarge, Decision::Retry),
     };
     CallError { cause, ..CallError::new(decision, sanitize(&failure.to_string(), endpoint)) }

@@ -224,7 +224,7 @@ fn evaluation_section(evaluation: &Evaluation, turns: &[Turn], index: usize) -> 
             @let (tone, icon, word) = check_result(check);
             li {
                 span class={ "chip " (tone) } { (icon) " " (word) } " "
-                span dir="auto" { (printable(&check.check)) }
+                span dir="auto" { (printable(&check.rule)) }
                 p.hint dir="auto" { (printable(&check.detail)) }
             }
         } }

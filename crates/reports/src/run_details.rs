@@ -76,7 +76,7 @@ pub(crate) fn unmet(evaluation: &Evaluation) -> Vec<String> {
     });
     let checks = evaluation.checks.iter().filter_map(|check| {
         let (tone, icon, word) = check_result(check);
-        (tone != "passed").then(|| format!("{icon} {word}: {}\n    {}", check.check, check.detail))
+        (tone != "passed").then(|| format!("{icon} {word}: {}\n    {}", check.rule, check.detail))
     });
     items.chain(checks).collect()
 }

@@ -296,7 +296,7 @@ async fn evaluation_with_corrupt_lease_epoch_ends_as_error_at_heartbeat() {
     let (bad, good) = (claimed[0].id(), claimed[1].id());
     sql(&store, "UPDATE evaluations SET lease_epoch = -1 WHERE id = ?", bad.0).await.unwrap();
     let heartbeat = store.heartbeat(&order.owner, at(4)).await.unwrap();
-    assert_eq!(heartbeat.evaluations, [(good, claimed[1].lease_epoch)]);
+    assert_eq!(heartbeat.rejudges, [(good, claimed[1].lease_epoch)]);
     let stored = store.evaluations(claimed[0].run_id).await.unwrap().remove(0);
     assert_eq!((stored.id(), stored.evaluation.status), (bad, EvaluationStatus::Error));
 }

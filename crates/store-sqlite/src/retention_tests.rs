@@ -242,12 +242,12 @@ async fn transcript_bytes_follow_the_turns() {
     let (_folder, store) = open().await;
     sql(&store, LONG_SUITE).await;
     let space = SpaceId(Uuid::from_u128(2));
-    assert_eq!(store.transcript_bytes(space).await.unwrap(), 3000 * 5);
+    assert_eq!(store.stored_bytes(space).await.unwrap(), 3000 * 5);
     sql(&store, TOOL_TURN).await;
-    assert_eq!(store.transcript_bytes(space).await.unwrap(), 3000 * 5 + 3 + 3 + 2);
-    assert_eq!(store.transcript_bytes(SpaceId(Uuid::from_u128(9))).await.unwrap(), 0);
+    assert_eq!(store.stored_bytes(space).await.unwrap(), 3000 * 5 + 3 + 3 + 2);
+    assert_eq!(store.stored_bytes(SpaceId(Uuid::from_u128(9))).await.unwrap(), 0);
     while store.delete_expired(Expired::Suites, Timestamp(10), 5000).await.unwrap().more {}
-    assert_eq!(store.transcript_bytes(space).await.unwrap(), 0);
+    assert_eq!(store.stored_bytes(space).await.unwrap(), 0);
 }
 
 const TOKENS: &[&str] =

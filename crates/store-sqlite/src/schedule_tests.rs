@@ -152,7 +152,7 @@ impl World {
                         connection_id: new.model_snapshot.agent.connection_id,
                         model: None,
                     },
-                    created_by: now,
+                    created_until: now,
                     message: "It does not reply.".into(),
                 };
                 store.give_up_pending(give_up, now).await.unwrap();

@@ -74,7 +74,7 @@ pub struct Heartbeat {
     /// Leased runs with a cancel request.
     pub cancel_requested: Vec<RunId>,
     /// Leased rejudges with their lease epochs.
-    pub evaluations: Vec<(EvaluationId, u32)>,
+    pub rejudges: Vec<(EvaluationId, u32)>,
 }
 
 /// The number of runs that the reaper or the recovery at boot changed.
@@ -109,7 +109,7 @@ pub struct GiveUp {
     /// The failing connection or model, which is the model under test of these runs.
     pub key: OutageKey,
     /// Runs that were created later wait on.
-    pub created_by: Timestamp,
+    pub created_until: Timestamp,
     /// The message of their error.
     pub message: String,
 }
@@ -123,7 +123,7 @@ impl GiveUp {
             && run.user_id == key.user_id
             && agent.connection_id == key.connection_id
             && key.model.as_ref().is_none_or(|model| *model == agent.model)
-            && run.created_at <= self.created_by
+            && run.created_at <= self.created_until
     }
 }
 

@@ -147,7 +147,7 @@ pub trait SuiteStore: SpendingStore {
     async fn create_rejudge(&self, evaluation: NewRejudge) -> StoreResult<CreateOutcome>;
 
     /// The bytes of all transcripts and rejudges of the space.
-    async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64>;
+    async fn stored_bytes(&self, space: SpaceId) -> StoreResult<u64>;
     /// Whether the suite exists in the space.
     async fn owns(&self, space: SpaceId, id: SuiteId) -> StoreResult<bool>;
     /// The suite and its runs in one consistent read.

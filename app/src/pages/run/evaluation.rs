@@ -16,12 +16,12 @@ pub fn items(evaluation: &Evaluation, turns: &[Turn]) -> AnyView {
         } else if check.ok {
             ("passed", "✓", "Passed")
         } else {
-            ("failed", "✕", failure(&check.check))
+            ("failed", "✕", failure(&check.rule))
         };
         view! {
             <li class="item">
                 {chip(tone, icon, word)}
-                <div><code>{check.check.clone()}</code>
+                <div><code>{check.rule.clone()}</code>
                     <p class="hint">{check.detail.clone()}</p></div>
             </li>
         }

@@ -1,7 +1,7 @@
 //! Read-only view of a built-in scenario.
 
 use crate::components::table::table;
-use crate::domain::{Mode, ScenarioSpec, Speaker, TextPattern};
+use crate::domain::{Mode, ScenarioSpec, Speaker, TextToFind};
 use crate::pages::run::parts::fact;
 use leptos::prelude::*;
 
@@ -53,8 +53,8 @@ fn list(title: &'static str, items: &[String]) -> AnyView {
 }
 
 /// Texts, each with its way of matching if that is not the default.
-fn texts(patterns: &[TextPattern]) -> Vec<String> {
-    let text = |pattern: &TextPattern| match pattern.explicit_match() {
+fn texts(patterns: &[TextToFind]) -> Vec<String> {
+    let text = |pattern: &TextToFind| match pattern.explicit_match() {
         None => pattern.text().to_owned(),
         Some(matching) => format!("{} ({})", pattern.text(), matching.label().to_lowercase()),
     };

@@ -140,7 +140,7 @@ async fn wait_for_a_call_slot_moves_the_deadline() {
     assert!(waiting.deadline_at.is_some_and(|at| at < clock::Clock::now(&f.clock)));
     let run = f.finished(2, short).await.remove(0);
     assert_passed(std::slice::from_ref(&run));
-    assert_eq!(run.parked_ms, 0, "only waits for the provider count");
+    assert_eq!(run.waited_ms, 0, "only waits for the provider count");
     assert!(run.deadline_at > run.finished_at, "the deadline moved");
     assert_passed(&f.finished(1, long).await);
 }

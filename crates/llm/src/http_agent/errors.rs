@@ -54,7 +54,7 @@ impl Failures<'_> {
             Failure::Closed(why) => {
                 let message =
                     format!("The agent closed the connection before it answered {at}: {why}.");
-                self.after_sending(Cause::Truncated, None, &text(&message))
+                self.after_sending(Cause::Incomplete, None, &text(&message))
             }
             Failure::NoResponse(limit) => {
                 let seconds = limit.as_secs();
@@ -72,7 +72,7 @@ impl Failures<'_> {
             }
             Failure::Truncated(why) => {
                 let message = format!("The agent's response to {at} was cut short: {why}.");
-                self.after_sending(Cause::Truncated, None, &text(&message))
+                self.after_sending(Cause::Incomplete, None, &text(&message))
             }
             Failure::TooLarge(limit) => {
                 let mib = limit / 1024 / 1024;
@@ -180,7 +180,7 @@ impl Failures<'_> {
             }
             ReadError::Cut(problem) => {
                 let message = format!("The agent's response to {at} is incomplete: {problem}.");
-                self.after_sending(Cause::Truncated, Some(status), &message)
+                self.after_sending(Cause::Incomplete, Some(status), &message)
             }
         };
         CallError { provider_message: words, rate_limits, ..error }

@@ -26,7 +26,7 @@ async fn script_rule_applies_to_matching_requests() {
 #[tokio::test]
 async fn mock_provider_replies_as_judge_and_simulated_user() {
     use conversation::{UserDecision, fixtures, parse_simulated_user, simulated_user_request};
-    use judge::{Case, evaluate, judge_request, parse_reply};
+    use judge::{JudgedConversation, evaluate, judge_request, parse_reply};
     let agent = fixtures::agent(json!({}));
     let scenario = fixtures::scenario(json!({
         "expected_behaviors": [{ "text": "Helps" }, { "text": "Listens", "evidence": "required" }],
@@ -35,7 +35,12 @@ async fn mock_provider_replies_as_judge_and_simulated_user() {
         fixtures::user("Hello?"),
         fixtures::says("Yes.\nI can help with that: Hello?"),
     ]);
-    let case = Case { agent: &agent, scenario: &scenario, transcript: &turns, end_reason: None };
+    let case = JudgedConversation {
+        agent: &agent,
+        scenario: &scenario,
+        transcript: &turns,
+        end_reason: None,
+    };
     for (kind, reject_response_format) in
         [(PROTOCOLS[0], false), (PROTOCOLS[1], false), (PROTOCOLS[1], true)]
     {

@@ -11,7 +11,7 @@ use domain::{
     AgentSpec, ConnectionId, ConnectionKind, EndReason, ScenarioSpec, Speaker, Timestamp, ToolCall,
     Turn,
 };
-use judge::{Case, EvaluationResult, JudgeModel, JudgeStep, judge_step};
+use judge::{EvaluationResult, JudgeModel, JudgeStep, JudgedConversation, judge_step};
 use llm::{ChatReply, ChatRequest, Endpoint, Provider};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -68,7 +68,7 @@ async fn converse(agent: &AgentSpec, scenario: &ScenarioSpec) -> (Vec<Turn>, End
     }
 }
 
-async fn judged(case: &Case<'_>) -> EvaluationResult {
+async fn judged(case: &JudgedConversation<'_>) -> EvaluationResult {
     let (mut replies, options) = (Vec::new(), domain::ModelOptions::default());
     loop {
         match judge_step(case, &replies, JudgeModel { model: "demo", options: &options }) {
@@ -103,8 +103,12 @@ async fn demo_passes_and_fails_the_intended_scenarios() {
     let (mut by_verdict, mut stories) = (BTreeMap::<&str, Vec<String>>::new(), String::new());
     for BuiltIn { slug, spec } in scenarios().unwrap() {
         let (said, end) = converse(&agent, &spec).await;
-        let case =
-            Case { agent: &agent, scenario: &spec, transcript: &said, end_reason: Some(end) };
+        let case = JudgedConversation {
+            agent: &agent,
+            scenario: &spec,
+            transcript: &said,
+            end_reason: Some(end),
+        };
         let outcome = judged(&case).await;
         stories += &report(&slug, &said, &outcome);
         by_verdict.entry(outcome.verdict.as_str()).or_default().push(slug);

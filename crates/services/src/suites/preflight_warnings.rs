@@ -2,7 +2,7 @@
 //! start, and those that only delay its runs.
 
 use super::Suites;
-use crate::connection_check::{CheckedConnection, Reachability};
+use crate::connection_check::{CheckedConnection, Usability};
 use crate::errors::reject_if_any;
 use domain::services::{AppResult, Caller};
 use domain::{ConnectionId, ConnectionKind, ConnectionWarning, Problem};
@@ -54,18 +54,18 @@ impl Suites {
         found: &CheckedConnection,
     ) -> Option<ConnectionWarning> {
         let judges_or_simulates = path != "agent.connection_id";
-        let reachability = match &found.reachability {
+        let usability = match &found.usability {
             _ if judges_or_simulates && found.kind == Some(ConnectionKind::HttpAgent) => {
                 let message = "leads to a deployed agent, which cannot judge or simulate a user; choose a model under Settings → Models";
-                Reachability::Unusable(message.to_owned())
+                Usability::Unusable(message.to_owned())
             }
-            Reachability::Ready => self.catalog.check_circuit(caller, model),
+            Usability::Ready => self.catalog.check_circuit(caller, model),
             other => other.clone(),
         };
-        let (message, prevents_start, until) = match reachability {
-            Reachability::Ready => return None,
-            Reachability::Degraded { message, until } => (message, false, until),
-            Reachability::Unusable(message) => (message, true, None),
+        let (message, prevents_start, until) = match usability {
+            Usability::Ready => return None,
+            Usability::Degraded { message, until } => (message, false, until),
+            Usability::Unusable(message) => (message, true, None),
         };
         let (path, name) = (path.to_owned(), found.name.clone());
         let connection_id = model.connection_id;
@@ -77,7 +77,7 @@ impl Suites {
         let checked = self.catalog.check_connection(caller, judge.connection_id).await;
         let warnings: Vec<_> =
             self.warning(caller, "judge.connection_id", judge, &checked).into_iter().collect();
-        reject_start(stopping(&warnings).collect(), &warnings)
+        reject_start(start_problems(&warnings).collect(), &warnings)
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn reject_start(
 }
 
 /// The problems that prevent a start.
-pub(super) fn stopping(warnings: &[ConnectionWarning]) -> impl Iterator<Item = Problem> {
-    let stopping = warnings.iter().filter(|warning| warning.prevents_start);
-    stopping.map(|warning| Problem::new(warning.path.clone(), warning.message.clone()))
+pub(super) fn start_problems(warnings: &[ConnectionWarning]) -> impl Iterator<Item = Problem> {
+    let start_problems = warnings.iter().filter(|warning| warning.prevents_start);
+    start_problems.map(|warning| Problem::new(warning.path.clone(), warning.message.clone()))
 }

@@ -49,7 +49,7 @@ fn has_reusable_conversation(row: &RunRow) -> bool {
 }
 
 /// The judge and the simulated user that the suite of a run selected itself.
-pub(super) fn own_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoice>) {
+pub(super) fn requested_models(row: &RunRow) -> (Option<ModelChoice>, Option<ModelChoice>) {
     let ModelSnapshot { judge, simulated_user, requested, .. } = &row.model_snapshot;
     (
         requested.judge.then(|| ModelChoice::from(judge)),

@@ -1,8 +1,8 @@
 //! Starts, re-runs, cancels and rejudges. Everything requested is recorded whole
 //! before anything begins, and exactly once per idempotency key.
 
-use super::preflight_warnings::{reject_start, stopping};
-use super::rerun::{check_rerun, matches, newest, own_models, part_of};
+use super::preflight_warnings::{reject_start, start_problems};
+use super::rerun::{check_rerun, matches, newest, part_of, requested_models};
 use super::start::{ResolvedStart, encode, expect_runs, idempotency_key, incompatible, runnable};
 use super::{Suites, preflight};
 use crate::costs::estimate::{CostEstimate, estimate};
@@ -117,14 +117,14 @@ impl SuiteService for Suites {
         check_rerun(which, &selected, &agent, &scenarios)?;
         // A re-run keeps the models that the suite selected itself; everything else
         // is taken from today's settings.
-        let (judge, user) = selected.first().map_or((None, None), |row| own_models(row));
+        let (judge, user) = selected.first().map_or((None, None), |row| requested_models(row));
         let model_snapshot =
             self.model_snapshot(caller, &agent, judge.as_ref(), user.as_ref()).await?;
         let variables = self.variables_of_rerun(caller, &parent).await?;
         let mut problems = agent.problems();
         problems.extend(variables.problems(&agent, &scenarios));
         let warnings = self.warnings(caller, &model_snapshot).await;
-        problems.extend(stopping(&warnings));
+        problems.extend(start_problems(&warnings));
         let limit = request.budget_usd.or(parent.budget.limit);
         problems.extend(self.budget_problems(caller, limit, &model_snapshot).await?);
         reject_start(problems, &warnings)?;

@@ -1,7 +1,7 @@
 //! The steps of a start. Everything requested is recorded before anything
 //! begins, and exactly once per idempotency key.
 
-use super::preflight_warnings::stopping;
+use super::preflight_warnings::start_problems;
 use super::variables::SuiteVariables;
 use super::{Suites, preflight};
 use crate::errors::{StoreResultExt, internal, reject_if_any};
@@ -117,7 +117,7 @@ impl Suites {
     /// space. Suites that began are finished.
     pub(super) async fn check_transcript_quota(&self, space: SpaceId) -> AppResult<()> {
         let (used, max) = (
-            self.store.transcript_bytes(space).await.or_app_error()?,
+            self.store.stored_bytes(space).await.or_app_error()?,
             self.limits.transcript_bytes_per_user,
         );
         if used < max {
@@ -269,7 +269,7 @@ impl Suites {
         }
         preflight.problems.extend(variables.problems(agent, scenarios));
         preflight.connections = self.warnings(caller, model_snapshot).await;
-        preflight.problems.extend(stopping(&preflight.connections));
+        preflight.problems.extend(start_problems(&preflight.connections));
         preflight.problems.extend(self.exceeds_queue(preflight.runs));
         let budget = request.budget_usd;
         preflight.problems.extend(self.budget_problems(caller, budget, model_snapshot).await?);

@@ -1,7 +1,7 @@
 //! What a lease holder does: commit, reacquire a slot, release, heartbeat.
 
 use super::corrupt::end_corrupt_run_as_error;
-use super::save::NewRows;
+use super::save::CommitRows;
 use super::schedule::schedule;
 use super::{apply, apply_with_rows, read_run};
 use crate::cell::RowReader;
@@ -25,7 +25,7 @@ pub(super) async fn commit(
     let mut row = read_run(tx, lease.run_id).await?.ok_or(StoreError::LeaseLost)?;
     let RunChange { turns, intents, calls_done, evaluation, .. } = change.clone();
     let turns = turns.into_iter().zip(row.turns..).map(|(turn, index)| Turn { index, ..turn });
-    let rows = NewRows { turns: turns.collect(), calls_done, intents };
+    let rows = CommitRows { turns: turns.collect(), calls_done, intents };
     let transition =
         RunTransition::Commit { lease_epoch: lease.lease_epoch, change: Box::new(change) };
     apply_with_rows(tx, &mut row, transition, rows, now).await?;
@@ -110,7 +110,7 @@ pub(super) async fn heartbeat(
         let row = RowReader::new("evaluations", &evaluation.id);
         let id = evaluation.id.uuid().into();
         match row.get("lease_epoch", evaluation.lease_epoch) {
-            Ok(lease_epoch) => heartbeat.evaluations.push((id, lease_epoch)),
+            Ok(lease_epoch) => heartbeat.rejudges.push((id, lease_epoch)),
             Err(_) => end_as_error_if_corrupt(tx, id, now).await?,
         }
     }

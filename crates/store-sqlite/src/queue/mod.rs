@@ -26,7 +26,7 @@ use crate::writer::WriteTransaction;
 use async_trait::async_trait;
 use domain::{Evaluation, EvaluationId, RunId, RunStatus, Timestamp};
 use futures::FutureExt;
-use save::{NewRows, save_run};
+use save::{CommitRows, save_run};
 use serde_json::Value;
 use store::queue::{
     Claim, GiveUp, Heartbeat, Outage, OutageKey, QueueStore, RecoverySummary, RunInput,
@@ -46,7 +46,7 @@ pub(super) async fn apply(
     transition: RunTransition,
     now: Timestamp,
 ) -> StoreResult<()> {
-    apply_with_rows(tx, row, transition, NewRows::default(), now).await
+    apply_with_rows(tx, row, transition, CommitRows::default(), now).await
 }
 
 /// Like [`apply`], with further rows of the same change.
@@ -54,7 +54,7 @@ async fn apply_with_rows(
     tx: &mut WriteTransaction,
     row: &mut RunRow,
     transition: RunTransition,
-    rows: NewRows,
+    rows: CommitRows,
     now: Timestamp,
 ) -> StoreResult<()> {
     let (was, before) = (row.lease(), RunLoad::of(row));
@@ -127,9 +127,7 @@ impl QueueStore for SqliteStore {
     ) -> StoreResult<RunRow> {
         let lease = lease.clone();
         let run = lease.run_id;
-        self.writer
-            .run_transaction(run, move |tx| lease::commit(tx, lease, change, now).boxed())
-            .await
+        self.writer.change_run(run, move |tx| lease::commit(tx, lease, change, now).boxed()).await
     }
 
     async fn reacquire_user_slot(

@@ -13,7 +13,7 @@ use store::{StoreError, StoreResult};
 
 /// What a change stores besides the state of the run and its events.
 #[derive(Default)]
-pub(super) struct NewRows {
+pub(super) struct CommitRows {
     /// With their indices.
     pub(super) turns: Vec<Turn>,
     pub(super) calls_done: Vec<CallDone>,
@@ -29,7 +29,7 @@ struct Lists {
 }
 
 impl Lists {
-    fn new(events: &[EventRow], rows: &NewRows) -> StoreResult<Self> {
+    fn new(events: &[EventRow], rows: &CommitRows) -> StoreResult<Self> {
         let calls_done = rows.calls_done.iter().map(|call| {
             let cost = call.cost.map(stored);
             (call.id.simple().to_string(), &call.outcome, call.attempts, call.latency_ms, cost)
@@ -56,7 +56,7 @@ pub(super) async fn save_run(
     tx: &mut WriteTransaction,
     run: &RunRow,
     previous: &Lease,
-    (events, rows): (Vec<EventRow>, NewRows),
+    (events, rows): (Vec<EventRow>, CommitRows),
     now: Timestamp,
 ) -> StoreResult<()> {
     let status = run.status.as_str();
@@ -68,7 +68,7 @@ pub(super) async fn save_run(
     let lease_until = run.lease_until.map(|at| at.0);
     let deadline_at = run.deadline_at.map(|at| at.0);
     let deadline_paused_at = run.deadline_paused_at.map(|at| at.0);
-    let (active_ms, parked_ms) = (integer(run.active_ms)?, integer(run.parked_ms)?);
+    let (active_ms, waited_ms) = (integer(run.active_ms)?, integer(run.waited_ms)?);
     let circuit_ms = integer(run.circuit_ms)?;
     let cancel_requested_at = run.cancel_requested_at.map(|at| at.0);
     let started_at = run.started_at.map(|at| at.0);
@@ -123,7 +123,7 @@ pub(super) async fn save_run(
                 deadline_at,
                 deadline_paused_at,
                 active_ms,
-                parked_ms,
+                waited_ms,
                 circuit_ms,
                 cancel_requested_at,
                 started_at,

@@ -120,7 +120,7 @@ impl RawRun {
                 deadline_at: row.optional("deadline_at", self.deadline_at)?,
                 deadline_paused_at: row.optional("deadline_paused_at", self.deadline_paused_at)?,
                 active_ms: row.millis("active_ms", self.active_ms)?,
-                parked_ms: row.millis("parked_ms", self.parked_ms)?,
+                waited_ms: row.millis("parked_ms", self.parked_ms)?,
                 circuit_ms: row.millis("circuit_ms", self.circuit_ms)?,
                 cancel_requested_at: row
                     .optional("cancel_requested_at", self.cancel_requested_at)?,

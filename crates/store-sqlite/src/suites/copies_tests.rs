@@ -98,7 +98,7 @@ async fn interrupted_copy_is_finished_at_boot_by_the_reaper_and_by_the_worker() 
             }
         }
         assert_complete(&store, &run).await;
-        let bytes = store.transcript_bytes(space(1)).await.unwrap();
+        let bytes = store.stored_bytes(space(1)).await.unwrap();
         assert_eq!(bytes, 2 * 8000 * TURNS as u64, "{finished_by}");
     }
 }

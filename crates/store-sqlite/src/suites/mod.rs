@@ -65,7 +65,7 @@ impl SuiteStore for SqliteStore {
         self.writer.write(move |c| start::create_rejudge(c, new).boxed()).await
     }
 
-    async fn transcript_bytes(&self, space: SpaceId) -> StoreResult<u64> {
+    async fn stored_bytes(&self, space: SpaceId) -> StoreResult<u64> {
         let bytes =
             sqlx::query_scalar!("SELECT transcript_bytes FROM spaces WHERE id = ?", space.0)
                 .fetch_optional(&self.read)

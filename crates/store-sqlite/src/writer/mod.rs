@@ -111,7 +111,7 @@ impl Writer {
     /// Like [`Writer::transaction`], for a change of one run that reads it with
     /// [`WriteTransaction::take_run`] and writes first what
     /// [`WriteTransaction::take_needs_savepoint`] demands.
-    pub(crate) async fn run_transaction<T, F>(&self, run: RunId, change: F) -> StoreResult<T>
+    pub(crate) async fn change_run<T, F>(&self, run: RunId, change: F) -> StoreResult<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut WriteTransaction) -> BoxFuture<'t, StoreResult<T>>

@@ -88,7 +88,7 @@ impl QueueStore for InMemoryQueue {
     async fn claim_rejudges(&self, claim: Claim) -> StoreResult<Vec<EvaluationRow>> {
         self.write(|state| {
             let mut claimed = Vec::new();
-            for id in state.next_evaluations(&claim) {
+            for id in state.next_rejudges(&claim) {
                 let transition = RejudgeTransition::Claim {
                     owner: claim.owner.clone(),
                     max_wait: claim.max_wait,
@@ -170,7 +170,7 @@ impl QueueStore for InMemoryQueue {
             let evaluations = state.evaluations.values_mut();
             for row in evaluations.filter(|row| row.lease_owner.as_deref() == Some(owner)) {
                 row.renew_lease(now);
-                heartbeat.evaluations.push((row.evaluation.id, row.lease_epoch));
+                heartbeat.rejudges.push((row.evaluation.id, row.lease_epoch));
             }
             Ok(heartbeat)
         })
@@ -260,7 +260,7 @@ impl State {
 
     /// The pending rejudges that start next. Users take turns: the rank of a
     /// rejudge counts those of its user that run or come before it.
-    fn next_evaluations(&self, claim: &Claim) -> Vec<EvaluationId> {
+    fn next_rejudges(&self, claim: &Claim) -> Vec<EvaluationId> {
         let running = |row: &EvaluationRow| row.evaluation.status == EvaluationStatus::Running;
         let unfinished: Vec<_> = self
             .evaluations

@@ -125,7 +125,7 @@ impl SuiteStore for InMemoryQueue {
     }
 
     /// Zero, because this store is for tests of the engine and has no quota.
-    async fn transcript_bytes(&self, _: SpaceId) -> StoreResult<u64> {
+    async fn stored_bytes(&self, _: SpaceId) -> StoreResult<u64> {
         Ok(0)
     }
 

@@ -54,7 +54,7 @@ pub struct RunState {
     pub active_ms: u64,
     /// The time waited for rate limits and circuits, also in waits that were too short to
     /// park the run.
-    pub parked_ms: u64,
+    pub waited_ms: u64,
     /// The part of it in waits for open circuits.
     pub circuit_ms: u64,
     pub cancel_requested_at: Option<Timestamp>,

@@ -75,7 +75,7 @@ impl RunRow {
                 lease_until: None,
                 deadline_at: None,
                 active_ms: 0,
-                parked_ms: 0,
+                waited_ms: 0,
                 circuit_ms: 0,
                 cancel_requested_at: None,
                 started_at: None,
@@ -214,7 +214,7 @@ impl RunRow {
             state.recoveries_without_progress = 0;
         }
         state.active_ms += milliseconds(change.active);
-        state.parked_ms += milliseconds(change.waited);
+        state.waited_ms += milliseconds(change.waited);
         state.circuit_ms += milliseconds(change.waited_for_circuit);
         if let Some(usage) = change.usage {
             state.usage = usage;

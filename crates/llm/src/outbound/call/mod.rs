@@ -116,7 +116,7 @@ impl<'a, R: EndpointResolver> CallDriver<'a, R> {
             Admission::Rejected(error) => Err(error),
             Admission::Wait { reason, until, permit } => {
                 drop(other_permit.take());
-                self.park(Wait { reason, until, ready: permit, gate: Some(gate) }).await
+                self.wait_for(Wait { reason, until, ready: permit, gate: Some(gate) }).await
             }
         }
     }

@@ -55,7 +55,7 @@ impl<R: EndpointResolver> CallDriver<'_, R> {
     /// Waits at most as long as the caller allows for the reason. Returns `None` if the
     /// permit was released because the caller had to wait for its own slots; the
     /// caller holds them now, and has to acquire the permit again.
-    pub(super) async fn park<T>(&mut self, wait: Wait<'_, T>) -> Result<Option<T>, CallError> {
+    pub(super) async fn wait_for<T>(&mut self, wait: Wait<'_, T>) -> Result<Option<T>, CallError> {
         let (reason, until, gate) = (wait.reason, wait.until, wait.gate);
         let left = self.wait_left(reason, gate, Duration::ZERO);
         if left.is_zero() || self.is_hopeless(reason, until, left) {

@@ -142,5 +142,5 @@ pub async fn circuit_time_accumulates(f: QueueFixture) {
     f.queue.commit(&lease, waited, at(2)).await.unwrap();
     f.queue.release(&lease, at(3)).await.unwrap();
     let reclaimed = f.claim_run(at(4)).await;
-    assert_eq!((reclaimed.parked_ms, reclaimed.circuit_ms), (60_000, 40_000));
+    assert_eq!((reclaimed.waited_ms, reclaimed.circuit_ms), (60_000, 40_000));
 }

@@ -36,7 +36,8 @@ pub async fn pending_runs_give_up_together(f: QueueFixture) {
         f.suites.create_suite(new).await.unwrap();
     }
     let started = f.queue.claim(claim(1, T0)).await.unwrap();
-    let give_up = GiveUp { key: key(1, 7, ""), created_by: at(50), message: "Not begun.".into() };
+    let give_up =
+        GiveUp { key: key(1, 7, ""), created_until: at(50), message: "Not begun.".into() };
     let other_model = GiveUp { key: key(1, 7, "other"), ..give_up.clone() };
     assert_eq!(f.queue.give_up_pending(other_model, at(200)).await.unwrap(), 0);
     let ended = f.queue.give_up_pending(give_up.clone(), at(200)).await.unwrap();
@@ -56,7 +57,7 @@ pub async fn pending_runs_give_up_together(f: QueueFixture) {
         assert!(!runs[0].status.is_final(), "suite {other}: {:?}", row.state.status());
     }
     assert_eq!(f.queue.give_up_pending(give_up, at(300)).await.unwrap(), 0);
-    let late = GiveUp { key: key(2, 7, "m"), created_by: at(50), message: "Not begun.".into() };
+    let late = GiveUp { key: key(2, 7, "m"), created_until: at(50), message: "Not begun.".into() };
     if f.queue.give_up_pending(late, at(400)).await.unwrap() == 1 {
         let (row, _) = f.suites.suite(space(2), SuiteId(id(2))).await.unwrap().unwrap();
         assert_eq!(row.state.status(), SuiteStatus::Finished, "its only run ended");

@@ -24,7 +24,7 @@ impl TextMatch {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "server", derive(utoipa::ToSchema), schema(as = TextItem))]
-pub enum TextPattern {
+pub enum TextToFind {
     Text(String),
     WithMatch {
         text: String,
@@ -33,7 +33,7 @@ pub enum TextPattern {
     },
 }
 
-impl TextPattern {
+impl TextToFind {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {

@@ -1,16 +1,16 @@
 //! The texts of `must_include` and `must_not_include`.
 
 use super::scenario_tests::{problems, valid};
-use super::{Draft, ScenarioSpec, TextMatch, TextPattern};
+use super::{Draft, ScenarioSpec, TextMatch, TextToFind};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn text(text: &str) -> TextPattern {
-    TextPattern::Text(text.to_owned())
+fn text(text: &str) -> TextToFind {
+    TextToFind::Text(text.to_owned())
 }
 
-fn with_match(text: &str, matching: TextMatch) -> TextPattern {
-    TextPattern::WithMatch { text: text.to_owned(), matching }
+fn with_match(text: &str, matching: TextMatch) -> TextToFind {
+    TextToFind::WithMatch { text: text.to_owned(), matching }
 }
 
 #[rstest]
@@ -29,8 +29,8 @@ fn with_match(text: &str, matching: TextMatch) -> TextPattern {
 #[case::null(json!(null), vec![], vec![])]
 fn text_items_are_texts_or_have_a_match(
     #[case] items: Value,
-    #[case] include: Vec<TextPattern>,
-    #[case] exclude: Vec<TextPattern>,
+    #[case] include: Vec<TextToFind>,
+    #[case] exclude: Vec<TextToFind>,
 ) {
     let criteria = json!({"must_include": items, "must_not_include": items});
     let spec = valid(json!({"success_criteria": criteria}));
