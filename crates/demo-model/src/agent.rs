@@ -104,7 +104,7 @@ impl<'a> Conversation<'a> {
         let mut open = earlier.filter(|topic| {
             matches!(topic, Topic::Book | Topic::Cancel | Topic::Reschedule | Topic::Malfunction)
         });
-        let done = ["You are booked", "is canceled", "have moved", "ticket number"];
+        let done = ["You are booked", "is cancelled", "have moved", "ticket number"];
         let is_done = self.said.iter().any(|text| done.iter().any(|words| text.contains(words)));
         open.next().filter(|_| !is_done)
     }
@@ -173,7 +173,7 @@ impl<'a> Conversation<'a> {
         match &self.details.name {
             None => "I can cancel that for you. Under which name was it booked?".to_owned(),
             Some(name) => format!(
-                "Thank you, {name}. Your appointment is canceled, at no charge. Would you like a new one?"
+                "Thank you, {name}. Your appointment is cancelled, at no charge. Would you like a new one?"
             ),
         }
     }

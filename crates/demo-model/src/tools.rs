@@ -175,7 +175,7 @@ fn sentence(tool: &str, result: &str, is_error: bool) -> String {
     } else if contains_any(&["book", "schedule", "create", "reserve"]) {
         "Your appointment is booked"
     } else if contains_any(&["cancel"]) {
-        "Your appointment is canceled"
+        "Your appointment is cancelled"
     } else if contains_any(&["refund"]) {
         "That is refunded"
     } else if contains_any(&["update", "change", "move"]) {

@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 const MAX_TURNS: usize = 4;
 
 /// Phrases of an agent that has fulfilled a request.
-const FULFILLED_PHRASES: [&str; 10] = [
+const FULFILLED_PHRASES: [&str; 9] = [
     "booked",
     "confirmed",
-    "canceled",
     "cancelled",
     "moved your",
     "put you through",

@@ -147,7 +147,7 @@ async fn restart_does_not_forget_what_was_spent() {
     let _engine = f.start().await;
     let runs = f.finished(1, suite).await;
     let cost = spent(&f, suite).await.cost.0;
-    assert!(cost >= 40 * CALL && cost <= 72 * CALL && cost > before, "{before} {cost}");
+    assert!((40 * CALL..=72 * CALL).contains(&cost) && cost > before, "{before} {cost}");
     assert!(runs.iter().any(is_exhausted));
 }
 

@@ -114,7 +114,7 @@ async fn secrets_are_sent_to_the_agent_and_neither_stored_nor_judged() {
     let messages: Vec<_> = turns.iter().map(|turn| turn.message.as_str()).collect();
     assert_eq!(messages, expected);
     assert_eq!(turns[1].tool_calls[0].arguments, json!({"pin": "[secret pin]"}));
-    let requests = requests.lock();
+    let requests = requests.lock().clone();
     let (agent, judge) = requests.split_at(2);
     assert_eq!(agent[0].system, format!("The PIN is {PIN}."));
     assert_eq!(user_texts(&agent[1]), [format!("My PIN is {PIN}.")]);
@@ -160,7 +160,7 @@ async fn simulated_user_knows_secrets_and_its_words_are_stored_without_them() {
     let run = f.finished(1, suite).await.remove(0);
     assert_eq!(run.status, RunStatus::Passed, "{:?}", run.error);
     assert_eq!(f.messages(run.id).await[0], "It is [secret pin].");
-    let requests = requests.lock();
+    let requests = requests.lock().clone();
     assert!(requests[0].system.contains(&format!("PIN: {PIN}")), "{}", requests[0].system);
     assert!(requests[0].system.contains("Say Lena {{today}}."));
     assert_eq!(user_texts(&requests[1]), [format!("It is {PIN}.")], "the agent hears it");
@@ -191,7 +191,7 @@ async fn deployed_agent_gets_values_in_its_templates() {
     let _engine = f.start().await;
     let run = f.finished(1, suite).await.remove(0);
     assert_eq!(run.status, RunStatus::Passed, "{:?}", run.error);
-    let requests = requests.lock();
+    let requests = requests.lock().clone();
     let call = &requests[0].http.as_ref().expect("a call").request;
     assert_eq!(call.path, "/47%2211");
     assert_eq!(
@@ -267,7 +267,7 @@ async fn agent_that_begins_says_its_message_without_a_call() {
         (3, "Question 0", None)
     );
     assert_eq!(run.usage.agent.calls, 1, "the first message costs no call");
-    let requests = requests.lock();
+    let requests = requests.lock().clone();
     assert!(matches!(&requests[0].messages[0], Message::User(_)), "providers expect a user first");
     assert_eq!(requests[0].messages[1], Message::assistant("Hello on 2023-11-14!"));
 }
