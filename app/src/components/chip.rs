@@ -50,7 +50,7 @@ pub fn evaluation_chip(status: EvaluationStatus, verdict: Option<Verdict>) -> An
         (EvaluationStatus::Done, Some(verdict)) => run_chip(verdict.into()),
         (EvaluationStatus::Error, _) => chip("error", "⚠", "Error"),
         (EvaluationStatus::Running, _) => chip("running", "◐", "Judging"),
-        (EvaluationStatus::Cancelled, _) => chip("neutral", "⊘", "Cancelled"),
+        (EvaluationStatus::Cancelled, _) => chip("neutral", "⊘", "Canceled"),
         _ => chip("neutral", "○", status.label()),
     }
 }

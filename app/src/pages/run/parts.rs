@@ -15,7 +15,7 @@ pub fn verdict_sentence(run: &Run, evaluation: Option<&Evaluation>) -> String {
             || "No verdict: the run ended with an error.".to_owned(),
             |error| format!("No verdict ({}): {}", error.kind.label(), error.message),
         ),
-        RunStatus::Cancelled => "Cancelled. The transcript so far is kept.".to_owned(),
+        RunStatus::Cancelled => "Canceled. The transcript so far is kept.".to_owned(),
         RunStatus::Pending => activity(run),
         RunStatus::Running => activity(run),
         _ => match evaluation {
