@@ -97,8 +97,10 @@ async fn info_log_has_ids_and_no_user_content() {
         let line =
             with_message("run ended").into_iter().find(|line| line["fields"]["run"] == run["id"]);
         let fields = &line.expect("one line per run")["fields"];
-        for field in ["status", "lease_epoch", "duration_ms"] {
-            assert_eq!(fields[field], run[field], "{field}");
+        let names =
+            [("status", "status"), ("lease_epoch", "attempt"), ("duration_ms", "duration_ms")];
+        for (in_log, in_api) in names {
+            assert_eq!(fields[in_log], run[in_api], "{in_log}");
         }
         assert_eq!(fields["kind"], run["error"]["kind"]);
         assert_eq!(fields["suite"], suite["id"]);
