@@ -43,7 +43,7 @@ pub use simulated_user::{
 };
 pub use step::{JudgingState, MAX_TOOL_ROUNDS, Step, next_step};
 pub use tool_schema::check_tool_schema;
-pub use tools::{ToolOutcome, ToolReply, answer_call, refuse_call};
+pub use tools::{ToolOutcome, ToolReply, answer_call, conversation_ended, refuse_call};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod fixtures;

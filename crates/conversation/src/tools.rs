@@ -98,7 +98,9 @@ pub fn refuse_call(call: &ToolCall) -> ToolOutcome {
     error("too_many_calls", "No more tools in this turn. Answer the user now.", &[])
 }
 
-fn conversation_ended() -> ToolOutcome {
+/// The result of [`END_CONVERSATION`].
+#[must_use]
+pub fn conversation_ended() -> ToolOutcome {
     ToolOutcome::result("The conversation has ended.".to_owned())
 }
 

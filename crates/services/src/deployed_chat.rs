@@ -2,12 +2,12 @@
 
 use super::Catalog;
 use super::agent_chat::{ANSWER_TIMEOUT, chat_variables, next, open_scenario, with_message};
-use conversation::Step;
+use conversation::{Step, conversation_ended};
 use domain::error::{AppError, ErrorCode};
 use domain::http_agent::{Begins, HttpAgent, SessionMode};
 use domain::services::{AgentChat, AppResult, Caller, ChatSession};
 use domain::variables::Variables;
-use domain::{AgentSpec, ConnectionId, ScenarioSpec, Turn, is_blank};
+use domain::{AgentSpec, ConnectionId, END_CONVERSATION, ScenarioSpec, Speaker, Turn, is_blank};
 use http_agent::{
     Context, end_request, greeting_turn, message_request, reply_turns, start_request,
 };
@@ -125,8 +125,17 @@ impl<'a> DeployedChat<'a> {
         if let Some(id) = reply.http.as_ref().and_then(|http| http.session_id.clone()) {
             self.session.id = id;
         }
-        for turn in reply_turns(reply, self.catalog.clock.now()) {
+        let at = self.catalog.clock.now();
+        for turn in reply_turns(reply, at) {
             add(turns, turn);
+        }
+        // As in a run, a conversation is over when the call that ends it has its result.
+        let calls = turns.last().into_iter().flat_map(|turn| &turn.tool_calls);
+        let end = calls.filter(|call| call.name == END_CONVERSATION).cloned().next();
+        if let Some(call) = end {
+            let outcome = conversation_ended();
+            let tool = Some(outcome.result_of(&call));
+            add(turns, Turn { tool, ..Turn::text(Speaker::Tool, outcome.message, at) });
         }
     }
 
