@@ -203,6 +203,7 @@ fn routes() -> impl IntoView {
             <Route path=route_path(path!("/settings/connections")) view=P::setup(SetupRoute::Connections) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/connections/new")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/connections/:id")) view=P::setup(SetupRoute::Connection) ssr=ASYNC/>
+            <Route path=route_path(path!("/settings/connections/:id/prices")) view=P::setup(SetupRoute::Prices) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/models")) view=P::setup(SetupRoute::Models) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/profiles")) view=P::setup(SetupRoute::Profiles) ssr=ASYNC/>
             <Route path=route_path(path!("/settings/profiles/new")) view=P::setup(SetupRoute::Profile) ssr=ASYNC/>

@@ -181,7 +181,9 @@ pub fn draft_of(event: &Event) -> Option<Draft> {
 /// Whether a rejected draft has the content of this form. Other buttons of the
 /// page (delete, duplicate) are rejected with a message only.
 fn is_of_form(draft: &Draft) -> bool {
-    ["name", "email", "judge", "agent_id"].iter().any(|field| draft.at(field).is_some())
+    ["name", "email", "judge", "agent_id", "prices", "daily_budget_usd"]
+        .iter()
+        .any(|field| draft.at(field).is_some())
 }
 
 /// For forms that only the server validates.

@@ -20,6 +20,7 @@ use super::settings::account::AccountPage;
 use super::settings::connection::ConnectionPage;
 use super::settings::connections::ConnectionsPage;
 use super::settings::models::ModelsPage;
+use super::settings::prices::PricesPage;
 use super::settings::profile::ProfilePage;
 use super::settings::profiles::ProfilesPage;
 use super::settings::tokens::TokensPage;
@@ -68,6 +69,7 @@ pub enum SetupRoute {
     NewSuite,
     Connections,
     Connection,
+    Prices,
     Models,
     Profiles,
     /// An existing test profile or, without an ID in the path, a new one.
@@ -125,6 +127,7 @@ fn setup(route: SetupRoute) -> Result<AnyView, ChunkLoadError> {
         SetupRoute::NewSuite => NewSuitePage().into_any(),
         SetupRoute::Connections => ConnectionsPage().into_any(),
         SetupRoute::Connection => ConnectionPage().into_any(),
+        SetupRoute::Prices => PricesPage().into_any(),
         SetupRoute::Models => ModelsPage().into_any(),
         SetupRoute::Profiles => ProfilesPage().into_any(),
         SetupRoute::Profile => ProfilePage().into_any(),

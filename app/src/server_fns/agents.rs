@@ -5,7 +5,7 @@ use super::{Choice, ConnectionChoice};
 use crate::domain::AgentSpec;
 #[cfg(feature = "ssr")]
 use crate::domain::http_agent::{AgentPreset, without_hidden_fields};
-use crate::domain::{AgentId, Draft, Suite, Timestamp, Turn};
+use crate::domain::{AgentCost, AgentId, Draft, Suite, Timestamp, Turn};
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 #[cfg(feature = "ssr")]
@@ -39,6 +39,8 @@ pub struct AgentData {
     /// What a deployed agent answered when it was tried with the rejected input.
     pub trial: Option<AgentTrial>,
     pub suites: Vec<Suite>,
+    /// The cost of all suites of the agent.
+    pub cost: AgentCost,
 }
 
 /// An agent in the list.
@@ -153,6 +155,7 @@ pub(super) async fn agent_form(
         preset: String::new(),
         trial: None,
         suites: Vec::new(),
+        cost: AgentCost::default(),
     };
     if let Some(id) = id {
         let id = request::id(&id, "agent")?;
@@ -165,6 +168,7 @@ pub(super) async fn agent_form(
         form.agent = Some(AgentHead { id, name: agent.spec.name, revision: agent.revision });
         let filter = crate::services::HistoryFilter { agent: Some(id), ..Default::default() };
         let cursor = crate::services::Cursor { after: None, limit: Some(5) };
+        form.cost = services.costs.agent_cost(&caller, id).await?;
         form.suites = services.results.suites(&caller, &filter, &cursor).await?.items;
     }
     let drafts = [form.rejected.as_ref().map(|rejected| &rejected.draft), Some(&form.stored)];

@@ -115,6 +115,8 @@ queries! {
     Connections(ConnectionsQuery {}) -> Vec<Connection> = settings::connections;
     /// The editor of a connection; without an id, of a new one.
     Connection(ConnectionQuery { id: Option<String>, preset: Option<String>, saved_form: Option<String>, tested: Option<String> }) -> settings::ConnectionData = settings::connection_form;
+    /// The prices of the models of a connection.
+    Prices(PricesQuery { id: String, saved_form: Option<String> }) -> settings::PricesData = settings::prices_form;
     /// The models that judge and that simulate users.
     Models(ModelsQuery { saved_form: Option<String> }) -> settings::ModelsData = settings::models_form;
     /// Test profiles by name.

@@ -2,7 +2,8 @@
 
 use super::ConnectionChoice;
 use crate::domain::{
-    ApiToken, BrowserSession, Connection, ConnectionPreset, ConnectionTest, Draft,
+    ApiToken, BrowserSession, Connection, ConnectionPreset, ConnectionTest, DailyBudget, Draft,
+    ModelPrice,
 };
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use super::{
-    AccountSettingsQuery, ConnectionQuery, ConnectionsQuery, ModelsQuery, TokensQuery, request,
+    AccountSettingsQuery, ConnectionQuery, ConnectionsQuery, ModelsQuery, PricesQuery, TokensQuery,
+    request,
 };
 
 /// The data of the connection editor.
@@ -27,6 +29,20 @@ pub struct ConnectionData {
     pub tested: Option<ConnectionTest>,
     /// The model of the last test.
     pub model: String,
+}
+
+/// The data of the page of prices.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PricesData {
+    /// The id of the connection.
+    pub id: String,
+    /// The name of the connection.
+    pub name: String,
+    /// The stored prices in the shape of the form.
+    pub stored: Draft,
+    pub built_in: Vec<ModelPrice>,
+    /// The rejected input to restore.
+    pub rejected: Option<SavedForm>,
 }
 
 /// The data of the models page.
@@ -59,6 +75,7 @@ pub struct AccountSettingsData {
     pub sessions: Vec<BrowserSession>,
     /// The id of the session of this browser.
     pub current: Option<String>,
+    pub budget: DailyBudget,
     /// The rejected input to restore; never a password.
     pub rejected: Option<SavedForm>,
 }
@@ -110,6 +127,34 @@ pub(super) async fn connection_form(
     Ok(ConnectionData { connection, preset, rejected, tested, model })
 }
 
+/// The prices of a connection of the user or of the server.
+#[cfg(feature = "ssr")]
+pub(super) async fn prices_form(
+    PricesQuery { id, saved_form }: PricesQuery,
+) -> Result<PricesData, AppError> {
+    let (services, caller) = (request::services(), request::caller()?);
+    let connection = request::id(&id, "connection")?;
+    let found = services.costs.prices(&caller, connection).await?;
+    let rows = found.prices.iter().map(|price| {
+        serde_json::json!({
+            "model": price.model,
+            "input_usd": price.input_usd.decimal(),
+            "cached_input_usd": price.cached_input_usd.decimal(),
+            "cache_write_usd": price.cache_write_usd.decimal(),
+            "output_usd": price.output_usd.decimal(),
+            "max_input_tokens": price.max_input_tokens,
+            "as_of": price.as_of,
+        })
+    });
+    Ok(PricesData {
+        id,
+        name: services.connections.connection(&caller, connection).await?.name,
+        stored: Draft(serde_json::json!({ "prices": rows.collect::<Vec<_>>() })),
+        built_in: found.built_in,
+        rejected: request::rejected(saved_form.as_deref()).await,
+    })
+}
+
 /// The models that judge and that simulate users.
 #[cfg(feature = "ssr")]
 pub(super) async fn models_form(
@@ -147,5 +192,6 @@ pub(super) async fn account_settings(
     let sessions = services.accounts.sessions(&caller).await?;
     let rejected = request::rejected(saved_form.as_deref()).await;
     let current = request::current_session();
-    Ok(AccountSettingsData { email: caller.email, sessions, current, rejected })
+    let budget = services.costs.daily_budget(&caller).await?;
+    Ok(AccountSettingsData { email: caller.email, sessions, current, budget, rejected })
 }

@@ -28,6 +28,8 @@ pub struct StartParams {
     /// The id of the test profile; empty for none.
     pub profile: String,
     pub note: String,
+    pub budget_usd: String,
+    pub budget_action: String,
     /// Start even if a suite with one of the scenarios is unfinished.
     pub allow_parallel: bool,
     /// Record incompatible scenarios as errors.
@@ -46,7 +48,8 @@ impl StartParams {
     fn request(&self) -> Result<Option<crate::domain::StartSuite>, Problems> {
         let mut draft = serde_json::json!({
             "agent_id": self.agent, "repeats": self.repeats, "concurrency": self.concurrency,
-            "profile": self.profile, "note": self.note, "allow_parallel": self.allow_parallel,
+            "profile": self.profile, "note": self.note, "budget_usd": self.budget_usd,
+            "budget_action": self.budget_action, "allow_parallel": self.allow_parallel,
             "skip_incompatible": self.skip_incompatible,
         });
         if self.all {
@@ -240,6 +243,8 @@ fn from_draft(draft: &crate::domain::Draft) -> StartParams {
         concurrency: draft.text("concurrency"),
         profile: draft.text("profile"),
         note: draft.text("note"),
+        budget_usd: draft.text("budget_usd"),
+        budget_action: draft.text("budget_action"),
         allow_parallel: draft.flag("allow_parallel", false),
         skip_incompatible: draft.flag("skip_incompatible", false),
         saved_form: None,

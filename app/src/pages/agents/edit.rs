@@ -5,6 +5,7 @@ use crate::components::form::{
     Control, Field, Form, action_button, delete_button, efforts, revision_field, revision_hint,
 };
 use crate::components::form_order::FieldOrder;
+use crate::components::format::cost;
 use crate::components::model_names::{MODEL_NAMES, model_names};
 use crate::components::page_data::{
     load, notice, query_param, route_param, saved_form_param, when_loaded,
@@ -94,8 +95,15 @@ fn editor(data: AgentData, is_kept: bool) -> AnyView {
     };
     let actions = agent.as_ref().map(|agent| actions(&agent.id.to_string()));
     let hint = agent.as_ref().map(|agent| revision_hint(agent.revision));
+    let spent = cost(data.cost.cost_usd, data.cost.unpriced_calls);
     let history = (!data.suites.is_empty()).then(|| {
-        view! { <section><h2>"Latest suites"</h2>{suite_table(data.suites)}</section> }
+        view! {
+            <section>
+                <h2>"Latest suites"</h2>
+                <p class="hint">"Cost of all suites of this agent: " {spent} "."</p>
+                {suite_table(data.suites)}
+            </section>
+        }
     });
     view! {
         <nav class="crumbs" aria-label="Breadcrumb"><a href="/agents">"Agents"</a></nav>

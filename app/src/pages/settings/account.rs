@@ -3,17 +3,21 @@
 use super::tabs;
 use crate::components::form::{Control, Field, Form, action_button, skip_validation};
 use crate::components::form_order::FieldOrder;
+use crate::components::format::cost;
 use crate::components::page_data::{load, notice, saved_form_param, section_when_loaded};
 use crate::components::table::table;
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::domain::{BrowserSession, Draft};
+use crate::domain::{BrowserSession, DailyBudget, Draft, NanoUsd};
 use crate::server_fns::AccountSettingsQuery;
 use crate::server_fns::settings::AccountSettingsData;
+use crate::services::SavedForm;
 use leptos::prelude::*;
+use serde_json::json;
 
 /// The fields of the form, in the order of the page.
 const FIELDS: FieldOrder = &["current_password", "new_password"];
+const BUDGET_FIELDS: FieldOrder = &["daily_budget_usd"];
 
 #[component]
 pub fn AccountPage() -> impl IntoView {
@@ -23,7 +27,12 @@ pub fn AccountPage() -> impl IntoView {
 }
 
 fn show(data: AccountSettingsData) -> AnyView {
-    let AccountSettingsData { email, sessions, current, rejected } = data;
+    let AccountSettingsData { email, sessions, current, budget, rejected } = data;
+    // The page has two forms, and the rejected input is that of one of them.
+    let (rejected_budget, rejected) = match rejected {
+        Some(rejected) if rejected.draft.at("daily_budget_usd").is_some() => (Some(rejected), None),
+        other => (None, other),
+    };
     let form = Form::new(Draft::default(), rejected, skip_validation).in_order(FIELDS);
     let field = |name, label| Field::new(name, label, Control::Input("password")).required();
     view! {
@@ -41,12 +50,40 @@ fn show(data: AccountSettingsData) -> AnyView {
             </section>
             <div class="save-bar"><button type="submit" class="primary">"Change password"</button></div>
         </form>
+        {budget_form(&budget, rejected_budget)}
         <section>
             <h2>"Sessions"</h2>
             {session_table(sessions, current.as_deref())}
             <p class="hint">"API tokens keep working until you delete them."</p>
             {action_button("/forms/sessions/end".to_owned(), "Sign out everywhere", "", Vec::new())}
         </section>
+    }
+    .into_any()
+}
+
+/// The daily budget, and what is spent of it.
+fn budget_form(budget: &DailyBudget, rejected: Option<SavedForm>) -> AnyView {
+    let chosen = budget.daily_budget_usd.map(NanoUsd::decimal).unwrap_or_default();
+    let draft = Draft(json!({ "daily_budget_usd": chosen }));
+    let form = Form::new(draft, rejected, skip_validation).in_order(BUDGET_FIELDS);
+    let default = match budget.default_daily_budget_usd {
+        Some(default) => format!("Leave empty for the server’s default of ${}.", default.decimal()),
+        None => "Leave empty for no limit.".to_owned(),
+    };
+    let spent = cost(Some(budget.spent_today_usd), budget.unpriced_calls_today);
+    view! {
+        <form method="post" action="/forms/budget" novalidate class="editor">
+            {form.summary()}
+            <section class="fields" aria-labelledby="budget-head">
+                <h2 id="budget-head" class="wide">"Daily budget"</h2>
+                <p class="hint wide">
+                    "Spent on " {budget.day.clone()} " (UTC): " {spent} ". " {default}
+                    " When the budget is used up, no new call starts, and runs end as budget exhausted until the next day."
+                </p>
+                {Field::new("daily_budget_usd", "US dollars per day", Control::Number).show(form)}
+            </section>
+            <div class="save-bar"><button type="submit" class="primary">"Save budget"</button></div>
+        </form>
     }
     .into_any()
 }

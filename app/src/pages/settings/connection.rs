@@ -47,6 +47,7 @@ fn show(data: ConnectionData) -> AnyView {
             <p>"This connection comes from the server’s environment. You can use it but not edit it."</p>
             <p>{connection.kind.label()}</p>
             <form method="post" action=test_url(&connection) id=FORM></form>
+            {prices_link(&connection)}
             {status_panel(&connection)}
             {test_panel(&connection, test_url(&connection), FORM, tested, model)}
         }
@@ -74,6 +75,7 @@ fn show(data: ConnectionData) -> AnyView {
                 // Enter activates the first button of a form.
                 <button type="submit" form=FORM class="default-submit" tabindex="-1"
                     aria-hidden="true">"Save"</button>
+                {prices_link(&connection)}
                 {status_panel(&connection)}
                 {test_panel(&connection, test_url(&connection), FORM, tested, model)}
                 {editor(form, action, preset, &key, version, None)}
@@ -82,6 +84,11 @@ fn show(data: ConnectionData) -> AnyView {
         }
         None => with_kept_input(move |kept| new_connection(preset, kept, rejected.clone())),
     }
+}
+
+fn prices_link(connection: &Connection) -> AnyView {
+    let href = format!("/settings/connections/{}/prices", connection.id);
+    view! { <p><a href=href>"Prices of its models"</a></p> }.into_any()
 }
 
 /// The key of a stored connection.

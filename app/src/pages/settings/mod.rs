@@ -6,6 +6,7 @@ mod connection_fields;
 mod connection_test;
 pub mod connections;
 pub mod models;
+pub mod prices;
 pub mod profile;
 pub mod profiles;
 pub mod tokens;

@@ -16,7 +16,7 @@ use crate::components::format::{plural, rerun as rerun_of_runs};
 use crate::components::page_data::{auto_refresh, load, notice, when_loaded};
 use crate::components::time::time;
 use crate::components::title::heading;
-use crate::domain::{NewestRevisions, Suite};
+use crate::domain::{BudgetAction, NanoUsd, NewestRevisions, Suite};
 use crate::server_fns::SuiteQuery;
 use crate::server_fns::suites::SuiteData;
 use crate::services::RerunScope;
@@ -120,11 +120,21 @@ fn about(suite: &Suite) -> AnyView {
         {note}
         <p class="hint">
             <a href=agent>{suite.agent.name.clone()}</a> " rev " {suite.agent.revision} " · "
-            "concurrency " {suite.concurrency} {repeats} " · created "
+            "concurrency " {suite.concurrency} {repeats} {budget(suite)} " · created "
             {time(suite.created_at)} {profile} {parent}
         </p>
     }
     .into_any()
+}
+
+/// What the suite may spend.
+fn budget(suite: &Suite) -> Option<String> {
+    let limit = suite.budget_usd?;
+    let action = match suite.budget_action {
+        BudgetAction::FinishCalls => "",
+        BudgetAction::StopCalls => ", stops calls in flight",
+    };
+    Some(format!(" · budget ${}{action}", limit.decimal()))
 }
 
 /// Becomes true [`RERUN_DELAY`] after `is_final`. The re-run buttons take the place of
@@ -166,12 +176,32 @@ fn cancel_form(live: LiveSuite) -> AnyView {
     .into_any()
 }
 
+/// Re-runs the errors of a suite with a budget, of which the new suite has spent nothing.
+fn rerun_with_budget(action: String, key: String, budget: NanoUsd) -> AnyView {
+    view! {
+        <form method="post" action=action class="inline">
+            <input type="hidden" name="which" value="errors"/>
+            <input type="hidden" name="idempotency_key" value=key/>
+            <label>"New budget in US dollars "
+                <input type="text" inputmode="decimal" name="budget_usd" class="number"
+                    autocomplete="off" value=budget.decimal()/>
+            </label>
+            <button type="submit">"Re-run errors"</button>
+        </form>
+    }
+    .into_any()
+}
+
 /// The re-run buttons. Each has its own idempotency key, so that using one after
 /// another is not a conflict.
 fn rerun(live: LiveSuite, key: &str, newest: &NewestRevisions) -> AnyView {
     let is_useful = |which| live.state.with_value(|state| newest.allow_rerun(which, &state.runs));
     let action = format!("/forms/suites/{}/rerun", live.id);
+    let budget = live.suite.with_untracked(|suite| suite.budget_usd);
     let button = |which: &'static str, label: &'static str| {
+        if let Some(budget) = budget.filter(|_| which == "errors") {
+            return rerun_with_budget(action.clone(), format!("{key}-{which}"), budget);
+        }
         let hidden =
             vec![("which", which.to_owned()), ("idempotency_key", format!("{key}-{which}"))];
         action_button(action.clone(), label, "", hidden)

@@ -2,13 +2,13 @@
 
 use super::preflight::{PreflightCheck, panel};
 use crate::components::browser;
-use crate::components::form::{Control, Field, Form, skip_validation};
+use crate::components::form::{Control, Field, Form, options, skip_validation};
 use crate::components::form_order::FieldOrder;
 use crate::components::page_data::{
     empty_state, load, notice, saved_form_of, section_when_loaded, with_query,
 };
 use crate::components::title::heading;
-use crate::domain::Draft;
+use crate::domain::{BudgetAction, Draft};
 use crate::pages::scenarios::list::filter_of;
 use crate::server_fns::scenarios::ScenarioFilterParams;
 use crate::server_fns::suites::{StartData, StartParams};
@@ -76,6 +76,8 @@ fn params_of(query: &ParamsMap) -> StartParams {
         concurrency: value("concurrency"),
         profile: value("profile"),
         note: value("note"),
+        budget_usd: value("budget_usd"),
+        budget_action: value("budget_action"),
         allow_parallel: is_true(query, "allow_parallel"),
         skip_incompatible: is_true(query, "skip_incompatible"),
         saved_form: saved_form_of(query),
@@ -95,6 +97,8 @@ const FIELDS: FieldOrder = &[
     "concurrency",
     "profile",
     "note",
+    "budget_usd",
+    "budget_action",
     "scenario_ids",
     "skip_incompatible",
     "allow_parallel",
@@ -116,6 +120,8 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
         "concurrency": params.concurrency,
         "profile": params.profile,
         "note": params.note,
+        "budget_usd": params.budget_usd,
+        "budget_action": params.budget_action,
         "allow_parallel": params.allow_parallel,
         "skip_incompatible": params.skip_incompatible,
     }));
@@ -174,6 +180,10 @@ fn show(data: StartData, check: PreflightCheck) -> AnyView {
                     {profile}
                     {Field::new("note", "Note", Control::Input("text"))
                         .hint("Optional: the purpose of this suite.").show(form)}
+                    {Field::new("budget_usd", "Budget in US dollars", Control::Number)
+                        .hint("Optional. When it is used up, no new call starts.").show(form)}
+                    {Field::new("budget_action", "When the budget is used up",
+                        options(BudgetAction::ALL, BudgetAction::label)).show(form)}
                 </section>
                 {scenario_choice(&params, &scenarios)}
             </div>
@@ -202,6 +212,7 @@ fn form_url(entries: &[(String, String)], filter: &ScenarioFilterParams) -> Stri
         "agent_id" => Some(("agent", value.as_str())),
         "scenario_ids[]" => Some(("scenario", value)),
         name if name.starts_with("filter") || value == "false" => None,
+        "budget_action" if value == BudgetAction::default().as_str() => None,
         name => Some((name, value)),
     });
     let filter = filter.pairs();
@@ -217,6 +228,8 @@ fn entries_of(params: &StartParams, scenarios: &[Choice]) -> Vec<(String, String
         ("concurrency", params.concurrency.clone()),
         ("profile", params.profile.clone()),
         ("note", params.note.clone()),
+        ("budget_usd", params.budget_usd.clone()),
+        ("budget_action", budget_action(params)),
         ("all", params.all.to_string()),
     ];
     let checked = scenarios.iter().filter(|scenario| params.scenarios.contains(&scenario.id));
@@ -224,6 +237,12 @@ fn entries_of(params: &StartParams, scenarios: &[Choice]) -> Vec<(String, String
     entries.push(("skip_incompatible", params.skip_incompatible.to_string()));
     entries.push(("allow_parallel", params.allow_parallel.to_string()));
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// The value that the form shows.
+fn budget_action(params: &StartParams) -> String {
+    let known = BudgetAction::parse(&params.budget_action).unwrap_or_default();
+    known.as_str().to_owned()
 }
 
 /// Choice of all active scenarios or individual ones. CSS hides the list while

@@ -97,7 +97,7 @@ fn new_item(list: &str, last: Option<&Value>) -> Value {
         "success_criteria.must_not_include" => {
             json!({"text": "", "match": TextMatch::DEFAULT_OF_MUST_NOT_INCLUDE})
         }
-        "tools" | "tool_mocks" => json!({}),
+        "tools" | "tool_mocks" | "prices" => json!({}),
         "variables" => json!({"secret": "false"}),
         _ => json!(""),
     }

@@ -1,6 +1,6 @@
 //! Forms for prices and the daily budget.
 
-use super::{PostedForm, redirect_after, with_notice};
+use super::{PostedForm, redirect_after, redirect_with_saved_form, with_notice};
 use crate::http::HttpState;
 use crate::http::auth::SignedIn;
 use crate::http::extract::Id;
@@ -18,6 +18,9 @@ pub(super) fn routes() -> Router<HttpState> {
 
 async fn update_prices(user: SignedIn, Id(id): Id<ConnectionId>, form: PostedForm) -> Response {
     let page = format!("/settings/connections/{id}/prices");
+    if let Some(action) = form.action.clone() {
+        return redirect_with_saved_form(&user, form, &page, &action).await;
+    }
     let result = user.services.costs.update_prices(&user.caller, id, &form.draft).await;
     let target = with_notice(&form.redirect_target(&page), "saved");
     redirect_after(&user, form, &page, result, |_| target).await
