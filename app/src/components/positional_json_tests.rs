@@ -78,7 +78,8 @@ fn connection() -> Value {
 fn selection() -> Value {
     let filter = json!({"q": "", "category": "c", "difficulty": "d", "tag": "t", "built_in": ""});
     json!({"agent": "a", "scenarios": ["s"], "all": true, "filter": filter, "repeats": "1",
-        "concurrency": "", "note": "", "allow_parallel": false, "skip_incompatible": false,
+        "concurrency": "", "profile": "p", "note": "", "budget_usd": "2.5",
+        "budget_action": "stop_calls", "allow_parallel": false, "skip_incompatible": false,
         "saved_form": "d"})
 }
 
@@ -162,8 +163,10 @@ fn forms_parse_like_serde_json() {
     assert_same::<Vec<Connection>>(&json!([connection()]));
     assert_same::<AccountData>(&json!({"sign_up_open": true, "rejected": rejected()}));
     let choice = json!({"id": "i", "name": "n", "about": "a"});
-    assert_same::<StartData>(&json!({"key": "k", "params": selection(), "agents": [choice],
-        "scenarios": [], "rejected": rejected()}));
+    assert_same::<StartData>(
+        &json!({"key": "k", "params": selection(), "agents": [choice], "profiles": [choice],
+        "scenarios": [], "rejected": rejected()}),
+    );
     let row = json!({"id": ID, "name": "n", "description": "d", "category": "c", "model": "m",
         "tools": 1, "revision": 1, "updated_at": AT});
     assert_same::<ListPage<AgentRow>>(&json!({"items": [row], "next": null}));

@@ -130,9 +130,8 @@ impl<'a> DeployedChat<'a> {
             add(turns, turn);
         }
         // As in a run, a conversation is over when the call that ends it has its result.
-        let calls = turns.last().into_iter().flat_map(|turn| &turn.tool_calls);
-        let end = calls.filter(|call| call.name == END_CONVERSATION).cloned().next();
-        if let Some(call) = end {
+        let mut calls = turns.last().into_iter().flat_map(|turn| &turn.tool_calls);
+        if let Some(call) = calls.find(|call| call.name == END_CONVERSATION).cloned() {
             let outcome = conversation_ended();
             let tool = Some(outcome.result_of(&call));
             add(turns, Turn { tool, ..Turn::text(Speaker::Tool, outcome.message, at) });

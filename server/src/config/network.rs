@@ -88,9 +88,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case(&["--outbound-proxy", "http://user:secret@proxy:3128", "--no-proxy", "a.b, 10.0.0.0/8"], &[])]
+    #[case(&["--outbound-proxy", "http://user:hunter2@proxy:3128", "--no-proxy", "a.b, 10.0.0.0/8"], &[])]
     #[case(&["--outbound-proxy", ""], &[])]
-    #[case(&["--outbound-proxy", "socks5://user:secret@proxy"],
+    #[case(&["--outbound-proxy", "socks5://user:hunter2@proxy"],
         &["REHEARSAL_OUTBOUND_PROXY must start with http:// or https://."])]
     #[case(&["--outbound-proxy", "http://proxy", "--no-proxy", "http://a.b"],
         &["REHEARSAL_NO_PROXY contains \"http://a.b\", which is no name, address or network (without scheme and port)."])]
@@ -100,7 +100,7 @@ mod tests {
         let args = parse(args);
         assert_eq!(args.network.check(), expected);
         assert_eq!(args.check().err().unwrap_or_default(), expected);
-        assert!(!format!("{args:?}").contains("secret"));
+        assert!(!format!("{args:?}").contains("hunter2"));
     }
 
     #[test]

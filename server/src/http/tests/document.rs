@@ -20,7 +20,7 @@ fn operations(id: &str) -> Vec<(String, String)> {
 }
 
 /// The routes that API clients rely on.
-const DOCUMENTED_ROUTES: [(&str, &str); 52] = [
+const DOCUMENTED_ROUTES: [(&str, &str); 57] = [
     ("GET", "/agents"),
     ("POST", "/agents"),
     ("GET", "/agents/{id}"),
@@ -28,6 +28,7 @@ const DOCUMENTED_ROUTES: [(&str, &str); 52] = [
     ("DELETE", "/agents/{id}"),
     ("POST", "/agents/{id}/duplicate"),
     ("GET", "/agents/{id}/revisions"),
+    ("GET", "/agents/{id}/cost"),
     ("GET", "/scenarios"),
     ("POST", "/scenarios"),
     ("GET", "/scenarios/{id}"),
@@ -50,6 +51,10 @@ const DOCUMENTED_ROUTES: [(&str, &str); 52] = [
     ("PUT", "/connections/{id}"),
     ("DELETE", "/connections/{id}"),
     ("POST", "/connections/{id}/test"),
+    ("GET", "/connections/{id}/prices"),
+    ("PUT", "/connections/{id}/prices"),
+    ("GET", "/budget"),
+    ("PUT", "/budget"),
     ("GET", "/settings"),
     ("PUT", "/settings"),
     ("GET", "/tokens"),
