@@ -31,9 +31,12 @@ impl BrowserSession {
         Self { base, client, cookie }
     }
 
-    /// The status that the page of a run shows, in lower case.
+    /// The status that the page of a run shows, as the API spells it.
     pub async fn run_status(&self, run: &str) -> String {
-        first_chip(&self.page(&format!("/runs/{run}")).await).to_lowercase()
+        match first_chip(&self.page(&format!("/runs/{run}")).await) {
+            "Canceled" => "cancelled".to_owned(),
+            label => label.to_lowercase(),
+        }
     }
 
     /// The HTML of a page.
