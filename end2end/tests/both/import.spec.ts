@@ -26,8 +26,8 @@ async function expectChecked(page: Page): Promise<void> {
   await expect(page.locator("p.notice[role=status]")).toContainText("1 document can be imported.");
   await expect(page.getByText("bikes.json: Retell LLM")).toBeVisible();
   const lost = page.getByRole("region", { name: "Not carried over" });
-  const row = lost.getByRole("row", { name: /begin_message/ });
-  await expect(row).toContainText("the user always speaks first");
+  const row = lost.getByRole("row", { name: /general_tools\[0\]\.url/ });
+  await expect(row).toContainText("Rehearsal never executes tools");
   await expect(page.getByRole("region", { name: "Inferred" })).toContainText("general_tools[0]");
 }
 
@@ -48,6 +48,7 @@ test("file is checked, shown and imported", async ({ page, visit }) => {
   await page.getByRole("link", { name: "bikes" }).click();
   await expect(page.getByRole("heading", { level: 1 })).toHaveText("bikes");
   await expect(page.getByLabel("System prompt")).toHaveValue(/bike shop/);
+  await expect(page.getByLabel("First message")).toHaveValue("Bike shop, good morning!");
 });
 
 test("broken file is refused with its place", async ({ page, visit }) => {
