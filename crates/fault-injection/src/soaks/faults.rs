@@ -75,6 +75,7 @@ struct Case {
     call: u64,
     permanent: bool,
     provider: MockProvider,
+    user: ApiClient,
     agent: Value,
     suite: Value,
 }
@@ -90,11 +91,12 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
         .with_env("REHEARSAL_MAX_CALLS", CONCURRENCY)
         .started()
         .await;
-    let user = server.create_user("faults@example.org");
     let turns = usize::try_from(TURNS).unwrap();
-    let scenario = user.create_scenario("Faults", turns).await;
     let mut cases = Vec::new();
     for index in 0..faults().len() {
+        // Each case has a connection, and one user may not have that many.
+        let user = server.create_user(&format!("faults-{index}@example.org"));
+        let scenario = user.create_scenario("Faults", turns).await;
         // The short soak tests each fault at one random call.
         let random = rng.random_range(1..=CALLS);
         let calls = if options.long { 1..=CALLS } else { random..=random };
@@ -110,15 +112,15 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     let (mut requests, mut reruns) = (0, 0);
     let mut suites = Vec::new();
     for case in &cases {
-        let suite = user.wait_for_suite_within(&id(&case.suite), TIMEOUT).await;
-        let run = user.get(&format!("/runs/{}", id(&suite["runs"][0]))).await;
+        let suite = case.user.wait_for_suite_within(&id(&case.suite), TIMEOUT).await;
+        let run = case.user.get(&format!("/runs/{}", id(&suite["runs"][0]))).await;
         requests += case.provider.request_count() as u64;
         problems.extend(check_run(case, &run));
-        suites.push((user.clone(), case.suite.clone()));
+        suites.push((case.user.clone(), case.suite.clone()));
     }
     for case in cases.iter().filter(|case| !passes(case)) {
         reruns += 1;
-        problems.extend(rerun(&user, case).await);
+        problems.extend(rerun(case).await);
     }
     report.record("faults", faults().len());
     report.record("cases: fault × call × transient or permanent", cases.len());
@@ -154,7 +156,7 @@ async fn start_case(
     let agent = user.create_agent(protocol, &base_url(protocol, &provider)).await;
     let body = json!({"agent_id": agent["id"], "scenario_ids": [scenario["id"]]});
     let suite = user.create("/suites", &body).await;
-    Case { fault, call, permanent, provider, agent, suite }
+    Case { fault, call, permanent, provider, user: user.clone(), agent, suite }
 }
 
 /// Whether the run is expected to pass.
@@ -219,7 +221,8 @@ fn check_run(case: &Case, run: &Value) -> Vec<String> {
 }
 
 /// Repairs the provider and reruns the errors. Returns an unexpected outcome.
-async fn rerun(user: &ApiClient, case: &Case) -> Option<String> {
+async fn rerun(case: &Case) -> Option<String> {
+    let user = &case.user;
     let before = case.provider.request_count();
     case.provider.set_script(Script::default());
     let mut tests = 0;

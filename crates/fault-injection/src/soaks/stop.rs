@@ -47,7 +47,8 @@ pub(super) async fn run(binary: &Binary, options: &SoakOptions) -> Report {
     server.resume();
     let resumed = Instant::now();
     report.record("pause", format!("{} s, {in_flight} runs in flight", pause.as_secs()));
-    report.record("runs that another server leased", taken.len());
+    let leased = taken.len();
+    report.require("runs that another server leased", leased, "> 0", leased > 0);
 
     // While the other server holds the leases, nothing changes these runs.
     let until = extra.saturating_sub(Duration::from_millis(500));
@@ -127,6 +128,10 @@ async fn pause_and_take_leases(
              RETURNING lower(hex(id)) AS run",
         );
         match update.bind(until).bind(&suite).fetch_all(&mut database).await {
+            // The runs of this suite have not begun.
+            Ok(runs) if runs.is_empty() => {
+                assert!(start.elapsed() < TIMEOUT, "no run of the suite is running");
+            }
             Ok(runs) => {
                 let mut taken = Vec::new();
                 for run in runs {
