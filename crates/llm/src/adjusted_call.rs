@@ -2,7 +2,8 @@
 
 use super::adjustment::{AdjustmentKey, Adjustments, Field, Learned, next_adjustment};
 use super::classify;
-use super::http::{HttpClient, HttpResponse, TransportError, is_event_stream};
+use super::event_stream::is_event_stream;
+use super::http::{HttpClient, HttpResponse, TransportError};
 use super::stream::StreamError;
 use async_trait::async_trait;
 use llm_types::{CallError, ChatReply, ChatRequest, Endpoint, Progress, Provider};

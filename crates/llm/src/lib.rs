@@ -38,6 +38,7 @@ mod stream;
 pub use llm_types::testing;
 mod error_body;
 mod error_text;
+mod event_stream;
 
 pub use adjustment::{AdjustmentKey, AdjustmentSink, Adjustments, Learned};
 pub use connector::Connector;

@@ -148,8 +148,8 @@ fn bare_host(url: &Url) -> &str {
     url.host_str().unwrap_or_default().trim_matches(['[', ']'])
 }
 
-/// Whether a name belongs to the machine or the network of whoever resolves it. A proxy
-/// resolves names where this server cannot check the addresses.
+/// Whether a name is local: it means a machine in the network in which it is resolved. A proxy
+/// resolves names itself, so this server cannot check their addresses.
 pub(crate) fn is_local_name(host: &str) -> bool {
     const ENDS: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".lan"];
     let host = host.trim_end_matches('.').to_ascii_lowercase();

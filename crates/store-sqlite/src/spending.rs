@@ -137,14 +137,12 @@ impl SpendingStore for SqliteStore {
             space.0,
             agent.0,
         );
-        let mut sum = None;
+        let mut sum: Option<Spent> = None;
         for suite in suites.fetch_all(&self.read).await.db()? {
             let row = RowReader::new("suites", &suite.id);
             let spent = read_spent(row, suite.spent_nano_usd, suite.unpriced_calls)?;
             let Some(spent) = spent else { return Ok(None) };
-            let sum = sum.get_or_insert_with(Spent::default);
-            sum.cost = sum.cost.plus(spent.cost);
-            sum.unpriced_calls = sum.unpriced_calls.saturating_add(spent.unpriced_calls);
+            sum = Some(sum.unwrap_or_default().plus(spent));
         }
         Ok(sum)
     }

@@ -25,6 +25,15 @@ impl Spent {
             None => self.unpriced_calls = self.unpriced_calls.saturating_add(1),
         }
     }
+
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            cost: self.cost.plus(other.cost),
+            unpriced_calls: self.unpriced_calls.saturating_add(other.unpriced_calls),
+        }
+    }
 }
 
 /// What a suite may spend.

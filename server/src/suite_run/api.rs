@@ -1,11 +1,11 @@
 //! Requests to the API of a server.
 
 use super::args::RunArgs;
+use llm::http::root_cause;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::error::Error;
 use std::time::Duration;
 
 /// A stream sends a comment every 15 s, so a longer silence means that the connection is
@@ -132,15 +132,6 @@ fn problem(status: StatusCode, body: &str) -> String {
         text.push_str(&format!("\n  see {link}"));
     }
     text
-}
-
-/// The innermost error: the outer ones repeat the URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -102,12 +102,10 @@ impl SpendingStore for InMemoryQueue {
     async fn agent_spending(&self, space: SpaceId, agent: AgentId) -> StoreResult<Option<Spent>> {
         let state = self.state.lock();
         let rows = state.suites.values().map(|(row, _)| row);
-        let mut sum = None;
+        let mut sum: Option<Spent> = None;
         for row in rows.filter(|row| row.space_id == space && row.agent.id == agent) {
             let Some(spent) = row.spent else { return Ok(None) };
-            let sum = sum.get_or_insert_with(Spent::default);
-            sum.cost = sum.cost.plus(spent.cost);
-            sum.unpriced_calls += spent.unpriced_calls;
+            sum = Some(sum.unwrap_or_default().plus(spent));
         }
         Ok(sum)
     }
